@@ -1,0 +1,119 @@
+# walpipe: one Makefile, no recursion. `make help` lists the targets.
+#
+# A room is a folder of src/ with a main.c; it becomes one program. Its link line names the library
+# modules and the external libraries it needs, so that what a program can reach is seen here.
+
+.DEFAULT_GOAL := all
+SHELL         := /bin/bash
+PREFIX        ?= /usr/local
+DESTDIR       ?=
+CC            ?= gcc
+CLANG         ?= clang
+
+ROOMS := pg-wal-read pgout-decode route sink-pg sink-ch ackd evcat walpipe
+
+FRAMES := err buf lsn cursor pack frame
+FILTER := $(FRAMES) clock log opt sig sock io
+WORKER := $(FILTER) event relmap ackmsg ackclient
+
+pg-wal-read_LIB  := $(FILTER) wal ackmsg pqx
+pgout-decode_LIB := $(FILTER) wal event relmap
+route_LIB        := $(FILTER) event relmap
+sink-pg_LIB      := $(WORKER) pqx
+sink-ch_LIB      := $(WORKER)
+ackd_LIB         := $(FILTER) ackmsg
+evcat_LIB        := $(FILTER) wal event relmap
+walpipe_LIB      := $(FILTER) event ackmsg pqx
+
+pg-wal-read_EXT := -lpq
+sink-pg_EXT     := -lpq
+sink-ch_EXT     := -lcurl
+ackd_EXT        := -lmicrohttpd
+walpipe_EXT     := -lpq -linih
+
+# ---- variants: release, asan (what the tests run), fuzz ----
+
+VARIANTS := release asan fuzz
+
+CPPFLAGS_ALL := -D_GNU_SOURCE -Isrc -I$(shell pg_config --includedir 2>/dev/null || echo /usr/include/postgresql)
+WARNINGS     := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Werror
+CFLAGS_ALL   := -std=c11 $(WARNINGS) -fno-strict-aliasing -fstack-protector-strong
+SANITIZERS   := address,undefined
+
+release_CC := $(CC)
+asan_CC    := $(CC)
+fuzz_CC    := $(CLANG)
+
+release_CFLAGS := -O2 -g -flto=auto -fPIE -D_FORTIFY_SOURCE=2 $(CFLAGS)
+asan_CFLAGS    := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZERS) -fno-sanitize-recover=all $(CFLAGS)
+fuzz_CFLAGS    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,$(SANITIZERS) -fno-sanitize-recover=all
+
+release_LDFLAGS := -O2 -flto=auto -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+asan_LDFLAGS    := -fsanitize=$(SANITIZERS) $(LDFLAGS)
+fuzz_LDFLAGS    := -fsanitize=fuzzer,$(SANITIZERS)
+
+define variant_rules
+build/$(1)/%.o: src/%.c
+	@mkdir -p $$(@D)
+	$$($(1)_CC) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$($(1)_CFLAGS) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach v,$(VARIANTS),$(eval $(call variant_rules,$(v))))
+
+# $(call room_objects,VARIANT,ROOM)
+room_objects = $(patsubst src/%.c,build/$(1)/%.o,$(sort $(wildcard src/$(2)/*.c))) \
+               $(foreach m,$($(2)_LIB),build/$(1)/lib/$(m).o)
+
+define program_rules
+build/$(1)/bin/$(2): $$(call room_objects,$(1),$(2))
+	@mkdir -p $$(@D)
+	$$($(1)_CC) $$($(1)_LDFLAGS) -o $$@ $$^ $$($(2)_EXT)
+endef
+$(foreach v,release asan,$(foreach r,$(ROOMS),$(eval $(call program_rules,$(v),$(r)))))
+
+BUILT_ROOMS := $(foreach r,$(ROOMS),$(if $(wildcard src/$(r)/main.c),$(r)))
+
+.PHONY: all asan
+all: $(BUILT_ROOMS:%=bin/%)
+bin/%: build/release/bin/%
+	@mkdir -p bin
+	@ln -sf ../$< $@
+asan: $(BUILT_ROOMS:%=build/asan/bin/%)
+
+# ---- unit tests: the head comment of test/unit/X.c says what it links:
+#      "links: lib/cursor lib/err" and, where needed, "libs: -lpq" ----
+
+UNITS := $(patsubst test/unit/%.c,%,$(wildcard test/unit/*.c))
+unit_links = $(shell sed -n 's/.*links: *\([^;*]*\).*/\1/p' test/unit/$(1).c | head -n 1)
+unit_libs  = $(shell sed -n 's/.*libs: *\([^;*]*\).*/\1/p' test/unit/$(1).c | head -n 1)
+
+define unit_rules
+build/asan/unit/$(1): test/unit/$(1).c test/unit/check.h $$(patsubst %,build/asan/%.o,$$(call unit_links,$(1)))
+	@mkdir -p $$(@D)
+	$$(asan_CC) $$(CPPFLAGS_ALL) -Itest/unit $$(CFLAGS_ALL) $$(asan_CFLAGS) $$(asan_LDFLAGS) -o $$@ \
+	    $$< $$(filter %.o,$$^) $$(call unit_libs,$(1))
+endef
+$(foreach u,$(UNITS),$(eval $(call unit_rules,$(u))))
+
+.PHONY: units
+units: $(UNITS:%=build/asan/unit/%)
+
+# ---- fuzzers: test/fuzz/X.c links like a unit test, is built by clang with libFuzzer ----
+
+FUZZERS := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c))
+fuzz_links = $(shell sed -n 's/.*links: *\([^;*]*\).*/\1/p' test/fuzz/$(1).c | head -n 1)
+
+define fuzz_rules
+build/fuzz/bin/$(1): test/fuzz/$(1).c $$(patsubst %,build/fuzz/%.o,$$(call fuzz_links,$(1)))
+	@mkdir -p $$(@D)
+	$$(fuzz_CC) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$(fuzz_CFLAGS) $$(fuzz_LDFLAGS) -o $$@ $$< $$(filter %.o,$$^)
+endef
+$(foreach f,$(FUZZERS),$(eval $(call fuzz_rules,$(f))))
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS:%=build/fuzz/bin/%)
+
+.PHONY: clean help
+clean:
+	rm -rf build bin
+
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,41 @@
+/* ackclient.h: a worker's side of the ack socket: register, report, wait at barriers. Blocking:
+ * ackd always reads. Used by every sink that is written in C. */
+#ifndef WALPIPE_ACKCLIENT_H
+#define WALPIPE_ACKCLIENT_H
+
+#include "lib/ackmsg.h"
+
+struct ackclient {
+    int fd; /* poll it for reading too: readable outside a wait means that ackd is gone */
+    struct run_id run_id;
+    struct frame_reader reader;
+    struct buf out;
+};
+
+/* Connects to ackd at path. */
+int ackclient_connect(struct ackclient *ack, const char *path, struct err *err) MUST_CHECK;
+void ackclient_close(struct ackclient *ack);
+
+/* Registers the worker for hello's run and waits for ackd's answer; a refusal becomes err with
+ * EXIT_REFUSED. program is the worker's own name; durable_lsn the progress found in the target, 0
+ * where it keeps none. */
+int ackclient_register(struct ackclient *ack, const char *program, const struct hello *hello,
+                       uint64_t durable_lsn, struct err *err) MUST_CHECK;
+
+int ackclient_reached(struct ackclient *ack, const struct ack_reached *reached,
+                      struct err *err) MUST_CHECK;
+
+/* message says why the target is down; "" when it is alive. */
+int ackclient_target(struct ackclient *ack, bool alive, const char *message,
+                     struct err *err) MUST_CHECK;
+
+/* All before barrier id is durable: reports it and waits until ackd lets this worker go on. */
+int ackclient_barrier_wait(struct ackclient *ack, uint64_t id, struct err *err) MUST_CHECK;
+int ackclient_barrier_done(struct ackclient *ack, uint64_t id, struct err *err) MUST_CHECK;
+
+int ackclient_finished(struct ackclient *ack, struct err *err) MUST_CHECK;
+
+/* True when ackd closed the connection; does not wait. */
+bool ackclient_gone(const struct ackclient *ack);
+
+#endif

@@ -1,0 +1,342 @@
+/* ackmsg.c: see ackmsg.h; the layouts are in docs/ack.7. */
+#include "lib/ackmsg.h"
+
+/* ---- encode ---- */
+
+/* Elements of each message's array: type, run id and the fields. 0: no such message. */
+static uint32_t
+message_elements(enum ack_type type)
+{
+    switch (type) {
+    case ACK_SOURCE:
+        return 9;
+    case ACK_RECEIVED:
+        return 4;
+    case ACK_SLOT:
+        return 7;
+    case ACK_REGISTER:
+        return 7;
+    case ACK_REACHED:
+        return 6;
+    case ACK_TARGET:
+    case ACK_REFUSED:
+        return 4;
+    case ACK_BARRIER_REACHED:
+    case ACK_BARRIER_DONE:
+    case ACK_GO:
+    case ACK_FEEDBACK:
+    case ACK_STATUS:
+        return 3;
+    case ACK_DRAINING:
+    case ACK_FINISHED:
+    case ACK_STATUS_REQUEST:
+    case ACK_ACCEPTED:
+    case ACK_DRAINED:
+        return 2;
+    }
+    return 0;
+}
+
+static void
+pack_source(struct packer *p, const struct ack_source *s)
+{
+    pack_uint(p, s->system_identifier);
+    pack_uint(p, s->timeline);
+    pack_cstr(p, s->database);
+    pack_cstr(p, s->slot);
+    pack_uint(p, s->server_version);
+    pack_uint(p, s->confirmed_lsn);
+    pack_uint(p, s->wal_sender_timeout_ms);
+}
+
+static bool
+read_source(struct cursor *c, struct ack_source *s)
+{
+    return mp_uint(c, &s->system_identifier) && mp_uint32(c, &s->timeline) &&
+           mp_cstr(c, s->database, sizeof s->database) && mp_cstr(c, s->slot, sizeof s->slot) &&
+           mp_uint32(c, &s->server_version) && mp_uint(c, &s->confirmed_lsn) &&
+           mp_uint32(c, &s->wal_sender_timeout_ms);
+}
+
+static void
+pack_slot(struct packer *p, const struct ack_slot *s)
+{
+    pack_uint(p, s->current_lsn);
+    pack_uint(p, s->restart_lsn);
+    pack_uint(p, s->retained_bytes);
+    pack_cstr(p, s->wal_status);
+    pack_int(p, s->safe_wal_size);
+}
+
+static bool
+read_slot(struct cursor *c, struct ack_slot *s)
+{
+    return mp_uint(c, &s->current_lsn) && mp_uint(c, &s->restart_lsn) &&
+           mp_uint(c, &s->retained_bytes) && mp_cstr(c, s->wal_status, sizeof s->wal_status) &&
+           mp_int(c, &s->safe_wal_size);
+}
+
+static void
+pack_register(struct packer *p, const struct ack_register *r)
+{
+    pack_cstr(p, r->program);
+    pack_cstr(p, r->sink);
+    pack_uint(p, r->shard);
+    pack_uint(p, r->shards);
+    pack_uint(p, r->durable_lsn);
+}
+
+static bool
+read_register(struct cursor *c, struct ack_register *r)
+{
+    return mp_cstr(c, r->program, sizeof r->program) && mp_cstr(c, r->sink, sizeof r->sink) &&
+           mp_uint32(c, &r->shard) && mp_uint32(c, &r->shards) && mp_uint(c, &r->durable_lsn);
+}
+
+static void
+pack_reached(struct packer *p, const struct ack_reached *r)
+{
+    pack_uint(p, r->lsn);
+    pack_uint(p, r->events);
+    pack_uint(p, r->batch_rows);
+    pack_uint(p, r->flush_micros);
+}
+
+static bool
+read_reached(struct cursor *c, struct ack_reached *r)
+{
+    return mp_uint(c, &r->lsn) && mp_uint(c, &r->events) && mp_uint(c, &r->batch_rows) &&
+           mp_uint(c, &r->flush_micros);
+}
+
+static void
+pack_fields(struct packer *p, const struct ack_message *m)
+{
+    switch (m->type) {
+    case ACK_SOURCE:
+        pack_source(p, &m->source);
+        break;
+    case ACK_RECEIVED:
+        pack_uint(p, m->received.lsn);
+        pack_bool(p, m->received.reply_requested);
+        break;
+    case ACK_SLOT:
+        pack_slot(p, &m->slot);
+        break;
+    case ACK_REGISTER:
+        pack_register(p, &m->registration);
+        break;
+    case ACK_REACHED:
+        pack_reached(p, &m->reached);
+        break;
+    case ACK_TARGET:
+        pack_bool(p, m->target.alive);
+        pack_cstr(p, m->target.message);
+        break;
+    case ACK_BARRIER_REACHED:
+    case ACK_BARRIER_DONE:
+    case ACK_GO:
+        pack_uint(p, m->barrier_id);
+        break;
+    case ACK_REFUSED:
+        pack_cstr(p, m->refusal.message);
+        pack_cstr(p, m->refusal.hint);
+        break;
+    case ACK_FEEDBACK:
+        pack_bin(p, m->feedback);
+        break;
+    case ACK_STATUS:
+        pack_bin(p, m->status);
+        break;
+    case ACK_DRAINING:
+    case ACK_FINISHED:
+    case ACK_STATUS_REQUEST:
+    case ACK_ACCEPTED:
+    case ACK_DRAINED:
+        break;
+    }
+}
+
+int
+ackmsg_encode(struct buf *buf, const struct ack_message *m)
+{
+    struct packer p;
+
+    frame_begin(&p, buf, (uint8_t)m->type, message_elements(m->type));
+    pack_bin(&p, (struct bytes){.data = m->run_id.bytes, .len = RUN_ID_SIZE});
+    pack_fields(&p, m);
+    return frame_end(&p);
+}
+
+/* ---- decode ---- */
+
+static bool
+read_fields(struct cursor *c, struct ack_message *m)
+{
+    switch (m->type) {
+    case ACK_SOURCE:
+        return read_source(c, &m->source);
+    case ACK_RECEIVED:
+        return mp_uint(c, &m->received.lsn) && mp_bool(c, &m->received.reply_requested);
+    case ACK_SLOT:
+        return read_slot(c, &m->slot);
+    case ACK_REGISTER:
+        return read_register(c, &m->registration);
+    case ACK_REACHED:
+        return read_reached(c, &m->reached);
+    case ACK_TARGET:
+        return mp_bool(c, &m->target.alive) &&
+               mp_cstr(c, m->target.message, sizeof m->target.message);
+    case ACK_BARRIER_REACHED:
+    case ACK_BARRIER_DONE:
+    case ACK_GO:
+        return mp_uint(c, &m->barrier_id);
+    case ACK_REFUSED:
+        return mp_cstr(c, m->refusal.message, sizeof m->refusal.message) &&
+               mp_cstr(c, m->refusal.hint, sizeof m->refusal.hint);
+    case ACK_FEEDBACK:
+        return mp_bin(c, &m->feedback);
+    case ACK_STATUS:
+        return mp_bin(c, &m->status);
+    case ACK_DRAINING:
+    case ACK_FINISHED:
+    case ACK_STATUS_REQUEST:
+    case ACK_ACCEPTED:
+    case ACK_DRAINED:
+        return true;
+    }
+    return false;
+}
+
+int
+ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
+{
+    struct cursor c = frame->body;
+    uint32_t elements;
+    uint8_t type;
+
+    if (!frame_type(&c, &type, &elements))
+        return err_set(err, EXIT_REFUSED, "malformed message on the ack socket");
+    m->type = (enum ack_type)type;
+    if (message_elements(m->type) != elements + 1)
+        return err_set(err, EXIT_REFUSED,
+                       "unknown message type %u with %u fields on the ack socket", type, elements);
+    if (!mp_run_id(&c, &m->run_id) || !read_fields(&c, m) || c.left != 0)
+        return err_set(err, EXIT_REFUSED, "malformed message of type %u on the ack socket", type);
+    return 0;
+}
+
+/* ---- status ---- */
+
+static void
+pack_worker_status(struct packer *p, const struct ack_worker_status *w)
+{
+    pack_array(p, 9);
+    pack_cstr(p, w->sink);
+    pack_uint(p, w->shard);
+    pack_bool(p, w->registered);
+    pack_bool(p, w->target_alive);
+    pack_cstr(p, w->target_message);
+    pack_uint(p, w->reached_lsn);
+    pack_uint(p, w->events);
+    pack_uint(p, w->batches);
+    pack_uint(p, w->silent_millis);
+}
+
+static bool
+read_worker_status(struct cursor *c, struct ack_worker_status *w)
+{
+    uint32_t elements;
+
+    return mp_array(c, &elements) && elements == 9 && mp_cstr(c, w->sink, sizeof w->sink) &&
+           mp_uint32(c, &w->shard) && mp_bool(c, &w->registered) && mp_bool(c, &w->target_alive) &&
+           mp_cstr(c, w->target_message, sizeof w->target_message) && mp_uint(c, &w->reached_lsn) &&
+           mp_uint(c, &w->events) && mp_uint(c, &w->batches) && mp_uint(c, &w->silent_millis);
+}
+
+int
+ackmsg_status_encode(struct buf *buf, const struct ack_status *s)
+{
+    struct buf inner = {0};
+    struct packer p = {.buf = &inner};
+    struct ack_message m = {.type = ACK_STATUS, .run_id = s->run_id};
+    int result;
+
+    frame_begin(&p, &inner, ACK_STATUS, 21);
+    pack_bool(&p, s->source_alive);
+    pack_uint(&p, s->uptime_millis);
+    pack_source(&p, &s->source);
+    pack_slot(&p, &s->slot);
+    pack_uint(&p, s->received_lsn);
+    pack_uint(&p, s->safe_lsn);
+    pack_uint(&p, s->lag_bytes);
+    pack_uint(&p, s->restarts);
+    pack_bin(&p, (struct bytes){.data = s->run_id.bytes, .len = RUN_ID_SIZE});
+    pack_array(&p, s->workers_count);
+    for (uint32_t i = 0; i < s->workers_count; i++)
+        pack_worker_status(&p, &s->workers[i]);
+    result = frame_end(&p);
+    if (result == 0) {
+        m.status = (struct bytes){.data = inner.data + inner.start + FRAME_HEADER,
+                                  .len = buf_len(&inner) - FRAME_HEADER};
+        result = ackmsg_encode(buf, &m);
+    }
+    buf_free(&inner);
+    return result;
+}
+
+bool
+ackmsg_status_decode(struct bytes encoded, struct ack_status *s)
+{
+    struct cursor c = cursor_over(encoded.data, encoded.len);
+    uint32_t elements;
+    uint8_t type;
+
+    if (!frame_type(&c, &type, &elements) || type != ACK_STATUS || elements != 20 ||
+        !mp_bool(&c, &s->source_alive) || !mp_uint(&c, &s->uptime_millis) ||
+        !read_source(&c, &s->source) || !read_slot(&c, &s->slot) ||
+        !mp_uint(&c, &s->received_lsn) || !mp_uint(&c, &s->safe_lsn) ||
+        !mp_uint(&c, &s->lag_bytes) || !mp_uint(&c, &s->restarts) || !mp_run_id(&c, &s->run_id) ||
+        !mp_array(&c, &s->workers_count) || s->workers_count > WORKERS_MAX)
+        return false;
+    for (uint32_t i = 0; i < s->workers_count; i++)
+        if (!read_worker_status(&c, &s->workers[i]))
+            return false;
+    return c.left == 0;
+}
+
+/* ---- feedback: 'r', write, flush, apply, client time, reply requested ---- */
+
+static void
+put_u64(uint8_t *out, uint64_t n)
+{
+    for (int i = 0; i < 8; i++)
+        out[i] = (uint8_t)(n >> (56 - 8 * i));
+}
+
+void
+feedback_encode(uint8_t out[FEEDBACK_SIZE], const struct feedback *f)
+{
+    out[0] = 'r';
+    put_u64(out + 1, f->write_lsn);
+    put_u64(out + 9, f->flush_lsn);
+    put_u64(out + 17, f->apply_lsn);
+    put_u64(out + 25, (uint64_t)f->client_time);
+    out[33] = f->reply_requested;
+}
+
+bool
+feedback_decode(struct bytes bytes, struct feedback *f)
+{
+    struct cursor c = cursor_over(bytes.data, bytes.len);
+    uint64_t client_time;
+    uint8_t tag, reply;
+
+    if (!cursor_u8(&c, &tag) || tag != 'r' || !cursor_u64(&c, &f->write_lsn) ||
+        !cursor_u64(&c, &f->flush_lsn) || !cursor_u64(&c, &f->apply_lsn) ||
+        !cursor_u64(&c, &client_time) || !cursor_u8(&c, &reply) || reply > 1 || c.left != 0)
+        return false;
+    f->client_time = (int64_t)client_time;
+    f->reply_requested = reply == 1;
+    return true;
+}

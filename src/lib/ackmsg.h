@@ -1,0 +1,157 @@
+/* ackmsg.h: what workers, pg-wal-read and `walpipe status` say to ackd over its Unix socket and
+ * what it answers. The same frames as the streams', at most ACK_FRAME_MAX long; every message of a
+ * run carries its run id, and ackd ignores any other run's (docs/ack.7).
+ *
+ * The rule (docs/guarantees.7): "X is reached" means that every transaction with end_lsn <= X that
+ * this worker was sent is durable in its target. */
+#ifndef WALPIPE_ACKMSG_H
+#define WALPIPE_ACKMSG_H
+
+#include "lib/frame.h"
+
+enum ack_type {
+    /* pg-wal-read to ackd */
+    ACK_SOURCE = 1,   /* who the source is; ackd answers accepted or refused */
+    ACK_RECEIVED = 2, /* the highest LSN received, and whether the server asked for a reply */
+    ACK_SLOT = 3,     /* the slot's state on the source, for metrics */
+    ACK_DRAINING = 4, /* `end` is written: nothing more will come */
+    /* worker to ackd */
+    ACK_REGISTER = 8,         /* who the worker is; ackd answers accepted or refused */
+    ACK_REACHED = 9,          /* everything up to lsn is durable here */
+    ACK_TARGET = 10,          /* the target came up or went down */
+    ACK_BARRIER_REACHED = 11, /* all before barrier id is durable; waits for ACK_GO */
+    ACK_BARRIER_DONE = 12,    /* the applier made the barrier's change durable */
+    ACK_FINISHED = 13,        /* read `end`, flushed and reported all */
+    /* anybody to ackd */
+    ACK_STATUS_REQUEST = 16,
+    /* ackd's answers */
+    ACK_ACCEPTED = 32,
+    ACK_REFUSED = 33,
+    ACK_FEEDBACK = 34, /* to pg-wal-read: bytes for the replication connection */
+    ACK_DRAINED = 35,  /* to pg-wal-read: every worker finished, the last feedback was sent */
+    ACK_GO = 36,       /* to a worker: go on past barrier id */
+    ACK_STATUS = 37
+};
+
+struct ack_source {
+    uint64_t system_identifier;
+    uint32_t timeline;
+    char database[NAME_MAX_BYTES + 1];
+    char slot[NAME_MAX_BYTES + 1];
+    uint32_t server_version;
+    uint64_t confirmed_lsn;         /* the slot's confirmed_flush_lsn; 0: there is no such slot */
+    uint32_t wal_sender_timeout_ms; /* 0: none */
+};
+
+struct ack_received {
+    uint64_t lsn;
+    bool reply_requested;
+};
+
+struct ack_slot {
+    uint64_t current_lsn; /* pg_current_wal_lsn() */
+    uint64_t restart_lsn;
+    uint64_t retained_bytes; /* current_lsn - restart_lsn */
+    char wal_status[32];     /* reserved, extended, unreserved, lost */
+    int64_t safe_wal_size;   /* bytes left before the slot may be lost; -1: no limit */
+};
+
+struct ack_register {
+    char program[32];
+    char sink[NAME_MAX_BYTES + 1];
+    uint32_t shard;
+    uint32_t shards;
+    uint64_t durable_lsn; /* progress found in the target; 0: the target keeps none */
+};
+
+struct ack_reached {
+    uint64_t lsn;
+    uint64_t events;       /* changes made durable since the last report; 0: no batch */
+    uint64_t batch_rows;   /* rows written in the batch this report ends */
+    uint64_t flush_micros; /* how long the target took for it */
+};
+
+struct ack_target {
+    bool alive;
+    char message[256]; /* why not */
+};
+
+struct ack_refusal {
+    char message[512];
+    char hint[512];
+};
+
+struct ack_message {
+    enum ack_type type;
+    struct run_id run_id; /* all zero in ACK_STATUS_REQUEST */
+    union {
+        struct ack_source source;
+        struct ack_received received;
+        struct ack_slot slot;
+        struct ack_register registration;
+        struct ack_reached reached;
+        struct ack_target target;
+        uint64_t barrier_id; /* ACK_BARRIER_REACHED, ACK_BARRIER_DONE, ACK_GO */
+        struct ack_refusal refusal;
+        struct bytes feedback; /* into the frame */
+        struct bytes status;   /* into the frame: ack_status, see ackmsg_status_* */
+    };
+};
+
+int ackmsg_encode(struct buf *buf, const struct ack_message *message) MUST_CHECK;
+
+/* -1 with err (EXIT_REFUSED) for anything that is not exactly one of the messages above. */
+int ackmsg_decode(const struct frame *frame, struct ack_message *message,
+                  struct err *err) MUST_CHECK;
+
+/* ---- ACK_STATUS ---- */
+
+struct ack_worker_status {
+    char sink[NAME_MAX_BYTES + 1];
+    uint32_t shard;
+    bool registered;
+    bool target_alive;
+    char target_message[256];
+    uint64_t reached_lsn;
+    uint64_t events; /* of this run */
+    uint64_t batches;
+    uint64_t silent_millis; /* since its last report */
+};
+
+struct ack_status {
+    struct run_id run_id;
+    bool source_alive;
+    uint64_t uptime_millis;
+    struct ack_source source;
+    struct ack_slot slot;
+    uint64_t received_lsn;
+    uint64_t safe_lsn;
+    uint64_t lag_bytes;
+    uint64_t restarts;
+    uint32_t workers_count;
+    struct ack_worker_status workers[WORKERS_MAX];
+};
+
+/* Encodes an ACK_STATUS message. */
+int ackmsg_status_encode(struct buf *buf, const struct ack_status *status) MUST_CHECK;
+/* Decodes message->status of an ACK_STATUS message. */
+bool ackmsg_status_decode(struct bytes encoded, struct ack_status *status) MUST_CHECK;
+
+/* ---- the feedback bytes ---- */
+
+#define FEEDBACK_SIZE 34
+
+/* "Standby status update" of the streaming replication protocol. Time: microseconds since
+ * 2000-01-01 UTC. */
+struct feedback {
+    uint64_t write_lsn;
+    uint64_t flush_lsn;
+    uint64_t apply_lsn;
+    int64_t client_time;
+    bool reply_requested;
+};
+
+void feedback_encode(uint8_t out[FEEDBACK_SIZE], const struct feedback *feedback);
+bool feedback_decode(struct bytes bytes, struct feedback *feedback) MUST_CHECK;
+
+#endif

@@ -1,0 +1,33 @@
+/* hash.h: the 64-bit hash of the event stream's keys. It is part of the stream's format
+ * (docs/events.7): the same key must reach the same worker at every replay and in every release. */
+#ifndef WALPIPE_HASH_H
+#define WALPIPE_HASH_H
+
+#include "lib/base.h"
+
+#define HASH_SEED UINT64_C(0xcbf29ce484222325)
+
+/* FNV-1a over the bytes, going on from h. */
+static inline uint64_t
+hash_bytes(uint64_t h, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+/* MurmurHash3's finalizer: FNV-1a leaves the low bits of similar keys alike. */
+static inline uint64_t
+hash_finish(uint64_t h)
+{
+    h ^= h >> 33;
+    h *= UINT64_C(0xff51afd7ed558ccd);
+    h ^= h >> 33;
+    h *= UINT64_C(0xc4ceb9fe1a85ec53);
+    h ^= h >> 33;
+    return h;
+}
+
+#endif

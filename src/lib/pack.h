@@ -1,0 +1,38 @@
+/* pack.h: msgpack-c's packer writing into a struct buf, and the frame around what it packs.
+ *
+ * A frame is a 4-byte big-endian length and that many bytes: one msgpack array whose first element
+ * is its type (docs/frame.7). Failures to get memory stick to the buf; frame_end reports them. */
+#ifndef WALPIPE_PACK_H
+#define WALPIPE_PACK_H
+
+#include <msgpack/pack.h>
+
+#include "lib/buf.h"
+#include "lib/cursor.h"
+
+#define FRAME_HEADER 4
+
+struct packer {
+    struct buf *buf;
+    size_t frame_at; /* offset of the open frame's header from buf->start */
+    msgpack_packer mp;
+};
+
+/* Begins a frame of `elements` array elements, the first of which is `type`. */
+void frame_begin(struct packer *p, struct buf *buf, uint8_t type, uint32_t elements);
+
+/* Writes the frame's length. -1 when memory was out since frame_begin or the frame is longer than
+ * FRAME_MAX; the buf then holds what it held before frame_begin. */
+int frame_end(struct packer *p) MUST_CHECK;
+
+void pack_uint(struct packer *p, uint64_t n);
+void pack_int(struct packer *p, int64_t n);
+void pack_bool(struct packer *p, bool b);
+void pack_nil(struct packer *p);
+void pack_cstr(struct packer *p, const char *s);
+void pack_str(struct packer *p, struct bytes s);
+void pack_bin(struct packer *p, struct bytes b);
+void pack_array(struct packer *p, uint32_t n);
+void pack_value(struct packer *p, const struct value *v);
+
+#endif

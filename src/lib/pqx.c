@@ -1,0 +1,230 @@
+/* pqx.c: see pqx.h. */
+#include "lib/pqx.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEYWORDS_MAX 64
+
+static void
+drop_notice(void *arg, const PGresult *result)
+{
+    (void)arg;
+    (void)result;
+}
+
+struct keywords {
+    const char *names[KEYWORDS_MAX + 1];
+    const char *values[KEYWORDS_MAX + 1];
+    size_t count;
+};
+
+/* Later entries win in libpq, so the order is defaults, conninfo, forced. */
+static void
+add_keyword(struct keywords *k, const char *name, const char *value)
+{
+    if (k->count < KEYWORDS_MAX) {
+        k->names[k->count] = name;
+        k->values[k->count] = value;
+        k->count++;
+    }
+}
+
+static int
+conninfo_error(char *message, struct err *err)
+{
+    size_t n = message == NULL ? 0 : strcspn(message, "\n");
+
+    err_set(err, EXIT_REFUSED, "malformed conninfo: %.*s", (int)n, message == NULL ? "" : message);
+    PQfreemem(message);
+    return err_hint(err, "expected libpq's form: host=... dbname=... user=...");
+}
+
+PGconn *
+pqx_connect(const char *conninfo, const struct pqx_keyword *forced, size_t forced_count,
+            struct err *err)
+{
+    struct keywords k = {0};
+    char *message = NULL;
+    PQconninfoOption *options = PQconninfoParse(conninfo, &message);
+    PGconn *conn;
+
+    if (options == NULL) {
+        conninfo_error(message, err);
+        return NULL;
+    }
+    add_keyword(&k, "connect_timeout", "10");
+    add_keyword(&k, "keepalives_idle", "10");
+    add_keyword(&k, "keepalives_interval", "5");
+    add_keyword(&k, "keepalives_count", "3");
+    add_keyword(&k, "tcp_user_timeout", "30000");
+    for (const PQconninfoOption *o = options; o->keyword != NULL; o++)
+        if (o->val != NULL)
+            add_keyword(&k, o->keyword, o->val);
+    for (size_t i = 0; i < forced_count; i++)
+        add_keyword(&k, forced[i].keyword, forced[i].value);
+    add_keyword(&k, "client_encoding", "UTF8");
+    conn = PQconnectdbParams(k.names, k.values, 0);
+    PQconninfoFree(options);
+    if (conn == NULL) {
+        err_set(err, EXIT_PEER, "out of memory for a connection");
+        return NULL;
+    }
+    PQsetNoticeReceiver(conn, drop_notice, NULL);
+    if (PQstatus(conn) == CONNECTION_OK)
+        return conn;
+    pqx_error(conn, NULL, "connect", err);
+    PQfinish(conn);
+    return NULL;
+}
+
+enum exit_code
+pqx_exit_code(const char *sqlstate)
+{
+    /* Class 08 connection, 40 rollback, 53 resources, 57 intervention; then single codes. */
+    static const char *const retry[] = {"08", "40", "53", "57", "55P03", "55006", "25006", "58"};
+
+    if (sqlstate == NULL || sqlstate[0] == '\0')
+        return EXIT_PEER;
+    for (size_t i = 0; i < sizeof retry / sizeof *retry; i++)
+        if (strncmp(sqlstate, retry[i], strlen(retry[i])) == 0)
+            return EXIT_PEER;
+    return EXIT_REFUSED;
+}
+
+/* libpq reports a failed login as text only; these are the server's messages of classes 28 and 3D,
+ * which no waiting heals (measured on 15). The server must not be shut to be sure of them: it
+ * answers "the database system is starting up" otherwise. */
+static enum exit_code
+connect_exit_code(const char *message)
+{
+    static const char *const final[] = {
+        "password authentication failed", "no pg_hba.conf entry",
+        "no password supplied",           "\" does not exist",
+        "authentication failed for user", "is not permitted to log in",
+        "certificate verify failed",      "does not match host name",
+        "root certificate file"};
+
+    for (size_t i = 0; i < sizeof final / sizeof *final; i++)
+        if (strstr(message, final[i]) != NULL)
+            return EXIT_REFUSED;
+    return EXIT_PEER;
+}
+
+int
+pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *err)
+{
+    const char *primary =
+        result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    const char *sqlstate = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *hint = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+    char text[700];
+
+    if (primary == NULL) {
+        snprintf(text, sizeof text, "%s", PQerrorMessage(conn));
+        for (size_t n = strlen(text); n > 0 && text[n - 1] == '\n'; n--)
+            text[n - 1] = '\0';
+        for (char *p = text; *p != '\0'; p++)
+            if (*p == '\n' || *p == '\t')
+                *p = ' ';
+        return err_set(err, PQstatus(conn) == CONNECTION_OK ? EXIT_PEER : connect_exit_code(text),
+                       "could not %s: %s", what, text);
+    }
+    err_set(err, pqx_exit_code(sqlstate), "could not %s: %s%s%.300s%s (SQLSTATE %s)", what, primary,
+            detail == NULL ? "" : " (", detail == NULL ? "" : detail, detail == NULL ? "" : ")",
+            sqlstate == NULL ? "none" : sqlstate);
+    if (hint != NULL)
+        err_hint(err, "%s", hint);
+    return -1;
+}
+
+static PGresult *
+checked(PGconn *conn, PGresult *result, const char *what, struct err *err)
+{
+    ExecStatusType status = PQresultStatus(result);
+
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+        return result;
+    pqx_error(conn, result, what, err);
+    PQclear(result);
+    return NULL;
+}
+
+PGresult *
+pqx_exec(PGconn *conn, const char *what, const char *sql, struct err *err)
+{
+    return checked(conn, PQexec(conn, sql), what, err);
+}
+
+PGresult *
+pqx_exec_params(PGconn *conn, const char *what, const char *sql, int count,
+                const char *const *params, struct err *err)
+{
+    return checked(conn, PQexecParams(conn, sql, count, NULL, params, NULL, NULL, 0), what, err);
+}
+
+/* Appends " name='value'" with libpq's quoting. */
+static void
+append_quoted(char **at, const char *name, const char *value)
+{
+    *at += sprintf(*at, "%s='", name);
+    for (; *value != '\0'; value++) {
+        if (*value == '\'' || *value == '\\')
+            *(*at)++ = '\\';
+        *(*at)++ = *value;
+    }
+    *(*at)++ = '\'';
+    *(*at)++ = ' ';
+    **at = '\0';
+}
+
+int
+pqx_take_password(const char *conninfo, char **without, char **password, struct err *err)
+{
+    char *message = NULL, *at;
+    PQconninfoOption *options = PQconninfoParse(conninfo, &message);
+    size_t size = 1;
+
+    *without = *password = NULL;
+    if (options == NULL)
+        return conninfo_error(message, err);
+    for (const PQconninfoOption *o = options; o->keyword != NULL; o++)
+        if (o->val != NULL)
+            size += strlen(o->keyword) + 2 * strlen(o->val) + 4;
+    at = *without = malloc(size);
+    if (at == NULL) {
+        PQconninfoFree(options);
+        return err_set(err, EXIT_PEER, "out of memory for a conninfo");
+    }
+    *at = '\0';
+    for (const PQconninfoOption *o = options; o->keyword != NULL; o++) {
+        if (o->val == NULL)
+            continue;
+        if (strcmp(o->keyword, "password") == 0)
+            *password = strdup(o->val);
+        else
+            append_quoted(&at, o->keyword, o->val);
+    }
+    PQconninfoFree(options);
+    return 0;
+}
+
+int
+pqx_refuse_password(const char *conninfo, struct err *err)
+{
+    char *without, *password;
+    bool found;
+
+    if (pqx_take_password(conninfo, &without, &password, err) != 0)
+        return -1;
+    found = password != NULL;
+    free(without);
+    free(password);
+    if (!found)
+        return 0;
+    err_set(err, EXIT_REFUSED,
+            "cannot take a password on the command line: every user can read it");
+    return err_hint(err, "use PGPASSFILE, PGSERVICE or the environment variable PGPASSWORD");
+}

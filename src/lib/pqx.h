@@ -1,0 +1,49 @@
+/* pqx.h: what walpipe adds to libpq: connections with walpipe's session settings, results as
+ * struct err, and SQLSTATE as "retry" or "stop". */
+#ifndef WALPIPE_PQX_H
+#define WALPIPE_PQX_H
+
+#include <libpq-fe.h>
+
+#include "lib/base.h"
+
+/* One keyword of a connection string that walpipe sets; it wins over conninfo's. */
+struct pqx_keyword {
+    const char *keyword;
+    const char *value;
+};
+
+/* Connects. Defaults that conninfo may override: keepalives, tcp_user_timeout and connect_timeout,
+ * so that a dead peer is noticed in seconds; client_encoding is always UTF8. Notices are dropped.
+ * NULL with err: EXIT_PEER when trying again may help, EXIT_REFUSED when only a person can (a
+ * malformed conninfo, a wrong password, no such database or role). */
+PGconn *pqx_connect(const char *conninfo, const struct pqx_keyword *forced, size_t forced_count,
+                    struct err *err);
+
+/* Runs one command and requires its result to be PGRES_TUPLES_OK or PGRES_COMMAND_OK. NULL with
+ * err otherwise. The caller clears the result. what names the command in the error: "could not
+ * WHAT: ..." */
+PGresult *pqx_exec(PGconn *conn, const char *what, const char *sql, struct err *err);
+
+/* The same with text parameters. */
+PGresult *pqx_exec_params(PGconn *conn, const char *what, const char *sql, int count,
+                          const char *const *params, struct err *err);
+
+/* Fills err from a failed result (or, for NULL, from the connection): its primary message, detail
+ * and SQLSTATE. Always -1. */
+int pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *err);
+
+/* EXIT_PEER for the SQLSTATE classes that heal by waiting, else EXIT_REFUSED; "" or NULL (the
+ * connection broke) is EXIT_PEER. Source: appendix "PostgreSQL Error Codes". */
+enum exit_code pqx_exit_code(const char *sqlstate);
+
+/* A password in a connection string would stand in the process list. Moves it from conninfo to
+ * *password (both malloc'd; *password NULL when there is none). -1 with err for a malformed
+ * conninfo. */
+int pqx_take_password(const char *conninfo, char **without, char **password,
+                      struct err *err) MUST_CHECK;
+
+/* Refuses a conninfo from the command line that holds a password. */
+int pqx_refuse_password(const char *conninfo, struct err *err) MUST_CHECK;
+
+#endif

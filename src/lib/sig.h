@@ -1,0 +1,24 @@
+/* sig.h: signals the pipeline's way. Handlers do nothing; loops read a descriptor. */
+#ifndef WALPIPE_SIG_H
+#define WALPIPE_SIG_H
+
+#include "lib/base.h"
+
+/* For every program: SIGPIPE is ignored, so that a write reports EPIPE. */
+void sig_ignore_pipe(void);
+
+/* For the programs behind pg-wal-read. SIGTERM or SIGINT to the whole process group means "drain":
+ * they wait for the stream's `end`, so the first of each is ignored; a second ends the program. */
+void sig_wait_for_end(void);
+
+/* A signalfd for SIGTERM, SIGINT and, when asked, SIGCHLD, which are blocked from then on. -1 with
+ * err. Close-on-exec, non-blocking. */
+int sig_open(bool with_children, struct err *err) MUST_CHECK;
+
+/* The number of a pending signal, or 0. */
+int sig_read(int fd);
+
+/* In a child before exec: unblocks everything and restores SIGPIPE. */
+void sig_reset_for_exec(void);
+
+#endif
