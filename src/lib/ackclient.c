@@ -115,15 +115,16 @@ ackclient_target(struct ackclient *ack, bool alive, const char *text, struct err
 }
 
 int
-ackclient_barrier_wait(struct ackclient *ack, uint64_t id, struct err *err)
+ackclient_barrier_wait(struct ackclient *ack, const struct barrier_event *barrier, struct err *err)
 {
-    struct ack_message message = {.type = ACK_BARRIER_REACHED, .barrier_id = id};
+    struct ack_message message = {.type = ACK_BARRIER_REACHED,
+                                  .barrier = {.id = barrier->id, .applier = barrier->applier}};
 
     if (say(ack, &message, err) != 0 || hear(ack, &message, err) != 0)
         return -1;
-    if (message.type != ACK_GO || message.barrier_id != id)
+    if (message.type != ACK_GO || message.barrier_id != barrier->id)
         return err_set(err, EXIT_BUG, "ackd sent message type %d while barrier %llu was awaited",
-                       (int)message.type, (unsigned long long)id);
+                       (int)message.type, (unsigned long long)barrier->id);
     return 0;
 }
 

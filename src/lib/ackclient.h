@@ -4,6 +4,7 @@
 #define WALPIPE_ACKCLIENT_H
 
 #include "lib/ackmsg.h"
+#include "lib/event.h"
 
 struct ackclient {
     int fd; /* poll it for reading too: readable outside a wait means that ackd is gone */
@@ -29,8 +30,9 @@ int ackclient_reached(struct ackclient *ack, const struct ack_reached *reached,
 int ackclient_target(struct ackclient *ack, bool alive, const char *message,
                      struct err *err) MUST_CHECK;
 
-/* All before barrier id is durable: reports it and waits until ackd lets this worker go on. */
-int ackclient_barrier_wait(struct ackclient *ack, uint64_t id, struct err *err) MUST_CHECK;
+/* All before the barrier is durable: reports it and waits until ackd lets this worker go on. */
+int ackclient_barrier_wait(struct ackclient *ack, const struct barrier_event *barrier,
+                           struct err *err) MUST_CHECK;
 int ackclient_barrier_done(struct ackclient *ack, uint64_t id, struct err *err) MUST_CHECK;
 
 int ackclient_finished(struct ackclient *ack, struct err *err) MUST_CHECK;

@@ -19,9 +19,9 @@ message_elements(enum ack_type type)
     case ACK_REACHED:
         return 6;
     case ACK_TARGET:
+    case ACK_BARRIER_REACHED:
     case ACK_REFUSED:
         return 4;
-    case ACK_BARRIER_REACHED:
     case ACK_BARRIER_DONE:
     case ACK_GO:
     case ACK_FEEDBACK:
@@ -134,6 +134,9 @@ pack_fields(struct packer *p, const struct ack_message *m)
         pack_cstr(p, m->target.message);
         break;
     case ACK_BARRIER_REACHED:
+        pack_uint(p, m->barrier.id);
+        pack_uint(p, m->barrier.applier);
+        break;
     case ACK_BARRIER_DONE:
     case ACK_GO:
         pack_uint(p, m->barrier_id);
@@ -188,6 +191,7 @@ read_fields(struct cursor *c, struct ack_message *m)
         return mp_bool(c, &m->target.alive) &&
                mp_cstr(c, m->target.message, sizeof m->target.message);
     case ACK_BARRIER_REACHED:
+        return mp_uint(c, &m->barrier.id) && mp_uint32(c, &m->barrier.applier);
     case ACK_BARRIER_DONE:
     case ACK_GO:
         return mp_uint(c, &m->barrier_id);

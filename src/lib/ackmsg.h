@@ -76,6 +76,13 @@ struct ack_target {
     char message[256]; /* why not */
 };
 
+/* What the barrier frame says. ackd sees no stream, so every worker tells it, and all must agree.
+ */
+struct ack_barrier {
+    uint64_t id;
+    uint32_t applier; /* shard that is let go first */
+};
+
 struct ack_refusal {
     char message[512];
     char hint[512];
@@ -91,7 +98,8 @@ struct ack_message {
         struct ack_register registration;
         struct ack_reached reached;
         struct ack_target target;
-        uint64_t barrier_id; /* ACK_BARRIER_REACHED, ACK_BARRIER_DONE, ACK_GO */
+        struct ack_barrier barrier; /* ACK_BARRIER_REACHED */
+        uint64_t barrier_id;        /* ACK_BARRIER_DONE, ACK_GO */
         struct ack_refusal refusal;
         struct bytes feedback; /* into the frame */
         struct bytes status;   /* into the frame: ack_status, see ackmsg_status_* */
