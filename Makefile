@@ -17,11 +17,11 @@ FILTER := $(FRAMES) clock log opt sig sock io
 WORKER := $(FILTER) event relmap ackmsg ackclient
 
 pg-wal-read_LIB  := $(FILTER) wal ackmsg pqx
-pgout-decode_LIB := $(FILTER) wal event relmap
-route_LIB        := $(FILTER) event relmap
+pgout-decode_LIB := $(FILTER) wal event relmap hash
+route_LIB        := $(FILTER) event relmap hash
 sink-pg_LIB      := $(WORKER) pqx
 sink-ch_LIB      := $(WORKER)
-ackd_LIB         := $(FILTER) ackmsg
+ackd_LIB         := $(FILTER) ackmsg hash
 evcat_LIB        := $(FILTER) wal event relmap
 walpipe_LIB      := $(FILTER) event ackmsg pqx
 

@@ -30,4 +30,10 @@ hash_finish(uint64_t h)
     return h;
 }
 
+/* True for the built-in types whose equal values always have equal bytes, in text and in binary
+ * format. Others (numeric: 1.0 = 1.00; float: -0 = 0; citext ...) must not enter a hash that
+ * decides where a key's history goes. text and varchar are taken to have a deterministic collation.
+ */
+bool hash_type_is_canonical(uint32_t type_oid) MUST_CHECK;
+
 #endif

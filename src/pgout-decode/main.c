@@ -1,0 +1,156 @@
+/* pgout-decode: the wal stream on its input, the event stream on its output. Blocking: it reads
+ * what there is, decodes it, writes it; while it can't write it does not read. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/io.h"
+#include "lib/log.h"
+#include "lib/opt.h"
+#include "lib/sig.h"
+#include "pgout-decode/decode.h"
+
+enum { OPT_IN, OPT_OUT, OPT_LOG_LEVEL };
+
+static const struct opt_spec specs[] = {
+    [OPT_IN] = {"in", "PATH", "listen on this Unix socket for the wal stream, not stdin"},
+    [OPT_OUT] = {"out", "PATH", "send the event stream to this Unix socket, not stdout"},
+    [OPT_LOG_LEVEL] = {"log-level", "LEVEL", "debug, info, warning or error (default: info)"},
+};
+
+static const struct opt_program program = {
+    .name = "pgout-decode",
+    .usage = "[--in PATH] [--out PATH]",
+    .purpose = "Decodes pgoutput: reads pg-wal-read's wal stream, writes walpipe's event stream.",
+    .specs = specs,
+    .specs_count = sizeof specs / sizeof *specs,
+};
+
+struct options {
+    const char *in;
+    const char *out;
+};
+
+static int
+parse_options(int argc, char **argv, struct options *options, struct log *log, struct err *err)
+{
+    struct opt opt = {.program = &program, .argc = argc, .argv = argv, .at = 1};
+    int which;
+
+    while ((which = opt_next(&opt, err)) >= 0)
+        switch (which) {
+        case OPT_IN:
+            options->in = opt.value;
+            break;
+        case OPT_OUT:
+            options->out = opt.value;
+            break;
+        case OPT_LOG_LEVEL:
+            if (!log_level_parse(opt.value, &log->level)) {
+                err_set(err, EXIT_REFUSED, "unknown log level \"%s\"", opt.value);
+                return OPT_BAD;
+            }
+            break;
+        default:
+            break;
+        }
+    if (which == OPT_END && opt.at < argc) {
+        err_set(err, EXIT_REFUSED, "unexpected argument \"%s\"", argv[opt.at]);
+        return OPT_BAD;
+    }
+    return which;
+}
+
+struct pipeline {
+    int in;
+    int out_fd;
+    bool greeted;
+    struct frame_reader reader;
+    struct buf out;
+    struct decoder decoder;
+};
+
+static int
+flush(struct pipeline *p, struct err *err)
+{
+    struct bytes data = {.data = p->out.data + p->out.start, .len = buf_len(&p->out)};
+
+    if (data.len > 0 && io_write_all(p->out_fd, data, err) != 0)
+        return -1;
+    buf_reset(&p->out, 4 * IO_CHUNK);
+    return 0;
+}
+
+/* Decodes every whole frame that is here. */
+static int
+decode_available(struct pipeline *p, struct err *err)
+{
+    struct frame frame;
+    enum frame_status status;
+
+    while ((status = frame_next(&p->reader, &frame, err)) == FRAME_READY) {
+        if (!p->greeted) {
+            if (decode_hello(&p->decoder, &frame, &p->out, err) != 0)
+                return -1;
+            p->greeted = true;
+        } else if (decode_frame(&p->decoder, &frame, &p->out, err) != 0) {
+            return -1;
+        }
+        if (buf_len(&p->out) >= IO_CHUNK && flush(p, err) != 0)
+            return -1;
+    }
+    return status == FRAME_BAD ? -1 : flush(p, err);
+}
+
+static int
+pump(struct pipeline *p, struct err *err)
+{
+    for (;;) {
+        switch (frame_fill(&p->reader, p->in, err)) {
+        case FILL_READ:
+            if (decode_available(p, err) != 0)
+                return -1;
+            break;
+        case FILL_EOF:
+            if (p->decoder.ended && buf_len(&p->reader.buf) == 0)
+                return 0;
+            return frame_eof_error(&p->reader, "wal", err);
+        case FILL_AGAIN:
+            break;
+        case FILL_FAILED:
+            return -1;
+        }
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    struct log log = {.program = "pgout-decode", .level = LOG_INFO};
+    struct options options = {0};
+    struct err err = {0};
+    struct pipeline *p;
+    int which = parse_options(argc, argv, &options, &log, &err);
+    int code = EXIT_DONE;
+
+    if (which == OPT_DONE)
+        return EXIT_DONE;
+    if (which == OPT_BAD)
+        return log_failure(&log, &err);
+    sig_ignore_pipe();
+    sig_wait_for_end();
+    p = calloc(1, sizeof *p);
+    if (p == NULL) {
+        err_set(&err, EXIT_PEER, "out of memory at the start");
+        return log_failure(&log, &err);
+    }
+    frame_reader_init(&p->reader, FRAME_MAX);
+    p->in = io_open_input(options.in, &err);
+    p->out_fd = p->in < 0 ? -1 : io_open_output(options.out, &err);
+    if (p->out_fd < 0 || pump(p, &err) != 0)
+        code = log_failure(&log, &err);
+    frame_reader_free(&p->reader);
+    buf_free(&p->out);
+    decoder_free(&p->decoder);
+    free(p);
+    return code;
+}
