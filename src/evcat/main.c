@@ -1,0 +1,107 @@
+/* evcat: either stream on stdin, one JSON object a line on stdout. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "evcat/show.h"
+#include "lib/io.h"
+#include "lib/log.h"
+#include "lib/opt.h"
+#include "lib/sig.h"
+
+enum { OPT_IN };
+
+static const struct opt_spec specs[] = {
+    [OPT_IN] = {"in", "PATH", "listen on this Unix socket for the stream, not stdin"},
+};
+
+static const struct opt_program program = {
+    .name = "evcat",
+    .usage = "[--in PATH] < STREAM",
+    .purpose = "Shows walpipe's wal stream or event stream as JSON, one object a line.",
+    .specs = specs,
+    .specs_count = sizeof specs / sizeof *specs,
+};
+
+static int
+show_available(struct show *show, struct frame_reader *reader, struct err *err)
+{
+    struct frame frame;
+    enum frame_status status;
+
+    while ((status = frame_next(reader, &frame, err)) == FRAME_READY) {
+        int shown = show->greeted ? show_frame(show, &frame, err) : show_hello(show, &frame, err);
+
+        if (shown != 0)
+            return -1;
+    }
+    if (status == FRAME_BAD)
+        return -1;
+    if (fflush(show->out) != 0 || ferror(show->out)) {
+        err_set(err, EXIT_PEER, "could not write the output: %s", strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static int
+pump(struct show *show, int in, struct err *err)
+{
+    struct frame_reader reader;
+    int result = -1;
+
+    frame_reader_init(&reader, FRAME_MAX);
+    for (;;) {
+        enum fill_status status = frame_fill(&reader, in, err);
+
+        if (status == FILL_FAILED)
+            break;
+        if (status == FILL_READ && show_available(show, &reader, err) != 0)
+            break;
+        if (status == FILL_EOF) {
+            bool clean = show->ended && buf_len(&reader.buf) == 0;
+
+            result = clean ? 0 : frame_eof_error(&reader, show->wal ? "wal" : "event", err);
+            break;
+        }
+    }
+    frame_reader_free(&reader);
+    return result;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct opt opt = {.program = &program, .argc = argc, .argv = argv, .at = 1};
+    struct log log = {.program = "evcat", .level = LOG_INFO};
+    struct err err = {0};
+    struct show *show;
+    const char *in_path = NULL;
+    int which, in, code = EXIT_DONE;
+
+    while ((which = opt_next(&opt, &err)) >= 0)
+        in_path = opt.value;
+    if (which == OPT_DONE)
+        return EXIT_DONE;
+    if (which == OPT_END && opt.at < argc) {
+        err_set(&err, EXIT_REFUSED, "unexpected argument \"%s\"", argv[opt.at]);
+        which = OPT_BAD;
+    }
+    if (which == OPT_BAD)
+        return log_failure(&log, &err);
+    sig_ignore_pipe();
+    show = calloc(1, sizeof *show);
+    if (show == NULL) {
+        err_set(&err, EXIT_PEER, "out of memory at the start");
+        return log_failure(&log, &err);
+    }
+    show->out = stdout;
+    in = io_open_input(in_path, &err);
+    if (in < 0 || pump(show, in, &err) != 0) {
+        fflush(stdout);
+        code = log_failure(&log, &err);
+    }
+    show_free(show);
+    free(show);
+    return code;
+}

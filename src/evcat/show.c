@@ -1,0 +1,475 @@
+/* show.c: see show.h. Names columns by the relation events that passed; knows no pgoutput byte: a
+ * wal frame's message is shown as hex. */
+#include "evcat/show.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "evcat/json.h"
+#include "lib/wal.h"
+
+static void
+begin_line(struct show *s, struct json *j, const char *type)
+{
+    *j = (struct json){.out = s->out};
+    json_open(j, '{');
+    json_cstr(j, "type", type);
+}
+
+static void
+end_line(struct json *j)
+{
+    json_close(j, '}');
+    putc('\n', j->out);
+}
+
+/* ---- hello and end ---- */
+
+int
+show_hello(struct show *s, const struct frame *frame, struct err *err)
+{
+    struct hello *h = calloc(1, sizeof *h);
+    struct run_id_text run;
+    struct json j;
+    int result;
+
+    if (h == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for the hello frame");
+    result = hello_decode(frame, "event", h, err);
+    if (result != 0) {
+        result = hello_decode(frame, "wal", h, err);
+        s->wal = result == 0;
+    }
+    if (result == 0) {
+        run = run_id_format(&h->run_id);
+        begin_line(s, &j, "hello");
+        json_cstr(&j, "stream", h->stream);
+        json_uint(&j, "version", STREAM_VERSION);
+        json_cstr(&j, "program", h->program);
+        json_cstr(&j, "run_id", run.text);
+        json_name(&j, "system_identifier");
+        fprintf(s->out, "\"%" PRIu64 "\"", h->system_identifier);
+        json_uint(&j, "timeline", h->timeline);
+        json_cstr(&j, "database", h->database);
+        json_cstr(&j, "slot", h->slot);
+        json_name(&j, "publications");
+        json_open(&j, '[');
+        for (uint32_t i = 0; i < h->publications_count; i++)
+            json_cstr(&j, NULL, h->publications[i]);
+        json_close(&j, ']');
+        json_uint(&j, "server_version", h->server_version);
+        json_uint(&j, "proto_version", h->proto_version);
+        json_lsn(&j, "start_lsn", h->start_lsn);
+        if (h->sink[0] != '\0') {
+            json_cstr(&j, "sink", h->sink);
+            json_uint(&j, "shard", h->shard);
+            json_uint(&j, "shards", h->shards);
+        }
+        end_line(&j);
+        s->greeted = true;
+    }
+    free(h);
+    return result;
+}
+
+static bool
+show_end(struct show *s, struct cursor *body, uint32_t elements)
+{
+    char reason[32];
+    struct json j;
+
+    if (!end_decode(body, elements, reason))
+        return false;
+    begin_line(s, &j, "end");
+    json_cstr(&j, "reason", reason);
+    end_line(&j);
+    s->ended = true;
+    return true;
+}
+
+/* ---- wal stream ---- */
+
+static bool
+show_wal(struct show *s, struct cursor *body, uint32_t elements)
+{
+    struct wal_frame wal;
+    struct json j;
+    char tag[2] = "";
+
+    if (!wal_decode(body, elements, &wal))
+        return false;
+    begin_line(s, &j, "wal");
+    json_lsn(&j, "start_lsn", wal.start_lsn);
+    json_lsn(&j, "end_lsn", wal.end_lsn);
+    json_time(&j, "send_time", wal.send_time);
+    if (wal.message.len > 0)
+        tag[0] = (char)wal.message.data[0];
+    json_cstr(&j, "tag", tag);
+    json_uint(&j, "bytes", wal.message.len);
+    json_hex(&j, "message", wal.message);
+    end_line(&j);
+    return true;
+}
+
+static bool
+show_keepalive(struct show *s, struct cursor *body, uint32_t elements)
+{
+    struct keepalive_frame keepalive;
+    struct json j;
+
+    if (!keepalive_decode(body, elements, &keepalive))
+        return false;
+    begin_line(s, &j, "keepalive");
+    json_lsn(&j, "wal_end", keepalive.wal_end);
+    json_time(&j, "send_time", keepalive.send_time);
+    end_line(&j);
+    return true;
+}
+
+/* ---- relations ---- */
+
+static void
+free_relation(struct relation *relation)
+{
+    if (relation != NULL)
+        relation_free(relation);
+    free(relation);
+}
+
+static void
+put_relation(struct show *s, const struct relation *r)
+{
+    char identity[2] = {r->replica_identity, '\0'};
+    struct json j;
+
+    begin_line(s, &j, "relation");
+    json_uint(&j, "relid", r->relid);
+    json_cstr(&j, "schema", r->schema);
+    json_cstr(&j, "name", r->name);
+    json_cstr(&j, "replica_identity", identity);
+    json_name(&j, "columns");
+    json_open(&j, '[');
+    for (uint32_t i = 0; i < r->columns_count; i++) {
+        const struct relation_column *column = &r->columns[i];
+
+        json_name(&j, NULL);
+        json_open(&j, '{');
+        json_cstr(&j, "name", column->name);
+        json_bool(&j, "key", column->key);
+        json_uint(&j, "type_oid", column->type_oid);
+        json_name(&j, "typmod");
+        fprintf(s->out, "%" PRId32, column->typmod);
+        if (column->type_name[0] != '\0') {
+            json_cstr(&j, "type_schema", column->type_schema);
+            json_cstr(&j, "type_name", column->type_name);
+        }
+        json_close(&j, '}');
+    }
+    json_close(&j, ']');
+    end_line(&j);
+}
+
+static int
+show_relation(struct show *s, struct cursor *body, uint32_t elements, struct err *err)
+{
+    struct relation *relation = calloc(1, sizeof *relation);
+    void *replaced = NULL;
+
+    if (relation == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for a relation");
+    if (relation_decode(body, elements, relation, err) != 0) {
+        free(relation);
+        return -1;
+    }
+    put_relation(s, relation);
+    if (relmap_put(&s->tables, relation->relid, relation, &replaced) != 0) {
+        free_relation(relation);
+        return err_set(err, EXIT_PEER, "out of memory for a relation");
+    }
+    free_relation(replaced);
+    return 0;
+}
+
+/* ---- changes ---- */
+
+static void
+put_table(struct show *s, struct json *j, const char *name, uint32_t relid)
+{
+    const struct relation *r = relmap_get(&s->tables, relid);
+    char qualified[512];
+
+    if (r == NULL) {
+        json_uint(j, name, relid);
+        return;
+    }
+    snprintf(qualified, sizeof qualified, "%s.%s", r->schema, r->name);
+    json_cstr(j, name, qualified);
+}
+
+static void
+put_value(struct json *j, const char *name, const struct value *value)
+{
+    struct bytes b = {.data = value->data, .len = value->len};
+
+    switch (value->kind) {
+    case VALUE_NULL:
+        json_null(j, name);
+        break;
+    case VALUE_TEXT:
+        json_string(j, name, b);
+        break;
+    case VALUE_BINARY:
+        json_name(j, name);
+        json_open(j, '{');
+        json_hex(j, "binary", b);
+        json_close(j, '}');
+        break;
+    case VALUE_UNCHANGED:
+        json_name(j, name);
+        json_open(j, '{');
+        json_bool(j, "unchanged", true);
+        json_close(j, '}');
+        break;
+    }
+}
+
+static void
+put_tuple(struct show *s, struct json *j, const char *name, uint32_t relid,
+          const struct tuple *tuple, bool only_key)
+{
+    const struct relation *r = relmap_get(&s->tables, relid);
+    bool named = r != NULL && r->columns_count == tuple->count;
+
+    json_name(j, name);
+    json_open(j, named ? '{' : '[');
+    for (uint32_t i = 0; i < tuple->count; i++)
+        if (!named || !only_key || r->columns[i].key)
+            put_value(j, named ? r->columns[i].name : NULL, &tuple->values[i]);
+    json_close(j, named ? '}' : ']');
+}
+
+static bool
+show_row(struct show *s, uint8_t type, struct cursor *body, uint32_t elements)
+{
+    static const char *const names[] = {
+        [FRAME_INSERT] = "insert", [FRAME_UPDATE] = "update", [FRAME_DELETE] = "delete"};
+    struct row_event *row = &s->row;
+    struct json j;
+
+    if (!row_decode(body, type, elements, row, &s->values))
+        return false;
+    begin_line(s, &j, names[type]);
+    put_table(s, &j, "relation", row->header.relid);
+    json_uint(&j, "ordinal", row->header.ordinal);
+    json_name(&j, "key_hash");
+    fprintf(s->out, "\"%016" PRIx64 "\"", row->header.key_hash);
+    if (row->header.old_key_hash != row->header.key_hash) {
+        json_name(&j, "old_key_hash");
+        fprintf(s->out, "\"%016" PRIx64 "\"", row->header.old_key_hash);
+    }
+    if (row->old_kind != OLD_NONE)
+        put_tuple(s, &j, row->old_kind == OLD_KEY ? "old_key" : "old", row->header.relid,
+                  &row->old_row, row->old_kind == OLD_KEY);
+    if (type != FRAME_DELETE)
+        put_tuple(s, &j, "new", row->header.relid, &row->new_row, false);
+    end_line(&j);
+    return true;
+}
+
+static int
+show_truncate(struct show *s, struct cursor *body, uint32_t elements, struct err *err)
+{
+    struct truncate_event truncate;
+    struct json j;
+
+    if (truncate_decode(body, elements, &truncate, err) != 0)
+        return -1;
+    begin_line(s, &j, "truncate");
+    json_uint(&j, "ordinal", truncate.ordinal);
+    json_bool(&j, "cascade", (truncate.flags & TRUNCATE_CASCADE) != 0);
+    json_bool(&j, "restart_identity", (truncate.flags & TRUNCATE_RESTART_IDENTITY) != 0);
+    json_name(&j, "relations");
+    json_open(&j, '[');
+    for (uint32_t i = 0; i < truncate.count; i++)
+        put_table(s, &j, NULL, truncate.relids[i]);
+    json_close(&j, ']');
+    end_line(&j);
+    free(truncate.relids);
+    return 0;
+}
+
+static bool
+show_message(struct show *s, struct cursor *body, uint32_t elements)
+{
+    struct message_event message;
+    struct json j;
+
+    if (!message_decode(body, elements, &message))
+        return false;
+    begin_line(s, &j, "message");
+    json_bool(&j, "transactional", message.transactional);
+    json_lsn(&j, "lsn", message.lsn);
+    json_string(&j, "prefix", message.prefix);
+    json_hex(&j, "content", message.content);
+    end_line(&j);
+    return true;
+}
+
+/* ---- transactions ---- */
+
+static bool
+show_begin(struct show *s, struct cursor *body, uint32_t elements)
+{
+    struct begin_event begin;
+    struct json j;
+
+    if (!begin_decode(body, elements, &begin))
+        return false;
+    begin_line(s, &j, "begin");
+    json_lsn(&j, "commit_lsn", begin.commit_lsn);
+    json_time(&j, "commit_time", begin.commit_time);
+    json_uint(&j, "xid", begin.xid);
+    end_line(&j);
+    return true;
+}
+
+static bool
+show_origin(struct show *s, struct cursor *body, uint32_t elements)
+{
+    struct origin_event origin;
+    struct json j;
+
+    if (!origin_decode(body, elements, &origin))
+        return false;
+    begin_line(s, &j, "origin");
+    json_lsn(&j, "origin_lsn", origin.origin_lsn);
+    json_string(&j, "name", origin.name);
+    end_line(&j);
+    return true;
+}
+
+static bool
+show_commit(struct show *s, struct cursor *body, uint32_t elements)
+{
+    struct commit_event commit;
+    struct json j;
+
+    if (!commit_decode(body, elements, &commit))
+        return false;
+    begin_line(s, &j, "commit");
+    json_lsn(&j, "commit_lsn", commit.commit_lsn);
+    json_lsn(&j, "end_lsn", commit.end_lsn);
+    json_time(&j, "commit_time", commit.commit_time);
+    json_uint(&j, "events", commit.events);
+    end_line(&j);
+    return true;
+}
+
+static bool
+show_watermark(struct show *s, struct cursor *body, uint32_t elements)
+{
+    uint64_t lsn;
+    struct json j;
+
+    if (!watermark_decode(body, elements, &lsn))
+        return false;
+    begin_line(s, &j, "watermark");
+    json_lsn(&j, "lsn", lsn);
+    end_line(&j);
+    return true;
+}
+
+static bool
+show_barrier(struct show *s, struct cursor *body, uint32_t elements)
+{
+    struct barrier_event barrier;
+    struct json j;
+
+    if (!barrier_decode(body, elements, &barrier))
+        return false;
+    begin_line(s, &j, "barrier");
+    json_uint(&j, "id", barrier.id);
+    json_uint(&j, "applier", barrier.applier);
+    end_line(&j);
+    return true;
+}
+
+/* ---- dispatch ---- */
+
+static int
+malformed(uint8_t type, struct err *err)
+{
+    return err_set(err, EXIT_REFUSED, "malformed frame of type %u", type);
+}
+
+static int
+show_event(struct show *s, uint8_t type, struct cursor *body, uint32_t elements, struct err *err)
+{
+    bool ok;
+
+    switch (type) {
+    case FRAME_RELATION:
+        return show_relation(s, body, elements, err);
+    case FRAME_TRUNCATE:
+        return show_truncate(s, body, elements, err);
+    case FRAME_INSERT:
+    case FRAME_UPDATE:
+    case FRAME_DELETE:
+        ok = show_row(s, type, body, elements);
+        break;
+    case FRAME_BEGIN:
+        ok = show_begin(s, body, elements);
+        break;
+    case FRAME_ORIGIN:
+        ok = show_origin(s, body, elements);
+        break;
+    case FRAME_COMMIT:
+        ok = show_commit(s, body, elements);
+        break;
+    case FRAME_MESSAGE:
+        ok = show_message(s, body, elements);
+        break;
+    case FRAME_WATERMARK:
+        ok = show_watermark(s, body, elements);
+        break;
+    case FRAME_BARRIER:
+        ok = show_barrier(s, body, elements);
+        break;
+    default:
+        return err_set(err, EXIT_REFUSED, "unknown frame type %u in the event stream", type);
+    }
+    return ok ? 0 : malformed(type, err);
+}
+
+int
+show_frame(struct show *s, const struct frame *frame, struct err *err)
+{
+    struct cursor body = frame->body;
+    uint32_t elements;
+    uint8_t type;
+
+    if (!frame_type(&body, &type, &elements))
+        return err_set(err, EXIT_REFUSED, "malformed frame");
+    if (s->ended)
+        return err_set(err, EXIT_REFUSED, "a frame of type %u follows the end frame", type);
+    if (type == FRAME_END)
+        return show_end(s, &body, elements) ? 0 : malformed(type, err);
+    if (!s->wal)
+        return show_event(s, type, &body, elements, err);
+    if (type == FRAME_WAL)
+        return show_wal(s, &body, elements) ? 0 : malformed(type, err);
+    if (type == FRAME_KEEPALIVE)
+        return show_keepalive(s, &body, elements) ? 0 : malformed(type, err);
+    return err_set(err, EXIT_REFUSED, "unknown frame type %u in the wal stream", type);
+}
+
+void
+show_free(struct show *s)
+{
+    size_t at = 0;
+    struct relation *relation;
+
+    while ((relation = relmap_next(&s->tables, &at)) != NULL)
+        free_relation(relation);
+    relmap_free(&s->tables);
+}

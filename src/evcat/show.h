@@ -1,0 +1,28 @@
+/* show.h: any frame of either stream as one JSON object on a line (evcat.1 lists the members). */
+#ifndef WALPIPE_SHOW_H
+#define WALPIPE_SHOW_H
+
+#include <stdio.h>
+
+#include "lib/event.h"
+#include "lib/relmap.h"
+
+struct show {
+    FILE *out;
+    bool greeted;
+    bool ended;
+    bool wal;             /* the wal stream; otherwise the event stream */
+    struct relmap tables; /* relid to struct relation */
+    struct row_event row; /* scratch */
+    struct row_values values;
+};
+
+/* Shows the stream's first frame, which must be either stream's hello. */
+int show_hello(struct show *s, const struct frame *frame, struct err *err) MUST_CHECK;
+
+/* Shows any later frame. */
+int show_frame(struct show *s, const struct frame *frame, struct err *err) MUST_CHECK;
+
+void show_free(struct show *s);
+
+#endif
