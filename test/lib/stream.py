@@ -1,0 +1,390 @@
+#!/usr/bin/python3
+"""stream.py: walpipe's streams for tests: build them and read them.
+
+As a module, with PYTHONPATH=test/lib:
+
+    from stream import *
+    sys.stdout.buffer.write(hello() + relation(1, "public", "t", [col("id", key=True)]) + ...)
+
+As a program:
+
+    stream.py py < code.py > stream     runs code with everything below in reach; out(...) writes
+    stream.py json < stream             one JSON object a frame, raw: {"type": 19, "elements": [...]}
+    stream.py types < stream            one type's name a line
+
+Written from docs/frame.7, docs/events.7, docs/ack.7 and PostgreSQL's protocol chapter, not from
+walpipe's C code: the two check each other.
+"""
+
+import json
+import struct
+import sys
+
+import msgpack
+
+# ---- frames ----
+
+TYPES = {
+    0: "hello", 1: "wal", 2: "keepalive", 3: "end",
+    16: "relation", 17: "begin", 18: "origin", 19: "insert", 20: "update", 21: "delete",
+    22: "truncate", 23: "message", 24: "commit", 25: "watermark", 26: "barrier",
+}
+
+UNCHANGED = msgpack.ExtType(1, b"")
+RUN_ID = bytes(range(16))
+
+
+def frame(*elements):
+    """One frame of exactly these elements."""
+    body = msgpack.packb(list(elements), use_bin_type=True, unicode_errors="surrogateescape")
+    return struct.pack(">I", len(body)) + body
+
+
+def unpack(body):
+    return msgpack.unpackb(body, raw=False, unicode_errors="surrogateescape",
+                           strict_map_key=False)
+
+
+def read_frames(stream):
+    """Yields each frame's list of elements; raises EOFError inside a frame."""
+    while True:
+        head = stream.read(4)
+        if not head:
+            return
+        if len(head) < 4:
+            raise EOFError("end of file inside a frame's length")
+        length, = struct.unpack(">I", head)
+        body = b""
+        while len(body) < length:
+            chunk = stream.read(length - len(body))
+            if not chunk:
+                raise EOFError("end of file inside a frame")
+            body += chunk
+        yield unpack(body)
+
+
+# ---- both streams ----
+
+def hello(stream="event", program="test", run_id=RUN_ID, system_identifier=7000000000000000001,
+          timeline=1, database="postgres", slot="s", publications=("p",), server_version=150020,
+          proto_version=1, start_lsn=0x1000, sink="", shard=0, shards=0, magic="walpipe", version=1):
+    return frame(0, magic, version, stream, program, run_id, system_identifier, timeline, database,
+                 slot, list(publications), server_version, proto_version, start_lsn, sink, shard,
+                 shards)
+
+
+def end(reason="drain"):
+    return frame(3, reason)
+
+
+# ---- the wal stream and pgoutput's messages ----
+
+def wal(message, start=0, end=0, time=0):
+    return frame(1, start, end, time, message)
+
+
+def keepalive(wal_end, time=0):
+    return frame(2, wal_end, time)
+
+
+def _cstr(text):
+    return (text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")) + b"\0"
+
+
+def _xid(xid):
+    return b"" if xid is None else struct.pack(">I", xid)
+
+
+def _tuple(row):
+    out = struct.pack(">H", len(row))
+    for value in row:
+        if value is None:
+            out += b"n"
+        elif value is UNCHANGED or value == UNCHANGED:
+            out += b"u"
+        elif isinstance(value, bytes):
+            out += b"b" + struct.pack(">I", len(value)) + value
+        else:
+            data = value.encode("utf-8", "surrogateescape")
+            out += b"t" + struct.pack(">I", len(data)) + data
+    return out
+
+
+def pg_begin(final_lsn, time=0, xid=700):
+    return b"B" + struct.pack(">QqI", final_lsn, time, xid)
+
+
+def pg_commit(commit_lsn, end_lsn, time=0, flags=0):
+    return b"C" + struct.pack(">BQQq", flags, commit_lsn, end_lsn, time)
+
+
+def pg_origin(lsn, name):
+    return b"O" + struct.pack(">Q", lsn) + _cstr(name)
+
+
+def pg_relation(relid, schema, name, columns, identity="d", xid=None):
+    """columns: (name, key, type_oid, typmod) or col(...) each; schema "" is pg_catalog."""
+    out = b"R" + _xid(xid) + struct.pack(">I", relid) + _cstr(schema) + _cstr(name)
+    out += identity.encode() + struct.pack(">H", len(columns))
+    for name_, key, oid, typmod, *_ in columns:
+        out += struct.pack(">B", 1 if key else 0) + _cstr(name_) + struct.pack(">Ii", oid, typmod)
+    return out
+
+
+def pg_type(oid, schema, name, xid=None):
+    return b"Y" + _xid(xid) + struct.pack(">I", oid) + _cstr(schema) + _cstr(name)
+
+
+def pg_insert(relid, row, xid=None):
+    return b"I" + _xid(xid) + struct.pack(">I", relid) + b"N" + _tuple(row)
+
+
+def pg_update(relid, new, key=None, old=None, xid=None):
+    out = b"U" + _xid(xid) + struct.pack(">I", relid)
+    if key is not None:
+        out += b"K" + _tuple(key)
+    if old is not None:
+        out += b"O" + _tuple(old)
+    return out + b"N" + _tuple(new)
+
+
+def pg_delete(relid, key=None, old=None, xid=None):
+    out = b"D" + _xid(xid) + struct.pack(">I", relid)
+    return out + (b"K" + _tuple(key) if key is not None else b"O" + _tuple(old))
+
+
+def pg_truncate(relids, flags=0, xid=None):
+    return b"T" + _xid(xid) + struct.pack(">IB", len(relids), flags) + \
+        b"".join(struct.pack(">I", relid) for relid in relids)
+
+
+def pg_message(lsn, prefix, content, transactional=True, xid=None):
+    return b"M" + _xid(xid) + struct.pack(">BQ", 1 if transactional else 0, lsn) + \
+        _cstr(prefix) + struct.pack(">I", len(content)) + content
+
+
+def pg_stream_start(xid, first=True):
+    return b"S" + struct.pack(">IB", xid, 1 if first else 0)
+
+
+def pg_stream_stop():
+    return b"E"
+
+
+def pg_stream_commit(xid, commit_lsn, end_lsn, time=0, flags=0):
+    return b"c" + struct.pack(">IBQQq", xid, flags, commit_lsn, end_lsn, time)
+
+
+def pg_stream_abort(xid, subxid):
+    return b"A" + struct.pack(">II", xid, subxid)
+
+
+# ---- the event stream, frame by frame ----
+
+TEXT, INT4, INT8, NUMERIC, BOOL, UUID = 25, 23, 20, 1700, 16, 2950
+
+
+def col(name, key=False, oid=TEXT, typmod=-1, type_schema="", type_name=""):
+    return (name, key, oid, typmod, type_schema, type_name)
+
+
+def relation(relid, schema, name, columns, identity="d"):
+    return frame(16, relid, identity, schema, name, [list(c) for c in columns])
+
+
+def begin(commit_lsn, time=0, xid=700):
+    return frame(17, commit_lsn, time, xid)
+
+
+def origin(lsn, name):
+    return frame(18, lsn, name)
+
+
+def insert(relid, ordinal, row, key_hash=0):
+    return frame(19, key_hash, relid, ordinal, list(row))
+
+
+def update(relid, ordinal, new, key=None, old=None, key_hash=0, old_key_hash=None):
+    kind = "K" if key is not None else "O" if old is not None else None
+    row = key if key is not None else old
+    return frame(20, key_hash, relid, ordinal, key_hash if old_key_hash is None else old_key_hash,
+                 kind, None if row is None else list(row), list(new))
+
+
+def delete(relid, ordinal, key=None, old=None, key_hash=0):
+    return frame(21, key_hash, relid, ordinal, "K" if key is not None else "O",
+                 list(key if key is not None else old))
+
+
+def truncate(ordinal, relids, flags=0):
+    return frame(22, ordinal, flags, list(relids))
+
+
+def message(lsn, prefix, content, transactional=True):
+    return frame(23, transactional, lsn, prefix, content)
+
+
+def commit(commit_lsn, end_lsn, events, time=0):
+    return frame(24, commit_lsn, end_lsn, time, events)
+
+
+def watermark(lsn):
+    return frame(25, lsn)
+
+
+def barrier(id_, applier):
+    return frame(26, id_, applier)
+
+
+# ---- the key hash of events(7) ----
+
+MASK = (1 << 64) - 1
+# bool bytea "char" name int8 int2 int4 text oid varchar date time timestamp timestamptz uuid
+CANONICAL = {16, 17, 18, 19, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950}
+
+
+def _fnv(h, data):
+    for byte in data:
+        h = (h ^ byte) * 0x100000001b3 & MASK
+    return h
+
+
+def key_hash(relid, columns, row, identity="d", old=None):
+    h = _fnv(0xcbf29ce484222325, struct.pack(">I", relid))
+    if identity not in "fn":
+        for n, (column, value) in enumerate(zip(columns, row)):
+            if not column[1] or column[2] not in CANONICAL:
+                continue
+            if value == UNCHANGED and old is not None:
+                value = old[n]
+            if isinstance(value, str):
+                value = value.encode("utf-8", "surrogateescape")
+            h = _fnv(h, (value if isinstance(value, bytes) else b"") + b"\0")
+    h ^= h >> 33
+    h = h * 0xff51afd7ed558ccd & MASK
+    h ^= h >> 33
+    h = h * 0xc4ceb9fe1a85ec53 & MASK
+    return h ^ h >> 33
+
+
+class Events:
+    """An event stream that counts its own ordinals, LSNs and hashes.
+
+        e = Events(sink="dst", shards=1)
+        e.table(1, "public", "t", [col("id", key=True), col("v")])
+        e.begin(); e.insert(1, ["1", "a"]); e.update(1, ["1", "b"]); e.delete(1, ["1", None])
+        e.commit(); e.watermark(); e.end()
+        out(e.bytes)
+
+    Each transaction takes 0x100 bytes of WAL: begin() at 0x2000, 0x2100 ...; commit's end LSN is
+    0x28 past its commit LSN, and the next transaction's begin may be asked for by lsn=."""
+
+    def __init__(self, lsn=0x2000, **hello_fields):
+        self.bytes = hello(**hello_fields)
+        self.lsn = lsn
+        self.ordinal = 0
+        self.tables = {}
+
+    def add(self, data):
+        self.bytes += data
+        return self
+
+    def table(self, relid, schema, name, columns, identity="d"):
+        self.tables[relid] = (columns, identity)
+        return self.add(relation(relid, schema, name, columns, identity))
+
+    def begin(self, lsn=None, **fields):
+        self.lsn = self.lsn if lsn is None else lsn
+        self.ordinal = 0
+        return self.add(begin(self.lsn, **fields))
+
+    def _hash(self, relid, row, old=None):
+        columns, identity = self.tables[relid]
+        return key_hash(relid, columns, row, identity, old)
+
+    def insert(self, relid, row):
+        self.ordinal += 1
+        return self.add(insert(relid, self.ordinal, row, self._hash(relid, row)))
+
+    def update(self, relid, new, key=None, old=None):
+        self.ordinal += 1
+        before = key if key is not None else old
+        new_hash = self._hash(relid, new, before)
+        old_hash = new_hash if before is None else self._hash(relid, before)
+        return self.add(update(relid, self.ordinal, new, key, old, new_hash, old_hash))
+
+    def delete(self, relid, key=None, old=None):
+        self.ordinal += 1
+        row = key if key is not None else old
+        return self.add(delete(relid, self.ordinal, key, old, self._hash(relid, row)))
+
+    def truncate(self, relids, flags=0):
+        self.ordinal += 1
+        return self.add(truncate(self.ordinal, relids, flags))
+
+    def commit(self, events=None):
+        self.add(commit(self.lsn, self.lsn + 0x28, self.ordinal if events is None else events))
+        self.lsn += 0x100
+        return self
+
+    def watermark(self, lsn=None):
+        return self.add(watermark(self.lsn - 8 if lsn is None else lsn))
+
+    def end(self, reason="drain"):
+        return self.add(end(reason))
+
+
+class Wal:
+    """A wal stream: w = Wal(); w.add(pg_begin(...)); w.keepalive(lsn); w.end(); out(w.bytes)"""
+
+    def __init__(self, **hello_fields):
+        self.bytes = hello(stream="wal", program="pg-wal-read", **hello_fields)
+
+    def add(self, *messages, start=0, end=0):
+        for m in messages:
+            self.bytes += wal(m, start, end)
+        return self
+
+    def keepalive(self, lsn):
+        self.bytes += keepalive(lsn)
+        return self
+
+    def end(self, reason="drain"):
+        self.bytes += end(reason)
+        return self
+
+
+# ---- as a program ----
+
+def out(*parts):
+    for part in parts:
+        sys.stdout.buffer.write(part.bytes if isinstance(part, (Events, Wal)) else part)
+
+
+def jsonable(value):
+    if isinstance(value, msgpack.ExtType):
+        return {"ext": value.code}
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, list):
+        return [jsonable(v) for v in value]
+    return value
+
+
+def main():
+    what = sys.argv[1] if len(sys.argv) > 1 else ""
+    if what == "py":
+        exec(compile(sys.stdin.read(), "<stdin>", "exec"), globals())
+    elif what == "json":
+        for elements in read_frames(sys.stdin.buffer):
+            print(json.dumps({"type": TYPES.get(elements[0], elements[0]),
+                              "elements": jsonable(elements[1:])}))
+    elif what == "types":
+        for elements in read_frames(sys.stdin.buffer):
+            print(TYPES.get(elements[0], elements[0]))
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
