@@ -1,0 +1,347 @@
+/* config.c: see config.h. One table says which keys a section may have and how each is read. */
+#include "walpipe/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "walpipe/inifile.h"
+#include "walpipe/values.h"
+
+/* libinih's limit for a section header, less "sink ". */
+#define SINK_NAME_MAX 40
+
+/* Where a key may stand; a sink's type decides which of its keys are known. */
+#define IN_PIPELINE 1u
+#define IN_SOURCE   2u
+#define IN_PG       4u
+#define IN_CH       8u
+#define IN_EXEC     16u
+#define IN_SINK     (IN_PG | IN_CH | IN_EXEC)
+
+enum key_flag {
+    KEY_OPTIONAL = 0,
+    KEY_REQUIRED = 1,
+    KEY_MANY = 2,  /* may be given several times */
+    KEY_SECRET = 4 /* its value is not shown */
+};
+
+struct key {
+    const char *name;
+    unsigned where;
+    unsigned flags;
+    value_parser *parse;
+    size_t offset; /* into struct config, source_config or sink_config; see target() */
+};
+
+#define SINK_TYPE_KEY "type"
+#define MAP_KEY       "map"
+
+/* conninfo and password stand side by side in both structs, as in struct conninfo_value. */
+static const struct key keys[] = {
+    {"name", IN_PIPELINE, KEY_REQUIRED, values_name, offsetof(struct config, name)},
+    {"state_dir", IN_PIPELINE, KEY_REQUIRED, values_directory, offsetof(struct config, state_dir)},
+    {"http", IN_PIPELINE, KEY_OPTIONAL, values_http, offsetof(struct config, http)},
+    {"log_level", IN_PIPELINE, KEY_OPTIONAL, values_level, offsetof(struct config, log_level)},
+    {"conninfo", IN_SOURCE, KEY_REQUIRED | KEY_SECRET, values_conninfo,
+     offsetof(struct source_config, conninfo)},
+    {"slot", IN_SOURCE, KEY_REQUIRED, values_slot, offsetof(struct source_config, slot)},
+    {"publication", IN_SOURCE, KEY_REQUIRED, values_publication,
+     offsetof(struct source_config, publication)},
+    {"create_slot", IN_SOURCE, KEY_OPTIONAL, values_switch,
+     offsetof(struct source_config, create_slot)},
+    {"streaming", IN_SOURCE, KEY_OPTIONAL, values_switch,
+     offsetof(struct source_config, streaming)},
+    {"binary", IN_SOURCE, KEY_OPTIONAL, values_switch, offsetof(struct source_config, binary)},
+    {SINK_TYPE_KEY, IN_SINK, KEY_REQUIRED, values_sink_type, offsetof(struct sink_config, type)},
+    {"shards", IN_SINK, KEY_OPTIONAL, values_shards, offsetof(struct sink_config, shards)},
+    {"shard_key", IN_SINK, KEY_OPTIONAL, values_shard_key, offsetof(struct sink_config, shard_key)},
+    {"tables", IN_SINK, KEY_OPTIONAL, values_tables, offsetof(struct sink_config, tables)},
+    {"batch_rows", IN_PG | IN_CH, KEY_OPTIONAL, values_batch_rows,
+     offsetof(struct sink_config, batch_rows)},
+    {"flush_interval", IN_PG | IN_CH, KEY_OPTIONAL, values_duration,
+     offsetof(struct sink_config, flush_interval)},
+    {MAP_KEY, IN_PG | IN_CH, KEY_MANY, values_map, offsetof(struct sink_config, maps)},
+    {"conninfo", IN_PG, KEY_REQUIRED | KEY_SECRET, values_conninfo,
+     offsetof(struct sink_config, conninfo)},
+    {"url", IN_CH, KEY_REQUIRED | KEY_SECRET, values_url, offsetof(struct sink_config, url)},
+    {"database", IN_CH, KEY_REQUIRED, values_text, offsetof(struct sink_config, database)},
+    {"user", IN_CH, KEY_OPTIONAL, values_text, offsetof(struct sink_config, user)},
+    {"password_file", IN_CH, KEY_OPTIONAL, values_text,
+     offsetof(struct sink_config, password_file)},
+    {"create_tables", IN_CH, KEY_OPTIONAL, values_switch,
+     offsetof(struct sink_config, create_tables)},
+    {"version_column", IN_CH, KEY_OPTIONAL, values_text,
+     offsetof(struct sink_config, version_column)},
+    {"deleted_column", IN_CH, KEY_OPTIONAL, values_text,
+     offsetof(struct sink_config, deleted_column)},
+    {"command", IN_EXEC, KEY_REQUIRED, values_text, offsetof(struct sink_config, command)},
+};
+
+#define KEYS_COUNT (sizeof keys / sizeof *keys)
+
+struct reading {
+    struct config *config;
+    struct err *err;
+};
+
+static bool
+is_key(const char *word, size_t len)
+{
+    for (size_t i = 0; i < KEYS_COUNT; i++)
+        if (strlen(keys[i].name) == len && memcmp(keys[i].name, word, len) == 0)
+            return true;
+    return false;
+}
+
+/* ---- errors: "FILE:LINE: what", and what was expected as the hint ---- */
+
+static int
+refuse(const struct reading *r, int line, const char *expected, const char *what, const char *of)
+{
+    err_set(r->err, EXIT_REFUSED, "%s:%d: %s%s%s%s", r->config->path, line, what,
+            of[0] == '\0' ? "" : " \"", of, of[0] == '\0' ? "" : "\"");
+    return err_hint(r->err, "%s", expected);
+}
+
+/* err holds what the value's parser said. */
+static int
+refuse_value(const struct reading *r, const struct key *key, const struct inifile_entry *e)
+{
+    struct err inner = *r->err;
+
+    if (key->flags & KEY_SECRET)
+        err_set(r->err, EXIT_REFUSED, "%s:%d: %s: %.700s", r->config->path, e->line, key->name,
+                inner.message);
+    else
+        err_set(r->err, EXIT_REFUSED, "%s:%d: %s = \"%.300s\": %.300s", r->config->path, e->line,
+                key->name, e->value, inner.message);
+    return err_hint(r->err, "%s", inner.hint);
+}
+
+static int
+refuse_unknown_key(const struct reading *r, unsigned where, const struct inifile_entry *e)
+{
+    char list[400];
+    size_t at = 0;
+
+    for (size_t i = 0; i < KEYS_COUNT; i++) {
+        if (keys[i].where & where)
+            at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", at == 0 ? "" : ", ",
+                                   keys[i].name);
+        if (at >= sizeof list)
+            break;
+    }
+    refuse(r, e->line, "", "unknown key", e->key);
+    return err_hint(r->err, "expected one of %s", list);
+}
+
+/* ---- keys ---- */
+
+static const struct key *
+find_key(unsigned where, const char *name)
+{
+    for (size_t i = 0; i < KEYS_COUNT; i++)
+        if ((keys[i].where & where) && strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+static int
+refuse_second(const struct reading *r, const struct inifile_entry *first,
+              const struct inifile_entry *second)
+{
+    refuse(r, second->line, "", "key given twice:", second->key);
+    return err_hint(r->err, "remove this one or the one in line %d", first->line);
+}
+
+static const struct inifile_entry *
+find_entry(const struct inifile_section *section, const char *key)
+{
+    for (const struct inifile_entry *e = section->entries; e != NULL; e = e->next)
+        if (strcmp(e->key, key) == 0)
+            return e;
+    return NULL;
+}
+
+static int
+check_required(const struct reading *r, unsigned where, const struct inifile_section *section)
+{
+    for (size_t i = 0; i < KEYS_COUNT; i++)
+        if ((keys[i].where & where) && (keys[i].flags & KEY_REQUIRED) &&
+            find_entry(section, keys[i].name) == NULL) {
+            refuse(r, section->line, "", "section needs the key", keys[i].name);
+            return err_hint(r->err, "see walpipe.conf(5) for what it says");
+        }
+    return 0;
+}
+
+/* Reads the section's keys into the struct at base. */
+static int
+read_keys(const struct reading *r, unsigned where, const struct inifile_section *section,
+          void *base)
+{
+    struct pool *pool = &r->config->pool;
+
+    for (const struct inifile_entry *e = section->entries; e != NULL; e = e->next) {
+        const struct key *key = find_key(where, e->key);
+        const struct inifile_entry *first = find_entry(section, e->key);
+        const char *map;
+        void *out;
+
+        if (key == NULL)
+            return refuse_unknown_key(r, where, e);
+        if (first != e && !(key->flags & KEY_MANY))
+            return refuse_second(r, first, e);
+        /* maps are collected by read_maps(). */
+        out = key->flags & KEY_MANY ? (void *)&map : (char *)base + key->offset;
+        if (key->parse(e->value, out, pool, r->err) != 0)
+            return refuse_value(r, key, e);
+    }
+    return check_required(r, where, section);
+}
+
+/* ---- sections ---- */
+
+static void
+read_maps(struct pool *pool, const struct inifile_section *section, struct sink_config *sink)
+{
+    size_t count = 0;
+
+    for (const struct inifile_entry *e = section->entries; e != NULL; e = e->next)
+        count += strcmp(e->key, MAP_KEY) == 0;
+    if (count == 0)
+        return;
+    sink->maps = pool_take(pool, count * sizeof *sink->maps);
+    for (const struct inifile_entry *e = section->entries; e != NULL; e = e->next)
+        if (strcmp(e->key, MAP_KEY) == 0)
+            sink->maps[sink->maps_count++] = e->value;
+}
+
+static unsigned
+sink_keys(enum sink_type type)
+{
+    return type == SINK_PG ? IN_PG : type == SINK_CH ? IN_CH : IN_EXEC;
+}
+
+static int
+check_sink_name(const struct reading *r, const struct inifile_section *section)
+{
+    if (!values_is_name(section->name, true, SINK_NAME_MAX))
+        return refuse(r, section->line,
+                      "expected [sink NAME], NAME of letters, digits, _ and -, at most 40",
+                      "malformed sink name", section->name);
+    for (size_t i = 0; i < r->config->sinks_count; i++)
+        if (strcmp(r->config->sinks[i].name, section->name) == 0) {
+            refuse(r, section->line, "", "second section for sink", section->name);
+            return err_hint(r->err, "the first one is in line %d", r->config->sinks[i].line);
+        }
+    return 0;
+}
+
+static int
+read_sink(const struct reading *r, const struct inifile_section *section)
+{
+    struct config *config = r->config;
+    struct sink_config *sink = &config->sinks[config->sinks_count];
+    const struct inifile_entry *type = find_entry(section, SINK_TYPE_KEY);
+
+    if (check_sink_name(r, section) != 0)
+        return -1;
+    config->sinks_count++;
+    *sink = (struct sink_config){.name = section->name, .line = section->line, .shards = 1};
+    if (type == NULL)
+        return refuse(r, section->line, "expected type = pg, ch or exec", "section needs the key",
+                      SINK_TYPE_KEY);
+    if (values_sink_type(type->value, &sink->type, &config->pool, r->err) != 0)
+        return refuse_value(r, find_key(IN_SINK, SINK_TYPE_KEY), type);
+    sink->shard_key = "key";
+    sink->batch_rows = 10000;
+    sink->flush_interval = sink->type == SINK_CH ? "1s" : "200ms";
+    sink->user = "default";
+    if (read_keys(r, sink_keys(sink->type), section, sink) != 0)
+        return -1;
+    read_maps(&config->pool, section, sink);
+    config->workers_count += sink->shards;
+    if (config->workers_count > WORKERS_MAX)
+        return refuse(r, section->line, "use fewer shards",
+                      "more than 256 workers in all with the sink", sink->name);
+    return 0;
+}
+
+/* [pipeline] and [source] stand once. */
+static int
+read_single(const struct reading *r, const struct inifile_section *section, unsigned where,
+            void *base, int *seen_in)
+{
+    if (section->name[0] != '\0')
+        return refuse(r, section->line, "expected [pipeline] or [source], without a name",
+                      "unexpected name in the section header:", section->name);
+    if (*seen_in != 0) {
+        refuse(r, section->line, "", "second section", section->kind);
+        return err_hint(r->err, "the first one is in line %d", *seen_in);
+    }
+    *seen_in = section->line;
+    return read_keys(r, where, section, base);
+}
+
+static int
+read_sections(const struct reading *r, const struct inifile_section *sections)
+{
+    struct config *config = r->config;
+    int pipeline = 0, source = 0;
+    size_t count = 0;
+
+    for (const struct inifile_section *s = sections; s != NULL; s = s->next)
+        count++;
+    config->sinks = pool_take(&config->pool, (count + 1) * sizeof *config->sinks);
+    for (const struct inifile_section *s = sections; s != NULL; s = s->next) {
+        int result;
+
+        if (strcmp(s->kind, "pipeline") == 0)
+            result = read_single(r, s, IN_PIPELINE, config, &pipeline);
+        else if (strcmp(s->kind, "source") == 0)
+            result = read_single(r, s, IN_SOURCE, &config->source, &source);
+        else if (strcmp(s->kind, "sink") == 0)
+            result = read_sink(r, s);
+        else
+            result = refuse(r, s->line, "expected [pipeline], [source] or [sink NAME]",
+                            "unknown section", s->kind);
+        if (result != 0)
+            return -1;
+    }
+    if (pipeline != 0 && source != 0 && config->sinks_count > 0)
+        return 0;
+    err_set(r->err, EXIT_REFUSED, "%s: there is no section [%s]", config->path,
+            pipeline == 0 ? "pipeline"
+            : source == 0 ? "source"
+                          : "sink NAME");
+    return err_hint(r->err, "a pipeline needs [pipeline], [source] and at least one [sink NAME]");
+}
+
+int
+config_read(const char *path, struct config *config, struct err *err)
+{
+    struct reading r = {.config = config, .err = err};
+    struct inifile_section *sections;
+
+    *config = (struct config){.log_level = LOG_INFO, .source.create_slot = true};
+    config->path = pool_copy(&config->pool, path);
+    if (inifile_read(path, is_key, &config->pool, &sections, err) != 0 ||
+        read_sections(&r, sections) != 0)
+        return -1;
+    config->socket = pool_print(&config->pool, "%s/%s", config->state_dir, CONFIG_SOCKET_NAME);
+    return 0;
+}
+
+void
+config_free(struct config *config)
+{
+    pool_free(&config->pool);
+    *config = (struct config){0};
+}
+
+const char *
+config_sink_type(enum sink_type type)
+{
+    return type == SINK_PG ? "pg" : type == SINK_CH ? "ch" : "exec";
+}

@@ -1,0 +1,75 @@
+/* config.h: the config file's meaning (walpipe.conf(5)): every key checked, defaults filled in,
+ * passwords taken out of connection strings. */
+#ifndef WALPIPE_CONFIG_H
+#define WALPIPE_CONFIG_H
+
+#include "lib/limits.h"
+#include "lib/log.h"
+#include "walpipe/pool.h"
+
+/* The ack socket's name in the state directory. */
+#define CONFIG_SOCKET_NAME "ackd.sock"
+
+enum sink_type { SINK_PG = 1, SINK_CH = 2, SINK_EXEC = 3 };
+
+/* Text is never NULL where it is required or has a default; NULL elsewhere means "not given". */
+struct sink_config {
+    const char *name;
+    int line;
+    enum sink_type type;
+    uint32_t shards;
+    const char *shard_key;
+    const char *tables; /* NULL: all */
+    uint32_t batch_rows;
+    const char *flush_interval;
+    const char **maps; /* as given, each one or more "a.b -> c.d" */
+    size_t maps_count;
+    /* pg */
+    const char *conninfo; /* without its password */
+    const char *password; /* NULL: none */
+    /* ch */
+    const char *url;
+    const char *database;
+    const char *user;
+    const char *password_file;
+    const char *version_column;
+    const char *deleted_column;
+    bool create_tables;
+    /* exec */
+    const char *command;
+};
+
+struct source_config {
+    const char *conninfo; /* without its password */
+    const char *password; /* NULL: none */
+    const char *slot;
+    const char *publication; /* comma-separated, without blanks */
+    bool create_slot;
+    bool streaming;
+    bool binary;
+};
+
+struct config {
+    struct pool pool;
+    const char *path;
+    const char *name;
+    const char *state_dir; /* absolute */
+    const char *socket;    /* state_dir/ackd.sock */
+    const char *http;      /* NULL: off */
+    enum log_level log_level;
+    struct source_config source;
+    struct sink_config *sinks;
+    size_t sinks_count;
+    uint32_t workers_count; /* of all sinks together */
+};
+
+/* Reads and checks the file at path. 0, or -1 with err (EXIT_REFUSED, "PATH:LINE: ..."); config is
+ * to be freed in both cases. */
+int config_read(const char *path, struct config *config, struct err *err) MUST_CHECK;
+
+void config_free(struct config *config);
+
+/* "pg", "ch" or "exec". */
+const char *config_sink_type(enum sink_type type);
+
+#endif

@@ -1,0 +1,313 @@
+/* plan.c: see plan.h. */
+#include "walpipe/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "walpipe/words.h"
+
+/* ---- environments ---- */
+
+/* What every program may have: nothing here is a secret. LD_* and the sanitizers' options are what
+ * makes a program run at all where they are set. */
+static const char *const common_names[] = {
+    "PATH",         "HOME",         "USER",         "LOGNAME",
+    "TZ",           "TMPDIR",       "LD_PRELOAD",   "LD_LIBRARY_PATH",
+    "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"};
+
+/* Besides PG*: where libpq's Kerberos and OpenSSL look. */
+static const char *const login_names[] = {"KRB5CCNAME",   "KRB5_CONFIG",   "KRB5_CLIENT_KTNAME",
+                                          "OPENSSL_CONF", "SSL_CERT_FILE", "SSL_CERT_DIR"};
+
+static bool
+is_variable(const char *entry, const char *name)
+{
+    size_t len = strlen(name);
+
+    return strncmp(entry, name, len) == 0 && entry[len] == '=';
+}
+
+static void
+add_named(struct words *w, const char *const *env, const char *const *names, size_t count)
+{
+    for (size_t i = 0; env[i] != NULL; i++)
+        for (size_t n = 0; n < count; n++)
+            if (is_variable(env[i], names[n]))
+                words_add(w, env[i]);
+}
+
+static struct words
+clean_words(struct pool *pool, const char *const *env)
+{
+    struct words w = {.pool = pool};
+
+    words_add(&w, "LANG=C.UTF-8");
+    add_named(&w, env, common_names, sizeof common_names / sizeof *common_names);
+    return w;
+}
+
+const char *const *
+plan_clean_env(struct pool *pool, const char *const *env)
+{
+    return clean_words(pool, env).list;
+}
+
+const char *const *
+plan_login_env(struct pool *pool, const char *const *env, const char *password)
+{
+    struct words w = clean_words(pool, env);
+
+    add_named(&w, env, login_names, sizeof login_names / sizeof *login_names);
+    for (size_t i = 0; env[i] != NULL; i++)
+        if (strncmp(env[i], "PG", 2) == 0 &&
+            (password == NULL || !is_variable(env[i], "PGPASSWORD")))
+            words_add(&w, env[i]);
+    if (password != NULL)
+        words_add(&w, pool_print(pool, "PGPASSWORD=%s", password));
+    return w.list;
+}
+
+/* A foreign program has needs that walpipe does not know, so it gets everything but the password
+ * of the source and the variables it is to find. */
+static const char *const *
+foreign_env(struct pool *pool, const struct config *config, const struct plan_program *program,
+            const char *const *env)
+{
+    struct words w = {.pool = pool};
+
+    for (size_t i = 0; env[i] != NULL; i++)
+        if (!is_variable(env[i], "PGPASSWORD") && strncmp(env[i], "WALPIPE_", 8) != 0)
+            words_add(&w, env[i]);
+    words_add(&w, pool_print(pool, "WALPIPE_ACKD=%s", config->socket));
+    words_add(&w, pool_print(pool, "WALPIPE_SINK=%s", program->sink->name));
+    words_add(&w, pool_print(pool, "WALPIPE_SHARD=%u", program->shard));
+    words_add(&w, pool_print(pool, "WALPIPE_PIPELINE=%s", config->name));
+    return w.list;
+}
+
+/* ---- arguments ---- */
+
+static void
+add_level(struct words *w, const struct config *config)
+{
+    words_add_option(w, "--log-level", log_level_name(config->log_level));
+}
+
+static const char *const *
+ackd_arguments(struct config *config, uint64_t restarts)
+{
+    struct pool *pool = &config->pool;
+    struct words w = {.pool = pool};
+
+    words_add(&w, "ackd");
+    words_add_option(&w, "--socket", config->socket);
+    words_add_option(&w, "--state", config->state_dir);
+    words_add_option(&w, "--pipeline", config->name);
+    for (size_t i = 0; i < config->sinks_count; i++)
+        words_add_option(&w, "--sink",
+                         pool_print(pool, "%s=%u", config->sinks[i].name, config->sinks[i].shards));
+    if (config->http != NULL)
+        words_add_option(&w, "--http", config->http);
+    if (restarts > 0)
+        words_add_option(&w, "--restarts", pool_print(pool, "%llu", (unsigned long long)restarts));
+    add_level(&w, config);
+    return w.list;
+}
+
+static void
+add_pg_options(struct words *w, const struct sink_config *sink)
+{
+    words_add_option(w, "--conninfo", sink->conninfo);
+}
+
+static void
+add_ch_options(struct words *w, const struct sink_config *sink)
+{
+    words_add_option(w, "--url", sink->url);
+    words_add_option(w, "--database", sink->database);
+    words_add_option(w, "--user", sink->user);
+    if (sink->password_file != NULL)
+        words_add_option(w, "--password-file", sink->password_file);
+    if (sink->create_tables)
+        words_add(w, "--create-tables");
+    if (sink->version_column != NULL)
+        words_add_option(w, "--version-column", sink->version_column);
+    if (sink->deleted_column != NULL)
+        words_add_option(w, "--deleted-column", sink->deleted_column);
+}
+
+const char *const *
+plan_sink_arguments(const struct config *config, struct pool *pool, const struct sink_config *sink,
+                    bool check)
+{
+    struct words w = {.pool = pool};
+
+    words_add(&w, sink->type == SINK_PG ? "sink-pg" : "sink-ch");
+    if (sink->type == SINK_PG)
+        add_pg_options(&w, sink);
+    else
+        add_ch_options(&w, sink);
+    words_add_option(&w, "--pipeline", config->name);
+    for (size_t i = 0; i < sink->maps_count; i++)
+        words_add_option(&w, "--map", sink->maps[i]);
+    if (check) {
+        words_add(&w, "--check");
+    } else {
+        words_add_option(&w, "--ackd", config->socket);
+        words_add_option(&w, "--batch-rows", pool_print(pool, "%u", sink->batch_rows));
+        words_add_option(&w, "--flush-interval", sink->flush_interval);
+    }
+    add_level(&w, config);
+    return w.list;
+}
+
+/* The shell becomes the command where that is a simple one (dash and bash do it by themselves). */
+static const char *const *
+exec_arguments(struct pool *pool, const struct sink_config *sink)
+{
+    struct words w = {.pool = pool};
+
+    words_add(&w, "sh");
+    words_add_option(&w, "-c", sink->command);
+    return w.list;
+}
+
+static const char *const *
+route_arguments(struct config *config)
+{
+    struct words w = {.pool = &config->pool};
+    uint32_t worker = 0;
+
+    words_add(&w, "route");
+    for (size_t i = 0; i < config->sinks_count; i++) {
+        const struct sink_config *sink = &config->sinks[i];
+
+        words_add_option(&w, "--sink", sink->name);
+        words_add_option(&w, "--shard-key", sink->shard_key);
+        if (sink->tables != NULL)
+            words_add_option(&w, "--tables", sink->tables);
+        for (uint32_t shard = 0; shard < sink->shards; shard++)
+            words_add_option(&w, "--to",
+                             pool_print(&config->pool, "/dev/fd/%d", plan_worker_fd(worker++)));
+    }
+    add_level(&w, config);
+    return w.list;
+}
+
+static const char *const *
+decode_arguments(struct config *config)
+{
+    struct words w = {.pool = &config->pool};
+
+    words_add(&w, "pgout-decode");
+    add_level(&w, config);
+    return w.list;
+}
+
+static const char *const *
+reader_arguments(struct config *config)
+{
+    const struct source_config *source = &config->source;
+    struct words w = {.pool = &config->pool};
+
+    words_add(&w, "pg-wal-read");
+    words_add_option(&w, "--conninfo", source->conninfo);
+    words_add_option(&w, "--slot", source->slot);
+    words_add_option(&w, "--publication", source->publication);
+    words_add_option(&w, "--ackd", config->socket);
+    if (source->create_slot)
+        words_add(&w, "--create-slot");
+    if (source->streaming)
+        words_add(&w, "--streaming");
+    if (source->binary)
+        words_add(&w, "--binary");
+    add_level(&w, config);
+    return w.list;
+}
+
+/* ---- the plan ---- */
+
+static struct plan_program *
+add_program(struct plan *plan, struct pool *pool, enum plan_role role,
+            const struct plan_place *place, const char *const *argv)
+{
+    struct plan_program *p = &plan->programs[plan->count++];
+
+    p->role = role;
+    p->argv = argv;
+    p->label = argv[0];
+    p->file = plan_program_path(pool, place->programs, argv[0]);
+    p->env = plan_clean_env(pool, place->env);
+    return p;
+}
+
+static void
+add_worker(struct plan *plan, struct config *config, const struct plan_place *place,
+           const struct sink_config *sink, uint32_t shard)
+{
+    struct pool *pool = &config->pool;
+    const char *const *argv = sink->type == SINK_EXEC
+                                  ? exec_arguments(pool, sink)
+                                  : plan_sink_arguments(config, pool, sink, false);
+    struct plan_program *p = add_program(plan, pool, PLAN_WORKER, place, argv);
+
+    p->sink = sink;
+    p->shard = shard;
+    p->label = pool_print(pool, "sink %s/%u", sink->name, shard);
+    if (sink->type == SINK_PG)
+        p->env = plan_login_env(pool, place->env, sink->password);
+    if (sink->type == SINK_EXEC) {
+        p->foreign = true;
+        p->file = "/bin/sh";
+        p->env = foreign_env(pool, config, p, place->env);
+    }
+    plan->workers_count++;
+}
+
+struct plan
+plan_make(struct config *config, const struct plan_place *place)
+{
+    struct pool *pool = &config->pool;
+    struct plan plan = {0};
+    struct plan_program *reader;
+
+    plan.programs = pool_take(pool, (4 + config->workers_count) * sizeof *plan.programs);
+    add_program(&plan, pool, PLAN_ACKD, place, ackd_arguments(config, place->restarts));
+    for (size_t i = 0; i < config->sinks_count; i++)
+        for (uint32_t shard = 0; shard < config->sinks[i].shards; shard++)
+            add_worker(&plan, config, place, &config->sinks[i], shard);
+    add_program(&plan, pool, PLAN_ROUTE, place, route_arguments(config));
+    add_program(&plan, pool, PLAN_DECODE, place, decode_arguments(config));
+    reader = add_program(&plan, pool, PLAN_READER, place, reader_arguments(config));
+    reader->env = plan_login_env(pool, place->env, config->source.password);
+    return plan;
+}
+
+const char *
+plan_programs_directory(struct pool *pool, struct err *err)
+{
+    const char *given = getenv("WALPIPE_LIBEXEC");
+    char path[4096];
+    ssize_t len;
+
+    if (given != NULL && given[0] != '\0')
+        return given;
+    len = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (len <= 0) {
+        err_set(err, EXIT_PEER, "could not find walpipe's own executable: %s", strerror(errno));
+        err_hint(err, "is /proc mounted? WALPIPE_LIBEXEC may name the programs' directory");
+        return NULL;
+    }
+    path[len] = '\0';
+    *strrchr(path, '/') = '\0';
+    return pool_copy(pool, path);
+}
+
+const char *
+plan_program_path(struct pool *pool, const char *directory, const char *program)
+{
+    return pool_print(pool, "%s/%s", directory, program);
+}

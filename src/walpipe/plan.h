@@ -1,0 +1,64 @@
+/* plan.h: from the config to the programs of the pipeline: each one's arguments and environment and
+ * its place. run starts a plan, print writes it as a shell script, the tests read it. It starts
+ * nothing itself. */
+#ifndef WALPIPE_PLAN_H
+#define WALPIPE_PLAN_H
+
+#include "walpipe/config.h"
+
+/* In the order in which they are started: downstream first, so that nothing flows before all
+ * that it flows into is there. */
+enum plan_role { PLAN_ACKD, PLAN_WORKER, PLAN_ROUTE, PLAN_DECODE, PLAN_READER };
+
+struct plan_program {
+    enum plan_role role;
+    const char *label; /* for people: "pgout-decode", "sink dst/0" */
+    const char *file;  /* the executable's path */
+    const char *const *argv;
+    const char *const *env;
+    const struct sink_config *sink; /* PLAN_WORKER */
+    uint32_t shard;                 /* PLAN_WORKER */
+    bool foreign;                   /* not walpipe's own: an exec sink */
+};
+
+struct plan {
+    struct plan_program *programs; /* ackd, all workers, route, pgout-decode, pg-wal-read */
+    size_t count;
+    uint32_t workers_count; /* worker i is programs[1 + i] */
+};
+
+/* Worker i's stream leaves route on this descriptor (its --to /dev/fd/N). */
+static inline int
+plan_worker_fd(uint32_t worker)
+{
+    return 3 + (int)worker;
+}
+
+/* What of walpipe's own surroundings the plan depends on. */
+struct plan_place {
+    const char *programs;   /* the directory of walpipe's programs */
+    const char *const *env; /* walpipe's own environment */
+    uint64_t restarts;      /* of the pipeline so far, for ackd */
+};
+
+/* In config's pool. */
+struct plan plan_make(struct config *config, const struct plan_place *place);
+
+/* The directory where the programs are: that of walpipe's own executable, or $WALPIPE_LIBEXEC.
+ * NULL with err. */
+const char *plan_programs_directory(struct pool *pool, struct err *err);
+
+/* The path of one program. */
+const char *plan_program_path(struct pool *pool, const char *directory, const char *program);
+
+/* Environments. Clean: what every program gets, without a secret. Login: with libpq's variables,
+ * and password (NULL: none) as PGPASSWORD. */
+const char *const *plan_clean_env(struct pool *pool, const char *const *env);
+const char *const *plan_login_env(struct pool *pool, const char *const *env, const char *password);
+
+/* The arguments of a sink's program: "sink-pg" or "sink-ch" with its target and options, for check
+ * without what only a running pipeline has. Not for exec sinks. */
+const char *const *plan_sink_arguments(const struct config *config, struct pool *pool,
+                                       const struct sink_config *sink, bool check);
+
+#endif

@@ -1,0 +1,320 @@
+/* values.c: see values.h. */
+#include "walpipe/values.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/frame.h"
+#include "lib/opt.h"
+#include "lib/pqx.h"
+#include "walpipe/config.h"
+
+static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+static const char digits[] = "0123456789";
+
+/* What every refusal says first; the hint says what was expected. */
+static int
+refuse(struct err *err, const char *expected)
+{
+    err_set(err, EXIT_REFUSED, "malformed value");
+    return err_hint(err, "expected %s", expected);
+}
+
+int
+values_text(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    (void)pool;
+    if (value[0] == '\0') {
+        err_set(err, EXIT_REFUSED, "missing value");
+        return err_hint(err, "expected KEY = VALUE");
+    }
+    *(const char **)out = value;
+    return 0;
+}
+
+bool
+values_is_name(const char *value, bool dash, size_t max)
+{
+    size_t len = strlen(value);
+
+    for (size_t i = 0; i < len; i++)
+        if (strchr(letters, value[i]) == NULL && strchr(digits, value[i]) == NULL &&
+            value[i] != '_' && !(dash && value[i] == '-'))
+            return false;
+    return len > 0 && len <= max;
+}
+
+int
+values_name(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    if (!values_is_name(value, false, NAME_MAX_BYTES))
+        return refuse(err, "letters, digits and _, at most 63");
+    return values_text(value, out, pool, err);
+}
+
+int
+values_slot(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    if (strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(value) ||
+        strlen(value) > NAME_MAX_BYTES)
+        return refuse(err, "lower case letters, digits and _, at most 63, as the server does");
+    return values_text(value, out, pool, err);
+}
+
+int
+values_directory(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    size_t most = SOCKET_PATH_MAX - strlen("/" CONFIG_SOCKET_NAME);
+
+    if (value[0] != '/')
+        return refuse(err, "an absolute path, as /var/lib/walpipe/NAME");
+    if (strlen(value) > most) {
+        err_set(err, EXIT_REFUSED, "path has %zu bytes, too long for the sockets in it",
+                strlen(value));
+        return err_hint(err, "expected at most %zu bytes: a socket's path may have %d", most,
+                        SOCKET_PATH_MAX);
+    }
+    return values_text(value, out, pool, err);
+}
+
+/* "1.2.3.4", "[::1]" or "localhost". */
+static bool
+is_address(const char *text, size_t len)
+{
+    unsigned char binary[sizeof(struct in6_addr)];
+    char host[64];
+
+    if (len == 0 || len >= sizeof host)
+        return false;
+    if (text[0] == '[' && text[len - 1] == ']') {
+        memcpy(host, text + 1, len - 2);
+        host[len - 2] = '\0';
+        return inet_pton(AF_INET6, host, binary) == 1;
+    }
+    memcpy(host, text, len);
+    host[len] = '\0';
+    return inet_pton(AF_INET, host, binary) == 1 || strcmp(host, "localhost") == 0;
+}
+
+int
+values_http(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    const char *colon = strrchr(value, ':');
+    struct err ignored;
+    uint64_t port;
+
+    if (value[0] == '\0') {
+        *(const char **)out = NULL;
+        return 0;
+    }
+    if (colon == NULL || !is_address(value, (size_t)(colon - value)) ||
+        opt_number("port", colon + 1, 1, 65535, &port, &ignored) != 0)
+        return refuse(err, "ADDRESS:PORT, as 127.0.0.1:9187 or [::1]:9187, or nothing for \"off\"");
+    return values_text(value, out, pool, err);
+}
+
+int
+values_url(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    const char *host = strncmp(value, "http://", 7) == 0    ? value + 7
+                       : strncmp(value, "https://", 8) == 0 ? value + 8
+                                                            : NULL;
+
+    if (host == NULL || host[0] == '\0' || host[0] == '/' || strpbrk(value, " \t") != NULL)
+        return refuse(err, "http://HOST:PORT or https://HOST:PORT");
+    if (memchr(host, '@', strcspn(host, "/?#")) != NULL)
+        return refuse(err, "no user or password in the url: use the keys user and password_file");
+    return values_text(value, out, pool, err);
+}
+
+/* The next element of a comma-separated list, without the blanks around it. False at the end. */
+static bool
+next_element(const char **at, const char **element, size_t *len)
+{
+    const char *start = *at;
+    size_t n;
+
+    if (start == NULL)
+        return false;
+    n = strcspn(start, ",");
+    *at = start[n] == ',' ? start + n + 1 : NULL;
+    while (n > 0 && isspace((unsigned char)start[0])) {
+        start++;
+        n--;
+    }
+    while (n > 0 && isspace((unsigned char)start[n - 1]))
+        n--;
+    *element = start;
+    *len = n;
+    return true;
+}
+
+int
+values_publication(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    const char *at = value, *element, *list = NULL;
+    size_t len, count = 0;
+
+    while (next_element(&at, &element, &len)) {
+        if (len == 0 || len > NAME_MAX_BYTES || ++count > PUBLICATIONS_MAX)
+            return refuse(err, "one publication, or several with commas between them (each of at "
+                               "most 63 bytes, at most 64 of them)");
+        list = pool_print(pool, "%s%s%.*s", list == NULL ? "" : list, list == NULL ? "" : ",",
+                          (int)len, element);
+    }
+    return values_text(list, out, pool, err);
+}
+
+int
+values_tables(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    const char *at = value, *element;
+    size_t len;
+
+    while (next_element(&at, &element, &len))
+        if (len == 0 || memchr(element, '.', len) == NULL || element[len - 1] == '.')
+            return refuse(err, "SCHEMA.TABLE or SCHEMA.* (\"!\" in front leaves out), with commas "
+                               "between them");
+    return values_text(value, out, pool, err);
+}
+
+int
+values_map(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    const char *at = value, *element;
+    size_t len;
+
+    while (next_element(&at, &element, &len)) {
+        const char *arrow = memmem(element, len, "->", 2);
+
+        if (arrow == NULL || arrow == element || arrow + 2 == element + len ||
+            memchr(element, '.', (size_t)(arrow - element)) == NULL)
+            return refuse(err, "SCHEMA.TABLE -> TARGET, with commas between several");
+    }
+    return values_text(value, out, pool, err);
+}
+
+int
+values_shard_key(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    bool column = strncmp(value, "column:", 7) == 0 && value[7] != '\0';
+
+    if (!column && strcmp(value, "key") != 0 && strcmp(value, "table") != 0)
+        return refuse(err, "key, table or column:NAME");
+    return values_text(value, out, pool, err);
+}
+
+int
+values_duration(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    struct err ignored;
+    uint64_t millis;
+
+    if (opt_duration("", value, &millis, &ignored) != 0)
+        return refuse(err, "a duration, as 200ms, 5s or 2min (at most a day)");
+    return values_text(value, out, pool, err);
+}
+
+int
+values_level(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    (void)pool;
+    if (!log_level_parse(value, out))
+        return refuse(err, "debug, info, warning or error");
+    return 0;
+}
+
+int
+values_sink_type(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    (void)pool;
+    for (enum sink_type type = SINK_PG; type <= SINK_EXEC; type++)
+        if (strcmp(value, config_sink_type(type)) == 0) {
+            *(enum sink_type *)out = type;
+            return 0;
+        }
+    return refuse(err, "pg, ch or exec");
+}
+
+int
+values_switch(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    bool yes = strcmp(value, "yes") == 0 || strcmp(value, "on") == 0;
+
+    (void)pool;
+    if (!yes && strcmp(value, "no") != 0 && strcmp(value, "off") != 0)
+        return refuse(err, "yes or no (also written on or off)");
+    *(bool *)out = yes;
+    return 0;
+}
+
+static int
+parse_u32(const char *value, uint64_t max, void *out, const char *expected, struct err *err)
+{
+    struct err ignored;
+    uint64_t n;
+
+    if (opt_number("", value, 1, max, &n, &ignored) != 0)
+        return refuse(err, expected);
+    *(uint32_t *)out = (uint32_t)n;
+    return 0;
+}
+
+int
+values_shards(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    (void)pool;
+    return parse_u32(value, WORKERS_MAX, out, "a whole number from 1 to 256", err);
+}
+
+int
+values_batch_rows(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    (void)pool;
+    return parse_u32(value, 10000000, out, "a whole number from 1 to 10000000", err);
+}
+
+/* libpq's message may quote a part of the connection string, and that part be a password. */
+static int
+hide_secrets(const char *value, struct err *err)
+{
+    if (strstr(value, "password") == NULL && strstr(value, "://") == NULL)
+        return -1;
+    err_set(err, EXIT_REFUSED, "malformed conninfo (not shown: it may hold a password)");
+    return err_hint(err, "expected libpq's form: host=... dbname=... user=...");
+}
+
+static int
+refuse_key_password(const char *conninfo, struct err *err)
+{
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+    bool found = false;
+
+    for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
+        found = found || (strcmp(o->keyword, "sslpassword") == 0 && o->val != NULL);
+    PQconninfoFree(options);
+    if (!found)
+        return 0;
+    err_set(err, EXIT_REFUSED,
+            "cannot pass sslpassword on: it would stand in the command line of a program");
+    return err_hint(err, "use a key file (sslkey) without a password, readable only for walpipe");
+}
+
+int
+values_conninfo(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    struct conninfo_value *conninfo = out;
+    char *without, *password;
+
+    if (value[0] == '\0')
+        return refuse(err, "libpq's form: host=... dbname=... user=...");
+    if (pqx_take_password(value, &without, &password, err) != 0)
+        return hide_secrets(value, err);
+    conninfo->without = pool_copy(pool, without);
+    conninfo->password = password == NULL ? NULL : pool_copy(pool, password);
+    free(without);
+    free(password);
+    return refuse_key_password(value, err);
+}

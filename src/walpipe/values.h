@@ -1,0 +1,38 @@
+/* values.h: the kinds of value that the config file's keys take. Each parser reads one value into
+ * *out, of the type it names, or returns -1 with err: what was expected stands in the hint. The
+ * value itself is not in the message: config.c puts it there, unless it may hold a secret. */
+#ifndef WALPIPE_VALUES_H
+#define WALPIPE_VALUES_H
+
+#include "walpipe/pool.h"
+
+typedef int value_parser(const char *value, void *out, struct pool *pool, struct err *err);
+
+value_parser values_text;        /* const char *; not empty */
+value_parser values_name;        /* const char *; letters, digits, _ */
+value_parser values_slot;        /* const char *; a replication slot's name */
+value_parser values_directory;   /* const char *; absolute, short enough for sockets in it */
+value_parser values_http;        /* const char *; ADDR:PORT, or NULL for an empty value */
+value_parser values_url;         /* const char *; http:// or https://, without a password */
+value_parser values_publication; /* const char *; a list, returned without blanks */
+value_parser values_tables;      /* const char *; a list of patterns */
+value_parser values_map;         /* const char *; a list of "a.b -> c.d" */
+value_parser values_shard_key;   /* const char * */
+value_parser values_duration;    /* const char *; checked, as given */
+value_parser values_level;       /* enum log_level */
+value_parser values_sink_type;   /* enum sink_type */
+value_parser values_switch;      /* bool; yes, no, on, off */
+value_parser values_shards;      /* uint32_t */
+value_parser values_batch_rows;  /* uint32_t */
+
+/* A connection string, split. */
+struct conninfo_value {
+    const char *without; /* the password */
+    const char *password;
+};
+value_parser values_conninfo;
+
+/* Letters, digits, _ and, where asked, -; at most max bytes. */
+bool values_is_name(const char *value, bool dash, size_t max);
+
+#endif
