@@ -1,0 +1,163 @@
+/* slotwatch.c: see slotwatch.h. */
+#include "pg-wal-read/slotwatch.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/clock.h"
+#include "lib/lsn.h"
+
+#define ASK_EVERY_MICROS UINT64_C(5000000)
+#define GIVE_UP_MICROS   UINT64_C(15000000)
+#define TRY_AGAIN_MICROS UINT64_C(30000000)
+
+void
+slotwatch_init(struct slotwatch *watch, const char *conninfo, const char *slot)
+{
+    *watch = (struct slotwatch){.conninfo = conninfo, .slot = slot, .deadline = clock_micros()};
+}
+
+void
+slotwatch_free(struct slotwatch *watch)
+{
+    PQfinish(watch->conn);
+    watch->conn = NULL;
+}
+
+int
+slotwatch_fd(const struct slotwatch *watch)
+{
+    return watch->state == SLOTWATCH_WAITING ? -1 : PQsocket(watch->conn);
+}
+
+static void
+give_up(struct slotwatch *watch)
+{
+    slotwatch_free(watch);
+    watch->state = SLOTWATCH_WAITING;
+    watch->deadline = clock_micros() + TRY_AGAIN_MICROS;
+}
+
+static void
+start_connecting(struct slotwatch *watch)
+{
+    const char *keywords[] = {"dbname", "application_name", "client_encoding", NULL};
+    const char *values[] = {watch->conninfo, "walpipe slotwatch", "UTF8", NULL};
+
+    watch->conn = PQconnectStartParams(keywords, values, 1);
+    if (watch->conn == NULL || PQstatus(watch->conn) == CONNECTION_BAD) {
+        give_up(watch);
+        return;
+    }
+    watch->state = SLOTWATCH_CONNECTING;
+    watch->events = POLLOUT;
+    watch->deadline = clock_micros() + GIVE_UP_MICROS;
+}
+
+static void
+ask(struct slotwatch *watch)
+{
+    bool has_status = PQserverVersion(watch->conn) >= 130000;
+    const char *params[] = {watch->slot};
+    char sql[512];
+
+    snprintf(sql, sizeof sql,
+             "SELECT pg_catalog.pg_current_wal_lsn(), restart_lsn, "
+             "pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)::int8, %s "
+             "FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+             has_status ? "wal_status, safe_wal_size" : "'', NULL");
+    if (PQsendQueryParams(watch->conn, sql, 1, NULL, params, NULL, NULL, 0) != 1) {
+        give_up(watch);
+        return;
+    }
+    watch->state = SLOTWATCH_ASKED;
+    watch->events = POLLIN;
+    watch->deadline = clock_micros() + GIVE_UP_MICROS;
+}
+
+static void
+go_on_connecting(struct slotwatch *watch)
+{
+    switch (PQconnectPoll(watch->conn)) {
+    case PGRES_POLLING_READING:
+        watch->events = POLLIN;
+        break;
+    case PGRES_POLLING_WRITING:
+        watch->events = POLLOUT;
+        break;
+    case PGRES_POLLING_OK:
+        ask(watch);
+        break;
+    default:
+        give_up(watch);
+        break;
+    }
+}
+
+static bool
+take_row(const PGresult *result, struct ack_slot *slot)
+{
+    *slot = (struct ack_slot){.safe_wal_size = -1};
+    if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1 ||
+        !lsn_parse(PQgetvalue(result, 0, 0), &slot->current_lsn))
+        return false;
+    if (!PQgetisnull(result, 0, 1) && !lsn_parse(PQgetvalue(result, 0, 1), &slot->restart_lsn))
+        return false;
+    slot->retained_bytes = strtoull(PQgetvalue(result, 0, 2), NULL, 10);
+    snprintf(slot->wal_status, sizeof slot->wal_status, "%s", PQgetvalue(result, 0, 3));
+    if (!PQgetisnull(result, 0, 4))
+        slot->safe_wal_size = strtoll(PQgetvalue(result, 0, 4), NULL, 10);
+    return true;
+}
+
+static bool
+take_answer(struct slotwatch *watch, struct ack_slot *slot)
+{
+    PGresult *result;
+    bool news = false;
+
+    if (PQconsumeInput(watch->conn) != 1) {
+        give_up(watch);
+        return false;
+    }
+    while (!PQisBusy(watch->conn)) {
+        result = PQgetResult(watch->conn);
+        if (result == NULL) {
+            watch->state = SLOTWATCH_WAITING;
+            watch->deadline = clock_micros() + ASK_EVERY_MICROS;
+            return news;
+        }
+        news = take_row(result, slot) || news;
+        PQclear(result);
+    }
+    return news;
+}
+
+bool
+slotwatch_step(struct slotwatch *watch, bool ready, struct ack_slot *slot)
+{
+    bool late = clock_micros() >= watch->deadline;
+
+    switch (watch->state) {
+    case SLOTWATCH_WAITING:
+        if (late && watch->conn == NULL)
+            start_connecting(watch);
+        else if (late)
+            ask(watch);
+        return false;
+    case SLOTWATCH_CONNECTING:
+        if (ready)
+            go_on_connecting(watch);
+        else if (late)
+            give_up(watch);
+        return false;
+    case SLOTWATCH_ASKED:
+        if (ready)
+            return take_answer(watch, slot);
+        if (late)
+            give_up(watch);
+        return false;
+    }
+    return false;
+}

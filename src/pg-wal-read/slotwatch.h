@@ -1,0 +1,32 @@
+/* slotwatch.h: asks the source from time to time, on a connection of its own, how much WAL the slot
+ * retains and whether it is in danger; for ackd's metrics. Its failures are never the pipeline's.
+ */
+#ifndef WALPIPE_SLOTWATCH_H
+#define WALPIPE_SLOTWATCH_H
+
+#include <libpq-fe.h>
+
+#include "lib/ackmsg.h"
+
+enum slotwatch_state { SLOTWATCH_WAITING, SLOTWATCH_CONNECTING, SLOTWATCH_ASKED };
+
+struct slotwatch {
+    const char *conninfo;
+    const char *slot;
+    PGconn *conn;
+    enum slotwatch_state state;
+    uint64_t deadline; /* when to ask again or to give up, of clock_micros */
+    short events;      /* what poll should look for on slotwatch_fd */
+};
+
+void slotwatch_init(struct slotwatch *watch, const char *conninfo, const char *slot);
+
+/* The descriptor to poll for watch->events, or -1. */
+int slotwatch_fd(const struct slotwatch *watch);
+
+/* Goes on when the descriptor is ready or the deadline has passed. True when *slot is new. */
+bool slotwatch_step(struct slotwatch *watch, bool ready, struct ack_slot *slot);
+
+void slotwatch_free(struct slotwatch *watch);
+
+#endif

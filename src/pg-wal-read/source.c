@@ -1,0 +1,410 @@
+/* source.c: see source.h. Source of the commands: PostgreSQL documentation, chapter "Streaming
+ * Replication Protocol". A walsender takes no parameters, so names are quoted by libpq. */
+#include "pg-wal-read/source.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/lsn.h"
+#include "lib/opt.h"
+#include "lib/pqx.h"
+
+/* ---- publications ---- */
+
+static int
+add_publication(struct source_options *options, const char *name, size_t len, struct err *err)
+{
+    if (len == 0)
+        return err_set(err, EXIT_REFUSED, "empty publication name");
+    if (len > NAME_MAX_BYTES)
+        return err_set(err, EXIT_REFUSED, "publication name \"%.*s\" is longer than %d bytes",
+                       (int)len, name, NAME_MAX_BYTES);
+    if (options->publications_count == PUBLICATIONS_MAX)
+        return err_set(err, EXIT_REFUSED, "more than %d publications", PUBLICATIONS_MAX);
+    memcpy(options->publications[options->publications_count], name, len);
+    options->publications[options->publications_count++][len] = '\0';
+    return 0;
+}
+
+int
+source_parse_publications(const char *list, struct source_options *options, struct err *err)
+{
+    char name[NAME_MAX_BYTES + 2];
+    const char *p = list;
+
+    for (;;) {
+        bool quoted;
+        size_t len = 0;
+
+        p += strspn(p, " ");
+        quoted = *p == '"';
+        p += quoted;
+        while (*p != '\0' && (quoted || *p != ',')) {
+            if (quoted && *p == '"' && *++p != '"')
+                break;
+            if (len <= NAME_MAX_BYTES)
+                name[len++] = *p;
+            p++;
+        }
+        while (!quoted && len > 0 && name[len - 1] == ' ')
+            len--;
+        if (add_publication(options, name, len, err) != 0)
+            return -1;
+        p += strspn(p, " ");
+        if (*p == '\0')
+            return 0;
+        if (*p++ != ',')
+            return err_set(err, EXIT_REFUSED, "malformed publication list \"%s\"", list);
+    }
+}
+
+/* ---- connection ---- */
+
+static int
+set_session(struct source *source, struct err *err)
+{
+    /* Roles and databases may have settings of their own; the stream must not depend on them. */
+    static const char sql[] =
+        "SET datestyle = ISO; SET intervalstyle = postgres; SET extra_float_digits = 3;"
+        "SET bytea_output = hex; SET timezone = 'UTC'; SET lc_monetary = 'C';"
+        "SET xmlbinary = base64; SET statement_timeout = 0; SET lock_timeout = 0;"
+        "SET idle_in_transaction_session_timeout = 0; SET search_path = ''";
+    PGresult *result = pqx_exec(source->conn, "prepare the replication session", sql, err);
+
+    PQclear(result);
+    return result == NULL ? -1 : 0;
+}
+
+static const char *
+field(const PGresult *result, const char *column)
+{
+    int n = PQfnumber(result, column);
+
+    return n < 0 || PQgetisnull(result, 0, n) ? "" : PQgetvalue(result, 0, n);
+}
+
+static int
+identify(struct source *source, struct err *err)
+{
+    PGresult *result = pqx_exec(source->conn, "identify the source", "IDENTIFY_SYSTEM", err);
+    uint64_t timeline;
+    int ok;
+
+    if (result == NULL)
+        return -1;
+    ok = PQntuples(result) == 1 &&
+         opt_number("systemid", field(result, "systemid"), 1, UINT64_MAX,
+                    &source->system_identifier, err) == 0 &&
+         opt_number("timeline", field(result, "timeline"), 1, UINT32_MAX, &timeline, err) == 0;
+    source->timeline = ok ? (uint32_t)timeline : 0;
+    snprintf(source->database, sizeof source->database, "%s", field(result, "dbname"));
+    PQclear(result);
+    if (!ok)
+        return err_set(err, EXIT_PEER, "the source's answer to IDENTIFY_SYSTEM is malformed");
+    return 0;
+}
+
+int
+source_connect(struct source *source, const struct source_options *options, struct err *err)
+{
+    char name[96];
+    const struct pqx_keyword forced[] = {{"replication", "database"}, {"application_name", name}};
+
+    snprintf(name, sizeof name, "walpipe %s", options->slot);
+    source->conn = pqx_connect(options->conninfo, forced, sizeof forced / sizeof *forced, err);
+    if (source->conn == NULL)
+        return -1;
+    source->server_version = (uint32_t)PQserverVersion(source->conn);
+    if (source->server_version < 100000) {
+        err_set(err, EXIT_REFUSED, "the source is PostgreSQL version %" PRIu32 ", 10 is the oldest",
+                source->server_version);
+        return err_hint(err, "logical replication with pgoutput came with PostgreSQL 10");
+    }
+    if (identify(source, err) != 0)
+        return -1;
+    return set_session(source, err);
+}
+
+void
+source_close(struct source *source)
+{
+    PQfinish(source->conn);
+    source->conn = NULL;
+}
+
+/* ---- server and publications ---- */
+
+static int
+read_settings(struct source *source, struct err *err)
+{
+    PGresult *result = pqx_exec(source->conn, "read the source's settings",
+                                "SELECT pg_catalog.current_setting('wal_level') AS level, setting "
+                                "FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'",
+                                err);
+    uint64_t timeout;
+    int status = -1;
+
+    if (result == NULL)
+        return -1;
+    if (strcmp(field(result, "level"), "logical") != 0) {
+        err_set(err, EXIT_REFUSED, "the source's wal_level is \"%s\"", field(result, "level"));
+        err_hint(err, "set wal_level = logical in postgresql.conf and restart the source");
+    } else if (opt_number("wal_sender_timeout", field(result, "setting"), 0, INT32_MAX, &timeout,
+                          err) == 0) {
+        source->wal_sender_timeout_ms = (uint32_t)timeout;
+        status = 0;
+    }
+    PQclear(result);
+    return status;
+}
+
+static int
+check_publication(struct source *source, const char *name, struct err *err)
+{
+    char sql[256];
+    char *literal = PQescapeLiteral(source->conn, name, strlen(name));
+    PGresult *result;
+    int found;
+
+    if (literal == NULL)
+        return pqx_error(source->conn, NULL, "quote a publication name", err);
+    snprintf(sql, sizeof sql, "SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = %s",
+             literal);
+    PQfreemem(literal);
+    result = pqx_exec(source->conn, "look for the publication", sql, err);
+    if (result == NULL)
+        return -1;
+    found = PQntuples(result);
+    PQclear(result);
+    if (found == 1)
+        return 0;
+    err_set(err, EXIT_REFUSED, "publication \"%s\" does not exist in database \"%s\"", name,
+            source->database);
+    return err_hint(err, "create it before the slot: a slot cannot decode what was written before "
+                         "its publication existed");
+}
+
+int
+source_check_server(struct source *source, const struct source_options *options, struct err *err)
+{
+    if (read_settings(source, err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < options->publications_count; i++)
+        if (check_publication(source, options->publications[i], err) != 0)
+            return -1;
+    return 0;
+}
+
+/* ---- slot ---- */
+
+static int
+take_slot_row(const PGresult *result, struct slot_state *slot, struct err *err)
+{
+    const char *confirmed = field(result, "confirmed_flush_lsn");
+
+    slot->exists = true;
+    snprintf(slot->plugin, sizeof slot->plugin, "%s", field(result, "plugin"));
+    snprintf(slot->database, sizeof slot->database, "%s", field(result, "database"));
+    snprintf(slot->wal_status, sizeof slot->wal_status, "%s", field(result, "wal_status"));
+    slot->active_pid = (int)strtol(field(result, "active_pid"), NULL, 10);
+    slot->two_phase = strcmp(field(result, "two_phase"), "t") == 0;
+    if (confirmed[0] != '\0' && !lsn_parse(confirmed, &slot->confirmed_lsn))
+        return err_set(err, EXIT_PEER, "the slot's confirmed_flush_lsn \"%s\" is malformed",
+                       confirmed);
+    return 0;
+}
+
+int
+source_read_slot(struct source *source, const struct source_options *options, struct err *err)
+{
+    char sql[512];
+    char *literal = PQescapeLiteral(source->conn, options->slot, strlen(options->slot));
+    PGresult *result;
+    int status = 0;
+
+    if (literal == NULL)
+        return pqx_error(source->conn, NULL, "quote the slot name", err);
+    snprintf(sql, sizeof sql,
+             "SELECT plugin, database, active_pid, confirmed_flush_lsn%s%s "
+             "FROM pg_catalog.pg_replication_slots WHERE slot_name = %s",
+             source->server_version >= 130000 ? ", wal_status" : "",
+             source->server_version >= 140000 ? ", two_phase" : "", literal);
+    PQfreemem(literal);
+    result = pqx_exec(source->conn, "read the slot's state", sql, err);
+    if (result == NULL)
+        return -1;
+    source->slot = (struct slot_state){0};
+    if (PQntuples(result) == 1)
+        status = take_slot_row(result, &source->slot, err);
+    PQclear(result);
+    return status;
+}
+
+int
+source_check_slot(const struct source *source, const struct source_options *options,
+                  struct err *err)
+{
+    const struct slot_state *slot = &source->slot;
+
+    if (strcmp(slot->plugin, "pgoutput") != 0) {
+        err_set(err, EXIT_REFUSED, "slot \"%s\" uses output plugin \"%s\", not pgoutput",
+                options->slot, slot->plugin);
+        return err_hint(err, "another program owns this slot; give the pipeline a slot of its own");
+    }
+    if (strcmp(slot->database, source->database) != 0) {
+        err_set(err, EXIT_REFUSED,
+                "slot \"%s\" belongs to database \"%s\", the conninfo names \"%s\"", options->slot,
+                slot->database, source->database);
+        return err_hint(err, "a logical slot decodes one database: correct dbname or slot");
+    }
+    if (strcmp(slot->wal_status, "lost") == 0) {
+        err_set(err, EXIT_REFUSED, "slot \"%s\" is lost: the source removed WAL that it needs",
+                options->slot);
+        return err_hint(err, "changes are missing from here on: drop the slot (walpipe drop), copy "
+                             "the tables anew and raise max_slot_wal_keep_size");
+    }
+    if (slot->two_phase) {
+        err_set(err, EXIT_REFUSED, "slot \"%s\" has two_phase enabled", options->slot);
+        return err_hint(err,
+                        "prepared transactions are not decoded; use a slot created without it");
+    }
+    if (slot->confirmed_lsn == 0)
+        return err_set(err, EXIT_PEER, "slot \"%s\" has no confirmed_flush_lsn yet", options->slot);
+    return 0;
+}
+
+/* The identifier quoted, or NULL with err. The caller frees by PQfreemem. */
+static char *
+quote_slot(struct source *source, const struct source_options *options, struct err *err)
+{
+    char *quoted = PQescapeIdentifier(source->conn, options->slot, strlen(options->slot));
+
+    if (quoted == NULL)
+        pqx_error(source->conn, NULL, "quote the slot name", err);
+    return quoted;
+}
+
+int
+source_create_slot(struct source *source, const struct source_options *options, struct err *err)
+{
+    char sql[256];
+    char *slot = quote_slot(source, options, err);
+    PGresult *result;
+
+    if (slot == NULL)
+        return -1;
+    snprintf(sql, sizeof sql, "CREATE_REPLICATION_SLOT %s LOGICAL pgoutput NOEXPORT_SNAPSHOT",
+             slot);
+    PQfreemem(slot);
+    result = pqx_exec(source->conn, "create the replication slot", sql, err);
+    if (result == NULL)
+        return -1;
+    PQclear(result);
+    return source_read_slot(source, options, err);
+}
+
+int
+source_drop_slot(struct source *source, const struct source_options *options, struct err *err)
+{
+    char sql[256];
+    char *slot = quote_slot(source, options, err);
+    PGresult *result;
+
+    if (slot == NULL)
+        return -1;
+    snprintf(sql, sizeof sql, "DROP_REPLICATION_SLOT %s", slot);
+    PQfreemem(slot);
+    result = pqx_exec(source->conn, "drop the replication slot", sql, err);
+    PQclear(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* ---- start ---- */
+
+/* publication_names is a list of identifiers inside a literal: both are quoted. */
+static char *
+quote_publications(struct source *source, const struct source_options *options, struct err *err)
+{
+    char list[PUBLICATIONS_MAX * (2 * NAME_MAX_BYTES + 4)];
+    size_t len = 0;
+    char *literal;
+
+    for (uint32_t i = 0; i < options->publications_count; i++) {
+        const char *name = options->publications[i];
+        char *quoted = PQescapeIdentifier(source->conn, name, strlen(name));
+
+        if (quoted == NULL) {
+            pqx_error(source->conn, NULL, "quote a publication name", err);
+            return NULL;
+        }
+        len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", i == 0 ? "" : ",", quoted);
+        PQfreemem(quoted);
+    }
+    literal = PQescapeLiteral(source->conn, list, len);
+    if (literal == NULL)
+        pqx_error(source->conn, NULL, "quote the publication names", err);
+    return literal;
+}
+
+static char *
+start_command(struct source *source, const struct source_options *options, struct err *err)
+{
+    size_t size = 512 + 2 * sizeof options->publications;
+    char *slot = quote_slot(source, options, err);
+    char *publications = slot == NULL ? NULL : quote_publications(source, options, err);
+    char *sql = publications == NULL ? NULL : malloc(size);
+
+    if (sql != NULL)
+        snprintf(sql, size,
+                 "START_REPLICATION SLOT %s LOGICAL 0/0 (proto_version '%" PRIu32
+                 "', publication_names %s%s%s%s)",
+                 slot, source->proto_version, publications,
+                 options->binary ? ", binary 'true'" : "",
+                 options->messages ? ", messages 'true'" : "",
+                 options->streaming ? ", streaming 'on'" : "");
+    else if (publications != NULL)
+        err_set(err, EXIT_PEER, "out of memory for a command");
+    PQfreemem(slot);
+    PQfreemem(publications);
+    return sql;
+}
+
+static int
+check_options(const struct source *source, const struct source_options *options, struct err *err)
+{
+    if (source->server_version >= 140000 ||
+        (!options->binary && !options->messages && !options->streaming))
+        return 0;
+    return err_set(err, EXIT_REFUSED,
+                   "binary, messages and streaming need PostgreSQL 14, the source is version "
+                   "%" PRIu32,
+                   source->server_version);
+}
+
+enum source_start
+source_start(struct source *source, const struct source_options *options, struct err *err)
+{
+    PGresult *result;
+    const char *sqlstate;
+    char *sql;
+    bool active;
+
+    source->proto_version = options->streaming ? 2 : 1;
+    if (check_options(source, options, err) != 0)
+        return SOURCE_FAILED;
+    sql = start_command(source, options, err);
+    if (sql == NULL)
+        return SOURCE_FAILED;
+    result = PQexec(source->conn, sql);
+    free(sql);
+    if (PQresultStatus(result) == PGRES_COPY_BOTH) {
+        PQclear(result);
+        return SOURCE_STREAMING;
+    }
+    sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    active = sqlstate != NULL && strcmp(sqlstate, "55006") == 0; /* object_in_use */
+    pqx_error(source->conn, result, "start replication", err);
+    PQclear(result);
+    return active ? SOURCE_SLOT_ACTIVE : SOURCE_FAILED;
+}

@@ -1,0 +1,78 @@
+/* source.h: the replication connection up to its first byte of WAL: identify, check or create the
+ * slot, START_REPLICATION. Knows nothing of what the WAL holds. */
+#ifndef WALPIPE_SOURCE_H
+#define WALPIPE_SOURCE_H
+
+#include <libpq-fe.h>
+
+#include "lib/frame.h"
+
+struct source_options {
+    const char *conninfo;
+    const char *slot;
+    uint32_t publications_count;
+    char publications[PUBLICATIONS_MAX][NAME_MAX_BYTES + 1];
+    bool create_slot;
+    bool binary;
+    bool streaming;
+    bool messages;
+};
+
+/* What pg_replication_slots says of the slot. */
+struct slot_state {
+    bool exists;
+    char plugin[NAME_MAX_BYTES + 1];
+    char database[NAME_MAX_BYTES + 1];
+    int active_pid; /* 0: not in use */
+    bool two_phase;
+    char wal_status[32]; /* "" before server 13 */
+    uint64_t confirmed_lsn;
+};
+
+struct source {
+    PGconn *conn;
+    uint64_t system_identifier;
+    uint32_t timeline;
+    char database[NAME_MAX_BYTES + 1];
+    uint32_t server_version;
+    uint32_t wal_sender_timeout_ms;
+    uint32_t proto_version;
+    struct slot_state slot;
+};
+
+/* "a,b" or repeated options into options->publications: names as they are in pg_publication, a
+ * comma separates; a name with a comma in it is written "a,b" with double quotes. */
+int source_parse_publications(const char *list, struct source_options *options,
+                              struct err *err) MUST_CHECK;
+
+/* Connects with replication=database, fixes the session's output settings (the text of dates,
+ * floats and so on depends on them) and identifies the server. */
+int source_connect(struct source *source, const struct source_options *options,
+                   struct err *err) MUST_CHECK;
+
+/* Requires wal_level = logical and every publication. */
+int source_check_server(struct source *source, const struct source_options *options,
+                        struct err *err) MUST_CHECK;
+
+/* Reads the slot's state anew into source->slot. */
+int source_read_slot(struct source *source, const struct source_options *options,
+                     struct err *err) MUST_CHECK;
+
+/* Refuses a slot that cannot serve: another plugin or database, lost, two-phase. */
+int source_check_slot(const struct source *source, const struct source_options *options,
+                      struct err *err) MUST_CHECK;
+
+int source_create_slot(struct source *source, const struct source_options *options,
+                       struct err *err) MUST_CHECK;
+int source_drop_slot(struct source *source, const struct source_options *options,
+                     struct err *err) MUST_CHECK;
+
+enum source_start { SOURCE_STREAMING, SOURCE_SLOT_ACTIVE, SOURCE_FAILED };
+
+/* START_REPLICATION at 0/0: the slot decides where. SOURCE_SLOT_ACTIVE: another process uses it. */
+enum source_start source_start(struct source *source, const struct source_options *options,
+                               struct err *err) MUST_CHECK;
+
+void source_close(struct source *source);
+
+#endif

@@ -1,0 +1,474 @@
+/* stream.c: see stream.h.
+ *
+ * CopyData payloads of the server ("Streaming Replication Protocol"; all big-endian):
+ *   'w' walStart:8 walEnd:8 sendTime:8 payload      XLogData
+ *   'k' walEnd:8 sendTime:8 replyRequested:1        Primary keepalive
+ *
+ * Feedback goes on while the output is full: only the reading of WAL stops then. */
+#include "pg-wal-read/stream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/io.h"
+#include "lib/pqx.h"
+#include "lib/sig.h"
+#include "lib/wal.h"
+
+/* Reading WAL stops while this much waits to be written. */
+#define OUT_LIMIT (4 * (size_t)IO_CHUNK)
+
+/* A reader that wakes up for every message halves the walsender's speed. While the stream is busy
+ * the socket reports itself readable only from this many bytes on, or after BUSY_WAIT_MICROS. */
+#define LOW_WATER        (64 * 1024)
+#define BUSY_WAIT_MICROS UINT64_C(3000)
+#define UNIX_WAIT_MICROS UINT64_C(1000)
+#define BUSY_ABOVE_BYTES (16 * 1024)
+
+#define GOODBYE_MICROS UINT64_C(3000000)
+
+enum slot { SLOT_SOURCE, SLOT_OUT, SLOT_ACK, SLOT_SIGNAL, SLOT_WATCH, SLOTS };
+
+static int
+out_of_memory(struct err *err)
+{
+    return err_set(err, EXIT_PEER, "out of memory for a WAL message");
+}
+
+/* ---- to the server ---- */
+
+static int
+flush_to_server(struct stream *s, struct err *err)
+{
+    int status = PQflush(s->source->conn);
+
+    if (status < 0)
+        return pqx_error(s->source->conn, NULL, "send feedback to the source", err);
+    s->flush_pending = status == 1;
+    return 0;
+}
+
+static int
+send_feedback(struct stream *s, const uint8_t feedback[FEEDBACK_SIZE], struct err *err)
+{
+    int status = PQputCopyData(s->source->conn, (const char *)feedback, FEEDBACK_SIZE);
+
+    if (status < 0)
+        return pqx_error(s->source->conn, NULL, "send feedback to the source", err);
+    /* 0: libpq's own buffer is full. Later feedback says all that this one would. */
+    return flush_to_server(s, err);
+}
+
+/* Without ackd nothing is confirmed (flush 0 leaves the slot as it is), but the server must hear
+ * from us or it ends the connection. */
+static int
+send_sign_of_life(struct stream *s, struct err *err)
+{
+    uint32_t timeout = s->source->wal_sender_timeout_ms;
+    uint64_t interval = timeout == 0 || timeout > 30000 ? 10000 : timeout / 3;
+    const struct feedback f = {.write_lsn = s->received_lsn, .client_time = clock_postgres_now()};
+    uint8_t bytes[FEEDBACK_SIZE];
+
+    s->feedback_deadline = clock_micros() + interval * 1000;
+    feedback_encode(bytes, &f);
+    return send_feedback(s, bytes, err);
+}
+
+static int
+take_acks(struct stream *s, struct err *err)
+{
+    uint8_t feedback[FEEDBACK_SIZE];
+    bool has_feedback;
+
+    if (acklink_take(s->ack, s->received_lsn, feedback, &has_feedback, err) != 0)
+        return -1;
+    return has_feedback ? send_feedback(s, feedback, err) : 0;
+}
+
+static int
+tell_received(struct stream *s, bool reply_requested, struct err *err)
+{
+    if (s->ack != NULL)
+        return acklink_received(s->ack, s->received_lsn, reply_requested, err);
+    return reply_requested ? send_sign_of_life(s, err) : 0;
+}
+
+/* ---- from the server ---- */
+
+static int
+malformed(const char *what, struct err *err)
+{
+    return err_set(err, EXIT_PEER, "the source sent a malformed %s message", what);
+}
+
+static int
+take_wal(struct stream *s, struct cursor *c, struct err *err)
+{
+    struct wal_frame wal;
+    uint64_t send_time;
+
+    if (!cursor_u64(c, &wal.start_lsn) || !cursor_u64(c, &wal.end_lsn) ||
+        !cursor_u64(c, &send_time))
+        return malformed("XLogData", err);
+    wal.send_time = (int64_t)send_time;
+    wal.message = (struct bytes){.data = c->at, .len = c->left};
+    if (wal.end_lsn > s->received_lsn)
+        s->received_lsn = wal.end_lsn;
+    return wal_encode(&s->out, &wal) == 0 ? 0 : out_of_memory(err);
+}
+
+static int
+take_keepalive(struct stream *s, struct cursor *c, struct err *err)
+{
+    struct keepalive_frame keepalive;
+    uint64_t send_time;
+    uint8_t reply_requested;
+
+    if (!cursor_u64(c, &keepalive.wal_end) || !cursor_u64(c, &send_time) ||
+        !cursor_u8(c, &reply_requested) || c->left != 0)
+        return malformed("keepalive", err);
+    keepalive.send_time = (int64_t)send_time;
+    if (keepalive.wal_end > s->received_lsn)
+        s->received_lsn = keepalive.wal_end;
+    if (keepalive.wal_end > s->keepalive_lsn) {
+        s->keepalive_lsn = keepalive.wal_end;
+        if (keepalive_encode(&s->out, &keepalive) != 0)
+            return out_of_memory(err);
+    }
+    return reply_requested != 0 ? tell_received(s, true, err) : 0;
+}
+
+static int
+take_copy_data(struct stream *s, struct bytes message, struct err *err)
+{
+    struct cursor c = cursor_over(message.data, message.len);
+    uint8_t tag;
+
+    if (!cursor_u8(&c, &tag))
+        return malformed("empty", err);
+    if (tag == 'w')
+        return take_wal(s, &c, err);
+    if (tag == 'k')
+        return take_keepalive(s, &c, err);
+    return err_set(err, EXIT_PEER, "the source sent an unknown replication message 0x%02x", tag);
+}
+
+/* The end of COPY is never the end of the work: the next result says why the server stopped. */
+static int
+take_end_of_copy(struct stream *s, struct err *err)
+{
+    PGresult *result = PQgetResult(s->source->conn);
+    ExecStatusType status = PQresultStatus(result);
+
+    if (result != NULL && status != PGRES_COMMAND_OK && status != PGRES_COPY_IN)
+        pqx_error(s->source->conn, result, "go on streaming", err);
+    else
+        err_set(err, EXIT_PEER, "the source ended the replication stream");
+    PQclear(result);
+    return -1;
+}
+
+/* Takes messages that libpq has, until there is none or the output is full. */
+static int
+take_messages(struct stream *s, struct err *err)
+{
+    s->more_in_libpq = false;
+    for (;;) {
+        char *message;
+        int n, status;
+
+        if (buf_len(&s->out) >= OUT_LIMIT) {
+            s->more_in_libpq = true;
+            return 0;
+        }
+        n = PQgetCopyData(s->source->conn, &message, 1);
+        if (n == 0)
+            return 0;
+        if (n == -1)
+            return take_end_of_copy(s, err);
+        if (n < -1)
+            return pqx_error(s->source->conn, NULL, "read from the source", err);
+        status = take_copy_data(
+            s, (struct bytes){.data = (const uint8_t *)message, .len = (size_t)n}, err);
+        PQfreemem(message);
+        if (status != 0)
+            return -1;
+    }
+}
+
+static void
+set_low_water(struct stream *s, bool busy)
+{
+    int bytes = busy ? LOW_WATER : 1;
+
+    if (s->busy == busy)
+        return;
+    s->busy = busy;
+    setsockopt(PQsocket(s->source->conn), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+}
+
+static int
+read_source(struct stream *s, struct err *err)
+{
+    size_t before = buf_len(&s->out);
+
+    if (PQconsumeInput(s->source->conn) != 1)
+        return pqx_error(s->source->conn, NULL, "read from the source", err);
+    if (take_messages(s, err) != 0)
+        return -1;
+    set_low_water(s, s->more_in_libpq || buf_len(&s->out) - before >= BUSY_ABOVE_BYTES);
+    /* ackd must know of an LSN before any worker can report it. */
+    return tell_received(s, false, err);
+}
+
+/* ---- to the pipeline ---- */
+
+static int
+write_out(struct stream *s, struct err *err)
+{
+    while (buf_len(&s->out) > 0 && (s->ack == NULL || buf_len(&s->ack->out) == 0)) {
+        struct bytes data = {.data = s->out.data + s->out.start, .len = buf_len(&s->out)};
+        int64_t n;
+
+        if (data.len > IO_CHUNK)
+            data.len = IO_CHUNK;
+        n = io_write_some(s->out_fd, data, err);
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            return 0;
+        buf_consume(&s->out, (size_t)n);
+    }
+    if (buf_len(&s->out) == 0)
+        buf_reset(&s->out, 4 * OUT_LIMIT);
+    return 0;
+}
+
+/* ---- stopping ---- */
+
+static int
+start_stopping(struct stream *s, struct err *err)
+{
+    log_write(s->log, LOG_INFO, "stopping: draining the pipeline");
+    s->stopping = true;
+    if (end_encode(&s->out, "drain") != 0)
+        return out_of_memory(err);
+    return s->ack == NULL ? 0 : acklink_draining(s->ack, err);
+}
+
+static int
+take_signal(struct stream *s, struct err *err)
+{
+    int signo = sig_read(s->signal_fd);
+
+    if (signo == 0)
+        return 0;
+    if (s->stopping)
+        return err_set(err, EXIT_PEER, "stopped by a second signal before all was drained");
+    return start_stopping(s, err);
+}
+
+/* Sends CopyDone and waits a little for the server's, so that it has read the last feedback. What
+ * it still sends of a large transaction is thrown away. */
+static void
+say_goodbye(struct stream *s)
+{
+    PGconn *conn = s->source->conn;
+    uint64_t deadline = clock_micros() + GOODBYE_MICROS;
+    bool flushed = PQputCopyEnd(conn, NULL) == 1 && PQflush(conn) == 0;
+
+    set_low_water(s, false);
+    while (clock_micros() < deadline) {
+        struct pollfd poll_fd = {.fd = PQsocket(conn), .events = POLLIN};
+        char *message;
+        int n;
+
+        while ((n = PQgetCopyData(conn, &message, 1)) > 0)
+            PQfreemem(message);
+        if (n < 0)
+            return;
+        if (!flushed)
+            poll_fd.events |= POLLOUT;
+        if (poll(&poll_fd, 1, clock_poll_timeout(deadline)) <= 0)
+            continue;
+        flushed = PQflush(conn) == 0;
+        if (PQconsumeInput(conn) != 1)
+            return;
+    }
+}
+
+/* ---- the loop ---- */
+
+static bool
+wants_source(const struct stream *s)
+{
+    return !s->stopping && !s->more_in_libpq && buf_len(&s->out) < OUT_LIMIT;
+}
+
+/* On a Unix socket poll() does not heed SO_RCVLOWAT: while busy, the loop looks at how much has
+ * come, and lets it gather for a moment when it is little. */
+static bool
+lets_gather(struct stream *s)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    int fd = PQsocket(s->source->conn), waiting = 0;
+
+    if (!s->busy || getsockname(fd, (struct sockaddr *)&address, &size) != 0 ||
+        address.ss_family != AF_UNIX)
+        return false;
+    return ioctl(fd, FIONREAD, &waiting) == 0 && waiting < LOW_WATER;
+}
+
+static uint64_t
+earliest(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+struct turn {
+    struct pollfd fds[SLOTS];
+    bool gather; /* poll without the source, then read it */
+    bool timed_out;
+};
+
+static int
+wait_for_events(struct stream *s, struct turn *turn, struct err *err)
+{
+    bool source_readable = wants_source(s);
+    uint64_t deadline = s->ack == NULL ? s->feedback_deadline : s->watch->deadline;
+    int n;
+
+    turn->gather = source_readable && lets_gather(s);
+    turn->fds[SLOT_SOURCE] = (struct pollfd){.fd = PQsocket(s->source->conn)};
+    if (source_readable && !turn->gather)
+        turn->fds[SLOT_SOURCE].events |= POLLIN;
+    if (s->flush_pending)
+        turn->fds[SLOT_SOURCE].events |= POLLOUT;
+    turn->fds[SLOT_OUT] = (struct pollfd){.fd = s->out_closed ? -1 : s->out_fd};
+    if (buf_len(&s->out) > 0)
+        turn->fds[SLOT_OUT].events = POLLOUT;
+    turn->fds[SLOT_ACK] = (struct pollfd){.fd = -1};
+    turn->fds[SLOT_WATCH] = (struct pollfd){.fd = -1};
+    if (s->ack != NULL) {
+        turn->fds[SLOT_ACK] = (struct pollfd){.fd = s->ack->fd, .events = POLLIN};
+        if (buf_len(&s->ack->out) > 0)
+            turn->fds[SLOT_ACK].events |= POLLOUT;
+        turn->fds[SLOT_WATCH] =
+            (struct pollfd){.fd = slotwatch_fd(s->watch), .events = s->watch->events};
+    }
+    turn->fds[SLOT_SIGNAL] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
+    if (s->busy && source_readable)
+        deadline = earliest(deadline,
+                            clock_micros() + (turn->gather ? UNIX_WAIT_MICROS : BUSY_WAIT_MICROS));
+    n = poll(turn->fds, SLOTS, clock_poll_timeout(deadline));
+    if (n < 0 && errno != EINTR)
+        return err_set(err, EXIT_PEER, "could not poll: %s", strerror(errno));
+    turn->timed_out = n == 0;
+    return 0;
+}
+
+static int
+serve_ack(struct stream *s, const struct turn *turn, struct err *err)
+{
+    struct ack_slot slot;
+
+    if (turn->fds[SLOT_ACK].revents != 0) {
+        if (acklink_flush(s->ack, err) != 0)
+            return -1;
+        if (take_acks(s, err) != 0)
+            return -1;
+    }
+    if (slotwatch_step(s->watch, turn->fds[SLOT_WATCH].revents != 0, &slot))
+        return acklink_slot(s->ack, &slot, err);
+    return 0;
+}
+
+static int
+serve_source(struct stream *s, const struct turn *turn, struct err *err)
+{
+    short revents = turn->fds[SLOT_SOURCE].revents;
+
+    if ((revents & POLLOUT) != 0 && flush_to_server(s, err) != 0)
+        return -1;
+    if (s->stopping)
+        return 0;
+    if (s->more_in_libpq)
+        return buf_len(&s->out) < OUT_LIMIT / 2 ? read_source(s, err) : 0;
+    if (!wants_source(s)) {
+        /* Not reading, but a connection that broke is noticed. */
+        if ((revents & (POLLERR | POLLHUP)) != 0)
+            return read_source(s, err);
+        return 0;
+    }
+    if ((revents & ~POLLOUT) != 0 || turn->gather || (s->busy && turn->timed_out))
+        return read_source(s, err);
+    return 0;
+}
+
+static int
+serve_out(struct stream *s, const struct turn *turn, struct err *err)
+{
+    if ((turn->fds[SLOT_OUT].revents & POLLERR) != 0 && buf_len(&s->out) == 0) {
+        err_set(err, EXIT_PEER, "the next program in the pipeline is gone");
+        return err_hint(err, "its own log says why");
+    }
+    if (s->out_closed)
+        return 0;
+    if (write_out(s, err) != 0)
+        return -1;
+    if (s->stopping && buf_len(&s->out) == 0) {
+        close(s->out_fd);
+        s->out_closed = true;
+    }
+    return 0;
+}
+
+static bool
+finished(const struct stream *s)
+{
+    return s->out_closed && (s->ack == NULL || s->ack->drained);
+}
+
+static int
+take_turn(struct stream *s, struct err *err)
+{
+    struct turn turn;
+
+    if (wait_for_events(s, &turn, err) != 0)
+        return -1;
+    if (turn.fds[SLOT_SIGNAL].revents != 0 && take_signal(s, err) != 0)
+        return -1;
+    if (s->ack != NULL) {
+        if (serve_ack(s, &turn, err) != 0)
+            return -1;
+    } else if (clock_micros() >= s->feedback_deadline && send_sign_of_life(s, err) != 0) {
+        return -1;
+    }
+    if (serve_source(s, &turn, err) != 0)
+        return -1;
+    return serve_out(s, &turn, err);
+}
+
+int
+stream_run(struct stream *s, const struct hello *hello, struct err *err)
+{
+    if (PQsetnonblocking(s->source->conn, 1) != 0)
+        return pqx_error(s->source->conn, NULL, "make the replication connection non-blocking",
+                         err);
+    if (s->ack != NULL)
+        acklink_make_nonblocking(s->ack);
+    if (hello_encode(&s->out, hello) != 0)
+        return out_of_memory(err);
+    s->received_lsn = hello->start_lsn;
+    while (!finished(s))
+        if (take_turn(s, err) != 0)
+            return -1;
+    say_goodbye(s);
+    return 0;
+}

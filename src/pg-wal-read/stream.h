@@ -1,0 +1,33 @@
+/* stream.h: the replication connection's bytes to the wal stream, and ackd's bytes back; one poll.
+ */
+#ifndef WALPIPE_STREAM_H
+#define WALPIPE_STREAM_H
+
+#include "lib/log.h"
+#include "pg-wal-read/acklink.h"
+#include "pg-wal-read/slotwatch.h"
+#include "pg-wal-read/source.h"
+
+struct stream {
+    const struct log *log;
+    struct source *source;
+    struct acklink *ack;     /* NULL: --no-ack */
+    struct slotwatch *watch; /* NULL: --no-ack */
+    int out_fd;              /* from io_make_nonblocking */
+    int signal_fd;
+    struct buf out;
+    uint64_t received_lsn;
+    uint64_t keepalive_lsn; /* last one put into the stream */
+    bool more_in_libpq;     /* stopped taking messages because out was full */
+    bool flush_pending;     /* PQflush did not write all */
+    bool busy;              /* the low-water mark is raised */
+    bool stopping;          /* SIGTERM came: nothing is read any more, `end` is written */
+    bool out_closed;
+    uint64_t feedback_deadline; /* --no-ack: when to tell the server that we live */
+};
+
+/* Streams until SIGTERM (or SIGINT) and then drains: 0 when all is confirmed and the server let us
+ * go, -1 with err otherwise. hello is written first. */
+int stream_run(struct stream *s, const struct hello *hello, struct err *err) MUST_CHECK;
+
+#endif
