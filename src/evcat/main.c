@@ -37,11 +37,12 @@ show_available(struct show *show, struct frame_reader *reader, struct err *err)
     }
     if (status == FRAME_BAD)
         return -1;
-    if (fflush(show->out) != 0 || ferror(show->out)) {
-        err_set(err, EXIT_PEER, "could not write the output: %s", strerror(errno));
-        return -1;
-    }
-    return 0;
+    if (fflush(show->out) == 0 && !ferror(show->out))
+        return 0;
+    /* `evcat | head` has seen enough. */
+    if (errno == EPIPE)
+        exit(EXIT_DONE);
+    return err_set(err, EXIT_PEER, "could not write the output: %s", strerror(errno));
 }
 
 static int
