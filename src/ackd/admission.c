@@ -1,0 +1,107 @@
+/* admission.c: see admission.h. */
+#include "ackd/admission.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/lsn.h"
+
+static enum admission
+start_over_hint(const char *dir_path, struct err *err)
+{
+    err_hint(err,
+             "copy the tables anew with a new slot, then remove %s/%s; \"walpipe drop\" does away "
+             "with slot, progress and checkpoint",
+             dir_path, CHECKPOINT_NAME);
+    return ADMISSION_REFUSED;
+}
+
+static enum admission
+wrong_place_hint(const char *dir_path, struct err *err)
+{
+    err_hint(err,
+             "correct the [source] section, or give this pipeline a state_dir of its own; to start "
+             "over, remove %s/%s",
+             dir_path, CHECKPOINT_NAME);
+    return ADMISSION_REFUSED;
+}
+
+/* Is this the same source at all? Positions of two clusters cannot be compared. */
+static enum admission
+same_source(const struct checkpoint *c, const char *dir_path, const struct ack_source *s,
+            struct err *err)
+{
+    if (s->system_identifier != c->system_identifier)
+        err_set(err, EXIT_REFUSED,
+                "the source is another cluster: its system identifier is %" PRIu64
+                ", the checkpoint's %" PRIu64,
+                s->system_identifier, c->system_identifier);
+    else if (strcmp(s->database, c->database) != 0)
+        err_set(err, EXIT_REFUSED, "the source is database \"%s\", the checkpoint's is \"%s\"",
+                s->database, c->database);
+    else if (strcmp(s->slot, c->slot) != 0)
+        err_set(err, EXIT_REFUSED, "the slot is \"%s\", the checkpoint's is \"%s\"", s->slot,
+                c->slot);
+    else if (s->timeline < c->timeline)
+        err_set(err, EXIT_REFUSED,
+                "the source is on timeline %" PRIu32 ", the checkpoint on the later timeline "
+                "%" PRIu32 ": this is the primary from before a promotion, or an older backup",
+                s->timeline, c->timeline);
+    else
+        return ADMISSION_RUN;
+    return wrong_place_hint(dir_path, err);
+}
+
+enum admission
+admission_source(const struct checkpoint *c, const char *dir_path, const struct ack_source *s,
+                 struct err *err)
+{
+    if (c == NULL)
+        return s->confirmed_lsn == 0 ? ADMISSION_NO_SLOT : ADMISSION_RUN;
+    if (same_source(c, dir_path, s, err) != ADMISSION_RUN)
+        return ADMISSION_REFUSED;
+    if (s->confirmed_lsn == 0) {
+        err_set(err, EXIT_REFUSED,
+                "replication slot \"%s\" is gone: changes after %s, the checkpoint, would be "
+                "missing",
+                s->slot, lsn_format(c->safe_lsn).text);
+        return start_over_hint(dir_path, err);
+    }
+    if (s->confirmed_lsn > c->safe_lsn) {
+        err_set(
+            err, EXIT_REFUSED,
+            "replication slot \"%s\" is at %s, ahead of the checkpoint at %s: changes in %" PRIu64
+            " bytes of WAL would be missing",
+            s->slot, lsn_format(s->confirmed_lsn).text, lsn_format(c->safe_lsn).text,
+            s->confirmed_lsn - c->safe_lsn);
+        err->lsn = s->confirmed_lsn;
+        return start_over_hint(dir_path, err);
+    }
+    return s->timeline > c->timeline ? ADMISSION_NEW_TIMELINE : ADMISSION_RUN;
+}
+
+int
+admission_worker(const struct ack_source *s, const struct ack_register *w, struct err *err)
+{
+    if (w->durable_lsn == 0 || s->confirmed_lsn <= w->durable_lsn)
+        return 0;
+    err_set(err, EXIT_REFUSED,
+            "the slot is ahead of what sink %s/%" PRIu32 " found in its target: confirmed %s, "
+            "progress %s: changes in %" PRIu64 " bytes of WAL would be missing",
+            w->sink, w->shard, lsn_format(s->confirmed_lsn).text, lsn_format(w->durable_lsn).text,
+            s->confirmed_lsn - w->durable_lsn);
+    return err_hint(err, "was the target restored from a backup? copy its tables anew, then remove "
+                         "its progress rows");
+}
+
+int
+admission_wal_end(uint64_t current_lsn, uint64_t lsn, const char *who, struct err *err)
+{
+    if (current_lsn == 0 || lsn <= current_lsn)
+        return 0;
+    err_set(err, EXIT_REFUSED,
+            "the source's WAL ends at %s, before %s, which %s already has: the source lost WAL",
+            lsn_format(current_lsn).text, lsn_format(lsn).text, who);
+    return err_hint(err, "a failover to a standby that was behind, or a restored backup? changes "
+                         "made there since would be skipped: copy the tables anew");
+}

@@ -1,0 +1,59 @@
+/* checkpoint.h: the file that says what was confirmed, and to whom: DIR/checkpoint, lines of
+ * key=value in this order, each once:
+ *
+ *     format=1
+ *     pipeline=orders
+ *     system_identifier=7300000000000000000
+ *     timeline=1
+ *     database=shop
+ *     slot=orders
+ *     sinks=dst/1 olap/2
+ *     safe_lsn=0/1A2B3C4D
+ *     check=FNV-1a, 64 bits, 16 hex digits, of all bytes before "check="
+ *
+ * Bytes of a value below 0x21, 0x7f and % are written as %XX (but the spaces between sinks). A file
+ * that is not exactly this is refused, never taken for "none". */
+#ifndef WALPIPE_ACKD_CHECKPOINT_H
+#define WALPIPE_ACKD_CHECKPOINT_H
+
+#include "lib/base.h"
+#include "lib/limits.h"
+
+#define CHECKPOINT_NAME "checkpoint"
+
+/* "name/shards" and a space for each of WORKERS_MAX sinks. */
+#define CHECKPOINT_SINKS_SIZE (WORKERS_MAX * (NAME_MAX_BYTES + 6))
+
+/* All values at their longest, every byte escaped, and the keys. */
+#define CHECKPOINT_SIZE_MAX (CHECKPOINT_SINKS_SIZE + 2048)
+
+struct checkpoint {
+    char pipeline[NAME_MAX_BYTES + 1];
+    uint64_t system_identifier;
+    uint32_t timeline;
+    char database[NAME_MAX_BYTES + 1];
+    char slot[NAME_MAX_BYTES + 1];
+    char sinks[CHECKPOINT_SINKS_SIZE];
+    uint64_t safe_lsn;
+};
+
+/* Returns the length written to out. */
+size_t checkpoint_encode(char out[CHECKPOINT_SIZE_MAX], const struct checkpoint *checkpoint);
+
+/* NULL, or what is wrong with the bytes; checkpoint may hold anything then. */
+const char *checkpoint_decode(struct bytes text, struct checkpoint *checkpoint) MUST_CHECK;
+
+/* Reads the file in directory dir (dir_path is for messages): 1, 0 when there is none, or -1 with
+ * err (EXIT_REFUSED) naming the file and what is wrong. */
+int checkpoint_read(int dir, const char *dir_path, struct checkpoint *checkpoint,
+                    struct err *err) MUST_CHECK;
+
+/* Writes a temporary file, syncs it, renames it over the checkpoint and syncs the directory. After
+ * -1 the old checkpoint still stands (or the new one does, not yet known to be durable). */
+int checkpoint_write(int dir, const char *dir_path, const struct checkpoint *checkpoint,
+                     struct err *err) MUST_CHECK;
+
+/* The shards of sink `name` in a sinks line, or 0: it is not there. */
+uint32_t checkpoint_shards(const char *sinks, const char *name);
+
+#endif

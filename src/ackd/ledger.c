@@ -1,0 +1,84 @@
+/* ledger.c: see ledger.h. */
+#include "ackd/ledger.h"
+
+static uint64_t
+lower(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t
+higher(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+void
+ledger_begin(struct ledger *l, uint32_t workers_count, uint64_t confirmed_lsn)
+{
+    *l = (struct ledger){.start = confirmed_lsn,
+                         .received = confirmed_lsn,
+                         .safe = confirmed_lsn,
+                         .workers_count = workers_count};
+}
+
+bool
+ledger_complete(const struct ledger *l)
+{
+    return l->registered_count == l->workers_count;
+}
+
+/* higher() is what makes "never back" true whatever the callers do. */
+static void
+settle(struct ledger *l)
+{
+    uint64_t minimum = l->received;
+
+    if (!ledger_complete(l))
+        return;
+    for (uint32_t i = 0; i < l->workers_count; i++) {
+        if (l->workers[i].reached > l->received)
+            return;
+        minimum = lower(minimum, l->workers[i].reached);
+    }
+    l->safe = higher(l->safe, minimum);
+}
+
+void
+ledger_register(struct ledger *l, uint32_t worker, uint64_t durable_lsn)
+{
+    struct ledger_worker *w = &l->workers[worker];
+
+    w->registered = true;
+    w->floor = w->reached = higher(l->start, durable_lsn);
+    l->registered_count++;
+    settle(l);
+}
+
+/* A replay passes positions that the worker has had since before the run, and the first keepalives
+ * of a replication connection count from the slot's restart LSN: both are below floor. */
+enum ledger_verdict
+ledger_reached(struct ledger *l, uint32_t worker, uint64_t lsn)
+{
+    struct ledger_worker *w = &l->workers[worker];
+
+    if (lsn > l->received)
+        return LEDGER_BEYOND_RECEIVED;
+    lsn = higher(lsn, w->floor);
+    if (lsn < w->reached)
+        return LEDGER_BACKWARDS;
+    w->reached = lsn;
+    settle(l);
+    return LEDGER_OK;
+}
+
+enum ledger_verdict
+ledger_received(struct ledger *l, uint64_t lsn)
+{
+    lsn = higher(lsn, l->start);
+    if (lsn < l->received)
+        return LEDGER_BACKWARDS;
+    l->received = lsn;
+    settle(l);
+    return LEDGER_OK;
+}

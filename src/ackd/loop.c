@@ -1,0 +1,329 @@
+/* loop.c: one poll over the listener, the connections and the HTTP server; frames to their
+ * handlers. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ackd/ackd.h"
+#include "lib/clock.h"
+#include "lib/sock.h"
+
+#define ACCEPT_PAUSE_MICROS UINT64_C(1000000)
+
+/* More than a Unix socket's buffer holds: what had been written when we began is then read. */
+#define HEAR_READER_FILLS 16
+
+/* ---- messages ---- */
+
+struct peer_name {
+    char text[sizeof(struct worker_name) + 16];
+};
+
+static struct peer_name
+peer_name(const struct ackd *a, const struct conn *conn)
+{
+    struct peer_name out = {"a peer that is not registered"};
+
+    if (conn->role == CONN_READER)
+        snprintf(out.text, sizeof out.text, "pg-wal-read");
+    if (conn->role == CONN_WORKER)
+        snprintf(out.text, sizeof out.text, "worker %s",
+                 worker_name(a, &a->workers[conn->worker]).text);
+    return out;
+}
+
+/* What must not come, came: a stranger is shown the door, a member of the run has a bug. */
+static int
+unwelcome(const struct ackd *a, struct conn *conn, const char *what, struct err *err)
+{
+    if (conn->role != CONN_NEW)
+        return err_set(err, EXIT_BUG, "%s: %s", peer_name(a, conn).text, what);
+    log_write(&a->log, LOG_WARNING, "closed a connection: %s", what);
+    conn->closing = true;
+    return 0;
+}
+
+static int
+send_status(struct ackd *a, struct conn *conn, struct err *err)
+{
+    struct buf frames = {0};
+    int result = report_status(a, &frames);
+
+    if (result != 0)
+        err_set(err, EXIT_PEER, "out of memory for a status");
+    else
+        result = conn_send_frames(conn, &frames, err);
+    buf_free(&frames);
+    if (result == 0 || conn->role != CONN_NEW)
+        return result;
+    log_write(&a->log, LOG_WARNING, "closed a connection: %s", err->message);
+    conn->broken = conn->closing = true;
+    return 0;
+}
+
+static int
+reader_message(struct ackd *a, struct conn *conn, const struct ack_message *m, struct err *err)
+{
+    switch (m->type) {
+    case ACK_RECEIVED:
+        return source_received(a, &m->received, err);
+    case ACK_SLOT:
+        return source_slot(a, &m->slot, err);
+    case ACK_DRAINING:
+        return source_draining(a, err);
+    default:
+        return unwelcome(a, conn, "sent a message that is not pg-wal-read's", err);
+    }
+}
+
+static int
+dispatch(struct ackd *a, struct conn *conn, const struct ack_message *m, struct err *err)
+{
+    if (m->type == ACK_STATUS_REQUEST)
+        return send_status(a, conn, err);
+    if (m->type == ACK_SOURCE && conn->role != CONN_WORKER)
+        return source_hello(a, conn, m, err);
+    if (m->type == ACK_REGISTER && conn->role == CONN_NEW)
+        return worker_register(a, conn, m, err);
+    if (conn->role == CONN_NEW)
+        return unwelcome(a, conn, "its first message was neither source, register nor status", err);
+    if (!a->running || !run_id_equal(&m->run_id, &a->run_id))
+        return unwelcome(a, conn, "sent a message of another run than its own", err);
+    if (conn->role == CONN_READER)
+        return reader_message(a, conn, m, err);
+    return worker_message(a, &a->workers[conn->worker], m, err);
+}
+
+/* Acts on every whole frame that was read. */
+static int
+take_frames(struct ackd *a, struct conn *conn, struct err *err)
+{
+    struct ack_message message;
+    struct frame frame;
+    struct err why = {0};
+
+    while (!conn->closing) {
+        switch (frame_next(&conn->in, &frame, &why)) {
+        case FRAME_NEED_MORE:
+            return 0;
+        case FRAME_BAD:
+            return unwelcome(a, conn, why.message, err);
+        case FRAME_READY:
+            break;
+        }
+        if (ackmsg_decode(&frame, &message, &why) != 0)
+            return unwelcome(a, conn, why.message, err);
+        if (dispatch(a, conn, &message, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* One read. *more: something came, there may be more. */
+static int
+hear(struct ackd *a, struct conn *conn, bool *more, struct err *err)
+{
+    struct err why = {0};
+
+    *more = false;
+    switch (frame_fill(&conn->in, conn->fd, &why)) {
+    case FILL_READ:
+        *more = true;
+        return take_frames(a, conn, err);
+    case FILL_AGAIN:
+        return 0;
+    case FILL_EOF:
+        if (buf_len(&conn->in.buf) > 0)
+            log_write(&a->log, LOG_WARNING, "%s disconnected inside a message",
+                      peer_name(a, conn).text);
+        break;
+    case FILL_FAILED:
+        log_write(&a->log, LOG_WARNING, "lost %s: %s", peer_name(a, conn).text, why.message);
+        break;
+    }
+    conn->eof = true;
+    return 0;
+}
+
+int
+loop_hear_reader(struct ackd *a, struct err *err)
+{
+    bool more = true;
+
+    for (int i = 0; i < HEAR_READER_FILLS && more && a->reader != NULL && !a->reader->eof; i++)
+        if (hear(a, a->reader, &more, err) != 0)
+            return -1;
+    return 0;
+}
+
+/* ---- connections ---- */
+
+static struct conn *
+free_slot(struct ackd *a)
+{
+    for (size_t i = 0; i < CONNS_MAX; i++)
+        if (a->conns[i].fd < 0)
+            return &a->conns[i];
+    return NULL;
+}
+
+static void
+accept_all(struct ackd *a)
+{
+    struct err why = {0};
+    struct conn *slot;
+    int fd;
+
+    while ((fd = sock_accept(a->listener, &why)) != -2) {
+        if (fd < 0) {
+            log_write(&a->log, LOG_WARNING, "%s", why.message);
+            if (why.code == EXIT_REFUSED)
+                continue;
+            /* Out of descriptors, say: the listener stays readable, so look away for a moment. */
+            a->accept_again_at = clock_micros() + ACCEPT_PAUSE_MICROS;
+            return;
+        }
+        slot = free_slot(a);
+        if (slot != NULL) {
+            conn_open(slot, fd);
+            continue;
+        }
+        log_write(&a->log, LOG_WARNING, "closed a connection: there are %u already",
+                  (unsigned)CONNS_MAX);
+        close(fd);
+    }
+}
+
+static int
+bury(struct ackd *a, struct conn *conn, struct err *err)
+{
+    enum conn_role role = conn->role;
+    uint32_t worker = conn->worker;
+
+    conn_close(conn);
+    if (role == CONN_READER)
+        return source_gone(a, err);
+    return role == CONN_WORKER ? worker_gone(a, &a->workers[worker], err) : 0;
+}
+
+static bool
+is_over(const struct conn *conn)
+{
+    return conn->fd >= 0 && (conn->eof || (conn->closing && buf_len(&conn->out) == 0));
+}
+
+/* Workers before the reader: when a sink dies, all others follow, and the log should name it. */
+static int
+sweep(struct ackd *a, struct err *err)
+{
+    for (size_t i = 0; i < CONNS_MAX; i++)
+        if (is_over(&a->conns[i]) && a->conns[i].role != CONN_READER &&
+            bury(a, &a->conns[i], err) != 0)
+            return -1;
+    return a->reader != NULL && is_over(a->reader) ? bury(a, a->reader, err) : 0;
+}
+
+/* ---- poll ---- */
+
+/* Slots of the poll set; connections follow in the order of conns. */
+enum { POLL_LISTENER, POLL_HTTP, POLL_CONNS };
+
+struct poll_set {
+    struct pollfd fds[POLL_CONNS + CONNS_MAX];
+};
+
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+static void
+fill_poll_set(const struct ackd *a, const struct http *http, uint64_t now, struct poll_set *set)
+{
+    bool listen = a->accept_again_at <= now;
+
+    set->fds[POLL_LISTENER] = (struct pollfd){.fd = listen ? a->listener : -1, .events = POLLIN};
+    set->fds[POLL_HTTP] =
+        (struct pollfd){.fd = http == NULL ? -1 : http_descriptor(http), .events = POLLIN};
+    for (size_t i = 0; i < CONNS_MAX; i++) {
+        const struct conn *conn = &a->conns[i];
+        short in = conn->closing ? 0 : POLLIN;
+        short out = buf_len(&conn->out) > 0 ? POLLOUT : 0;
+
+        set->fds[POLL_CONNS + i] = (struct pollfd){.fd = conn->fd, .events = (short)(in | out)};
+    }
+}
+
+static int
+serve_conns(struct ackd *a, const struct poll_set *set, struct err *err)
+{
+    bool more;
+
+    /* First, so that what was received is known before the workers say what is durable. */
+    if (a->reader != NULL && loop_hear_reader(a, err) != 0)
+        return -1;
+    for (size_t i = 0; i < CONNS_MAX; i++) {
+        struct conn *conn = &a->conns[i];
+        short events = set->fds[POLL_CONNS + i].revents;
+
+        /* The slot may hold another connection by now: an EAGAIN is all that costs. */
+        if (conn->fd < 0 || events == 0)
+            continue;
+        if ((events & POLLOUT) != 0)
+            conn_flush(conn);
+        if (conn->closing && (events & (POLLHUP | POLLERR)) != 0)
+            conn->eof = true;
+        if (!conn->closing && !conn->eof && (events & ~POLLOUT) != 0 &&
+            hear(a, conn, &more, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+wait_for_events(struct ackd *a, struct http *http, struct poll_set *set, struct err *err)
+{
+    uint64_t now = clock_micros();
+    uint64_t deadline = confirm_deadline(a);
+
+    if (http != NULL)
+        deadline = earlier(deadline, http_deadline(http, now));
+    if (a->accept_again_at > now)
+        deadline = earlier(deadline, a->accept_again_at);
+    fill_poll_set(a, http, now, set);
+    if (poll(set->fds, POLL_CONNS + CONNS_MAX, clock_poll_timeout(deadline)) >= 0)
+        return 0;
+    if (errno != EINTR)
+        return err_set(err, EXIT_PEER, "could not wait for events: %s", strerror(errno));
+    for (size_t i = 0; i < POLL_CONNS + CONNS_MAX; i++)
+        set->fds[i].revents = 0;
+    /* SIGTERM or SIGINT. In a run it is pg-wal-read that stops, and we wait for that. */
+    if (a->reader == NULL && !a->running) {
+        log_write(&a->log, LOG_INFO, "stopped before a run began");
+        a->done = true;
+    }
+    return 0;
+}
+
+int
+loop_run(struct ackd *a, struct http *http, struct err *err)
+{
+    struct poll_set set;
+
+    while (!a->done) {
+        if (wait_for_events(a, http, &set, err) != 0)
+            return -1;
+        if (serve_conns(a, &set, err) != 0 || sweep(a, err) != 0)
+            return -1;
+        if ((set.fds[POLL_LISTENER].revents & POLLIN) != 0)
+            accept_all(a);
+        if (confirm_turn(a, clock_micros(), err) != 0)
+            return -1;
+        if (http != NULL)
+            http_turn(http);
+    }
+    return 0;
+}

@@ -1,0 +1,230 @@
+/* metrics.c: see metrics.h. The page is Prometheus' text format, version 0.0.4. A family whose
+ * value is not known yet is left out: a made-up 0 would silence alarms. */
+#include "ackd/metrics.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ackd/ackd.h"
+
+struct buckets {
+    size_t count;
+    uint64_t bounds[HISTOGRAM_BUCKETS_MAX]; /* upper, inclusive */
+};
+
+static const struct buckets rows_buckets = {.count = 8,
+                                            .bounds = {1, 10, 100, 500, 1000, 5000, 10000, 100000}};
+
+/* 1 ms to a minute. */
+static const struct buckets micros_buckets = {.count = 15,
+                                              .bounds = {1000, 2500, 5000, 10000, 25000, 50000,
+                                                         100000, 250000, 500000, 1000000, 2500000,
+                                                         5000000, 10000000, 30000000, 60000000}};
+
+/* ---- counting ---- */
+
+static void
+observe(struct histogram *h, const struct buckets *b, uint64_t value)
+{
+    size_t i = 0;
+
+    while (i < b->count && value > b->bounds[i])
+        i++;
+    h->counts[i]++;
+    h->sum += value;
+}
+
+void
+metrics_count(struct worker_metrics *m, const struct ack_reached *r)
+{
+    m->events += r->events;
+    if (r->batch_rows == 0)
+        return;
+    m->batches++;
+    observe(&m->batch_rows, &rows_buckets, r->batch_rows);
+    observe(&m->flush_micros, &micros_buckets, r->flush_micros);
+}
+
+/* ---- the page ---- */
+
+static void PRINTF_LIKE(2, 3) add(struct buf *page, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    buf_append(page, text, strlen(text));
+}
+
+static void
+family(struct buf *page, const char *name, const char *type, const char *help)
+{
+    add(page, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void
+single(struct buf *page, const char *name, const char *type, const char *help, uint64_t value)
+{
+    family(page, name, type, help);
+    add(page, "%s %" PRIu64 "\n", name, value);
+}
+
+static void
+source_families(const struct ackd *a, struct buf *page)
+{
+    single(page, "replicator_source_up", "gauge",
+           "Whether the reader of the source is connected and accepted.",
+           a->running && a->reader != NULL);
+    single(page, "replicator_restarts_total", "counter",
+           "Restarts of the whole pipeline since its supervisor started.", a->restarts);
+    single(page, "replicator_checkpoint_up", "gauge",
+           "Whether the last write of the checkpoint file succeeded.", !a->checkpoint_failing);
+    if (!a->running)
+        return;
+    single(page, "replicator_lag_bytes", "gauge",
+           "WAL of the source that is not yet confirmed to be in every sink.", report_lag(a));
+    single(page, "replicator_received_lsn", "gauge", "Highest LSN received from the source.",
+           a->ledger.received);
+    single(page, "replicator_safe_lsn", "gauge",
+           "LSN up to which every sink has everything; confirmed to the source.", a->ledger.safe);
+}
+
+static void
+slot_families(const struct ackd *a, struct buf *page)
+{
+    static const char *const statuses[] = {"reserved", "extended", "unreserved", "lost"};
+
+    if (!a->slot_known)
+        return;
+    single(page, "replicator_slot_retained_bytes", "gauge",
+           "WAL that the source keeps for the replication slot.", a->slot.retained_bytes);
+    family(page, "replicator_slot_safe_wal_size_bytes", "gauge",
+           "WAL that may still be written before the source gives the slot up; +Inf: no limit.");
+    if (a->slot.safe_wal_size < 0)
+        add(page, "replicator_slot_safe_wal_size_bytes +Inf\n");
+    else
+        add(page, "replicator_slot_safe_wal_size_bytes %" PRId64 "\n", a->slot.safe_wal_size);
+    family(page, "replicator_slot_wal_status", "gauge",
+           "1 for the slot's wal_status as in pg_replication_slots, 0 for the others.");
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+        add(page, "replicator_slot_wal_status{status=\"%s\"} %d\n", statuses[i],
+            strcmp(statuses[i], a->slot.wal_status) == 0);
+}
+
+/* {sink="...",shard="..."}; sink names need no escapes (see main.c). */
+struct labels {
+    char text[NAME_MAX_BYTES + 48];
+};
+
+static struct labels
+labels_of(const struct ackd *a, uint32_t worker)
+{
+    const struct worker *w = &a->workers[worker];
+    struct labels l;
+
+    snprintf(l.text, sizeof l.text, "sink=\"%s\",shard=\"%" PRIu32 "\"", a->sinks[w->sink].name,
+             w->shard);
+    return l;
+}
+
+static void
+worker_family(const struct ackd *a, struct buf *page, const char *name, const char *type,
+              const char *help, uint64_t (*value)(const struct ackd *, uint32_t))
+{
+    family(page, name, type, help);
+    for (uint32_t i = 0; i < a->workers_count; i++)
+        add(page, "%s{%s} %" PRIu64 "\n", name, labels_of(a, i).text, value(a, i));
+}
+
+static uint64_t
+events_of(const struct ackd *a, uint32_t worker)
+{
+    return a->workers[worker].metrics.events;
+}
+
+static uint64_t
+reconnects_of(const struct ackd *a, uint32_t worker)
+{
+    return a->workers[worker].metrics.reconnects;
+}
+
+static uint64_t
+target_up(const struct ackd *a, uint32_t worker)
+{
+    return a->workers[worker].registered && a->workers[worker].target_alive;
+}
+
+static uint64_t
+reached_of(const struct ackd *a, uint32_t worker)
+{
+    const struct ledger_worker *w = &a->ledger.workers[worker];
+
+    return w->registered ? w->reached : a->ledger.start;
+}
+
+static uint64_t
+lag_of(const struct ackd *a, uint32_t worker)
+{
+    uint64_t newest = report_lag(a) + a->ledger.safe;
+    uint64_t reached = reached_of(a, worker);
+
+    return newest > reached ? newest - reached : 0;
+}
+
+/* divisor: the unit is that many times the stored one. */
+static void
+histogram_family(const struct ackd *a, struct buf *page, const char *name, const char *help,
+                 const struct buckets *b, uint64_t divisor, size_t offset)
+{
+    family(page, name, "histogram", help);
+    for (uint32_t i = 0; i < a->workers_count; i++) {
+        const struct histogram *h =
+            (const struct histogram *)((const char *)&a->workers[i].metrics + offset);
+        struct labels labels = labels_of(a, i);
+        uint64_t below = 0;
+
+        for (size_t k = 0; k < b->count; k++) {
+            below += h->counts[k];
+            add(page, "%s_bucket{%s,le=\"%g\"} %" PRIu64 "\n", name, labels.text,
+                (double)b->bounds[k] / (double)divisor, below);
+        }
+        below += h->counts[b->count];
+        add(page, "%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n", name, labels.text, below);
+        add(page, "%s_sum{%s} %.17g\n", name, labels.text, (double)h->sum / (double)divisor);
+        add(page, "%s_count{%s} %" PRIu64 "\n", name, labels.text, below);
+    }
+}
+
+static void
+worker_families(const struct ackd *a, struct buf *page)
+{
+    worker_family(a, page, "replicator_target_up", "gauge",
+                  "Whether the worker is registered and its target answers.", target_up);
+    worker_family(a, page, "replicator_target_reconnects_total", "counter",
+                  "How often the target came back after it was down.", reconnects_of);
+    worker_family(a, page, "replicator_events_processed_total", "counter",
+                  "Changes made durable in the target by this run.", events_of);
+    histogram_family(a, page, "replicator_batch_size", "Rows written in one batch.", &rows_buckets,
+                     1, offsetof(struct worker_metrics, batch_rows));
+    histogram_family(a, page, "replicator_sink_latency_seconds",
+                     "Time that the target took to make one batch durable.", &micros_buckets,
+                     1000000, offsetof(struct worker_metrics, flush_micros));
+    if (!a->running)
+        return;
+    worker_family(a, page, "replicator_worker_reached_lsn", "gauge",
+                  "LSN up to which the worker has everything in its target.", reached_of);
+    worker_family(a, page, "replicator_worker_lag_bytes", "gauge",
+                  "WAL of the source that the worker does not have in its target yet.", lag_of);
+}
+
+void
+metrics_render(const struct ackd *a, struct buf *page)
+{
+    source_families(a, page);
+    slot_families(a, page);
+    worker_families(a, page);
+}

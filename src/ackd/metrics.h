@@ -1,0 +1,31 @@
+/* metrics.h: what is counted for each worker, and the Prometheus text of everything. */
+#ifndef WALPIPE_ACKD_METRICS_H
+#define WALPIPE_ACKD_METRICS_H
+
+#include "lib/ackmsg.h"
+
+#define HISTOGRAM_BUCKETS_MAX 16
+
+/* counts[i]: observations that fell into bucket i (not yet cumulative); the last is +Inf's. */
+struct histogram {
+    uint64_t counts[HISTOGRAM_BUCKETS_MAX + 1];
+    uint64_t sum; /* rows, or microseconds */
+};
+
+struct worker_metrics {
+    uint64_t events;
+    uint64_t batches;
+    uint64_t reconnects; /* the target came back */
+    struct histogram batch_rows;
+    struct histogram flush_micros;
+};
+
+/* One report of a worker. */
+void metrics_count(struct worker_metrics *metrics, const struct ack_reached *reached);
+
+struct ackd;
+
+/* Appends the whole page; memory that is out sticks to the buf. */
+void metrics_render(const struct ackd *ackd, struct buf *page);
+
+#endif

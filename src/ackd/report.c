@@ -1,0 +1,118 @@
+/* report.c: what ackd tells people about the pipeline: health as text, status as a message. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ackd/ackd.h"
+#include "lib/clock.h"
+
+uint64_t
+report_lag(const struct ackd *a)
+{
+    uint64_t newest = a->ledger.received;
+
+    if (a->slot_known && a->slot.current_lsn > newest)
+        newest = a->slot.current_lsn;
+    return newest - a->ledger.safe;
+}
+
+/* ---- health ---- */
+
+static void PRINTF_LIKE(2, 3) add_line(struct buf *page, const char *fmt, ...)
+{
+    char line[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    /* A server's error text may have lines of its own; here a part has one. */
+    for (char *c = line; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20)
+            *c = ' ';
+    buf_append(page, line, strlen(line));
+    buf_append(page, "\n", 1);
+}
+
+static bool
+worker_health(const struct ackd *a, const struct worker *w, struct buf *page)
+{
+    const char *name = a->sinks[w->sink].name;
+
+    if (!w->registered)
+        add_line(page, "sink %s/%" PRIu32 ": not registered", name, w->shard);
+    else if (w->conn == NULL && !w->finished)
+        add_line(page, "sink %s/%" PRIu32 ": disconnected", name, w->shard);
+    else if (!w->target_alive)
+        add_line(page, "sink %s/%" PRIu32 ": target down: %s", name, w->shard, w->target_message);
+    else {
+        add_line(page, "sink %s/%" PRIu32 ": ok", name, w->shard);
+        return true;
+    }
+    return false;
+}
+
+bool
+report_health(const struct ackd *a, struct buf *page)
+{
+    bool source = a->running && a->reader != NULL;
+    bool well = source && !a->checkpoint_failing;
+
+    add_line(page, "source: %s",
+             source              ? "ok"
+             : a->reader == NULL ? "pg-wal-read is not connected"
+                                 : "the slot is being created");
+    for (uint32_t i = 0; i < a->workers_count; i++)
+        if (!worker_health(a, &a->workers[i], page))
+            well = false;
+    add_line(page, "checkpoint: %s",
+             a->checkpoint_failing ? "could not be written, see ackd's log" : "ok");
+    return well;
+}
+
+/* ---- status ---- */
+
+static void
+describe_worker(const struct ackd *a, uint32_t index, uint64_t now, struct ack_worker_status *out)
+{
+    const struct worker *w = &a->workers[index];
+
+    *out = (struct ack_worker_status){.shard = w->shard,
+                                      .registered = w->registered,
+                                      .target_alive = w->target_alive,
+                                      .reached_lsn = a->ledger.workers[index].reached,
+                                      .events = w->metrics.events,
+                                      .batches = w->metrics.batches};
+    memcpy(out->sink, a->sinks[w->sink].name, sizeof out->sink);
+    memcpy(out->target_message, w->target_message, sizeof out->target_message);
+    if (w->registered)
+        out->silent_millis = (now - w->heard_at) / 1000;
+}
+
+int
+report_status(const struct ackd *a, struct buf *out)
+{
+    struct ack_status *s = calloc(1, sizeof *s); /* 100 kB: too much for the stack */
+    uint64_t now = clock_micros();
+    int result;
+
+    if (s == NULL)
+        return -1;
+    s->run_id = a->run_id;
+    s->source_alive = a->running && a->reader != NULL;
+    s->uptime_millis = (now - a->started_at) / 1000;
+    s->source = a->source;
+    s->slot = a->slot;
+    s->received_lsn = a->ledger.received;
+    s->safe_lsn = a->ledger.safe;
+    s->lag_bytes = report_lag(a);
+    s->restarts = a->restarts;
+    s->workers_count = a->workers_count;
+    for (uint32_t i = 0; i < a->workers_count; i++)
+        describe_worker(a, i, now, &s->workers[i]);
+    result = ackmsg_status_encode(out, s);
+    free(s);
+    return result;
+}

@@ -1,0 +1,178 @@
+/* source.c: what pg-wal-read says. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ackd/ackd.h"
+#include "lib/clock.h"
+#include "lib/lsn.h"
+
+static int
+accept_reader(struct ackd *a, struct conn *conn, const struct ack_message *message, struct err *err)
+{
+    struct ack_message answer = {.type = ACK_ACCEPTED, .run_id = message->run_id};
+
+    a->reader = conn;
+    conn->role = CONN_READER;
+    return conn_send(conn, &answer, err);
+}
+
+/* Tells the peer what err says. */
+static int
+send_refusal(struct conn *conn, const struct ack_message *message, const struct err *err)
+{
+    struct ack_message answer = {.type = ACK_REFUSED, .run_id = message->run_id};
+    struct err ignored;
+
+    snprintf(answer.refusal.message, sizeof answer.refusal.message, "%.*s",
+             (int)sizeof answer.refusal.message - 1, err->message);
+    snprintf(answer.refusal.hint, sizeof answer.refusal.hint, "%s", err->hint);
+    return conn_send(conn, &answer, &ignored);
+}
+
+static int
+begin_run(struct ackd *a, struct conn *conn, const struct ack_message *message, bool new_timeline,
+          struct err *err)
+{
+    const struct ack_source *s = &message->source;
+    struct run_id_text run = run_id_format(&message->run_id);
+    struct lsn_text lsn = lsn_format(s->confirmed_lsn);
+    const struct log_field fields[] = {{.name = "run", .text = run.text},
+                                       {.name = "slot", .text = s->slot},
+                                       {.name = "lsn", .text = lsn.text}};
+
+    if (new_timeline)
+        log_write(&a->log, LOG_WARNING,
+                  "the source moved from timeline %" PRIu32 " to %" PRIu32 "; its slot is at %s, "
+                  "the checkpoint at %s: going on. If the old primary had sent changes that the "
+                  "new one never had, the targets hold them still",
+                  a->checkpoint.timeline, s->timeline, lsn.text,
+                  lsn_format(a->checkpoint.safe_lsn).text);
+    a->source = *s;
+    a->run_id = message->run_id;
+    if (confirm_begin(a, new_timeline, err) != 0)
+        return -1;
+    a->running = true;
+    log_write_fields(&a->log, LOG_INFO, fields, sizeof fields / sizeof *fields,
+                     "the source is accepted, its slot is at %s", lsn.text);
+    return accept_reader(a, conn, message, err);
+}
+
+int
+source_hello(struct ackd *a, struct conn *conn, const struct ack_message *message, struct err *err)
+{
+    const struct checkpoint *c = a->checkpoint_known ? &a->checkpoint : NULL;
+    enum admission admission;
+
+    if (a->reader != NULL && a->reader != conn) {
+        err_set(err, EXIT_REFUSED, "another pg-wal-read is connected to this ackd");
+        err_hint(err, "a pipeline has one; a second pipeline needs a state_dir of its own");
+        log_write(&a->log, LOG_WARNING, "refused a second pg-wal-read");
+        if (send_refusal(conn, message, err) != 0)
+            conn->broken = true;
+        conn->closing = true;
+        return 0;
+    }
+    if (a->running)
+        return err_set(err, EXIT_BUG,
+                       "pg-wal-read described its source again in the middle of "
+                       "its run");
+    admission = admission_source(c, a->dir_path, &message->source, err);
+    switch (admission) {
+    case ADMISSION_NO_SLOT:
+        return accept_reader(a, conn, message, err);
+    case ADMISSION_RUN:
+    case ADMISSION_NEW_TIMELINE:
+        return begin_run(a, conn, message, admission == ADMISSION_NEW_TIMELINE, err);
+    case ADMISSION_REFUSED:
+        break;
+    }
+    /* Only a person can mend this; ackd ends with the reason, after telling it. */
+    (void)!send_refusal(conn, message, err);
+    return -1;
+}
+
+int
+source_received(struct ackd *a, const struct ack_received *r, struct err *err)
+{
+    if (ledger_received(&a->ledger, r->lsn) != LEDGER_OK)
+        return err_set(err, EXIT_BUG, "pg-wal-read received %s after %s", lsn_format(r->lsn).text,
+                       lsn_format(a->ledger.received).text);
+    a->pace.reply_requested |= r->reply_requested;
+    return 0;
+}
+
+/* One warning each time the slot comes into danger, none while it stays there. */
+static void
+watch_slot(struct ackd *a, const struct ack_slot *s)
+{
+    uint64_t left = s->safe_wal_size < 0 ? UINT64_MAX : (uint64_t)s->safe_wal_size;
+    bool near = left != UINT64_MAX && left < (s->retained_bytes + left) / 10;
+    bool danger =
+        near || strcmp(s->wal_status, "unreserved") == 0 || strcmp(s->wal_status, "lost") == 0;
+
+    if (danger && !a->slot_warned)
+        log_write(&a->log, LOG_WARNING,
+                  "replication slot \"%s\" is %s: it keeps %" PRIu64 " bytes of WAL, %" PRId64
+                  " bytes more and the source gives it up; see which sink is slow, or raise "
+                  "max_slot_wal_keep_size",
+                  a->source.slot, s->wal_status, s->retained_bytes, s->safe_wal_size);
+    a->slot_warned = danger;
+}
+
+/* Has the source lost WAL that a target has? Only what was durable before this run is compared: a
+ * report of this run may rightly be newer than the current LSN, which was asked for before. */
+static int
+check_wal_end(const struct ackd *a, uint64_t current_lsn, struct err *err)
+{
+    if (a->checkpoint_safe_seen != 0 &&
+        admission_wal_end(current_lsn, a->checkpoint_safe_seen, "the checkpoint", err) != 0)
+        return -1;
+    for (uint32_t i = 0; i < a->workers_count; i++) {
+        char who[sizeof(struct worker_name) + 8];
+
+        snprintf(who, sizeof who, "sink %s", worker_name(a, &a->workers[i]).text);
+        if (a->workers[i].registered &&
+            admission_wal_end(current_lsn, a->ledger.workers[i].floor, who, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int
+source_slot(struct ackd *a, const struct ack_slot *s, struct err *err)
+{
+    /* Twice in a row, because the first current LSN may be older than the worker's registration. */
+    if (check_wal_end(a, s->current_lsn, err) == 0)
+        a->wal_end_short = false;
+    else if (a->wal_end_short)
+        return -1;
+    else
+        a->wal_end_short = true;
+    a->slot = *s;
+    a->slot_known = true;
+    watch_slot(a, s);
+    return 0;
+}
+
+int
+source_draining(struct ackd *a, struct err *err)
+{
+    if (a->draining)
+        return err_set(err, EXIT_BUG, "pg-wal-read said twice that it drains");
+    a->draining = true;
+    log_write(&a->log, LOG_INFO, "draining: the source's stream has ended");
+    return 0;
+}
+
+int
+source_gone(struct ackd *a, struct err *err)
+{
+    a->reader = NULL;
+    if (a->drained) {
+        a->done = true;
+        return 0;
+    }
+    err_set(err, EXIT_PEER, "pg-wal-read disconnected before the pipeline was drained");
+    return err_hint(err, "its own log says why");
+}

@@ -1,0 +1,227 @@
+/* worker.c: what the workers of the sinks say. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ackd/ackd.h"
+#include "lib/clock.h"
+#include "lib/lsn.h"
+
+struct worker_name
+worker_name(const struct ackd *a, const struct worker *w)
+{
+    struct worker_name out;
+
+    snprintf(out.text, sizeof out.text, "%s/%" PRIu32, a->sinks[w->sink].name, w->shard);
+    return out;
+}
+
+/* ---- register ---- */
+
+static struct sink *
+find_sink(struct ackd *a, const char *name)
+{
+    for (uint32_t i = 0; i < a->sinks_count; i++)
+        if (strcmp(a->sinks[i].name, name) == 0)
+            return &a->sinks[i];
+    return NULL;
+}
+
+/* The worker it registers for; NULL with err: refused. */
+static struct worker *
+admit(struct ackd *a, const struct ack_register *r, struct err *err)
+{
+    struct sink *s = find_sink(a, r->sink);
+    struct worker *w;
+
+    if (s == NULL || r->shards != s->shards || r->shard >= s->shards) {
+        if (s == NULL)
+            err_set(err, EXIT_REFUSED, "there is no sink \"%s\" in this pipeline", r->sink);
+        else
+            err_set(err, EXIT_REFUSED,
+                    "sink \"%s\" has %" PRIu32 " shards, not shard %" PRIu32 " of %" PRIu32,
+                    r->sink, s->shards, r->shard, r->shards);
+        err_hint(err, "route's --sink and --to and ackd's --sink must name the same workers");
+        return NULL;
+    }
+    w = &a->workers[s->first_worker + r->shard];
+    if (w->registered) {
+        err_set(err, EXIT_REFUSED, "worker %s/%" PRIu32 " is registered already", r->sink,
+                r->shard);
+        err_hint(err, "was the same sink started twice?");
+        return NULL;
+    }
+    return admission_worker(&a->source, r, err) == 0 ? w : NULL;
+}
+
+static int
+refuse(struct ackd *a, struct conn *conn, const struct err *why, struct err *err)
+{
+    struct ack_message answer = {.type = ACK_REFUSED, .run_id = a->run_id};
+
+    log_write(&a->log, LOG_ERROR, "refused a worker: %s", why->message);
+    snprintf(answer.refusal.message, sizeof answer.refusal.message, "%.*s",
+             (int)sizeof answer.refusal.message - 1, why->message);
+    snprintf(answer.refusal.hint, sizeof answer.refusal.hint, "%s", why->hint);
+    conn->closing = true;
+    return conn_send(conn, &answer, err);
+}
+
+static int
+welcome(struct ackd *a, struct conn *conn, struct worker *w, const struct ack_register *r,
+        struct err *err)
+{
+    struct ack_message answer = {.type = ACK_ACCEPTED, .run_id = a->run_id};
+    uint32_t index = (uint32_t)(w - a->workers);
+
+    conn->role = CONN_WORKER;
+    conn->worker = index;
+    w->conn = conn;
+    w->registered = true;
+    w->target_alive = true; /* until it says otherwise */
+    w->heard_at = clock_micros();
+    ledger_register(&a->ledger, index, r->durable_lsn);
+    log_write(&a->log, LOG_INFO, "worker %s (%s) is registered, progress %s",
+              worker_name(a, w).text, r->program,
+              r->durable_lsn == 0 ? "not kept" : lsn_format(r->durable_lsn).text);
+    if (ledger_complete(&a->ledger))
+        log_write(&a->log, LOG_INFO, "all %" PRIu32 " workers are registered", a->workers_count);
+    return conn_send(conn, &answer, err);
+}
+
+int
+worker_register(struct ackd *a, struct conn *conn, const struct ack_message *message,
+                struct err *err)
+{
+    const struct ack_register *r = &message->registration;
+    struct err why = {0};
+    struct worker *w;
+
+    if (!a->running || !run_id_equal(&message->run_id, &a->run_id)) {
+        log_write(&a->log, LOG_WARNING,
+                  "turned away worker %s/%" PRIu32 " of another run (%s): it counts for nothing",
+                  r->sink, r->shard, run_id_format(&message->run_id).text);
+        conn->closing = true;
+        return 0;
+    }
+    w = admit(a, r, &why);
+    if (w == NULL)
+        return refuse(a, conn, &why, err);
+    return welcome(a, conn, w, r, err);
+}
+
+/* ---- progress ---- */
+
+static int
+take_reached(struct ackd *a, struct worker *w, const struct ack_reached *r, struct err *err)
+{
+    uint32_t index = (uint32_t)(w - a->workers);
+    enum ledger_verdict verdict = ledger_reached(&a->ledger, index, r->lsn);
+
+    /* pg-wal-read speaks before it passes data on, but over another socket: its word may lie
+     * there unread while the worker's, later, was read first. */
+    if (verdict == LEDGER_BEYOND_RECEIVED) {
+        if (loop_hear_reader(a, err) != 0)
+            return -1;
+        verdict = ledger_reached(&a->ledger, index, r->lsn);
+    }
+    switch (verdict) {
+    case LEDGER_OK:
+        metrics_count(&w->metrics, r);
+        return 0;
+    case LEDGER_BACKWARDS:
+        return err_set(err, EXIT_BUG, "worker %s went back: it reported %s after %s",
+                       worker_name(a, w).text, lsn_format(r->lsn).text,
+                       lsn_format(a->ledger.workers[index].reached).text);
+    case LEDGER_BEYOND_RECEIVED:
+        break;
+    }
+    return err_set(err, EXIT_BUG, "worker %s reported %s as durable, but only %s was received",
+                   worker_name(a, w).text, lsn_format(r->lsn).text,
+                   lsn_format(a->ledger.received).text);
+}
+
+static void
+take_target(struct ackd *a, struct worker *w, const struct ack_target *t)
+{
+    if (w->target_alive && !t->alive)
+        log_write(&a->log, LOG_WARNING, "target of %s is down: %s", worker_name(a, w).text,
+                  t->message);
+    if (!w->target_alive && t->alive) {
+        w->metrics.reconnects++;
+        log_write(&a->log, LOG_INFO, "target of %s is back", worker_name(a, w).text);
+    }
+    w->target_alive = t->alive;
+    memcpy(w->target_message, t->message, sizeof w->target_message);
+}
+
+/* ---- barriers ---- */
+
+static int
+let_go(struct ackd *a, struct worker *w, uint64_t id, struct err *err)
+{
+    struct ack_message m = {.type = ACK_GO, .run_id = a->run_id, .barrier_id = id};
+
+    return w->conn == NULL ? 0 : conn_send(w->conn, &m, err);
+}
+
+static int
+step_barrier(struct ackd *a, const struct sink *s, enum barrier_step step, struct err *err)
+{
+    const struct barrier *b = &s->barrier;
+
+    switch (step) {
+    case BARRIER_BROKEN:
+        return -1;
+    case BARRIER_WAIT:
+        return 0;
+    case BARRIER_LET_APPLIER_GO:
+        return let_go(a, &a->workers[s->first_worker + b->applier], b->last_id, err);
+    case BARRIER_LET_OTHERS_GO:
+        break;
+    }
+    for (uint32_t i = 0; i < s->shards; i++)
+        if (i != b->applier && let_go(a, &a->workers[s->first_worker + i], b->last_id, err) != 0)
+            return -1;
+    return 0;
+}
+
+int
+worker_message(struct ackd *a, struct worker *w, const struct ack_message *m, struct err *err)
+{
+    struct sink *s = &a->sinks[w->sink];
+
+    w->heard_at = clock_micros();
+    if (w->finished)
+        return err_set(err, EXIT_BUG, "worker %s spoke after it had finished",
+                       worker_name(a, w).text);
+    switch (m->type) {
+    case ACK_REACHED:
+        return take_reached(a, w, &m->reached, err);
+    case ACK_TARGET:
+        take_target(a, w, &m->target);
+        return 0;
+    case ACK_BARRIER_REACHED:
+        return step_barrier(
+            a, s, barrier_reached(&s->barrier, s->shards, w->shard, &m->barrier, err), err);
+    case ACK_BARRIER_DONE:
+        return step_barrier(a, s, barrier_done(&s->barrier, w->shard, m->barrier_id, err), err);
+    case ACK_FINISHED:
+        w->finished = true;
+        log_write(&a->log, LOG_DEBUG, "worker %s has finished", worker_name(a, w).text);
+        return 0;
+    default:
+        return err_set(err, EXIT_BUG, "worker %s sent message type %d, which is not a worker's",
+                       worker_name(a, w).text, (int)m->type);
+    }
+}
+
+int
+worker_gone(struct ackd *a, struct worker *w, struct err *err)
+{
+    w->conn = NULL;
+    if (w->finished)
+        return 0;
+    err_set(err, EXIT_PEER, "worker %s disconnected before it finished", worker_name(a, w).text);
+    return err_hint(err, "its own log says why");
+}
