@@ -97,9 +97,8 @@ add_level(struct words *w, const struct config *config)
 }
 
 static const char *const *
-ackd_arguments(struct config *config, uint64_t restarts)
+ackd_arguments(const struct config *config, struct pool *pool, uint64_t restarts)
 {
-    struct pool *pool = &config->pool;
     struct words w = {.pool = pool};
 
     words_add(&w, "ackd");
@@ -176,9 +175,9 @@ exec_arguments(struct pool *pool, const struct sink_config *sink)
 }
 
 static const char *const *
-route_arguments(struct config *config)
+route_arguments(const struct config *config, struct pool *pool)
 {
-    struct words w = {.pool = &config->pool};
+    struct words w = {.pool = pool};
     uint32_t worker = 0;
 
     words_add(&w, "route");
@@ -190,17 +189,16 @@ route_arguments(struct config *config)
         if (sink->tables != NULL)
             words_add_option(&w, "--tables", sink->tables);
         for (uint32_t shard = 0; shard < sink->shards; shard++)
-            words_add_option(&w, "--to",
-                             pool_print(&config->pool, "/dev/fd/%d", plan_worker_fd(worker++)));
+            words_add_option(&w, "--to", pool_print(pool, "/dev/fd/%d", plan_worker_fd(worker++)));
     }
     add_level(&w, config);
     return w.list;
 }
 
 static const char *const *
-decode_arguments(struct config *config)
+decode_arguments(const struct config *config, struct pool *pool)
 {
-    struct words w = {.pool = &config->pool};
+    struct words w = {.pool = pool};
 
     words_add(&w, "pgout-decode");
     add_level(&w, config);
@@ -208,10 +206,10 @@ decode_arguments(struct config *config)
 }
 
 static const char *const *
-reader_arguments(struct config *config)
+reader_arguments(const struct config *config, struct pool *pool)
 {
     const struct source_config *source = &config->source;
-    struct words w = {.pool = &config->pool};
+    struct words w = {.pool = pool};
 
     words_add(&w, "pg-wal-read");
     words_add_option(&w, "--conninfo", source->conninfo);
@@ -231,9 +229,10 @@ reader_arguments(struct config *config)
 /* ---- the plan ---- */
 
 static struct plan_program *
-add_program(struct plan *plan, struct pool *pool, enum plan_role role,
-            const struct plan_place *place, const char *const *argv)
+add_program(struct plan *plan, enum plan_role role, const struct plan_place *place,
+            const char *const *argv)
 {
+    struct pool *pool = &plan->pool;
     struct plan_program *p = &plan->programs[plan->count++];
 
     p->role = role;
@@ -245,14 +244,14 @@ add_program(struct plan *plan, struct pool *pool, enum plan_role role,
 }
 
 static void
-add_worker(struct plan *plan, struct config *config, const struct plan_place *place,
+add_worker(struct plan *plan, const struct config *config, const struct plan_place *place,
            const struct sink_config *sink, uint32_t shard)
 {
-    struct pool *pool = &config->pool;
+    struct pool *pool = &plan->pool;
     const char *const *argv = sink->type == SINK_EXEC
                                   ? exec_arguments(pool, sink)
                                   : plan_sink_arguments(config, pool, sink, false);
-    struct plan_program *p = add_program(plan, pool, PLAN_WORKER, place, argv);
+    struct plan_program *p = add_program(plan, PLAN_WORKER, place, argv);
 
     p->sink = sink;
     p->shard = shard;
@@ -267,23 +266,29 @@ add_worker(struct plan *plan, struct config *config, const struct plan_place *pl
     plan->workers_count++;
 }
 
-struct plan
-plan_make(struct config *config, const struct plan_place *place)
+void
+plan_make(struct plan *plan, const struct config *config, const struct plan_place *place)
 {
-    struct pool *pool = &config->pool;
-    struct plan plan = {0};
     struct plan_program *reader;
+    struct pool *pool = &plan->pool;
 
-    plan.programs = pool_take(pool, (4 + config->workers_count) * sizeof *plan.programs);
-    add_program(&plan, pool, PLAN_ACKD, place, ackd_arguments(config, place->restarts));
+    *plan = (struct plan){0};
+    plan->programs = pool_take(pool, (4 + config->workers_count) * sizeof *plan->programs);
+    add_program(plan, PLAN_ACKD, place, ackd_arguments(config, pool, place->restarts));
     for (size_t i = 0; i < config->sinks_count; i++)
         for (uint32_t shard = 0; shard < config->sinks[i].shards; shard++)
-            add_worker(&plan, config, place, &config->sinks[i], shard);
-    add_program(&plan, pool, PLAN_ROUTE, place, route_arguments(config));
-    add_program(&plan, pool, PLAN_DECODE, place, decode_arguments(config));
-    reader = add_program(&plan, pool, PLAN_READER, place, reader_arguments(config));
+            add_worker(plan, config, place, &config->sinks[i], shard);
+    add_program(plan, PLAN_ROUTE, place, route_arguments(config, pool));
+    add_program(plan, PLAN_DECODE, place, decode_arguments(config, pool));
+    reader = add_program(plan, PLAN_READER, place, reader_arguments(config, pool));
     reader->env = plan_login_env(pool, place->env, config->source.password);
-    return plan;
+}
+
+void
+plan_free(struct plan *plan)
+{
+    pool_free(&plan->pool);
+    *plan = (struct plan){0};
 }
 
 const char *

@@ -22,6 +22,7 @@ struct plan_program {
 };
 
 struct plan {
+    struct pool pool;              /* all that is in the plan */
     struct plan_program *programs; /* ackd, all workers, route, pgout-decode, pg-wal-read */
     size_t count;
     uint32_t workers_count; /* worker i is programs[1 + i] */
@@ -41,8 +42,9 @@ struct plan_place {
     uint64_t restarts;      /* of the pipeline so far, for ackd */
 };
 
-/* In config's pool. */
-struct plan plan_make(struct config *config, const struct plan_place *place);
+/* config and place must outlive the plan. */
+void plan_make(struct plan *plan, const struct config *config, const struct plan_place *place);
+void plan_free(struct plan *plan);
 
 /* The directory where the programs are: that of walpipe's own executable, or $WALPIPE_LIBEXEC.
  * NULL with err. */

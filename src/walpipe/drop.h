@@ -1,0 +1,11 @@
+/* drop.h: walpipe drop: the way out. */
+#ifndef WALPIPE_DROP_H
+#define WALPIPE_DROP_H
+
+#include "walpipe/config.h"
+
+/* Drops the slot, the progress rows of the pipeline's pg sinks and the checkpoint, after asking on
+ * stdin unless yes. Goes on after a failure and returns the first one's exit code. */
+int drop_pipeline(const struct config *config, const struct log *log, bool yes);
+
+#endif

@@ -1,0 +1,164 @@
+/* print.c: see print.h. The script is made from the plan's own argument vectors, so that it cannot
+ * differ from what run starts. It is one ( ... ) group: pasted into an interactive shell it
+ * neither changes that shell nor needs a file. Passwords are asked for by name, never printed. */
+#include "walpipe/print.h"
+
+#include <string.h>
+
+#include "walpipe/words.h"
+
+/* How far words may go on one line before the next option begins a new one. */
+#define LINE_WIDTH 88
+
+struct printing {
+    const struct config *config;
+    const struct plan *plan;
+    struct pool pool;
+    FILE *out;
+};
+
+/* The command's words, quoted, with a break before an option where the line gets long. */
+static void
+print_words(struct printing *p, const char *const *argv, const char *indent)
+{
+    size_t column = strlen(indent);
+
+    for (size_t i = 0; argv[i] != NULL; i++) {
+        const char *word = words_quote(&p->pool, argv[i]);
+        bool option = strncmp(argv[i], "--", 2) == 0;
+        size_t pair = strlen(word) + 1;
+
+        if (option && argv[i + 1] != NULL)
+            pair += strlen(argv[i + 1]) + 1;
+        if (i > 0 && option && column + pair > LINE_WIDTH) {
+            fprintf(p->out, " \\\n%s    ", indent);
+            column = strlen(indent) + 4;
+        } else if (i > 0) {
+            fputc(' ', p->out);
+        }
+        fputs(word, p->out);
+        column += strlen(word) + 1;
+    }
+}
+
+/* "WALPIPE_DST_PASSWORD": a shell variable for the password of the sink, or of the source. */
+static const char *
+password_variable(struct printing *p, const char *owner)
+{
+    char *name = pool_print(&p->pool, "WALPIPE_%s_PASSWORD", owner);
+
+    for (char *c = name; *c != '\0'; c++) {
+        if (*c >= 'a' && *c <= 'z')
+            *c = (char)(*c - 'a' + 'A');
+        if (*c == '-')
+            *c = '_';
+    }
+    return name;
+}
+
+static void
+print_password_need(struct printing *p, const char *owner, const char *of)
+{
+    fprintf(p->out, ": \"${%s:?set it to the password of %s}\"\n", password_variable(p, owner), of);
+}
+
+static void
+print_head(struct printing *p, const char *programs)
+{
+    const struct config *c = p->config;
+
+    fprintf(p->out,
+            "#!/bin/bash\n"
+            "# Pipeline \"%s\", from %s: what `walpipe run` starts, once.\n"
+            "# Ctrl-C, or SIGTERM to pg-wal-read, drains it. Exit codes: 0 drained, 100 a person\n"
+            "# must mend something, 111 run it again. Take the # away before a tee to keep a copy\n"
+            "# of a stream; evcat < FILE shows one.\n"
+            "(\n"
+            "set -u\n"
+            "PATH=%s:$PATH\n",
+            c->name, words_quote(&p->pool, c->path), words_quote(&p->pool, programs));
+    if (c->source.password != NULL)
+        print_password_need(p, "source", "[source]");
+    for (size_t i = 0; i < c->sinks_count; i++)
+        if (c->sinks[i].password != NULL)
+            print_password_need(p, c->sinks[i].name,
+                                pool_print(&p->pool, "[sink %s]", c->sinks[i].name));
+    fprintf(p->out, "mkdir -p %1$s && chmod 0700 %1$s || exit 100\n\n",
+            words_quote(&p->pool, c->state_dir));
+}
+
+/* What print cannot take from argv: how the program finds its password or its worker. */
+static void
+print_prefix(struct printing *p, const struct plan_program *program)
+{
+    const struct sink_config *sink = program->sink;
+
+    if (program->role == PLAN_READER && p->config->source.password != NULL)
+        fprintf(p->out, "PGPASSWORD=$%s ", password_variable(p, "source"));
+    if (sink != NULL && sink->password != NULL)
+        fprintf(p->out, "PGPASSWORD=$%s ", password_variable(p, sink->name));
+    if (!program->foreign)
+        return;
+    fprintf(p->out, "WALPIPE_ACKD=%s WALPIPE_SINK=%s WALPIPE_SHARD=%u WALPIPE_PIPELINE=%s ",
+            words_quote(&p->pool, p->config->socket), sink->name, program->shard, p->config->name);
+}
+
+static void
+print_program(struct printing *p, const struct plan_program *program, const char *indent)
+{
+    fputs(indent, p->out);
+    print_prefix(p, program);
+    print_words(p, program->argv, indent);
+}
+
+/* route's arguments with each --to /dev/fd/N replaced by >(the worker). */
+static void
+print_route(struct printing *p, const struct plan_program *route)
+{
+    const char *const *argv = route->argv;
+    uint32_t worker = 0;
+
+    fputs("    route", p->out);
+    for (size_t i = 1; argv[i] != NULL; i++) {
+        if (strcmp(argv[i], "--to") == 0) {
+            const struct plan_program *program = &p->plan->programs[1 + worker++];
+
+            fputs(" \\\n        --to >(\n", p->out);
+            print_program(p, program, "            ");
+            fputs(program->foreign ? " >&2\n        )" : "\n        )", p->out);
+            i++;
+        } else if (strcmp(argv[i], "--sink") == 0) {
+            fprintf(p->out, " \\\n      --sink %s", words_quote(&p->pool, argv[++i]));
+        } else {
+            /* The options after the last worker must not look like the worker's. */
+            fprintf(p->out, "%s%s", strcmp(argv[i], "--log-level") == 0 ? " \\\n      " : " ",
+                    words_quote(&p->pool, argv[i]));
+        }
+    }
+    fputs("\n", p->out);
+}
+
+void
+print_script(const struct config *config, const struct plan *plan, const char *programs, FILE *out)
+{
+    struct printing p = {.config = config, .plan = plan, .out = out};
+    const struct plan_program *route = &plan->programs[1 + plan->workers_count];
+
+    print_head(&p, programs);
+    print_program(&p, &plan->programs[0], "");
+    fputs(" &\nackd=$!\n\n", out);
+    print_program(&p, route + 2, "");
+    fputs(" |\n    # tee wal.bin |\n", out);
+    print_program(&p, route + 1, "    ");
+    fputs(" |\n    # tee events.bin |\n", out);
+    print_route(&p, route);
+    fputs("codes=\" ${PIPESTATUS[*]} \"\n\n"
+          "# ackd ends with the pipeline, but not when that never began.\n"
+          "[[ $codes != *[1-9]* ]] || { sleep 1; kill \"$ackd\" 2>/dev/null; }\n"
+          "wait \"$ackd\"\n"
+          "[[ $codes != *' 100 '* ]] || exit 100\n"
+          "[[ $codes != *[1-9]* ]] || exit 111\n"
+          ")\n",
+          out);
+    pool_free(&p.pool);
+}

@@ -1,0 +1,13 @@
+/* print.h: walpipe print: the pipeline as a shell script that does what run does, once. */
+#ifndef WALPIPE_PRINT_H
+#define WALPIPE_PRINT_H
+
+#include <stdio.h>
+
+#include "walpipe/plan.h"
+
+/* Writes the script to out. */
+void print_script(const struct config *config, const struct plan *plan, const char *programs,
+                  FILE *out);
+
+#endif

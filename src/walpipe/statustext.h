@@ -1,0 +1,18 @@
+/* statustext.h: a status as a table or as one JSON object. Knows no socket. */
+#ifndef WALPIPE_STATUSTEXT_H
+#define WALPIPE_STATUSTEXT_H
+
+#include <stdio.h>
+
+#include "lib/ackmsg.h"
+
+struct status_samples {
+    struct ack_status before;
+    struct ack_status now;
+    uint64_t micros; /* between them */
+};
+
+void statustext_table(const char *pipeline, const struct status_samples *samples, FILE *out);
+void statustext_json(const char *pipeline, const struct status_samples *samples, FILE *out);
+
+#endif

@@ -1,0 +1,380 @@
+/* unit.c: see unit.h.
+ *
+ * RUNNING --SIGTERM, or a child ended with 0--> DRAINING --a child failed, or the reader ended-->
+ * ENDING --UNIT_NOTICE_MILLIS--> all killed. A failed child leads from everywhere to ENDING. Only
+ * pg-wal-read is told to stop: the others wait for the stream's `end` (trap 142). */
+#include "walpipe/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/io.h"
+#include "lib/sig.h"
+#include "walpipe/spawn.h"
+
+/* What every pipe is asked to hold; 64 MiB per user is the kernel's default for all of them
+ * (trap 137). */
+#define PIPE_SIZE (256u << 10)
+
+enum unit_state { UNIT_RUNNING, UNIT_DRAINING, UNIT_ENDING };
+
+struct child {
+    const struct plan_program *program;
+    pid_t pid;  /* 0: not started */
+    bool ended; /* and reaped */
+    int status; /* waitpid's */
+};
+
+struct unit {
+    const struct log *log;
+    struct child *children; /* as plan->programs */
+    size_t count;
+    size_t alive;
+    enum unit_state state;
+    uint64_t deadline; /* of the state, on clock_micros(); 0: none */
+    bool asked;
+    bool forced; /* killed before it had drained */
+};
+
+/* ---- start ---- */
+
+static int
+start_child(struct unit *u, size_t i, struct spawn *spawn, struct err *err)
+{
+    struct child *c = &u->children[i];
+
+    spawn->file = c->program->file;
+    spawn->argv = c->program->argv;
+    spawn->env = c->program->env;
+    /* The reader must hear of SIGTERM once, from walpipe, not also from a signal to the whole
+     * group: its second one means "at once". A foreign program may have helpers to end. */
+    spawn->own_group = c->program->foreign || c->program->role == PLAN_READER;
+    c->pid = spawn_child(spawn, err);
+    if (c->pid < 0) {
+        c->pid = 0;
+        return -1;
+    }
+    u->alive++;
+    log_write(u->log, LOG_DEBUG, "started %s, pid %d", c->program->label, (int)c->pid);
+    return 0;
+}
+
+/* Starts child i at the reading end of a new pipe. Returns the writing end, or -1 with err. */
+static int
+start_reading(struct unit *u, size_t i, struct spawn *spawn, struct err *err)
+{
+    int ends[2], started;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_set(err, EXIT_PEER, "could not make a pipe: %s", strerror(errno));
+    io_enlarge_pipe(ends[1], PIPE_SIZE);
+    spawn->in = ends[0];
+    started = start_child(u, i, spawn, err);
+    close(ends[0]);
+    if (started == 0)
+        return ends[1];
+    close(ends[1]);
+    return -1;
+}
+
+/* The stages above the workers: each writes into the next one's pipe. */
+static int
+start_stages(struct unit *u, const struct plan *plan, int null, const int *worker_ends,
+             struct err *err)
+{
+    size_t route = 1 + plan->workers_count;
+    struct spawn spawn = {.out = null, .extra = worker_ends, .extra_count = plan->workers_count};
+    int to_route, to_decode, started;
+
+    to_route = start_reading(u, route, &spawn, err);
+    if (to_route < 0)
+        return -1;
+    spawn = (struct spawn){.out = to_route};
+    to_decode = start_reading(u, route + 1, &spawn, err);
+    close(to_route);
+    if (to_decode < 0)
+        return -1;
+    spawn = (struct spawn){.in = null, .out = to_decode};
+    started = start_child(u, route + 2, &spawn, err);
+    close(to_decode);
+    return started;
+}
+
+static int
+start_with_null(struct unit *u, const struct plan *plan, int null, struct err *err)
+{
+    int worker_ends[WORKERS_MAX];
+    struct spawn spawn = {.in = null, .out = null};
+    uint32_t open_ends = 0;
+    int result = start_child(u, 0, &spawn, err);
+
+    while (result == 0 && open_ends < plan->workers_count) {
+        size_t i = 1 + open_ends;
+
+        /* A foreign sink's words are for people; stdout is nobody's. */
+        spawn.out = plan->programs[i].foreign ? STDERR_FILENO : null;
+        worker_ends[open_ends] = start_reading(u, i, &spawn, err);
+        if (worker_ends[open_ends] < 0)
+            result = -1;
+        else
+            open_ends++;
+    }
+    if (result == 0)
+        result = start_stages(u, plan, null, worker_ends, err);
+    for (uint32_t i = 0; i < open_ends; i++)
+        close(worker_ends[i]);
+    return result;
+}
+
+static int
+start_all(struct unit *u, const struct plan *plan, struct err *err)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int result;
+
+    if (null < 0)
+        return err_set(err, EXIT_PEER, "could not open /dev/null: %s", strerror(errno));
+    result = start_with_null(u, plan, null, err);
+    close(null);
+    return result;
+}
+
+/* ---- end ---- */
+
+static struct child *
+reader(struct unit *u)
+{
+    return &u->children[u->count - 1];
+}
+
+static bool
+is_alive(const struct child *c)
+{
+    return c->pid > 0 && !c->ended;
+}
+
+static void
+enter(struct unit *u, enum unit_state state, uint64_t millis)
+{
+    u->state = state;
+    u->deadline = clock_micros() + millis * 1000;
+}
+
+static void
+kill_all(struct unit *u)
+{
+    for (size_t i = 0; i < u->count; i++) {
+        struct child *c = &u->children[i];
+
+        if (!is_alive(c))
+            continue;
+        /* A foreign program's helpers are in its group; the pid is not reused before waitpid. */
+        if (c->program->foreign)
+            kill(-c->pid, SIGKILL);
+        kill(c->pid, SIGKILL);
+    }
+    u->deadline = 0;
+}
+
+static void
+list_alive(const struct unit *u, char *list, size_t size)
+{
+    size_t at = 0;
+
+    list[0] = '\0';
+    for (size_t i = 0; i < u->count && at < size; i++)
+        if (is_alive(&u->children[i]))
+            at += (size_t)snprintf(list + at, size - at, "%s%s", at == 0 ? "" : ", ",
+                                   u->children[i].program->label);
+}
+
+static void
+log_end(const struct unit *u, const struct child *c, enum log_level level, const char *consequence)
+{
+    int signo = WIFSIGNALED(c->status) ? WTERMSIG(c->status) : 0;
+
+    if (signo != 0)
+        log_write(u->log, level, "%s (pid %d) was killed by signal %d (%s)%s", c->program->label,
+                  (int)c->pid, signo, strsignal(signo), consequence);
+    else
+        log_write(u->log, level, "%s (pid %d) ended with exit code %d%s", c->program->label,
+                  (int)c->pid, WEXITSTATUS(c->status), consequence);
+}
+
+/* The first failure is the one to read about; the others follow from it. */
+static void
+note_end(struct unit *u, struct child *c)
+{
+    bool failed = spawn_exit_code(c->status) != 0;
+
+    if (u->asked && WIFSIGNALED(c->status) && WTERMSIG(c->status) == SIGTERM) {
+        log_end(u, c, LOG_INFO, " before it had begun");
+        enter(u, UNIT_ENDING, UNIT_NOTICE_MILLIS);
+        return;
+    }
+    if (u->state == UNIT_ENDING) {
+        log_end(u, c, failed && u->deadline != 0 ? LOG_INFO : LOG_DEBUG, "");
+        return;
+    }
+    if (failed) {
+        log_end(u, c, LOG_ERROR, ": ending the pipeline");
+        enter(u, UNIT_ENDING, UNIT_NOTICE_MILLIS);
+        return;
+    }
+    log_end(u, c, LOG_DEBUG, "");
+    if (c == reader(u))
+        enter(u, UNIT_ENDING, UNIT_NOTICE_MILLIS);
+    else if (u->state == UNIT_RUNNING)
+        enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS); /* somebody told pg-wal-read to stop */
+}
+
+static void
+reap(struct unit *u)
+{
+    int status;
+    pid_t pid;
+
+    /* -1 also reaps the orphans of foreign programs. */
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (size_t i = 0; i < u->count; i++) {
+            struct child *c = &u->children[i];
+
+            if (c->pid != pid || c->ended)
+                continue;
+            c->ended = true;
+            c->status = status;
+            u->alive--;
+            note_end(u, c);
+        }
+}
+
+static void
+stop(struct unit *u)
+{
+    if (u->asked || u->state == UNIT_ENDING) {
+        if (u->state != UNIT_ENDING) {
+            u->forced = true;
+            log_write(u->log, LOG_WARNING,
+                      "told to stop twice: killing the pipeline before it "
+                      "has drained; the next start repeats what is missing");
+            enter(u, UNIT_ENDING, 0);
+        }
+        kill_all(u);
+        u->asked = true;
+        return;
+    }
+    u->asked = true;
+    if (is_alive(reader(u)))
+        kill(reader(u)->pid, SIGTERM);
+    log_write(u->log, LOG_INFO, "draining the pipeline");
+    if (u->state == UNIT_RUNNING)
+        enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS);
+}
+
+static void
+deadline_passed(struct unit *u)
+{
+    char list[512];
+
+    list_alive(u, list, sizeof list);
+    if (u->state == UNIT_DRAINING) {
+        u->forced = true;
+        log_write(u->log, LOG_ERROR, "could not drain the pipeline within %d seconds, killing: %s",
+                  UNIT_DRAIN_MILLIS / 1000, list);
+        u->state = UNIT_ENDING;
+    } else {
+        log_write(u->log, LOG_INFO, "killing what has not ended by itself: %s", list);
+    }
+    kill_all(u);
+}
+
+static void
+watch(struct unit *u, int signals)
+{
+    for (;;) {
+        struct pollfd waiting = {.fd = signals, .events = POLLIN};
+        int signo;
+
+        reap(u);
+        if (u->alive == 0)
+            return;
+        if (u->deadline != 0 && clock_micros() >= u->deadline) {
+            deadline_passed(u);
+            continue;
+        }
+        poll(&waiting, 1, clock_poll_timeout(u->deadline));
+        while ((signo = sig_read(signals)) != 0)
+            if (signo != SIGCHLD)
+                stop(u);
+    }
+}
+
+/* ---- what it came to ---- */
+
+static bool
+is_refusal(const struct child *c)
+{
+    int code = spawn_exit_code(c->status);
+
+    /* 126 and 127: the shell could not run a foreign program's command. */
+    return code == EXIT_REFUSED || (c->program->foreign && (code == 126 || code == 127));
+}
+
+static enum exit_code
+outcome(struct unit *u)
+{
+    int code = spawn_exit_code(reader(u)->status);
+
+    for (size_t i = 0; i < u->count; i++)
+        if (is_refusal(&u->children[i]))
+            return EXIT_REFUSED;
+    if (u->forced)
+        return EXIT_PEER;
+    /* pg-wal-read ends with 0 only when all is drained or nothing was begun; it dies of SIGTERM
+     * only before its first step. */
+    if (code == 0 || (u->asked && (code == 128 + SIGTERM || code == 128 + SIGINT)))
+        return EXIT_DONE;
+    return EXIT_PEER;
+}
+
+static struct unit_end
+run_programs(struct unit *u, const struct plan *plan, int signals)
+{
+    struct err err = {0};
+    bool started = start_all(u, plan, &err) == 0;
+
+    if (started) {
+        log_write(u->log, LOG_INFO, "started the pipeline: %zu programs", u->count);
+    } else {
+        log_failure(u->log, &err);
+        enter(u, UNIT_ENDING, 0);
+    }
+    watch(u, signals);
+    return (struct unit_end){.code = started ? outcome(u) : err.code, .asked = u->asked};
+}
+
+struct unit_end
+unit_live(const struct plan *plan, const struct log *log, int signals)
+{
+    struct unit u = {.log = log, .count = plan->count};
+    struct unit_end end = {.code = EXIT_PEER};
+
+    u.children = calloc(plan->count, sizeof *u.children);
+    if (u.children == NULL) {
+        log_write(log, LOG_ERROR, "out of memory for %zu programs", plan->count);
+        return end;
+    }
+    for (size_t i = 0; i < plan->count; i++)
+        u.children[i].program = &plan->programs[i];
+    end = run_programs(&u, plan, signals);
+    free(u.children);
+    return end;
+}
