@@ -165,11 +165,11 @@ pqx_exec_params(PGconn *conn, const char *what, const char *sql, int count,
     return checked(conn, PQexecParams(conn, sql, count, NULL, params, NULL, NULL, 0), what, err);
 }
 
-/* Appends " name='value'" with libpq's quoting. */
+/* Appends "name='value' " with libpq's quoting. *at has room for it. */
 static void
 append_quoted(char **at, const char *name, const char *value)
 {
-    *at += sprintf(*at, "%s='", name);
+    *at = stpcpy(stpcpy(*at, name), "='");
     for (; *value != '\0'; value++) {
         if (*value == '\'' || *value == '\\')
             *(*at)++ = '\\';
@@ -185,6 +185,7 @@ pqx_take_password(const char *conninfo, char **without, char **password, struct 
 {
     char *message = NULL, *at;
     PQconninfoOption *options = PQconninfoParse(conninfo, &message);
+    const char *found = NULL;
     size_t size = 1;
 
     *without = *password = NULL;
@@ -194,21 +195,25 @@ pqx_take_password(const char *conninfo, char **without, char **password, struct 
         if (o->val != NULL)
             size += strlen(o->keyword) + 2 * strlen(o->val) + 4;
     at = *without = malloc(size);
-    if (at == NULL) {
-        PQconninfoFree(options);
-        return err_set(err, EXIT_PEER, "out of memory for a conninfo");
-    }
+    if (at == NULL)
+        goto no_memory;
     *at = '\0';
     for (const PQconninfoOption *o = options; o->keyword != NULL; o++) {
-        if (o->val == NULL)
-            continue;
-        if (strcmp(o->keyword, "password") == 0)
-            *password = strdup(o->val);
-        else
+        if (o->val != NULL && strcmp(o->keyword, "password") == 0)
+            found = o->val;
+        else if (o->val != NULL)
             append_quoted(&at, o->keyword, o->val);
     }
+    if (found != NULL && (*password = strdup(found)) == NULL)
+        goto no_memory;
     PQconninfoFree(options);
     return 0;
+
+no_memory:
+    free(*without);
+    *without = NULL;
+    PQconninfoFree(options);
+    return err_set(err, EXIT_PEER, "out of memory for a conninfo");
 }
 
 int
