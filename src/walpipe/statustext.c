@@ -143,8 +143,10 @@ json_text(const char *text, FILE *out)
     for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++)
         if (*c == '"' || *c == '\\')
             fprintf(out, "\\%c", *c);
-        else if (*c < 0x20 || *c >= 0x7f)
-            fprintf(out, *c < 0x20 ? "\\u%04x" : "%c", *c);
+        else if (*c < 0x20)
+            fprintf(out, "\\u%04x", *c);
+        else if (*c >= 0x7f)
+            fputc('?', out); /* a server's message may be in any encoding, JSON may not */
         else
             fputc(*c, out);
     fputc('"', out);

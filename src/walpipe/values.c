@@ -173,7 +173,8 @@ values_tables(const char *value, void *out, struct pool *pool, struct err *err)
     const char *at = value, *element;
     size_t len;
 
-    while (next_element(&at, &element, &len))
+    /* Quoted names may hold commas and dots: route knows. */
+    while (strchr(value, '"') == NULL && next_element(&at, &element, &len))
         if (len == 0 || memchr(element, '.', len) == NULL || element[len - 1] == '.')
             return refuse(err, "SCHEMA.TABLE or SCHEMA.* (\"!\" in front leaves out), with commas "
                                "between them");
@@ -186,7 +187,8 @@ values_map(const char *value, void *out, struct pool *pool, struct err *err)
     const char *at = value, *element;
     size_t len;
 
-    while (next_element(&at, &element, &len)) {
+    /* Quoted names may hold commas and dots: the sink knows. */
+    while (strchr(value, '"') == NULL && next_element(&at, &element, &len)) {
         const char *arrow = memmem(element, len, "->", 2);
 
         if (arrow == NULL || arrow == element || arrow + 2 == element + len ||

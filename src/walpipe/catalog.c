@@ -1,0 +1,220 @@
+/* catalog.c: see catalog.h. Columns, key flags and type names are chosen as pgoutput does in
+ * logicalrep_write_attrs() and logicalrep_write_typ(). */
+#include "walpipe/catalog.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/lsn.h"
+#include "lib/pqx.h"
+
+/* %s: the published columns, by version. $1: publications. A table may be in several of them.
+ * Types from 10000 on (FirstGenbkiObjectId) are announced, domains by their base type and types
+ * of pg_catalog with an empty schema. */
+static const char columns_sql[] =
+    "WITH published AS ("
+    "  SELECT DISTINCT ON (c.oid) c.oid, n.nspname, c.relname, c.relreplident, %s AS attnames"
+    "  FROM pg_catalog.pg_publication_tables p"
+    "  JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname"
+    "  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
+    "  WHERE p.pubname = ANY ($1::pg_catalog.text[])"
+    "  ORDER BY c.oid) "
+    "SELECT t.oid, t.relreplident, t.nspname, t.relname, a.attname,"
+    "  t.relreplident = 'f' OR coalesce(a.attnum = ANY (i.indkey), false),"
+    "  a.atttypid, a.atttypmod, coalesce(b.nspname, ''), coalesce(b.typname, '') "
+    "FROM published t "
+    "JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    "  AND (t.attnames IS NULL OR a.attname = ANY (t.attnames)) %s "
+    "LEFT JOIN pg_catalog.pg_index i ON i.indrelid = t.oid AND i.indisvalid AND i.indimmediate"
+    "  AND i.indpred IS NULL AND (t.relreplident = 'd' AND i.indisprimary"
+    "    OR t.relreplident = 'i' AND i.indisreplident) "
+    "LEFT JOIN LATERAL ("
+    "  WITH RECURSIVE base AS ("
+    "    SELECT y.* FROM pg_catalog.pg_type y WHERE y.oid = a.atttypid AND y.oid >= 10000"
+    "    UNION ALL SELECT y.* FROM base JOIN pg_catalog.pg_type y"
+    "      ON base.typtype = 'd' AND y.oid = base.typbasetype)"
+    "  SELECT nullif(n.nspname, 'pg_catalog') AS nspname, base.typname FROM base"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = base.typnamespace WHERE base.typtype <> 'd'"
+    ") b ON true "
+    "ORDER BY t.oid, a.attnum";
+
+enum columns_field {
+    FIELD_OID,
+    FIELD_IDENTITY,
+    FIELD_SCHEMA,
+    FIELD_TABLE,
+    FIELD_COLUMN,
+    FIELD_KEY,
+    FIELD_TYPE,
+    FIELD_TYPMOD,
+    FIELD_TYPE_SCHEMA,
+    FIELD_TYPE_NAME
+};
+
+static const char source_sql[] =
+    "SELECT s.system_identifier, c.timeline_id, pg_catalog.current_database(),"
+    "  (SELECT confirmed_flush_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = $1),"
+    "  (SELECT coalesce(bool_or(pubupdate OR pubdelete), false)"
+    "   FROM pg_catalog.pg_publication WHERE pubname = ANY ($2::pg_catalog.text[])) "
+    "FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c";
+
+static uint32_t
+field_u32(const PGresult *r, int row, int field)
+{
+    return (uint32_t)strtoul(PQgetvalue(r, row, field), NULL, 10);
+}
+
+/* "a,b" as the array literal {"a","b"}. */
+static const char *
+array_literal(struct pool *pool, const char *list)
+{
+    char *out = pool_take(pool, 4 * strlen(list) + 8), *at = out;
+
+    *at++ = '{';
+    *at++ = '"';
+    for (; *list != '\0'; list++) {
+        if (*list == ',') {
+            memcpy(at, "\",\"", 3);
+            at += 3;
+            continue;
+        }
+        if (*list == '"' || *list == '\\')
+            *at++ = '\\';
+        *at++ = *list;
+    }
+    memcpy(at, "\"}", 2);
+    return out;
+}
+
+static void
+fill_publications(struct hello *h, const char *list)
+{
+    while (list != NULL && *list != '\0' && h->publications_count < PUBLICATIONS_MAX) {
+        size_t len = strcspn(list, ",");
+
+        snprintf(h->publications[h->publications_count++], sizeof *h->publications, "%.*s",
+                 (int)len, list);
+        list = list[len] == ',' ? list + len + 1 : NULL;
+    }
+}
+
+static int
+read_source(struct catalog *c, PGconn *conn, const struct config *config, const char *publications,
+            struct err *err)
+{
+    const char *params[] = {config->source.slot, publications};
+    PGresult *r = pqx_exec_params(conn, "read the source's identity", source_sql, 2, params, err);
+    struct hello *h = &c->hello;
+
+    if (r == NULL)
+        return -1;
+    snprintf(h->stream, sizeof h->stream, "event");
+    snprintf(h->program, sizeof h->program, "walpipe");
+    h->system_identifier = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
+    h->timeline = field_u32(r, 0, 1);
+    snprintf(h->database, sizeof h->database, "%s", PQgetvalue(r, 0, 2));
+    snprintf(h->slot, sizeof h->slot, "%s", config->source.slot);
+    fill_publications(h, config->source.publication);
+    h->server_version = (uint32_t)PQserverVersion(conn);
+    h->proto_version = 1;
+    /* Without a slot there is no position yet. */
+    if (PQgetisnull(r, 0, 3) || !lsn_parse(PQgetvalue(r, 0, 3), &h->start_lsn))
+        h->start_lsn = 0;
+    c->publishes_changes = PQgetvalue(r, 0, 4)[0] == 't';
+    PQclear(r);
+    return run_id_new(&h->run_id, err);
+}
+
+static void
+fill_column(struct relation_column *col, const PGresult *r, int row)
+{
+    col->name = PQgetvalue(r, row, FIELD_COLUMN);
+    col->key = PQgetvalue(r, row, FIELD_KEY)[0] == 't';
+    col->type_oid = field_u32(r, row, FIELD_TYPE);
+    col->typmod = (int32_t)strtol(PQgetvalue(r, row, FIELD_TYPMOD), NULL, 10);
+    col->type_schema = PQgetvalue(r, row, FIELD_TYPE_SCHEMA);
+    col->type_name = PQgetvalue(r, row, FIELD_TYPE_NAME);
+}
+
+/* The result's rows, ordered by table, as relations. */
+static void
+fill_relations(struct catalog *c, struct pool *pool)
+{
+    const PGresult *r = c->columns;
+    int rows = PQntuples(r);
+    struct relation_column *columns;
+
+    c->relations = pool_take(pool, ((size_t)rows + 1) * sizeof *c->relations);
+    columns = pool_take(pool, ((size_t)rows + 1) * sizeof *columns);
+    for (int row = 0; row < rows; row++) {
+        uint32_t relid = field_u32(r, row, FIELD_OID);
+        struct relation *rel = c->count > 0 ? &c->relations[c->count - 1] : NULL;
+
+        if (rel == NULL || rel->relid != relid) {
+            rel = &c->relations[c->count++];
+            rel->relid = relid;
+            rel->replica_identity = PQgetvalue(r, row, FIELD_IDENTITY)[0];
+            rel->schema = PQgetvalue(r, row, FIELD_SCHEMA);
+            rel->name = PQgetvalue(r, row, FIELD_TABLE);
+            rel->columns = &columns[row];
+        }
+        fill_column(&rel->columns[rel->columns_count++], r, row);
+    }
+}
+
+static int
+read_columns(struct catalog *c, PGconn *conn, const char *publications, struct pool *pool,
+             struct err *err)
+{
+    int version = PQserverVersion(conn);
+    const char *params[] = {publications};
+    const char *sql =
+        pool_print(pool, columns_sql, version >= 150000 ? "p.attnames" : "NULL::pg_catalog.name[]",
+                   version >= 120000 && version < 180000 ? "AND a.attgenerated = ''" : "");
+
+    c->columns = pqx_exec_params(conn, "read the published tables", sql, 1, params, err);
+    if (c->columns == NULL)
+        return -1;
+    fill_relations(c, pool);
+    return 0;
+}
+
+int
+catalog_read(struct catalog *c, const struct config *config, struct pool *pool, struct err *err)
+{
+    const char *publications = array_literal(pool, config->source.publication);
+    const struct pqx_keyword forced[] = {{"application_name", "walpipe check"},
+                                         {"password", config->source.password}};
+    PGconn *conn;
+    int result;
+
+    *c = (struct catalog){0};
+    conn =
+        pqx_connect(config->source.conninfo, forced, config->source.password == NULL ? 1 : 2, err);
+    if (conn == NULL)
+        return -1;
+    result = read_source(c, conn, config, publications, err) != 0 ||
+                     read_columns(c, conn, publications, pool, err) != 0
+                 ? -1
+                 : 0;
+    PQfinish(conn);
+    return result;
+}
+
+void
+catalog_free(struct catalog *c)
+{
+    PQclear(c->columns);
+    c->columns = NULL;
+}
+
+bool
+catalog_has_identity(const struct relation *relation)
+{
+    for (uint32_t i = 0; i < relation->columns_count; i++)
+        if (relation->columns[i].key)
+            return true;
+    return relation->replica_identity == 'f';
+}

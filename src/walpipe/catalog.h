@@ -1,0 +1,28 @@
+/* catalog.h: the published tables as the source's catalog has them now, in the form in which the
+ * event stream would describe them: for walpipe check alone, because a running pipeline knows
+ * tables only from the stream (trap 32). */
+#ifndef WALPIPE_CATALOG_H
+#define WALPIPE_CATALOG_H
+
+#include <libpq-fe.h>
+
+#include "lib/event.h"
+#include "walpipe/config.h"
+
+struct catalog {
+    struct hello hello; /* of an event stream; sink, shard and shards not yet set */
+    struct relation *relations;
+    size_t count;
+    bool publishes_changes; /* updates or deletes, not only inserts */
+    PGresult *columns;      /* what the relations' strings point into */
+};
+
+/* Reads by an ordinary connection to the source. 0, or -1 with err; catalog_free in both cases. */
+int catalog_read(struct catalog *catalog, const struct config *config, struct pool *pool,
+                 struct err *err) MUST_CHECK;
+void catalog_free(struct catalog *catalog);
+
+/* Whether the source can tell which row an update or a delete of this table is about. */
+bool catalog_has_identity(const struct relation *relation);
+
+#endif

@@ -1,0 +1,145 @@
+/* drop.c: see drop.h. */
+#include "walpipe/drop.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "walpipe/helper.h"
+#include "walpipe/plan.h"
+#include "walpipe/statedir.h"
+#include "walpipe/words.h"
+
+struct dropping {
+    const struct config *config;
+    const struct log *log;
+    struct pool pool;
+    const char *programs;
+    int code; /* of the first failure */
+};
+
+static void
+note_failure(struct dropping *d, int code)
+{
+    if (d->code == EXIT_DONE)
+        d->code = code;
+}
+
+static void
+run_drop(struct dropping *d, const char *what, struct helper *helper)
+{
+    struct err err = {0};
+    char *output = NULL;
+    int code;
+
+    helper->directory = d->programs;
+    helper->in = helper->out = -1;
+    code = helper_run(helper, &d->pool, &output, &err);
+    if (code < 0) {
+        note_failure(d, log_failure(d->log, &err));
+    } else if (code != EXIT_DONE) {
+        printf("could not drop %s: %s ended with exit code %d\n", what, helper->argv[0], code);
+        note_failure(d, code);
+    } else {
+        printf("dropped %s\n", what);
+    }
+    fflush(stdout);
+}
+
+static void
+drop_slot(struct dropping *d)
+{
+    const struct source_config *source = &d->config->source;
+    struct words w = {.pool = &d->pool};
+    struct helper helper;
+
+    words_add(&w, "pg-wal-read");
+    words_add_option(&w, "--conninfo", source->conninfo);
+    words_add_option(&w, "--slot", source->slot);
+    words_add(&w, "--drop-slot");
+    helper.argv = w.list;
+    helper.env = plan_login_env(&d->pool, (const char *const *)environ, source->password);
+    run_drop(d, pool_print(&d->pool, "slot %s", source->slot), &helper);
+}
+
+static void
+drop_progress(struct dropping *d, const struct sink_config *sink)
+{
+    struct words w = {.pool = &d->pool};
+    struct helper helper;
+
+    words_add(&w, "sink-pg");
+    words_add_option(&w, "--conninfo", sink->conninfo);
+    words_add_option(&w, "--pipeline", d->config->name);
+    words_add(&w, "--drop-progress");
+    words_add_option(&w, "--sink", sink->name);
+    helper.argv = w.list;
+    helper.env = plan_login_env(&d->pool, (const char *const *)environ, sink->password);
+    run_drop(d, pool_print(&d->pool, "progress of sink %s", sink->name), &helper);
+}
+
+static void
+drop_checkpoint(struct dropping *d)
+{
+    const char *path = pool_print(&d->pool, "%s/checkpoint", d->config->state_dir);
+    struct err err = {0};
+
+    if (unlink(path) == 0) {
+        printf("removed %s\n", path);
+    } else if (errno != ENOENT && errno != ENOTDIR) {
+        err_set(&err, EXIT_REFUSED, "could not remove \"%s\": %s", path, strerror(errno));
+        note_failure(d, log_failure(d->log, &err));
+    }
+}
+
+/* Only "y" and "yes" mean yes. */
+static bool
+confirmed(const struct config *config)
+{
+    char line[16] = "";
+
+    printf("drop slot %s of pipeline %s and its progress rows? [y/N] ", config->source.slot,
+           config->name);
+    fflush(stdout);
+    if (fgets(line, sizeof line, stdin) == NULL)
+        putchar('\n');
+    line[strcspn(line, "\n")] = '\0';
+    if (strcmp(line, "y") == 0 || strcmp(line, "yes") == 0)
+        return true;
+    puts("nothing was dropped");
+    return false;
+}
+
+/* The lock is held to the end: nobody starts what is being dropped. */
+static int
+prepare(struct dropping *d, struct err *err)
+{
+    d->programs = plan_programs_directory(&d->pool, err);
+    if (d->programs == NULL)
+        return -1;
+    if (statedir_check(d->config->state_dir, err) != 0)
+        return err->code == EXIT_DONE ? 0 : -1;
+    if (statedir_lock(d->config->state_dir, err) >= 0)
+        return 0;
+    return err_hint(err, "stop the pipeline first: drop works only when it does not run");
+}
+
+int
+drop_pipeline(const struct config *config, const struct log *log, bool yes)
+{
+    struct dropping d = {.config = config, .log = log, .code = EXIT_DONE};
+    struct err err = {0};
+
+    if (prepare(&d, &err) != 0) {
+        d.code = log_failure(log, &err);
+    } else if (yes || confirmed(config)) {
+        drop_slot(&d);
+        for (size_t i = 0; i < config->sinks_count; i++)
+            if (config->sinks[i].type == SINK_PG)
+                drop_progress(&d, &config->sinks[i]);
+        drop_checkpoint(&d);
+    }
+    pool_free(&d.pool);
+    return d.code;
+}
