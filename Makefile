@@ -7,8 +7,11 @@
 SHELL         := /bin/bash
 PREFIX        ?= /usr/local
 DESTDIR       ?=
-CC            ?= gcc
+ifeq ($(origin CC),default)
+CC            := gcc
+endif
 CLANG         ?= clang
+SECONDS       ?= 60
 
 ROOMS := pg-wal-read pgout-decode route sink-pg sink-ch ackd evcat walpipe
 
@@ -112,8 +115,53 @@ $(foreach f,$(FUZZERS),$(eval $(call fuzz_rules,$(f))))
 .PHONY: fuzzers
 fuzzers: $(FUZZERS:%=build/fuzz/bin/%)
 
+# `make fuzz SECONDS=600`; what it finds is left in build/fuzz/found, its corpus grows in build/fuzz
+.PHONY: fuzz
+fuzz:
+	@scripts/deps build fuzz
+	@$(MAKE) --no-print-directory fuzzers
+	@scripts/fuzz $(SECONDS)
+
+# ---- what people type ----
+
+.PHONY: test demo lint format
+test:
+	@scripts/test
+demo:
+	@scripts/demo
+lint:
+	@scripts/deps build lint
+	@scripts/lint
+format:
+	clang-format -i $(wildcard src/*/*.[ch] test/unit/*.[ch] test/fuzz/*.[ch])
+
+MANDIR  := $(DESTDIR)$(PREFIX)/share/man
+MANUALS := $(wildcard src/*/*.[157] docs/*.[157])
+
+.PHONY: install uninstall
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILT_ROOMS:%=build/release/bin/%) $(DESTDIR)$(PREFIX)/bin
+	for page in $(MANUALS); do \
+	    install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; \
+	done
+uninstall:
+	rm -f $(ROOMS:%=$(DESTDIR)$(PREFIX)/bin/%)
+	for page in $(MANUALS); do rm -f $(MANDIR)/man$${page##*.}/$${page##*/}; done
+
 .PHONY: clean help
 clean:
 	rm -rf build bin
+help:
+	@echo 'make            build every program into bin/'
+	@echo 'make demo       source, PostgreSQL and ClickHouse target, pgbench, and the comparison'
+	@echo 'make test       all tests; the last line is "N passed, N failed"'
+	@echo 'make lint       the house rules'
+	@echo 'make format     clang-format all C files'
+	@echo 'make fuzz       run every fuzzer; SECONDS=60 each'
+	@echo 'make install    programs and manual pages; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+	@echo 'make uninstall  take them away again'
+	@echo 'make asan       programs with sanitizers, in build/asan/bin (the tests run these)'
+	@echo 'make clean      remove build/ and bin/'
 
 -include $(shell find build -name '*.d' 2>/dev/null)

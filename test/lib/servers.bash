@@ -30,7 +30,7 @@ export WALPIPE_ROOT WALPIPE_BIN ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
 
 # bats's own directory is closed to the user postgres and too long for a socket's path.
 if [ -z "${SCRATCH:-}" ]; then
-    SCRATCH=$(mktemp -d /tmp/wp.XXXXXX)
+    SCRATCH=$(mktemp -d "${WALPIPE_TMP:-/tmp}/wp.XXXXXX")
     chmod 755 "$SCRATCH"
 fi
 export SCRATCH
