@@ -2,8 +2,10 @@
  * handlers. */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ackd/ackd.h"
@@ -59,7 +61,7 @@ send_status(struct ackd *a, struct conn *conn, struct err *err)
     if (result == 0 || conn->role != CONN_NEW)
         return result;
     log_write(&a->log, LOG_WARNING, "closed a connection: %s", err->message);
-    conn->broken = conn->closing = true;
+    conn->closing = conn->eof = true;
     return 0;
 }
 
@@ -283,8 +285,19 @@ serve_conns(struct ackd *a, const struct poll_set *set, struct err *err)
     return 0;
 }
 
+/* SIGTERM and SIGINT come in only while we wait here, so that none is missed. */
 static int
-wait_for_events(struct ackd *a, struct http *http, struct poll_set *set, struct err *err)
+poll_with_signals(struct poll_set *set, uint64_t deadline, const sigset_t *waiting)
+{
+    int millis = clock_poll_timeout(deadline);
+    struct timespec t = {.tv_sec = millis / 1000, .tv_nsec = millis % 1000 * 1000000L};
+
+    return ppoll(set->fds, POLL_CONNS + CONNS_MAX, millis < 0 ? NULL : &t, waiting);
+}
+
+static int
+wait_for_events(struct ackd *a, struct http *http, struct poll_set *set, const sigset_t *waiting,
+                struct err *err)
 {
     uint64_t now = clock_micros();
     uint64_t deadline = confirm_deadline(a);
@@ -294,7 +307,7 @@ wait_for_events(struct ackd *a, struct http *http, struct poll_set *set, struct 
     if (a->accept_again_at > now)
         deadline = earlier(deadline, a->accept_again_at);
     fill_poll_set(a, http, now, set);
-    if (poll(set->fds, POLL_CONNS + CONNS_MAX, clock_poll_timeout(deadline)) >= 0)
+    if (poll_with_signals(set, deadline, waiting) >= 0)
         return 0;
     if (errno != EINTR)
         return err_set(err, EXIT_PEER, "could not wait for events: %s", strerror(errno));
@@ -312,9 +325,14 @@ int
 loop_run(struct ackd *a, struct http *http, struct err *err)
 {
     struct poll_set set;
+    sigset_t stop, waiting;
 
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_BLOCK, &stop, &waiting);
     while (!a->done) {
-        if (wait_for_events(a, http, &set, err) != 0)
+        if (wait_for_events(a, http, &set, &waiting, err) != 0)
             return -1;
         if (serve_conns(a, &set, err) != 0 || sweep(a, err) != 0)
             return -1;

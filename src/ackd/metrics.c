@@ -194,7 +194,7 @@ histogram_family(const struct ackd *a, struct buf *page, const char *name, const
         }
         below += h->counts[b->count];
         add(page, "%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n", name, labels.text, below);
-        add(page, "%s_sum{%s} %.17g\n", name, labels.text, (double)h->sum / (double)divisor);
+        add(page, "%s_sum{%s} %.15g\n", name, labels.text, (double)h->sum / (double)divisor);
         add(page, "%s_count{%s} %" PRIu64 "\n", name, labels.text, below);
     }
 }

@@ -69,7 +69,7 @@ source_hello(struct ackd *a, struct conn *conn, const struct ack_message *messag
         err_hint(err, "a pipeline has one; a second pipeline needs a state_dir of its own");
         log_write(&a->log, LOG_WARNING, "refused a second pg-wal-read");
         if (send_refusal(conn, message, err) != 0)
-            conn->broken = true;
+            conn->eof = true;
         conn->closing = true;
         return 0;
     }

@@ -1,0 +1,126 @@
+/* ackd_admission.c: which starts are refused (traps 14 to 16, 112).
+ * links: ackd/admission lib/err lib/lsn; */
+#include <string.h>
+
+#include "ackd/admission.h"
+#include "check.h"
+
+static const struct checkpoint checkpoint = {
+    .system_identifier = 7, .timeline = 2, .database = "shop", .slot = "orders", .safe_lsn = 0x200};
+
+static struct ack_source
+same_source(uint64_t confirmed)
+{
+    return (struct ack_source){.system_identifier = 7,
+                               .timeline = 2,
+                               .database = "shop",
+                               .slot = "orders",
+                               .confirmed_lsn = confirmed};
+}
+
+static struct err err;
+
+static enum admission
+admit(const struct ack_source *s)
+{
+    err = (struct err){0};
+    return admission_source(&checkpoint, "/state", s, &err);
+}
+
+/* Refused with exit 100, naming these two things, and with something to do. */
+static void
+refused(const struct ack_source *s, const char *one, const char *two)
+{
+    check(admit(s) == ADMISSION_REFUSED && err.code == EXIT_REFUSED &&
+              strstr(err.message, one) != NULL && strstr(err.message, two) != NULL &&
+              strstr(err.hint, "/state/checkpoint") != NULL,
+          "refused: %s (%s)", err.message, err.hint);
+}
+
+static void
+without_checkpoint(void)
+{
+    struct ack_source s = same_source(0);
+
+    check(admission_source(NULL, "/state", &s, &err) == ADMISSION_NO_SLOT,
+          "neither checkpoint nor slot: it may be created");
+    s.confirmed_lsn = 0x100;
+    check(admission_source(NULL, "/state", &s, &err) == ADMISSION_RUN, "no checkpoint, but a slot");
+}
+
+static void
+positions(void)
+{
+    struct ack_source s = same_source(0x200);
+
+    check(admit(&s) == ADMISSION_RUN, "slot and checkpoint agree");
+    s.confirmed_lsn = 0x1ff;
+    check(admit(&s) == ADMISSION_RUN, "the source forgot a confirmation in a crash (trap 13)");
+    s.confirmed_lsn = 0x201;
+    refused(&s, "0/201", "0/200");
+    check(strstr(err.message, " 1 bytes") != NULL, "the gap is named");
+    s.confirmed_lsn = UINT64_MAX;
+    refused(&s, "FFFFFFFF/FFFFFFFF", "0/200");
+    s.confirmed_lsn = 0;
+    refused(&s, "\"orders\" is gone", "0/200");
+}
+
+static void
+identity(void)
+{
+    struct ack_source s = same_source(0x100);
+
+    s.system_identifier = 8;
+    refused(&s, "8", "7");
+    s = same_source(0);
+    s.system_identifier = 8;
+    refused(&s, "another cluster", "8");
+    s = same_source(0x100);
+    strcpy(s.database, "Shop");
+    refused(&s, "\"Shop\"", "\"shop\"");
+    s = same_source(0x100);
+    strcpy(s.slot, "orders2");
+    refused(&s, "\"orders2\"", "\"orders\"");
+    s = same_source(0x100);
+    s.timeline = 1;
+    refused(&s, "timeline 1", "later timeline 2");
+    s.timeline = 3;
+    check(admit(&s) == ADMISSION_NEW_TIMELINE, "promoted, and the slot came along");
+    s.confirmed_lsn = 0x201;
+    refused(&s, "0/201", "0/200");
+}
+
+static void
+workers(void)
+{
+    struct ack_source s = same_source(0x200);
+    struct ack_register w = {.sink = "dst", .shard = 1, .durable_lsn = 0};
+
+    check(admission_worker(&s, &w, &err) == 0, "a sink that keeps no progress");
+    w.durable_lsn = 0x200;
+    check(admission_worker(&s, &w, &err) == 0, "a sink at the slot's LSN");
+    w.durable_lsn = 0x1ff;
+    check(admission_worker(&s, &w, &err) == -1 && err.code == EXIT_REFUSED &&
+              strstr(err.message, "dst/1") != NULL && strstr(err.message, "0/1FF") != NULL,
+          "refused: %s (%s)", err.message, err.hint);
+}
+
+static void
+lost_wal(void)
+{
+    check(admission_wal_end(0x200, 0x200, "sink dst/0", &err) == 0, "WAL that reaches far enough");
+    check(admission_wal_end(0, 0x200, "sink dst/0", &err) == 0, "an unknown end of WAL");
+    check(admission_wal_end(0x1ff, 0x200, "sink dst/0", &err) == -1 && err.code == EXIT_REFUSED,
+          "refused: %s (%s)", err.message, err.hint);
+}
+
+int
+main(void)
+{
+    without_checkpoint();
+    positions();
+    identity();
+    workers();
+    lost_wal();
+    return check_done();
+}
