@@ -9,6 +9,7 @@
 
 #include "lib/lsn.h"
 #include "lib/pqx.h"
+#include "walpipe/values.h"
 
 /* %s: the published columns, by version. $1: publications. A table may be in several of them.
  * Types from 10000 on (FirstGenbkiObjectId) are announced, domains by their base type and types
@@ -66,38 +67,37 @@ field_u32(const PGresult *r, int row, int field)
     return (uint32_t)strtoul(PQgetvalue(r, row, field), NULL, 10);
 }
 
-/* "a,b" as the array literal {"a","b"}. */
-static const char *
-array_literal(struct pool *pool, const char *list)
-{
-    char *out = pool_take(pool, 4 * strlen(list) + 8), *at = out;
-
-    *at++ = '{';
-    *at++ = '"';
-    for (; *list != '\0'; list++) {
-        if (*list == ',') {
-            memcpy(at, "\",\"", 3);
-            at += 3;
-            continue;
-        }
-        if (*list == '"' || *list == '\\')
-            *at++ = '\\';
-        *at++ = *list;
-    }
-    memcpy(at, "\"}", 2);
-    return out;
-}
-
 static void
 fill_publications(struct hello *h, const char *list)
 {
-    while (list != NULL && *list != '\0' && h->publications_count < PUBLICATIONS_MAX) {
-        size_t len = strcspn(list, ",");
+    const char *at = list;
 
-        snprintf(h->publications[h->publications_count++], sizeof *h->publications, "%.*s",
-                 (int)len, list);
-        list = list[len] == ',' ? list + len + 1 : NULL;
+    /* config.c has checked the list. */
+    while (at != NULL && h->publications_count < PUBLICATIONS_MAX &&
+           values_next_publication(&at, h->publications[h->publications_count]))
+        h->publications_count++;
+}
+
+/* The publications as an array literal: {"a","b"}. */
+static const char *
+publications_literal(struct pool *pool, const struct hello *h)
+{
+    char *out = pool_take(pool, h->publications_count * (2 * NAME_MAX_BYTES + 3) + 3), *at = out;
+
+    *at++ = '{';
+    for (uint32_t i = 0; i < h->publications_count; i++) {
+        if (i > 0)
+            *at++ = ',';
+        *at++ = '"';
+        for (const char *c = h->publications[i]; *c != '\0'; c++) {
+            if (*c == '"' || *c == '\\')
+                *at++ = '\\';
+            *at++ = *c;
+        }
+        *at++ = '"';
     }
+    *at = '}';
+    return out;
 }
 
 static int
@@ -116,7 +116,6 @@ read_source(struct catalog *c, PGconn *conn, const struct config *config, const 
     h->timeline = field_u32(r, 0, 1);
     snprintf(h->database, sizeof h->database, "%s", PQgetvalue(r, 0, 2));
     snprintf(h->slot, sizeof h->slot, "%s", config->source.slot);
-    fill_publications(h, config->source.publication);
     h->server_version = (uint32_t)PQserverVersion(conn);
     h->proto_version = 1;
     /* Without a slot there is no position yet. */
@@ -184,13 +183,15 @@ read_columns(struct catalog *c, PGconn *conn, const char *publications, struct p
 int
 catalog_read(struct catalog *c, const struct config *config, struct pool *pool, struct err *err)
 {
-    const char *publications = array_literal(pool, config->source.publication);
     const struct pqx_keyword forced[] = {{"application_name", "walpipe check"},
                                          {"password", config->source.password}};
+    const char *publications;
     PGconn *conn;
     int result;
 
     *c = (struct catalog){0};
+    fill_publications(&c->hello, config->source.publication);
+    publications = publications_literal(pool, &c->hello);
     conn =
         pqx_connect(config->source.conninfo, forced, config->source.password == NULL ? 1 : 2, err);
     if (conn == NULL)

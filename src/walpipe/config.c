@@ -109,7 +109,10 @@ refuse_value(const struct reading *r, const struct key *key, const struct inifil
 {
     struct err inner = *r->err;
 
-    if (key->flags & KEY_SECRET)
+    if (e->value[0] == '\0')
+        err_set(r->err, EXIT_REFUSED, "%s:%d: missing value for \"%s\"", r->config->path, e->line,
+                key->name);
+    else if (key->flags & KEY_SECRET)
         err_set(r->err, EXIT_REFUSED, "%s:%d: %s: %.700s", r->config->path, e->line, key->name,
                 inner.message);
     else

@@ -43,7 +43,7 @@ struct source_config {
     const char *conninfo; /* without its password */
     const char *password; /* NULL: none */
     const char *slot;
-    const char *publication; /* comma-separated, without blanks */
+    const char *publication; /* comma-separated */
     bool create_slot;
     bool streaming;
     bool binary;

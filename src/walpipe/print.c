@@ -89,7 +89,7 @@ print_head(struct printing *p, const char *programs)
 
 /* What print cannot take from argv: how the program finds its password or its worker. */
 static void
-print_prefix(struct printing *p, const struct plan_program *program)
+print_prefix(struct printing *p, const struct plan_program *program, const char *indent)
 {
     const struct sink_config *sink = program->sink;
 
@@ -99,15 +99,18 @@ print_prefix(struct printing *p, const struct plan_program *program)
         fprintf(p->out, "PGPASSWORD=$%s ", password_variable(p, sink->name));
     if (!program->foreign)
         return;
-    fprintf(p->out, "WALPIPE_ACKD=%s WALPIPE_SINK=%s WALPIPE_SHARD=%u WALPIPE_PIPELINE=%s ",
-            words_quote(&p->pool, p->config->socket), sink->name, program->shard, p->config->name);
+    fprintf(p->out,
+            "WALPIPE_ACKD=%s \\\n%s    WALPIPE_SINK=%s WALPIPE_SHARD=%u WALPIPE_PIPELINE=%s "
+            "\\\n%s    ",
+            words_quote(&p->pool, p->config->socket), indent, sink->name, program->shard,
+            p->config->name, indent);
 }
 
 static void
 print_program(struct printing *p, const struct plan_program *program, const char *indent)
 {
     fputs(indent, p->out);
-    print_prefix(p, program);
+    print_prefix(p, program, indent);
     print_words(p, program->argv, indent);
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -30,6 +31,9 @@ place_descriptors(const struct spawn *s, int report)
     for (size_t i = 0; i < s->extra_count; i++)
         if (dup2(moved[i], 3 + (int)i) < 0)
             return -1;
+    /* What walpipe itself was given, as a shell's or a test harness's: nothing of a child's. An
+     * old kernel does without. */
+    (void)close_range((unsigned)base, ~0u, CLOSE_RANGE_CLOEXEC);
     return kept;
 }
 

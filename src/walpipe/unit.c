@@ -215,7 +215,7 @@ note_end(struct unit *u, struct child *c)
 {
     bool failed = spawn_exit_code(c->status) != 0;
 
-    if (u->asked && WIFSIGNALED(c->status) && WTERMSIG(c->status) == SIGTERM) {
+    if (u->asked && c == reader(u) && WIFSIGNALED(c->status) && WTERMSIG(c->status) == SIGTERM) {
         log_end(u, c, LOG_INFO, " before it had begun");
         enter(u, UNIT_ENDING, UNIT_NOTICE_MILLIS);
         return;

@@ -151,20 +151,59 @@ next_element(const char **at, const char **element, size_t *len)
     return true;
 }
 
+/* Takes one name, bare or in double quotes ("" is a quote), into name; *at is behind it then. */
+static bool
+take_publication(const char **at, char name[NAME_MAX_BYTES + 1])
+{
+    const char *p = *at;
+    bool quoted = *p == '"';
+    size_t n = 0;
+
+    for (p += quoted; *p != '\0' && (quoted || *p != ','); p++) {
+        if (quoted && *p == '"' && *++p != '"')
+            break;
+        if (n == NAME_MAX_BYTES)
+            return false;
+        name[n++] = *p;
+    }
+    if (quoted && p[-1] != '"')
+        return false;
+    while (!quoted && n > 0 && isspace((unsigned char)name[n - 1]))
+        n--;
+    name[n] = '\0';
+    *at = p;
+    return n > 0;
+}
+
+bool
+values_next_publication(const char **at, char name[NAME_MAX_BYTES + 1])
+{
+    const char *p = *at;
+
+    while (isspace((unsigned char)*p))
+        p++;
+    if (!take_publication(&p, name))
+        return false;
+    while (isspace((unsigned char)*p))
+        p++;
+    if (*p != '\0' && *p != ',')
+        return false;
+    *at = *p == ',' ? p + 1 : NULL;
+    return true;
+}
+
 int
 values_publication(const char *value, void *out, struct pool *pool, struct err *err)
 {
-    const char *at = value, *element, *list = NULL;
-    size_t len, count = 0;
+    char name[NAME_MAX_BYTES + 1];
+    const char *at = value;
+    size_t count = 0;
 
-    while (next_element(&at, &element, &len)) {
-        if (len == 0 || len > NAME_MAX_BYTES || ++count > PUBLICATIONS_MAX)
+    while (at != NULL)
+        if (!values_next_publication(&at, name) || ++count > PUBLICATIONS_MAX)
             return refuse(err, "one publication, or several with commas between them (each of at "
                                "most 63 bytes, at most 64 of them)");
-        list = pool_print(pool, "%s%s%.*s", list == NULL ? "" : list, list == NULL ? "" : ",",
-                          (int)len, element);
-    }
-    return values_text(list, out, pool, err);
+    return values_text(value, out, pool, err);
 }
 
 int
@@ -314,7 +353,8 @@ values_conninfo(const char *value, void *out, struct pool *pool, struct err *err
         return refuse(err, "libpq's form: host=... dbname=... user=...");
     if (pqx_take_password(value, &without, &password, err) != 0)
         return hide_secrets(value, err);
-    conninfo->without = pool_copy(pool, without);
+    /* As it was written, where nothing had to be taken out. */
+    conninfo->without = password == NULL ? value : pool_copy(pool, without);
     conninfo->password = password == NULL ? NULL : pool_copy(pool, password);
     free(without);
     free(password);

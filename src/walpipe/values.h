@@ -4,6 +4,7 @@
 #ifndef WALPIPE_VALUES_H
 #define WALPIPE_VALUES_H
 
+#include "lib/limits.h"
 #include "walpipe/pool.h"
 
 typedef int value_parser(const char *value, void *out, struct pool *pool, struct err *err);
@@ -14,7 +15,7 @@ value_parser values_slot;        /* const char *; a replication slot's name */
 value_parser values_directory;   /* const char *; absolute, short enough for sockets in it */
 value_parser values_http;        /* const char *; ADDR:PORT, or NULL for an empty value */
 value_parser values_url;         /* const char *; http:// or https://, without a password */
-value_parser values_publication; /* const char *; a list, returned without blanks */
+value_parser values_publication; /* const char *; a list, as given */
 value_parser values_tables;      /* const char *; a list of patterns */
 value_parser values_map;         /* const char *; a list of "a.b -> c.d" */
 value_parser values_shard_key;   /* const char * */
@@ -31,6 +32,10 @@ struct conninfo_value {
     const char *password;
 };
 value_parser values_conninfo;
+
+/* The next name of a list of publications, unquoted; *at moves on, to NULL behind the last one.
+ * False for a malformed list. */
+bool values_next_publication(const char **at, char name[NAME_MAX_BYTES + 1]);
 
 /* Letters, digits, _ and, where asked, -; at most max bytes. */
 bool values_is_name(const char *value, bool dash, size_t max);

@@ -42,6 +42,9 @@ words_quote(struct pool *pool, const char *text)
 
     if (words_is_plain(text))
         return text;
+    /* Easier to read and edit; ! is for an interactive shell's history. */
+    if (strchr(text, '\'') != NULL && strpbrk(text, "\"$`\\!") == NULL)
+        return pool_print(pool, "\"%s\"", text);
     quoted = at = pool_take(pool, 4 * strlen(text) + 3);
     *at++ = '\'';
     for (; *text != '\0'; text++) {
