@@ -165,6 +165,21 @@ take_line(char *out, int size, void *arg)
     return out;
 }
 
+/* The indented line's text without the comment behind it, which libinih leaves in. */
+static void
+continue_value(struct reading *r, const char *text)
+{
+    size_t len = strlen(text);
+
+    for (size_t i = 1; i < len; i++)
+        if (text[i] == ';' && strchr(blanks, text[i - 1]) != NULL)
+            len = i;
+    while (len > 0 && strchr(blanks, text[len - 1]) != NULL)
+        len--;
+    r->entry->value = pool_print(r->pool, "%s%s%.*s", r->entry->value,
+                                 r->entry->value[0] == '\0' ? "" : " ", (int)len, text);
+}
+
 /* libinih's handler: 0 is an error. */
 static int
 take_value(void *arg, const char *section, const char *name, const char *value)
@@ -180,8 +195,7 @@ take_value(void *arg, const char *section, const char *name, const char *value)
         return 0;
     }
     if (r->indented && r->entry != NULL) {
-        r->entry->value = pool_print(r->pool, "%s%s%s", r->entry->value,
-                                     r->entry->value[0] == '\0' ? "" : " ", value);
+        continue_value(r, value);
         return 1;
     }
     e = pool_take(r->pool, sizeof *e);

@@ -156,23 +156,23 @@ static bool
 take_publication(const char **at, char name[NAME_MAX_BYTES + 1])
 {
     const char *p = *at;
-    bool quoted = *p == '"';
+    bool quoted = *p == '"', closed = !quoted;
     size_t n = 0;
 
     for (p += quoted; *p != '\0' && (quoted || *p != ','); p++) {
-        if (quoted && *p == '"' && *++p != '"')
+        if (quoted && *p == '"' && *++p != '"') {
+            closed = true;
             break;
+        }
         if (n == NAME_MAX_BYTES)
             return false;
         name[n++] = *p;
     }
-    if (quoted && p[-1] != '"')
-        return false;
     while (!quoted && n > 0 && isspace((unsigned char)name[n - 1]))
         n--;
     name[n] = '\0';
     *at = p;
-    return n > 0;
+    return closed && n > 0;
 }
 
 bool

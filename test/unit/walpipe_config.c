@@ -1,0 +1,261 @@
+/* walpipe_config.c: what a config file means, and what each mistake in it is called. */
+/* clang-format off */
+/* links: walpipe/config walpipe/values walpipe/inifile walpipe/pool lib/pqx lib/opt lib/log lib/lsn lib/err
+ * libs: -lpq -linih */
+/* clang-format on */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "walpipe/config.h"
+
+static char path[] = "/tmp/walpipe-config-XXXXXX";
+
+static void
+write_file(const char *text, size_t len)
+{
+    FILE *file = fopen(path, "w");
+
+    if (file == NULL || fwrite(text, 1, len, file) != len || fclose(file) != 0)
+        abort();
+}
+
+#define PIPELINE "[pipeline]\nname = orders\nstate_dir = /tmp/x\n"
+#define SOURCE   "[source]\nconninfo = host=a\nslot = s\npublication = p\n"
+#define SINK     "[sink dst]\ntype = pg\nconninfo = host=b\n"
+
+static void
+refuses_bytes(const char *text, size_t len, int line, const char *expected)
+{
+    struct config config;
+    struct err err = {0};
+    char where[64];
+
+    write_file(text, len);
+    snprintf(where, sizeof where, "%s:%d: ", path, line);
+    if (check(config_read(path, &config, &err) != 0, "refused: %s", expected)) {
+        check(err.code == EXIT_REFUSED, "with 100");
+        check(strncmp(err.message, where, strlen(where)) == 0, "in line %d: %s", line, err.message);
+        check(strstr(err.message, expected) != NULL || strstr(err.hint, expected) != NULL,
+              "it says \"%s\": %s (%s)", expected, err.message, err.hint);
+    }
+    config_free(&config);
+}
+
+static void
+refuses(const char *text, int line, const char *expected)
+{
+    refuses_bytes(text, strlen(text), line, expected);
+}
+
+static bool
+reads(const char *text, struct config *config)
+{
+    struct err err = {0};
+
+    write_file(text, strlen(text));
+    if (check(config_read(path, config, &err) == 0, "read: %s", err.message))
+        return true;
+    config_free(config);
+    return false;
+}
+
+static bool
+same(const char *a, const char *b)
+{
+    return a != NULL && strcmp(a, b) == 0;
+}
+
+static void
+test_defaults(void)
+{
+    struct config c;
+
+    if (!reads(PIPELINE SOURCE SINK "[sink olap]\ntype=ch\nurl=http://h:1\ndatabase=d\n", &c))
+        return;
+    check(same(c.name, "orders") && same(c.socket, "/tmp/x/ackd.sock"), "name and socket");
+    check(c.http == NULL && c.log_level == LOG_INFO, "http off, level info");
+    check(c.source.create_slot && !c.source.streaming && !c.source.binary, "source switches");
+    check(c.sinks_count == 2 && c.workers_count == 2, "two sinks, two workers");
+    check(c.sinks[0].shards == 1 && same(c.sinks[0].shard_key, "key"), "one shard, by key");
+    check(c.sinks[0].batch_rows == 10000 && same(c.sinks[0].flush_interval, "200ms"), "pg batch");
+    check(same(c.sinks[1].flush_interval, "1s") && same(c.sinks[1].user, "default"), "ch batch");
+    check(!c.sinks[1].create_tables && c.sinks[0].tables == NULL, "no tables made, all taken");
+    config_free(&c);
+}
+
+static void
+test_values(void)
+{
+    struct config c;
+
+    if (!reads("\xef\xbb\xbf; a comment\r\n" PIPELINE
+               "http = 127.0.0.1:9187 ; a comment\nlog_level=debug\n" SOURCE
+               "create_slot = no\nstreaming = on\nbinary = yes\n"
+               "[sink a-b_1]\ntype = pg\nconninfo = host=b\n   dbname=shop ; more\n\tuser=apply\n"
+               "# comment\nshards = 3\nshard_key = column:id\ntables = public.*, !public.audit\n"
+               "map = a.b -> c.d\nmap = a.c -> e\n"
+               "batch_rows = 5\nflush_interval = 2min\n",
+               &c))
+        return;
+    check(same(c.http, "127.0.0.1:9187") && c.log_level == LOG_DEBUG, "http and level");
+    check(!c.source.create_slot && c.source.streaming && c.source.binary, "switches");
+    check(same(c.sinks[0].conninfo, "host=b dbname=shop user=apply"), "continued: %s",
+          c.sinks[0].conninfo);
+    check(c.sinks[0].shards == 3 && c.workers_count == 3, "shards");
+    check(c.sinks[0].maps_count == 2 && same(c.sinks[0].maps[1], "a.c -> e"), "maps");
+    check(c.sinks[0].batch_rows == 5 && same(c.sinks[0].flush_interval, "2min"), "batch");
+    config_free(&c);
+}
+
+static void
+test_passwords(void)
+{
+    struct config c;
+
+    if (!reads(PIPELINE "[source]\nconninfo = host=a password='ge heim'\nslot=s\npublication=p\n"
+                        "[sink d]\ntype=pg\nconninfo=postgresql://u:geh%65im@h/db\n",
+               &c))
+        return;
+    check(same(c.source.password, "ge heim"), "the source's password is taken out");
+    check(strstr(c.source.conninfo, "heim") == NULL, "and not left in: %s", c.source.conninfo);
+    check(same(c.sinks[0].password, "geheim"), "also out of a url");
+    check(strstr(c.sinks[0].conninfo, "heim") == NULL, "and not left in: %s", c.sinks[0].conninfo);
+    config_free(&c);
+    refuses(PIPELINE "[source]\nconninfo = host=a password=x sslpassword=y\n", 5, "sslpassword");
+    refuses(PIPELINE "[source]\nconninfo = host=a password=ge heim\n", 5, "not shown");
+}
+
+static void
+test_form(void)
+{
+    static const char nul[] = "[pipeline]\nname = a\0b\n";
+    char *text = calloc(1, 9000);
+
+    if (text == NULL)
+        abort();
+    refuses("name = x\n", 1, "outside of a section");
+    refuses("[pipeline]\nname\n", 2, "neither a key nor a section");
+    refuses("[pipeline\n", 1, "without \"]\"");
+    refuses("[pipeline] x\n", 1, "unexpected text");
+    refuses("[pipe]\n", 1, "unknown section");
+    refuses("[sink]\n", 1, "malformed sink name");
+    refuses("[sink a b]\n", 1, "malformed sink name");
+    refuses("[sink aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n", 1, "longer");
+    refuses("[source x]\n", 1, "unexpected name");
+    refuses(PIPELINE "[pipeline]\n", 4, "second section");
+    refuses(PIPELINE SOURCE SINK SINK, 11, "second section for sink");
+    refuses("[pipeline]\nname = a\n state_dir = /x\n", 3, "indented");
+    refuses("[pipeline]\nname = a\n [source]\n", 3, "indented");
+    refuses_bytes(nul, sizeof nul - 1, 2, "NUL");
+    snprintf(text, 9000, "[pipeline]\nname = %08190d\n", 1);
+    refuses(text, 2, "longer than 8189 bytes");
+    free(text);
+}
+
+static void
+test_line_maximum(void)
+{
+    char *text = calloc(1, 20000);
+    struct config c;
+    int length = 8189 - (int)strlen("command = \n");
+
+    if (text == NULL)
+        abort();
+    snprintf(text, 20000, PIPELINE SOURCE "[sink d]\ntype = exec\ncommand = %0*d\n", length, 1);
+    if (reads(text, &c)) {
+        check(strlen(c.sinks[0].command) == (size_t)length, "a line of 8189 bytes comes whole");
+        config_free(&c);
+    }
+    free(text);
+}
+
+static void
+test_mistakes(void)
+{
+    refuses("[pipeline]\nname = x\nname = y\n", 3, "key given twice");
+    refuses("[pipeline]\nnam = x\n", 2, "unknown key \"nam\"");
+    refuses("[pipeline]\nname =\n", 2, "missing value");
+    refuses("[pipeline]\nname = a-b\n", 2, "letters, digits and _");
+    refuses("[pipeline]\nstate_dir = var\n", 2, "absolute");
+    refuses("[pipeline]\nname = x\n", 1, "needs the key \"state_dir\"");
+    refuses("[pipeline]\nhttp = 127.0.0.1\n", 2, "ADDRESS:PORT");
+    refuses("[pipeline]\nhttp = 127.0.0.1:0\n", 2, "ADDRESS:PORT");
+    refuses("[pipeline]\nhttp = 127.0.0.300:80\n", 2, "ADDRESS:PORT");
+    refuses("[pipeline]\nlog_level = loud\n", 2, "debug, info");
+    refuses("[source]\nslot = A\n", 2, "lower case");
+    refuses("[source]\npublication = a,,b\n", 2, "one publication");
+    refuses("[source]\npublication = \"a\n", 2, "one publication");
+    refuses("[source]\nbinary = maybe\n", 2, "yes or no");
+    refuses("[source]\nconninfo = hots=x\n", 2, "hots");
+    refuses("[sink a]\n", 1, "needs the key \"type\"");
+    refuses("[sink a]\ntype = mysql\n", 2, "pg, ch or exec");
+    refuses("[sink a]\ntype = pg\n", 1, "needs the key \"conninfo\"");
+    refuses("[sink a]\ntype = pg\nurl = http://x\n", 3, "unknown key \"url\"");
+    refuses("[sink a]\ntype = exec\ncommand = x\nshards = 257\n", 4, "1 to 256");
+    refuses("[sink a]\ntype = exec\ncommand = x\nshard_key = column:\n", 4, "column:NAME");
+    refuses("[sink a]\ntype = exec\ncommand = x\ntables = public\n", 4, "SCHEMA.TABLE");
+    refuses("[sink a]\ntype = pg\nconninfo = host=x\nmap = a.b\n", 4, "->");
+    refuses("[sink a]\ntype = pg\nconninfo = host=x\nflush_interval = 5\n", 4, "duration");
+    refuses("[sink a]\ntype = pg\nconninfo = host=x\nbatch_rows = 0\n", 4, "1 to 10000000");
+    refuses("[sink a]\ntype = ch\nurl = http://u:p@h\n", 3, "password_file");
+    refuses("[sink a]\ntype = exec\ncommand = x\nshards = 200\n"
+            "[sink b]\ntype = exec\ncommand = x\nshards = 57\n",
+            5, "more than 256 workers");
+}
+
+static void
+test_missing_sections(void)
+{
+    struct config c;
+    struct err err = {0};
+
+    write_file("", 0);
+    check(config_read(path, &c, &err) != 0 && strstr(err.message, "[pipeline]") != NULL, "empty");
+    config_free(&c);
+    write_file(PIPELINE SOURCE, strlen(PIPELINE SOURCE));
+    check(config_read(path, &c, &err) != 0 && strstr(err.message, "[sink NAME]") != NULL,
+          "no sink");
+    config_free(&c);
+    check(config_read("/nonexistent/file", &c, &err) != 0 && err.code == EXIT_REFUSED, "no file");
+    config_free(&c);
+}
+
+/* The longest state_dir whose socket has a path of SOCKET_PATH_MAX bytes, and one byte more (trap
+ * 144). */
+static void
+test_state_dir_maximum(void)
+{
+    char text[512];
+    struct config c;
+
+    snprintf(text, sizeof text, "[pipeline]\nname = x\nstate_dir = /%096d\n" SOURCE SINK, 1);
+    if (reads(text, &c)) {
+        check(strlen(c.socket) == SOCKET_PATH_MAX, "97 bytes fit");
+        config_free(&c);
+    }
+    snprintf(text, sizeof text, "[pipeline]\nname = x\nstate_dir = /%097d\n", 1);
+    refuses(text, 3, "too long");
+}
+
+int
+main(void)
+{
+    int fd = mkstemp(path);
+
+    if (fd < 0)
+        abort();
+    close(fd);
+    test_defaults();
+    test_values();
+    test_passwords();
+    test_form();
+    test_line_maximum();
+    test_mistakes();
+    test_missing_sections();
+    test_state_dir_maximum();
+    unlink(path);
+    return check_done();
+}

@@ -1,0 +1,180 @@
+/* walpipe_plan.c: which programs with which arguments and environments a config becomes; quoting;
+ * backoff.
+ *
+ * links: walpipe/plan walpipe/words walpipe/pool walpipe/backoff lib/log lib/lsn lib/err */
+#include <string.h>
+
+#include "check.h"
+#include "walpipe/backoff.h"
+#include "walpipe/plan.h"
+#include "walpipe/words.h"
+
+/* config.c is not linked: plan.c needs nothing of it but the struct. */
+
+static struct sink_config sinks[] = {
+    {.name = "dst",
+     .type = SINK_PG,
+     .shards = 2,
+     .shard_key = "key",
+     .batch_rows = 10,
+     .flush_interval = "1s",
+     .conninfo = "host=b",
+     .password = "geheim"},
+    {.name = "x",
+     .type = SINK_EXEC,
+     .shards = 1,
+     .shard_key = "table",
+     .tables = "a.*",
+     .command = "my sink"},
+};
+
+static const struct config config = {
+    .path = "x.conf",
+    .name = "orders",
+    .state_dir = "/s",
+    .socket = "/s/ackd.sock",
+    .log_level = LOG_INFO,
+    .source = {.conninfo = "host=a", .slot = "s", .publication = "p,q", .create_slot = true},
+    .sinks = sinks,
+    .sinks_count = 2,
+    .workers_count = 3,
+};
+
+static const char *const own_env[] = {"PATH=/bin",       "PGPASSWORD=old",     "PGPASSFILE=/f",
+                                      "SECRET_TOKEN=1",  "HOME=/root",         "PGSERVICE=x",
+                                      "WALPIPE_SINK=no", "LC_ALL=de_DE.UTF-8", NULL};
+
+/* All words with a blank between them. */
+static const char *
+joined(const char *const *list)
+{
+    static char text[4096];
+
+    text[0] = '\0';
+    for (size_t i = 0; list[i] != NULL; i++) {
+        strncat(text, list[i], sizeof text - strlen(text) - 1);
+        strncat(text, " ", sizeof text - strlen(text) - 1);
+    }
+    return text;
+}
+
+static void
+is(const char *const *list, const char *expected, const char *what)
+{
+    check(strcmp(joined(list), expected) == 0, "%s: %s", what, joined(list));
+}
+
+static bool
+has(const char *const *list, const char *word)
+{
+    for (size_t i = 0; list[i] != NULL; i++)
+        if (strcmp(list[i], word) == 0)
+            return true;
+    return false;
+}
+
+static void
+test_arguments(const struct plan *plan)
+{
+    const struct plan_program *p = plan->programs;
+
+    if (!check(plan->count == 7 && plan->workers_count == 3, "seven programs"))
+        return;
+    is(p[0].argv,
+       "ackd --socket /s/ackd.sock --state /s --pipeline orders --sink dst=2 --sink x=1 "
+       "--restarts 4 --log-level info ",
+       "ackd");
+    is(p[2].argv,
+       "sink-pg --conninfo host=b --pipeline orders --ackd /s/ackd.sock --batch-rows 10 "
+       "--flush-interval 1s --log-level info ",
+       "sink-pg");
+    check(strcmp(p[2].label, "sink dst/1") == 0 && p[2].shard == 1, "its label");
+    is(p[3].argv, "sh -c my sink ", "exec sink");
+    check(strcmp(p[3].file, "/bin/sh") == 0 && p[3].foreign, "by the shell");
+    is(p[4].argv,
+       "route --sink dst --shard-key key --to /dev/fd/3 --to /dev/fd/4 --sink x --shard-key table "
+       "--tables a.* --to /dev/fd/5 --log-level info ",
+       "route");
+    is(p[5].argv, "pgout-decode --log-level info ", "pgout-decode");
+    is(p[6].argv,
+       "pg-wal-read --conninfo host=a --slot s --publication p,q --ackd /s/ackd.sock "
+       "--create-slot --log-level info ",
+       "pg-wal-read");
+    check(strcmp(p[6].file, "/opt/pg-wal-read") == 0, "its file");
+}
+
+/* Trap 146. */
+static void
+test_environments(const struct plan *plan)
+{
+    const struct plan_program *p = plan->programs;
+
+    is(p[5].env, "LANG=C.UTF-8 PATH=/bin HOME=/root ", "pgout-decode gets no secret");
+    is(p[0].env, "LANG=C.UTF-8 PATH=/bin HOME=/root ", "nor does ackd");
+    is(p[4].env, "LANG=C.UTF-8 PATH=/bin HOME=/root ", "nor does route");
+    check(has(p[6].env, "PGPASSWORD=old") && has(p[6].env, "PGSERVICE=x"),
+          "pg-wal-read gets libpq's variables");
+    check(has(p[1].env, "PGPASSWORD=geheim") && !has(p[1].env, "PGPASSWORD=old"),
+          "the config's password wins");
+    check(!has(p[6].env, "PGPASSWORD=geheim"), "a sink's password is only the sink's");
+    check(!has(p[6].env, "SECRET_TOKEN=1"), "nothing foreign to a program of walpipe's");
+    check(has(p[3].env, "SECRET_TOKEN=1") && !has(p[3].env, "PGPASSWORD=old"),
+          "an exec sink gets all but the password");
+    check(has(p[3].env, "WALPIPE_ACKD=/s/ackd.sock") && has(p[3].env, "WALPIPE_SINK=x") &&
+              has(p[3].env, "WALPIPE_SHARD=0") && has(p[3].env, "WALPIPE_PIPELINE=orders") &&
+              !has(p[3].env, "WALPIPE_SINK=no"),
+          "and its own variables");
+    for (size_t i = 0; i < plan->count; i++)
+        check(strstr(joined(p[i].argv), "geheim") == NULL, "no password in %s's arguments",
+              p[i].label);
+}
+
+static void
+test_quoting(void)
+{
+    struct pool pool = {0};
+
+    check(strcmp(words_quote(&pool, "a/b_c.d-e,f"), "a/b_c.d-e,f") == 0, "plain");
+    check(strcmp(words_quote(&pool, ""), "''") == 0, "empty");
+    check(strcmp(words_quote(&pool, "!public.* $x"), "'!public.* $x'") == 0, "blanks and signs");
+    check(strcmp(words_quote(&pool, "dbname='my shop'"), "\"dbname='my shop'\"") == 0, "quotes");
+    check(strcmp(words_quote(&pool, "it's $x"), "'it'\\''s $x'") == 0, "quote and dollar");
+    check(strcmp(words_quote(&pool, "a\nb"), "'a\nb'") == 0, "newline");
+    check(strcmp(words_quote(&pool, "~/x"), "'~/x'") == 0, "home");
+    pool_free(&pool);
+}
+
+static void
+test_backoff(void)
+{
+    struct backoff b = {0};
+    static const uint64_t expected[] = {100,  200,   400,   800,   1600, 3200,
+                                        6400, 12800, 25600, 30000, 30000};
+
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        struct backoff twin = b;
+        uint64_t most = backoff_next(&b, 5, 0),
+                 least = backoff_next(&twin, 5, (uint32_t)(most / 2));
+
+        check(most == expected[i] && least == (most + 1) / 2, "failure %zu: %llu to %llu ms", i + 1,
+              (unsigned long long)least, (unsigned long long)most);
+    }
+    check(backoff_next(&b, 59999, 0) == 30000, "59.999 s are not health");
+    check(backoff_next(&b, 60000, 0) == 100, "60 s are");
+    check(backoff_next(&b, 0, 0) == 200, "and then it begins anew");
+}
+
+int
+main(void)
+{
+    struct plan_place place = {.programs = "/opt", .env = own_env, .restarts = 4};
+    struct plan plan;
+
+    plan_make(&plan, &config, &place);
+    test_arguments(&plan);
+    test_environments(&plan);
+    plan_free(&plan);
+    test_quoting();
+    test_backoff();
+    return check_done();
+}
