@@ -1,0 +1,166 @@
+/* lib/ackmsg: every message there and back, cut at every byte; status; the feedback's 34 bytes.
+ * links: lib/ackmsg lib/frame lib/pack lib/cursor lib/buf lib/err */
+#include "lib/ackmsg.h"
+
+#include <stdlib.h>
+
+#include "check.h"
+
+static struct frame
+frame_over(const uint8_t *body, size_t n)
+{
+    return (struct frame){.body = cursor_over(body, n)};
+}
+
+static void
+check_message(const struct ack_message *in, const char *name)
+{
+    struct buf buf = {0};
+    struct ack_message out;
+    struct err err = {0};
+    struct frame frame;
+    size_t len;
+
+    check(ackmsg_encode(&buf, in) == 0, "%s", name);
+    len = buf_len(&buf) - FRAME_HEADER;
+    frame = frame_over(buf.data + FRAME_HEADER, len);
+    check(ackmsg_decode(&frame, &out, &err) == 0 && out.type == in->type &&
+              run_id_equal(&in->run_id, &out.run_id),
+          "%s is read%s", name, err.message);
+    for (size_t cut = 0; cut < len; cut++) {
+        uint8_t *part = malloc(cut + (cut == 0));
+
+        if (part == NULL)
+            abort();
+        memcpy(part, buf.data + FRAME_HEADER, cut);
+        frame = frame_over(part, cut);
+        if (ackmsg_decode(&frame, &out, &err) != -1 || err.code != EXIT_REFUSED)
+            check(false, "%s cut at %zu", name, cut);
+        free(part);
+    }
+    buf_append(&buf, "\xc0", 1);
+    buf.data[FRAME_HEADER]++; /* one element more */
+    frame = frame_over(buf.data + FRAME_HEADER, len + 1);
+    check(ackmsg_decode(&frame, &out, &err) == -1, "%s with a field too many is not", name);
+    buf_free(&buf);
+}
+
+static void
+test_all_messages(void)
+{
+    static const struct {
+        struct ack_message message;
+        const char *name;
+    } all[] = {
+        {{.type = ACK_SOURCE, .source = {.system_identifier = 1, .database = "d", .slot = "s"}},
+         "source"},
+        {{.type = ACK_RECEIVED, .received = {.lsn = UINT64_MAX, .reply_requested = true}},
+         "received"},
+        {{.type = ACK_SLOT, .slot = {.wal_status = "lost", .safe_wal_size = -1}}, "slot"},
+        {{.type = ACK_DRAINING}, "draining"},
+        {{.type = ACK_REGISTER, .registration = {.program = "p", .sink = "s", .shards = 2}},
+         "register"},
+        {{.type = ACK_REACHED, .reached = {.lsn = 5, .events = 6}}, "reached"},
+        {{.type = ACK_TARGET, .target = {.alive = false, .message = "down"}}, "target"},
+        {{.type = ACK_BARRIER_REACHED, .barrier = {.id = 3, .applier = 1}}, "barrier reached"},
+        {{.type = ACK_BARRIER_DONE, .barrier_id = 3}, "barrier done"},
+        {{.type = ACK_FINISHED}, "finished"},
+        {{.type = ACK_STATUS_REQUEST}, "status request"},
+        {{.type = ACK_ACCEPTED}, "accepted"},
+        {{.type = ACK_REFUSED, .refusal = {.message = "no", .hint = "why"}}, "refused"},
+        {{.type = ACK_FEEDBACK, .feedback = {(const uint8_t *)"r", 1}}, "feedback"},
+        {{.type = ACK_DRAINED}, "drained"},
+        {{.type = ACK_GO, .barrier_id = 3}, "go"},
+    };
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        check_message(&all[i].message, all[i].name);
+}
+
+static void
+test_unknown_type(void)
+{
+    static const uint8_t unknown[] = {0x92, 99, 0xc4, 16, 0, 0, 0, 0, 0, 0,
+                                      0,    0,  0,    0,  0, 0, 0, 0, 0, 0};
+    struct frame frame = frame_over(unknown, sizeof unknown);
+    struct ack_message out;
+    struct err err = {0};
+
+    check(ackmsg_decode(&frame, &out, &err) == -1 && err.code == EXIT_REFUSED,
+          "an unknown type is refused: %s", err.message);
+}
+
+static void
+test_status(void)
+{
+    struct ack_status *in = calloc(1, sizeof *in), *out = calloc(1, sizeof *out);
+    struct ack_message message;
+    struct buf buf = {0};
+    struct frame frame;
+    struct err err = {0};
+
+    if (in == NULL || out == NULL)
+        abort();
+    in->workers_count = WORKERS_MAX;
+    in->safe_lsn = 77;
+    in->slot.safe_wal_size = -1;
+    for (uint32_t i = 0; i < WORKERS_MAX; i++) {
+        struct ack_worker_status *w = &in->workers[i];
+
+        w->shard = i;
+        memset(w->sink, 's', NAME_MAX_BYTES);
+        memset(w->target_message, 'm', sizeof w->target_message - 1);
+    }
+    check(ackmsg_status_encode(&buf, in) == 0 && buf_len(&buf) < ACK_FRAME_MAX,
+          "the largest status fits into a frame: %zu bytes", buf_len(&buf));
+    frame = frame_over(buf.data + FRAME_HEADER, buf_len(&buf) - FRAME_HEADER);
+    check(ackmsg_decode(&frame, &message, &err) == 0 && message.type == ACK_STATUS, "is read");
+    check(ackmsg_status_decode(message.status, out) && out->workers_count == WORKERS_MAX &&
+              out->safe_lsn == 77 && out->slot.safe_wal_size == -1 &&
+              out->workers[200].shard == 200,
+          "and its workers come back");
+    message.status.len--;
+    check(!ackmsg_status_decode(message.status, out), "one byte short is refused");
+    buf_free(&buf);
+    free(in);
+    free(out);
+}
+
+/* Standby status update of the protocol chapter: Byte1('r'), three Int64 LSNs, Int64 time, Byte1.
+ */
+static void
+test_feedback(void)
+{
+    static const uint8_t expected[FEEDBACK_SIZE] = {
+        'r', 0, 0, 0, 0, 0, 0, 1, 2,   0,   0,   0,   0,   0,   0,   3,   4,
+        0,   0, 0, 0, 0, 0, 5, 6, 255, 255, 255, 255, 255, 255, 255, 254, 1};
+    struct feedback in = {.write_lsn = 0x102,
+                          .flush_lsn = 0x304,
+                          .apply_lsn = 0x506,
+                          .client_time = -2,
+                          .reply_requested = true};
+    struct feedback out = {0};
+    uint8_t bytes[FEEDBACK_SIZE];
+
+    feedback_encode(bytes, &in);
+    check(memcmp(bytes, expected, sizeof bytes) == 0, "the bytes of the protocol chapter");
+    check(feedback_decode((struct bytes){bytes, sizeof bytes}, &out) && out.write_lsn == 0x102 &&
+              out.flush_lsn == 0x304 && out.apply_lsn == 0x506 && out.client_time == -2 &&
+              out.reply_requested,
+          "and back");
+    check(!feedback_decode((struct bytes){bytes, sizeof bytes - 1}, &out), "cut");
+    bytes[33] = 2;
+    check(!feedback_decode((struct bytes){bytes, sizeof bytes}, &out), "a flag of 2");
+    bytes[0] = 'w';
+    check(!feedback_decode((struct bytes){bytes, sizeof bytes}, &out), "another message");
+}
+
+int
+main(void)
+{
+    test_all_messages();
+    test_unknown_type();
+    test_status();
+    test_feedback();
+    return check_done();
+}
