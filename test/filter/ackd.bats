@@ -209,6 +209,13 @@ with Ackd() as a:
     w = Worker(a).start()
     r.close()
     a.exit(111, "pg-wal-read disconnected before the pipeline was drained")
+with Ackd("dst=2") as a:
+    r = Reader(a).start(100)
+    w = [Worker(a).start("dst", i, 2) for i in range(2)]
+    r.say(DRAINING)
+    w[0].say(FINISHED)
+    r.close()  # "drained" was not said: not a clean end
+    a.exit(111, "pg-wal-read disconnected before the pipeline was drained")
 EOF
 }
 

@@ -76,10 +76,10 @@ identity(void)
     s.system_identifier = 8;
     refused(&s, "another cluster", "8");
     s = same_source(0x100);
-    strcpy(s.database, "Shop");
+    s.database[0] = 'S';
     refused(&s, "\"Shop\"", "\"shop\"");
     s = same_source(0x100);
-    strcpy(s.slot, "orders2");
+    memcpy(s.slot, "orders2", sizeof "orders2");
     refused(&s, "\"orders2\"", "\"orders\"");
     s = same_source(0x100);
     s.timeline = 1;
