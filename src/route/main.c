@@ -68,12 +68,12 @@ set_shard_key(struct sink *sink, const char *value, struct err *err)
     static const char prefix[] = "column:";
 
     if (strcmp(value, "key") == 0) {
-        sink->shard_key = SHARD_BY_KEY;
+        sink->tables.shard_key = SHARD_BY_KEY;
     } else if (strcmp(value, "table") == 0) {
-        sink->shard_key = SHARD_BY_TABLE;
+        sink->tables.shard_key = SHARD_BY_TABLE;
     } else if (strncmp(value, prefix, sizeof prefix - 1) == 0 && value[sizeof prefix - 1] != '\0') {
-        sink->shard_key = SHARD_BY_COLUMN;
-        sink->shard_column = value + sizeof prefix - 1;
+        sink->tables.shard_key = SHARD_BY_COLUMN;
+        sink->tables.shard_column = value + sizeof prefix - 1;
     } else {
         return err_set(err, EXIT_REFUSED, "shard key \"%s\" is not key, table or column:NAME",
                        value);
@@ -107,7 +107,7 @@ take_option(int which, const char *value, struct options *o, struct log *log, st
     case OPT_SHARD_KEY:
         return set_shard_key(sink, value, err);
     case OPT_TABLES:
-        return filter_parse(&sink->filter, value, err);
+        return filter_parse(&sink->tables.filter, value, err);
     case OPT_TO:
         return add_worker(o, sink, value, err);
     default:

@@ -20,6 +20,24 @@ malformed(uint8_t type, struct err *err)
     return err_set(err, EXIT_REFUSED, "malformed frame of type %u in the event stream", type);
 }
 
+/* What the program before promised of its stream does not hold: an event was lost, or came twice.
+ */
+static int
+out_of_place(const struct router *r, const char *what, struct err *err)
+{
+    err->lsn = r->commit_lsn;
+    err_set(err, EXIT_BUG, "the event stream is not whole: %s", what);
+    return err_hint(err, "is another program between pgout-decode and route?");
+}
+
+/* Counts one change of the open transaction. */
+static int
+count_change(struct router *r, struct err *err)
+{
+    r->changes++;
+    return r->in_transaction ? 0 : out_of_place(r, "a change outside of a transaction", err);
+}
+
 static int
 forward(struct worker *worker, struct bytes raw, struct err *err)
 {
@@ -70,54 +88,15 @@ route_hello(struct router *r, const struct frame *frame, struct err *err)
 
 /* ---- relation ---- */
 
-/* The shard column must be part of the replica identity, or its old value would not be known and a
- * row could leave its worker unseen. */
-static int
-find_shard_column(const struct sink *sink, const struct relation *relation,
-                  struct routed_table *table, struct err *err)
-{
-    for (uint32_t i = 0; i < relation->columns_count; i++) {
-        const struct relation_column *column = &relation->columns[i];
-
-        if (strcmp(column->name, sink->shard_column) != 0)
-            continue;
-        if (!column->key || !hash_type_is_canonical(column->type_oid)) {
-            err_set(err, EXIT_REFUSED,
-                    "sink %s cannot shard table %s.%s by column \"%s\": it is not part of the "
-                    "replica identity, or its type has several spellings of one value",
-                    sink->name, relation->schema, relation->name, column->name);
-            return err_hint(err, "make it part of the key, use REPLICA IDENTITY FULL, or shard by "
-                                 "key or table");
-        }
-        table->by_column = true;
-        table->column = i;
-        return 0;
-    }
-    return 0; /* a table without the column is sharded by its key */
-}
-
 static int
 route_relation_to_sink(struct sink *sink, const struct relation *relation, struct bytes raw,
                        struct err *err)
 {
-    struct routed_table *table = calloc(1, sizeof *table);
-    void *replaced = NULL;
+    bool taken;
 
-    if (table == NULL)
-        return out_of_memory(err);
-    table->relid = relation->relid;
-    table->taken = filter_takes(&sink->filter, relation->schema, relation->name);
-    if (table->taken && sink->shard_key == SHARD_BY_COLUMN && sink->shards > 1 &&
-        find_shard_column(sink, relation, table, err) != 0) {
-        free(table);
+    if (tables_learn(&sink->tables, sink->name, sink->shards, relation, &taken, err) != 0)
         return -1;
-    }
-    if (relmap_put(&sink->tables, relation->relid, table, &replaced) != 0) {
-        free(table);
-        return out_of_memory(err);
-    }
-    free(replaced);
-    return table->taken ? forward_to_sink(sink, raw, err) : 0;
+    return taken ? forward_to_sink(sink, raw, err) : 0;
 }
 
 static int
@@ -203,7 +182,7 @@ find_shards(struct router *r, const struct sink *sink, const struct routed_table
     if (table->by_column) {
         if (!shards_by_column(r, sink, table, type, body, elements, shards))
             return malformed(type, err);
-    } else if (sink->shard_key == SHARD_BY_TABLE) {
+    } else if (sink->tables.shard_key == SHARD_BY_TABLE) {
         shards->new_shard = shards->old_shard =
             (uint32_t)(hash_finish(header->relid) % sink->shards);
     } else {
@@ -222,9 +201,11 @@ route_row(struct router *r, uint8_t type, struct bytes raw, struct cursor body, 
 
     if (!row_header_decode(&head, type, &header))
         return malformed(type, err);
+    if (count_change(r, err) != 0)
+        return -1;
     for (size_t i = 0; i < r->sinks_count; i++) {
         struct sink *sink = &r->sinks[i];
-        const struct routed_table *table = relmap_get(&sink->tables, header.relid);
+        struct routed_table *table = tables_find(&sink->tables, header.relid);
         struct shards shards = {0};
 
         if (table == NULL)
@@ -236,7 +217,8 @@ route_row(struct router *r, uint8_t type, struct bytes raw, struct cursor body, 
         if (sink->shards > 1 &&
             find_shards(r, sink, table, type, &header, body, elements, &shards, err) != 0)
             return -1;
-        if (shards.new_shard != shards.old_shard) {
+        if (shards.new_shard != shards.old_shard || table->moved) {
+            table->moved = false;
             if (send_behind_barrier(sink, shards.new_shard, raw, err) != 0)
                 return -1;
             continue;
@@ -256,7 +238,7 @@ filter_truncate(const struct sink *sink, const struct truncate_event *all,
                 struct truncate_event *mine, struct err *err)
 {
     for (uint32_t i = 0; i < all->count; i++) {
-        const struct routed_table *table = relmap_get(&sink->tables, all->relids[i]);
+        const struct routed_table *table = tables_find(&sink->tables, all->relids[i]);
 
         if (table == NULL)
             return err_set(err, EXIT_REFUSED,
@@ -302,7 +284,7 @@ route_truncate(struct router *r, struct cursor *body, uint32_t elements, struct 
     struct truncate_event all, mine;
     int result = 0;
 
-    if (truncate_decode(body, elements, &all, err) != 0)
+    if (count_change(r, err) != 0 || truncate_decode(body, elements, &all, err) != 0)
         return -1;
     mine = all;
     mine.relids = malloc(all.count * sizeof *mine.relids);
@@ -318,8 +300,18 @@ route_truncate(struct router *r, struct cursor *body, uint32_t elements, struct 
 /* ---- transactions ---- */
 
 static int
-route_begin(struct router *r, struct bytes raw, struct err *err)
+route_begin(struct router *r, struct bytes raw, struct cursor *body, uint32_t elements,
+            struct err *err)
 {
+    struct begin_event begin;
+
+    if (!begin_decode(body, elements, &begin))
+        return malformed(FRAME_BEGIN, err);
+    if (r->in_transaction)
+        return out_of_place(r, "a begin inside a transaction", err);
+    r->in_transaction = true;
+    r->commit_lsn = begin.commit_lsn;
+    r->changes = 0;
     for (size_t i = 0; i < r->sinks_count; i++)
         for (uint32_t w = 0; w < r->sinks[i].shards; w++)
             r->sinks[i].workers[w].events = 0;
@@ -333,6 +325,11 @@ route_commit(struct router *r, struct cursor *body, uint32_t elements, struct er
 
     if (!commit_decode(body, elements, &commit))
         return malformed(FRAME_COMMIT, err);
+    if (!r->in_transaction || commit.commit_lsn != r->commit_lsn)
+        return out_of_place(r, "a commit without its begin", err);
+    if (commit.events != r->changes)
+        return out_of_place(r, "a commit that counts another number of changes", err);
+    r->in_transaction = false;
     for (size_t i = 0; i < r->sinks_count; i++)
         for (uint32_t w = 0; w < r->sinks[i].shards; w++) {
             struct worker *worker = &r->sinks[i].workers[w];
@@ -342,6 +339,19 @@ route_commit(struct router *r, struct cursor *body, uint32_t elements, struct er
                 return out_of_memory(err);
         }
     return 0;
+}
+
+static int
+route_watermark(struct router *r, struct bytes raw, struct cursor *body, uint32_t elements,
+                struct err *err)
+{
+    uint64_t lsn;
+
+    if (!watermark_decode(body, elements, &lsn))
+        return malformed(FRAME_WATERMARK, err);
+    if (r->in_transaction)
+        return out_of_place(r, "a watermark inside a transaction", err);
+    return forward_to_all(r, raw, err);
 }
 
 /* A logical message goes to one worker of each sink. */
@@ -366,15 +376,13 @@ route_end(struct router *r, struct bytes raw, struct cursor *body, uint32_t elem
     return forward_to_all(r, raw, err);
 }
 
-int
-route_frame(struct router *r, const struct frame *frame, struct err *err)
+static int
+route_event(struct router *r, const struct frame *frame, struct err *err)
 {
     struct cursor body = frame->body;
     uint32_t elements;
     uint8_t type;
 
-    if (!r->greeted)
-        return route_hello(r, frame, err);
     if (!frame_type(&body, &type, &elements))
         return err_set(err, EXIT_REFUSED, "malformed frame in the event stream");
     if (r->ended)
@@ -385,7 +393,7 @@ route_frame(struct router *r, const struct frame *frame, struct err *err)
     case FRAME_DELETE:
         return route_row(r, type, frame->raw, body, elements, err);
     case FRAME_BEGIN:
-        return route_begin(r, frame->raw, err);
+        return route_begin(r, frame->raw, &body, elements, err);
     case FRAME_COMMIT:
         return route_commit(r, &body, elements, err);
     case FRAME_RELATION:
@@ -394,8 +402,9 @@ route_frame(struct router *r, const struct frame *frame, struct err *err)
         return route_truncate(r, &body, elements, err);
     case FRAME_MESSAGE:
         return route_message(r, frame->raw, err);
-    case FRAME_ORIGIN:
     case FRAME_WATERMARK:
+        return route_watermark(r, frame->raw, &body, elements, err);
+    case FRAME_ORIGIN:
         return forward_to_all(r, frame->raw, err);
     case FRAME_END:
         return route_end(r, frame->raw, &body, elements, err);
@@ -404,18 +413,25 @@ route_frame(struct router *r, const struct frame *frame, struct err *err)
     }
 }
 
+int
+route_frame(struct router *r, const struct frame *frame, struct err *err)
+{
+    if (!r->greeted)
+        return route_hello(r, frame, err);
+    if (route_event(r, frame, err) == 0)
+        return 0;
+    if (r->in_transaction)
+        err->lsn = r->commit_lsn;
+    return -1;
+}
+
 void
 router_free(struct router *r)
 {
     for (size_t i = 0; i < r->sinks_count; i++) {
         struct sink *sink = &r->sinks[i];
-        size_t at = 0;
-        void *table;
 
-        while ((table = relmap_next(&sink->tables, &at)) != NULL)
-            free(table);
-        relmap_free(&sink->tables);
-        filter_free(&sink->filter);
+        tables_free(&sink->tables);
         for (uint32_t w = 0; w < sink->shards; w++)
             buf_free(&sink->workers[w].out);
     }

@@ -5,10 +5,7 @@
 
 #include "lib/event.h"
 #include "lib/limits.h"
-#include "lib/relmap.h"
-#include "route/filter.h"
-
-enum shard_key { SHARD_BY_KEY, SHARD_BY_TABLE, SHARD_BY_COLUMN };
+#include "route/tables.h"
 
 struct worker {
     const char *path; /* where its stream goes, as the option said */
@@ -17,20 +14,9 @@ struct worker {
     uint64_t events; /* changes of the open transaction that it was sent */
 };
 
-/* What a sink keeps of a table. */
-struct routed_table {
-    uint32_t relid;
-    bool taken;
-    bool by_column;  /* SHARD_BY_COLUMN and the table has the column */
-    uint32_t column; /* its index */
-};
-
 struct sink {
     const char *name;
-    enum shard_key shard_key;
-    const char *shard_column;
-    struct filter filter;
-    struct relmap tables;
+    struct tables tables;
     uint64_t barrier_id;
     uint32_t shards;
     struct worker *workers;
@@ -41,6 +27,9 @@ struct router {
     size_t sinks_count;
     bool greeted;
     bool ended;
+    bool in_transaction;
+    uint64_t commit_lsn;  /* of the open transaction */
+    uint64_t changes;     /* of the open transaction that came: its commit must say the same */
     struct row_event row; /* scratch for SHARD_BY_COLUMN */
     struct row_values values;
 };
