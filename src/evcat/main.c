@@ -1,5 +1,6 @@
 /* evcat: either stream on stdin, one JSON object a line on stdout. */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,11 @@ pump(struct show *show, int in, struct err *err)
             break;
         if (status == FILL_READ && show_available(show, &reader, err) != 0)
             break;
+        if (status == FILL_AGAIN) { /* somebody else made the descriptor we share non-blocking */
+            struct pollfd waiting = {.fd = in, .events = POLLIN};
+
+            (void)poll(&waiting, 1, -1);
+        }
         if (status == FILL_EOF) {
             bool clean = show->ended && buf_len(&reader.buf) == 0;
 

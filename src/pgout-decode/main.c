@@ -1,5 +1,7 @@
 /* pgout-decode: the wal stream on its input, the event stream on its output. Blocking: it reads
  * what there is, decodes it, writes it; while it can't write it does not read. */
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -101,10 +103,29 @@ decode_available(struct pipeline *p, struct err *err)
     return status == FRAME_BAD ? -1 : flush(p, err);
 }
 
+/* Waits for input, and notices meanwhile that nobody reads the output: an idle source would hide
+ * it. Behind its `end` the next program may finish before this one. */
+static int
+wait_for_input(const struct pipeline *p, struct err *err)
+{
+    struct pollfd fds[] = {{.fd = p->in, .events = POLLIN},
+                           {.fd = p->decoder.ended ? -1 : p->out_fd}};
+
+    while (poll(fds, 2, -1) < 0)
+        if (errno != EINTR)
+            return err_set(err, EXIT_PEER, "could not poll: %s", strerror(errno));
+    if ((fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) == 0)
+        return 0;
+    err_set(err, EXIT_PEER, "the next program in the pipeline is gone");
+    return err_hint(err, "its own log says why");
+}
+
 static int
 pump(struct pipeline *p, struct err *err)
 {
     for (;;) {
+        if (wait_for_input(p, err) != 0)
+            return -1;
         switch (frame_fill(&p->reader, p->in, err)) {
         case FILL_READ:
             if (decode_available(p, err) != 0)
