@@ -1,0 +1,101 @@
+/* batch.h: rows that wait to be sent, of all tables, encoded. One row a key: the last one wins, and
+ * stands where the last change put it. Knows no event and no server.
+ *
+ * A row is the table's columns in RowBinary, the key's first, then version and deleted flag. A row
+ * with holes lacks the bytes of some columns: their values were not sent (unchanged TOAST) and are
+ * to be found in ClickHouse under the hole's key, as that row is before this batch. */
+#ifndef WALPIPE_SINKCH_BATCH_H
+#define WALPIPE_SINKCH_BATCH_H
+
+#include "lib/buf.h"
+#include "lib/limits.h"
+
+#define BATCH_NONE UINT32_MAX
+
+/* Columns of a row that are holes. */
+struct hole_map {
+    uint8_t bits[(COLUMNS_MAX + 7) / 8];
+};
+
+struct batch_hole {
+    size_t key_at; /* of the row to read, in the arena */
+    size_t key_len;
+    struct hole_map map;
+};
+
+struct batch_entry {
+    size_t at; /* in the arena */
+    size_t len;
+    size_t key_len; /* 0: a table without a key */
+    uint32_t table;
+    uint32_t next;      /* of the same table; BATCH_NONE: the last */
+    uint32_t killed_by; /* a later entry of the same key; BATCH_NONE: alive */
+    uint32_t hole;      /* index; BATCH_NONE: none */
+    bool tombstone;
+};
+
+/* One table's rows. */
+struct batch_table {
+    uint32_t first, last; /* entries */
+    uint32_t alive;
+    uint32_t next; /* table in the order of first rows; BATCH_NONE: the last */
+};
+
+struct batch {
+    struct buf arena;
+    struct batch_entry *entries;
+    uint32_t entries_count, entries_size;
+    uint32_t alive;
+    struct batch_hole *holes;
+    uint32_t holes_count, holes_size;
+    struct batch_table *tables;
+    uint32_t tables_size;
+    uint32_t first_table, last_table;
+    uint32_t *slots; /* (table, key) to its last entry; open addressing */
+    uint32_t slots_size;
+    uint32_t slots_used;
+};
+
+void batch_init(struct batch *batch);
+void batch_free(struct batch *batch);
+
+/* Forgets all rows. */
+void batch_reset(struct batch *batch);
+
+/* Bytes held, the dead rows' included. */
+size_t batch_bytes(const struct batch *batch);
+
+/* The entry that is alive for a key, or BATCH_NONE. */
+uint32_t batch_find(const struct batch *batch, uint32_t table, struct bytes key);
+
+/* Adds the row that stands at the arena's end from `at`; it replaces an older one of its key. -1:
+ * out of memory. hole may be NULL. */
+int batch_add(struct batch *batch, const struct batch_entry *row,
+              const struct batch_hole *hole) MUST_CHECK;
+
+/* Takes one row that is alive out of the batch. */
+void batch_drop(struct batch *batch, uint32_t number);
+
+/* Takes back every entry from number `mark` on, and revives those they replaced. Nothing may be
+ * added afterwards before batch_reset: keys are no longer found. */
+void batch_rollback(struct batch *batch, uint32_t mark);
+
+static inline const uint8_t *
+batch_bytes_at(const struct batch *batch, size_t at)
+{
+    return batch->arena.data + at;
+}
+
+static inline bool
+hole_map_get(const struct hole_map *map, uint32_t column)
+{
+    return (map->bits[column / 8] >> (column % 8) & 1) != 0;
+}
+
+static inline void
+hole_map_set(struct hole_map *map, uint32_t column)
+{
+    map->bits[column / 8] |= (uint8_t)(1 << (column % 8));
+}
+
+#endif

@@ -1,0 +1,139 @@
+/* check.c: see check.h. */
+#include "sink-ch/check.h"
+
+#include <stdio.h>
+
+struct check {
+    bool failed;
+    const char *table; /* being looked at */
+};
+
+static void
+say(void *context, enum finding finding, const char *text, const char *hint)
+{
+    struct check *check = context;
+    bool fail = finding == FINDING_FAIL;
+
+    check->failed = check->failed || fail;
+    printf("%s  table %s: %s%s%s\n", fail ? "FAIL" : "warn", check->table, text,
+           hint[0] == '\0' ? "" : ": ", hint);
+}
+
+static int
+check_server(struct worker *w, struct check *check)
+{
+    struct err err = {0};
+
+    if (server_probe(&w->server, w->options->database, &err) != 0) {
+        printf("FAIL  ClickHouse at %s: %s%s%s\n", w->options->url, err.message,
+               err.hint[0] == '\0' ? "" : ": ", err.hint);
+        check->failed = true;
+        return -1;
+    }
+    printf("ok    ClickHouse %s at %s, database %s\n", w->server.version, w->options->url,
+           w->options->database);
+    if (!w->server.has_uint128)
+        printf("warn  ClickHouse %s has no UInt128: rows are versioned by their transaction only, "
+               "and rely on the order of arrival inside it\n",
+               w->server.version);
+    return 0;
+}
+
+static void
+check_missing(struct worker *w, const struct table *table, struct check *check)
+{
+    const char *reason;
+
+    if (!w->options->create_tables)
+        say(check, FINDING_FAIL, "the target table does not exist", "create it, or create_tables");
+    else if (!schema_can_create(table, &reason))
+        say(check, FINDING_FAIL, reason, "create the target table by hand");
+    else
+        printf("ok    table %s -> %s: will be created, or gets the columns it lacks\n",
+               table->source_name, table->target_sql);
+}
+
+static int
+check_table(struct worker *w, struct relation *relation, struct check *check, struct err *err)
+{
+    struct table *table = table_new(relation, 0, w->options, err);
+    struct report report = {.say = say, .context = check};
+    struct err failure = {0};
+
+    if (table == NULL)
+        return -1;
+    check->table = table->source_name;
+    switch (schema_load(&w->server, w->options, table, false, &report, &failure)) {
+    case SCHEMA_READY:
+        printf("ok    table %s -> %s: %u columns\n", table->source_name, table->target_sql,
+               table->columns_count);
+        break;
+    case SCHEMA_MISSING:
+        check_missing(w, table, check);
+        break;
+    case SCHEMA_UNFIT:
+        break;
+    case SCHEMA_ERROR:
+        say(check, FINDING_FAIL, failure.message, failure.hint);
+        break;
+    }
+    table_free(table);
+    return 0;
+}
+
+static int
+check_frame(struct worker *w, struct frame *frame, struct check *check, bool connected, bool *ended,
+            struct err *err)
+{
+    struct relation relation;
+    uint32_t elements;
+    uint8_t type;
+
+    if (!frame_type(&frame->body, &type, &elements))
+        return err_set(err, EXIT_REFUSED, "malformed frame in the event stream");
+    if (type == FRAME_END) {
+        *ended = true;
+        return 0;
+    }
+    if (type != FRAME_RELATION)
+        return err_set(err, EXIT_REFUSED,
+                       "--check reads hello, relation events and end only, not frame type %u",
+                       type);
+    if (relation_decode(&frame->body, elements, &relation, err) != 0)
+        return -1;
+    if (connected)
+        return check_table(w, &relation, check, err);
+    relation_free(&relation);
+    return 0;
+}
+
+int
+check_run(struct worker *w, struct err *err)
+{
+    struct check check = {0};
+    bool connected = check_server(w, &check) == 0, ended = false;
+    struct frame frame;
+
+    while (!ended) {
+        switch (frame_next(&w->reader, &frame, err)) {
+        case FRAME_BAD:
+            return -1;
+        case FRAME_READY:
+            if (check_frame(w, &frame, &check, connected, &ended, err) != 0)
+                return -1;
+            break;
+        case FRAME_NEED_MORE:
+            switch (frame_fill(&w->reader, w->input_fd, err)) {
+            case FILL_READ:
+            case FILL_AGAIN:
+                break;
+            case FILL_EOF:
+                return frame_eof_error(&w->reader, "event", err);
+            case FILL_FAILED:
+                return -1;
+            }
+        }
+    }
+    fflush(stdout);
+    return check.failed ? 1 : 0;
+}

@@ -1,0 +1,55 @@
+/* chtype.h: ClickHouse's type names ("Nullable(Decimal(18, 4))") as trees, and the length of a
+ * value of a type in RowBinary. Knows nothing of PostgreSQL. */
+#ifndef WALPIPE_CHTYPE_H
+#define WALPIPE_CHTYPE_H
+
+#include "lib/cursor.h"
+
+enum ch_kind {
+    CH_UNSUPPORTED, /* known to exist, not written by this program */
+    CH_INT,
+    CH_UINT,
+    CH_FLOAT,
+    CH_DECIMAL,
+    CH_STRING,
+    CH_FIXED_STRING,
+    CH_UUID,
+    CH_DATE,
+    CH_DATE32,
+    CH_DATETIME,
+    CH_DATETIME64,
+    CH_BOOL,
+    CH_ENUM,
+    CH_IPV4,
+    CH_IPV6,
+    CH_ARRAY
+};
+
+struct ch_enum_item {
+    const char *name; /* may hold NULs */
+    size_t len;
+    int16_t number;
+};
+
+struct ch_type {
+    enum ch_kind kind;
+    bool nullable;
+    uint32_t width;             /* bytes of a value; 0 where they vary (String, Array) */
+    uint32_t precision, scale;  /* Decimal; scale also of DateTime64 */
+    struct ch_type *element;    /* Array */
+    struct ch_enum_item *items; /* Enum; one block with the names behind it */
+    size_t items_count;
+};
+
+/* LowCardinality(T) and SimpleAggregateFunction(f, T) become T: RowBinary does not show them. A
+ * type that this program can't write becomes CH_UNSUPPORTED. -1: malformed, or out of memory. */
+int chtype_parse(const char *text, struct ch_type *type) MUST_CHECK;
+void chtype_free(struct ch_type *type);
+
+/* Moves past one value in RowBinary; false when the bytes do not hold one. */
+bool chtype_skip(const struct ch_type *type, struct cursor *c) MUST_CHECK;
+
+/* RowBinary's length prefix (LEB128). */
+bool chtype_read_length(struct cursor *c, uint64_t *out) MUST_CHECK;
+
+#endif

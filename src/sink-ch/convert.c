@@ -1,0 +1,464 @@
+/* convert.c: see convert.h: NULL, strings, and which conversion a column's type asks for. */
+#include "sink-ch/convert.h"
+
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sink-ch/convert_parts.h"
+
+/* 18.16 and its like know the days until 2105-12-31 and show later ones as 1970-01-01. */
+const struct convert_limits convert_limits_old = {.date_days = 49672,
+                                                  .datetime_seconds = INT64_C(4291747199)};
+const struct convert_limits convert_limits_modern = {.date_days = UINT16_MAX,
+                                                     .datetime_seconds = UINT32_MAX};
+
+enum convert_status
+convert_bad(struct convert *convert, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(convert->reason, sizeof convert->reason, fmt, ap);
+    va_end(ap);
+    return CONVERT_BAD;
+}
+
+void
+convert_put(struct buf *out, uint64_t n, uint32_t width)
+{
+    uint8_t bytes[8];
+
+    for (uint32_t i = 0; i < width; i++)
+        bytes[i] = (uint8_t)(n >> (8 * i));
+    buf_append(out, bytes, width);
+}
+
+void
+convert_put_length(struct buf *out, uint64_t n)
+{
+    uint8_t bytes[10];
+    size_t len = 0;
+
+    while (n >= 0x80) {
+        bytes[len++] = (uint8_t)(n | 0x80);
+        n >>= 7;
+    }
+    bytes[len++] = (uint8_t)n;
+    buf_append(out, bytes, len);
+}
+
+void
+convert_free(struct convert *convert)
+{
+    buf_free(&convert->decoded);
+    buf_free(&convert->element);
+}
+
+static bool
+text_is(struct bytes text, const char *word)
+{
+    return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
+}
+
+static int
+hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* ---- String, FixedString ---- */
+
+/* '\x..' as bytes in convert->decoded. */
+static enum convert_status
+decode_bytea(struct convert *convert, struct bytes text)
+{
+    struct buf *decoded = &convert->decoded;
+
+    if (text.len < 2 || text.len % 2 != 0 || text.data[0] != '\\' || text.data[1] != 'x')
+        return convert_bad(convert, "bytea that does not begin with \\x");
+    buf_reset(decoded, 1u << 20);
+    if (buf_reserve(decoded, text.len / 2) != 0)
+        return convert_bad(convert, "out of memory");
+    for (size_t i = 2; i < text.len; i += 2) {
+        int high = hex_digit(text.data[i]), low = hex_digit(text.data[i + 1]);
+
+        if (high < 0 || low < 0)
+            return convert_bad(convert, "bytea with a character that isn't a hex digit");
+        decoded->data[decoded->end++] = (uint8_t)(high << 4 | low);
+    }
+    return CONVERT_DONE;
+}
+
+static enum convert_status
+put_fixed_string(struct convert *convert, const struct ch_type *type, struct bytes text,
+                 struct buf *out)
+{
+    if (text.len > type->width)
+        return convert_bad(convert, "%zu bytes do not fit into FixedString(%u)", text.len,
+                           type->width);
+    if (buf_reserve(out, type->width) != 0)
+        return convert_bad(convert, "out of memory");
+    memset(out->data + out->end, 0, type->width);
+    if (text.len > 0)
+        memcpy(out->data + out->end, text.data, text.len);
+    out->end += type->width;
+    return CONVERT_DONE;
+}
+
+/* ---- UUID, IPv4, IPv6, Enum, Bool ---- */
+
+/* Two UInt64 halves, each little-endian (trap 120). */
+static enum convert_status
+put_uuid(struct convert *convert, struct bytes text, struct buf *out)
+{
+    uint8_t halves[16];
+    size_t digits = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        int digit = hex_digit(text.data[i]);
+        size_t half = digits / 16, byte = digits % 16 / 2;
+        uint8_t *at = &halves[half * 8 + 7 - byte];
+
+        if (text.data[i] == '-' && digits > 0)
+            continue;
+        if (digit < 0 || digits == 32)
+            return convert_bad(convert, "not a uuid");
+        *at = (uint8_t)(digits % 2 == 0 ? digit << 4 : *at | digit);
+        digits++;
+    }
+    if (digits != 32)
+        return convert_bad(convert, "not a uuid");
+    buf_append(out, halves, sizeof halves);
+    return CONVERT_DONE;
+}
+
+/* inet and cidr: an address with perhaps a netmask, which the column can't hold unless it covers
+ * the whole address. */
+static enum convert_status
+put_address(struct convert *convert, const struct ch_type *type, struct bytes text, struct buf *out)
+{
+    char copy[64], *mask;
+    uint8_t address[16] = {0};
+
+    if (text.len >= sizeof copy)
+        return convert_bad(convert, "not an IP address");
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = '\0';
+    mask = strchr(copy, '/');
+    if (mask != NULL) {
+        *mask++ = '\0';
+        if (strcmp(mask, strchr(copy, ':') == NULL ? "32" : "128") != 0)
+            return convert_bad(convert, "an IP network: the column holds addresses only");
+    }
+    if (type->kind == CH_IPV4) {
+        if (inet_pton(AF_INET, copy, address) != 1)
+            return convert_bad(convert, "not an IPv4 address");
+        convert_put(out,
+                    (uint64_t)address[0] << 24 | (uint64_t)address[1] << 16 |
+                        (uint64_t)address[2] << 8 | address[3],
+                    4);
+        return CONVERT_DONE;
+    }
+    if (inet_pton(AF_INET, copy, address + 12) == 1)
+        address[10] = address[11] = 0xff; /* an IPv4 address mapped into IPv6 */
+    else if (inet_pton(AF_INET6, copy, address) != 1)
+        return convert_bad(convert, "not an IP address");
+    buf_append(out, address, sizeof address);
+    return CONVERT_DONE;
+}
+
+static enum convert_status
+put_enum(struct convert *convert, const struct ch_type *type, struct bytes text, struct buf *out)
+{
+    for (size_t i = 0; i < type->items_count; i++) {
+        const struct ch_enum_item *item = &type->items[i];
+
+        if (item->len == text.len && memcmp(item->name, text.data, text.len) == 0) {
+            convert_put(out, (uint64_t)(int64_t)item->number, type->width);
+            return CONVERT_DONE;
+        }
+    }
+    return convert_bad(convert, "the Enum has no such value");
+}
+
+static enum convert_status
+put_bool(struct convert *convert, struct bytes text, struct buf *out)
+{
+    bool is_true = text_is(text, "t") || text_is(text, "1") || text_is(text, "true");
+
+    if (!is_true && !text_is(text, "f") && !text_is(text, "0") && !text_is(text, "false"))
+        return convert_bad(convert, "not a truth value");
+    convert_put(out, is_true, 1);
+    return CONVERT_DONE;
+}
+
+/* ---- Array: PostgreSQL's array text, one dimension ---- */
+
+struct array_text {
+    const uint8_t *at;
+    const uint8_t *end;
+    uint8_t delimiter;
+    bool first;
+};
+
+struct array_item {
+    bool is_null;
+    struct bytes text; /* in convert->element */
+};
+
+enum array_step { ARRAY_ITEM, ARRAY_END, ARRAY_BAD };
+
+static enum array_step
+array_finish(struct array_text *a)
+{
+    return a->at + 1 == a->end ? ARRAY_END : ARRAY_BAD;
+}
+
+static bool
+is_null_word(struct bytes text)
+{
+    return text.len == 4 && (text.data[0] | 32) == 'n' && (text.data[1] | 32) == 'u' &&
+           (text.data[2] | 32) == 'l' && (text.data[3] | 32) == 'l';
+}
+
+/* One element up to its delimiter or the closing brace, where a->at then stands. */
+static bool
+array_element(struct array_text *a, struct buf *into, struct array_item *item)
+{
+    bool quoted = false, was_quoted = false;
+
+    buf_reset(into, 1u << 20);
+    for (; a->at < a->end; a->at++) {
+        uint8_t c = *a->at;
+
+        if (c == '\\') {
+            if (++a->at == a->end)
+                return false;
+            buf_append(into, a->at, 1);
+            was_quoted = true;
+        } else if (c == '"') {
+            quoted = !quoted;
+            was_quoted = true;
+        } else if (!quoted && (c == a->delimiter || c == '}')) {
+            item->text = (struct bytes){.data = into->data, .len = buf_len(into)};
+            item->is_null = !was_quoted && is_null_word(item->text);
+            return was_quoted || item->text.len > 0;
+        } else if (!quoted && c == '{') {
+            return false;
+        } else {
+            buf_append(into, a->at, 1);
+        }
+    }
+    return false;
+}
+
+static enum array_step
+array_next(struct array_text *a, struct buf *into, struct array_item *item)
+{
+    if (a->at == a->end)
+        return ARRAY_BAD;
+    if (*a->at == '}' && (!a->first || a->at[-1] == '{'))
+        return array_finish(a);
+    if (!a->first) {
+        if (*a->at != a->delimiter)
+            return ARRAY_BAD;
+        a->at++;
+    }
+    a->first = false;
+    return array_element(a, into, item) && !into->failed ? ARRAY_ITEM : ARRAY_BAD;
+}
+
+static enum convert_status put_text(struct convert *convert, const struct ch_type *type,
+                                    uint32_t oid, struct bytes text, struct buf *out);
+
+static enum convert_status
+put_element(struct convert *convert, const struct ch_type *type, uint32_t oid,
+            const struct array_item *item, struct buf *out)
+{
+    if (item->is_null && !type->nullable)
+        return convert_bad(convert, "a null element, and the Array's elements are not Nullable");
+    if (type->nullable)
+        convert_put(out, item->is_null, 1);
+    return item->is_null ? CONVERT_DONE : put_text(convert, type, oid, item->text, out);
+}
+
+static enum convert_status
+put_array(struct convert *convert, const struct ch_type *type, uint32_t oid, struct bytes text,
+          struct buf *out)
+{
+    struct array_text a = {.at = text.data, .end = text.data + text.len, .first = true};
+    struct array_text counting;
+    struct array_item item;
+    uint64_t count = 0;
+    enum array_step step;
+
+    if (type->element->kind == CH_ARRAY)
+        return convert_bad(convert, "arrays of more than one dimension are not supported");
+    if (text.len < 2 || text.data[0] != '{')
+        return convert_bad(convert, "not an array of one dimension that begins at 1");
+    a.delimiter = oid == PG_BOX_ARRAY ? ';' : ',';
+    a.at++;
+    counting = a;
+    while ((step = array_next(&counting, &convert->element, &item)) == ARRAY_ITEM)
+        count++;
+    if (step == ARRAY_BAD)
+        return convert_bad(convert, "not an array of one dimension");
+    convert_put_length(out, count);
+    while (array_next(&a, &convert->element, &item) == ARRAY_ITEM) {
+        enum convert_status status =
+            put_element(convert, type->element, convert_element_oid(oid), &item, out);
+
+        if (status != CONVERT_DONE)
+            return status;
+    }
+    return CONVERT_DONE;
+}
+
+/* ---- one value ---- */
+
+/* bytea comes as its bytes, all else as PostgreSQL's text. */
+static enum convert_status
+put_value(struct convert *convert, const struct ch_type *type, uint32_t oid, struct bytes text,
+          struct buf *out)
+{
+    switch (type->kind) {
+    case CH_STRING:
+        convert_put_length(out, text.len);
+        buf_append(out, text.data, text.len);
+        return CONVERT_DONE;
+    case CH_FIXED_STRING:
+        return put_fixed_string(convert, type, text, out);
+    case CH_INT:
+    case CH_UINT:
+    case CH_DECIMAL:
+        if (oid == PG_BOOL && type->kind != CH_DECIMAL && text.len == 1)
+            text.data = (const uint8_t *)(text.data[0] == 't'   ? "1"
+                                          : text.data[0] == 'f' ? "0"
+                                                                : "?");
+        return convert_integer(convert, type, text, out);
+    case CH_FLOAT:
+        return convert_float(convert, type, text, out);
+    case CH_UUID:
+        return put_uuid(convert, text, out);
+    case CH_DATE:
+    case CH_DATE32:
+    case CH_DATETIME:
+    case CH_DATETIME64:
+        return convert_time(convert, type, text, out);
+    case CH_BOOL:
+        return put_bool(convert, text, out);
+    case CH_ENUM:
+        return put_enum(convert, type, text, out);
+    case CH_IPV4:
+    case CH_IPV6:
+        return put_address(convert, type, text, out);
+    case CH_ARRAY:
+        return put_array(convert, type, oid, text, out);
+    case CH_UNSUPPORTED:
+        break;
+    }
+    return convert_bad(convert, "columns of this ClickHouse type are not supported");
+}
+
+static enum convert_status
+put_decoded(struct convert *convert, const struct ch_type *type, uint32_t oid, struct buf *out)
+{
+    struct bytes text = {.data = convert->decoded.data, .len = buf_len(&convert->decoded)};
+
+    if (convert->decoded.failed)
+        return convert_bad(convert, "out of memory");
+    return put_value(convert, type, oid, text, out);
+}
+
+static enum convert_status
+put_text(struct convert *convert, const struct ch_type *type, uint32_t oid, struct bytes text,
+         struct buf *out)
+{
+    enum convert_status status;
+
+    if (oid != PG_BYTEA)
+        return put_value(convert, type, oid, text, out);
+    status = decode_bytea(convert, text);
+    return status != CONVERT_DONE ? status : put_decoded(convert, type, oid, out);
+}
+
+static enum convert_status
+put_binary(struct convert *convert, const struct ch_type *type, uint32_t oid, struct bytes value,
+           struct buf *out)
+{
+    enum convert_status status = convert_binary(convert, oid, value);
+
+    return status != CONVERT_DONE ? status : put_decoded(convert, type, oid, out);
+}
+
+static int
+put_null(struct convert *convert, const struct ch_type *type, struct buf *out)
+{
+    if (!type->nullable) {
+        convert_bad(convert, "null, and the column is not Nullable");
+        return -1;
+    }
+    convert_put(out, 1, 1);
+    return 0;
+}
+
+int
+convert_value(struct convert *convert, const struct ch_type *type, uint32_t oid,
+              const struct value *v, struct buf *out)
+{
+    struct bytes value = {.data = v->data, .len = v->len};
+    size_t before = buf_len(out);
+    enum convert_status status;
+
+    if (v->kind == VALUE_NULL)
+        return put_null(convert, type, out);
+    if (v->kind == VALUE_UNCHANGED) {
+        convert_bad(convert, "the value was not sent");
+        return -1;
+    }
+    if (type->nullable)
+        convert_put(out, 0, 1);
+    status = v->kind == VALUE_BINARY ? put_binary(convert, type, oid, value, out)
+                                     : put_text(convert, type, oid, value, out);
+    if (status == CONVERT_DONE && !out->failed)
+        return 0;
+    out->end = out->start + before;
+    if (out->failed)
+        convert_bad(convert, "out of memory");
+    if ((status == CONVERT_BELOW || status == CONVERT_ABOVE)) {
+        if (convert->policy == CONVERT_NULL && type->nullable)
+            return put_null(convert, type, out);
+        convert_bad(convert, "too %s for the column's type",
+                    status == CONVERT_BELOW ? "small" : "large");
+    }
+    return -1;
+}
+
+void
+convert_default(const struct ch_type *type, struct buf *out)
+{
+    static const uint8_t zeros[64];
+    uint32_t left = type->width;
+
+    if (type->nullable) {
+        convert_put(out, 1, 1);
+        return;
+    }
+    if (type->kind == CH_ENUM) {
+        convert_put(out, (uint64_t)(int64_t)type->items[0].number, type->width);
+        return;
+    }
+    if (type->kind == CH_STRING || type->kind == CH_ARRAY)
+        convert_put(out, 0, 1);
+    for (; left > sizeof zeros; left -= (uint32_t)sizeof zeros)
+        buf_append(out, zeros, sizeof zeros);
+    buf_append(out, zeros, left);
+}

@@ -1,0 +1,284 @@
+/* convert_judge.c: what can be said of a PostgreSQL type and a ClickHouse type before any value was
+ * seen, and which PostgreSQL types this program knows by name or as arrays. */
+#include <string.h>
+
+#include "sink-ch/convert_parts.h"
+
+/* Built-in types that are converted in a way of their own, with their arrays' oids. */
+static const struct {
+    const char *name;
+    uint32_t oid;
+    uint32_t array_oid;
+} builtin[] = {
+    {"bool", PG_BOOL, 1000},
+    {"bytea", PG_BYTEA, 1001},
+    {"char", PG_CHAR, 1002},
+    {"name", PG_NAME, 1003},
+    {"int2", PG_INT2, 1005},
+    {"int4", PG_INT4, 1007},
+    {"int8", PG_INT8, 1016},
+    {"text", PG_TEXT, 1009},
+    {"oid", PG_OID, 1028},
+    {"json", PG_JSON, 199},
+    {"cidr", PG_CIDR, 651},
+    {"float4", PG_FLOAT4, 1021},
+    {"float8", PG_FLOAT8, 1022},
+    {"inet", PG_INET, 1041},
+    {"bpchar", PG_BPCHAR, 1014},
+    {"varchar", PG_VARCHAR, 1015},
+    {"date", PG_DATE, 1182},
+    {"timestamp", PG_TIMESTAMP, 1115},
+    {"timestamptz", PG_TIMESTAMPTZ, 1185},
+    {"numeric", PG_NUMERIC, 1231},
+    {"uuid", PG_UUID, 2951},
+    {"jsonb", PG_JSONB, 3807},
+    {"box", 603, PG_BOX_ARRAY},
+    {"interval", 1186, 1187},
+    {"time", 1083, 1183},
+    {"timetz", 1266, 1270},
+    {"money", 790, 791},
+    {"xml", 142, 143},
+    {"macaddr", 829, 1040},
+};
+
+#define BUILTIN_COUNT (sizeof builtin / sizeof *builtin)
+
+uint32_t
+convert_element_oid(uint32_t oid)
+{
+    for (size_t i = 0; i < BUILTIN_COUNT; i++)
+        if (builtin[i].array_oid == oid)
+            return builtin[i].oid;
+    return 0;
+}
+
+/* "_name" is the array of "name". */
+uint32_t
+convert_oid_of(const char *type_name)
+{
+    bool array = type_name[0] == '_';
+
+    for (size_t i = 0; i < BUILTIN_COUNT; i++)
+        if (strcmp(builtin[i].name, type_name + array) == 0)
+            return array ? builtin[i].array_oid : builtin[i].oid;
+    return 0;
+}
+
+enum family {
+    INTEGER,
+    FLOAT,
+    NUMERIC,
+    TEXT,
+    BOOL,
+    BYTES,
+    UUID,
+    DATE,
+    TIMESTAMP,
+    ADDRESS,
+    ARRAY,
+    OTHER
+};
+
+/* What can be asked of a type that somebody created: its text may be anything. */
+static enum family
+family_of(uint32_t oid)
+{
+    switch (oid) {
+    case PG_INT2:
+    case PG_INT4:
+    case PG_INT8:
+    case PG_OID:
+        return INTEGER;
+    case PG_FLOAT4:
+    case PG_FLOAT8:
+        return FLOAT;
+    case PG_NUMERIC:
+        return NUMERIC;
+    case PG_BOOL:
+        return BOOL;
+    case PG_BYTEA:
+        return BYTES;
+    case PG_UUID:
+        return UUID;
+    case PG_DATE:
+        return DATE;
+    case PG_TIMESTAMP:
+    case PG_TIMESTAMPTZ:
+        return TIMESTAMP;
+    case PG_INET:
+    case PG_CIDR:
+        return ADDRESS;
+    case PG_CHAR:
+    case PG_NAME:
+    case PG_TEXT:
+    case PG_BPCHAR:
+    case PG_VARCHAR:
+        return TEXT;
+    default:
+        if (oid >= USER_OID_FIRST)
+            return TEXT;
+        return convert_element_oid(oid) != 0 ? ARRAY : OTHER;
+    }
+}
+
+static enum convert_verdict
+say(enum convert_verdict verdict, const char **reason, const char *text)
+{
+    *reason = text;
+    return verdict;
+}
+
+static uint32_t
+integer_width(uint32_t oid)
+{
+    return oid == PG_INT2 ? 2 : oid == PG_INT8 ? 8 : 4;
+}
+
+static enum convert_verdict
+judge_integer(const struct ch_type *type, uint32_t oid, const char **reason)
+{
+    enum family family = family_of(oid);
+    bool is_unsigned = oid == PG_OID;
+
+    if (family == BOOL)
+        return CONVERT_FITS;
+    if (family == NUMERIC || family == TEXT)
+        return say(CONVERT_PARTLY, reason, "only whole numbers in range fit");
+    if (family != INTEGER)
+        return say(CONVERT_NEVER, reason, "a value of this type is no integer");
+    if (type->kind == CH_UINT && !is_unsigned)
+        return say(CONVERT_PARTLY, reason, "negative numbers do not fit");
+    if (type->width < integer_width(oid) ||
+        (is_unsigned && type->kind == CH_INT && type->width < 8))
+        return say(CONVERT_PARTLY, reason, "large numbers do not fit");
+    return CONVERT_FITS;
+}
+
+static enum convert_verdict
+judge_decimal(const struct ch_type *type, uint32_t oid, int32_t typmod, const char **reason)
+{
+    enum family family = family_of(oid);
+    uint32_t whole = type->precision - type->scale;
+    /* numeric(p,s): typmod - 4 = p << 16 | s as 11 bits, signed since 15 */
+    int32_t precision = (typmod - 4) >> 16 & 0xffff;
+    int32_t scale = (((typmod - 4) & 0x7ff) ^ 1024) - 1024;
+
+    if (family == INTEGER) {
+        static const uint32_t digits[] = {5, 10, 19};
+
+        if (whole >= digits[integer_width(oid) / 4])
+            return CONVERT_FITS;
+        return say(CONVERT_PARTLY, reason, "large numbers do not fit");
+    }
+    if (family == NUMERIC && typmod < 4)
+        return say(CONVERT_PARTLY, reason,
+                   "numeric without precision: NaN, large numbers and more digits do not fit");
+    if (family == NUMERIC && (scale > (int32_t)type->scale || precision - scale > (int32_t)whole))
+        return say(CONVERT_PARTLY, reason, "the Decimal is narrower than the numeric");
+    if (family == NUMERIC)
+        return CONVERT_FITS; /* but for NaN, which nobody stores in money */
+    if (family == TEXT || family == FLOAT)
+        return say(CONVERT_PARTLY, reason, "only plain decimal numbers in range fit");
+    return say(CONVERT_NEVER, reason, "a value of this type is no decimal number");
+}
+
+static enum convert_verdict
+judge_time(const struct ch_type *type, uint32_t oid, const char **reason)
+{
+    enum family family = family_of(oid);
+    bool is_date = type->kind == CH_DATE || type->kind == CH_DATE32;
+
+    if (family == TEXT)
+        return say(CONVERT_PARTLY, reason, "only dates and timestamps in range fit");
+    if (family != DATE && family != TIMESTAMP)
+        return say(CONVERT_NEVER, reason, "a value of this type is no date or timestamp");
+    if (family == TIMESTAMP && is_date)
+        return say(CONVERT_PARTLY, reason, "only midnights in range fit");
+    if (family == TIMESTAMP && type->kind == CH_DATETIME)
+        return say(CONVERT_PARTLY, reason, "only whole seconds in range fit");
+    if (family == TIMESTAMP && type->scale < 6)
+        return say(CONVERT_PARTLY, reason, "more digits behind the second do not fit");
+    return say(CONVERT_PARTLY, reason, "infinity and dates outside the type's range do not fit");
+}
+
+static enum convert_verdict
+judge_float(const struct ch_type *type, uint32_t oid, const char **reason)
+{
+    enum family family = family_of(oid);
+
+    if (family == TEXT)
+        return say(CONVERT_PARTLY, reason, "only numbers fit");
+    if (family != INTEGER && family != FLOAT && family != NUMERIC)
+        return say(CONVERT_NEVER, reason, "a value of this type is no number");
+    if (family == NUMERIC || (family == INTEGER && integer_width(oid) >= type->width) ||
+        (oid == PG_FLOAT8 && type->width == 4))
+        return say(CONVERT_PARTLY, reason, "numbers are rounded to the float's precision");
+    return CONVERT_FITS;
+}
+
+/* For the types whose own kind fits, whose text may, and nothing else. */
+static enum convert_verdict
+judge_one_family(uint32_t oid, enum family own, const char **reason)
+{
+    enum family family = family_of(oid);
+
+    if (family == own && own != ADDRESS)
+        return CONVERT_FITS;
+    if (family == TEXT || family == own)
+        return say(CONVERT_PARTLY, reason, "some values may not fit");
+    return say(CONVERT_NEVER, reason, "the types have nothing in common");
+}
+
+static enum convert_verdict
+judge_array(const struct ch_type *type, uint32_t oid, const char **reason)
+{
+    uint32_t element = convert_element_oid(oid);
+
+    if (type->element->kind == CH_ARRAY || type->element->kind == CH_UNSUPPORTED)
+        return say(CONVERT_NEVER, reason, "only arrays of one dimension are supported");
+    if (element != 0 && convert_judge(type->element, element, -1, reason) == CONVERT_NEVER)
+        return CONVERT_NEVER;
+    if (element == 0 && oid < USER_OID_FIRST)
+        return say(CONVERT_NEVER, reason, "a value of this type is no array");
+    return say(CONVERT_PARTLY, reason, "null and arrays of more dimensions do not fit");
+}
+
+enum convert_verdict
+convert_judge(const struct ch_type *type, uint32_t oid, int32_t typmod, const char **reason)
+{
+    *reason = "";
+    switch (type->kind) {
+    case CH_STRING:
+        return CONVERT_FITS;
+    case CH_FIXED_STRING:
+        return say(CONVERT_PARTLY, reason, "longer values do not fit");
+    case CH_INT:
+    case CH_UINT:
+        return judge_integer(type, oid, reason);
+    case CH_DECIMAL:
+        return judge_decimal(type, oid, typmod, reason);
+    case CH_FLOAT:
+        return judge_float(type, oid, reason);
+    case CH_DATE:
+    case CH_DATE32:
+    case CH_DATETIME:
+    case CH_DATETIME64:
+        return judge_time(type, oid, reason);
+    case CH_UUID:
+        return judge_one_family(oid, UUID, reason);
+    case CH_BOOL:
+        return judge_one_family(oid, BOOL, reason);
+    case CH_ENUM:
+        return judge_one_family(oid, TEXT, reason) == CONVERT_FITS
+                   ? say(CONVERT_PARTLY, reason, "only the Enum's own values fit")
+                   : CONVERT_NEVER;
+    case CH_IPV4:
+    case CH_IPV6:
+        return judge_one_family(oid, ADDRESS, reason);
+    case CH_ARRAY:
+        return judge_array(type, oid, reason);
+    case CH_UNSUPPORTED:
+        break;
+    }
+    return say(CONVERT_NEVER, reason, "columns of this ClickHouse type are not supported");
+}

@@ -1,0 +1,468 @@
+/* rows.c: one row event to encoded rows of the batch: a new row, a tombstone, or both. Every value
+ * is converted here, so that an error names the very change.
+ *
+ * A key change adds the new row before the old key's tombstone: should a request be cut in the
+ * middle (trap 103), the unchanged TOAST values are still in at least one of the two. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "sink-ch/worker.h"
+
+#define ROW_MAX ((size_t)2 << 30)
+
+/* A row event with what is found out about it. */
+struct change {
+    struct worker *worker;
+    struct table *table;
+    const struct row_event *row;
+    struct bytes old_key; /* of an update or delete with an old row; else len 0 */
+};
+
+static int
+out_of_memory(const struct change *change, struct err *err)
+{
+    err_set(err, EXIT_PEER, "out of memory for a row of table \"%s\"", change->table->source_name);
+    return table_error(change->table, change->worker->transaction.commit_lsn, err);
+}
+
+/* ---- errors that name the value ---- */
+
+static void
+excerpt(const struct value *v, char *out, size_t size)
+{
+    size_t n = v->len < size - 4 ? v->len : size - 4;
+
+    if (v->kind != VALUE_TEXT) {
+        snprintf(out, size, "%s", v->kind == VALUE_NULL ? "null" : "a binary value");
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = (char)(v->data[i] < 0x20 || v->data[i] == 0x7f ? '?' : v->data[i]);
+    snprintf(out + n, size - n, "%s", n < v->len ? "..." : "");
+}
+
+static int
+bad_value(const struct change *change, const struct column *column, const struct value *v,
+          struct err *err)
+{
+    char text[72];
+
+    excerpt(v, text, sizeof text);
+    err_set(err, EXIT_REFUSED,
+            "cannot write column \"%s\" of table \"%s\" to %s (%s): value \"%s\": %s", column->name,
+            change->table->source_name, change->table->target_sql, column->type_text, text,
+            change->worker->convert.reason);
+    err_hint(err, "give the ClickHouse column a type that holds the value; nothing was lost, the "
+                  "pipeline goes on from here when it is started again");
+    return table_error(change->table, change->worker->transaction.commit_lsn, err);
+}
+
+static int
+not_sent(const struct change *change, const struct column *column, struct err *err)
+{
+    err_set(err, EXIT_REFUSED,
+            "the value of column \"%s\" of table \"%s\" was not sent (unchanged TOAST), and there "
+            "is no older row to take it from",
+            column->name, change->table->source_name);
+    err_hint(err, "ALTER TABLE %s REPLICA IDENTITY FULL on the source makes it send such values",
+             change->table->source_name);
+    return table_error(change->table, change->worker->transaction.commit_lsn, err);
+}
+
+/* ---- encoding ---- */
+
+/* -0 and 0 are one key to ClickHouse, and must be so here. */
+static void
+make_float_key_plain(const struct ch_type *type, struct buf *out)
+{
+    uint8_t *at = out->data + out->end - type->width;
+
+    if (at[type->width - 1] != 0x80)
+        return;
+    for (uint32_t i = 0; i + 1 < type->width; i++)
+        if (at[i] != 0)
+            return;
+    at[type->width - 1] = 0;
+}
+
+static int
+put_value(const struct change *change, const struct column *column, const struct value *v,
+          struct buf *out, struct err *err)
+{
+    if (convert_value(&change->worker->convert, &column->type, column->oid, v, out) != 0)
+        return bad_value(change, column, v, err);
+    if (column->key && column->type.kind == CH_FLOAT && v->kind != VALUE_NULL)
+        make_float_key_plain(&column->type, out);
+    return 0;
+}
+
+/* The column's value in the row, or in the old row where the new one lacks it. */
+static const struct value *
+value_of(const struct row_event *row, const struct tuple *tuple, const struct column *column)
+{
+    const struct value *v = &tuple->values[column->source];
+
+    if (v->kind == VALUE_UNCHANGED && tuple == &row->new_row &&
+        (row->old_kind == OLD_FULL || (row->old_kind == OLD_KEY && column->key)))
+        v = &row->old_row.values[column->source];
+    return v;
+}
+
+static int
+put_key(const struct change *change, const struct tuple *tuple, struct buf *out, struct err *err)
+{
+    for (uint32_t i = 0; i < change->table->keys_count; i++) {
+        const struct column *column = &change->table->columns[i];
+        const struct value *v = value_of(change->row, tuple, column);
+
+        if (v->kind == VALUE_UNCHANGED)
+            return not_sent(change, column, err);
+        if (put_value(change, column, v, out, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Version and deleted flag. */
+static void
+put_suffix(const struct change *change, bool deleted, struct buf *out)
+{
+    const struct table *table = change->table;
+
+    if (table->has_version && table->version_width == 16)
+        convert_put(out, change->row->header.ordinal, 8);
+    if (table->has_version)
+        convert_put(out, change->worker->transaction.commit_lsn, 8);
+    if (table->has_deleted)
+        convert_put(out, deleted, 1);
+}
+
+static uint32_t
+suffix_length(const struct table *table)
+{
+    return (table->has_version ? table->version_width : 0) + table->has_deleted;
+}
+
+/* ---- unchanged TOAST ---- */
+
+/* Where a row's missing values come from: the older row of the key in the batch, or a hole. */
+struct older {
+    const struct batch_entry *entry; /* NULL: none in the batch */
+    struct cursor at;                /* the entry's next column, in worker->old_row */
+    const struct batch_hole *holes;  /* the entry's; NULL: none */
+};
+
+static bool
+lacks_values(const struct change *change)
+{
+    for (uint32_t i = change->table->keys_count; i < change->table->columns_count; i++)
+        if (value_of(change->row, &change->row->new_row, &change->table->columns[i])->kind ==
+            VALUE_UNCHANGED)
+            return true;
+    return false;
+}
+
+/* The bytes of the older row's next column; len 0: a hole there too. */
+static bool
+older_column(struct older *older, const struct table *table, uint32_t number, struct bytes *out)
+{
+    struct cursor before = older->at;
+
+    *out = (struct bytes){.data = before.at, .len = 0};
+    if (older->holes != NULL && hole_map_get(&older->holes->map, number))
+        return true;
+    if (!chtype_skip(&table->columns[number].type, &older->at))
+        return false;
+    out->len = before.left - older->at.left;
+    return true;
+}
+
+static int
+open_older(const struct change *change, struct bytes key, struct older *older, struct err *err)
+{
+    const struct batch *batch = &change->worker->batch;
+    uint32_t number = batch_find(batch, change->table->number, key);
+    struct buf *copy = &change->worker->old_row;
+    struct bytes skipped;
+
+    *older = (struct older){0};
+    if (number == BATCH_NONE)
+        return 0;
+    older->entry = &batch->entries[number];
+    if (older->entry->tombstone)
+        return not_sent(change, &change->table->columns[change->table->keys_count], err);
+    buf_reset(copy, 1u << 20);
+    buf_append(copy, batch_bytes_at(batch, older->entry->at), older->entry->len);
+    if (copy->failed)
+        return out_of_memory(change, err);
+    older->at = cursor_over(copy->data, buf_len(copy));
+    if (older->entry->hole != BATCH_NONE)
+        older->holes = &batch->holes[older->entry->hole];
+    for (uint32_t i = 0; i < change->table->keys_count; i++)
+        if (!older_column(older, change->table, i, &skipped))
+            return err_set(err, EXIT_BUG, "a row of the batch does not parse");
+    return 0;
+}
+
+/* The columns behind the key, the missing ones from `older`. */
+static int
+put_lacking_row(const struct change *change, struct older *older, struct batch_hole *hole,
+                struct err *err)
+{
+    const struct table *table = change->table;
+    struct buf *arena = &change->worker->batch.arena;
+
+    for (uint32_t i = table->keys_count; i < table->columns_count; i++) {
+        const struct column *column = &table->columns[i];
+        const struct value *v = value_of(change->row, &change->row->new_row, column);
+        struct bytes found = {0};
+
+        if (older->entry != NULL && !older_column(older, table, i, &found))
+            return err_set(err, EXIT_BUG, "a row of the batch does not parse");
+        if (v->kind != VALUE_UNCHANGED) {
+            if (put_value(change, column, v, arena, err) != 0)
+                return -1;
+        } else if (found.len > 0) {
+            buf_append(arena, found.data, found.len);
+        } else {
+            hole_map_set(&hole->map, i);
+        }
+    }
+    return 0;
+}
+
+/* ---- rows of the batch ---- */
+
+static int
+add_entry(const struct change *change, size_t at, size_t key_len, bool tombstone,
+          const struct batch_hole *hole, struct err *err)
+{
+    struct batch *batch = &change->worker->batch;
+    struct batch_entry entry = {.at = at,
+                                .len = buf_len(&batch->arena) - at,
+                                .key_len = key_len,
+                                .table = change->table->number,
+                                .tombstone = tombstone};
+
+    if (batch->arena.failed || batch_add(batch, &entry, hole) != 0)
+        return out_of_memory(change, err);
+    return 0;
+}
+
+static int
+put_whole_row(const struct change *change, struct err *err)
+{
+    const struct table *table = change->table;
+    struct buf *arena = &change->worker->batch.arena;
+
+    for (uint32_t i = table->keys_count; i < table->columns_count; i++) {
+        const struct column *column = &table->columns[i];
+
+        if (put_value(change, column, value_of(change->row, &change->row->new_row, column), arena,
+                      err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+check_row_size(const struct change *change, size_t at, struct err *err)
+{
+    if (buf_len(&change->worker->batch.arena) - at <= ROW_MAX)
+        return 0;
+    err_set(err, EXIT_REFUSED, "a row of table \"%s\" is longer than %zu bytes in ClickHouse",
+            change->table->source_name, ROW_MAX);
+    return table_error(change->table, change->worker->transaction.commit_lsn, err);
+}
+
+static int
+add_lacking_row(const struct change *change, struct err *err)
+{
+    struct buf *arena = &change->worker->batch.arena;
+    size_t before = buf_len(arena), at, key_len;
+    struct batch_hole hole = {.key_at = before};
+    struct older older;
+    struct bytes key;
+    bool has_holes = false;
+
+    buf_append(arena, change->old_key.data, change->old_key.len);
+    at = buf_len(arena);
+    if (put_key(change, &change->row->new_row, arena, err) != 0)
+        return -1;
+    key_len = buf_len(arena) - at;
+    hole.key_len = change->old_key.len > 0 ? change->old_key.len : key_len;
+    key = (struct bytes){.data = arena->data + hole.key_at, .len = hole.key_len};
+    if (open_older(change, key, &older, err) != 0)
+        return -1;
+    if (older.holes != NULL) {
+        hole.key_at = older.holes->key_at;
+        hole.key_len = older.holes->key_len;
+    }
+    if (put_lacking_row(change, &older, &hole, err) != 0)
+        return -1;
+    put_suffix(change, false, arena);
+    for (uint32_t i = 0; i < change->table->columns_count; i++)
+        has_holes = has_holes || hole_map_get(&hole.map, i);
+    if (check_row_size(change, at, err) != 0)
+        return -1;
+    return add_entry(change, at, key_len, false, has_holes ? &hole : NULL, err);
+}
+
+static int
+add_row(const struct change *change, struct err *err)
+{
+    struct buf *arena = &change->worker->batch.arena;
+    size_t at = buf_len(arena), key_len;
+
+    if (change->table->keyed && lacks_values(change))
+        return add_lacking_row(change, err);
+    if (put_key(change, &change->row->new_row, arena, err) != 0)
+        return -1;
+    key_len = buf_len(arena) - at;
+    if (put_whole_row(change, err) != 0)
+        return -1;
+    put_suffix(change, false, arena);
+    if (check_row_size(change, at, err) != 0)
+        return -1;
+    return add_entry(change, at, key_len, false, NULL, err);
+}
+
+static int
+add_tombstone(const struct change *change, struct err *err)
+{
+    const struct table *table = change->table;
+    struct buf *arena = &change->worker->batch.arena;
+    size_t at = buf_len(arena);
+
+    buf_append(arena, change->old_key.data, change->old_key.len);
+    for (uint32_t i = table->keys_count; i < table->columns_count; i++)
+        convert_default(&table->columns[i].type, arena);
+    put_suffix(change, true, arena);
+    return add_entry(change, at, change->old_key.len, true, NULL, err);
+}
+
+/* Under REPLICA IDENTITY FULL the key may be deferrable: two rows can then hold one key for a
+ * moment, as when they swap keys (trap 115). True when the key's row in the batch came in this
+ * transaction and is not the row that this change is about: that one was the key's older row. */
+static bool
+is_about_displaced_row(const struct change *change)
+{
+    const struct worker *worker = change->worker;
+    const struct batch *batch = &worker->batch;
+    const struct table *table = change->table;
+    struct buf *encoded = &change->worker->old_row;
+    uint32_t number = batch_find(batch, table->number, change->old_key);
+    const struct batch_entry *entry;
+    struct err ignored;
+    size_t len;
+
+    if (change->row->old_kind != OLD_FULL || number == BATCH_NONE ||
+        number < worker->transaction.mark)
+        return false;
+    entry = &batch->entries[number];
+    if (entry->tombstone || entry->hole != BATCH_NONE)
+        return false;
+    buf_reset(encoded, 1u << 20);
+    for (uint32_t i = table->keys_count; i < table->columns_count; i++) {
+        const struct value *v = &change->row->old_row.values[table->columns[i].source];
+
+        if (v->kind == VALUE_UNCHANGED ||
+            put_value(change, &table->columns[i], v, encoded, &ignored) != 0)
+            return false;
+    }
+    len = entry->len - entry->key_len - suffix_length(table);
+    return buf_len(encoded) != len ||
+           (len > 0 &&
+            memcmp(encoded->data, batch_bytes_at(batch, entry->at + entry->key_len), len) != 0);
+}
+
+/* ---- events ---- */
+
+static int
+put_old_key(struct change *change, struct err *err)
+{
+    struct buf *key = &change->worker->old_key;
+
+    buf_reset(key, 1u << 20);
+    if (put_key(change, &change->row->old_row, key, err) != 0)
+        return -1;
+    change->old_key = (struct bytes){.data = key->data, .len = buf_len(key)};
+    return key->failed ? out_of_memory(change, err) : 0;
+}
+
+/* Whether the row just added has another key than the old row. */
+static bool
+key_changed(const struct change *change)
+{
+    const struct batch *batch = &change->worker->batch;
+    const struct batch_entry *last = &batch->entries[batch->entries_count - 1];
+
+    return last->key_len != change->old_key.len ||
+           memcmp(batch_bytes_at(batch, last->at), change->old_key.data, last->key_len) != 0;
+}
+
+static bool
+keys_equal(struct change *change, bool *equal, struct err *err)
+{
+    struct buf *key = &change->worker->old_row;
+
+    buf_reset(key, 1u << 20);
+    if (put_key(change, &change->row->new_row, key, err) != 0)
+        return false;
+    *equal = buf_len(key) == change->old_key.len &&
+             memcmp(key->data, change->old_key.data, buf_len(key)) == 0;
+    return true;
+}
+
+static int
+apply_update(struct change *change, struct err *err)
+{
+    bool displaced, same_key = false;
+
+    if (change->row->old_kind == OLD_NONE)
+        return add_row(change, err);
+    if (put_old_key(change, err) != 0)
+        return -1;
+    displaced = is_about_displaced_row(change);
+    if (displaced && !keys_equal(change, &same_key, err))
+        return -1;
+    if (displaced && same_key)
+        return 0; /* it must still leave the key before the transaction ends */
+    if (add_row(change, err) != 0)
+        return -1;
+    if (!key_changed(change) || displaced)
+        return 0;
+    return add_tombstone(change, err);
+}
+
+static int
+apply_delete(struct change *change, struct err *err)
+{
+    if (put_old_key(change, err) != 0)
+        return -1;
+    return is_about_displaced_row(change) ? 0 : add_tombstone(change, err);
+}
+
+static int
+refuse_without_key(const struct change *change, uint8_t type, struct err *err)
+{
+    err_set(err, EXIT_REFUSED, "cannot apply %s of table \"%s\": rows of %s can only be added",
+            type == FRAME_UPDATE ? "an update" : "a delete", change->table->source_name,
+            change->table->target_sql);
+    err_hint(err, "the source table needs a primary key, the target ENGINE = ReplacingMergeTree "
+                  "ordered by it");
+    return table_error(change->table, change->worker->transaction.commit_lsn, err);
+}
+
+int
+rows_apply(struct worker *worker, struct table *table, uint8_t type, const struct row_event *row,
+           struct err *err)
+{
+    struct change change = {.worker = worker, .table = table, .row = row};
+
+    if (type == FRAME_INSERT)
+        return add_row(&change, err);
+    if (!table->keyed)
+        return refuse_without_key(&change, type, err);
+    return type == FRAME_UPDATE ? apply_update(&change, err) : apply_delete(&change, err);
+}

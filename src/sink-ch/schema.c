@@ -1,0 +1,630 @@
+/* schema.c: see schema.h. Reads system.tables and system.columns; the columns' real types decide
+ * the conversion. */
+#include "sink-ch/schema.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A row of system.columns. Strings are the struct's own. */
+struct described_column {
+    char *name;
+    char *type;
+    char *kind; /* "", DEFAULT, MATERIALIZED, ALIAS, EPHEMERAL */
+    bool in_partition_key;
+};
+
+struct described {
+    char *engine;
+    char *engine_full;
+    char *sorting_key;
+    struct described_column *columns;
+    size_t count;
+};
+
+void
+schema_say(struct report *report, enum finding finding, const char *hint, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (finding == FINDING_FAIL)
+        report->failed = true;
+    report->say(report->context, finding, text, hint);
+}
+
+uint32_t
+schema_oid(const struct relation_column *column)
+{
+    uint32_t base = 0;
+
+    if (column->type_schema[0] == '\0' && column->type_name[0] != '\0')
+        base = convert_oid_of(column->type_name);
+    return base != 0 ? base : column->type_oid;
+}
+
+static void
+described_free(struct described *d)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        free(d->columns[i].name);
+        free(d->columns[i].type);
+        free(d->columns[i].kind);
+    }
+    free(d->columns);
+    free(d->engine);
+    free(d->engine_full);
+    free(d->sorting_key);
+    *d = (struct described){0};
+}
+
+static const struct described_column *
+described_find(const struct described *d, const char *name)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (strcmp(d->columns[i].name, name) == 0)
+            return &d->columns[i];
+    return NULL;
+}
+
+/* ---- asking ---- */
+
+static const char asking[] = "read the description of a table";
+
+static int
+malformed(struct err *err)
+{
+    return err_set(err, EXIT_PEER, "could not %s: the answer is not what was asked for", asking);
+}
+
+static bool
+take_string(struct cursor *c, char **out)
+{
+    struct bytes s;
+
+    *out = NULL;
+    if (!server_read_string(c, &s) || (s.len > 0 && memchr(s.data, 0, s.len) != NULL))
+        return false;
+    *out = strndup(s.len > 0 ? (const char *)s.data : "", s.len);
+    return *out != NULL;
+}
+
+static int
+ask(struct server *server, const struct table *table, const char *select, const char *name_column,
+    struct err *err)
+{
+    struct buf sql = {0};
+    int rc;
+
+    server_put_text(&sql, select);
+    server_put_text(&sql, " WHERE database = ");
+    server_put_literal(&sql, table->target.database);
+    server_put_text(&sql, " AND ");
+    server_put_text(&sql, name_column);
+    server_put_text(&sql, " = ");
+    server_put_literal(&sql, table->target.table);
+    server_put_text(&sql, " FORMAT RowBinary");
+    buf_append(&sql, "", 1);
+    if (sql.failed)
+        rc = err_set(err, EXIT_PEER, "out of memory for a query");
+    else
+        rc = server_query(server, asking, (const char *)sql.data, err);
+    buf_free(&sql);
+    return rc;
+}
+
+static struct cursor
+answer_cursor(const struct server *server)
+{
+    return cursor_over(server->answer.body.data, buf_len(&server->answer.body));
+}
+
+/* 0, 1 (there is no such table) or -1 with err. */
+static int
+describe_table(struct server *server, const struct table *table, struct described *d,
+               struct err *err)
+{
+    struct cursor c;
+
+    if (ask(server, table, "SELECT engine, engine_full, sorting_key FROM system.tables", "name",
+            err) != 0)
+        return -1;
+    c = answer_cursor(server);
+    if (c.left == 0)
+        return 1;
+    if (!take_string(&c, &d->engine) || !take_string(&c, &d->engine_full) ||
+        !take_string(&c, &d->sorting_key) || c.left != 0)
+        return malformed(err);
+    return 0;
+}
+
+static int
+ask_columns(struct server *server, const struct table *table, struct err *err)
+{
+    return ask(server, table,
+               "SELECT name, type, default_kind, is_in_partition_key FROM system.columns", "table",
+               err);
+}
+
+static int
+describe_columns(struct server *server, const struct table *table, struct described *d,
+                 struct err *err)
+{
+    struct cursor c;
+
+    if (ask_columns(server, table, err) != 0)
+        return -1;
+    for (c = answer_cursor(server); c.left > 0;) {
+        struct described_column column = {0};
+        struct described_column *more = realloc(d->columns, (d->count + 1) * sizeof *more);
+        uint8_t in_partition_key = 0;
+        bool read;
+
+        if (more == NULL)
+            return err_set(err, EXIT_PEER, "out of memory for a table");
+        d->columns = more;
+        read = take_string(&c, &column.name) && take_string(&c, &column.type) &&
+               take_string(&c, &column.kind) && cursor_u8(&c, &in_partition_key);
+        column.in_partition_key = in_partition_key != 0;
+        d->columns[d->count++] = column;
+        if (!read)
+            return malformed(err);
+    }
+    return 0;
+}
+
+/* ---- lists in ClickHouse's texts: "a, `b c`", "'/path', 'replica', _version" ---- */
+
+/* The next item up to a comma outside of parentheses and quotes, without backticks; false at the
+ * end. *plain: a name, not an expression. */
+static bool
+next_item(const char **at, char *out, size_t size, bool *plain)
+{
+    size_t n = 0;
+    int depth = 0;
+    char quote = '\0';
+
+    while (**at == ' ' || **at == ',')
+        (*at)++;
+    *plain = true;
+    for (; **at != '\0'; (*at)++) {
+        char c = **at;
+
+        if (quote == '\0' && depth == 0 && (c == ',' || c == ')'))
+            break;
+        if (quote != '\0' && c == '\\' && (*at)[1] != '\0') {
+            c = *++*at;
+        } else if (c == '\'' || c == '`') {
+            if (c == '\'')
+                *plain = false;
+            quote = quote == '\0' ? c : quote == c ? '\0' : quote;
+            continue;
+        } else if (quote == '\0') {
+            depth += (c == '(') - (c == ')');
+            if (memchr("()+-*/% ", c, 8) != NULL)
+                *plain = false;
+        }
+        if (n + 1 < size)
+            out[n++] = c;
+    }
+    out[n] = '\0';
+    return n > 0;
+}
+
+static bool
+ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* ---- keys and engine ---- */
+
+static struct column *
+find_column(const struct table *table, const char *name)
+{
+    for (uint32_t i = 0; i < table->columns_count; i++)
+        if (strcmp(table->columns[i].name, name) == 0)
+            return &table->columns[i];
+    return NULL;
+}
+
+static bool
+identity_has_key(const struct relation *relation)
+{
+    for (uint32_t i = 0; i < relation->columns_count; i++)
+        if (relation->columns[i].key)
+            return true;
+    return false;
+}
+
+/* The sorting key decides which rows replace each other: it must be the source's key and nothing
+ * else (trap 113). Under REPLICA IDENTITY FULL the source doesn't say which columns are the key;
+ * then the sorting key itself says so. */
+static void
+check_sorting_key(struct table *table, const struct described *d, struct report *report)
+{
+    static const char hint[] =
+        "rows replace each other by ORDER BY: it must be exactly the source's "
+        "key columns, without expressions";
+    bool full = table->relation.replica_identity == 'f';
+    const char *at = d->sorting_key;
+    uint32_t found = 0, keys = 0;
+    char name[256];
+    bool plain;
+
+    while (next_item(&at, name, sizeof name, &plain)) {
+        struct column *column = plain ? find_column(table, name) : NULL;
+
+        if (column == NULL || (!full && !column->key)) {
+            schema_say(report, FINDING_FAIL, hint,
+                       "\"%s\" in the sorting key of %s is not a key column of the source", name,
+                       table->target_sql);
+            return;
+        }
+        column->key = true;
+        found++;
+    }
+    if (full)
+        for (uint32_t i = 0; i < table->columns_count; i++)
+            keys += table->columns[i].key;
+    else
+        for (uint32_t i = 0; i < table->relation.columns_count; i++)
+            keys += table->relation.columns[i].key;
+    if (found != keys || found == 0)
+        schema_say(report, FINDING_FAIL, hint,
+                   "the sorting key of %s (%s) lacks key columns of the source", table->target_sql,
+                   d->sorting_key);
+}
+
+/* Rows in different partitions never replace each other. */
+static void
+check_partition_key(const struct table *table, const struct described *d, struct report *report)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        const struct column *column = find_column(table, d->columns[i].name);
+
+        if (d->columns[i].in_partition_key && (column == NULL || !column->key))
+            schema_say(report, FINDING_FAIL, "partition by key columns only, or not at all",
+                       "%s is partitioned by \"%s\", which is not a key column", table->target_sql,
+                       d->columns[i].name);
+    }
+}
+
+/* ReplacingMergeTree(..., version[, deleted]). */
+static void
+check_engine_arguments(const struct table *table, const struct options *options,
+                       const struct described *d, struct report *report)
+{
+    const char *at = strchr(d->engine_full, '(');
+    char argument[256];
+    bool plain, version = false;
+
+    for (at = at == NULL ? "" : at + 1; next_item(&at, argument, sizeof argument, &plain);) {
+        if (version && plain && strcmp(argument, options->deleted_column) != 0)
+            schema_say(report, FINDING_FAIL, "the engine's second column must be --deleted-column",
+                       "the engine of %s takes \"%s\" for the deleted flag", table->target_sql,
+                       argument);
+        version = version || (plain && strcmp(argument, options->version_column) == 0);
+        if (*at == ')')
+            break;
+    }
+    if (!version)
+        schema_say(report, FINDING_FAIL,
+                   "ENGINE = ReplacingMergeTree(version column), and --version-column its name",
+                   "the engine of %s is not versioned by column \"%s\"", table->target_sql,
+                   options->version_column);
+}
+
+static bool
+engine_is_append_only(const char *engine)
+{
+    static const char *const names[] = {"MergeTree", "ReplicatedMergeTree", "SharedMergeTree"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(engine, names[i]) == 0)
+            return true;
+    return !ends_with(engine, "MergeTree") && !ends_with(engine, "View");
+}
+
+static void
+check_engine(struct table *table, const struct options *options, const struct described *d,
+             struct report *report)
+{
+    bool replacing = ends_with(d->engine, "ReplacingMergeTree");
+    bool full = table->relation.replica_identity == 'f';
+
+    table->keyed = identity_has_key(&table->relation) && (replacing || !full);
+    if (table->keyed && !replacing) {
+        schema_say(report, FINDING_FAIL, "updates and deletes need ENGINE = ReplacingMergeTree",
+                   "the engine of %s is %s", table->target_sql, d->engine);
+    } else if (table->keyed) {
+        check_engine_arguments(table, options, d, report);
+        check_sorting_key(table, d, report);
+        check_partition_key(table, d, report);
+        if (full)
+            schema_say(report, FINDING_WARN, "",
+                       "replica identity is full: the sorting key of %s (%s) must be unique in "
+                       "the source",
+                       table->target_sql, d->sorting_key);
+    } else if (!engine_is_append_only(d->engine)) {
+        schema_say(report, FINDING_FAIL,
+                   "give the source table a primary key, or the target ENGINE = MergeTree",
+                   "the source has no key, and the engine of %s (%s) would merge its rows",
+                   table->target_sql, d->engine);
+    } else {
+        schema_say(report, FINDING_WARN, "",
+                   "without a key rows are only added to %s: after a restart some may be there "
+                   "twice, updates and deletes are refused",
+                   table->target_sql);
+    }
+}
+
+/* ---- our own two columns ---- */
+
+/* The width of the column's plain (unsigned) integer type; 0: it isn't one. */
+static uint32_t
+flag_width(const struct described_column *column, bool is_version)
+{
+    struct ch_type type;
+    uint32_t width;
+
+    if (column == NULL || chtype_parse(column->type, &type) != 0)
+        return 0;
+    width = type.nullable ? 0 : type.width;
+    if (type.kind != CH_UINT && (is_version || (type.kind != CH_BOOL && type.kind != CH_INT)))
+        width = 0;
+    chtype_free(&type);
+    return width;
+}
+
+static void
+check_own_columns(struct table *table, const struct options *options, const struct described *d,
+                  struct report *report)
+{
+    uint32_t version = flag_width(described_find(d, options->version_column), true);
+    uint32_t deleted = flag_width(described_find(d, options->deleted_column), false);
+
+    table->has_version = version == 8 || version == 16;
+    table->version_width = version;
+    table->has_deleted = deleted == 1 && table->keyed;
+    if (find_column(table, options->version_column) != NULL ||
+        find_column(table, options->deleted_column) != NULL)
+        schema_say(report, FINDING_FAIL, "choose others with --version-column, --deleted-column",
+                   "the source has a column named like the version or the deleted column");
+    if (!table->keyed)
+        return;
+    if (!table->has_version)
+        schema_say(report, FINDING_FAIL, "it must be there, as UInt64 or UInt128",
+                   "%s has no version column \"%s\" of a fitting type", table->target_sql,
+                   options->version_column);
+    if (!table->has_deleted)
+        schema_say(report, FINDING_FAIL, "it must be there, as UInt8",
+                   "%s has no deleted column \"%s\" of a fitting type", table->target_sql,
+                   options->deleted_column);
+}
+
+/* ---- the source's columns ---- */
+
+static bool
+is_computed(const struct described_column *column)
+{
+    return strcmp(column->kind, "MATERIALIZED") == 0 || strcmp(column->kind, "ALIAS") == 0 ||
+           strcmp(column->kind, "EPHEMERAL") == 0;
+}
+
+static void
+judge_column(const struct table *table, const struct column *column,
+             const struct relation_column *source, struct report *report)
+{
+    const char *reason;
+    enum convert_verdict verdict =
+        convert_judge(&column->type, column->oid, source->typmod, &reason);
+
+    if (verdict == CONVERT_NEVER)
+        schema_say(report, FINDING_FAIL, "change the column's type in ClickHouse; String fits all",
+                   "column \"%s\" of %s is %s: %s", column->name, table->target_sql,
+                   column->type_text, reason);
+    else if (verdict == CONVERT_PARTLY)
+        schema_say(report, FINDING_WARN, "a value that does not fit stops the pipeline",
+                   "column \"%s\" of %s is %s: %s", column->name, table->target_sql,
+                   column->type_text, reason);
+}
+
+/* 0, or -1: out of memory. */
+static int
+add_column(struct table *table, const struct described_column *described, uint32_t source)
+{
+    const struct relation_column *from = &table->relation.columns[source];
+    struct column *column = &table->columns[table->columns_count++];
+
+    *column = (struct column){
+        .name = strdup(described->name),
+        .type_text = strdup(described->type),
+        .source = source,
+        .oid = schema_oid(from),
+        .key = from->key && table->relation.replica_identity != 'f',
+    };
+    if (chtype_parse(described->type, &column->type) != 0)
+        column->type = (struct ch_type){.kind = CH_UNSUPPORTED};
+    return column->name == NULL || column->type_text == NULL ? -1 : 0;
+}
+
+static int
+match_columns(struct table *table, const struct described *d, struct report *report,
+              struct err *err)
+{
+    const struct relation *relation = &table->relation;
+
+    table->columns = calloc(relation->columns_count + 1, sizeof *table->columns);
+    if (table->columns == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for a table");
+    for (uint32_t i = 0; i < relation->columns_count; i++) {
+        const struct described_column *found = described_find(d, relation->columns[i].name);
+
+        if (found == NULL) {
+            schema_say(report, FINDING_FAIL, "add it in ClickHouse, or use --create-tables",
+                       "%s has no column \"%s\"", table->target_sql, relation->columns[i].name);
+            continue;
+        }
+        if (is_computed(found)) /* ClickHouse computes it and must not be given it */
+            continue;
+        if (add_column(table, found, i) != 0)
+            return err_set(err, EXIT_PEER, "out of memory for a table");
+        judge_column(table, &table->columns[table->columns_count - 1], &relation->columns[i],
+                     report);
+    }
+    return 0;
+}
+
+/* Key columns first, each group in the relation's order: a row's key is then its first bytes. */
+static int
+order_columns(struct table *table, struct err *err)
+{
+    struct column *ordered = calloc(table->columns_count + 1, sizeof *ordered);
+    uint32_t n = 0;
+
+    if (ordered == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for a table");
+    for (int key = 1; key >= 0; key--)
+        for (uint32_t i = 0; i < table->columns_count; i++)
+            if ((table->keyed && table->columns[i].key) == (key == 1)) {
+                ordered[n++] = table->columns[i];
+                table->keys_count += (uint32_t)key;
+            }
+    free(table->columns);
+    table->columns = ordered;
+    return 0;
+}
+
+static int
+make_insert(struct table *table, const struct options *options, struct err *err)
+{
+    struct buf sql = {0};
+
+    server_put_text(&sql, "INSERT INTO ");
+    server_put_text(&sql, table->target_sql);
+    server_put_text(&sql, " (");
+    for (uint32_t i = 0; i < table->columns_count; i++) {
+        server_put_text(&sql, i == 0 ? "" : ", ");
+        server_put_name(&sql, table->columns[i].name);
+    }
+    if (table->has_version) {
+        server_put_text(&sql, ", ");
+        server_put_name(&sql, options->version_column);
+    }
+    if (table->has_deleted) {
+        server_put_text(&sql, ", ");
+        server_put_name(&sql, options->deleted_column);
+    }
+    server_put_text(&sql, ") FORMAT RowBinary");
+    buf_append(&sql, "", 1);
+    if (sql.failed)
+        return err_set(err, EXIT_PEER, "out of memory for a table");
+    table->insert_sql = (char *)sql.data;
+    return 0;
+}
+
+/* ---- all of it ---- */
+
+/* Reads the description, making what is missing when allowed. 0, 1 (missing) or -1 with err. */
+static int
+describe(struct server *server, const struct options *options, const struct table *table,
+         bool may_create, struct described *d, struct err *err)
+{
+    int missing = describe_table(server, table, d, err);
+
+    if (missing == 1 && may_create) {
+        if (schema_create(server, options, table, err) != 0)
+            return -1;
+        missing = describe_table(server, table, d, err);
+    }
+    return missing != 0 ? missing : describe_columns(server, table, d, err);
+}
+
+static bool
+lacks_columns(const struct table *table, const struct described *d)
+{
+    for (uint32_t i = 0; i < table->relation.columns_count; i++)
+        if (described_find(d, table->relation.columns[i].name) == NULL)
+            return true;
+    return false;
+}
+
+static int
+add_missing(struct server *server, const struct options *options, const struct table *table,
+            struct described *d, struct err *err)
+{
+    const char **names = calloc(d->count + 1, sizeof *names);
+    int rc;
+
+    if (names == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for a table");
+    for (size_t i = 0; i < d->count; i++)
+        names[i] = d->columns[i].name;
+    rc = schema_add_columns(server, options, table, names, d->count, err);
+    free(names);
+    if (rc != 0)
+        return -1;
+    described_free(d);
+    return describe(server, options, table, false, d, err);
+}
+
+static int
+examine(struct table *table, const struct options *options, const struct described *d,
+        struct report *report, struct err *err)
+{
+    if (match_columns(table, d, report, err) != 0)
+        return -1;
+    check_engine(table, options, d, report);
+    check_own_columns(table, options, d, report);
+    if (table->columns_count == 0)
+        schema_say(report, FINDING_FAIL, "", "%s has none of the source's columns",
+                   table->target_sql);
+    return order_columns(table, err) != 0 ? -1 : make_insert(table, options, err);
+}
+
+enum schema_status
+schema_load(struct server *server, const struct options *options, struct table *table,
+            bool may_create, struct report *report, struct err *err)
+{
+    enum schema_status status = SCHEMA_ERROR;
+    struct described d = {0};
+    int missing;
+
+    table_unload(table);
+    missing = describe(server, options, table, may_create, &d, err);
+    if (missing == 0 && options->create_tables && lacks_columns(table, &d)) {
+        if (may_create)
+            missing = add_missing(server, options, table, &d, err);
+        else
+            missing = 1;
+    }
+    if (missing == 1)
+        status = SCHEMA_MISSING;
+    if (missing != 0)
+        goto out;
+    buf_append(&table->described, server->answer.body.data, buf_len(&server->answer.body));
+    if (table->described.failed || examine(table, options, &d, report, err) != 0)
+        goto out;
+    table->loaded = !report->failed;
+    status = report->failed ? SCHEMA_UNFIT : SCHEMA_READY;
+out:
+    described_free(&d);
+    return status;
+}
+
+bool
+schema_changed(struct server *server, const struct table *table)
+{
+    struct err ignored;
+
+    if (ask_columns(server, table, &ignored) != 0)
+        return false;
+    return buf_len(&server->answer.body) != buf_len(&table->described) ||
+           memcmp(server->answer.body.data, table->described.data, buf_len(&table->described)) != 0;
+}

@@ -1,0 +1,155 @@
+/* send.c: the batch to ClickHouse: for each table its read-backs, then its rows in as few requests
+ * as the server takes as one block each. Requests are strictly serial: where the version is the
+ * commit LSN alone, the order of arrival decides between rows of one transaction (trap 111).
+ *
+ * A request keeps its query id over all its tries. While the server is still busy with a try whose
+ * answer we lost, it refuses the same id, so a late first try can't overtake what comes next. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sink-ch/worker.h"
+
+#define BODY_KEEP ((size_t)64 << 20)
+
+/* max_partitions_per_insert_block of the servers that have it; as many rows touch no more. */
+#define PARTITIONS_MAX 100
+
+struct sending {
+    struct worker *worker;
+    const struct table *table;
+    uint64_t rows_max; /* of one request */
+};
+
+/* Rows from *entry on, up to rows_max; *entry moves to the first one left out. */
+static int
+fill_body(const struct sending *sending, uint32_t *entry, struct err *err)
+{
+    const struct batch *batch = &sending->worker->batch;
+    struct buf *body = &sending->worker->body;
+    uint64_t rows = 0;
+
+    buf_reset(body, BODY_KEEP);
+    if (strlen(sending->table->insert_sql) > HTTP_QUERY_IN_URL_MAX) {
+        server_put_text(body, sending->table->insert_sql);
+        server_put_text(body, "\n");
+    }
+    for (; *entry != BATCH_NONE && rows < sending->rows_max; *entry = batch->entries[*entry].next) {
+        const struct batch_entry *row = &batch->entries[*entry];
+
+        if (row->killed_by != BATCH_NONE)
+            continue;
+        buf_append(body, batch_bytes_at(batch, row->at), row->len);
+        rows++;
+    }
+    if (!body->failed)
+        return 0;
+    err_set(err, EXIT_PEER, "out of memory for a request");
+    return table_error(sending->table, 0, err);
+}
+
+/* The data did not parse: because somebody changed the table under us? Then a restart reads the new
+ * columns and sends the rows again. */
+static int
+explain_refusal(const struct sending *sending, struct err *err)
+{
+    struct err changed;
+
+    if (schema_changed(&sending->worker->server, sending->table)) {
+        err_set(&changed, EXIT_PEER, "the columns of %s changed", sending->table->target_sql);
+        *err = changed;
+    } else {
+        err_hint(err, "nothing was acknowledged; mend the table in ClickHouse and start again");
+    }
+    return table_error(sending->table, sending->worker->transaction.commit_lsn, err);
+}
+
+static enum http_outcome
+post_body(const struct sending *sending, struct err *err)
+{
+    struct worker *worker = sending->worker;
+    char query_id[200], what[400];
+    struct http_request request = {
+        .query = sending->table->insert_sql,
+        .query_id = query_id,
+        .body = {.data = worker->body.data, .len = buf_len(&worker->body)},
+        .expect_empty = true,
+    };
+
+    snprintf(query_id, sizeof query_id, "%s-%" PRIu64, worker->server.query_id,
+             ++worker->server.queries);
+    snprintf(what, sizeof what, "insert into %.300s", sending->table->target_sql);
+    if (strlen(request.query) > HTTP_QUERY_IN_URL_MAX)
+        request.query = NULL;
+    return server_request(&worker->server, what, &request, err);
+}
+
+static int
+send_rows(struct sending *sending, struct err *err)
+{
+    const struct batch *batch = &sending->worker->batch;
+    uint32_t entry = batch->tables[sending->table->number].first;
+    uint32_t left = batch->tables[sending->table->number].alive;
+
+    while (entry != BATCH_NONE && left > 0) {
+        uint32_t next = entry;
+
+        if (fill_body(sending, &next, err) != 0)
+            return -1;
+        switch (post_body(sending, err)) {
+        case HTTP_DONE:
+            left -= (uint32_t)(left < sending->rows_max ? left : sending->rows_max);
+            entry = next;
+            break;
+        case HTTP_PARTITIONS:
+            if (sending->rows_max <= PARTITIONS_MAX)
+                return table_error(sending->table, sending->worker->transaction.commit_lsn, err);
+            sending->rows_max = PARTITIONS_MAX;
+            break;
+        case HTTP_DATA:
+        case HTTP_STOP:
+            return explain_refusal(sending, err);
+        case HTTP_RETRY:
+        case HTTP_GONE:
+            return table_error(sending->table, 0, err);
+        }
+    }
+    return 0;
+}
+
+int
+send_batch(struct worker *worker, struct err *err)
+{
+    uint32_t number = worker->batch.first_table;
+
+    for (; number != BATCH_NONE; number = worker->batch.tables[number].next) {
+        struct sending sending = {
+            .worker = worker,
+            .table = worker->by_number[number],
+            .rows_max = worker->server.max_insert_rows,
+        };
+
+        if (readback_fill(worker, sending.table, err) != 0 || send_rows(&sending, err) != 0)
+            return -1;
+    }
+    batch_reset(&worker->batch);
+    worker->transaction.mark = 0;
+    return 0;
+}
+
+int
+send_truncate(struct worker *worker, const struct table *table, struct err *err)
+{
+    struct buf sql = {0};
+    int rc;
+
+    server_put_text(&sql, "TRUNCATE TABLE ");
+    server_put_text(&sql, table->target_sql);
+    buf_append(&sql, "", 1);
+    if (sql.failed)
+        rc = err_set(err, EXIT_PEER, "out of memory for a statement");
+    else
+        rc = server_statement(&worker->server, "truncate a table", (const char *)sql.data, err);
+    buf_free(&sql);
+    return rc == 0 ? 0 : table_error(table, worker->transaction.commit_lsn, err);
+}

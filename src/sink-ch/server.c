@@ -1,0 +1,387 @@
+/* server.c: see server.h. */
+#include "sink-ch/server.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/clock.h"
+
+#define BACKOFF_FIRST_MILLIS 200
+#define BACKOFF_LAST_MILLIS  30000
+#define SLICE_MILLIS         500 /* of waiting, between looks at ackd and the input */
+
+/* ---- SQL text ---- */
+
+void
+server_put_text(struct buf *sql, const char *text)
+{
+    buf_append(sql, text, strlen(text));
+}
+
+static void
+put_quoted(struct buf *sql, const char *text, char quote)
+{
+    buf_append(sql, &quote, 1);
+    for (; *text != '\0'; text++) {
+        if (*text == quote || *text == '\\')
+            buf_append(sql, "\\", 1);
+        buf_append(sql, text, 1);
+    }
+    buf_append(sql, &quote, 1);
+}
+
+void
+server_put_name(struct buf *sql, const char *name)
+{
+    put_quoted(sql, name, '`');
+}
+
+void
+server_put_literal(struct buf *sql, const char *text)
+{
+    put_quoted(sql, text, '\'');
+}
+
+bool
+server_read_string(struct cursor *c, struct bytes *out)
+{
+    uint64_t len;
+
+    return chtype_read_length(c, &len) && len <= c->left && cursor_bytes(c, (size_t)len, out);
+}
+
+/* ---- waiting for a server that is down ---- */
+
+static int
+ackd_died(struct err *err)
+{
+    err_set(err, EXIT_PEER, "ackd closed the connection");
+    return err_hint(err, "its own log says why");
+}
+
+/* The type of the last whole frame that the reader holds; -1: none. */
+static int
+last_frame_type(const struct frame_reader *input)
+{
+    const struct buf *b = &input->buf;
+    size_t at = b->start;
+    int last = -1;
+
+    while (b->end - at >= FRAME_HEADER) {
+        const uint8_t *p = b->data + at;
+        size_t len = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+        struct cursor body = cursor_over(p + FRAME_HEADER, len);
+        uint32_t elements;
+        uint8_t type;
+
+        if (len > b->end - at - FRAME_HEADER || !frame_type(&body, &type, &elements))
+            return -1;
+        last = type;
+        at += FRAME_HEADER + len;
+    }
+    return last;
+}
+
+/* The writer is gone. What it wrote last is still in the pipe, which is small: if that is `end`, it
+ * left in order and the rows we hold must still get to their target. */
+static int
+input_hung_up(struct server *server, struct err *err)
+{
+    enum fill_status status;
+
+    if (server->frame_in_use)
+        return 0;
+    do
+        status = frame_fill(server->input, server->input_fd, err);
+    while (status == FILL_READ);
+    if (status == FILL_FAILED)
+        return -1;
+    if (status == FILL_EOF && last_frame_type(server->input) != FRAME_END)
+        return frame_eof_error(server->input, "event", err);
+    server->input_fd = -1; /* all of it is in memory now */
+    return 0;
+}
+
+static int
+wait_slice(struct server *server, uint64_t deadline, struct err *err)
+{
+    struct pollfd fds[] = {
+        {.fd = server->ack == NULL ? -1 : server->ack->fd, .events = POLLRDHUP},
+        {.fd = server->input == NULL ? -1 : server->input_fd, .events = 0},
+    };
+    int timeout = clock_poll_timeout(deadline);
+
+    if (poll(fds, 2, timeout > SLICE_MILLIS ? SLICE_MILLIS : timeout) <= 0)
+        return 0;
+    if (fds[0].revents != 0)
+        return ackd_died(err);
+    if ((fds[1].revents & (POLLHUP | POLLERR)) != 0)
+        return input_hung_up(server, err);
+    return 0;
+}
+
+/* The backoff with its jitter: between half of it and all. */
+static uint64_t
+jittered_micros(uint64_t millis)
+{
+    uint64_t half = millis * 500;
+
+    return half + (clock_micros() * UINT64_C(2654435761) >> 8) % (half + 1);
+}
+
+static int
+wait_backoff(struct server *server, uint64_t *millis, struct err *err)
+{
+    uint64_t deadline = clock_micros() + jittered_micros(*millis);
+
+    *millis = *millis * 2 > BACKOFF_LAST_MILLIS ? BACKOFF_LAST_MILLIS : *millis * 2;
+    while (clock_micros() < deadline)
+        if (wait_slice(server, deadline, err) != 0)
+            return -1;
+    return 0;
+}
+
+/* Tells ackd and the log when the target goes and when it comes back, once each. */
+static int
+say_target(struct server *server, bool alive, const char *what, struct err *err)
+{
+    if (server->down == !alive)
+        return 0;
+    server->down = !alive;
+    if (alive)
+        log_write(server->log, LOG_INFO, "the target is back");
+    else
+        log_write(server->log, LOG_WARNING, "could not %s, trying again: %s", what,
+                  server->answer.message);
+    if (server->ack == NULL)
+        return 0;
+    return ackclient_target(server->ack, alive, alive ? "" : server->answer.message, err);
+}
+
+static int
+refuse(const struct server *server, const char *what, struct err *err)
+{
+    if (server->answer.code != 0)
+        return err_set(err, EXIT_REFUSED, "could not %s: ClickHouse says: %s (code %" PRIu64 ")",
+                       what, server->answer.message, server->answer.code);
+    return err_set(err, EXIT_REFUSED, "could not %s: %s", what, server->answer.message);
+}
+
+enum http_outcome
+server_request(struct server *server, const char *what, const struct http_request *request,
+               struct err *err)
+{
+    uint64_t backoff = BACKOFF_FIRST_MILLIS;
+
+    for (;;) {
+        enum http_outcome outcome = http_post(server->http, request, &server->answer);
+
+        if (outcome == HTTP_DONE)
+            return say_target(server, true, what, err) == 0 ? HTTP_DONE : HTTP_GONE;
+        if (outcome == HTTP_GONE) {
+            ackd_died(err);
+            return HTTP_GONE;
+        }
+        if (outcome != HTTP_RETRY || server->give_up) {
+            refuse(server, what, err);
+            return outcome == HTTP_RETRY ? HTTP_STOP : outcome;
+        }
+        if (say_target(server, false, what, err) != 0 || wait_backoff(server, &backoff, err) != 0)
+            return HTTP_GONE;
+    }
+}
+
+static int
+run(struct server *server, const char *what, const char *sql, bool expect_empty, struct err *err)
+{
+    struct http_request request = {
+        .body = {.data = (const uint8_t *)sql, .len = strlen(sql)},
+        .expect_empty = expect_empty,
+    };
+
+    return server_request(server, what, &request, err) == HTTP_DONE ? 0 : -1;
+}
+
+int
+server_query(struct server *server, const char *what, const char *sql, struct err *err)
+{
+    return run(server, what, sql, false, err);
+}
+
+int
+server_statement(struct server *server, const char *what, const char *sql, struct err *err)
+{
+    return run(server, what, sql, true, err);
+}
+
+/* ---- what it can do ---- */
+
+static struct cursor
+answer_cursor(const struct server *server)
+{
+    return cursor_over(server->answer.body.data, buf_len(&server->answer.body));
+}
+
+static int
+malformed(const char *what, struct err *err)
+{
+    return err_set(err, EXIT_PEER, "could not %s: the answer is not what was asked for", what);
+}
+
+static bool
+bytes_are(struct bytes b, const char *text)
+{
+    return b.len == strlen(text) && memcmp(b.data, text, b.len) == 0;
+}
+
+static int
+probe_version(struct server *server, struct err *err)
+{
+    static const char what[] = "ask ClickHouse for its version";
+    struct cursor c;
+    struct bytes version;
+    unsigned major = 0, minor = 0;
+
+    if (server_query(server, what, "SELECT version() FORMAT RowBinary", err) != 0)
+        return -1;
+    c = answer_cursor(server);
+    if (!server_read_string(&c, &version) || c.left != 0 || version.len >= sizeof server->version)
+        return malformed(what, err);
+    memcpy(server->version, version.data, version.len);
+    server->version[version.len] = '\0';
+    if (sscanf(server->version, "%u.%u", &major, &minor) != 2)
+        return malformed(what, err);
+    server->has_is_deleted = major > 23 || (major == 23 && minor >= 2);
+    return 0;
+}
+
+static int
+probe_types(struct server *server, struct err *err)
+{
+    static const char what[] = "ask ClickHouse for its types";
+    const struct {
+        const char *name;
+        bool *has;
+    } types[] = {{"UInt128", &server->has_uint128},
+                 {"Bool", &server->has_bool},
+                 {"Date32", &server->has_date32},
+                 {"DateTime64", &server->has_datetime64},
+                 {"Decimal256", &server->has_decimal256}};
+    struct cursor c;
+    struct bytes name;
+
+    if (server_query(server, what,
+                     "SELECT name FROM system.data_type_families WHERE name IN ('UInt128', 'Bool', "
+                     "'Date32', 'DateTime64', 'Decimal256') FORMAT RowBinary",
+                     err) != 0)
+        return -1;
+    for (c = answer_cursor(server); c.left > 0;) {
+        if (!server_read_string(&c, &name))
+            return malformed(what, err);
+        for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+            if (bytes_are(name, types[i].name))
+                *types[i].has = true;
+    }
+    /* The same releases gave Date32 and longer date tables. */
+    server->limits = server->has_date32 ? &convert_limits_modern : &convert_limits_old;
+    return 0;
+}
+
+/* What we want of a session; sent only where the server knows the setting and has it otherwise:
+ * an unknown one is an error, and a user may not be allowed to change them (traps 107, 108). */
+static const struct {
+    const char *name;
+    const char *value;
+} wanted_settings[] = {
+    {"async_insert", "0"},                 /* an answer must mean that the rows are there */
+    {"input_format_null_as_default", "0"}, /* never a silent default */
+};
+
+static void
+want_setting(struct server *server, struct bytes name, struct bytes value, struct buf *settings)
+{
+    for (size_t i = 0; i < sizeof wanted_settings / sizeof *wanted_settings; i++)
+        if (bytes_are(name, wanted_settings[i].name) &&
+            !bytes_are(value, wanted_settings[i].value)) {
+            server_put_text(settings, "&");
+            server_put_text(settings, wanted_settings[i].name);
+            server_put_text(settings, "=");
+            server_put_text(settings, wanted_settings[i].value);
+        }
+    if (bytes_are(name, "max_insert_block_size")) {
+        char text[24] = "";
+
+        memcpy(text, value.data, value.len < sizeof text ? value.len : sizeof text - 1);
+        server->max_insert_rows = strtoull(text, NULL, 10);
+    }
+}
+
+static int
+probe_settings(struct server *server, struct err *err)
+{
+    static const char what[] = "ask ClickHouse for its settings";
+    struct buf settings = {0};
+    struct bytes name, value;
+    struct cursor c;
+    int rc = -1;
+
+    if (server_query(server, what,
+                     "SELECT name, value FROM system.settings WHERE name IN ('async_insert', "
+                     "'input_format_null_as_default', 'max_insert_block_size') FORMAT RowBinary",
+                     err) != 0)
+        return -1;
+    for (c = answer_cursor(server); c.left > 0;) {
+        if (!server_read_string(&c, &name) || !server_read_string(&c, &value)) {
+            malformed(what, err);
+            goto out;
+        }
+        want_setting(server, name, value, &settings);
+    }
+    if (server->max_insert_rows == 0)
+        server->max_insert_rows = 65536; /* it has been larger in every release */
+    buf_append(&settings, "", 1);
+    if (settings.failed)
+        err_set(err, EXIT_PEER, "out of memory for settings");
+    else
+        rc = http_set_settings(server->http, (const char *)settings.data, err);
+out:
+    buf_free(&settings);
+    return rc;
+}
+
+static int
+probe_database(struct server *server, const char *database, struct err *err)
+{
+    struct buf sql = {0};
+    int rc;
+
+    server_put_text(&sql, "SELECT name FROM system.databases WHERE name = ");
+    server_put_literal(&sql, database);
+    buf_append(&sql, "", 1);
+    if (sql.failed)
+        return err_set(err, EXIT_PEER, "out of memory for a query");
+    rc = server_query(server, "look for the database", (const char *)sql.data, err);
+    buf_free(&sql);
+    if (rc != 0 || buf_len(&server->answer.body) > 0)
+        return rc;
+    err_set(err, EXIT_REFUSED, "database \"%s\" does not exist in ClickHouse", database);
+    return err_hint(err, "CREATE DATABASE %s, or correct --database", database);
+}
+
+int
+server_probe(struct server *server, const char *database, struct err *err)
+{
+    if (probe_version(server, err) != 0 || probe_types(server, err) != 0 ||
+        probe_settings(server, err) != 0)
+        return -1;
+    return probe_database(server, database, err);
+}
+
+void
+server_free(struct server *server)
+{
+    http_free(server->http);
+    buf_free(&server->answer.body);
+}

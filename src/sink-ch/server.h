@@ -1,0 +1,61 @@
+/* server.h: one ClickHouse server: what it can do, and requests that are tried again for as long as
+ * it is down. Knows no table and no event. */
+#ifndef WALPIPE_SINKCH_SERVER_H
+#define WALPIPE_SINKCH_SERVER_H
+
+#include "lib/ackclient.h"
+#include "lib/log.h"
+#include "sink-ch/convert.h"
+#include "sink-ch/http.h"
+
+struct server {
+    struct http *http;
+    const struct log *log;
+    bool give_up; /* --check: a server that is down is an error at once */
+
+    /* Who would make waiting pointless; each may be absent (NULL, -1). */
+    struct ackclient *ack;
+    struct frame_reader *input;
+    int input_fd;
+    bool frame_in_use; /* the input's buffer must not move now */
+
+    char query_id[160]; /* its fixed part */
+    uint64_t queries;
+    bool down;
+    struct http_answer answer; /* of the last request */
+
+    /* ---- known after server_probe ---- */
+    char version[64];
+    bool has_uint128, has_bool, has_date32, has_datetime64, has_decimal256, has_is_deleted;
+    uint64_t max_insert_rows; /* max_insert_block_size: more rows are not one block */
+    const struct convert_limits *limits;
+};
+
+/* Asks the server for its version, settings and types, and sets the session settings it knows. */
+int server_probe(struct server *server, const char *database, struct err *err) MUST_CHECK;
+
+/* One request until the server has answered it. what names it: "could not WHAT: ...".
+ * HTTP_DONE: server->answer holds the answer. HTTP_PARTITIONS, HTTP_DATA and HTTP_STOP: err is set;
+ * so it is for HTTP_GONE: ackd or the input died. */
+enum http_outcome server_request(struct server *server, const char *what,
+                                 const struct http_request *request, struct err *err) MUST_CHECK;
+
+/* A statement without data. 0 with server->answer, or -1 with err. */
+int server_query(struct server *server, const char *what, const char *sql,
+                 struct err *err) MUST_CHECK;
+int server_statement(struct server *server, const char *what, const char *sql,
+                     struct err *err) MUST_CHECK;
+
+void server_free(struct server *server);
+
+/* ---- SQL text and RowBinary answers ---- */
+
+/* `name` and 'text', escaped as ClickHouse wants them. */
+void server_put_name(struct buf *sql, const char *name);
+void server_put_literal(struct buf *sql, const char *text);
+void server_put_text(struct buf *sql, const char *text);
+
+/* A String of a RowBinary answer. */
+bool server_read_string(struct cursor *c, struct bytes *out) MUST_CHECK;
+
+#endif

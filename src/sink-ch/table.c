@@ -1,0 +1,89 @@
+/* table.c: see table.h. */
+#include "sink-ch/table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static char *
+target_sql(const struct target_name *target)
+{
+    struct buf sql = {0};
+
+    server_put_name(&sql, target->database);
+    server_put_text(&sql, ".");
+    server_put_name(&sql, target->table);
+    buf_append(&sql, "", 1);
+    if (sql.failed) {
+        buf_free(&sql);
+        return NULL;
+    }
+    return (char *)sql.data;
+}
+
+struct table *
+table_new(struct relation *relation, uint32_t number, const struct options *options,
+          struct err *err)
+{
+    struct table *table = calloc(1, sizeof *table);
+
+    if (table == NULL) {
+        relation_free(relation);
+        err_set(err, EXIT_PEER, "out of memory for a table");
+        return NULL;
+    }
+    table->number = number;
+    table->relation = *relation;
+    *relation = (struct relation){0};
+    snprintf(table->source_name, sizeof table->source_name, "%s.%s", table->relation.schema,
+             table->relation.name);
+    if (options_target(options, table->relation.schema, table->relation.name, &table->target) !=
+        0) {
+        err_set(err, EXIT_REFUSED, "the name of table \"%s\" is too long", table->source_name);
+        goto failed;
+    }
+    table->target_sql = target_sql(&table->target);
+    if (table->target_sql == NULL) {
+        err_set(err, EXIT_PEER, "out of memory for a table");
+        goto failed;
+    }
+    return table;
+failed:
+    table_free(table);
+    return NULL;
+}
+
+void
+table_unload(struct table *table)
+{
+    for (uint32_t i = 0; i < table->columns_count; i++) {
+        free(table->columns[i].name);
+        free(table->columns[i].type_text);
+        chtype_free(&table->columns[i].type);
+    }
+    free(table->columns);
+    free(table->insert_sql);
+    buf_free(&table->described);
+    table->columns = NULL;
+    table->insert_sql = NULL;
+    table->columns_count = table->keys_count = 0;
+    table->loaded = table->keyed = table->has_version = table->has_deleted = false;
+}
+
+void
+table_free(struct table *table)
+{
+    if (table == NULL)
+        return;
+    table_unload(table);
+    relation_free(&table->relation);
+    free(table->target_sql);
+    free(table);
+}
+
+int
+table_error(const struct table *table, uint64_t lsn, struct err *err)
+{
+    snprintf(err->relation, sizeof err->relation, "%s", table->source_name);
+    err->lsn = lsn;
+    return -1;
+}

@@ -1,0 +1,49 @@
+/* table.h: one source table and the ClickHouse table it goes to. */
+#ifndef WALPIPE_SINKCH_TABLE_H
+#define WALPIPE_SINKCH_TABLE_H
+
+#include "lib/event.h"
+#include "sink-ch/options.h"
+#include "sink-ch/server.h"
+
+/* A column that is written. */
+struct column {
+    char *name;
+    char *type_text;
+    struct ch_type type;
+    uint32_t source; /* its number in the relation */
+    uint32_t oid;    /* of PostgreSQL's type; a domain's base type */
+    bool key;
+};
+
+struct table {
+    uint32_t number; /* counted from 0 over the worker's tables; the batch knows it by that */
+    struct relation relation;
+    char source_name[132]; /* "schema.table", for messages */
+    struct target_name target;
+    char *target_sql; /* `database`.`table` */
+
+    /* ---- known after schema_load ---- */
+    bool loaded;
+    bool keyed; /* one row a key; else rows are only added */
+    bool has_version, has_deleted;
+    uint32_t version_width; /* 8 or 16 bytes */
+    uint32_t columns_count;
+    uint32_t keys_count; /* they come first */
+    struct column *columns;
+    char *insert_sql;
+    struct buf described; /* system.columns' answer, to see whether it changed */
+};
+
+/* Takes over the relation (its block too). NULL with err. */
+struct table *table_new(struct relation *relation, uint32_t number, const struct options *options,
+                        struct err *err);
+void table_free(struct table *table);
+
+/* Forgets what schema_load found. */
+void table_unload(struct table *table);
+
+/* Fills err's relation and LSN; always -1. */
+int table_error(const struct table *table, uint64_t lsn, struct err *err);
+
+#endif
