@@ -222,7 +222,7 @@ hello_decode(const struct frame *frame, const char *stream, struct hello *h, str
         return err_hint(err, "the programs of a pipeline must be of one walpipe release");
     }
     if (strcmp(h->stream, stream) != 0) {
-        err_set(err, EXIT_REFUSED, "the input is a %s stream, this program reads the %s stream",
+        err_set(err, EXIT_REFUSED, "the input is the %s stream, this program reads the %s stream",
                 h->stream, stream);
         return err_hint(err, "the order is pg-wal-read | pgout-decode | route | sink");
     }
