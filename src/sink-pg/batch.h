@@ -1,0 +1,75 @@
+/* batch.h: the changes that wait to be applied: their frames one behind the other, and a list of
+ * what each is. Nothing is allocated per row. */
+#ifndef SINK_PG_BATCH_H
+#define SINK_PG_BATCH_H
+
+#include "sink-pg/tables.h"
+
+/* Frame bytes after which a batch is applied, however few rows they are: with the one row of up to
+ * FRAME_MAX that may come on top this bounds a worker's memory. */
+#define BATCH_BYTES_MAX (16u << 20)
+
+struct op_truncate {
+    struct op_truncate *next;
+    uint8_t flags;
+    uint32_t count;
+    struct table *tables[];
+};
+
+struct op {
+    struct table *table; /* NULL for a truncate */
+    struct op_truncate *truncate;
+    uint64_t offset; /* of the frame's body in bytes */
+    uint32_t length;
+    uint32_t next; /* the same table's next row in the segment that is being applied */
+    uint64_t commit_lsn;
+    uint8_t type; /* frame type; BATCH_CUT: a table's description changed here */
+};
+
+#define BATCH_CUT 255
+
+/* Zero-initialise to use. */
+struct batch {
+    struct buf bytes;
+    struct op *ops;
+    uint32_t count;
+    uint32_t size;
+    uint32_t rows;     /* of count */
+    uint32_t boundary; /* ops before it are of transactions whose commit has come */
+    struct op_truncate *truncates;
+};
+
+int batch_add_row(struct batch *b, struct table *table, uint8_t type, struct bytes body,
+                  uint64_t commit_lsn, struct err *err) MUST_CHECK;
+
+/* Every relid must be known to tables. */
+int batch_add_truncate(struct batch *b, const struct tables *tables,
+                       const struct truncate_event *truncate, uint64_t commit_lsn,
+                       struct err *err) MUST_CHECK;
+int batch_add_cut(struct batch *b, struct err *err) MUST_CHECK;
+
+/* Forgets the first n ops. */
+void batch_drop(struct batch *b, uint32_t n);
+void batch_free(struct batch *b);
+
+/* ---- one row, as its table's plan sees it ---- */
+
+/* Values are in the source's column order and point into the batch. Unchanged TOAST values that the
+ * old row holds are put in. */
+struct change {
+    uint8_t type;
+    const struct value *new_row; /* NULL for a delete */
+    const struct value *match;   /* values that find the row: the old row, else the new one */
+    bool key_changed;
+    bool complete; /* no unchanged TOAST value is left in new_row */
+};
+
+/* -1 with err (naming table and LSN) when the frame is malformed or does not fit the table's
+ * description. table->plan must be there. change is valid until the next call with values. */
+int change_decode(const struct batch *b, const struct op *op, struct row_values *values,
+                  struct change *change, struct err *err) MUST_CHECK;
+
+/* Puts table, LSN and, for a person, the row's key into err. */
+void change_name(const struct op *op, const struct change *change, struct err *err);
+
+#endif

@@ -1,0 +1,186 @@
+/* check.c: see check.h. Changes nothing in the target. */
+#include "sink-pg/check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "sink-pg/progress.h"
+#include "sink-pg/sink.h"
+
+struct check {
+    const struct options *options;
+    struct log quiet; /* what the session would log is said in lines here */
+    struct session session;
+    struct hello hello;
+    struct frame_reader reader;
+    bool failed;
+};
+
+PRINTF_LIKE(2, 3)
+static void
+say(const char *word, const char *fmt, ...)
+{
+    va_list ap;
+
+    printf("%-5s ", word);
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+}
+
+static void
+fail(struct check *c, const struct err *err)
+{
+    c->failed = true;
+    say("FAIL", "%s%s%s", err->message, err->hint[0] == '\0' ? "" : ": ", err->hint);
+}
+
+static void
+check_session(struct check *c)
+{
+    struct err err = {0};
+    char message[200];
+
+    say("ok", "target: connected to PostgreSQL %s",
+        PQparameterStatus(c->session.conn, "server_version"));
+    if (c->session.replica)
+        say("ok", "target: session_replication_role = replica is permitted");
+    else
+        say("warn", "target: the role may not set session_replication_role: triggers and foreign "
+                    "keys fire; slower");
+    if (c->session.no_temp)
+        say("warn", "target: the role may not create temporary tables: slower");
+    if (progress_check(&c->session, c->options->pipeline, &c->hello, message, sizeof message,
+                       &err) != 0)
+        fail(c, &err);
+    else
+        say("ok", "%s", message);
+}
+
+static const char privileges_query[] =
+    "SELECT pg_catalog.string_agg(p, ', ') FROM "
+    "pg_catalog.unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS p "
+    "WHERE NOT pg_catalog.has_table_privilege(pg_catalog.format('%I.%I', $1::text, $2::text), p)";
+
+static void
+check_privileges(struct check *c, const char *schema, const char *name)
+{
+    const char *params[] = {schema, name};
+    struct err err = {0};
+    PGresult *result =
+        pqx_exec_params(c->session.conn, "ask for privileges", privileges_query, 2, params, &err);
+
+    if (result == NULL) {
+        fail(c, &err);
+        return;
+    }
+    if (!PQgetisnull(result, 0, 0)) {
+        err_set(&err, EXIT_REFUSED, "%s.%s: the role lacks %s", schema, name,
+                PQgetvalue(result, 0, 0));
+        err_hint(&err, "grant it");
+        fail(c, &err);
+    }
+    PQclear(result);
+}
+
+static void
+check_table(struct check *c, const struct relation *relation)
+{
+    struct plan_notes notes = {0};
+    const char *schema, *name;
+    struct plan *plan;
+    struct err err = {0};
+
+    mapping_target(&c->options->mapping, relation->schema, relation->name, &schema, &name);
+    plan = plan_make(&c->session, relation, schema, name, &notes, &err);
+    if (plan == NULL) {
+        fail(c, &err);
+        return;
+    }
+    for (size_t i = 0; i < notes.count; i++)
+        say("warn", "%s.%s: %s", schema, name, notes.text[i]);
+    check_privileges(c, schema, name);
+    say("ok", "%s.%s -> %s.%s: %u columns", relation->schema, relation->name, schema, name,
+        plan->columns_count);
+    plan_free(plan);
+}
+
+/* 1: that was the end. */
+static int
+take_frame(struct check *c, struct frame *frame, struct err *err)
+{
+    struct relation relation;
+    uint32_t elements;
+    uint8_t type;
+
+    if (!frame_type(&frame->body, &type, &elements))
+        return err_set(err, EXIT_REFUSED, "malformed frame in the event stream");
+    if (type == FRAME_END)
+        return 1;
+    if (type != FRAME_RELATION)
+        return err_set(err, EXIT_REFUSED, "frame type %u: --check reads relation events only",
+                       type);
+    if (relation_decode(&frame->body, elements, &relation, err) != 0)
+        return -1;
+    if (c->session.conn != NULL)
+        check_table(c, &relation);
+    relation_free(&relation);
+    return 0;
+}
+
+static int
+check_stream(struct check *c, int in, struct err *err)
+{
+    for (;;) {
+        struct frame frame;
+        int rc;
+
+        switch (frame_next(&c->reader, &frame, err)) {
+        case FRAME_READY:
+            rc = take_frame(c, &frame, err);
+            if (rc != 0)
+                return rc < 0 ? -1 : 0;
+            break;
+        case FRAME_BAD:
+            return -1;
+        case FRAME_NEED_MORE:
+            switch (frame_fill(&c->reader, in, err)) {
+            case FILL_READ:
+            case FILL_AGAIN:
+                break;
+            case FILL_EOF:
+                return frame_eof_error(&c->reader, "event", err);
+            case FILL_FAILED:
+                return -1;
+            }
+        }
+    }
+}
+
+int
+check_run(const struct options *options, const struct log *log, int in, struct err *err)
+{
+    struct check c = {.options = options, .quiet = *log};
+    struct err why = {0};
+    int rc;
+
+    c.quiet.level = LOG_ERROR;
+    c.session.log = &c.quiet;
+    c.session.conninfo = options->conninfo;
+    snprintf(c.session.application_name, sizeof c.session.application_name,
+             "walpipe sink-pg --check");
+    frame_reader_init(&c.reader, FRAME_MAX);
+    rc = sink_read_hello(in, &c.reader, &c.hello, err);
+    if (rc == 0 && session_open(&c.session, &why) == 0)
+        check_session(&c);
+    else if (rc == 0)
+        fail(&c, &why);
+    if (rc == 0)
+        rc = check_stream(&c, in, err);
+    session_close(&c.session);
+    frame_reader_free(&c.reader);
+    if (rc != 0)
+        return -1;
+    return c.failed ? EXIT_REFUSED : EXIT_DONE;
+}

@@ -1,0 +1,295 @@
+/* compact.c: see compact.h. Keys are compared as bytes: 1.0 and 1.00 are two keys here, which is
+ * right as long as deletes are applied before inserts (trap 88). */
+#include "sink-pg/compact.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/hash.h"
+
+int
+compact_start(struct compact *c, const struct batch *batch, const struct table *table,
+              uint32_t changes, struct err *err)
+{
+    uint32_t size = 64;
+
+    /* An update that changes the key takes two places. */
+    while (size < 4 * (uint64_t)changes)
+        size *= 2;
+    c->batch = batch;
+    c->table = table;
+    c->count = 0;
+    c->values_count = 0;
+    buf_reset(&c->keys, 1u << 20);
+    if (size > c->slots_size) {
+        free(c->slots);
+        c->slots = malloc(size * sizeof *c->slots);
+        c->slots_size = c->slots == NULL ? 0 : size;
+    }
+    if (c->slots == NULL)
+        return err_set(err, EXIT_PEER, "out of memory to compact %u changes", changes);
+    memset(c->slots, 0, c->slots_size * sizeof *c->slots);
+    return 0;
+}
+
+/* ---- the table of keys ---- */
+
+static void
+append_key(struct compact *c, const struct value *row)
+{
+    const struct plan *plan = c->table->plan;
+
+    for (uint32_t k = 0; k < plan->keys_count; k++) {
+        const struct value *v = &row[plan->columns[plan->keys[k]].source];
+        uint8_t kind = (uint8_t)v->kind;
+
+        buf_append(&c->keys, &kind, 1);
+        buf_append(&c->keys, &v->len, sizeof v->len);
+        buf_append(&c->keys, v->data, v->len);
+    }
+}
+
+/* The net change of row's key, made where there is none (then *fresh). NULL: out of memory. */
+static struct net *
+find_net(struct compact *c, const struct value *row, bool *fresh)
+{
+    struct net net = {.key_at = c->keys.end};
+    uint32_t at;
+
+    append_key(c, row);
+    if (c->keys.failed)
+        return NULL;
+    net.key_len = (uint32_t)(c->keys.end - net.key_at);
+    net.hash = hash_finish(hash_bytes(HASH_SEED, c->keys.data + net.key_at, net.key_len));
+    for (at = (uint32_t)net.hash & (c->slots_size - 1); c->slots[at] != 0;
+         at = (at + 1) & (c->slots_size - 1)) {
+        struct net *other = &c->nets[c->slots[at] - 1];
+
+        if (other->hash == net.hash && other->key_len == net.key_len &&
+            memcmp(c->keys.data + other->key_at, c->keys.data + net.key_at, net.key_len) == 0) {
+            c->keys.end = net.key_at;
+            *fresh = false;
+            return other;
+        }
+    }
+    if (c->count == c->size) {
+        uint32_t size = c->size == 0 ? 1024 : c->size * 2;
+        struct net *nets = realloc(c->nets, size * sizeof *nets);
+
+        if (nets == NULL)
+            return NULL;
+        c->nets = nets;
+        c->size = size;
+    }
+    *fresh = true;
+    c->nets[c->count] = net;
+    c->slots[at] = ++c->count;
+    return &c->nets[c->count - 1];
+}
+
+/* ---- rows put together ---- */
+
+int
+compact_row(const struct compact *c, const struct net *net, struct row_values *values,
+            const struct value **row, struct err *err)
+{
+    struct change change;
+
+    if (net->merged != 0) {
+        *row = c->values + (net->merged - 1);
+        return 0;
+    }
+    if (change_decode(c->batch, &c->batch->ops[net->op], values, &change, err) != 0)
+        return -1;
+    *row = net->kind == NET_DELETE ? change.match : change.new_row;
+    return 0;
+}
+
+static struct value *
+new_values(struct compact *c, uint32_t n)
+{
+    if (c->values_count + n > c->values_size) {
+        size_t size = c->values_size == 0 ? 4096 : c->values_size * 2;
+        struct value *values;
+
+        while (size < c->values_count + n)
+            size *= 2;
+        values = realloc(c->values, size * sizeof *values);
+        if (values == NULL)
+            return NULL;
+        c->values = values;
+        c->values_size = size;
+    }
+    c->values_count += n;
+    return c->values + c->values_count - n;
+}
+
+/* Puts the new row of `change` over what `earlier` says: unchanged values keep the earlier ones.
+ * *merged is set; *complete when no unchanged value is left. */
+static int
+merge_rows(struct compact *c, const struct net *earlier, const struct change *change,
+           uint32_t *merged, bool *complete, struct err *err)
+{
+    uint32_t n = c->table->relation.columns_count;
+    struct value *out = new_values(c, n);
+    const struct value *before;
+
+    if (out == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for merged rows");
+    if (compact_row(c, earlier, &c->before, &before, err) != 0)
+        return -1;
+    *complete = true;
+    for (uint32_t i = 0; i < n; i++) {
+        out[i] = change->new_row[i].kind == VALUE_UNCHANGED ? before[i] : change->new_row[i];
+        *complete = *complete && out[i].kind != VALUE_UNCHANGED;
+    }
+    *merged = 1 + (uint32_t)(out - c->values);
+    return 0;
+}
+
+/* ---- the changes ---- */
+
+static enum compact_result
+no_memory(struct err *err)
+{
+    err_set(err, EXIT_PEER, "out of memory to compact a batch");
+    return COMPACT_FAILED;
+}
+
+static enum compact_result
+add_insert(struct compact *c, uint32_t op, const struct change *change, struct err *err)
+{
+    bool fresh;
+    struct net *net;
+
+    if (!change->complete)
+        return COMPACT_ODD;
+    net = find_net(c, change->new_row, &fresh);
+    if (net == NULL)
+        return no_memory(err);
+    net->kind =
+        !fresh && (net->kind == NET_DELETE || net->kind == NET_REPLACE) ? NET_REPLACE : NET_INSERT;
+    net->op = op;
+    net->merged = 0;
+    return COMPACT_DONE;
+}
+
+static enum compact_result
+add_delete(struct compact *c, uint32_t op, const struct change *change, struct err *err)
+{
+    bool fresh;
+    struct net *net = find_net(c, change->match, &fresh);
+
+    if (net == NULL)
+        return no_memory(err);
+    if (!fresh && net->kind == NET_DELETE)
+        return COMPACT_ODD;
+    if (fresh)
+        net->expected = true;
+    net->kind = NET_DELETE;
+    net->op = op;
+    net->merged = 0;
+    return COMPACT_DONE;
+}
+
+static enum compact_result
+add_update(struct compact *c, uint32_t op, const struct change *change, struct err *err)
+{
+    uint32_t merged = 0;
+    bool fresh, complete;
+    struct net *net = find_net(c, change->new_row, &fresh);
+
+    if (net == NULL)
+        return no_memory(err);
+    if (!fresh && net->kind == NET_DELETE)
+        return COMPACT_ODD;
+    if (fresh) {
+        net->kind = NET_UPDATE;
+        net->expected = true;
+    } else if (!change->complete && merge_rows(c, net, change, &merged, &complete, err) != 0) {
+        return COMPACT_FAILED;
+    }
+    net->op = op;
+    net->merged = merged;
+    return COMPACT_DONE;
+}
+
+/* Columns that only the target has would be lost with the old row. */
+static enum compact_result
+add_key_change(struct compact *c, uint32_t op, const struct change *change, struct err *err)
+{
+    uint32_t merged = 0;
+    bool fresh, complete = change->complete;
+    struct net *net;
+
+    if (c->table->plan->extra)
+        return COMPACT_ODD;
+    net = find_net(c, change->match, &fresh);
+    if (net == NULL)
+        return no_memory(err);
+    if (!fresh && net->kind == NET_DELETE)
+        return COMPACT_ODD;
+    if (!complete && !fresh && merge_rows(c, net, change, &merged, &complete, err) != 0)
+        return COMPACT_FAILED;
+    if (!complete)
+        return COMPACT_ODD;
+    if (fresh)
+        net->expected = true;
+    net->kind = NET_DELETE;
+    net->op = op;
+    net->merged = 0;
+    net = find_net(c, change->new_row, &fresh);
+    if (net == NULL)
+        return no_memory(err);
+    if (!fresh && net->kind != NET_DELETE)
+        return COMPACT_ODD;
+    net->kind = fresh ? NET_INSERT : NET_REPLACE;
+    net->op = op;
+    net->merged = merged;
+    return COMPACT_DONE;
+}
+
+enum compact_result
+compact_add(struct compact *c, uint32_t op, const struct change *change, struct err *err)
+{
+    switch (change->type) {
+    case FRAME_INSERT:
+        return add_insert(c, op, change, err);
+    case FRAME_DELETE:
+        return add_delete(c, op, change, err);
+    default:
+        return change->key_changed ? add_key_change(c, op, change, err)
+                                   : add_update(c, op, change, err);
+    }
+}
+
+void
+compact_count(struct compact *c)
+{
+    c->deletes = c->replaces = c->updates = c->inserts = 0;
+    for (uint32_t i = 0; i < c->count; i++)
+        switch (c->nets[i].kind) {
+        case NET_DELETE:
+            c->deletes++;
+            break;
+        case NET_REPLACE:
+            c->replaces++;
+            break;
+        case NET_UPDATE:
+            c->updates++;
+            break;
+        case NET_INSERT:
+            c->inserts++;
+            break;
+        }
+}
+
+void
+compact_free(struct compact *c)
+{
+    free(c->nets);
+    free(c->slots);
+    free(c->values);
+    buf_free(&c->keys);
+    *c = (struct compact){0};
+}

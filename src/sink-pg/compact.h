@@ -1,0 +1,58 @@
+/* compact.h: many changes of one table to one net change per key, so that a set-based statement
+ * sees each row once (traps 79 to 81). Pure: no connection.
+ *
+ *   insert, then update        insert of the final row
+ *   update, then update        one update; a value the later one did not send keeps the earlier
+ * one's anything, then delete      delete (also after an insert: the row may be older than the
+ * batch) delete, then insert        replace: the row goes, a new one comes update that changes the
+ * key    delete of the old key, insert of the new one Whatever cannot be written so is odd: the
+ * changes are then applied one by one. */
+#ifndef SINK_PG_COMPACT_H
+#define SINK_PG_COMPACT_H
+
+#include "sink-pg/batch.h"
+
+enum net_kind { NET_INSERT = 'I', NET_REPLACE = 'R', NET_UPDATE = 'U', NET_DELETE = 'D' };
+
+struct net {
+    enum net_kind kind;
+    bool expected;   /* the row must be in the target: the first change was an update or delete */
+    uint32_t op;     /* whose new row it is; for a delete, whose match finds the row */
+    uint32_t merged; /* 1 + place in values of the row put together of several; 0: op's own */
+    uint64_t key_at; /* in keys */
+    uint32_t key_len;
+    uint64_t hash;
+};
+
+/* Zero-initialise; reused for the process's life. */
+struct compact {
+    const struct batch *batch;
+    const struct table *table;
+    struct net *nets; /* in the order of their keys' first change */
+    uint32_t count;
+    uint32_t size;
+    uint32_t *slots; /* 1 + place in nets; 0: free */
+    uint32_t slots_size;
+    struct buf keys;
+    struct value *values;
+    size_t values_count;
+    size_t values_size;
+    struct row_values before;                     /* for the row an update adds to */
+    uint32_t deletes, replaces, updates, inserts; /* kinds in nets; by compact_count */
+};
+
+enum compact_result { COMPACT_DONE, COMPACT_ODD, COMPACT_FAILED /* err is set */ };
+
+int compact_start(struct compact *c, const struct batch *batch, const struct table *table,
+                  uint32_t changes, struct err *err) MUST_CHECK;
+enum compact_result compact_add(struct compact *c, uint32_t op, const struct change *change,
+                                struct err *err) MUST_CHECK;
+void compact_count(struct compact *c);
+
+/* The net change's values in source order: of a delete those that find the row. values is room for
+ * a decoded row. */
+int compact_row(const struct compact *c, const struct net *net, struct row_values *values,
+                const struct value **row, struct err *err) MUST_CHECK;
+void compact_free(struct compact *c);
+
+#endif

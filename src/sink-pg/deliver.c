@@ -1,0 +1,304 @@
+/* deliver.c: see deliver.h. */
+#include "sink-pg/deliver.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "lib/clock.h"
+
+#define BACKOFF_FIRST_MILLIS 100
+#define BACKOFF_LAST_MILLIS  30000
+
+/* With several workers a unique value may have to be released by another worker first. */
+#define UNIQUE_PATIENCE_MICROS (UINT64_C(20) * 1000 * 1000)
+
+/* ---- waiting ---- */
+
+/* Half of it certain, half random, so that workers do not come back all at once. */
+static uint64_t
+backoff_millis(struct deliver *d)
+{
+    uint64_t millis = BACKOFF_FIRST_MILLIS;
+
+    for (uint32_t i = 0; i < d->failures && millis < BACKOFF_LAST_MILLIS; i++)
+        millis *= 2;
+    if (millis > BACKOFF_LAST_MILLIS)
+        millis = BACKOFF_LAST_MILLIS;
+    d->failures++;
+    d->jitter = d->jitter * UINT64_C(6364136223846793005) + clock_micros();
+    return millis / 2 + (d->jitter >> 33) % (millis / 2 + 1);
+}
+
+/* The writer is gone and has left nothing: no `end` will come. */
+static bool
+input_is_dead(const struct deliver *d, short revents)
+{
+    int left = 0;
+
+    if ((revents & (POLLHUP | POLLRDHUP | POLLERR)) == 0 || buf_len(&d->reader->buf) > 0)
+        return false;
+    return ioctl(d->in, FIONREAD, &left) == 0 && left == 0;
+}
+
+static int
+wait_a_while(struct deliver *d, uint64_t millis, struct err *err)
+{
+    uint64_t until = clock_micros() + millis * 1000;
+
+    for (;;) {
+        struct pollfd fds[] = {{.fd = d->ack->fd, .events = POLLIN | POLLRDHUP},
+                               {.fd = d->in, .events = POLLRDHUP}};
+        uint64_t now = clock_micros();
+        int n, timeout = now >= until ? 0 : clock_poll_timeout(until);
+
+        n = poll(fds, 2, timeout);
+        if (n > 0 && fds[0].revents != 0) {
+            err_set(err, EXIT_PEER, "ackd closed the connection while the target was waited for");
+            return err_hint(err, "its own log says why");
+        }
+        if (n > 0 && input_is_dead(d, fds[1].revents))
+            return frame_eof_error(d->reader, "event", err);
+        if (now >= until)
+            return 0;
+        /* A hung-up pipe that still holds data makes poll return at once. */
+        if (n > 0)
+            poll(fds, 1, timeout);
+    }
+}
+
+/* ---- the target comes and goes ---- */
+
+static int
+tell_down(struct deliver *d, const struct err *why, struct err *err)
+{
+    log_write(d->log, LOG_WARNING, "the target is not there, trying again: %s", why->message);
+    if (!d->registered || d->told_down)
+        return 0;
+    d->told_down = true;
+    return ackclient_target(d->ack, false, why->message, err);
+}
+
+static int
+tell_up(struct deliver *d, struct err *err)
+{
+    d->failures = 0;
+    if (!d->told_down)
+        return 0;
+    d->told_down = false;
+    log_write(d->log, LOG_INFO, "the target is there again");
+    return ackclient_target(d->ack, true, "", err);
+}
+
+/* One try to have a connection and the progress row. */
+static int
+try_connect(struct deliver *d, bool first, struct position *found, struct err *err)
+{
+    struct session *s = &d->applier.session;
+    int rc;
+
+    if (s->conn == NULL && session_open(s, err) != 0)
+        return -1;
+    rc = first ? progress_start(&d->applier.progress, s, err)
+               : progress_resume(&d->applier.progress, s, found, err);
+    if (rc != 0)
+        session_close(s);
+    return rc;
+}
+
+static int
+connect_patiently(struct deliver *d, bool first, struct position *found, struct err *err)
+{
+    for (;;) {
+        struct err why = {0};
+
+        if (try_connect(d, first, found, &why) == 0)
+            return 0;
+        *err = why;
+        if (why.code != EXIT_PEER || d->applier.progress.fenced)
+            return -1;
+        if (tell_down(d, &why, err) != 0 || wait_a_while(d, backoff_millis(d), err) != 0)
+            return -1;
+    }
+}
+
+int
+deliver_start(struct deliver *d, struct err *err)
+{
+    struct position unused;
+
+    if (connect_patiently(d, true, &unused, err) != 0)
+        return -1;
+    d->failures = 0;
+    return 0;
+}
+
+/* *applied: the commit whose answer was lost was carried out (trap 77). */
+static int
+reconnect(struct deliver *d, const struct position *commit, bool *applied, struct err *err)
+{
+    const struct position *durable = &d->applier.progress.durable;
+    struct position found;
+
+    *applied = false;
+    if (connect_patiently(d, false, &found, err) != 0)
+        return -1;
+    d->reconnects++;
+    if (commit != NULL && position_equal(&found, commit)) {
+        *applied = true;
+        return 0;
+    }
+    if (position_equal(&found, durable))
+        return 0;
+    err_set(err, EXIT_PEER, "the progress in the target is not where this worker left it");
+    err->lsn = found.lsn;
+    return err_hint(err, "the target lost transactions, or somebody changed walpipe.progress");
+}
+
+int
+deliver_look(struct deliver *d, struct err *err)
+{
+    struct session *s = &d->applier.session;
+    struct err why = {0};
+    bool applied;
+
+    if (PQconsumeInput(s->conn) == 1 && PQstatus(s->conn) == CONNECTION_OK) {
+        for (PGnotify *n = PQnotifies(s->conn); n != NULL; n = PQnotifies(s->conn))
+            PQfreemem(n);
+        return 0;
+    }
+    pqx_error(s->conn, NULL, "keep the idle connection to the target", &why);
+    if (s->tx_open) {
+        *err = why;
+        err->code = EXIT_PEER;
+        return -1;
+    }
+    session_close(s);
+    if (tell_down(d, &why, err) != 0 || reconnect(d, NULL, &applied, err) != 0)
+        return -1;
+    return tell_up(d, err);
+}
+
+/* ---- a batch ---- */
+
+/* Rows that were missing are said at once the first time, and then summed up. */
+static void
+say_missing(const struct deliver *d, const struct batch *batch, uint32_t to)
+{
+    uint64_t now = clock_micros();
+
+    for (uint32_t i = 0; i < to; i++) {
+        struct table *t = batch->ops[i].table;
+
+        if (t == NULL || t->missing_updates + t->missing_deletes == 0 ||
+            (t->said_at != 0 && now - t->said_at < 10 * 1000 * 1000))
+            continue;
+        log_write(d->log, LOG_WARNING,
+                  "%s: %llu updates found no row in the target and inserted it, %llu deletes found "
+                  "none",
+                  t->label, (unsigned long long)t->missing_updates,
+                  (unsigned long long)t->missing_deletes);
+        t->missing_updates = t->missing_deletes = 0;
+        t->said_at = now;
+    }
+}
+
+struct tries {
+    bool pieces; /* earlier pieces of the transaction are in the target's open transaction */
+    bool careful;
+    uint64_t unique_since;
+};
+
+/* Goes on after a failure that waiting heals: 0 to try again, 1 when the batch is there already. */
+static int
+recover(struct deliver *d, const struct tries *tries, const struct position *commit,
+        struct err *err)
+{
+    struct session *s = &d->applier.session;
+    struct err why = *err;
+    bool applied = false;
+
+    if (tries->pieces) {
+        /* What the earlier pieces wrote is rolled back, and their events are gone. */
+        err->code = EXIT_PEER;
+        return -1;
+    }
+    /* Also from a server that answers: it may have become read-only. */
+    session_close(s);
+    if (tell_down(d, &why, err) != 0 || wait_a_while(d, backoff_millis(d), err) != 0)
+        return -1;
+    if (reconnect(d, commit, &applied, err) != 0)
+        return -1;
+    return applied;
+}
+
+/* After a refusal by the server: what was known of its catalog may be out of date, the order of
+ * tables or a constraint's time may matter, another worker may have to go first. */
+static bool
+worth_another_try(struct deliver *d, struct tries *tries, struct err *err)
+{
+    const struct hello *hello = d->applier.progress.hello;
+
+    if (tries->pieces)
+        return false;
+    if (!tries->careful) {
+        tries->careful = true;
+        d->applier.stale = true;
+        return true;
+    }
+    if (hello->shards < 2 || strcmp(d->applier.rows.pipe.failure.sqlstate, "23505") != 0)
+        return false;
+    if (tries->unique_since == 0)
+        tries->unique_since = clock_micros();
+    if (clock_micros() - tries->unique_since < UNIQUE_PATIENCE_MICROS)
+        return true;
+    err_hint(err, "a unique value that moves between rows of different workers: use shard_key = "
+                  "table, or one worker");
+    return false;
+}
+
+int
+deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct position *commit,
+              struct err *err)
+{
+    struct tries tries = {.pieces = d->applier.session.tx_open};
+    int rc = 0;
+
+    while (rc == 0) {
+        switch (apply_batch(&d->applier, batch, to, commit, tries.careful, err)) {
+        case APPLY_DONE:
+            rc = 1;
+            break;
+        case APPLY_RETRY:
+            rc = recover(d, &tries, commit, err);
+            break;
+        case APPLY_REFUSED:
+            if (!worth_another_try(d, &tries, err))
+                return -1;
+            if (tries.unique_since != 0 && wait_a_while(d, backoff_millis(d), err) != 0)
+                return -1;
+            if (d->applier.session.conn == NULL) {
+                bool applied;
+
+                if (reconnect(d, commit, &applied, err) != 0)
+                    return -1;
+                rc = applied;
+            }
+            break;
+        case APPLY_FAILED:
+            return -1;
+        }
+    }
+    if (rc < 0)
+        return -1;
+    if (commit != NULL)
+        d->applier.progress.durable = *commit;
+    say_missing(d, batch, to);
+    return tell_up(d, err);
+}
+
+void
+deliver_free(struct deliver *d)
+{
+    apply_free(&d->applier);
+}

@@ -1,0 +1,36 @@
+/* deliver.h: a batch is applied, whatever happens to the target meanwhile: waiting, connecting
+ * again, finding out whether a commit whose answer was lost was carried out. */
+#ifndef SINK_PG_DELIVER_H
+#define SINK_PG_DELIVER_H
+
+#include "lib/ackclient.h"
+#include "sink-pg/apply.h"
+
+/* Zero-initialise, then set applier's session and progress, log, in, reader and ack. */
+struct deliver {
+    struct applier applier;
+    const struct log *log;
+    int in; /* watched while the target is waited for: nobody may be there any more */
+    const struct frame_reader *reader;
+    struct ackclient *ack;
+    bool registered; /* ackd may be told about the target */
+    bool told_down;
+    uint32_t failures; /* in a row */
+    uint64_t jitter;
+    uint64_t reconnects;
+};
+
+/* Connects to the target, waiting for it as long as it takes, and takes the progress row. */
+int deliver_start(struct deliver *d, struct err *err) MUST_CHECK;
+
+/* Applies the first `to` ops of the batch; with commit it is durable afterwards, with that
+ * progress. Ops and descriptions are the caller's to drop. */
+int deliver_batch(struct deliver *d, struct batch *batch, uint32_t to,
+                  const struct position *commit, struct err *err) MUST_CHECK;
+
+/* The idle connection has become readable: usually the server is gone. Connects again then. */
+int deliver_look(struct deliver *d, struct err *err) MUST_CHECK;
+
+void deliver_free(struct deliver *d);
+
+#endif

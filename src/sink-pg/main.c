@@ -1,0 +1,72 @@
+/* sink-pg: the event stream on its input, rows in a PostgreSQL, exactly once. One poll over the
+ * input, ackd and the target's socket; while a batch is applied it does not read. */
+#include <unistd.h>
+
+#include "lib/io.h"
+#include "lib/opt.h"
+#include "lib/sig.h"
+#include "sink-pg/check.h"
+#include "sink-pg/sink.h"
+
+static int
+drop_progress(const struct options *options, struct log *log, struct err *err)
+{
+    struct session session = {.conninfo = options->conninfo,
+                              .application_name = "walpipe sink-pg --drop-progress",
+                              .log = log};
+    int rc;
+
+    if (session_open(&session, err) != 0)
+        return -1;
+    rc = progress_drop(&session, options->pipeline, options->sink, err);
+    session_close(&session);
+    return rc;
+}
+
+static int
+run(const struct options *options, struct log *log, int in, struct err *err)
+{
+    static struct sink sink; /* large: decoded rows */
+    int rc;
+
+    sink.options = options;
+    sink.log = log;
+    sink.in = in;
+    frame_reader_init(&sink.reader, FRAME_MAX);
+    rc = sink_run(&sink, err);
+    if (rc == 0)
+        log_write(log, LOG_INFO, "drained");
+    sink_free(&sink);
+    return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct log log = {.program = "sink-pg", .level = LOG_INFO};
+    struct options options;
+    struct err err = {0};
+    int rc, in;
+
+    switch (options_parse(argc, argv, &options, &log, &err)) {
+    case OPT_END:
+        break;
+    case OPT_DONE:
+        return EXIT_DONE;
+    default:
+        mapping_free(&options.mapping);
+        return log_failure(&log, &err);
+    }
+    sig_ignore_pipe();
+    sig_wait_for_end();
+    if (options.drop_progress) {
+        rc = drop_progress(&options, &log, &err);
+    } else if ((in = io_open_input(options.in, &err)) < 0) {
+        rc = -1;
+    } else {
+        rc = options.check ? check_run(&options, &log, in, &err) : run(&options, &log, in, &err);
+        close(in);
+    }
+    mapping_free(&options.mapping);
+    return rc < 0 ? log_failure(&log, &err) : rc;
+}

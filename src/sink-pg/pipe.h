@@ -1,0 +1,69 @@
+/* pipe.h: libpq's pipeline mode: many commands, one round trip, and which of them failed.
+ *
+ * pipe_start, commands, pipe_finish: the commands between are sent with one Sync at the end, so the
+ * server runs them up to the first that fails. */
+#ifndef SINK_PG_PIPE_H
+#define SINK_PG_PIPE_H
+
+#include "sink-pg/session.h"
+
+enum step_kind {
+    STEP_COMMAND, /* BEGIN, SAVEPOINT ... */
+    STEP_PREPARE,
+    STEP_CHANGE,   /* a statement that applies one change */
+    STEP_PROGRESS, /* fails with a division by zero when the row is not ours any more */
+    STEP_COMMIT
+};
+
+struct stmt {
+    char name[24];
+    enum stmt_state { STMT_NEW, STMT_SENT, STMT_READY } state;
+};
+
+struct step {
+    enum step_kind kind;
+    uint32_t change;   /* STEP_CHANGE: the caller's number for it */
+    struct stmt *stmt; /* STEP_PREPARE */
+    bool upsert; /* STEP_CHANGE: an update that inserts, and then affects, the row it misses */
+    bool done;
+    uint64_t affected; /* rows, of the command's tag */
+};
+
+/* What the server said about the step that failed. */
+struct pipe_failure {
+    bool lost; /* the connection, so that nobody knows how far the server came */
+    enum step_kind kind;
+    uint32_t change;
+    char sqlstate[6];
+    char constraint[64];
+    char column[64];
+};
+
+/* Zero-initialise; reused for the process's life. */
+struct pipe {
+    struct session *session;
+    struct step *steps;
+    size_t count;
+    size_t size;
+    struct pipe_failure failure; /* after a pipe_finish that failed */
+};
+
+int pipe_start(struct pipe *p, struct session *session, struct err *err) MUST_CHECK;
+
+int pipe_command(struct pipe *p, enum step_kind kind, const char *sql, struct err *err) MUST_CHECK;
+int pipe_prepare(struct pipe *p, struct stmt *stmt, const char *sql, int count, const Oid *types,
+                 struct err *err) MUST_CHECK;
+
+/* change: given back in the failure and in steps. */
+int pipe_execute(struct pipe *p, enum step_kind kind, uint32_t change, const struct stmt *stmt,
+                 int count, const char *const *values, const int *lengths, const int *formats,
+                 struct err *err) MUST_CHECK;
+
+/* Sync, and all results. 0; or -1 with err and failure. The session's pipeline mode ends. */
+int pipe_finish(struct pipe *p, struct err *err) MUST_CHECK;
+
+/* Leaves pipeline mode after a command could not even be queued: the connection is not to be used
+ * any more. */
+void pipe_free(struct pipe *p);
+
+#endif

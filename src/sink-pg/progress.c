@@ -1,0 +1,415 @@
+/* progress.c: see progress.h. Must not know tables or batches. */
+#include "sink-pg/progress.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/lsn.h"
+
+#define OID_INT8   20
+#define OID_INT4   23
+#define OID_TEXT   25
+#define OID_PG_LSN 3220
+
+/* Updated all the time and small: room in the page keeps the updates off the index (HOT). */
+static const char create_table[] =
+    "CREATE SCHEMA IF NOT EXISTS walpipe;"
+    "CREATE TABLE IF NOT EXISTS walpipe.progress ("
+    "pipeline text NOT NULL, sink text NOT NULL, shard integer NOT NULL, shards integer NOT NULL,"
+    "system_identifier text NOT NULL, timeline bigint NOT NULL, slot text NOT NULL,"
+    "epoch bigint NOT NULL, lsn pg_lsn NOT NULL,"
+    "partial_commit_lsn pg_lsn, partial_ordinal bigint,"
+    "updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),"
+    "PRIMARY KEY (pipeline, sink, shard)) WITH (fillfactor = 50)";
+
+static const char update_row[] =
+    "WITH mine AS (UPDATE walpipe.progress SET lsn = $4, partial_commit_lsn = $5, "
+    "partial_ordinal = $6, updated_at = pg_catalog.now() "
+    "WHERE pipeline = $1 AND sink = $2 AND shard = $3 AND epoch = $7 RETURNING 1) "
+    "SELECT 1 / pg_catalog.count(*) FROM mine";
+
+enum { ROW_SHARD, ROW_SHARDS, ROW_SYSTEM, ROW_TIMELINE, ROW_SLOT, ROW_LSN, ROW_PARTIAL_LSN };
+
+bool
+position_equal(const struct position *a, const struct position *b)
+{
+    return a->lsn == b->lsn && a->partial_commit_lsn == b->partial_commit_lsn &&
+           a->partial_ordinal == b->partial_ordinal;
+}
+
+static int
+table_exists(struct session *s, bool *exists, struct err *err)
+{
+    PGresult *result =
+        pqx_exec(s->conn, "look for walpipe.progress in the target",
+                 "SELECT pg_catalog.to_regclass('walpipe.progress') IS NOT NULL", err);
+
+    if (result == NULL)
+        return -1;
+    *exists = PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    return 0;
+}
+
+static int
+make_table(struct session *s, struct err *err)
+{
+    bool exists;
+
+    if (table_exists(s, &exists, err) != 0)
+        return -1;
+    if (exists)
+        return 0;
+    if (session_exec(s, "create walpipe.progress in the target", create_table, err) == 0)
+        return 0;
+    if (err->code == EXIT_REFUSED)
+        err_hint(err, "grant CREATE on the database to the sink's role, or create the table as in "
+                      "sink-pg(1)");
+    return -1;
+}
+
+static PGresult *
+read_rows(struct session *s, const char *pipeline, const char *sink, bool lock, struct err *err)
+{
+    const char *params[] = {pipeline, sink};
+    char sql[512];
+
+    snprintf(sql, sizeof sql,
+             "SELECT shard, shards, system_identifier, timeline, slot, lsn, partial_commit_lsn "
+             "FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 ORDER BY shard%s",
+             lock ? " FOR UPDATE" : "");
+    return pqx_exec_params(s->conn, "read walpipe.progress", sql, 2, params, err);
+}
+
+static int
+differs(struct err *err, const char *what, const char *ours, const char *theirs)
+{
+    err_set(err, EXIT_REFUSED,
+            "walpipe.progress of the target belongs to another source: its %s is %s, this "
+            "stream's is %s",
+            what, ours, theirs);
+    return err_hint(
+        err,
+        strcmp(what, "timeline") == 0
+            ? "after a failover of the source compare the rows' lsn with the switch point in the "
+              "timeline's history file: if it is not beyond, update the rows' timeline; if it is, "
+              "the target has rows the new source never had: copy the tables anew"
+            : "positions of two sources cannot be compared; copy the tables anew and run sink-pg "
+              "--drop-progress, or use another pipeline name");
+}
+
+static int
+compare_source(const PGresult *rows, const struct hello *hello, struct err *err)
+{
+    char system[24], timeline[16];
+
+    snprintf(system, sizeof system, "%" PRIu64, hello->system_identifier);
+    snprintf(timeline, sizeof timeline, "%" PRIu32, hello->timeline);
+    for (int i = 0; i < PQntuples(rows); i++) {
+        if (strcmp(PQgetvalue(rows, i, ROW_SYSTEM), system) != 0)
+            return differs(err, "system identifier", PQgetvalue(rows, i, ROW_SYSTEM), system);
+        if (strcmp(PQgetvalue(rows, i, ROW_TIMELINE), timeline) != 0)
+            return differs(err, "timeline", PQgetvalue(rows, i, ROW_TIMELINE), timeline);
+        if (strcmp(PQgetvalue(rows, i, ROW_SLOT), hello->slot) != 0)
+            return differs(err, "slot", PQgetvalue(rows, i, ROW_SLOT), hello->slot);
+    }
+    return 0;
+}
+
+static bool
+same_shards(const PGresult *rows, const struct hello *hello)
+{
+    for (int i = 0; i < PQntuples(rows); i++)
+        if (strtoul(PQgetvalue(rows, i, ROW_SHARDS), NULL, 10) != hello->shards)
+            return false;
+    return true;
+}
+
+/* With another number of workers a row's changes come to another worker than before: that is only
+ * right when all of them stopped at one and the same position (trap 167). */
+static int
+compare_positions(const PGresult *rows, const struct hello *hello, struct err *err)
+{
+    for (int i = 0; i < PQntuples(rows); i++)
+        if (strcmp(PQgetvalue(rows, i, ROW_LSN), PQgetvalue(rows, 0, ROW_LSN)) != 0 ||
+            PQgetisnull(rows, i, ROW_PARTIAL_LSN) == 0) {
+            err_set(err, EXIT_REFUSED,
+                    "cannot go on with %" PRIu32 " workers: the %s of sink \"%s\" did not stop at "
+                    "one position",
+                    hello->shards, PQgetvalue(rows, 0, ROW_SHARDS), hello->sink);
+            return err_hint(err, "start once more with shards = %s and stop cleanly",
+                            PQgetvalue(rows, 0, ROW_SHARDS));
+        }
+    return 0;
+}
+
+/* Replaces all rows by one for each of the new number of workers, at the position of the old. */
+static int
+reshard(const struct progress *p, struct session *s, struct err *err)
+{
+    char shards[16];
+    const char *params[] = {p->pipeline, p->hello->sink, shards};
+    PGresult *rows = read_rows(s, p->pipeline, p->hello->sink, true, err);
+    int rc;
+
+    if (rows == NULL)
+        return -1;
+    rc = compare_positions(rows, p->hello, err);
+    PQclear(rows);
+    if (rc != 0)
+        return -1;
+    snprintf(shards, sizeof shards, "%" PRIu32, p->hello->shards);
+    rows = pqx_exec_params(
+        s->conn, "change the number of rows in walpipe.progress",
+        "WITH old AS (DELETE FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 RETURNING *), "
+        "one AS (SELECT pg_catalog.max(epoch) + 1 AS epoch, (pg_catalog.array_agg(lsn))[1] AS lsn, "
+        "pg_catalog.max(system_identifier) AS system_identifier, pg_catalog.max(timeline) AS "
+        "timeline, pg_catalog.max(slot) AS slot FROM old) "
+        "INSERT INTO walpipe.progress (pipeline, sink, shard, shards, system_identifier, timeline, "
+        "slot, epoch, lsn) SELECT $1, $2, n, $3::integer, system_identifier, timeline, slot, epoch,"
+        " lsn FROM one, pg_catalog.generate_series(0, $3::integer - 1) AS n "
+        "ON CONFLICT (pipeline, sink, shard) DO UPDATE SET shards = EXCLUDED.shards, "
+        "epoch = EXCLUDED.epoch, lsn = EXCLUDED.lsn, updated_at = pg_catalog.now()",
+        3, params, err);
+    PQclear(rows);
+    return rows == NULL ? -1 : 0;
+}
+
+static int
+insert_missing(const struct progress *p, struct session *s, struct err *err)
+{
+    char shard[16], shards[16], system[24], timeline[16];
+    struct lsn_text lsn = lsn_format(p->hello->start_lsn);
+    const char *params[] = {p->pipeline, p->hello->sink, shard,          shards,
+                            system,      timeline,       p->hello->slot, lsn.text};
+    PGresult *result;
+
+    snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
+    snprintf(shards, sizeof shards, "%" PRIu32, p->hello->shards);
+    snprintf(system, sizeof system, "%" PRIu64, p->hello->system_identifier);
+    snprintf(timeline, sizeof timeline, "%" PRIu32, p->hello->timeline);
+    result = pqx_exec_params(s->conn, "insert a row into walpipe.progress",
+                             "INSERT INTO walpipe.progress (pipeline, sink, shard, shards, "
+                             "system_identifier, timeline, slot, epoch, lsn) VALUES ($1, $2, $3, "
+                             "$4, $5, $6, $7, 0, $8) ON CONFLICT DO NOTHING",
+                             8, params, err);
+    PQclear(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int
+read_position(const PGresult *row, struct position *position, int64_t *epoch, struct err *err)
+{
+    *position = (struct position){0};
+    if (!lsn_parse(PQgetvalue(row, 0, 1), &position->lsn) ||
+        (!PQgetisnull(row, 0, 2) &&
+         !lsn_parse(PQgetvalue(row, 0, 2), &position->partial_commit_lsn)))
+        return err_set(err, EXIT_REFUSED, "cannot read the positions in walpipe.progress");
+    *epoch = strtoll(PQgetvalue(row, 0, 0), NULL, 10);
+    position->partial_ordinal = strtoull(PQgetvalue(row, 0, 3), NULL, 10);
+    return 0;
+}
+
+/* Raises the epoch; where `only_ours`, only from the one we hold. The row's lock makes this wait
+ * for a commit of an older connection that is under way: what is read here is what there will
+ * be. */
+static int
+raise_epoch(struct progress *p, struct session *s, bool only_ours, struct position *found,
+            struct err *err)
+{
+    char shard[16], epoch[24];
+    const char *params[] = {p->pipeline, p->hello->sink, shard, only_ours ? epoch : NULL};
+    PGresult *result;
+    int rc;
+
+    snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
+    snprintf(epoch, sizeof epoch, "%" PRId64, p->epoch);
+    result = pqx_exec_params(
+        s->conn, "raise the epoch in walpipe.progress",
+        "UPDATE walpipe.progress SET epoch = epoch + 1, updated_at = pg_catalog.now() WHERE "
+        "pipeline = $1 AND sink = $2 AND shard = $3 AND ($4::bigint IS NULL OR epoch = $4::bigint) "
+        "RETURNING epoch, lsn, partial_commit_lsn, partial_ordinal",
+        4, params, err);
+    if (result == NULL)
+        return -1;
+    rc = PQntuples(result) == 1 ? read_position(result, found, &p->epoch, err)
+                                : progress_fenced(p, err);
+    PQclear(result);
+    return rc;
+}
+
+static int
+start_in_transaction(struct progress *p, struct session *s, struct err *err)
+{
+    PGresult *rows;
+    bool same;
+
+    /* Workers of a sink start at the same moment; a dead one's transaction may hold the row. */
+    if (session_exec(s, "lock walpipe.progress",
+                     "BEGIN; SET LOCAL lock_timeout = '10s'; "
+                     "SELECT pg_catalog.pg_advisory_xact_lock("
+                     "pg_catalog.hashtextextended('walpipe.progress', 0))",
+                     err) != 0 ||
+        make_table(s, err) != 0)
+        return -1;
+    rows = read_rows(s, p->pipeline, p->hello->sink, false, err);
+    if (rows == NULL)
+        return -1;
+    same = same_shards(rows, p->hello);
+    if (compare_source(rows, p->hello, err) != 0) {
+        PQclear(rows);
+        return -1;
+    }
+    PQclear(rows);
+    if (!same && reshard(p, s, err) != 0)
+        return -1;
+    if (insert_missing(p, s, err) != 0 || raise_epoch(p, s, false, &p->durable, err) != 0)
+        return -1;
+    return session_exec(s, "commit the epoch in walpipe.progress", "COMMIT", err);
+}
+
+int
+progress_start(struct progress *p, struct session *s, struct err *err)
+{
+    int rc;
+
+    s->tx_open = true;
+    rc = start_in_transaction(p, s, err);
+    if (rc != 0)
+        session_rollback(s);
+    s->tx_open = false;
+    return rc;
+}
+
+int
+progress_resume(struct progress *p, struct session *s, struct position *found, struct err *err)
+{
+    if (session_exec(s, "set lock_timeout", "SET lock_timeout = '10s'", err) != 0 ||
+        raise_epoch(p, s, true, found, err) != 0)
+        return -1;
+    return session_exec(s, "set lock_timeout", "SET lock_timeout = 0", err);
+}
+
+static int
+prepare_update(struct progress *p, struct pipe *pipe, struct err *err)
+{
+    static const Oid types[] = {OID_TEXT,   OID_TEXT, OID_INT4, OID_PG_LSN,
+                                OID_PG_LSN, OID_INT8, OID_INT8};
+
+    if (p->generation != pipe->session->generation) {
+        p->generation = pipe->session->generation;
+        p->update = (struct stmt){.name = "walpipe_progress"};
+    }
+    if (p->update.state != STMT_NEW)
+        return 0;
+    return pipe_prepare(pipe, &p->update, update_row, 7, types, err);
+}
+
+int
+progress_queue(struct progress *p, struct pipe *pipe, const struct position *to, struct err *err)
+{
+    char shard[16], ordinal[24], epoch[24];
+    struct lsn_text lsn = lsn_format(to->lsn), partial = lsn_format(to->partial_commit_lsn);
+    bool whole = to->partial_commit_lsn == 0;
+    const char *values[] = {p->pipeline,
+                            p->hello->sink,
+                            shard,
+                            lsn.text,
+                            whole ? NULL : partial.text,
+                            whole ? NULL : ordinal,
+                            epoch};
+
+    snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
+    snprintf(ordinal, sizeof ordinal, "%" PRIu64, to->partial_ordinal);
+    snprintf(epoch, sizeof epoch, "%" PRId64, p->epoch);
+    if (prepare_update(p, pipe, err) != 0)
+        return -1;
+    return pipe_execute(pipe, STEP_PROGRESS, 0, &p->update, 7, values, NULL, NULL, err);
+}
+
+int
+progress_fenced(struct progress *p, struct err *err)
+{
+    p->fenced = true;
+    err_set(err, EXIT_PEER,
+            "another walpipe took over: the row of pipeline \"%s\", sink \"%s\", shard %" PRIu32
+            " in walpipe.progress has another epoch",
+            p->pipeline, p->hello->sink, p->hello->shard);
+    return err_hint(err, "nothing of this worker's open transaction was kept");
+}
+
+int
+progress_drop(struct session *s, const char *pipeline, const char *sink, struct err *err)
+{
+    const char *params[] = {pipeline, sink};
+    PGresult *result;
+    bool exists;
+
+    if (table_exists(s, &exists, err) != 0)
+        return -1;
+    if (!exists)
+        return 0;
+    result = pqx_exec_params(s->conn, "delete from walpipe.progress",
+                             "DELETE FROM walpipe.progress WHERE pipeline = $1 AND sink = $2", 2,
+                             params, err);
+    PQclear(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int
+check_rows(struct session *s, const char *pipeline, const struct hello *hello, char *message,
+           size_t size, struct err *err)
+{
+    PGresult *rows = read_rows(s, pipeline, hello->sink, false, err);
+    int rc;
+
+    if (rows == NULL)
+        return -1;
+    rc = compare_source(rows, hello, err);
+    if (rc == 0 && hello->shards != 0 && !same_shards(rows, hello))
+        rc = compare_positions(rows, hello, err);
+    if (PQntuples(rows) == 0)
+        snprintf(message, size, "walpipe.progress has no row yet: a new sink");
+    else
+        snprintf(message, size, "walpipe.progress: %d row(s), from %s on", PQntuples(rows),
+                 PQgetvalue(rows, 0, ROW_LSN));
+    PQclear(rows);
+    return rc;
+}
+
+static int
+check_permission_to_create(struct session *s, char *message, size_t size, struct err *err)
+{
+    PGresult *result =
+        pqx_exec(s->conn, "ask for privileges",
+                 "SELECT CASE WHEN pg_catalog.to_regnamespace('walpipe') IS NULL "
+                 "THEN pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') "
+                 "ELSE pg_catalog.has_schema_privilege('walpipe', 'CREATE') END",
+                 err);
+    bool may;
+
+    if (result == NULL)
+        return -1;
+    may = PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    snprintf(message, size, "walpipe.progress does not exist yet and will be created");
+    if (may)
+        return 0;
+    err_set(err, EXIT_REFUSED, "walpipe.progress does not exist and the role may not create it");
+    return err_hint(err, "grant CREATE on the database to the role, or create the table as in "
+                         "sink-pg(1)");
+}
+
+int
+progress_check(struct session *s, const char *pipeline, const struct hello *hello, char *message,
+               size_t size, struct err *err)
+{
+    bool exists;
+
+    if (table_exists(s, &exists, err) != 0)
+        return -1;
+    return exists ? check_rows(s, pipeline, hello, message, size, err)
+                  : check_permission_to_create(s, message, size, err);
+}

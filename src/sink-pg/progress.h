@@ -1,0 +1,60 @@
+/* progress.h: this worker's row in walpipe.progress of the target: how far the target is, and whose
+ * it is to move.
+ *
+ * walpipe.progress(pipeline, sink, shard, shards, system_identifier, timeline, slot, epoch, lsn,
+ * partial_commit_lsn, partial_ordinal, updated_at). The row is updated in the transaction that
+ * applies the data; the update fails when another worker has raised the epoch since. */
+#ifndef SINK_PG_PROGRESS_H
+#define SINK_PG_PROGRESS_H
+
+#include "lib/frame.h"
+#include "sink-pg/pipe.h"
+#include "sink-pg/session.h"
+
+/* Every transaction with end LSN <= lsn is durable in the target; so are the changes up to
+ * partial_ordinal of the one that commits at partial_commit_lsn (0: none). */
+struct position {
+    uint64_t lsn;
+    uint64_t partial_commit_lsn;
+    uint64_t partial_ordinal;
+};
+
+/* Zero-initialise, then set pipeline and hello. */
+struct progress {
+    const char *pipeline;
+    const struct hello *hello;
+    int64_t epoch;
+    struct position durable; /* what the row holds, as far as we know */
+    struct stmt update;
+    uint64_t generation; /* of the session that knows update */
+    bool fenced;         /* the row is not ours any more: never to be tried again */
+};
+
+bool position_equal(const struct position *a, const struct position *b);
+
+/* Makes the table where it is missing, takes the row, compares it with hello, raises the epoch and
+ * sets durable. EXIT_REFUSED when the row is not of this source. */
+int progress_start(struct progress *p, struct session *s, struct err *err) MUST_CHECK;
+
+/* After a lost connection: raises the epoch again, so that nothing the old connection left behind
+ * can still commit, and sets *found to what the row holds. -1 when the row is not ours any more. */
+int progress_resume(struct progress *p, struct session *s, struct position *found,
+                    struct err *err) MUST_CHECK;
+
+/* Queues the update to `to`. It fails with SQLSTATE 22012 when the row is not ours any more. */
+int progress_queue(struct progress *p, struct pipe *pipe, const struct position *to,
+                   struct err *err) MUST_CHECK;
+
+/* The error for that. Always -1. */
+int progress_fenced(struct progress *p, struct err *err);
+
+/* `sink-pg --drop-progress`: removes the rows of a sink. */
+int progress_drop(struct session *s, const char *pipeline, const char *sink,
+                  struct err *err) MUST_CHECK;
+
+/* For --check: whether the rows that are there are of hello's source. *message is filled with what
+ * was found, for a person. -1 with err where the start would refuse. */
+int progress_check(struct session *s, const char *pipeline, const struct hello *hello,
+                   char *message, size_t size, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,171 @@
+/* rows.c: see rows.h. */
+#include "sink-pg/rows.h"
+
+#include <string.h>
+
+#include "sink-pg/sqltext.h"
+
+/* Commands and parameter bytes that are queued before the server's answers are read: libpq keeps
+ * both directions in memory. */
+#define STEPS_PER_SYNC 1000
+#define BYTES_PER_SYNC (4u << 20)
+
+uint32_t
+op_list_next(const struct op_list *list, const struct batch *batch, uint32_t at)
+{
+    if (list->linked)
+        return batch->ops[at].next;
+    return at + 1 < list->end ? at + 1 : OP_NONE;
+}
+
+int
+rows_start(struct rows *rows, struct session *session, struct err *err)
+{
+    return pipe_start(&rows->pipe, session, err);
+}
+
+const char *
+rows_truncate_sql(struct rows *rows, const struct op_truncate *truncate)
+{
+    struct buf *sql = &rows->sql;
+
+    buf_reset(sql, 1u << 16);
+    sqltext_add(sql, "TRUNCATE ");
+    for (uint32_t i = 0; i < truncate->count; i++) {
+        const struct plan *plan = truncate->tables[i]->plan;
+
+        sqltext_add(sql, "%s%s%s", i == 0 ? "" : ", ", plan->truncate_only ? "ONLY " : "",
+                    plan->target);
+    }
+    if ((truncate->flags & TRUNCATE_RESTART_IDENTITY) != 0)
+        sqltext_add(sql, " RESTART IDENTITY");
+    return sqltext_get(sql);
+}
+
+static int
+queue_truncate(struct rows *rows, const struct op *op, uint32_t at, struct err *err)
+{
+    const char *sql = rows_truncate_sql(rows, op->truncate);
+
+    if (sql == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for a truncate");
+    if (pipe_command(&rows->pipe, STEP_CHANGE, sql, err) != 0)
+        return -1;
+    rows->pipe.steps[rows->pipe.count - 1].change = at;
+    return 0;
+}
+
+static int
+queue_op(struct rows *rows, const struct batch *batch, uint32_t at, struct err *err)
+{
+    const struct op *op = &batch->ops[at];
+    struct change change;
+    bool queued;
+
+    if (op->type == BATCH_CUT)
+        return 0;
+    if (op->type == FRAME_TRUNCATE)
+        return queue_truncate(rows, op, at, err);
+    if (change_decode(batch, op, &rows->values, &change, err) != 0)
+        return -1;
+    if (statements_queue(&rows->pipe, op->table->plan, &change, at, &rows->params, &queued, err) ==
+        0)
+        return 0;
+    if (!rows->pipe.failure.lost)
+        change_name(op, &change, err);
+    return -1;
+}
+
+/* The server skipped an update's row and gave 1 / 0 (see statements.h). */
+static int
+missing_row(struct err *err)
+{
+    err_set(err, EXIT_REFUSED,
+            "the target has no such row, and the update does not hold the "
+            "TOASTed values that did not change");
+    return err_hint(err, "copy the row from the source, or set REPLICA IDENTITY FULL on the source "
+                         "table");
+}
+
+static void
+explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
+{
+    const struct pipe_failure *f = &rows->pipe.failure;
+    const struct op *op = &batch->ops[f->change];
+    struct change change;
+    struct err ignored;
+
+    err->lsn = op->commit_lsn;
+    if (op->type == FRAME_TRUNCATE ||
+        change_decode(batch, op, &rows->values, &change, &ignored) != 0)
+        return;
+    if (strcmp(f->sqlstate, "22012") == 0 && op->type == FRAME_UPDATE && !change.complete)
+        missing_row(err);
+    change_name(op, &change, err);
+}
+
+/* What the counts of affected rows say about rows that were not there. */
+static void
+count_missing(const struct rows *rows, const struct batch *batch)
+{
+    for (size_t i = 0; i < rows->pipe.count; i++) {
+        const struct step *step = &rows->pipe.steps[i];
+        const struct op *op = &batch->ops[step->change];
+
+        if (step->kind != STEP_CHANGE || op->table == NULL)
+            continue;
+        if (op->type == FRAME_DELETE && step->affected == 0)
+            op->table->missing_deletes++;
+        if (step->upsert && step->affected > 0)
+            op->table->missing_updates++;
+    }
+}
+
+int
+rows_finish(struct rows *rows, const struct batch *batch, struct err *err)
+{
+    if (pipe_finish(&rows->pipe, err) == 0) {
+        count_missing(rows, batch);
+        return 0;
+    }
+    if (!rows->pipe.failure.lost && rows->pipe.failure.kind == STEP_CHANGE)
+        explain_failure(rows, batch, err);
+    return -1;
+}
+
+int
+rows_queue(struct rows *rows, const struct batch *batch, const struct op_list *list,
+           struct err *err)
+{
+    uint64_t bytes = 0;
+    uint32_t at = list->first;
+
+    for (uint32_t i = 0; i < list->count && at != OP_NONE; i++) {
+        if (rows->pipe.count >= STEPS_PER_SYNC || bytes >= BYTES_PER_SYNC) {
+            if (rows_finish(rows, batch, err) != 0 ||
+                rows_start(rows, rows->pipe.session, err) != 0)
+                return -1;
+            bytes = 0;
+        }
+        if (queue_op(rows, batch, at, err) != 0) {
+            struct pipe_failure failure = rows->pipe.failure;
+            struct err ignored;
+
+            if (pipe_finish(&rows->pipe, &ignored) != 0 && rows->pipe.failure.lost)
+                *err = ignored;
+            rows->pipe.failure.lost |= failure.lost;
+            return -1;
+        }
+        bytes += batch->ops[at].length;
+        at = op_list_next(list, batch, at);
+    }
+    return 0;
+}
+
+void
+rows_free(struct rows *rows)
+{
+    pipe_free(&rows->pipe);
+    parameters_free(&rows->params);
+    buf_free(&rows->sql);
+}

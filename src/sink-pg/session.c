@@ -1,0 +1,163 @@
+/* session.c: see session.h. Must not know the stream. */
+#include "sink-pg/session.h"
+
+#include <string.h>
+
+/* What ALTER ROLE ... SET or a server's defaults could do to us (traps 67, 78, 97). The text of
+ * values is read as the source session of pg-wal-read writes it. Joins of a batch with its table
+ * must go by index whatever the statistics say: a sequential scan of a big table a batch is the
+ * worst that can happen (trap 96); jit would fire on the switched-off nodes' costs. */
+static const char settings[] = "SET search_path = '';"
+                               "SET datestyle = 'ISO, MDY';"
+                               "SET intervalstyle = 'postgres';"
+                               "SET bytea_output = 'hex';"
+                               "SET extra_float_digits = 3;"
+                               "SET timezone = 'UTC';"
+                               "SET xmloption = 'content';"
+                               "SET standard_conforming_strings = on;"
+                               "SET default_transaction_read_only = off;"
+                               "SET default_transaction_isolation = 'read committed';"
+                               "SET default_transaction_deferrable = off;"
+                               "SET statement_timeout = 0;"
+                               "SET lock_timeout = 0;"
+                               "SET idle_in_transaction_session_timeout = 0;"
+                               "SET row_security = off;"
+                               "SET check_function_bodies = off;"
+                               "SET synchronize_seqscans = off;"
+                               "SET enable_hashjoin = off;"
+                               "SET enable_mergejoin = off;"
+                               "SET enable_seqscan = off;"
+                               "SET max_parallel_workers_per_gather = 0;"
+                               "SET plan_cache_mode = 'force_generic_plan';"
+                               "SET jit = off";
+
+/* remote_apply promises more than on; all others less. */
+static const char durable[] =
+    "SELECT pg_catalog.set_config('synchronous_commit', CASE "
+    "pg_catalog.current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' "
+    "ELSE 'on' END, false)";
+
+int
+session_exec(struct session *s, const char *what, const char *sql, struct err *err)
+{
+    PGresult *result = pqx_exec(s->conn, what, sql, err);
+
+    if (result == NULL)
+        return -1;
+    PQclear(result);
+    return 0;
+}
+
+static int
+check_server(struct session *s, struct err *err)
+{
+    PGresult *result;
+    bool utf8;
+
+    if (PQserverVersion(s->conn) < 120000) {
+        err_set(err, EXIT_REFUSED, "the target server is version %d, which is too old",
+                PQserverVersion(s->conn));
+        return err_hint(err, "sink-pg needs PostgreSQL 12 or newer");
+    }
+    result = pqx_exec(s->conn, "ask for the target's encoding and privileges",
+                      "SELECT pg_catalog.getdatabaseencoding() = 'UTF8', "
+                      "pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP')",
+                      err);
+    if (result == NULL)
+        return -1;
+    utf8 = PQgetvalue(result, 0, 0)[0] == 't';
+    s->no_temp = PQgetvalue(result, 0, 1)[0] != 't';
+    PQclear(result);
+    if (!utf8 && !s->warned)
+        log_write(s->log, LOG_WARNING,
+                  "the target database's encoding is not UTF8: a character it does not have will "
+                  "stop the sink");
+    if (s->no_temp && !s->warned)
+        log_write(s->log, LOG_WARNING,
+                  "the target's role may not create temporary tables: mixed changes are applied "
+                  "one by one, which is slower");
+    return 0;
+}
+
+static int
+set_newer_settings(struct session *s, struct err *err)
+{
+    int version = PQserverVersion(s->conn);
+
+    if (version >= 140000 &&
+        session_exec(s, "set the session", "SET idle_session_timeout = 0", err) != 0)
+        return -1;
+    if (version >= 170000 &&
+        session_exec(s, "set the session", "SET transaction_timeout = 0", err) != 0)
+        return -1;
+    return 0;
+}
+
+/* Foreign keys and ordinary triggers then do not fire, as in PostgreSQL's own apply (trap 84). */
+static int
+become_replica(struct session *s, struct err *err)
+{
+    PGresult *result = PQexec(s->conn, "SET session_replication_role = replica");
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    int rc = 0;
+
+    s->replica = PQresultStatus(result) == PGRES_COMMAND_OK;
+    if (!s->replica && (sqlstate == NULL || strcmp(sqlstate, "42501") != 0))
+        rc = pqx_error(s->conn, result, "set session_replication_role", err);
+    PQclear(result);
+    if (rc == 0 && !s->replica && !s->warned)
+        log_write(s->log, LOG_WARNING,
+                  "the target's role may not set session_replication_role: triggers and foreign "
+                  "keys fire, and changes are applied in the source's order, which is slower");
+    return rc;
+}
+
+int
+session_open(struct session *s, struct err *err)
+{
+    const struct pqx_keyword forced[] = {
+        {"application_name", s->application_name},
+        /* Not read-write: that asks default_transaction_read_only, which we override. */
+        {"target_session_attrs", "primary"},
+    };
+
+    s->tx_open = false;
+    s->generation++;
+    s->conn = pqx_connect(s->conninfo, forced, sizeof forced / sizeof *forced, err);
+    if (s->conn == NULL)
+        return -1;
+    if (session_exec(s, "set the session", settings, err) != 0 ||
+        session_exec(s, "set synchronous_commit", durable, err) != 0 ||
+        set_newer_settings(s, err) != 0 || check_server(s, err) != 0 ||
+        become_replica(s, err) != 0) {
+        session_close(s);
+        return -1;
+    }
+    s->warned = true;
+    return 0;
+}
+
+void
+session_close(struct session *s)
+{
+    PQfinish(s->conn);
+    s->conn = NULL;
+    s->tx_open = false;
+}
+
+int
+session_forget(struct session *s, struct err *err)
+{
+    s->generation++;
+    return session_exec(s, "reset the session", "DEALLOCATE ALL; DISCARD TEMP", err);
+}
+
+void
+session_rollback(struct session *s)
+{
+    struct err ignored;
+
+    if (s->conn != NULL && s->tx_open && session_exec(s, "roll back", "ROLLBACK", &ignored) != 0)
+        session_close(s);
+    s->tx_open = false;
+}

@@ -1,0 +1,38 @@
+/* session.h: the connection to the target database, with the settings that applying needs. */
+#ifndef SINK_PG_SESSION_H
+#define SINK_PG_SESSION_H
+
+#include "lib/log.h"
+#include "lib/pqx.h"
+
+/* Zero-initialise, then set conninfo, application_name and log. */
+struct session {
+    const char *conninfo;
+    char application_name[64];
+    const struct log *log;
+    PGconn *conn;
+    uint64_t generation; /* grows whenever prepared statements, temporary tables and what is known
+                            of the target's catalog are void */
+    uint64_t names;      /* for unique names of statements and temporary tables */
+    bool replica;        /* session_replication_role = replica was permitted */
+    bool tx_open;        /* inside BEGIN ... COMMIT */
+    uint64_t tx;         /* counts transactions */
+    bool no_temp;        /* the role may not create temporary tables */
+    bool warned;         /* that replica is not permitted */
+};
+
+/* Connects (once) and sets the session. -1 with err. */
+int session_open(struct session *s, struct err *err) MUST_CHECK;
+void session_close(struct session *s);
+
+/* Drops everything that was derived from the target's catalog: the next look is a fresh one. Only
+ * outside of a transaction. */
+int session_forget(struct session *s, struct err *err) MUST_CHECK;
+
+/* Runs sql, one or more commands. -1 with err. */
+int session_exec(struct session *s, const char *what, const char *sql, struct err *err) MUST_CHECK;
+
+/* Ends an open transaction without a trace, as well as it goes. */
+void session_rollback(struct session *s);
+
+#endif

@@ -1,0 +1,484 @@
+/* statements.c: see statements.h. Must not know batches' order or transactions. */
+#include "sink-pg/statements.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sink-pg/sqltext.h"
+
+struct writer {
+    struct buf sql;
+    const struct plan *plan;
+    struct plan_stmt *stmt;
+};
+
+/* The parameter's number; the same value is passed once. */
+static uint32_t
+param(struct writer *w, uint32_t column, bool match)
+{
+    struct plan_stmt *s = w->stmt;
+
+    for (uint32_t i = 0; i < s->params_count; i++)
+        if (s->params[i].column == column && s->params[i].match == match)
+            return i + 1;
+    s->params[s->params_count] = (struct plan_param){.column = column, .match = match};
+    return ++s->params_count;
+}
+
+static void
+write_names(struct writer *w, const char *prefix)
+{
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        sqltext_add(&w->sql, "%s%s", i == 0 ? "" : ", ", prefix);
+        sqltext_name(&w->sql, w->plan->columns[i].name);
+    }
+}
+
+static void
+write_new_values(struct writer *w)
+{
+    for (uint32_t i = 0; i < w->plan->columns_count; i++)
+        sqltext_add(&w->sql, "%s$%u", i == 0 ? "" : ", ", param(w, i, false));
+}
+
+static void
+write_key_names(struct writer *w)
+{
+    for (uint32_t k = 0; k < w->plan->keys_count; k++) {
+        sqltext_add(&w->sql, k == 0 ? "" : ", ");
+        sqltext_name(&w->sql, w->plan->columns[w->plan->keys[k]].name);
+    }
+}
+
+/* An existing row is overwritten: its key came back through a row filter (trap 55). */
+static void
+write_on_conflict(struct writer *w)
+{
+    const char *before = " DO UPDATE SET ";
+
+    if (!w->plan->arbiter)
+        return;
+    sqltext_add(&w->sql, " ON CONFLICT (");
+    write_key_names(w);
+    sqltext_add(&w->sql, ")");
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        if (w->plan->columns[i].key)
+            continue;
+        sqltext_add(&w->sql, "%s", before);
+        sqltext_name(&w->sql, w->plan->columns[i].name);
+        sqltext_add(&w->sql, " = EXCLUDED.");
+        sqltext_name(&w->sql, w->plan->columns[i].name);
+        before = ", ";
+    }
+    if (before[0] == ' ')
+        sqltext_add(&w->sql, " DO NOTHING");
+}
+
+static void
+write_insert_into(struct writer *w)
+{
+    sqltext_add(&w->sql, "INSERT INTO %s", w->plan->target);
+    if (w->plan->columns_count == 0) {
+        sqltext_add(&w->sql, " DEFAULT VALUES");
+        return;
+    }
+    sqltext_add(&w->sql, " (");
+    write_names(w, "");
+    sqltext_add(&w->sql, ")%s ", w->plan->identity_always ? " OVERRIDING SYSTEM VALUE" : "");
+}
+
+static void
+write_key_condition(struct writer *w, bool match)
+{
+    for (uint32_t k = 0; k < w->plan->keys_count; k++) {
+        uint32_t column = w->plan->keys[k];
+
+        sqltext_add(&w->sql, "%st.", k == 0 ? "" : " AND ");
+        sqltext_name(&w->sql, w->plan->columns[column].name);
+        sqltext_add(&w->sql, " %s $%u", w->plan->columns[column].equals, param(w, column, match));
+    }
+}
+
+/* Without a key: a row that equals the old one in every column, also as text where equal values may
+ * be written differently or where the type has no `=` (trap 54). */
+static void
+write_row_condition(struct writer *w)
+{
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        const struct plan_column *col = &w->plan->columns[i];
+        const char *text = col->exact ? "" : "::pg_catalog.text";
+
+        sqltext_add(&w->sql, "%s", i == 0 ? "" : " AND ");
+        sqltext_name(&w->sql, col->name);
+        sqltext_add(&w->sql, "%s %s $%u%s", text,
+                    col->not_null && col->exact ? "=" : "IS NOT DISTINCT FROM", param(w, i, true),
+                    text);
+    }
+    if (w->plan->columns_count == 0)
+        sqltext_add(&w->sql, "true");
+}
+
+/* "m AS (...), " before a statement that then joins m: one row and no more. */
+static void
+write_find_row(struct writer *w)
+{
+    sqltext_add(&w->sql, "m AS MATERIALIZED (SELECT tableoid AS o, ctid AS c FROM %s WHERE ",
+                w->plan->target);
+    write_row_condition(w);
+    sqltext_add(&w->sql, " LIMIT 1)");
+}
+
+static void
+write_insert(struct writer *w)
+{
+    /* A deferrable key cannot be ON CONFLICT's arbiter (trap 83). */
+    if (w->plan->deferrable_key && !w->plan->arbiter) {
+        sqltext_add(&w->sql, "WITH gone AS (DELETE FROM %s AS t WHERE ", w->plan->target);
+        write_key_condition(w, false);
+        sqltext_add(&w->sql, ") ");
+    }
+    write_insert_into(w);
+    if (w->plan->columns_count == 0)
+        return;
+    sqltext_add(&w->sql, "VALUES (");
+    write_new_values(w);
+    sqltext_add(&w->sql, ")");
+    write_on_conflict(w);
+}
+
+static void
+write_delete(struct writer *w)
+{
+    if (w->plan->match == MATCH_KEY) {
+        sqltext_add(&w->sql, "DELETE FROM %s AS t WHERE ", w->plan->target);
+        write_key_condition(w, true);
+        return;
+    }
+    sqltext_add(&w->sql, "WITH ");
+    write_find_row(w);
+    sqltext_add(&w->sql, " DELETE FROM %s AS t USING m WHERE t.ctid = m.c AND t.tableoid = m.o",
+                w->plan->target);
+}
+
+static bool
+is_set(const struct writer *w, uint32_t column)
+{
+    return w->stmt->mask[column] == 0 && (!w->plan->columns[column].key || w->stmt->key_changed);
+}
+
+static void
+write_update_in_place(struct writer *w)
+{
+    const char *before = " SET ";
+
+    sqltext_add(&w->sql, "UPDATE %s AS t", w->plan->target);
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        if (!is_set(w, i))
+            continue;
+        sqltext_add(&w->sql, "%s", before);
+        sqltext_name(&w->sql, w->plan->columns[i].name);
+        sqltext_add(&w->sql, " = $%u", param(w, i, false));
+        before = ", ";
+    }
+    if (w->plan->match == MATCH_KEY) {
+        sqltext_add(&w->sql, " WHERE ");
+        write_key_condition(w, true);
+    } else {
+        sqltext_add(&w->sql, " FROM m WHERE t.ctid = m.c AND t.tableoid = m.o");
+    }
+}
+
+/* A key GENERATED ALWAYS AS IDENTITY cannot be set by UPDATE (trap 86): the row is taken out and
+ * put in again under its new key, with the values that were not sent. */
+static void
+write_update_identity(struct writer *w)
+{
+    sqltext_add(&w->sql, "d AS (DELETE FROM %s AS t WHERE ", w->plan->target);
+    write_key_condition(w, true);
+    sqltext_add(&w->sql, " RETURNING *), u AS (");
+    write_insert_into(w);
+    sqltext_add(&w->sql, "SELECT ");
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        sqltext_add(&w->sql, "%s", i == 0 ? "" : ", ");
+        if (w->stmt->mask[i] == 0) {
+            sqltext_add(&w->sql, "$%u", param(w, i, false));
+            continue;
+        }
+        sqltext_add(&w->sql, "d.");
+        sqltext_name(&w->sql, w->plan->columns[i].name);
+    }
+    sqltext_add(&w->sql, " FROM d RETURNING 1)");
+}
+
+static void
+write_update(struct writer *w)
+{
+    sqltext_add(&w->sql, "WITH ");
+    if (w->plan->match == MATCH_ROW) {
+        write_find_row(w);
+        sqltext_add(&w->sql, ", ");
+    }
+    if (w->plan->identity_key && w->stmt->key_changed) {
+        write_update_identity(w);
+    } else {
+        sqltext_add(&w->sql, "u AS (");
+        write_update_in_place(w);
+        sqltext_add(&w->sql, " RETURNING 1)");
+    }
+    if (w->stmt->partial) {
+        sqltext_add(&w->sql, " SELECT 1 / pg_catalog.count(*) FROM u");
+        return;
+    }
+    sqltext_add(&w->sql, " ");
+    write_insert_into(w);
+    sqltext_add(&w->sql, "SELECT ");
+    write_new_values(w);
+    sqltext_add(&w->sql, " WHERE NOT EXISTS (SELECT FROM u)");
+    write_on_conflict(w);
+}
+
+/* ---- one statement for each shape of change ---- */
+
+struct shape {
+    uint8_t kind;
+    bool key_changed;
+    bool source_types;
+    bool partial;
+};
+
+static bool
+same_shape(const struct plan *plan, const struct plan_stmt *stmt, const struct shape *shape,
+           const struct change *c)
+{
+    if (stmt->kind != shape->kind || stmt->key_changed != shape->key_changed ||
+        stmt->source_types != shape->source_types || stmt->partial != shape->partial)
+        return false;
+    if (!shape->partial)
+        return true;
+    for (uint32_t i = 0; i < plan->columns_count; i++)
+        if ((c->new_row[plan->columns[i].source].kind == VALUE_UNCHANGED) != stmt->mask[i])
+            return false;
+    return true;
+}
+
+static struct plan_stmt *
+make_stmt(struct pipe *pipe, struct plan *plan, const struct shape *shape, const struct change *c,
+          struct err *err)
+{
+    struct plan_stmt *stmt = calloc(1, sizeof *stmt);
+
+    if (stmt != NULL) {
+        stmt->mask = calloc(plan->columns_count + 1, 1);
+        stmt->params = calloc(2 * plan->columns_count + 1, sizeof *stmt->params);
+    }
+    if (stmt == NULL || stmt->mask == NULL || stmt->params == NULL) {
+        if (stmt != NULL) {
+            free(stmt->mask);
+            free(stmt->params);
+        }
+        free(stmt);
+        err_set(err, EXIT_PEER, "out of memory for a statement");
+        return NULL;
+    }
+    stmt->kind = shape->kind;
+    stmt->key_changed = shape->key_changed;
+    stmt->source_types = shape->source_types;
+    stmt->partial = shape->partial;
+    for (uint32_t i = 0; i < plan->columns_count && shape->partial; i++)
+        stmt->mask[i] = c->new_row[plan->columns[i].source].kind == VALUE_UNCHANGED;
+    snprintf(stmt->stmt.name, sizeof stmt->stmt.name, "w%llu",
+             (unsigned long long)++pipe->session->names);
+    stmt->next = plan->statements;
+    plan->statements = stmt;
+    plan->statements_count++;
+    return stmt;
+}
+
+static int
+prepare(struct pipe *pipe, const struct plan *plan, struct plan_stmt *stmt, struct err *err)
+{
+    struct writer w = {.plan = plan, .stmt = stmt};
+    Oid *types = calloc(2 * plan->columns_count + 1, sizeof *types);
+    int rc = -1;
+
+    stmt->params_count = 0;
+    if (stmt->kind == FRAME_INSERT)
+        write_insert(&w);
+    else if (stmt->kind == FRAME_DELETE)
+        write_delete(&w);
+    else
+        write_update(&w);
+    if (types == NULL || sqltext_get(&w.sql) == NULL) {
+        err_set(err, EXIT_PEER, "out of memory for a statement");
+        pipe->failure.lost = true;
+        goto out;
+    }
+    for (uint32_t i = 0; i < stmt->params_count; i++) {
+        const struct plan_column *col = &plan->columns[stmt->params[i].column];
+
+        types[i] = stmt->source_types ? col->source_oid : col->type_oid;
+    }
+    rc = pipe_prepare(pipe, &stmt->stmt, sqltext_get(&w.sql), (int)stmt->params_count, types, err);
+out:
+    free(types);
+    buf_free(&w.sql);
+    return rc;
+}
+
+static bool
+has_odd_binary(const struct plan *plan, const struct value *row)
+{
+    for (uint32_t i = 0; i < plan->columns_count && row != NULL; i++)
+        if (row[plan->columns[i].source].kind == VALUE_BINARY &&
+            plan->columns[i].source_oid != plan->columns[i].type_oid)
+            return true;
+    return false;
+}
+
+/* False when the change does nothing. */
+static bool
+choose_shape(const struct plan *plan, const struct change *c, struct shape *shape)
+{
+    bool sets = false;
+
+    *shape = (struct shape){.kind = c->type};
+    if (plan->odd_types)
+        shape->source_types = has_odd_binary(plan, c->new_row) || has_odd_binary(plan, c->match);
+    if (c->type != FRAME_UPDATE)
+        return true;
+    shape->key_changed = c->key_changed;
+    shape->partial = !c->complete;
+    for (uint32_t i = 0; i < plan->columns_count; i++)
+        if (c->new_row[plan->columns[i].source].kind != VALUE_UNCHANGED &&
+            (!plan->columns[i].key || c->key_changed))
+            sets = true;
+    /* Only key columns, and unchanged: all there is to do is to insert the row if it is missing. */
+    if (!sets)
+        shape->kind = FRAME_INSERT;
+    return sets || (!shape->partial && plan->arbiter);
+}
+
+/* ---- parameters ---- */
+
+static int
+reserve(struct parameters *p, size_t count, struct err *err)
+{
+    void *values, *lengths, *formats;
+
+    if (count <= p->size)
+        return 0;
+    values = realloc(p->values, count * sizeof *p->values);
+    p->values = values != NULL ? values : p->values;
+    lengths = realloc(p->lengths, count * sizeof *p->lengths);
+    p->lengths = lengths != NULL ? lengths : p->lengths;
+    formats = realloc(p->formats, count * sizeof *p->formats);
+    p->formats = formats != NULL ? formats : p->formats;
+    if (values == NULL || lengths == NULL || formats == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for parameters");
+    p->size = count;
+    return 0;
+}
+
+static const struct value *
+value_of(const struct plan *plan, const struct plan_param *param, const struct change *c)
+{
+    uint32_t source = plan->columns[param->column].source;
+
+    return param->match ? &c->match[source] : &c->new_row[source];
+}
+
+/* libpq takes text NUL-terminated; a NUL inside would cut the value silently. */
+static int
+check_text(const struct plan *plan, const struct plan_stmt *stmt, const struct change *c,
+           size_t *total, struct err *err)
+{
+    for (uint32_t i = 0; i < stmt->params_count; i++) {
+        const struct value *v = value_of(plan, &stmt->params[i], c);
+
+        if (v->kind == VALUE_TEXT && v->len > 0 && memchr(v->data, 0, v->len) != NULL)
+            return err_set(err, EXIT_REFUSED, "the value of column \"%s\" holds a NUL byte",
+                           plan->columns[stmt->params[i].column].name);
+        *total += v->kind == VALUE_TEXT ? v->len + 1u : 0;
+    }
+    return 0;
+}
+
+static int
+bind_values(const struct plan *plan, const struct plan_stmt *stmt, const struct change *c,
+            struct parameters *p, struct err *err)
+{
+    size_t total = 0;
+
+    if (check_text(plan, stmt, c, &total, err) != 0 || reserve(p, stmt->params_count, err) != 0)
+        return -1;
+    buf_reset(&p->text, 1u << 20);
+    if (buf_reserve(&p->text, total) != 0)
+        return err_set(err, EXIT_PEER, "out of memory for parameters");
+    for (uint32_t i = 0; i < stmt->params_count; i++) {
+        const struct value *v = value_of(plan, &stmt->params[i], c);
+
+        p->formats[i] = v->kind == VALUE_BINARY;
+        p->lengths[i] = (int)v->len;
+        p->values[i] =
+            v->kind == VALUE_NULL || v->kind == VALUE_UNCHANGED ? NULL : (const char *)v->data;
+        if (v->kind == VALUE_TEXT) {
+            p->values[i] = (const char *)p->text.data + p->text.end;
+            buf_append(&p->text, v->data, v->len);
+            buf_append(&p->text, "", 1);
+        }
+    }
+    return 0;
+}
+
+/* Trap 49. */
+static int
+incomplete_insert(struct err *err)
+{
+    err_set(err, EXIT_REFUSED,
+            "the source did not send a TOASTed value that it took for "
+            "unchanged: the publication's row filter turned an update into "
+            "this insert");
+    return err_hint(err, "set REPLICA IDENTITY FULL on the source table, or insert the row by hand "
+                         "and leave the row filter away");
+}
+
+int
+statements_queue(struct pipe *pipe, struct plan *plan, const struct change *c, uint32_t number,
+                 struct parameters *params, bool *queued, struct err *err)
+{
+    struct plan_stmt *stmt = plan->statements;
+    struct shape shape;
+
+    *queued = false;
+    if (c->type == FRAME_INSERT && !c->complete)
+        return incomplete_insert(err);
+    if (!choose_shape(plan, c, &shape))
+        return 0;
+    while (stmt != NULL && !same_shape(plan, stmt, &shape, c))
+        stmt = stmt->next;
+    if (stmt == NULL)
+        stmt = make_stmt(pipe, plan, &shape, c, err);
+    if (stmt == NULL)
+        return -1;
+    if (stmt->stmt.state == STMT_NEW && prepare(pipe, plan, stmt, err) != 0)
+        return -1;
+    if (bind_values(plan, stmt, c, params, err) != 0)
+        return -1;
+    *queued = true;
+    if (pipe_execute(pipe, STEP_CHANGE, number, &stmt->stmt, (int)stmt->params_count,
+                     params->values, params->lengths, params->formats, err) != 0)
+        return -1;
+    pipe->steps[pipe->count - 1].upsert = c->type == FRAME_UPDATE && !shape.partial;
+    return 0;
+}
+
+void
+parameters_free(struct parameters *p)
+{
+    buf_free(&p->text);
+    free(p->values);
+    free(p->lengths);
+    free(p->formats);
+    *p = (struct parameters){0};
+}

@@ -1,0 +1,57 @@
+/* tables.h: the source's tables as the stream described them, and which target table each goes to.
+ */
+#ifndef SINK_PG_TABLES_H
+#define SINK_PG_TABLES_H
+
+#include "lib/event.h"
+#include "lib/relmap.h"
+#include "sink-pg/mapping.h"
+#include "sink-pg/plan.h"
+
+#define OP_NONE UINT32_MAX
+
+/* One description of a table; a later one that differs is another struct table, so that rows
+ * already in a batch keep theirs. */
+struct table {
+    struct relation relation;
+    struct buf raw; /* the relation event's frame, to see whether a later one differs */
+    char schema[NAME_MAX_BYTES + 1]; /* of the target */
+    char name[NAME_MAX_BYTES + 1];
+    char label[132];   /* "schema.name" of the target, for messages */
+    bool shared;       /* another source table goes to the same target table */
+    struct plan *plan; /* NULL until a row needs it */
+    struct table *retired_next;
+    /* The rows of the segment that is being applied: a list through op.next. */
+    uint32_t first;
+    uint32_t last;
+    uint32_t count;
+    uint32_t inserts;
+    struct table *segment_next;
+    /* What was found missing in the target, and not yet said. */
+    uint64_t missing_updates;
+    uint64_t missing_deletes;
+    uint64_t said_at;
+};
+
+struct tables {
+    const struct mapping *mapping;
+    struct relmap map;
+    struct table *retired; /* replaced; rows of the batch may still need them */
+};
+
+/* Takes a relation event: frame is the whole frame. *changed is set when it replaces another
+ * description. */
+int tables_relation(struct tables *tables, const struct frame *frame, bool *changed,
+                    struct err *err) MUST_CHECK;
+
+/* NULL when there was no relation event for it. */
+struct table *tables_get(const struct tables *tables, uint32_t relid);
+
+/* Makes table->plan where it is missing or void. */
+int tables_plan(struct table *table, struct session *s, struct err *err) MUST_CHECK;
+
+/* Frees what was replaced. True when there was something. */
+bool tables_drop_retired(struct tables *tables);
+void tables_free(struct tables *tables);
+
+#endif
