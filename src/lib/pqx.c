@@ -135,6 +135,9 @@ pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *er
     err_set(err, pqx_exit_code(sqlstate), "could not %s: %s%s%.300s%s (SQLSTATE %s)", what, primary,
             detail == NULL ? "" : " (", detail == NULL ? "" : detail, detail == NULL ? "" : ")",
             sqlstate == NULL ? "none" : sqlstate);
+    /* The context names what the server was doing: for a walsender, slot, callback and LSN. */
+    if (hint == NULL)
+        hint = PQresultErrorField(result, PG_DIAG_CONTEXT);
     if (hint != NULL)
         err_hint(err, "%s", hint);
     return -1;
