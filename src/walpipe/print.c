@@ -59,7 +59,10 @@ password_variable(struct printing *p, const char *owner)
 static void
 print_password_need(struct printing *p, const char *owner, const char *of)
 {
-    fprintf(p->out, ": \"${%s:?set it to the password of %s}\"\n", password_variable(p, owner), of);
+    const char *name = password_variable(p, owner);
+
+    fprintf(p->out, "[ -n \"${%s:-}\" ] || { echo %s >&2; exit 100; }\n", name,
+            words_quote(&p->pool, pool_print(&p->pool, "set %s to the password of %s", name, of)));
 }
 
 static void

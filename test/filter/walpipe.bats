@@ -1,0 +1,387 @@
+#!/usr/bin/env bats
+# walpipe alone: its commands without a server, and its supervision of stand-ins (standin.sh) in the
+# place of the pipeline's programs. test/e2e/run.bats does the same with real ones.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    here=$BATS_TEST_DIRNAME
+    source "$here/../lib/servers.bash"
+    walpipe=$WALPIPE_BIN/walpipe
+    conf=$SCRATCH/walpipe.conf
+    programs=$SCRATCH/bin
+    mkdir "$programs"
+    for name in ackd pg-wal-read pgout-decode route sink-pg sink-ch; do
+        ln -s "$here/walpipe_standin.sh" "$programs/$name"
+    done
+    write_conf
+}
+
+teardown() {
+    servers_end
+}
+
+write_conf() {
+    cat >"$conf" <<EOF
+[pipeline]
+name = t
+state_dir = $SCRATCH/state
+log_level = debug
+[source]
+conninfo = host=/nowhere dbname='my shop' password=quellgeheim
+slot = s
+publication = p
+[sink a]
+type = pg
+conninfo = host=/nowhere user=u password=zielgeheim
+shards = 2
+tables = public.*, !public.audit
+[sink b]
+type = exec
+command = ${1:-exec $programs/sink-pg}
+EOF
+}
+
+# start [NAME=VALUE ...]: walpipe run in the background as a group of its own, with the stand-ins.
+start() {
+    env WALPIPE_LIBEXEC="$programs" "$@" \
+        setsid "$walpipe" run -c "$conf" >"$SCRATCH/out" 2>"$SCRATCH/log" 3>&- &
+    run_pid=$!
+    kill_later "$run_pid"
+}
+
+# settings NAME=VALUE ...: for the stand-ins.
+settings() {
+    printf '%s\n' "$@" >"$SCRATCH/settings"
+}
+
+# started [TIMES]: all seven programs have been, so often.
+started() {
+    [ "$(cat "$SCRATCH"/started.* 2>/dev/null | wc -l)" -eq $((7 * ${1:-1})) ]
+}
+
+logged() {
+    grep -q -- "$1" "$SCRATCH/log"
+}
+
+# ends CODE: walpipe ends with it.
+ends() {
+    local code=0
+    wait_until 10 process_gone "$run_pid"
+    wait "$run_pid" || code=$?
+    [ "$code" -eq "$1" ] || {
+        cat "$SCRATCH/log"
+        echo "exit code $code, expected $1"
+        return 1
+    }
+}
+
+pid_of() {
+    cut -d ' ' -f 1 "$SCRATCH/started.$1" | tail -n 1
+}
+
+# ---- the command line and the config ----
+
+@test "usage: help and version; every mistake is exit 100 and one line" {
+    run "$walpipe" --help
+    [ "$status" -eq 0 ]
+    [[ $output == *"walpipe COMMAND -c FILE"* ]]
+    run "$walpipe" --version
+    [ "$status" -eq 0 ]
+    [[ $output == "walpipe (walpipe) "* ]]
+    for words in "" "fly -c x" "run" "run -c" "run more -c x" "run --json -c x" "check --yes -c x" \
+        "run --config" "run -x"; do
+        # shellcheck disable=SC2086 # words
+        run "$walpipe" $words
+        [ "$status" -eq 100 ]
+        [ "${#lines[@]}" -eq 1 ]
+        jq -e '.level == "error" and (.hint | contains("walpipe --help"))' <<<"$output"
+    done
+}
+
+@test "a mistake in the config is exit 100 with file and line, for every command" {
+    sed -i 's/^slot = s/slot = S/' "$conf"
+    for command in run check print status drop; do
+        run "$walpipe" "$command" -c "$conf"
+        [ "$status" -eq 100 ]
+        jq -e --arg where "$conf:7: slot" '.message | startswith($where)' <<<"$output"
+    done
+    [ ! -e "$SCRATCH/state" ]
+}
+
+@test "a config that is not there" {
+    run "$walpipe" run --config "$SCRATCH/none"
+    [ "$status" -eq 100 ]
+    [[ $output == *"No such file"* ]]
+}
+
+# ---- print ----
+
+@test "print is a script that bash understands, without a password in it (trap 146)" {
+    run "$walpipe" print -c "$conf"
+    [ "$status" -eq 0 ]
+    [[ $output != *geheim* ]]
+    bash -n <<<"$output"
+    [[ $output == *"# tee wal.bin |"*"# tee events.bin |"* ]]
+}
+
+@test "print runs the programs with the arguments that run gives them" {
+    start
+    wait_until 10 started
+    kill -TERM "$run_pid"
+    ends 0
+    for file in "$SCRATCH"/args.*; do mv "$file" "${file/args/run}"; done
+    rm -r "$SCRATCH"/started.* "$SCRATCH/finished" "$SCRATCH/state"
+    WALPIPE_LIBEXEC=$programs "$walpipe" print -c "$conf" >"$SCRATCH/script"
+    WALPIPE_SOURCE_PASSWORD=x WALPIPE_A_PASSWORD=y \
+        bash "$SCRATCH/script" 2>"$SCRATCH/log" 3>&- &
+    script=$!
+    kill_later "$script"
+    wait_until 10 started
+    kill -TERM "$(pid_of pg-wal-read)"
+    wait "$script"
+    [ "$(stat -c %a "$SCRATCH/state")" = 700 ]
+    for name in ackd pgout-decode pg-wal-read sink-a-0 sink-a-1 sink-b-0; do
+        diff "$SCRATCH/run.$name" "$SCRATCH/args.$name"
+    done
+    diff <(sed s,/dev/fd/.*,, "$SCRATCH/run.route") <(sed s,/dev/fd/.*,, "$SCRATCH/args.route")
+    grep -qx PGPASSWORD=x "$SCRATCH/env.pg-wal-read"
+    grep -qx PGPASSWORD=y "$SCRATCH/env.sink-a-1"
+}
+
+@test "print asks for a password that is not set" {
+    "$walpipe" print -c "$conf" >"$SCRATCH/script"
+    run bash "$SCRATCH/script" 3>&-
+    [ "$status" -eq 100 ]
+    [[ $output == *"WALPIPE_SOURCE_PASSWORD"*"password of [source]"* ]]
+    [ ! -e "$SCRATCH/state" ]
+}
+
+# ---- run: start ----
+
+@test "secrets go by the environment, only to whom they belong (trap 146)" {
+    start PGPASSFILE=/some/file TOKEN=42
+    wait_until 10 started
+    run ! grep -l geheim "$SCRATCH"/args.*
+    [ "$(grep -l PGPASSWORD=quellgeheim "$SCRATCH"/env.*)" = "$SCRATCH/env.pg-wal-read" ]
+    [ "$(grep -l PGPASSWORD=zielgeheim "$SCRATCH"/env.* | wc -l)" -eq 2 ]
+    for name in ackd route pgout-decode; do
+        run ! grep -E '^(PG|TOKEN)' "$SCRATCH/env.$name"
+    done
+    grep -qx TOKEN=42 "$SCRATCH/env.sink-b-0"
+    grep -qx "WALPIPE_ACKD=$SCRATCH/state/ackd.sock" "$SCRATCH/env.sink-b-0"
+    grep -qx WALPIPE_PIPELINE=t "$SCRATCH/env.sink-b-0"
+    for pid in "$run_pid" $(pgrep -P "$run_pid"); do
+        run ! grep -a geheim "/proc/$pid/cmdline"
+    done
+    run ! grep geheim "$SCRATCH/log"
+}
+
+@test "a program inherits 0, 1, 2 and route its workers, nothing else (trap 141)" {
+    exec 7<"$conf" # what walpipe was given is not passed on
+    start
+    wait_until 10 started
+    echo "route: $(cat "$SCRATCH/fds.route")"
+    [ "$(cat "$SCRATCH/fds.route")" = "0 1 2 3 4 5" ]
+    for name in ackd pgout-decode pg-wal-read sink-a-0 sink-a-1 sink-b-0; do
+        echo "$name: $(cat "$SCRATCH/fds.$name")"
+        [ "$(cat "$SCRATCH/fds.$name")" = "0 1 2" ]
+    done
+    exec 7<&-
+}
+
+@test "the state directory is private; one of others is refused (trap 145)" {
+    start
+    wait_until 10 started
+    [ "$(stat -c %a "$SCRATCH/state")" = 700 ]
+    kill -TERM "$run_pid"
+    ends 0
+    chmod 750 "$SCRATCH/state"
+    run "$walpipe" run -c "$conf"
+    [ "$status" -eq 100 ]
+    [[ $output == *"open to other users (mode 0750)"* ]]
+    rm -r "$SCRATCH/state" && touch "$SCRATCH/state"
+    run "$walpipe" run -c "$conf"
+    [ "$status" -eq 100 ]
+    [[ $output == *"not a directory"* ]]
+}
+
+@test "a second walpipe with the same state directory is refused, and drop too" {
+    start
+    wait_until 10 started
+    for command in run "drop --yes"; do
+        # shellcheck disable=SC2086 # words
+        run "$walpipe" $command -c "$conf"
+        [ "$status" -eq 100 ]
+        [[ $output == *"another walpipe uses"* ]]
+    done
+    process_alive "$run_pid"
+}
+
+@test "a program that is not there: exit 100, and what was started is gone" {
+    rm "$programs/route"
+    start
+    ends 100
+    logged "could not start .*/route"
+    run ! pgrep -f "$programs/"
+}
+
+# ---- run: end ----
+
+@test "SIGTERM and SIGINT drain: only pg-wal-read is told, all end by themselves, exit 0" {
+    for signal in TERM INT; do
+        start
+        wait_until 10 started
+        kill "-$signal" "$run_pid"
+        ends 0
+        [ "$(cat "$SCRATCH/told")" = pg-wal-read ]
+        [ "$(wc -l <"$SCRATCH/finished")" -eq 3 ]
+        run ! logged "was killed"
+        rm "$SCRATCH"/started.* "$SCRATCH/told" "$SCRATCH/finished" "$SCRATCH/workers"
+    done
+}
+
+@test "SIGTERM to the whole process group: pg-wal-read hears of it once (trap 142)" {
+    start
+    wait_until 10 started
+    kill -TERM -- "-$run_pid"
+    ends 0
+    [ "$(grep -c pg-wal-read "$SCRATCH/told")" -eq 1 ]
+    [ "$(wc -l <"$SCRATCH/finished")" -eq 3 ]
+}
+
+@test "SIGTERM to pg-wal-read alone drains as well" {
+    start
+    wait_until 10 started
+    kill -TERM "$(pid_of pg-wal-read)"
+    ends 0
+    [ "$(wc -l <"$SCRATCH/finished")" -eq 3 ]
+}
+
+@test "a second SIGTERM does not wait for the drain: exit 111" {
+    settings NEVER_ENDS=sink-a-0
+    start
+    wait_until 10 started
+    kill -TERM "$run_pid"
+    wait_until 10 logged "draining the pipeline"
+    process_alive "$run_pid"
+    kill -TERM "$run_pid"
+    ends 111
+    logged "told to stop twice"
+    process_gone "$(pid_of sink-a-0)"
+}
+
+@test "kill -9 of walpipe takes all programs with it (trap 143)" {
+    start
+    wait_until 10 started
+    local pids
+    pids=$(cut -d ' ' -f 1 "$SCRATCH"/started.*)
+    kill -9 "$run_pid"
+    for pid in $pids; do
+        wait_until 5 process_gone "$pid"
+    done
+}
+
+@test "what an exec sink leaves behind is ended with the pipeline" {
+    write_conf "(setsid sleep 1000 & echo \$! >$SCRATCH/left); exec $programs/sink-pg"
+    start
+    wait_until 10 started
+    kill -TERM "$run_pid"
+    ends 0
+    wait_until 5 process_gone "$(cat "$SCRATCH/left")"
+}
+
+@test "children that walpipe had before are left alone" {
+    env WALPIPE_LIBEXEC="$programs" bash -c "sleep 1000 & echo \$! >$SCRATCH/mine
+        exec $walpipe run -c $conf" 2>"$SCRATCH/log" 3>&- &
+    run_pid=$!
+    kill_later "$run_pid"
+    wait_until 10 started
+    kill_later "$(cat "$SCRATCH/mine")"
+    kill -TERM "$run_pid"
+    ends 0
+    process_alive "$(cat "$SCRATCH/mine")"
+}
+
+# ---- run: restart ----
+
+@test "a program that dies ends the others and all start again, ackd is told how often" {
+    start
+    wait_until 10 started
+    kill -9 "$(pid_of pgout-decode)"
+    wait_until 10 started 2
+    logged "pgout-decode (pid [0-9]*) was killed by signal 9 (Killed): ending the pipeline"
+    logged "restarting the pipeline in [0-9]* ms (restart 1)"
+    [ "$(grep -c 'ending the pipeline' "$SCRATCH/log")" -eq 1 ]
+    grep -A 1 -x -- --restarts "$SCRATCH/args.ackd" | grep -x 1
+    kill -TERM "$run_pid"
+    ends 0
+}
+
+@test "a program that does not notice is killed after two seconds" {
+    settings NEVER_ENDS=sink-a-1
+    start
+    wait_until 10 started
+    local pid
+    pid=$(pid_of sink-a-1)
+    kill -9 "$(pid_of route)"
+    wait_until 5 logged "killing what has not ended by itself: .*sink a/."
+    process_gone "$pid"
+    wait_until 10 started 2
+}
+
+@test "exit code 100 of any program is not tried again" {
+    settings FAILS=sink-a-1 CODE=100
+    start
+    ends 100
+    logged "sink a/. (pid [0-9]*) ended with exit code 100: ending the pipeline"
+    run ! logged restarting
+}
+
+@test "an exec sink whose command cannot be run: exit 100" {
+    write_conf "/nonexistent/sink"
+    start
+    ends 100
+    logged "sink b/0 (pid [0-9]*) ended with exit code 127"
+}
+
+@test "restarts come slower and slower; SIGTERM in between ends at once with 0" {
+    settings FAILS=route CODE=111
+    start
+    wait_until 20 logged "(restart 5)"
+    kill -TERM "$run_pid"
+    ends 0
+    # each wait is between half and all of 100, 200, 400, ...
+    jq -r 'select(.message | startswith("restarting")) | .message' "$SCRATCH/log" | head -n 5 |
+        awk '{ most = 100 * 2 ^ (NR - 1); if ($5 < most / 2 || $5 > most) { print; exit 1 } }'
+}
+
+# ---- status and drop ----
+
+@test "status of a pipeline that does not run: exit 111" {
+    run "$walpipe" status -c "$conf"
+    [ "$status" -eq 111 ]
+    [[ $output == *'pipeline \"t\" is not running'* ]]
+}
+
+@test "drop asks, and does nothing without a yes" {
+    for answer in n "" Yes; do
+        run "$walpipe" drop -c "$conf" <<<"$answer"
+        [ "$status" -eq 0 ]
+        [[ $output == *"[y/N]"*"nothing was dropped"* ]]
+    done
+    run "$walpipe" drop -c "$conf" </dev/null
+    [[ $output == *"nothing was dropped"* ]]
+}
+
+@test "drop runs the programs that drop, goes on after a failure, and removes the checkpoint" {
+    mkdir -m 700 "$SCRATCH/state" && touch "$SCRATCH/state/checkpoint"
+    settings FAILS=pg-wal-read CODE=111
+    run env WALPIPE_LIBEXEC="$programs" "$walpipe" drop --yes -c "$conf"
+    [ "$status" -eq 111 ]
+    grep -qx -- --drop-slot "$SCRATCH/args.pg-wal-read"
+    grep -qx -- --drop-progress "$SCRATCH/args.sink-drop"
+    [ "$(grep -A 1 -x -- --sink "$SCRATCH/args.sink-drop" | tail -n 1)" = a ]
+    [ ! -e "$SCRATCH/state/checkpoint" ]
+    [[ $output == *"could not drop slot s"*"dropped progress of sink a"* ]]
+}
