@@ -28,9 +28,10 @@ enum unit_state { UNIT_RUNNING, UNIT_DRAINING, UNIT_ENDING };
 
 struct child {
     const struct plan_program *program;
-    pid_t pid;  /* 0: not started */
-    bool ended; /* and reaped */
-    int status; /* waitpid's */
+    pid_t pid;    /* 0: not started */
+    bool ended;   /* and reaped */
+    bool unnoted; /* note_end() has yet to see it */
+    int status;   /* waitpid's */
 };
 
 struct unit {
@@ -236,6 +237,16 @@ note_end(struct unit *u, struct child *c)
         enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS); /* somebody told pg-wal-read to stop */
 }
 
+/* Of children that were found ended together, the one that more likely began it: a signal, then a
+ * refusal or a bug, and last what a neighbour that is gone leads to. */
+static int
+cause_rank(const struct child *c)
+{
+    int code = spawn_exit_code(c->status);
+
+    return code == 0 ? 0 : code == EXIT_PEER ? 1 : WIFSIGNALED(c->status) ? 3 : 2;
+}
+
 static void
 reap(struct unit *u)
 {
@@ -249,11 +260,16 @@ reap(struct unit *u)
 
             if (c->pid != pid || c->ended)
                 continue;
-            c->ended = true;
+            c->ended = c->unnoted = true;
             c->status = status;
             u->alive--;
-            note_end(u, c);
         }
+    for (int rank = 3; rank >= 0; rank--)
+        for (size_t i = 0; i < u->count; i++)
+            if (u->children[i].unnoted && cause_rank(&u->children[i]) == rank) {
+                u->children[i].unnoted = false;
+                note_end(u, &u->children[i]);
+            }
 }
 
 static void
