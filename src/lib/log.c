@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/lsn.h"
+#include "lib/utf8.h"
 
 #define LINE_SIZE 4096 /* PIPE_BUF */
 
@@ -55,25 +56,6 @@ add_cstr(struct line *line, const char *s)
     add(line, s, strlen(s));
 }
 
-/* Length of the valid UTF-8 sequence at s (of n bytes left), or 0. */
-static size_t
-utf8_length(const unsigned char *s, size_t n)
-{
-    size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : 0;
-
-    if (s[0] >= 0xf0 && s[0] <= 0xf4)
-        len = 4;
-    if (len == 0 || len > n)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 static void
 add_json_string(struct line *line, const char *text)
 {
@@ -82,7 +64,7 @@ add_json_string(struct line *line, const char *text)
 
     add(line, "\"", 1);
     while (left > 0) {
-        size_t n = utf8_length(s, left);
+        size_t n = utf8_sequence(s, left);
         char escaped[8];
 
         if (line->len + 16 > LINE_SIZE)
