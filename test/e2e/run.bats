@@ -1,0 +1,440 @@
+#!/usr/bin/env bats
+# walpipe run and its other commands on real servers: one source, a PostgreSQL target and an exec
+# sink (exec_sink.py) side by side.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    pg_new src "wal_sender_timeout=5s"
+    pg_new dst
+}
+
+teardown_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    servers_end
+}
+
+# Each test has databases, a slot and a state directory of its own.
+setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    walpipe=$WALPIPE_BIN/walpipe
+    db=t$BATS_TEST_NUMBER
+    dir=$SCRATCH/$db
+    conf=$dir/walpipe.conf
+    out=$dir/exec.out
+    mkdir "$dir"
+    pg_sql src "CREATE DATABASE $db"
+    pg_sql dst "CREATE DATABASE $db"
+    for server in src dst; do
+        pg_sql $server "CREATE TABLE t (id int PRIMARY KEY, v text)" "$db"
+    done
+    pg_sql src "CREATE PUBLICATION p FOR ALL TABLES" "$db"
+    write_conf "$(exec_sink)"
+}
+
+teardown() {
+    [ -z "${run_pid:-}" ] || end_process "$run_pid" KILL 5
+    [ -z "${BATS_ERROR_STATUS:-}" ] || tail -n 40 "$dir"/log* 2>/dev/null
+}
+
+exec_sink() {
+    echo "exec /usr/bin/python3 $BATS_TEST_DIRNAME/exec_sink.py $out"
+}
+
+write_conf() {
+    cat >"$conf" <<EOF
+[pipeline]
+name = $db
+state_dir = $dir/state
+log_level = debug
+[source]
+conninfo = $(pg_conninfo src "$db") password=quellgeheim
+slot = $db
+publication = p
+[sink dst]
+type = pg
+conninfo = $(pg_conninfo dst "$db") password=zielgeheim
+flush_interval = 50ms
+[sink audit]
+type = exec
+command = $1
+EOF
+}
+
+start() {
+    setsid "$walpipe" run -c "$conf" >"$dir/out" 2>>"$dir/log" 3>&- &
+    run_pid=$!
+    kill_later "$run_pid"
+}
+
+logged() {
+    grep -q -- "$1" "$dir/log"
+}
+
+streaming() {
+    [ "$(grep -c "all 2 workers are registered" "$dir/log")" -ge "${1:-1}" ]
+}
+
+# ends CODE [SECONDS]: walpipe ends with it.
+ends() {
+    local code=0
+    wait_until "${2:-20}" process_gone "$run_pid"
+    wait "$run_pid" || code=$?
+    run_pid=
+    [ "$code" -eq "$1" ] || {
+        echo "exit code $code, expected $1"
+        return 1
+    }
+}
+
+insert() {
+    pg_sql src "INSERT INTO t SELECT g, 'v' || g FROM generate_series($1, $2) g" "$db"
+}
+
+# Every row is in both targets, once.
+arrived() {
+    [ "$(pg_sql dst "SELECT count(*), count(DISTINCT id), max(id) FROM t" "$db")" = "$1|$1|$1" ] &&
+        [ "$(grep -c insert "$out")" -eq "$1" ] &&
+        [ "$(grep insert "$out" | sort -u | wc -l)" -eq "$1" ]
+}
+
+slot() {
+    pg_sql src "SELECT $1 FROM pg_replication_slots WHERE slot_name = '$db'"
+}
+
+slot_is_free() {
+    [ "$(slot active)" = f ]
+}
+
+child() {
+    pgrep -P "$run_pid" -f "$1"
+}
+
+# ---- ends ----
+
+@test "run replicates, drains on SIGTERM, and the next run goes on where it stopped" {
+    start
+    wait_until 20 streaming
+    insert 1 100
+    wait_until 20 arrived 100
+    insert 101 20000
+    kill -TERM "$run_pid"
+    ends 0
+    run ! logged "killed"
+    # all that the targets have is confirmed: nothing comes twice
+    local last
+    last=$(grep ^commit "$out" | tail -n 1 | cut -d ' ' -f 2)
+    [ "$(pg_sql src "SELECT confirmed_flush_lsn - '0/0'::pg_lsn >= $last FROM pg_replication_slots
+         WHERE slot_name = '$db'")" = t ]
+    insert 20001 20100
+    start
+    wait_until 20 arrived 20100
+    kill -INT "$run_pid"
+    ends 0
+}
+
+@test "SIGTERM to the whole process group under load: exit 0, nothing is replayed (trap 142)" {
+    start
+    wait_until 20 streaming
+    for i in 1 2 3 4 5; do insert $((i * 2000 - 1999)) $((i * 2000)); done
+    kill -TERM -- "-$run_pid"
+    ends 0
+    run ! logged '"level":"error"'
+    start
+    wait_until 20 arrived 10000
+}
+
+@test "SIGTERM to pg-wal-read alone drains as well" {
+    start
+    wait_until 20 streaming
+    insert 1 100
+    wait_until 20 arrived 100
+    kill -TERM "$(child pg-wal-read)"
+    ends 0
+}
+
+@test "kill -9 of walpipe leaves no process, the slot is free and the next start has it all (trap 143)" {
+    start
+    wait_until 20 streaming
+    insert 1 5000
+    local pids
+    pids=$(pgrep -P "$run_pid")
+    [ "$(wc -w <<<"$pids")" -eq 6 ]
+    kill -9 "$run_pid"
+    for pid in $pids; do
+        wait_until 5 process_gone "$pid"
+    done
+    wait_until 10 slot_is_free
+    start
+    wait_until 20 arrived 5000
+}
+
+@test "SIGTERM while the slot is in use by another process: exit 0 at once" {
+    pg_sql src "SELECT pg_create_logical_replication_slot('$db', 'pgoutput')" "$db"
+    "$(pg_bindir)/pg_recvlogical" -d "$(pg_conninfo src "$db")" --slot "$db" --start -f /dev/null \
+        -o proto_version=1 -o publication_names=p 2>/dev/null 3>&- &
+    local other=$!
+    kill_later "$other"
+    wait_until 10 eval '[ "$(slot active)" = t ]'
+    start
+    wait_until 20 logged "slot .*${db}"
+    kill -TERM "$run_pid"
+    ends 0 4
+    kill "$other"
+}
+
+@test "a second walpipe takes over when the first one is gone" {
+    start
+    wait_until 20 streaming
+    insert 1 10
+    wait_until 20 arrived 10
+    local first=$run_pid
+    sed "s,$dir/state,$dir/state2,; s,_sink.py $out,_sink.py $out," "$conf" >"$dir/second.conf"
+    conf=$dir/second.conf
+    start
+    wait_until 20 eval "[ \$(pgrep -P $run_pid | wc -l) -eq 6 ]"
+    kill -TERM "$first"
+    wait_until 10 process_gone "$first"
+    insert 11 20
+    wait_until 20 arrived 20
+}
+
+# ---- failures ----
+
+@test "each program killed with -9 in turn: one restart each, nothing lost, nothing twice" {
+    start
+    wait_until 20 streaming
+    local n=0
+    for name in ackd sink-pg exec_sink route pgout-decode pg-wal-read; do
+        n=$((n + 1))
+        insert $((n * 1000 - 999)) $((n * 1000 - 500)) &
+        local load=$!
+        kill -9 "$(child "$name")"
+        wait "$load"
+        wait_until 30 streaming $((n + 1))
+        insert $((n * 1000 - 499)) $((n * 1000))
+        wait_until 20 arrived $((n * 1000))
+    done
+    [ "$(grep -c ': ending the pipeline' "$dir/log")" -eq "$n" ]
+    [ "$("$walpipe" status -c "$conf" --json | jq .restarts)" -eq "$n" ]
+    kill -TERM "$run_pid"
+    ends 0
+}
+
+@test "the source goes down and comes back: restarts until it is there" {
+    start
+    wait_until 20 streaming
+    insert 1 10
+    pg_stop src immediate
+    wait_until 20 logged "restarting the pipeline"
+    wait_until 20 logged "(restart 2)"
+    pg_start src
+    insert 11 20
+    wait_until 40 arrived 20
+}
+
+@test "the source is down at the start; SIGTERM meanwhile ends with 0" {
+    sed -i "s/port=$(pg_port src)/port=1/" "$conf"
+    start
+    wait_until 20 logged "(restart 3)"
+    kill -TERM "$run_pid"
+    ends 0 4
+}
+
+@test "a target that goes down is waited for, without a restart" {
+    start
+    wait_until 20 streaming
+    pg_stop dst immediate
+    insert 1 10
+    wait_until 20 eval '"$walpipe" status -c "$conf" | grep -q "target down"'
+    pg_start dst
+    wait_until 40 arrived 10
+    run ! logged "restarting"
+}
+
+@test "a target that is down keeps SIGTERM waiting; a second SIGTERM does not, and nothing is lost" {
+    start
+    wait_until 20 streaming
+    pg_stop dst immediate
+    insert 1 10
+    wait_until 20 eval '"$walpipe" status -c "$conf" | grep -q "target down"'
+    kill -TERM "$run_pid"
+    wait_until 5 logged "draining the pipeline"
+    kill -TERM "$run_pid"
+    ends 111 5
+    pg_start dst
+    start
+    wait_until 40 arrived 10
+}
+
+@test "what only a person can mend is exit 100, without a restart" {
+    sed -i 's/^publication = p/publication = missing/' "$conf"
+    start
+    ends 100
+    logged 'publication \\"missing\\" does not exist'
+    run ! logged "restarting"
+}
+
+@test "a missing target table: exit 100 with its name, and nothing is lost" {
+    start
+    wait_until 20 streaming
+    pg_sql src "CREATE TABLE later (id int PRIMARY KEY)" "$db"
+    pg_sql src "INSERT INTO later VALUES (1)" "$db"
+    ends 100
+    logged "later"
+    pg_sql dst "CREATE TABLE later (id int PRIMARY KEY)" "$db"
+    start
+    wait_until 20 eval '[ "$(pg_sql dst "SELECT id FROM later" "$db")" = 1 ]'
+}
+
+# ---- secrets ----
+
+@test "no password in any command line or log (trap 146)" {
+    start
+    wait_until 20 streaming
+    for pid in "$run_pid" $(pgrep -P "$run_pid"); do
+        run ! grep -a geheim "/proc/$pid/cmdline"
+    done
+    grep -qaz '^PGPASSWORD=zielgeheim$' "/proc/$(child sink-pg)/environ"
+    for name in ackd route pgout-decode; do
+        run ! grep -a PGPASSWORD "/proc/$(child "$name")/environ"
+    done
+    run ! grep geheim "$dir/log"
+}
+
+# ---- print, status, check, drop ----
+
+@test "print: the script replicates and drains on SIGTERM to pg-wal-read" {
+    "$walpipe" print -c "$conf" >"$dir/script"
+    sed -i "s,# tee wal.bin |,tee $dir/wal.bin |,; s,# tee events.bin |,tee $dir/events.bin |," \
+        "$dir/script"
+    local pid code=0
+    WALPIPE_SOURCE_PASSWORD=x WALPIPE_DST_PASSWORD=x bash "$dir/script" 2>"$dir/log" 3>&- &
+    pid=$!
+    kill_later "$pid"
+    wait_until 20 streaming
+    insert 1 100
+    wait_until 20 arrived 100
+    kill -TERM "$(pgrep -f "pg-wal-read .*--slot $db ")"
+    wait "$pid" || code=$?
+    [ "$code" -eq 0 ]
+    # what tee kept is both streams, from hello to end
+    "$WALPIPE_BIN/evcat" <"$dir/events.bin" | grep -c insert | grep -x 100
+    "$WALPIPE_BIN/pgout-decode" <"$dir/wal.bin" 2>/dev/null | cmp - "$dir/events.bin"
+    wait_until 10 slot_is_free
+}
+
+@test "print: a script whose target is wrong ends, with every program" {
+    pg_sql dst "DROP DATABASE $db"
+    "$walpipe" print -c "$conf" >"$dir/script"
+    local code=0
+    WALPIPE_SOURCE_PASSWORD=x WALPIPE_DST_PASSWORD=x timeout 30 bash "$dir/script" \
+        2>"$dir/log" 3>&- || code=$?
+    [ "$code" -eq 111 ]
+    wait_until 5 eval "! pgrep -f -- '$dir/state'"
+}
+
+@test "status: a table, and the same as JSON" {
+    start
+    wait_until 20 streaming
+    insert 1 100
+    wait_until 20 arrived 100
+    run "$walpipe" status -c "$conf"
+    [ "$status" -eq 0 ]
+    [[ $output == *"pipeline    $db, run "*"source      connected: database $db, slot $db"* ]]
+    [[ $output == *"dst/0 "*" ok"*"audit/0 "*" ok"* ]]
+    "$walpipe" status -c "$conf" --json >"$dir/json"
+    jq -e --arg db "$db" '.pipeline == $db and .source.alive and .slot.wal_status == "reserved" and
+        (.workers | length == 2 and all(.registered and .target_alive and .events == 100 and
+         .events_per_second == 0))' "$dir/json"
+}
+
+@test "check: all is well, before the first start and while it runs" {
+    run "$walpipe" check -c "$conf"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    run ! grep -E '^FAIL' <<<"$output"
+    grep -x "ok    replica identity: 1 published table(s), 0 with identity full" <<<"$output"
+    grep "^ok    sink dst: " <<<"$output"
+    grep "^ok    sink audit: a program of yours, not tried: " <<<"$output"
+    [ ! -e "$dir/state" ]
+    [ -z "$(slot slot_name)" ]
+    start
+    wait_until 20 streaming
+    run "$walpipe" check -c "$conf"
+    [ "$status" -eq 0 ]
+    grep "^warn  state directory .* a pipeline runs in it now" <<<"$output"
+}
+
+@test "check: every table without an identity has a line (trap 47)" {
+    pg_sql src "CREATE TABLE keyless (a int);
+        CREATE TABLE nothing (id int PRIMARY KEY); ALTER TABLE nothing REPLICA IDENTITY NOTHING;
+        CREATE TABLE deferrable_key (id int PRIMARY KEY DEFERRABLE);
+        CREATE TABLE fully (a int); ALTER TABLE fully REPLICA IDENTITY FULL;
+        CREATE TABLE by_index (a int NOT NULL UNIQUE);
+        ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_a_key" "$db"
+    sed -i '/^type = pg/a tables = public.t' "$conf"
+    run "$walpipe" check -c "$conf"
+    [ "$status" -eq 0 ]
+    [ "$(grep -c "^warn  table public\.\(keyless\|nothing\|deferrable_key\) has no replica" \
+        <<<"$output")" -eq 3 ]
+    [ "$(grep -c "has no replica identity" <<<"$output")" -eq 3 ]
+    # only inserts are published: nothing to warn about
+    pg_sql src "ALTER PUBLICATION p SET (publish = 'insert')" "$db"
+    run "$walpipe" check -c "$conf"
+    grep "^ok    replica identity: 6 published table(s), 1 with identity full" <<<"$output"
+}
+
+@test "check: what is wrong has a FAIL line each, to the last sink, and exit 100" {
+    pg_sql src "CREATE TABLE other (id int PRIMARY KEY)" "$db"
+    pg_sql dst "ALTER TABLE t DROP COLUMN v" "$db"
+    cat >>"$conf" <<EOF
+[sink nowhere]
+type = pg
+conninfo = host=$SCRATCH/none dbname=x
+[sink byname]
+type = pg
+conninfo = $(pg_conninfo dst "$db")
+tables = public.other
+shards = 2
+shard_key = column:nope
+EOF
+    run "$walpipe" check -c "$conf"
+    echo "$output"
+    [ "$status" -eq 100 ]
+    grep "^FAIL  sink dst: .*other" <<<"$output"
+    grep "^FAIL  sink dst: .*\bv\b" <<<"$output"
+    grep "^FAIL  sink nowhere: " <<<"$output"
+    grep "^FAIL  sink byname: .*other" <<<"$output"
+    run ! grep "^FAIL  sink byname: .*public.t\b" <<<"$output"
+}
+
+@test "check: a source that cannot be reached" {
+    sed -i "s/port=$(pg_port src)/port=1/" "$conf"
+    run "$walpipe" check -c "$conf"
+    [ "$status" -eq 100 ]
+    grep "^FAIL  .*connect" <<<"$output"
+    grep "^warn  sink dst: not checked" <<<"$output"
+    run ! grep geheim <<<"$output"
+}
+
+@test "drop: the slot, the progress rows and the checkpoint are gone; the rows stay" {
+    start
+    wait_until 20 streaming
+    insert 1 10
+    wait_until 20 arrived 10
+    kill -TERM "$run_pid"
+    ends 0
+    [ "$(pg_sql dst "SELECT count(*) FROM walpipe.progress" "$db")" -eq 1 ]
+    run "$walpipe" drop -c "$conf" <<<y
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ -z "$(slot slot_name)" ]
+    [ "$(pg_sql dst "SELECT count(*) FROM walpipe.progress" "$db")" -eq 0 ]
+    [ ! -e "$dir/state/checkpoint" ]
+    [ "$(pg_sql dst "SELECT count(*) FROM t" "$db")" -eq 10 ]
+    # again: there is nothing left, and that is no error
+    run "$walpipe" drop --yes -c "$conf"
+    [ "$status" -eq 0 ]
+}
