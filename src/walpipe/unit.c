@@ -24,6 +24,9 @@
  * (trap 137). */
 #define PIPE_SIZE (256u << 10)
 
+/* cause_rank() is from 0 to this. */
+#define RANK_MOST 6
+
 enum unit_state { UNIT_RUNNING, UNIT_DRAINING, UNIT_ENDING };
 
 struct child {
@@ -237,14 +240,21 @@ note_end(struct unit *u, struct child *c)
         enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS); /* somebody told pg-wal-read to stop */
 }
 
-/* Of children that were found ended together, the one that more likely began it: a signal, then a
- * refusal or a bug, and last what a neighbour that is gone leads to. */
+/* Of children that were found ended together, the one that more likely began it comes first: a
+ * signal, then a refusal or a bug, and last what a neighbour that is gone leads to. Of these the
+ * programs that have a peer of their own, then those that only have neighbours; ackd, which ends
+ * with anybody, last. */
 static int
 cause_rank(const struct child *c)
 {
+    static const int by_role[] = {
+        [PLAN_ACKD] = 0, [PLAN_ROUTE] = 1, [PLAN_DECODE] = 1, [PLAN_WORKER] = 2, [PLAN_READER] = 3};
     int code = spawn_exit_code(c->status);
 
-    return code == 0 ? 0 : code == EXIT_PEER ? 1 : WIFSIGNALED(c->status) ? 3 : 2;
+    return code == 0                ? 0
+           : WIFSIGNALED(c->status) ? RANK_MOST
+           : code != EXIT_PEER      ? RANK_MOST - 1
+                                    : 1 + by_role[c->program->role];
 }
 
 static void
@@ -264,7 +274,7 @@ reap(struct unit *u)
             c->status = status;
             u->alive--;
         }
-    for (int rank = 3; rank >= 0; rank--)
+    for (int rank = RANK_MOST; rank >= 0; rank--)
         for (size_t i = 0; i < u->count; i++)
             if (u->children[i].unnoted && cause_rank(&u->children[i]) == rank) {
                 u->children[i].unnoted = false;

@@ -108,7 +108,7 @@ slot_is_free() {
 }
 
 child() {
-    pgrep -P "$run_pid" -f "$1"
+    pgrep -P "$run_pid" -f "^($1 |[^ ]*python3 [^ ]*$1)"
 }
 
 # ---- ends ----
@@ -354,7 +354,7 @@ child() {
     run "$walpipe" check -c "$conf"
     echo "$output"
     [ "$status" -eq 0 ]
-    run ! grep -E '^FAIL' <<<"$output"
+    [[ $output != *FAIL* ]]
     grep -x "ok    replica identity: 1 published table(s), 0 with identity full" <<<"$output"
     grep "^ok    sink dst: " <<<"$output"
     grep "^ok    sink audit: a program of yours, not tried: " <<<"$output"
