@@ -122,6 +122,12 @@ fuzz:
 	@$(MAKE) --no-print-directory fuzzers
 	@scripts/fuzz $(SECONDS)
 
+# ---- a ClickHouse of today for tests: test/lib/chdb.bash ----
+
+build/test/chdb-front: test/chdb/front.c src/lib/buf.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -O1 -g -o $@ $^ -lmicrohttpd -ldl
+
 # ---- what people type ----
 
 .PHONY: test demo lint format
