@@ -181,9 +181,9 @@ apply_as_set(struct applier *a, const struct batch *batch, struct table *table,
     a->merge.savepoint = false;
     result = inserts_only ? merge_copy(&a->merge, &a->session, batch, table, list, &why)
                           : merge_apply(&a->merge, &a->session, batch, table, list, evict, &why);
-    if (result != MERGE_DONE && why.message[0] != '\0')
+    if (result != MERGE_DONE)
         log_write(a->session.log, LOG_DEBUG, "%s: one by one instead of as a set: %s", table->label,
-                  why.message);
+                  why.message[0] == '\0' ? "not a case for it" : why.message);
     if (PQstatus(a->session.conn) != CONNECTION_OK)
         *err = why;
     return settle(a, result, undone, err);
