@@ -1,0 +1,121 @@
+#!/usr/bin/env bats
+# The pipeline as separate services under s6 and under supervisord (scripts/s6, scripts/supervisor):
+# it replicates, comes back when a program is killed, drains when it is stopped.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    dir=$SCRATCH/pipeline
+    state=$SCRATCH/state
+    mkdir -m 700 "$state"
+    pg_new src
+    pg_new dst
+    for server in src dst; do
+        pg_sql $server "CREATE TABLE t (id int PRIMARY KEY)"
+    done
+    pg_sql src "CREATE PUBLICATION orders FOR ALL TABLES"
+    http=127.0.0.1:$(port_new)
+}
+
+teardown() {
+    [ -z "${BATS_ERROR_STATUS:-}" ] || tail -n 40 "$SCRATCH/log" 2>/dev/null
+    servers_end
+}
+
+arrived() {
+    [ "$(pg_sql dst "SELECT count(*) FROM t")" -eq "$1" ]
+}
+
+insert() {
+    pg_sql src "INSERT INTO t SELECT generate_series($1, $2)"
+}
+
+# The pid of a program of this pipeline.
+program() {
+    pgrep -f "^$1 .*$state"
+}
+
+# replicates_and_survives: also when a stage in the middle and ackd are killed.
+replicates_and_survives() {
+    wait_until 30 grep "all 1 workers are registered" "$SCRATCH/log"
+    insert 1 100
+    wait_until 30 arrived 100
+    kill -9 "$(program route)"
+    insert 101 200
+    wait_until 40 arrived 200
+    kill -9 "$(program ackd)"
+    insert 201 300
+    wait_until 40 arrived 300
+}
+
+# drained: the pipeline has ended, and the slot knows all that the target has.
+drained() {
+    run ! pgrep -f "^[^ ]* .*$state"
+    [ "$(pg_sql src "SELECT active FROM pg_replication_slots")" = f ]
+    grep "drained: every worker has finished" "$SCRATCH/log"
+}
+
+@test "s6: replicates, survives kills, drains at s6-svscanctl -t" {
+    type -P s6-svscan || skip "s6 is not installed"
+    cp -r "$WALPIPE_ROOT/scripts/s6" "$dir"
+    sed -i "s,^PATH=.*,PATH=$WALPIPE_BIN:\$PATH,; s,^STATE=.*,STATE=$state,; s,^HTTP=.*,HTTP=$http,
+        s,^SOURCE=.*,SOURCE='$(pg_conninfo src)',; s,^TARGET=.*,TARGET='$(pg_conninfo dst)'," \
+        "$dir/pipeline.sh"
+    s6-svscan "$dir" >"$SCRATCH/log" 2>&1 3>&- &
+    local pid=$!
+    kill_later "$pid"
+    replicates_and_survives
+    insert 301 5000
+    s6-svscanctl -t "$dir"
+    wait_until 30 process_gone "$pid"
+    drained
+}
+
+@test "s6: what only a person can mend is not started again" {
+    type -P s6-svscan || skip "s6 is not installed"
+    cp -r "$WALPIPE_ROOT/scripts/s6" "$dir"
+    sed -i "s,^PATH=.*,PATH=$WALPIPE_BIN:\$PATH,; s,^STATE=.*,STATE=$state,; s,^HTTP=.*,HTTP=$http,
+        s,^SOURCE=.*,SOURCE='$(pg_conninfo src)',; s,^TARGET=.*,TARGET='$(pg_conninfo dst)',
+        s,^PUBLICATION=.*,PUBLICATION=missing," "$dir/pipeline.sh"
+    s6-svscan "$dir" >"$SCRATCH/log" 2>&1 3>&- &
+    local pid=$!
+    kill_later "$pid"
+    wait_until 20 eval "s6-svstat $dir/pg-wal-read | grep '^down (exitcode 100)'"
+    s6-svscanctl -t "$dir"
+    wait_until 30 process_gone "$pid"
+    [ "$(grep -c 'publication .*missing.* does not exist' "$SCRATCH/log")" -eq 1 ]
+}
+
+@test "supervisord: replicates, survives kills, drains at supervisorctl stop" {
+    type -P supervisord || skip "supervisord is not installed"
+    {
+        cat <<EOF
+[supervisord]
+logfile = $SCRATCH/supervisord.log
+pidfile = $SCRATCH/supervisord.pid
+childlogdir = $SCRATCH
+environment = PATH="$WALPIPE_BIN:%(ENV_PATH)s"
+[unix_http_server]
+file = $SCRATCH/supervisor.sock
+chmod = 0700
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl = unix://$SCRATCH/supervisor.sock
+EOF
+        sed "s,/var/lib/walpipe/orders,$state,g; s,127.0.0.1:9187,$http,
+            s,'host=db1[^']*','$(pg_conninfo src)',; s,'host=db3[^']*','$(pg_conninfo dst)',
+            s,^priority.*,&\nstderr_logfile = $SCRATCH/log\nstderr_logfile_maxbytes = 0," \
+            "$WALPIPE_ROOT/scripts/supervisor/walpipe.conf"
+    } >"$SCRATCH/supervisord.conf"
+    PATH=$WALPIPE_BIN:$PATH supervisord -n -c "$SCRATCH/supervisord.conf" >/dev/null 2>&1 3>&- &
+    local pid=$!
+    kill_later "$pid"
+    replicates_and_survives
+    insert 301 5000
+    supervisorctl -c "$SCRATCH/supervisord.conf" stop 'walpipe-orders:*'
+    drained
+    kill "$pid"
+    wait_until 10 process_gone "$pid"
+}
