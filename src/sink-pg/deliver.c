@@ -218,18 +218,18 @@ recover(struct deliver *d, const struct tries *tries, const struct position *com
     struct err why = *err;
     bool applied = false;
 
-    if (tries->pieces) {
-        /* What the earlier pieces wrote is rolled back, and their events are gone. */
-        err->code = EXIT_PEER;
-        return -1;
-    }
     /* Also from a server that answers: it may have become read-only. */
     session_close(s);
     if (tell_down(d, &why, err) != 0 || wait_a_while(d, backoff_millis(d), err) != 0)
         return -1;
     if (reconnect(d, commit, &applied, err) != 0)
         return -1;
-    return applied;
+    if (!tries->pieces || applied)
+        return applied;
+    *err = why;
+    err->code = EXIT_PEER;
+    return err_hint(err, "the transaction's first pieces, which were in the target's open "
+                         "transaction, are gone with it; a restart sends them again");
 }
 
 /* After a refusal by the server: what was known of its catalog may be out of date, the order of

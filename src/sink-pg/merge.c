@@ -343,24 +343,31 @@ copy_inserts(struct merge *m, const struct plan *plan, struct err *err)
     return copyout_end(&m->copy, err) == 0 ? MERGE_DONE : MERGE_FAILED;
 }
 
-/* Updates that found no row are for the slow path, which inserts the row and says so. */
+/* Deletes that must find a row. */
+static uint64_t
+expected_deletes(const struct compact *c)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < c->count; i++)
+        n += c->nets[i].expected &&
+             (c->nets[i].kind == NET_DELETE || c->nets[i].kind == NET_REPLACE);
+    return n;
+}
+
+/* affected: of the DELETE where there is one, of each mask's UPDATE. Updates that found no row are
+ * for the slow path, which inserts the row and says so. */
 static enum merge_result
 check_counts(struct merge *m, struct table *table, const uint64_t *affected, bool evict)
 {
-    size_t n = 0;
-    uint64_t expected = 0;
+    bool deletes = m->compact.deletes + m->compact.replaces > 0;
+    uint64_t expected = deletes && !evict ? expected_deletes(&m->compact) : 0;
 
-    if (m->compact.deletes + m->compact.replaces > 0) {
-        for (uint32_t i = 0; i < m->compact.count; i++)
-            expected += m->compact.nets[i].expected && (m->compact.nets[i].kind == NET_DELETE ||
-                                                        m->compact.nets[i].kind == NET_REPLACE);
-        if (affected[n] < expected && !evict)
-            table->missing_deletes += expected - affected[n];
-        n++;
-    }
     for (uint32_t i = 0; i < m->masks_count; i++)
-        if (affected[n++] != m->mask_rows[i])
+        if (affected[i + deletes] != m->mask_rows[i])
             return MERGE_NOT;
+    if (affected[0] < expected)
+        table->missing_deletes += expected - affected[0];
     return MERGE_DONE;
 }
 

@@ -180,7 +180,9 @@ take_commit(struct sink *sink, struct cursor *body, uint32_t elements, struct er
         sink->position.lsn = commit.end_lsn;
     if (sink->row_since == 0)
         sink->row_since = clock_micros();
-    return is_full(sink) || has_flush_time(sink) ? flush_whole(sink, err) : 0;
+    if (sink->deliver.applier.session.tx_open || is_full(sink) || has_flush_time(sink))
+        return flush_whole(sink, err);
+    return 0;
 }
 
 static int
