@@ -63,7 +63,7 @@ live_and_restart(struct running *r)
         uint32_t random = 0;
 
         if (end.code == EXIT_DONE || end.code == EXIT_REFUSED || end.asked)
-            return end.code;
+            return (int)end.code;
         /* Without random bits the wait is only less spread. */
         (void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
         wait = backoff_next(&r->backoff, (clock_micros() - started) / 1000, random);

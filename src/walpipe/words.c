@@ -26,8 +26,9 @@ words_add_option(struct words *w, const char *option, const char *value)
     words_add(w, value);
 }
 
-bool
-words_is_plain(const char *text)
+/* Whether text needs no quoting in a shell. */
+static bool
+is_plain(const char *text)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                 "0123456789_-+=./:,@%";
@@ -40,7 +41,7 @@ words_quote(struct pool *pool, const char *text)
 {
     char *quoted, *at;
 
-    if (words_is_plain(text))
+    if (is_plain(text))
         return text;
     /* Easier to read and edit; ! is for an interactive shell's history. */
     if (strchr(text, '\'') != NULL && strpbrk(text, "\"$`\\!") == NULL)

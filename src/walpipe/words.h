@@ -16,9 +16,6 @@ void words_add(struct words *words, const char *word);
 /* option and its value. */
 void words_add_option(struct words *words, const char *option, const char *value);
 
-/* Whether text needs no quoting in a shell. */
-bool words_is_plain(const char *text);
-
 /* text as one word of a shell's command line. */
 const char *words_quote(struct pool *pool, const char *text);
 

@@ -131,7 +131,7 @@ pid_of() {
     kill -TERM "$run_pid"
     ends 0
     for file in "$SCRATCH"/args.*; do mv "$file" "${file/args/run}"; done
-    rm -r "$SCRATCH"/started.* "$SCRATCH/finished" "$SCRATCH/state"
+    rm -r "$SCRATCH"/started.* "$SCRATCH/told" "$SCRATCH/finished" "$SCRATCH/state"
     WALPIPE_LIBEXEC=$programs "$walpipe" print -c "$conf" >"$SCRATCH/script"
     WALPIPE_SOURCE_PASSWORD=x WALPIPE_A_PASSWORD=y \
         bash "$SCRATCH/script" 2>"$SCRATCH/log" 3>&- &

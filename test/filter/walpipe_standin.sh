@@ -34,11 +34,11 @@ env >"$place/env.$name"
 [ -e "$place/settings" ] && . "$place/settings"
 
 drained() {
-    until [ "$(cat "$place/finished" 2>/dev/null | wc -l)" -ge 3 ]; do sleep 0.05; done
+    until [ -e "$place/finished" ] && [ "$(wc -l <"$place/finished")" -ge 3 ]; do sleep 0.05; done
 }
 
 trap '' TERM INT
-[ "$me" = pg-wal-read ] && trap 'echo pg-wal-read >>"$place/told"; echo end; drained; exit 0' TERM INT
+[ "$me" = pg-wal-read ] && trap 'echo pg-wal-read >>"$place/told"' TERM INT
 [ "$me" = ackd ] && trap - TERM
 echo "$$ " >>"$place/started.$name"
 [ "${FAILS:-}" = "$name" ] && exit "${CODE:-1}"
@@ -57,7 +57,12 @@ pass() {
 }
 
 case $me in
-pg-wal-read) while :; do sleep 0.1; done ;;
+pg-wal-read)
+    # a trap runs at once in wait, not in sleep
+    until [ -e "$place/told" ]; do sleep 0.1 & wait "$!"; done
+    echo end
+    drained
+    ;;
 pgout-decode) pass /dev/stdout ;;
 route)
     outputs=()
