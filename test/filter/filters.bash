@@ -44,6 +44,6 @@ shown() {
 expect() {
     jq -e "$1" "$T/json" >/dev/null && return 0
     echo "not true of the stream: $1"
-    jq -c '.[]' "$T/json" | cut -c1-300
+    jq -c '.[]' "$T/json" | cut -c1-300 | head -n 40
     return 1
 }
