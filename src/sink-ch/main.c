@@ -276,8 +276,10 @@ main(int argc, char **argv)
     struct err err = {0};
     int rc = read_options(argc, argv, &options, &err);
 
-    if (rc != 0)
+    if (rc != 0) {
+        options_free(&options);
         return rc == 1 ? EXIT_DONE : log_failure(&log, &err);
+    }
     log.level = options.log_level;
     sig_ignore_pipe();
     sig_wait_for_end();
