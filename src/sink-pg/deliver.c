@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "lib/clock.h"
+#include "sink-pg/takeover.h"
 
 #define BACKOFF_FIRST_MILLIS 100
 #define BACKOFF_LAST_MILLIS  30000
@@ -72,7 +73,7 @@ wait_a_while(struct deliver *d, uint64_t millis, struct err *err)
 static int
 tell_down(struct deliver *d, const struct err *why, struct err *err)
 {
-    log_write(d->log, LOG_WARNING, "the target is not there, trying again: %s", why->message);
+    log_write(d->log, LOG_WARNING, "waiting for the target: %s", why->message);
     if (!d->registered || d->told_down)
         return 0;
     d->told_down = true;
@@ -86,7 +87,7 @@ tell_up(struct deliver *d, struct err *err)
     if (!d->told_down)
         return 0;
     d->told_down = false;
-    log_write(d->log, LOG_INFO, "the target is there again");
+    log_write(d->log, LOG_INFO, "the target answers again");
     return ackclient_target(d->ack, true, "", err);
 }
 
@@ -101,6 +102,8 @@ try_connect(struct deliver *d, bool first, struct position *found, struct err *e
         return -1;
     rc = first ? progress_start(&d->applier.progress, s, err)
                : progress_resume(&d->applier.progress, s, found, err);
+    if (rc == 0)
+        rc = takeover(s, d->applier.progress.pipeline, d->applier.progress.hello, err);
     if (rc != 0)
         session_close(s);
     return rc;

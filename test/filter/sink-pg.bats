@@ -621,7 +621,7 @@ PY
     [ "$(sql "SELECT count(*), count(DISTINCT v) FROM log")" = "8994|8994" ]
 }
 
-@test "a second worker takes over; the first one's open transaction comes to nothing (traps 161, 169)" {
+@test "a worker whose epoch is not the current one cannot commit (traps 161, 169)" {
     sql "CREATE TABLE t (id int PRIMARY KEY, v text, big text)"
     start_sink
     first=$sink
@@ -632,21 +632,46 @@ tx(("insert", ["1", "a", None])); out(e)
 PY
     cat "$T/s" >&8
     wait_until 10 reached_is $((0x2028))
-    stream "$T/second" <<PY
-$PRELUDE
-tx(("insert", ["1", "a", None])); tx(("insert", ["2", "second", None])); e.end(); out(e)
-PY
-    mv "$T/err" "$T/err1"
-    sink <"$T/second"
-    [ "$status" -eq 0 ]
+    # another worker's start
+    sql "UPDATE walpipe.progress SET epoch = epoch + 1"
     stream "$T/more" <<'PY'
-out(begin(0x2100), insert(1, 1, ["2", "first", None]), commit(0x2100, 0x2128, 1), end())
+out(begin(0x2100), insert(1, 1, ["2", "first", None]), commit(0x2100, 0x2128, 1))
 PY
     cat "$T/more" >&8
-    exec 8>&-
     wait_status 111 "$first"
-    grep -q "another walpipe took over" "$T/err1"
-    [ "$(sql "SELECT v FROM t WHERE id = 2")" = second ]
+    exec 8>&-
+    said "another walpipe took over"
+    [ "$(sql "SELECT id FROM t")" = 1 ]
+    [ "$(sql "SELECT lsn FROM walpipe.progress")" = 0/2028 ]
+    [ "$(reached)" = $((0x2028)) ]
+}
+
+@test "a worker that hangs with an open transaction is not in its successor's way (trap 161)" {
+    sql "CREATE TABLE t (id int PRIMARY KEY, v text, big text)"
+    stream "$T/s" <<PY
+$PRELUDE
+e.begin()
+for n in range(1000): e.insert(1, [str(n), "v", None])
+out(e); e.bytes = b""
+open("$T/rest", "wb").write(e.commit().end().bytes)
+PY
+    start_sink --batch-rows 100
+    first=$sink
+    exec 8>"$T/in"
+    cat "$T/s" >&8
+    wait_until 10 eval '[ "$(sql "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = '"'idle in transaction'"'")" = 1 ]'
+    kill -STOP "$first"
+    mv "$T/err" "$T/err1"
+    cat "$T/s" "$T/rest" >"$T/whole"
+    sink <"$T/whole"
+    [ "$status" -eq 0 ]
+    said "an earlier worker's session was still in the target and was ended"
+    [ "$(sql "SELECT count(*) FROM t")" = 1000 ]
+    kill -CONT "$first"
+    wait_status 111 "$first"
+    exec 8>&-
+    [ "$(sql "SELECT count(*) FROM t")" = 1000 ]
+    [ "$(jq -s '[.[] | select(.message == "finished") | .from] | length' "$acks")" = 1 ]
 }
 
 @test "progress of another source is refused (traps 16, 112)" {
@@ -760,7 +785,7 @@ PY
     pids+=("$sink")
     exec 8>"$T/in"
     head -c 200 "$T/s" >&8
-    wait_until 10 said "the target is not there"
+    wait_until 10 said "waiting for the target"
     kill "$ackd"
     wait_status 111 "$sink"
     said "ackd closed the connection"
