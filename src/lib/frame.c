@@ -61,12 +61,13 @@ enum frame_status
 frame_next(struct frame_reader *r, struct frame *frame, struct err *err)
 {
     struct buf *b = &r->buf;
-    const uint8_t *at = b->data + b->start;
     size_t held = buf_len(b);
+    const uint8_t *at;
     uint32_t len;
 
     if (held < FRAME_HEADER)
         return FRAME_NEED_MORE;
+    at = b->data + b->start;
     len = header_length(at);
     if (len > r->max || len == 0) {
         err_set(err, EXIT_REFUSED,
