@@ -124,13 +124,13 @@ put_uuid(struct convert *convert, struct bytes text, struct buf *out)
 
     for (size_t i = 0; i < text.len; i++) {
         int digit = hex_digit(text.data[i]);
-        size_t half = digits / 16, byte = digits % 16 / 2;
-        uint8_t *at = &halves[half * 8 + 7 - byte];
+        uint8_t *at;
 
         if (text.data[i] == '-' && digits > 0)
             continue;
         if (digit < 0 || digits == 32)
             return convert_bad(convert, "not a uuid");
+        at = &halves[digits / 16 * 8 + 7 - digits % 16 / 2];
         *at = (uint8_t)(digits % 2 == 0 ? digit << 4 : *at | digit);
         digits++;
     }

@@ -154,12 +154,6 @@ read_moment(struct bytes s, struct moment *m)
     return true;
 }
 
-static int64_t
-floor_divide(int64_t n, int64_t by)
-{
-    return n / by - (n % by < 0);
-}
-
 /* One type's window, in its own unit. */
 struct window {
     int64_t min, max;
@@ -223,7 +217,7 @@ put_datetime64(struct convert *convert, const struct ch_type *type, const struct
 {
     int64_t ticks_per_second = power_of_ten(type->scale);
     struct window window = {.min = YEAR_1900_SECONDS * ticks_per_second, .max = INT64_MAX - 1};
-    int64_t per_micro, fraction;
+    int64_t per_micro, fraction, ticks;
 
     if (YEAR_2299_SECONDS < INT64_MAX / ticks_per_second - 1)
         window.max = (YEAR_2299_SECONDS + 1) * ticks_per_second - 1;
@@ -235,11 +229,10 @@ put_datetime64(struct convert *convert, const struct ch_type *type, const struct
             return convert_bad(convert, "has more digits behind the second than the column holds");
         fraction = m->micros / per_micro;
     }
-    if (m->seconds >= floor_divide(INT64_MAX, ticks_per_second))
-        return put_within(convert, INT64_MAX, window, type->width, out);
-    if (m->seconds < YEAR_1900_SECONDS)
-        return put_within(convert, INT64_MIN, window, type->width, out);
-    return put_within(convert, m->seconds * ticks_per_second + fraction, window, type->width, out);
+    if (__builtin_mul_overflow(m->seconds, ticks_per_second, &ticks) ||
+        __builtin_add_overflow(ticks, fraction, &ticks))
+        ticks = m->seconds < 0 ? INT64_MIN : INT64_MAX;
+    return put_within(convert, ticks, window, type->width, out);
 }
 
 enum convert_status
