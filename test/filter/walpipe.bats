@@ -244,6 +244,8 @@ pid_of() {
 @test "SIGTERM to the whole process group: pg-wal-read hears of it once (trap 142)" {
     start
     wait_until 10 started
+    [ "$(ps -o pgid= -p "$(pid_of pg-wal-read)" | tr -d ' ')" -ne "$run_pid" ]
+    [ "$(ps -o pgid= -p "$(pid_of route)" | tr -d ' ')" -eq "$run_pid" ]
     kill -TERM -- "-$run_pid"
     ends 0
     [ "$(grep -c pg-wal-read "$SCRATCH/told")" -eq 1 ]
