@@ -27,6 +27,7 @@ teardown() {
     local job
     for job in $(jobs -p); do
         kill -KILL "$job" 2>/dev/null || true
+        wait "$job" 2>/dev/null || true
     done
     if [ -z "${BATS_TEST_COMPLETED:-}" ]; then
         cat "$DIR"/log* "$DIR/acks" 2>/dev/null || true
@@ -616,4 +617,309 @@ EOF
     is "SELECT count() FROM u" 0
     [ "$(grep -c '"finished"' "$DIR/acks")" = 2 ]
     [ "$(jq -r 'select(.message == "barrier_done").id' "$DIR/acks" | tr '\n' ' ')" = "1 2 " ]
+}
+
+# ---- answers ----
+
+# fake PLAN-AS-PYTHON: a ClickHouse 24.8 with the table t.
+fake() {
+    local port
+    port=$(port_new)
+    /usr/bin/python3 - >"$DIR/plan" <<EOF
+import json
+plan = {"version": "24.8.4.13", "types": ["UInt128", "Bool", "Date32", "DateTime64", "Decimal256"],
+    "settings": {"async_insert": "1", "input_format_null_as_default": "1", "max_insert_block_size": "1048449"},
+    "tables": {"t": {"engine": "ReplacingMergeTree", "sorting_key": "id",
+        "engine_full": "ReplacingMergeTree(_version, _is_deleted) ORDER BY id SETTINGS index_granularity = 8192",
+        "columns": [["id", "Int32", "", 0], ["v", "String", "", 0], ["_version", "UInt128", "", 0], ["_is_deleted", "UInt8", "", 0]]}},
+    "inserts": []}
+plan.update($1)
+print(json.dumps(plan))
+EOF
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/sinkch_fake.py" "$port" "$DIR/plan" >"$DIR/requests" 3>&- &
+    URL=http://127.0.0.1:$port
+    wait_until 10 port_listens "$port"
+}
+
+inserts() {
+    jq -s 'map(select(.insert)) | length' "$DIR/requests"
+}
+
+@test "an answer that is not success is never taken for it, and the same bytes are sent again (trap 104)" {
+    small >"$DIR/in"
+    fake '{"inserts": [
+        {"headers": {"X-ClickHouse-Exception-Code": "209"}},
+        {"body": "Code: 241. DB::Exception: Memory limit exceeded (MEMORY_LIMIT_EXCEEDED)"},
+        {"body": "something else"},
+        {"status": 503},
+        {"status": 500, "body": "Code: 999, e.displayText() = Coordination::Exception: session expired"},
+        "close"]}'
+    sink <"$DIR/in"
+    [ "$(inserts)" = 7 ]
+    [ "$(jq -s -r 'map(select(.insert) | .body + .params.query_id) | unique | length' "$DIR/requests")" = 1 ]
+    reached_is 2028
+    [ "$(grep -c '"reached"' "$DIR/acks")" = 1 ]
+    [ "$(grep -c '"alive": false' "$DIR/acks")" = 1 ]
+}
+
+@test "a modern server: UInt128 versions, settings only where they are known and differ (traps 107, 108, 111, 125)" {
+    small >"$DIR/in"
+    fake '{}'
+    WALPIPE_CH_PASSWORD=geheim sink --user writer <"$DIR/in"
+    jq -e -s 'map(select(.insert))[0].params | .async_insert == "0" and
+        .input_format_null_as_default == "0" and .wait_end_of_query == "1"' "$DIR/requests"
+    # id 1, "a", ordinal 1, commit LSN 0x2000, not deleted
+    [ "$(jq -r 'select(.insert).body' "$DIR/requests")" = 01000000016101000000000000000020000000000000"00" ]
+    jq -e -s 'all(.user == "writer" and .key == "geheim" and .expect == null)' "$DIR/requests"
+    ! jq -r .path "$DIR/requests" | grep -E 'geheim|writer'
+    fake '{"settings": {"async_insert": "0", "max_insert_block_size": "1048449"}}'
+    sink <"$DIR/in"
+    jq -e -s 'all(.params | has("async_insert") or has("input_format_null_as_default") | not)' "$DIR/requests"
+}
+
+@test "codes that only a person can mend stop the sink, with table, code and LSN (trap 109)" {
+    small >"$DIR/in"
+    for code in 60 16 497 27; do
+        fake '{"inserts": [{"status": 404, "body": "Code: '$code'. DB::Exception: It does not fit. (SOME_NAME)"}]}'
+        exits 100 sink <"$DIR/in"
+        log_has "ClickHouse says: It does not fit. (SOME_NAME) (code $code)"
+        log_has '"relation":"public.t","lsn":"0/2000"'
+    done
+    fake '{"inserts": [{"status": 403}]}'
+    exits 100 sink <"$DIR/in"
+    reached_is 0
+}
+
+@test "too many partitions in one block: fewer rows at once; too many parts: again later (trap 110)" {
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "t", [col("id", True, INT4), col("v")])
+e.begin()
+for i in range(250): e.insert(1, [str(i), "a"])
+e.commit(); e.end()
+EOF
+    fake '{"inserts": [
+        {"status": 500, "body": "Code: 252. DB::Exception: Too many parts (300). Merges are processing slower than inserts. (TOO_MANY_PARTS)"},
+        {"status": 500, "body": "Code: 252. DB::Exception: Too many partitions for single INSERT block (more than 100). (TOO_MANY_PARTS)"}]}'
+    sink <"$DIR/in"
+    [ "$(jq -s -r 'map(select(.insert) | .body | length / 2 / 23 | tostring) | join(" ")' "$DIR/requests")" = "250 250 100 100 50" ]
+}
+
+@test "rows go in requests of at most max_insert_block_size rows (trap 105)" {
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "t", [col("id", True, INT4), col("v")])
+e.begin()
+for i in range(25): e.insert(1, [str(i), "a"])
+e.commit(); e.end()
+EOF
+    fake '{"settings": {"max_insert_block_size": "10"}}'
+    sink <"$DIR/in"
+    [ "$(jq -s -r 'map(select(.insert) | .body | length / 2 / 23 | tostring) | join(" ")' "$DIR/requests")" = "10 10 5" ]
+}
+
+# ---- secrets ----
+
+@test "the password: from a private file only, never in a URL, a log or a query (traps 126, 146)" {
+    small >"$DIR/in"
+    echo "no-such-secret" >"$DIR/pw"
+    chmod 644 "$DIR/pw"
+    exits 100 sink --password-file "$DIR/pw" <"$DIR/in"
+    log_has "is open to others (mode 0644)"
+    chmod 600 "$DIR/pw"
+    exits 100 sink --password-file "$DIR/pw" <"$DIR/in"
+    log_has "(code 192)"
+    URL=http://default:no-such-secret@127.0.0.1:1 exits 100 sink <"$DIR/in"
+    exits 100 sink --user 'a
+b' <"$DIR/in"
+    ! grep no-such-secret "$DIR/log" "$DIR/acks" "$(ch_log ch)"
+}
+
+# ---- tables ----
+
+unfit() { # CREATE-STATEMENT MESSAGE
+    q "DROP TABLE IF EXISTS t"
+    q "$1"
+    small >"$DIR/in"
+    exits 100 sink <"$DIR/in"
+    log_has "$2"
+}
+
+@test "a target that would keep wrong rows is refused before the first row (trap 113)" {
+    small >"$DIR/in"
+    exits 100 sink <"$DIR/in"
+    log_has 'for rows of \"public.t\" does not exist in ClickHouse'
+    own="_version UInt64, _is_deleted UInt8"
+    replacing="ENGINE = ReplacingMergeTree(_version)"
+    unfit "CREATE TABLE t (id Int32, v String, $own) $replacing ORDER BY (id, v)" 'is not a key column of the source'
+    unfit "CREATE TABLE t (id Int32, v String, $own) $replacing ORDER BY (id, _version)" '\"_version\" in the sorting key'
+    unfit "CREATE TABLE t (id Int32, v String, $own) $replacing ORDER BY tuple()" 'lacks key columns'
+    unfit "CREATE TABLE t (id Int32, v String, $own) $replacing ORDER BY intDiv(id, 10)" 'is not a key column'
+    unfit "CREATE TABLE t (id Int32, v String, $own) $replacing PARTITION BY v ORDER BY id" 'partitioned by \"v\"'
+    unfit "CREATE TABLE t (id Int32, v String, $own) ENGINE = MergeTree ORDER BY id" 'the engine of'
+    unfit "CREATE TABLE t (id Int32, v String, $own) ENGINE = ReplacingMergeTree ORDER BY id" 'is not versioned by column'
+    unfit "CREATE TABLE t (id Int32, v String, $own, w UInt64) ENGINE = ReplacingMergeTree(w) ORDER BY id" 'is not versioned by column'
+    unfit "CREATE TABLE t (id Int32, v String, _version UInt64) $replacing ORDER BY id" 'no deleted column'
+    unfit "CREATE TABLE t (id Int32, v String, _version UInt32, _is_deleted UInt8) $replacing ORDER BY id" 'no version column'
+    unfit "CREATE TABLE t (id Int32, $own) $replacing ORDER BY id" 'has no column \"v\"'
+    unfit "CREATE TABLE t (id UUID, v String, $own) $replacing ORDER BY id" 'column \"id\" of'
+    q "DROP TABLE t"
+    q "CREATE TABLE t (id Int32, v String, $own) $replacing PARTITION BY intDiv(id, 10) ORDER BY id"
+    sink <"$DIR/in"
+    is "SELECT id FROM t" 1
+}
+
+@test "relations without rows need no target (trap 56)" {
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "leaf", [col("id", True, INT4)])
+e.begin(); e.commit(); e.end()
+EOF
+    sink --create-tables <"$DIR/in"
+    reached_is 2028
+    is "SELECT count() FROM system.tables WHERE database = '$DB'" 0
+}
+
+@test "--create-tables: tables, views of current rows, columns that come later" {
+    events >"$DIR/in" <<'EOF'
+cols = [col("a", True, INT4), col("b", True), col("flag", oid=BOOL), col("n", oid=NUMERIC, typmod=(10 << 16 | 2) + 4),
+    col("m", oid=NUMERIC), col("u", oid=UUID), col("d", oid=1082), col("ts", oid=1184), col("ts0", oid=1184, typmod=0),
+    col("f", oid=701), col("dom", oid=20001, type_name="int8"), col("mood", oid=20002, type_schema="public", type_name="mood")]
+e.table(1, "s", "t", cols)
+e.table(2, "public", "log", [col("line")], identity="n")
+row = ["t", "1.50", "1e", "00112233-4455-6677-8899-aabbccddeeff", "2020-02-29", "2020-01-01 00:00:00.123+00", "2020-01-01 00:00:00+00", "1.5", "7", "ok"]
+row[2] = "123.4567"
+e.begin(); e.insert(1, ["1", "x"] + row); e.insert(1, ["2", "x"] + [None] * 10); e.insert(1, ["3", "x"] + [None] * 10)
+e.delete(1, key=["3", "x"] + [None] * 10); e.insert(2, ["l"]); e.commit()
+e.begin()
+e.table(1, "s", "t", cols + [col("later", oid=INT4)])
+e.insert(1, ["4", "y"] + row + ["44"]); e.commit(); e.end()
+EOF
+    sink --create-tables <"$DIR/in"
+    is "SELECT * FROM s_t_current WHERE a IN (1, 4) ORDER BY a" "1 x 1 1.50 123.4567 00112233-4455-6677-8899-aabbccddeeff 2020-02-29 2020-01-01 00:00:00.123+00 2020-01-01 00:00:00 1.5 7 ok \\N
+4 y 1 1.50 123.4567 00112233-4455-6677-8899-aabbccddeeff 2020-02-29 2020-01-01 00:00:00.123+00 2020-01-01 00:00:00 1.5 7 ok 44"
+    is "SELECT count() FROM s_t_current" 3
+    is "SELECT line FROM log" l
+    is "SELECT name, type FROM system.columns WHERE database = '$DB' AND table = 's_t' AND name IN ('a', 'flag', 'n', 'm', 'ts0', 'dom', '_version')" \
+        "a Int32
+flag Nullable(UInt8)
+n Nullable(Decimal(10, 2))
+m Nullable(String)
+ts0 Nullable(DateTime(\\'UTC\\'))
+dom Nullable(Int64)
+_version UInt64"
+    sink --create-tables <"$DIR/in"
+    is "SELECT count() FROM s_t_current" 3
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "f", [col("id", True, INT4)], identity="f")
+e.begin(); e.insert(1, ["1"]); e.commit(); e.end()
+EOF
+    exits 100 sink --create-tables <"$DIR/in"
+    log_has "doesn't say which columns are the key"
+}
+
+# ---- values ----
+
+@test "every type this ClickHouse has, in and out again (traps 118 to 123, 131)" {
+    q "CREATE TABLE t (id Int64, i8 Int8, u8 UInt8, u64 UInt64, f32 Float32, f64 Float64, d9 Decimal(9, 2),
+        d38 Decimal(38, 10), s String, fs FixedString(4), uu UUID, d Date, dt DateTime, dtz DateTime('Asia/Tokyo'),
+        e8 Enum8('a' = 1, 'b\'c' = -2), e16 Enum16('x' = 1000), arr Array(Nullable(Int32)), ars Array(String),
+        ni Nullable(Int32), nd Nullable(Date), nu Nullable(UUID), nf Nullable(FixedString(2)), raw String, js String,
+        _version UInt64, _is_deleted UInt8) ENGINE = ReplacingMergeTree(_version) ORDER BY id"
+    events >"$DIR/in" <<'EOF'
+names = "id i8 u8 u64 f32 f64 d9 d38 s fs uu d dt dtz e8 e16 arr ars ni nd nu nf raw js".split()
+oids = [20, 21, 16, 1700, 700, 701, 1700, 1700, 25, 1042, 2950, 1082, 1114, 1184, 20000, 20000, 1007, 1009, 23, 1082, 2950, 25, 17, 3802]
+e.table(1, "public", "t", [col(n, n == "id", o) for n, o in zip(names, oids)])
+e.begin()
+e.insert(1, ["-9223372036854775808", "-128", "t", "18446744073709551615", "3.4028235e+38", "-1.7976931348623157e+308", "-9999999.99",
+    "9999999999999999999999999999.9999999999", "t\tab\n\u00e4", "ab  ", "00112233-4455-6677-8899-aabbccddeeff", "2105-12-31",
+    "2105-12-31 23:59:59", "2021-03-14 02:30:00+00", "b'c", "x", "{1,NULL,-3}", '{a,"b,\\"c",NULL_}', None, None, None, None, "\\x00ff5c", '{"a": 1}'])
+e.insert(1, ["2", "127", "f", "0", "NaN", "-Infinity", "0", "0.0000000001", "", "", "ffffffff-ffff-ffff-ffff-ffffffffffff", "1970-01-01",
+    "1970-01-01 00:00:00", "1970-01-01 00:00:00+00", "a", "x", "{}", "{}", "-1", "2020-01-01", "00112233-4455-6677-8899-aabbccddeeff", "z", "\\x", "null"])
+e.commit(); e.end()
+EOF
+    sink <"$DIR/in"
+    is "SELECT id, i8, u8, u64, f32, f64, d9, d38, hex(s), hex(fs), uu, toUInt16(d), toUInt32(dt), toUInt32(dtz), e8, e16, arr, ars, ni, nd, nu, hex(nf), hex(raw), js FROM t ORDER BY id" \
+        "-9223372036854775808 -128 1 18446744073709551615 3.4028235e38 -1.7976931348623157e308 -9999999.99 9999999999999999999999999999.9999999999 740961620AC3A4 61622020 00112233-4455-6677-8899-aabbccddeeff 49672 4291747199 1615689000 b\\'c x [1,NULL,-3] ['a','b,\"c','NULL_'] \\N \\N \\N \\N 00FF5C {\"a\": 1}
+2 127 0 0 nan -inf 0.00 0.0000000001  00000000 ffffffff-ffff-ffff-ffff-ffffffffffff 0 0 0 a x [] [] -1 2020-01-01 00112233-4455-6677-8899-aabbccddeeff 7A00  null"
+}
+
+@test "the binary format gives the same rows as text (trap 69)" {
+    q "CREATE TABLE t (id Int64, b UInt8, f Float64, n Decimal(18, 4), s String, u UUID, d Date, ts DateTime, j String, raw String,
+        _version UInt64, _is_deleted UInt8) ENGINE = ReplacingMergeTree(_version) ORDER BY id"
+    events >"$DIR/in" <<'EOF'
+import struct
+e.table(1, "public", "t", [col("id", True, INT8), col("b", oid=16), col("f", oid=701), col("n", oid=1700), col("s"), col("u", oid=2950),
+    col("d", oid=1082), col("ts", oid=1114), col("j", oid=3802), col("raw", oid=17)])
+e.begin()
+e.insert(1, ["1", "t", "0.1", "-12345.6789", "text", "00112233-4455-6677-8899-aabbccddeeff", "2020-02-29", "2020-02-29 12:34:56", "{}", "\\x00ff"])
+e.insert(1, [struct.pack(">q", 2), b"\1", struct.pack(">d", 0.1), struct.pack(">HhHHHHH", 3, 1, 0x4000, 4, 1, 2345, 6789), b"text",
+    bytes.fromhex("00112233445566778899aabbccddeeff"), struct.pack(">i", 7364), struct.pack(">q", (7364 * 86400 + 45296) * 10**6), b"\1{}", b"\x00\xff"])
+e.commit(); e.end()
+EOF
+    sink <"$DIR/in"
+    is "SELECT count(), uniq(b, f, n, s, u, d, ts, j, raw), any(n), any(ts) FROM t" "2 1 -12345.6789 2020-02-29 12:34:56"
+}
+
+@test "a value that does not fit stops the sink and names table, column, value and LSN (traps 118, 119, 121)" {
+    while IFS='|' read -r type oid value reason; do
+        q "DROP TABLE IF EXISTS t"
+        table t "id Int32, v $type" id
+        events >"$DIR/in" <<EOF
+e.table(1, "public", "t", [col("id", True, INT4), col("v", oid=$oid)])
+e.begin(); e.insert(1, ["1", $value]); e.commit(); e.end()
+EOF
+        : >"$DIR/log"
+        exits 100 sink <"$DIR/in"
+        log_has 'cannot write column \"v\" of table \"public.t\"'
+        log_has "$reason"
+        log_has '"relation":"public.t","lsn":"0/2000"'
+        is "SELECT count() FROM t" 0
+    done <<'EOF'
+Int8|23|"300"|value \"300\": too large
+Date|1082|"1969-12-31"|too small
+Date|1082|"infinity"|too large
+Date|1082|"2106-01-01"|too large
+DateTime|1114|"2106-01-01 00:00:00"|too large
+DateTime|1114|"2020-01-01 00:00:00.5"|fraction of a second
+Decimal(9,2)|1700|"1.005"|more digits
+Decimal(9,2)|1700|"NaN"|not a plain decimal number
+Int64|20|None|null, and the column is not Nullable
+FixedString(2)|25|"abc"|do not fit
+Enum8('a'=1)|25|"b"|no such value
+Array(Int32)|1007|"{{1}}"|one dimension
+EOF
+    reached_is 0
+}
+
+# ---- check ----
+
+@test "--check: one line a finding, exit 0 or 100, nothing is written" {
+    table good "id Int32, v String" id
+    q "CREATE TABLE bad (id Int32, v Int32, _version UInt64, _is_deleted UInt8) ENGINE = ReplacingMergeTree(_version) ORDER BY (id, v)"
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "good", [col("id", True, INT4), col("v")])
+e.end()
+EOF
+    check() {
+        timeout -s KILL 60 "$WALPIPE_BIN/sink-ch" --check --url "$URL" --database "$DB" "$@" 2>>"$DIR/log" 3>&-
+    }
+    check <"$DIR/in" >"$DIR/out"
+    grep '^ok    ClickHouse 18.16.1 at' "$DIR/out"
+    grep '^ok    table public.good -> `'"$DB"'`.`good`: 2 columns' "$DIR/out"
+    ! grep FAIL "$DIR/out"
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "good", [col("id", True, INT4), col("v")])
+e.table(2, "public", "bad", [col("id", True, INT4), col("v", oid=17), col("w")])
+e.table(3, "public", "missing", [col("id", True, INT4)])
+e.table(4, "public", "full", [col("id", True, INT4)], identity="f")
+e.end()
+EOF
+    exits 100 check <"$DIR/in" >"$DIR/out"
+    [ "$(grep -c '^FAIL  table public.bad' "$DIR/out")" = 3 ]
+    grep '^FAIL  table public.missing: the target table does not exist' "$DIR/out"
+    exits 100 check --create-tables <"$DIR/in" >"$DIR/out"
+    grep '^ok    table public.missing .*will be created' "$DIR/out"
+    grep '^FAIL  table public.full: under REPLICA IDENTITY FULL' "$DIR/out"
+    is "SELECT count() FROM system.tables WHERE database = '$DB'" 2
+    URL=http://127.0.0.1:1
+    exits 100 check <"$DIR/in" >"$DIR/out"
+    grep '^FAIL  ClickHouse at http://127.0.0.1:1' "$DIR/out"
 }
