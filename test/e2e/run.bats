@@ -111,6 +111,11 @@ child() {
     pgrep -P "$run_pid" -f "^($1 |[^ ]*python3 [^ ]*$1)"
 }
 
+# The relation events of a stream that may still be growing.
+relations() {
+    "$WALPIPE_BIN/evcat" <"$1" 2>/dev/null | jq -cS 'select(.type == "relation")' | sort
+}
+
 # ---- ends ----
 
 @test "run replicates, drains on SIGTERM, and the next run goes on where it stopped" {
@@ -316,7 +321,7 @@ child() {
     wait_until 20 streaming
     insert 1 100
     wait_until 20 arrived 100
-    kill -TERM "$(pgrep -f "pg-wal-read .*--slot $db ")"
+    kill -TERM "$(pgrep -f "^[^ ]*pg-wal-read .*--slot $db ")"
     wait "$pid" || code=$?
     [ "$code" -eq 0 ]
     # what tee kept is both streams, from hello to end
@@ -384,6 +389,44 @@ child() {
     pg_sql src "ALTER PUBLICATION p SET (publish = 'insert')" "$db"
     run "$walpipe" check -c "$conf"
     grep "^ok    replica identity: 6 published table(s), 1 with identity full" <<<"$output"
+}
+
+@test "check describes the tables as pgoutput does" {
+    pg_sql src "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE DOMAIN happy AS mood;
+        CREATE DOMAIN posint AS int CHECK (value > 0); CREATE SCHEMA \"S.1\";
+        CREATE TYPE pair AS (x int, y text);
+        CREATE TABLE \"S.1\".\"T t\" (id posint, m mood, h happy, ms mood[], p pair, gone int,
+            vc varchar(10), n numeric(10, 2), g int GENERATED ALWAYS AS (id * 2) STORED,
+            js jsonb, i information_schema.cardinal_number, PRIMARY KEY (vc, id));
+        ALTER TABLE \"S.1\".\"T t\" DROP COLUMN gone;
+        CREATE TABLE fully (a int, m mood); ALTER TABLE fully REPLICA IDENTITY FULL;
+        CREATE TABLE by_index (a int NOT NULL, b int NOT NULL UNIQUE, PRIMARY KEY (a));
+        ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_b_key;
+        CREATE TABLE some_columns (a int PRIMARY KEY, b int, c mood);
+        CREATE TABLE parts (a int PRIMARY KEY, b text) PARTITION BY RANGE (a);
+        CREATE TABLE part1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
+        DROP PUBLICATION p;
+        CREATE PUBLICATION p FOR TABLE t, \"S.1\".\"T t\", fully, by_index, some_columns (c, a), parts
+        " "$db"
+    # what check says to route
+    mkdir "$dir/bin"
+    ln -s "$WALPIPE_BIN"/* "$dir/bin/"
+    rm "$dir/bin/route"
+    printf '#!/bin/sh\ntee %s/said | %s/route "$@"\n' "$dir" "$WALPIPE_BIN" >"$dir/bin/route"
+    chmod +x "$dir/bin/route"
+    WALPIPE_LIBEXEC=$dir/bin run "$walpipe" check -c "$conf"
+    # what the stream says
+    pg_sql src "SELECT pg_create_logical_replication_slot('$db', 'pgoutput')" "$db"
+    pg_sql src "INSERT INTO t VALUES (1); INSERT INTO \"S.1\".\"T t\" (id, vc) VALUES (1, 'x');
+        INSERT INTO fully VALUES (1); INSERT INTO by_index VALUES (1, 2);
+        INSERT INTO some_columns VALUES (1, 2, 'a'); INSERT INTO parts VALUES (1)" "$db"
+    "$WALPIPE_BIN/pg-wal-read" --conninfo "$(pg_conninfo src "$db")" --slot "$db" --publication p \
+        --no-ack 2>"$dir/log" 3>&- | "$WALPIPE_BIN/pgout-decode" >"$dir/stream" 2>>"$dir/log" 3>&- &
+    kill_later $!
+    wait_until 20 eval "[ \$(relations '$dir/stream' | wc -l) -eq 6 ]"
+    relations "$dir/said"
+    diff <(relations "$dir/said") <(relations "$dir/stream")
+    kill "$(pgrep -f "^[^ ]*pg-wal-read .*--slot $db ")"
 }
 
 @test "check: what is wrong has a FAIL line each, to the last sink, and exit 100" {
