@@ -24,11 +24,9 @@ pg_digest() {
     local list='' name type columns
     columns=$(compare_columns "$@") || return 1
     while read -r name type; do
-        case $type in
-        boolean) name="$name::int" ;;         # ClickHouse's Bool is a number before 21.12
-        character\(*) name="bpcharout($name)" ;; # a cast would take the blanks off
-        esac
-        list+="${list:+, }coalesce(($name)::text, '\\N')"
+        [ "$type" != boolean ] || name="$name::int" # ClickHouse has a number before 21.12
+        # format() calls the type's output function; a cast to text does not always say the same
+        list+="${list:+, }CASE WHEN $name IS NULL THEN '\\N' ELSE format('%s', $name) END"
     done <<<"$columns"
     pg_sql "$1" "WITH m(m) AS (SELECT 18446744073709551616::numeric),
                       d(rows, sum) AS (SELECT count(*), coalesce(sum(
@@ -41,6 +39,7 @@ ch_digest() {
     local server=$1 table=$2 db=$3 list='' name type columns from
     columns=$(compare_columns "$4" "$2" "${5:-}") || return 1
     while read -r name type; do
+        [ "$type" != bytea ] || name="concat('\\\\x', lower(hex($name)))" # raw there
         list+="${list:+, '\\x1f', }ifNull(toString($name), '\\\\N')"
     done <<<"$columns"
     from=$(ch_sql "$server" "SELECT if(count() = 0, '$table', '${table}_current')
