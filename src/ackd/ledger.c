@@ -56,17 +56,18 @@ ledger_register(struct ledger *l, uint32_t worker, uint64_t durable_lsn)
 }
 
 /* A replay passes positions that the worker has had since before the run, and the first keepalives
- * of a replication connection count from the slot's restart LSN: both are below floor. */
+ * of a replication connection count from the slot's restart LSN: both are below floor. What it had
+ * then it may say again before the replay has come so far. */
 enum ledger_verdict
 ledger_reached(struct ledger *l, uint32_t worker, uint64_t lsn)
 {
     struct ledger_worker *w = &l->workers[worker];
 
-    if (lsn > l->received)
-        return LEDGER_BEYOND_RECEIVED;
     lsn = higher(lsn, w->floor);
     if (lsn < w->reached)
         return LEDGER_BACKWARDS;
+    if (lsn > w->reached && lsn > l->received)
+        return LEDGER_BEYOND_RECEIVED;
     w->reached = lsn;
     settle(l);
     return LEDGER_OK;

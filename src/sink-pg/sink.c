@@ -489,6 +489,7 @@ start(struct sink *sink, struct err *err)
     if (ackclient_register(&sink->ack, "sink-pg", &sink->hello, p->durable.lsn, err) != 0)
         return -1;
     d->registered = true;
+    sink->reported_lsn = p->durable.lsn;
     log_write(sink->log, LOG_INFO, "registered; the target is at %s",
               lsn_format(p->durable.lsn).text);
     return ackclient_target(&sink->ack, true, "", err);

@@ -84,6 +84,23 @@ with Ackd("dst=1 olap=1") as a:
 EOF
 }
 
+@test "the bug was that a worker ahead of a replay could not repeat its progress: 101 at every start" {
+    play <<'EOF'
+with Ackd("dst=1 olap=1") as a:
+    r = Reader(a).start(100)
+    dst = Worker(a).start("dst", 0, 1, durable=400)
+    olap = Worker(a).start("olap", 0, 1)
+    r.got(150)
+    dst.reached(400)
+    olap.reached(150)
+    r.never_more_than(100, 0.3)
+    r.got(400)
+    r.confirmed(150)
+    olap.reached(400)
+    r.confirmed(400)
+EOF
+}
+
 @test "a report that overtakes pg-wal-read's is no error" {
     play <<'EOF'
 with Ackd() as a:

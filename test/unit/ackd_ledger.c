@@ -111,9 +111,11 @@ try_reporting(const struct ledger *before, uint32_t worker)
     for (uint64_t lsn = 0; lsn <= TOP; lsn++) {
         struct ledger after = *before;
         enum ledger_verdict verdict = ledger_reached(&after, worker, lsn);
-        enum ledger_verdict right = lsn > before->received ? LEDGER_BEYOND_RECEIVED
-                                    : lsn < w->reached && w->reached > w->floor ? LEDGER_BACKWARDS
-                                                                                : LEDGER_OK;
+        uint64_t said = higher(lsn, w->floor);
+        enum ledger_verdict right = said < w->reached ? LEDGER_BACKWARDS
+                                    : said > w->reached && said > before->received
+                                        ? LEDGER_BEYOND_RECEIVED
+                                        : LEDGER_OK;
         bool untouched = memcmp(&after, before, sizeof after) == 0;
         bool taken = after.workers[worker].reached == higher(lsn, w->floor);
 
@@ -185,6 +187,10 @@ target_ahead_of_the_slot(void)
           "nor in the middle of the replay");
     check(ledger_reached(&l, 0, 150) == LEDGER_OK && l.workers[0].reached == 300,
           "a report during the replay is no step back");
+    check(ledger_reached(&l, 0, 300) == LEDGER_OK && l.safe == 100,
+          "the bug was that saying again what it had registered with was taken for a report of "
+          "what was never received");
+    check(ledger_reached(&l, 0, 301) == LEDGER_BEYOND_RECEIVED, "more than that it cannot have");
     check(ledger_received(&l, 300) == LEDGER_OK && l.safe == 300,
           "it does when the replay is over");
 }
