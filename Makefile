@@ -122,6 +122,14 @@ fuzz:
 	@$(MAKE) --no-print-directory fuzzers
 	@scripts/fuzz $(SECONDS)
 
+# ---- the crash test: `make torture MINUTES=60 SEED=7` with the release programs ----
+
+MINUTES ?= 10
+.PHONY: torture
+torture: all
+	@scripts/deps build test
+	@WALPIPE_BIN=$(CURDIR)/build/release/bin test/fault/torture.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
 # ---- a ClickHouse of today for tests: test/lib/chdb.bash ----
 
 build/test/chdb-front: test/chdb/front.c src/lib/buf.c
@@ -165,6 +173,7 @@ help:
 	@echo 'make lint       the house rules'
 	@echo 'make format     clang-format all C files'
 	@echo 'make fuzz       run every fuzzer; SECONDS=60 each'
+	@echo 'make torture    kill, stop and cut everything at random; MINUTES=10 SEED=n'
 	@echo 'make install    programs and manual pages; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make uninstall  take them away again'
 	@echo 'make asan       programs with sanitizers, in build/asan/bin (the tests run these)'

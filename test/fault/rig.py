@@ -1,0 +1,244 @@
+"""rig.py: what the torture test tortures: real servers (test/lib/servers.bash), proxies between
+them and the pipeline, and walpipe run with programs of its own, copied so that a build meanwhile
+does not matter and that each process is known by its executable."""
+
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import proxy
+import workload
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LINKS = ("source", "one", "three", "olap")
+
+
+class Failure(Exception):
+    """The test has found something."""
+
+
+def wait_for(seconds, what, condition):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise Failure("waited %d s in vain: %s" % (seconds, what))
+        time.sleep(0.05)
+
+
+def proc_children(pid):
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+            return [int(p) for p in f.read().split()]
+    except OSError:
+        return []
+
+
+def proc_state(pid):
+    """'R', 'S', 'T', 'Z' ...; '' when there is no such process."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
+def proc_args(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid) as f:
+            return f.read().split("\0")
+    except OSError:
+        return []
+
+
+class Servers:
+    def __init__(self):
+        self.dir = subprocess.check_output(
+            ["mktemp", "-d", os.environ.get("WALPIPE_TMP", "/tmp") + "/wp.XXXXXX"], text=True).strip()
+        os.chmod(self.dir, 0o755)
+        self.env = dict(os.environ, SCRATCH=self.dir)
+        self.env.pop("BASH_ENV", None)
+
+    def bash(self, script, timeout=120):
+        done = subprocess.run(
+            ["bash", "-c", 'source "$0/test/lib/servers.bash"\n' + script, ROOT], env=self.env,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+        if done.returncode != 0:
+            raise Failure("%s: %s%s" % (script, done.stdout[-500:], done.stderr[-2000:]))
+        return done.stdout.strip()
+
+    def start(self):
+        self.bash("pg_new source wal_sender_timeout=3s synchronous_commit=on max_connections=60\n"
+                  "pg_new target max_connections=60 synchronous_commit=on\nch_new olap")
+        self.port = {s: int(open("%s/%s/port" % (self.dir, s)).read())
+                     for s in ("source", "target", "olap")}
+        for name in LINKS:
+            self.port["proxy " + name] = int(self.bash("port_new"))
+
+    def conninfo(self, server, db, through=None):
+        port = self.port["proxy " + through] if through else self.port[server]
+        return "host=127.0.0.1 port=%d user=postgres dbname=%s" % (port, db)
+
+    def clickhouse(self, sql, db="default"):
+        return subprocess.run(
+            ["curl", "-sS", "--noproxy", "*", "--fail-with-body", "--max-time", "60",
+             "--data-binary", "@-",
+             "http://127.0.0.1:%d/?wait_end_of_query=1&database=%s" % (self.port["olap"], db)],
+            input=sql.encode(), capture_output=True, check=True).stdout
+
+    def end(self):
+        self.bash("servers_end")
+
+
+class Pipeline:
+    """walpipe run on SCRATCH/torture.conf."""
+
+    def __init__(self, servers):
+        self.servers = servers
+        self.dir = servers.dir
+        self.bin = self.dir + "/bin"
+        self.log = self.dir + "/walpipe.log"
+        self.conf = self.dir + "/torture.conf"
+        self.process = None
+        shutil.copytree(os.environ.get("WALPIPE_BIN", ROOT + "/build/asan/bin"), self.bin)
+
+    def configure(self):
+        s = self.servers
+        with open(self.conf, "w") as f:
+            f.write("""[pipeline]
+name = torture
+state_dir = %s/state
+[source]
+conninfo = %s
+slot = torture
+publication = torture
+[sink one]
+type = pg
+conninfo = %s
+batch_rows = 300
+flush_interval = 100ms
+[sink three]
+type = pg
+conninfo = %s
+shards = 3
+batch_rows = 200
+flush_interval = 50ms
+tables = public.*, !public.uniq
+[sink olap]
+type = ch
+url = http://127.0.0.1:%d
+database = torture
+create_tables = yes
+shards = 2
+flush_interval = 200ms
+batch_rows = 500
+""" % (self.dir, s.conninfo("source", "torture", "source"), s.conninfo("target", "one", "one"),
+                s.conninfo("target", "three", "three"), s.port["proxy olap"]))
+
+    def start(self):
+        # A sanitizer's finding must never look like one of walpipe's own exit codes.
+        env = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1", "LSAN_OPTIONS": "exitcode=99",
+               "UBSAN_OPTIONS": "exitcode=99:print_stacktrace=1"}
+        env = dict(env, **os.environ)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [self.bin + "/walpipe", "run", "-c", self.conf], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, env=env, start_new_session=True)
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def children(self):
+        """pid: its name, with the number of the worker."""
+        out = {}
+        for pid in proc_children(self.process.pid) if self.alive() else []:
+            args = proc_args(pid)
+            if not args or not args[0] or proc_state(pid) in ("", "Z"):
+                continue
+            out[pid] = args[0]
+        return out
+
+    def everybody(self):
+        """Every process of ours, whoever its parent is: pids."""
+        out = []
+        for exe in glob.glob("/proc/[0-9]*/exe"):
+            try:
+                if os.readlink(exe).startswith(self.bin + "/"):
+                    out.append(int(exe.split("/")[2]))
+            except OSError:
+                pass
+        return out
+
+    def zombies(self):
+        return [p for p in proc_children(self.process.pid) if proc_state(p) == "Z"]
+
+    def kill(self):
+        """As the OOM killer would; the kernel has to end the programs."""
+        self.process.kill()
+        self.process.wait()
+        wait_for(5, "walpipe was killed, its programs live on", lambda: not self.everybody())
+
+    def drain(self, seconds=75):
+        """SIGTERM. Returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure("walpipe did not end within %d s of SIGTERM" % seconds) from None
+        wait_for(5, "walpipe ended, its programs live on", lambda: not self.everybody())
+        return code
+
+    def log_text(self):
+        with open(self.log, errors="replace") as f:
+            return f.read()
+
+
+class Rig:
+    def __init__(self):
+        self.servers = Servers()
+        self.pipeline = Pipeline(self.servers)
+        self.proxy = None
+        self.control = self.servers.dir + "/proxy.sock"
+
+    def start(self):
+        s = self.servers
+        s.start()
+        for server, db in (("source", "torture"), ("target", "one"), ("target", "three")):
+            s.bash('pg_sql %s "CREATE DATABASE %s"' % (server, db))
+            s.bash("pg_sql %s - %s <<'SQL'\n%s\nSQL" % (server, db, workload.SCHEMA))
+        s.bash('pg_sql source "CREATE PUBLICATION torture FOR ALL TABLES" torture')
+        s.clickhouse("CREATE DATABASE torture")
+        for sql in workload.CLICKHOUSE:
+            s.clickhouse(sql, "torture")
+        targets = {"source": "source", "one": "target", "three": "target", "olap": "olap"}
+        with open(s.dir + "/proxy.log", "ab") as log:
+            self.proxy = subprocess.Popen(
+                ["/usr/bin/python3", proxy.__file__, "serve", self.control] +
+                ["%s=%d:%d" % (n, s.port["proxy " + n], s.port[targets[n]]) for n in LINKS],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_for(10, "the proxy", lambda: os.path.exists(self.control))
+        self.pipeline.configure()
+
+    def tell(self, *words):
+        answer = proxy.tell(self.control, *words)
+        if answer[:1] not in ("o", "{"):
+            raise RuntimeError("proxy: " + answer)
+        return answer
+
+    def proxy_counts(self):
+        return {n: json.loads(self.tell(n, "counts")) for n in LINKS}
+
+    def end(self):
+        if self.pipeline.alive():
+            self.pipeline.process.kill()
+            self.pipeline.process.wait()
+        for pid in self.pipeline.everybody():
+            os.kill(pid, signal.SIGKILL)
+        if self.proxy is not None:
+            self.proxy.kill()
+            self.proxy.wait()
+        self.servers.end()

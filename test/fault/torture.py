@@ -1,0 +1,308 @@
+#!/usr/bin/python3
+"""torture.py: the crash test of the whole (trap 175).
+
+    torture.py [--minutes M] [--seed N] [--round SECONDS] [--keep DIR]
+
+A source, a PostgreSQL target (a sink with one worker, one with three) and a ClickHouse; walpipe
+run between them; clients that change the source at random. In rounds: some seconds of faults at
+random moments (programs killed and stopped, servers crashed, connections stalled and cut), then
+none; everything must become confirmed within a minute, and every table of every target must hold
+the source's rows. All the while the slot's confirmed_flush_lsn must not pass what any PostgreSQL
+worker has in walpipe.progress.
+
+The seed decides the faults and what the clients do, not the exact moments: the same seed gives the
+same kind of run, not the same run. Exit 0: nothing found; 1: a failure, with the faults that led
+to it; logs are then in DIR (default build/torture/SEED)."""
+
+import argparse
+import collections
+import os
+import re
+import shutil
+import sys
+import threading
+import time
+
+import psycopg2
+
+from faults import Faults
+from rig import Failure, ROOT, Rig, wait_for
+from workload import KEYLESS, TABLES, Workload
+
+COLUMNS = {"account": "id, v, note", "toast": "id, n, big, other", "pair": "a, b, v",
+           "log": "client, seq, note", "cleared": "id, v", "uniq": "id, u", "whole": "id, v, w"}
+
+# What no fault excuses. 100 is for what only a person can mend: here everything heals by itself.
+BAD_LOG = re.compile(
+    r"AddressSanitizer|LeakSanitizer|runtime error:|ended with exit code (99|10[01])\b"
+    r"|killed by signal (4|6|7|8|11)\b")
+
+
+def lsn(text):
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def query(conninfo, sql):
+    conn = psycopg2.connect(conninfo + " connect_timeout=5")
+    try:
+        conn.autocommit = True
+        with conn.cursor() as c:
+            c.execute(sql)
+            return c.fetchall()
+    finally:
+        conn.close()
+
+
+class Sampler(threading.Thread):
+    """Is the slot ever ahead of what a target has? Asked in this order: the slot, the targets."""
+
+    def __init__(self, servers):
+        super().__init__(daemon=True)
+        self.servers = servers
+        self.conns = {}
+        self.samples = 0
+        self.failure = None
+        self.end = False
+
+    def run(self):
+        while not self.end and self.failure is None:
+            try:
+                self.sample()
+            except psycopg2.Error:
+                for conn in self.conns.values():
+                    conn.close()
+                self.conns = {}
+            time.sleep(0.05)
+
+    def ask(self, server, db, sql):
+        if db not in self.conns:
+            conn = psycopg2.connect(self.servers.conninfo(server, db) + " connect_timeout=2")
+            conn.autocommit = True
+            self.conns[db] = conn
+        with self.conns[db].cursor() as c:
+            c.execute(sql)
+            return c.fetchall()
+
+    def sample(self):
+        slot = self.ask("source", "torture", "SELECT confirmed_flush_lsn FROM pg_replication_slots "
+                        "WHERE slot_name = 'torture'")
+        if not slot or slot[0][0] is None:
+            return
+        for sink in ("one", "three"):
+            if self.ask("target", sink, "SELECT to_regclass('walpipe.progress')")[0][0] is None:
+                continue
+            for shard, at in self.ask("target", sink, "SELECT shard, lsn FROM walpipe.progress"):
+                if lsn(at) < lsn(slot[0][0]):
+                    self.failure = "the slot is confirmed to %s, but %s/%d has only %s" % (
+                        slot[0][0], sink, shard, at)
+        self.samples += 1
+
+
+# ---- comparison ----
+
+def pg_rows(conninfo, table):
+    conn = psycopg2.connect(conninfo + " connect_timeout=5")
+    lines = []
+
+    class Sink:
+        @staticmethod
+        def write(data):
+            lines.append(data)
+    try:
+        with conn.cursor() as c:
+            c.copy_expert("COPY (SELECT %s FROM %s) TO STDOUT" % (COLUMNS[table], table), Sink)
+    finally:
+        conn.close()
+    return collections.Counter(b"".join(
+        x if isinstance(x, bytes) else x.encode() for x in lines).splitlines())
+
+
+def ch_rows(servers, table):
+    view = servers.clickhouse("SELECT count() FROM system.tables WHERE database = 'torture' "
+                              "AND name = '%s_current'" % table).strip() != b"0"
+    return collections.Counter(servers.clickhouse("SELECT %s FROM %s FORMAT TabSeparated" % (
+        COLUMNS[table], table + "_current" if view else table), "torture").splitlines())
+
+
+def differences(want, got, replays):
+    """The first differing rows. replays: rows may be there more often than in the source."""
+    out = ["only in the source, %d times: %s" % (n, row[:300]) for row, n in (want - got).items()]
+    for row, n in (got - want).items():
+        if not replays or row not in want:
+            out.append("only in the target, %d times: %s" % (n, row[:300]))
+    return out
+
+
+def compare(servers):
+    found, rows = [], 0
+    for table in TABLES:
+        want = pg_rows(servers.conninfo("source", "torture"), table)
+        rows += sum(want.values())
+        targets = [("olap", ch_rows(servers, table)),
+                   ("one", pg_rows(servers.conninfo("target", "one"), table))]
+        if table != "uniq":
+            targets.append(("three", pg_rows(servers.conninfo("target", "three"), table)))
+        for sink, got in targets:
+            diffs = differences(want, got, sink == "olap" and table in KEYLESS)
+            if diffs:
+                found.append("%s of %s: %d rows differ" % (table, sink, len(diffs)))
+                found += ["    " + d for d in diffs[:10]]
+    if found:
+        raise Failure("\n".join(found))
+    return rows
+
+
+# ---- the test ----
+
+class Torture:
+    def __init__(self, options):
+        self.options = options
+        self.rig = Rig()
+        self.faults = None
+        self.rounds = 0
+        self.log_seen = 0
+        self.expected_log = set()
+
+    def start(self):
+        self.rig.start()
+        servers = self.rig.servers
+        self.rig.pipeline.start()
+        wait_for(60, "the pipeline streams",
+                 lambda: "streaming from slot" in self.rig.pipeline.log_text())
+        self.sampler = Sampler(servers)
+        self.sampler.start()
+        self.workload = Workload(self.options.seed, servers.conninfo("source", "torture"))
+        self.faults = Faults(self.rig, self.options.seed)
+
+    def check(self):
+        """Of what must never be."""
+        if self.sampler.failure:
+            raise Failure(self.sampler.failure)
+        process = self.rig.pipeline.process
+        if "walpipe" not in self.faults.down and process.poll() is not None:
+            raise Failure("walpipe ended by itself, exit code %d" % process.returncode)
+
+    def check_log(self):
+        with open(self.rig.pipeline.log, errors="replace") as f:
+            f.seek(self.log_seen)
+            new = f.read()
+            self.log_seen = f.tell()
+        for line in new.splitlines():
+            if BAD_LOG.search(line):
+                raise Failure("in walpipe's log: " + line)
+
+    def confirmed(self):
+        self.check()
+        sql = "SELECT confirmed_flush_lsn >= '%s' FROM pg_replication_slots WHERE slot_name = 'torture'"
+        return query(self.rig.servers.conninfo("source", "torture"), sql % self.target) == [(True,)]
+
+    def restart_if_waiting(self):
+        """walpipe's backoff grows to half a minute: rather begin it anew."""
+        pipeline = self.rig.pipeline
+        if pipeline.alive() and not pipeline.children():
+            self.faults.say("walpipe waits: told to stop, and started again")
+            code = pipeline.drain(10)
+            # it may have begun to start again at that moment
+            if code not in (0, 111):
+                raise Failure("walpipe was told to stop while it waited and ended with %d" % code)
+            pipeline.start()
+
+    def settle(self):
+        self.faults.all_well()
+        self.workload.pause()
+        self.check()
+        self.restart_if_waiting()
+        source = self.rig.servers.conninfo("source", "torture")
+        self.target = query(source, "SELECT pg_current_wal_lsn()")[0][0]
+        self.faults.say("no faults any more; the source is at " + self.target)
+        wait_for(60, "%s is confirmed, the slot is at %s" % (self.target, query(
+            source, "SELECT confirmed_flush_lsn FROM pg_replication_slots")), self.confirmed)
+        self.faults.say("all is confirmed")
+
+    def one_round(self):
+        self.rounds += 1
+        self.faults.say("round %d" % self.rounds)
+        self.workload.start()
+        self.faults.for_a_while(self.options.round, self.check)
+        self.settle()
+        rows = compare(self.rig.servers)
+        if self.rig.pipeline.zombies():
+            raise Failure("zombies: %r" % self.rig.pipeline.zombies())
+        self.check_log()
+        committed, lost = self.workload.counts()
+        print("# round %d: equal, %d rows; %d transactions, %d connections lost, %d faults" % (
+            self.rounds, rows, committed, lost, sum(self.faults.counts.values())), flush=True)
+        if rows > 50000:
+            with psycopg2.connect(self.rig.servers.conninfo("source", "torture")) as conn:
+                conn.cursor().execute("TRUNCATE log")
+            conn.close()
+
+    def run(self):
+        end = time.monotonic() + self.options.minutes * 60
+        self.start()
+        while time.monotonic() < end or self.rounds == 0:
+            self.one_round()
+        code = self.rig.pipeline.drain()
+        self.faults.down.add("walpipe")
+        if code != 0:
+            raise Failure("the last drain ended with %d" % code)
+        self.check_log()
+        self.sampler.end = True
+        self.workload.stop()
+
+    def summary(self):
+        for kind, n in sorted(self.faults.counts.items()):
+            print("# %5d  %s" % (n, kind))
+        print("# %d rounds, %d faults, %d samples of the slot, %d drains with exit code 0, "
+              "%d restarts" % (self.rounds, sum(self.faults.counts.values()), self.sampler.samples,
+                               self.faults.drained,
+                               self.rig.pipeline.log_text().count("streaming from slot") - 1))
+        for link, counts in self.rig.proxy_counts().items():
+            print("# proxy %s: %s" % (link, counts))
+
+    def keep(self):
+        where = self.options.keep or "%s/build/torture/%s" % (ROOT, self.options.seed)
+        shutil.rmtree(where, ignore_errors=True)
+        os.makedirs(where)
+        for name in ("walpipe.log", "torture.conf", "proxy.log", "source/log", "target/log",
+                     "olap/log"):
+            path = self.rig.servers.dir + "/" + name
+            if os.path.exists(path):
+                shutil.copy(path, where + "/" + name.replace("/", "."))
+        with open(where + "/faults.log", "w") as f:
+            f.write("\n".join(self.faults.log if self.faults else []) + "\n")
+        return where
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=float, default=1)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--round", type=float, default=8)
+    parser.add_argument("--keep")
+    torture = Torture(parser.parse_args())
+    print("# seed %d" % torture.options.seed, flush=True)
+    try:
+        torture.run()
+        torture.summary()
+    except Exception as e:  # the harness's own too: the logs say what it stumbled over
+        where = torture.keep()
+        try:
+            torture.check_log()
+        except (Failure, OSError) as also:
+            print(also)
+        print("FAILED, seed %d, round %d: %s" % (torture.options.seed, torture.rounds,
+                                                 e if isinstance(e, Failure) else repr(e)))
+        for line in torture.faults.log[-60:] if torture.faults else []:
+            print("    " + line)
+        print("logs are in " + where, flush=True)
+        if not isinstance(e, Failure):
+            raise
+        sys.exit(1)
+    finally:
+        torture.rig.end()
+
+
+if __name__ == "__main__":
+    main()
