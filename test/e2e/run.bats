@@ -321,7 +321,7 @@ relations() {
     wait_until 20 streaming
     insert 1 100
     wait_until 20 arrived 100
-    kill -TERM "$(pgrep -f "^[^ ]*pg-wal-read .*--slot $db ")"
+    kill -TERM "$(pgrep -f "^[^ ]*pg-wal-read .*$SCRATCH/.*--slot $db ")"
     wait "$pid" || code=$?
     [ "$code" -eq 0 ]
     # what tee kept is both streams, from hello to end
@@ -426,7 +426,7 @@ relations() {
     wait_until 20 eval "[ \$(relations '$dir/stream' | wc -l) -eq 6 ]"
     relations "$dir/said"
     diff <(relations "$dir/said") <(relations "$dir/stream")
-    kill "$(pgrep -f "^[^ ]*pg-wal-read .*--slot $db ")"
+    kill "$(pgrep -f "^[^ ]*pg-wal-read .*$SCRATCH/.*--slot $db ")"
 }
 
 @test "check: what is wrong has a FAIL line each, to the last sink, and exit 100" {
