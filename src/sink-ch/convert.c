@@ -35,8 +35,8 @@ convert_put(struct buf *out, uint64_t n, uint32_t width)
     buf_append(out, bytes, width);
 }
 
-void
-convert_put_length(struct buf *out, uint64_t n)
+static void
+put_length(struct buf *out, uint64_t n)
 {
     uint8_t bytes[10];
     size_t len = 0;
@@ -311,7 +311,7 @@ put_array(struct convert *convert, const struct ch_type *type, uint32_t oid, str
         count++;
     if (step == ARRAY_BAD)
         return convert_bad(convert, "not an array of one dimension");
-    convert_put_length(out, count);
+    put_length(out, count);
     while (array_next(&a, &convert->element, &item) == ARRAY_ITEM) {
         enum convert_status status =
             put_element(convert, type->element, convert_element_oid(oid), &item, out);
@@ -331,7 +331,7 @@ put_value(struct convert *convert, const struct ch_type *type, uint32_t oid, str
 {
     switch (type->kind) {
     case CH_STRING:
-        convert_put_length(out, text.len);
+        put_length(out, text.len);
         buf_append(out, text.data, text.len);
         return CONVERT_DONE;
     case CH_FIXED_STRING:

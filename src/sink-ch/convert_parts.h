@@ -38,8 +38,6 @@ enum convert_status { CONVERT_DONE, CONVERT_BELOW, CONVERT_ABOVE, CONVERT_BAD };
 /* Sets reason; for `return convert_bad(...)`. */
 enum convert_status convert_bad(struct convert *convert, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-void convert_put_length(struct buf *out, uint64_t n);
-
 /* The element type of a built-in array type; 0: oid is none. */
 uint32_t convert_element_oid(uint32_t oid);
 

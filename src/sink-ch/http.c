@@ -299,8 +299,8 @@ is_among(uint64_t code, const uint16_t *list, size_t count)
 
 /* Codes: src/Common/ErrorCodes.cpp of ClickHouse. One that is in no list is tried again: that loses
  * nothing, and the target counts as down until somebody looks. */
-enum http_outcome
-http_classify_code(uint64_t code, const char *message)
+static enum http_outcome
+classify_code(uint64_t code, const char *message)
 {
     /* unknown table, database, column, setting or type; no access; wrong password; readonly ... */
     static const uint16_t stop[] = {8,   16,  36,  42,  43,  44,  46,  47,  48,  50,
@@ -392,7 +392,7 @@ classify_answer(const struct http_request *request, struct http_answer *answer, 
         if (answer->message[0] == '\0')
             snprintf(answer->message, sizeof answer->message, "exception code %llu",
                      (unsigned long long)answer->code);
-        return http_classify_code(answer->code, answer->message);
+        return classify_code(answer->code, answer->message);
     }
     if (status != 200)
         return classify_status(answer, status);

@@ -56,7 +56,4 @@ int http_set_settings(struct http *http, const char *settings, struct err *err) 
 enum http_outcome http_post(struct http *http, const struct http_request *request,
                             struct http_answer *answer) MUST_CHECK;
 
-/* What an exception code says (trap 109); exported for its test. */
-enum http_outcome http_classify_code(uint64_t code, const char *message);
-
 #endif

@@ -1,29 +1,18 @@
-/* schema.c: see schema.h. Reads system.tables and system.columns; the columns' real types decide
- * the conversion. */
+/* schema.c: see schema.h. What ClickHouse says of a table (describe.c) against what the source says
+ * of its own. */
 #include "sink-ch/schema.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A row of system.columns. Strings are the struct's own. */
-struct described_column {
-    char *name;
-    char *type;
-    char *kind; /* "", DEFAULT, MATERIALIZED, ALIAS, EPHEMERAL */
-    bool in_partition_key;
-};
+#include "sink-ch/describe.h"
 
-struct described {
-    char *engine;
-    char *engine_full;
-    char *sorting_key;
-    struct described_column *columns;
-    size_t count;
-};
+static void say(struct report *report, enum finding finding, const char *hint, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
 
-void
-schema_say(struct report *report, enum finding finding, const char *hint, const char *fmt, ...)
+static void
+say(struct report *report, enum finding finding, const char *hint, const char *fmt, ...)
 {
     char text[512];
     va_list ap;
@@ -44,136 +33,6 @@ schema_oid(const struct relation_column *column)
     if (column->type_schema[0] == '\0' && column->type_name[0] != '\0')
         base = convert_oid_of(column->type_name);
     return base != 0 ? base : column->type_oid;
-}
-
-static void
-described_free(struct described *d)
-{
-    for (size_t i = 0; i < d->count; i++) {
-        free(d->columns[i].name);
-        free(d->columns[i].type);
-        free(d->columns[i].kind);
-    }
-    free(d->columns);
-    free(d->engine);
-    free(d->engine_full);
-    free(d->sorting_key);
-    *d = (struct described){0};
-}
-
-static const struct described_column *
-described_find(const struct described *d, const char *name)
-{
-    for (size_t i = 0; i < d->count; i++)
-        if (strcmp(d->columns[i].name, name) == 0)
-            return &d->columns[i];
-    return NULL;
-}
-
-/* ---- asking ---- */
-
-static const char asking[] = "read the description of a table";
-
-static int
-malformed(struct err *err)
-{
-    return err_set(err, EXIT_PEER, "could not %s: the answer is not what was asked for", asking);
-}
-
-static bool
-take_string(struct cursor *c, char **out)
-{
-    struct bytes s;
-
-    *out = NULL;
-    if (!server_read_string(c, &s) || (s.len > 0 && memchr(s.data, 0, s.len) != NULL))
-        return false;
-    *out = strndup(s.len > 0 ? (const char *)s.data : "", s.len);
-    return *out != NULL;
-}
-
-static int
-ask(struct server *server, const struct table *table, const char *select, const char *name_column,
-    struct err *err)
-{
-    struct buf sql = {0};
-    int rc;
-
-    server_put_text(&sql, select);
-    server_put_text(&sql, " WHERE database = ");
-    server_put_literal(&sql, table->target.database);
-    server_put_text(&sql, " AND ");
-    server_put_text(&sql, name_column);
-    server_put_text(&sql, " = ");
-    server_put_literal(&sql, table->target.table);
-    server_put_text(&sql, " FORMAT RowBinary");
-    buf_append(&sql, "", 1);
-    if (sql.failed)
-        rc = err_set(err, EXIT_PEER, "out of memory for a query");
-    else
-        rc = server_query(server, asking, (const char *)sql.data, err);
-    buf_free(&sql);
-    return rc;
-}
-
-static struct cursor
-answer_cursor(const struct server *server)
-{
-    return cursor_over(server->answer.body.data, buf_len(&server->answer.body));
-}
-
-/* 0, 1 (there is no such table) or -1 with err. */
-static int
-describe_table(struct server *server, const struct table *table, struct described *d,
-               struct err *err)
-{
-    struct cursor c;
-
-    if (ask(server, table, "SELECT engine, engine_full, sorting_key FROM system.tables", "name",
-            err) != 0)
-        return -1;
-    c = answer_cursor(server);
-    if (c.left == 0)
-        return 1;
-    if (!take_string(&c, &d->engine) || !take_string(&c, &d->engine_full) ||
-        !take_string(&c, &d->sorting_key) || c.left != 0)
-        return malformed(err);
-    return 0;
-}
-
-static int
-ask_columns(struct server *server, const struct table *table, struct err *err)
-{
-    return ask(server, table,
-               "SELECT name, type, default_kind, is_in_partition_key FROM system.columns", "table",
-               err);
-}
-
-static int
-describe_columns(struct server *server, const struct table *table, struct described *d,
-                 struct err *err)
-{
-    struct cursor c;
-
-    if (ask_columns(server, table, err) != 0)
-        return -1;
-    for (c = answer_cursor(server); c.left > 0;) {
-        struct described_column column = {0};
-        struct described_column *more = realloc(d->columns, (d->count + 1) * sizeof *more);
-        uint8_t in_partition_key = 0;
-        bool read;
-
-        if (more == NULL)
-            return err_set(err, EXIT_PEER, "out of memory for a table");
-        d->columns = more;
-        read = take_string(&c, &column.name) && take_string(&c, &column.type) &&
-               take_string(&c, &column.kind) && cursor_u8(&c, &in_partition_key);
-        column.in_partition_key = in_partition_key != 0;
-        d->columns[d->count++] = column;
-        if (!read)
-            return malformed(err);
-    }
-    return 0;
 }
 
 /* ---- lists in ClickHouse's texts: "a, `b c`", "'/path', 'replica', _version" ---- */
@@ -261,9 +120,9 @@ check_sorting_key(struct table *table, const struct described *d, struct report 
         struct column *column = plain ? find_column(table, name) : NULL;
 
         if (column == NULL || (!full && !column->key)) {
-            schema_say(report, FINDING_FAIL, hint,
-                       "\"%s\" in the sorting key of %s is not a key column of the source", name,
-                       table->target_sql);
+            say(report, FINDING_FAIL, hint,
+                "\"%s\" in the sorting key of %s is not a key column of the source", name,
+                table->target_sql);
             return;
         }
         column->key = true;
@@ -276,9 +135,9 @@ check_sorting_key(struct table *table, const struct described *d, struct report 
         for (uint32_t i = 0; i < table->relation.columns_count; i++)
             keys += table->relation.columns[i].key;
     if (found != keys || found == 0)
-        schema_say(report, FINDING_FAIL, hint,
-                   "the sorting key of %s (%s) lacks key columns of the source", table->target_sql,
-                   d->sorting_key);
+        say(report, FINDING_FAIL, hint,
+            "the sorting key of %s (%s) lacks key columns of the source", table->target_sql,
+            d->sorting_key);
 }
 
 /* Rows in different partitions never replace each other. */
@@ -289,9 +148,9 @@ check_partition_key(const struct table *table, const struct described *d, struct
         const struct column *column = find_column(table, d->columns[i].name);
 
         if (d->columns[i].in_partition_key && (column == NULL || !column->key))
-            schema_say(report, FINDING_FAIL, "partition by key columns only, or not at all",
-                       "%s is partitioned by \"%s\", which is not a key column", table->target_sql,
-                       d->columns[i].name);
+            say(report, FINDING_FAIL, "partition by key columns only, or not at all",
+                "%s is partitioned by \"%s\", which is not a key column", table->target_sql,
+                d->columns[i].name);
     }
 }
 
@@ -300,24 +159,24 @@ static void
 check_engine_arguments(const struct table *table, const struct options *options,
                        const struct described *d, struct report *report)
 {
-    const char *at = strchr(d->engine_full, '(');
+    const char *open = strchr(d->engine_full, '(');
+    const char *at = open == NULL ? "" : open + 1;
     char argument[256];
     bool plain, version = false;
 
-    for (at = at == NULL ? "" : at + 1; next_item(&at, argument, sizeof argument, &plain);) {
+    while (next_item(&at, argument, sizeof argument, &plain)) {
         if (version && plain && strcmp(argument, options->deleted_column) != 0)
-            schema_say(report, FINDING_FAIL, "the engine's second column must be --deleted-column",
-                       "the engine of %s takes \"%s\" for the deleted flag", table->target_sql,
-                       argument);
+            say(report, FINDING_FAIL, "the engine's second column must be --deleted-column",
+                "the engine of %s takes \"%s\" for the deleted flag", table->target_sql, argument);
         version = version || (plain && strcmp(argument, options->version_column) == 0);
         if (*at == ')')
             break;
     }
     if (!version)
-        schema_say(report, FINDING_FAIL,
-                   "ENGINE = ReplacingMergeTree(version column), and --version-column its name",
-                   "the engine of %s is not versioned by column \"%s\"", table->target_sql,
-                   options->version_column);
+        say(report, FINDING_FAIL,
+            "ENGINE = ReplacingMergeTree(version column), and --version-column its name",
+            "the engine of %s is not versioned by column \"%s\"", table->target_sql,
+            options->version_column);
 }
 
 static bool
@@ -340,27 +199,27 @@ check_engine(struct table *table, const struct options *options, const struct de
 
     table->keyed = identity_has_key(&table->relation) && (replacing || !full);
     if (table->keyed && !replacing) {
-        schema_say(report, FINDING_FAIL, "updates and deletes need ENGINE = ReplacingMergeTree",
-                   "the engine of %s is %s", table->target_sql, d->engine);
+        say(report, FINDING_FAIL, "updates and deletes need ENGINE = ReplacingMergeTree",
+            "the engine of %s is %s", table->target_sql, d->engine);
     } else if (table->keyed) {
         check_engine_arguments(table, options, d, report);
         check_sorting_key(table, d, report);
         check_partition_key(table, d, report);
         if (full)
-            schema_say(report, FINDING_WARN, "",
-                       "replica identity is full: the sorting key of %s (%s) must be unique in "
-                       "the source",
-                       table->target_sql, d->sorting_key);
+            say(report, FINDING_WARN, "",
+                "replica identity is full: the sorting key of %s (%s) must be unique in "
+                "the source",
+                table->target_sql, d->sorting_key);
     } else if (!engine_is_append_only(d->engine)) {
-        schema_say(report, FINDING_FAIL,
-                   "give the source table a primary key, or the target ENGINE = MergeTree",
-                   "the source has no key, and the engine of %s (%s) would merge its rows",
-                   table->target_sql, d->engine);
+        say(report, FINDING_FAIL,
+            "give the source table a primary key, or the target ENGINE = MergeTree",
+            "the source has no key, and the engine of %s (%s) would merge its rows",
+            table->target_sql, d->engine);
     } else {
-        schema_say(report, FINDING_WARN, "",
-                   "without a key rows are only added to %s: after a restart some may be there "
-                   "twice, updates and deletes are refused",
-                   table->target_sql);
+        say(report, FINDING_WARN, "",
+            "without a key rows are only added to %s: after a restart some may be there "
+            "twice, updates and deletes are refused",
+            table->target_sql);
     }
 }
 
@@ -394,18 +253,18 @@ check_own_columns(struct table *table, const struct options *options, const stru
     table->has_deleted = deleted == 1 && table->keyed;
     if (find_column(table, options->version_column) != NULL ||
         find_column(table, options->deleted_column) != NULL)
-        schema_say(report, FINDING_FAIL, "choose others with --version-column, --deleted-column",
-                   "the source has a column named like the version or the deleted column");
+        say(report, FINDING_FAIL, "choose others with --version-column, --deleted-column",
+            "the source has a column named like the version or the deleted column");
     if (!table->keyed)
         return;
     if (!table->has_version)
-        schema_say(report, FINDING_FAIL, "it must be there, as UInt64 or UInt128",
-                   "%s has no version column \"%s\" of a fitting type", table->target_sql,
-                   options->version_column);
+        say(report, FINDING_FAIL, "it must be there, as UInt64 or UInt128",
+            "%s has no version column \"%s\" of a fitting type", table->target_sql,
+            options->version_column);
     if (!table->has_deleted)
-        schema_say(report, FINDING_FAIL, "it must be there, as UInt8",
-                   "%s has no deleted column \"%s\" of a fitting type", table->target_sql,
-                   options->deleted_column);
+        say(report, FINDING_FAIL, "it must be there, as UInt8",
+            "%s has no deleted column \"%s\" of a fitting type", table->target_sql,
+            options->deleted_column);
 }
 
 /* ---- the source's columns ---- */
@@ -426,13 +285,13 @@ judge_column(const struct table *table, const struct column *column,
         convert_judge(&column->type, column->oid, source->typmod, &reason);
 
     if (verdict == CONVERT_NEVER)
-        schema_say(report, FINDING_FAIL, "change the column's type in ClickHouse; String fits all",
-                   "column \"%s\" of %s is %s: %s", column->name, table->target_sql,
-                   column->type_text, reason);
+        say(report, FINDING_FAIL, "change the column's type in ClickHouse; String fits all",
+            "column \"%s\" of %s is %s: %s", column->name, table->target_sql, column->type_text,
+            reason);
     else if (verdict == CONVERT_PARTLY)
-        schema_say(report, FINDING_WARN, "a value that does not fit stops the pipeline",
-                   "column \"%s\" of %s is %s: %s", column->name, table->target_sql,
-                   column->type_text, reason);
+        say(report, FINDING_WARN, "a value that does not fit stops the pipeline",
+            "column \"%s\" of %s is %s: %s", column->name, table->target_sql, column->type_text,
+            reason);
 }
 
 /* 0, or -1: out of memory. */
@@ -467,8 +326,8 @@ match_columns(struct table *table, const struct described *d, struct report *rep
         const struct described_column *found = described_find(d, relation->columns[i].name);
 
         if (found == NULL) {
-            schema_say(report, FINDING_FAIL, "add it in ClickHouse, or use --create-tables",
-                       "%s has no column \"%s\"", table->target_sql, relation->columns[i].name);
+            say(report, FINDING_FAIL, "add it in ClickHouse, or use --create-tables",
+                "%s has no column \"%s\"", table->target_sql, relation->columns[i].name);
             continue;
         }
         if (is_computed(found)) /* ClickHouse computes it and must not be given it */
@@ -583,8 +442,7 @@ examine(struct table *table, const struct options *options, const struct describ
     check_engine(table, options, d, report);
     check_own_columns(table, options, d, report);
     if (table->columns_count == 0)
-        schema_say(report, FINDING_FAIL, "", "%s has none of the source's columns",
-                   table->target_sql);
+        say(report, FINDING_FAIL, "", "%s has none of the source's columns", table->target_sql);
     return order_columns(table, err) != 0 ? -1 : make_insert(table, options, err);
 }
 
@@ -623,7 +481,7 @@ schema_changed(struct server *server, const struct table *table)
 {
     struct err ignored;
 
-    if (ask_columns(server, table, &ignored) != 0)
+    if (describe_ask_columns(server, table, &ignored) != 0)
         return false;
     return buf_len(&server->answer.body) != buf_len(&table->described) ||
            memcmp(server->answer.body.data, table->described.data, buf_len(&table->described)) != 0;

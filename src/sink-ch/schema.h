@@ -34,9 +34,6 @@ enum schema_status schema_load(struct server *server, const struct options *opti
  * could not say. */
 bool schema_changed(struct server *server, const struct table *table);
 
-void schema_say(struct report *report, enum finding finding, const char *hint, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
-
 /* ---- schema_create.c ---- */
 
 /* Creates the table and the view NAME_current. -1 with err, also for a table whose key the stream

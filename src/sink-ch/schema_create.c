@@ -1,6 +1,6 @@
 /* schema_create.c: --create-tables: the ClickHouse table for a source table, the view that shows
  * its current rows, and columns that the source got later. */
-#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "sink-ch/convert_parts.h"
@@ -27,12 +27,17 @@ run(struct server *server, const char *what, struct buf *sql, struct err *err)
 
 /* ---- types ---- */
 
+static void put_format(struct buf *sql, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
 static void
-put_number_type(struct buf *sql, const char *fmt, int a, int b)
+put_format(struct buf *sql, const char *fmt, ...)
 {
     char text[64];
+    va_list ap;
 
-    snprintf(text, sizeof text, fmt, a, b);
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
     server_put_text(sql, text);
 }
 
@@ -47,7 +52,7 @@ put_numeric_type(const struct server *server, int32_t typmod, struct buf *sql)
         precision > (server->has_decimal256 ? 76 : 38))
         server_put_text(sql, "String");
     else
-        put_number_type(sql, "Decimal(%d, %d)", precision, scale);
+        put_format(sql, "Decimal(%d, %d)", precision, scale);
 }
 
 /* DateTime has whole seconds, so it serves only timestamp(0). */
@@ -55,7 +60,7 @@ static void
 put_timestamp_type(const struct server *server, int32_t typmod, struct buf *sql)
 {
     if (server->has_datetime64)
-        put_number_type(sql, "DateTime64(%d, 'UTC')", typmod < 0 || typmod > 6 ? 6 : typmod, 0);
+        put_format(sql, "DateTime64(%d, 'UTC')", typmod < 0 || typmod > 6 ? 6 : typmod);
     else
         server_put_text(sql, typmod == 0 ? "DateTime('UTC')" : "String");
 }

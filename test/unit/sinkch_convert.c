@@ -402,20 +402,13 @@ verdicts(void)
 static void
 types(void)
 {
-    static const char *const bad[] = {"",
-                                      "Nullable(",
-                                      "Decimal(77, 1)",
-                                      "Int8)",
-                                      "Enum8()",
-                                      "Enum8('a')",
-                                      "Array()",
-                                      "FixedString(0)",
-                                      "Decimal(9, 10)",
-                                      "Enum8('a",
-                                      "DateTime64(10)",
-                                      "FixedString(9999999999)",
-                                      "Nullable(Nullable(Nullable(Nullable(Nullable(Nullable("
-                                      "Nullable(Nullable(Int8))))))))"};
+    static const char too_deep[] = "Nullable(Nullable(Nullable(Nullable(Nullable(Nullable(Nullable("
+                                   "Nullable(Int8))))))))";
+    static const char *const bad[] = {"",         "Nullable(",      "Decimal(77, 1)",
+                                      "Int8)",    "Enum8()",        "Enum8('a')",
+                                      "Array()",  "FixedString(0)", "Decimal(9, 10)",
+                                      "Enum8('a", "DateTime64(10)", "FixedString(9999999999)",
+                                      too_deep};
     struct ch_type type;
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -1,0 +1,133 @@
+/* describe.c: see describe.h. Reads system.tables and system.columns as RowBinary. */
+#include "sink-ch/describe.h"
+
+#include <stdlib.h>
+
+void
+described_free(struct described *d)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        free(d->columns[i].name);
+        free(d->columns[i].type);
+        free(d->columns[i].kind);
+    }
+    free(d->columns);
+    free(d->engine);
+    free(d->engine_full);
+    free(d->sorting_key);
+    *d = (struct described){0};
+}
+
+const struct described_column *
+described_find(const struct described *d, const char *name)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (strcmp(d->columns[i].name, name) == 0)
+            return &d->columns[i];
+    return NULL;
+}
+
+/* ---- asking ---- */
+
+static const char asking[] = "read the description of a table";
+
+static int
+malformed(struct err *err)
+{
+    return err_set(err, EXIT_PEER, "could not %s: the answer is not what was asked for", asking);
+}
+
+static bool
+take_string(struct cursor *c, char **out)
+{
+    struct bytes s;
+
+    *out = NULL;
+    if (!server_read_string(c, &s) || (s.len > 0 && memchr(s.data, 0, s.len) != NULL))
+        return false;
+    *out = strndup(s.len > 0 ? (const char *)s.data : "", s.len);
+    return *out != NULL;
+}
+
+static int
+ask(struct server *server, const struct table *table, const char *select, const char *name_column,
+    struct err *err)
+{
+    struct buf sql = {0};
+    int rc;
+
+    server_put_text(&sql, select);
+    server_put_text(&sql, " WHERE database = ");
+    server_put_literal(&sql, table->target.database);
+    server_put_text(&sql, " AND ");
+    server_put_text(&sql, name_column);
+    server_put_text(&sql, " = ");
+    server_put_literal(&sql, table->target.table);
+    server_put_text(&sql, " FORMAT RowBinary");
+    buf_append(&sql, "", 1);
+    if (sql.failed)
+        rc = err_set(err, EXIT_PEER, "out of memory for a query");
+    else
+        rc = server_query(server, asking, (const char *)sql.data, err);
+    buf_free(&sql);
+    return rc;
+}
+
+static struct cursor
+answer_cursor(const struct server *server)
+{
+    return cursor_over(server->answer.body.data, buf_len(&server->answer.body));
+}
+
+int
+describe_table(struct server *server, const struct table *table, struct described *d,
+               struct err *err)
+{
+    struct cursor c;
+
+    if (ask(server, table, "SELECT engine, engine_full, sorting_key FROM system.tables", "name",
+            err) != 0)
+        return -1;
+    c = answer_cursor(server);
+    if (c.left == 0)
+        return 1;
+    if (!take_string(&c, &d->engine) || !take_string(&c, &d->engine_full) ||
+        !take_string(&c, &d->sorting_key) || c.left != 0)
+        return malformed(err);
+    return 0;
+}
+
+int
+describe_ask_columns(struct server *server, const struct table *table, struct err *err)
+{
+    return ask(server, table,
+               "SELECT name, type, default_kind, is_in_partition_key FROM system.columns", "table",
+               err);
+}
+
+int
+describe_columns(struct server *server, const struct table *table, struct described *d,
+                 struct err *err)
+{
+    struct cursor c;
+
+    if (describe_ask_columns(server, table, err) != 0)
+        return -1;
+    for (c = answer_cursor(server); c.left > 0;) {
+        struct described_column column = {0};
+        struct described_column *more = realloc(d->columns, (d->count + 1) * sizeof *more);
+        uint8_t in_partition_key = 0;
+        bool read;
+
+        if (more == NULL)
+            return err_set(err, EXIT_PEER, "out of memory for a table");
+        d->columns = more;
+        read = take_string(&c, &column.name) && take_string(&c, &column.type) &&
+               take_string(&c, &column.kind) && cursor_u8(&c, &in_partition_key);
+        column.in_partition_key = in_partition_key != 0;
+        d->columns[d->count++] = column;
+        if (!read)
+            return malformed(err);
+    }
+    return 0;
+}
