@@ -30,6 +30,10 @@
 #define UNIX_WAIT_MICROS UINT64_C(1000)
 #define BUSY_ABOVE_BYTES (16 * 1024)
 
+/* A supervisor that signals every process, and walpipe that passes its own signal on, mean one
+ * stop. */
+#define SAME_STOP_MICROS UINT64_C(2000000)
+
 #define GOODBYE_MICROS UINT64_C(3000000)
 
 enum slot { SLOT_SOURCE, SLOT_OUT, SLOT_ACK, SLOT_SIGNAL, SLOT_WATCH, SLOTS };
@@ -256,6 +260,7 @@ start_stopping(struct stream *s, struct err *err)
 {
     log_write(s->log, LOG_INFO, "stopping: draining the pipeline");
     s->stopping = true;
+    s->stopping_since = clock_micros();
     if (end_encode(&s->out, "drain") != 0)
         return out_of_memory(err);
     return s->ack == NULL ? 0 : acklink_draining(s->ack, err);
@@ -267,6 +272,8 @@ take_signal(struct stream *s, struct err *err)
     int signo = sig_read(s->signal_fd);
 
     if (signo == 0)
+        return 0;
+    if (s->stopping && clock_micros() < s->stopping_since + SAME_STOP_MICROS)
         return 0;
     if (s->stopping)
         return err_set(err, EXIT_PEER, "stopped by a second signal before all was drained");

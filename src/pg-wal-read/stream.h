@@ -17,11 +17,12 @@ struct stream {
     int signal_fd;
     struct buf out;
     uint64_t received_lsn;
-    uint64_t keepalive_lsn; /* last one put into the stream */
-    bool more_in_libpq;     /* stopped taking messages because out was full */
-    bool flush_pending;     /* PQflush did not write all */
-    bool busy;              /* the low-water mark is raised */
-    bool stopping;          /* SIGTERM came: nothing is read any more, `end` is written */
+    uint64_t keepalive_lsn;  /* last one put into the stream */
+    bool more_in_libpq;      /* stopped taking messages because out was full */
+    bool flush_pending;      /* PQflush did not write all */
+    bool busy;               /* the low-water mark is raised */
+    bool stopping;           /* SIGTERM came: nothing is read any more, `end` is written */
+    uint64_t stopping_since; /* of clock_micros */
     bool out_closed;
     uint64_t feedback_deadline; /* --no-ack: when to tell the server that we live */
 };

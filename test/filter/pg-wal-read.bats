@@ -405,3 +405,23 @@ run_reader() {
     run_reader --drop-slot
     [ "$status" -eq 0 ]
 }
+
+@test "the bug was that systemd's signal to every process and walpipe's own counted as two stops" {
+    mkfifo blocked
+    exec 8<>blocked
+    "$WALPIPE_BIN/pg-wal-read" --conninfo "$conninfo" --slot "$slot" --publication p --no-ack \
+        --create-slot >blocked 2>reader.log 3>&- 8>&- &
+    reader=$!
+    reader_pids+=("$reader")
+    wait_until 10 streaming
+    pg_sql src "insert into t select g, repeat('x', 1000) from generate_series(3000, 8000) g; delete from t where id >= 3000"
+    kill -TERM "$reader"
+    wait_until 5 grep -q 'draining the pipeline' reader.log
+    kill -TERM "$reader"
+    # What was read goes out, then the end.
+    cat <&8 >wal.bin &
+    reader_pids+=($!)
+    collect "$reader"
+    [ "$status" -eq 0 ]
+    exec 8<&-
+}
