@@ -50,6 +50,7 @@ start_ackd() {
 # wait_status CODE PID: the background process PID ends with CODE.
 wait_status() {
     status=0
+    wait_until 60 process_gone "$2" || return 1
     wait "$2" || status=$?
     [ "$status" -eq "$1" ] || { echo "exit $status, expected $1" && return 1; }
 }
@@ -400,7 +401,7 @@ out(begin(0x3000), insert(1, 1, ["2", "c", "d"]), commit(0x3000, 0x3028, 1), end
 PY
     cat "$T/s" >&8
     exec 8>&-
-    wait "$sink"
+    wait_status 0 "$sink"
     [ "$(sql "SELECT id, v, big FROM t ORDER BY id")" = "1||b
 2|c|d" ]
 }
@@ -529,7 +530,7 @@ PY
     exec 8>"$T/in"
     cat "$T/s" "$T/rest" >&8
     exec 8>&-
-    wait "$sink"
+    wait_status 0 "$sink"
     [ "$(sql "SELECT count(*), min(id), min(v), max(v) FROM t WHERE id >= 0")" = "3000|2000|w|w" ]
 }
 
@@ -768,7 +769,7 @@ PY
     cat "$T/s" >&8
     exec 8>&-
     pg_start dst
-    wait "$sink"
+    wait_status 0 "$sink"
     [ "$(sql "SELECT count(*), count(DISTINCT v) FROM log")" = "200|200" ]
     [ "$(jq -c 'select(.message == "target") | .alive' "$acks" | tr -d '\n')" = truefalsetrue ]
 }
@@ -982,7 +983,7 @@ PY
             pids+=($!)
         done
         for pid in "${workers[@]}"; do
-            wait "$pid"
+            wait_status 0 "$pid"
         done
         sql "SELECT * FROM t ORDER BY id" | diff "$T/expected" -
         # the second time everything is skipped, and the barriers are kept all the same
