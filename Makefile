@@ -130,6 +130,13 @@ torture: all
 	@scripts/deps build test
 	@WALPIPE_BIN=$(CURDIR)/build/release/bin test/fault/torture.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+# ---- random histories: `make history SECONDS=600`, SEED=N to see one again ----
+
+.PHONY: history
+history: asan
+	@scripts/deps test
+	@test/history/history.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) --verbose
+
 # ---- a ClickHouse of today for tests: test/lib/chdb.bash ----
 
 build/test/chdb-front: test/chdb/front.c src/lib/buf.c
@@ -174,6 +181,7 @@ help:
 	@echo 'make format     clang-format all C files'
 	@echo 'make fuzz       run every fuzzer; SECONDS=60 each'
 	@echo 'make torture    kill, stop and cut everything at random; MINUTES=10 SEED=n'
+	@echo 'make history    random histories on real servers; SECONDS=60 SEED=N'
 	@echo 'make install    programs and manual pages; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make uninstall  take them away again'
 	@echo 'make asan       programs with sanitizers, in build/asan/bin (the tests run these)'

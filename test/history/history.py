@@ -1,0 +1,376 @@
+#!/usr/bin/python3
+"""history.py: the property test: whatever clients do to the source, the targets end with its rows.
+
+    history.py [--seed N] [--seconds S] [--targets pg1,pg4,ch1,ch3] [--ddl] [--keep] ...
+
+Random clients change a real source while `walpipe run` replicates it; at quiet points and at the end every
+table of every target is compared row by row. The seed decides the shapes, the settings, the
+targets and each client's statements; it is printed. Exit 0: all equal; 1: a difference, a refusal,
+an error in the log, or a restart that nobody asked for."""
+
+import argparse
+import collections
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+
+import psycopg2  # noqa: E402
+
+import compare  # noqa: E402
+import shapes  # noqa: E402
+from workload import Client  # noqa: E402
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+TARGETS = {"pg1": 1, "pg4": 4, "ch1": 1, "ch3": 3}
+
+
+class Failure(Exception):
+    pass
+
+
+class Servers:
+    """What test/lib/servers.bash does, from here."""
+
+    def __init__(self):
+        made = subprocess.run(["bash", "-c", '. "$1/test/lib/servers.bash" && echo "$SCRATCH" && env -0',
+                               "bash", ROOT], check=True, stdout=subprocess.PIPE).stdout
+        self.scratch = made.split(b"\n")[0].decode()
+        pairs = (p.split(b"=", 1) for p in made.split(b"\n", 1)[1].split(b"\0") if b"=" in p)
+        self.env = {k.decode(): v.decode() for k, v in pairs}
+
+    def __call__(self, *words):
+        done = subprocess.run(["bash", "-c", '. "$1/test/lib/servers.bash" && . "$1/test/lib/pipeline.bash" '
+                               '&& shift && "$@"', "bash", ROOT, *words],
+                              env=self.env, stdout=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise Failure(f"{' '.join(words[:2])}: failed; see above")
+        return done.stdout.strip("\n")
+
+    def path(self, name):
+        return os.path.join(self.scratch, name)
+
+
+class History:
+    def __init__(self, options, servers):
+        self.options, self.servers = options, servers
+        r = self.r = random.Random(options.seed)
+        self.binary = r.random() < 0.4 if options.binary is None else options.binary == "on"
+        self.via_root = r.random() < 0.5
+        self.tables = shapes.tables(r, self.binary)
+        chosen = r.sample(list(TARGETS), r.randint(1, 4))
+        self.targets = options.targets.split(",") if options.targets else sorted(chosen)
+        self.settings = {t: self.choose_settings(r, t) for t in TARGETS}
+        self.counts = collections.Counter()
+        self.added = 0
+        self.config = servers.path("history.conf")
+        self.transactions = options.transactions
+        self.connections = {}
+
+    # ---- settings ----
+
+    def choose_settings(self, r, target):
+        tiny = r.random() < 0.5
+        settings = {"batch_rows": r.randint(3, 20) if tiny else 10000}
+        if r.random() < 0.5:
+            settings["flush_interval"] = "10ms" if target.startswith("pg") else "50ms"
+        if target == "pg4":
+            settings["shard_key"] = r.choice(["key", "key", "table"])
+        return settings
+
+    def describe(self):
+        chosen = ", ".join(f"{t} {self.settings[t]}" for t in self.targets)
+        return (f"seed {self.options.seed}: binary={self.binary} via_root={self.via_root} "
+                f"ddl={self.options.ddl}; {chosen}")
+
+    def excluded(self, target):
+        names = []
+        if target.startswith("ch"):
+            names = [t.name for t in self.tables if not t.clickhouse]
+        return names
+
+    def write_config(self):
+        lines = ["[pipeline]", "name = history", f"state_dir = {self.servers.path('state')}", "[source]",
+                 f"conninfo = {self.conninfo('source')}", "slot = history", "publication = history",
+                 "create_slot = yes", f"binary = {'on' if self.binary else 'off'}"]
+        for target in self.targets:
+            lines += [f"[sink {target}]", f"shards = {TARGETS[target]}"]
+            lines += [f"{k} = {v}" for k, v in self.settings[target].items()]
+            if target.startswith("pg"):
+                lines += ["type = pg", f"conninfo = {self.conninfo(target)}"]
+            else:
+                lines += ["type = ch", f"url = {self.servers('ch_url', 'olap')}", f"database = {target}",
+                          "create_tables = yes"]
+            if self.excluded(target):
+                lines.append("tables = *.*, " + ", ".join(f"!*.{n}" for n in self.excluded(target)))
+        with open(self.config, "w") as f:
+            f.write("\n".join(lines) + "\n")
+
+    # ---- servers ----
+
+    def conninfo(self, database):
+        return self.servers("pg_conninfo", "source" if database == "source" else "target", database)
+
+    def sql(self, database, text, values=None):
+        cursor = self.cursor(database)
+        cursor.execute(text, values)
+        return cursor.fetchall() if cursor.description else []
+
+    def cursor(self, database):
+        if database not in self.connections:
+            connection = psycopg2.connect(self.conninfo(database))
+            connection.autocommit = True
+            connection.set_client_encoding("UTF8")
+            self.connections[database] = connection
+        return self.connections[database].cursor()
+
+    def ch(self, query):
+        out = self.servers("ch_sql", "olap", query)
+        return out.split("\n") if out else []
+
+    def start_servers(self):
+        self.servers("pg_new", "source", "max_wal_size=2GB", "max_connections=60")
+        self.servers("pg_sql", "source", "CREATE DATABASE source")
+        if any(t.startswith("pg") for t in self.targets):
+            self.servers("pg_new", "target", "max_wal_size=2GB")
+        if any(t.startswith("ch") for t in self.targets):
+            self.servers("ch_new", "olap")
+
+    def make_tables(self):
+        create = "".join(t.create() for t in self.tables)
+        self.sql("source", "CREATE SCHEMA shop;" + shapes.TYPES_DDL + create)
+        # inserts only: with updates published, the source would refuse them for want of an identity
+        self.sql("source", "CREATE PUBLICATION history FOR ALL TABLES WITH "
+                           f"(publish_via_partition_root = {self.via_root})")
+        # a second look at the same stream, for whoever has to find a bug
+        self.sql("source", "SELECT pg_create_logical_replication_slot('debug', 'pgoutput')")
+        for target in self.targets:
+            if target.startswith("pg"):
+                relaxed = target == "pg4" and self.settings["pg4"]["shard_key"] == "key"
+                self.servers("pg_sql", "target", f"CREATE DATABASE {target}")
+                self.sql(target, "CREATE SCHEMA shop;" + shapes.TYPES_DDL_TARGET)
+                self.sql(target, "".join(t.create(target=True, relaxed=relaxed) for t in self.tables))
+            else:
+                self.ch(f"CREATE DATABASE {target}")
+                for table in self.tables:
+                    for statement in filter(None, (table.ch_ddl or "").split(";")):
+                        self.ch_in(target, statement)
+
+    def ch_in(self, database, statement):
+        self.servers("ch_sql", "olap", statement.strip(), database)
+
+    # ---- the pipeline ----
+
+    def start(self):
+        self.servers("pipeline_start", self.config)
+
+    def reached(self):
+        if os.path.exists(self.config + ".exit"):
+            raise Failure("walpipe ended")
+        return self.sql("source", "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots "
+                        "WHERE slot_name = 'history'", [self.goal])[0][0]
+
+    def wait_quiet(self):
+        self.goal = self.sql("source", "SELECT pg_current_wal_lsn()")[0][0]
+        start = last_move = time.monotonic()
+        where = None
+        while not self.reached():
+            now = self.sql("source", "SELECT confirmed_flush_lsn FROM pg_replication_slots "
+                           "WHERE slot_name = 'history'")
+            self.check_log()
+            if now != where:
+                where, last_move = now, time.monotonic()
+            if time.monotonic() - last_move > self.options.patience:
+                raise Failure(f"the slot stands at {where[0][0]} for {self.options.patience} s, "
+                              f"the goal is {self.goal}")
+            time.sleep(0.05)
+        return time.monotonic() - start
+
+    def check_log(self):
+        """No error, no restart that was not asked for."""
+        with open(self.config + ".log", errors="replace") as f:
+            for line in f:
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    raise Failure(f"not a log line: {line.strip()}")
+                if entry.get("level") == "error" or "ending the pipeline" in entry.get("message", ""):
+                    raise Failure(f"in the log: {line.strip()}")
+
+    # ---- comparing ----
+
+    def relations(self, target):
+        """(relation, name in ClickHouse, key) of every table or partition the target has."""
+        for table in self.tables:
+            if table.name in self.excluded(target):
+                continue
+            keys = [c[0] for c in table.keys]
+            prefix = "" if table.schema == "public" else table.schema + "_"
+            if table.parts and not self.via_root:
+                for part in table.parts:
+                    yield shapes.quote(part), part, keys
+            else:
+                yield table.sql, prefix + table.name, keys
+
+    def compare(self):
+        problems = []
+        for target in self.targets:
+            for relation, name, keys in self.relations(target):
+                if target.startswith("pg"):
+                    found = compare.compare_pg(self.cursor("source"), self.cursor(target), relation, keys)
+                else:
+                    found = compare.compare_ch(self.cursor("source"), self.ch, target, relation, name,
+                                               keys)
+                problems += [f"{target}: {relation}: {text}" for text in found]
+            if target.startswith("pg"):
+                problems += self.check_generated(target)
+        if problems:
+            raise Failure("\n".join(["the rows differ:"] + problems[:60]))
+
+    def check_generated(self, target):
+        wrong = self.sql(target, "SELECT id FROM h_gen WHERE twice IS DISTINCT FROM v || v")
+        return [f"{target}: h_gen: column twice is wrong, id={row[0]}" for row in wrong[:5]]
+
+    # ---- rounds ----
+
+    def add_column(self):
+        """DDL in mid-stream: the targets first."""
+        table = self.r.choice([t for t in self.tables if not t.parts and not t.ch_ddl])
+        self.added += 1
+        column = f"added {self.added}"
+        kind = self.r.choice(["int", "text", "timestamptz"])
+        ddl = f"ALTER TABLE {table.sql} ADD COLUMN {shapes.quote(column)} {kind}"
+        for target in self.targets:
+            if target.startswith("pg"):
+                self.sql(target, ddl)
+        self.sql("source", ddl)
+        value = shapes.integer(0, 9) if kind == "int" else shapes.choice(*shapes.TIMES)
+        return lambda: table.columns.append((column, kind, value))
+
+    def round(self, number, clients):
+        running = [c.round(self.transactions) for c in clients]
+        for client in running:
+            client.start()
+        add_later = self.add_column() if self.options.ddl and self.r.random() < 0.7 else None
+        if number % 3 == 2:
+            self.servers("pipeline_stop", self.config)
+            self.start()
+            self.counts["drains"] += 1
+        for client in running:
+            client.join()
+            if client.failure:
+                raise client.failure
+        if add_later:
+            add_later()
+        waited = self.wait_quiet()
+        self.check_log()
+        self.compare()
+        self.counts["comparisons"] += 1
+        if self.options.verbose:
+            print(f"  round {number}: {dict(self.counts)}, waited {waited:.1f} s", flush=True)
+
+    def run(self):
+        print(self.describe(), flush=True)
+        self.start_servers()
+        self.make_tables()
+        self.write_config()
+        self.start()
+        end = time.monotonic() + self.options.seconds
+        clients = [Client(n, random.Random(f"{self.options.seed}/{n}"), self.conninfo("source"),
+                          self.tables, self.counts) for n in range(self.options.clients)]
+        number = 0
+        while number == 0 or time.monotonic() < end:
+            number += 1
+            self.round(number, clients)
+        self.servers("pipeline_stop", self.config)
+        self.check_log()
+        self.compare()
+        print(f"equal: {dict(self.counts)}", flush=True)
+
+    # ---- after a failure ----
+
+    def keep_evidence(self):
+        """The log, the config and the events as JSON."""
+        out = os.path.join(ROOT, "build", "history", f"seed-{self.options.seed}")
+        shutil.rmtree(out, ignore_errors=True)
+        os.makedirs(out)
+        for name in (self.config, self.config + ".log", self.servers.path("source/log"),
+                     self.servers.path("target/log"), self.servers.path("olap/log")):
+            if os.path.exists(name):
+                shutil.copy(name, os.path.join(out, name[len(self.servers.scratch) + 1:].replace("/", "-")))
+        self.dump_events(os.path.join(out, "events.json"))
+        print(f"the evidence is in {out}", file=sys.stderr)
+
+    def dump_events(self, path):
+        """Everything since the slot, up to now, by another slot."""
+        bin_dir = self.servers.env["WALPIPE_BIN"]
+        mark = "end of the evidence"
+        self.sql("source", "SELECT pg_logical_emit_message(false, 'history', %s)", [mark])
+        script = (f'{bin_dir}/pg-wal-read --conninfo "$1" --slot debug --publication history --no-ack '
+                  f'--messages 2>/dev/null | {bin_dir}/pgout-decode | {bin_dir}/evcat >"$2"')
+        reader = subprocess.Popen(["setsid", "bash", "-c", script, "bash", self.conninfo("source"), path],
+                                  env=self.servers.env)
+        end = time.monotonic() + 60
+        while time.monotonic() < end and reader.poll() is None:
+            with open(path, "rb") if os.path.exists(path) else open(os.devnull, "rb") as f:
+                if b'"message"' in f.read()[-4000:]:
+                    break
+            time.sleep(0.5)
+        subprocess.run(["pkill", "-TERM", "-g", str(os.getpgid(reader.pid)), "-x", "pg-wal-read"])
+        reader.wait()
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seed", type=int, help="default: a new one")
+    parser.add_argument("--seconds", type=int, default=60, help="begin no new round afterwards")
+    parser.add_argument("--targets", help="of pg1,pg4,ch1,ch3; default: by the seed")
+    parser.add_argument("--binary", choices=["on", "off"], help="default: by the seed")
+    parser.add_argument("--clients", type=int, default=5)
+    parser.add_argument("--transactions", type=int, default=150, help="of a client in a round")
+    parser.add_argument("--patience", type=int, default=90, help="seconds without progress")
+    parser.add_argument("--ddl", action="store_true", help="add columns in mid-stream")
+    parser.add_argument("--keep", action="store_true", help="leave the servers running after a failure")
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+    if options.seed is None:
+        options.seed = random.SystemRandom().randrange(1, 1000000)
+    for target in (options.targets or "").split(","):
+        if target and target not in TARGETS:
+            parser.error(f"unknown target {target}")
+    return options
+
+
+def main():
+    options = parse()
+    servers = Servers()
+    history = History(options, servers)
+    failed = False
+    try:
+        history.run()
+    except KeyboardInterrupt:
+        failed = True
+    except Exception as failure:
+        failed = True
+        kind = "" if isinstance(failure, Failure) else type(failure).__name__ + ": "
+        print(f"FAILED with seed {options.seed}: {kind}{failure}", file=sys.stderr)
+        history.keep_evidence()
+    finally:
+        for connection in history.connections.values():
+            connection.close()
+        if failed and options.keep:
+            print(f"SCRATCH={servers.scratch}", file=sys.stderr)
+        else:
+            servers("servers_end")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
