@@ -264,7 +264,8 @@ index_columns(const struct making *m, int index, uint32_t *out)
     return n;
 }
 
-/* FULL: the target's own primary key finds a row faster than all its columns. */
+/* FULL: the target's own primary key finds a row faster than all its columns. A deferrable one does
+ * not tell rows apart: two may hold one key inside a transaction, as when they swap keys. */
 static void
 take_target_key(struct making *m)
 {
@@ -273,7 +274,8 @@ take_target_key(struct making *m)
     for (int i = 0; i < PQntuples(m->indexes); i++) {
         uint32_t n = index_columns(m, i, columns);
 
-        if (!is_true(m->indexes, i, INDEX_PRIMARY) || n == 0)
+        if (!is_true(m->indexes, i, INDEX_PRIMARY) || !is_true(m->indexes, i, INDEX_IMMEDIATE) ||
+            n == 0)
             continue;
         memcpy(m->plan->keys, columns, n * sizeof *columns);
         m->plan->keys_count = n;
