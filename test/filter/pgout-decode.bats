@@ -653,3 +653,21 @@ PY
         expect '[.[] | select(.type == "relation") | .columns | length] | last == 2'
     done
 }
+
+@test "trap 135: pg-wal-read leaves no O_NONBLOCK on an output that others share" {
+    pg_sql src "CREATE PUBLICATION nb FOR ALL TABLES"
+    pg_sql src "SELECT pg_create_logical_replication_slot('nb', 'pgoutput')"
+    /usr/bin/python3 - "$WALPIPE_BIN/pg-wal-read" "$(pg_conninfo src)" <<'PY'
+import fcntl, os, signal, socket, subprocess, sys
+for kind in "pipe", "socket":
+    ours, theirs = os.pipe() if kind == "pipe" else [s.detach() for s in socket.socketpair()]
+    child = subprocess.Popen([sys.argv[1], "--conninfo", sys.argv[2], "--slot", "nb",
+                              "--publication", "nb", "--no-ack"], stdout=theirs, stderr=subprocess.DEVNULL)
+    assert os.read(ours, 10)
+    blocking = lambda: not any(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK for fd in (ours, theirs))
+    assert blocking(), kind + ", while it runs"
+    child.send_signal(signal.SIGTERM)
+    assert child.wait() == 0
+    assert blocking(), kind + ", afterwards"
+PY
+}
