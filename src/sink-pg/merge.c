@@ -429,7 +429,7 @@ make_evicting(struct merge *m, const struct plan *plan)
     for (uint32_t i = 0; i < m->compact.count; i++) {
         struct net *net = &m->compact.nets[i];
         const struct value *row;
-        struct err ignored;
+        struct err ignored = {0};
         bool whole = true;
 
         if (net->kind == NET_DELETE)

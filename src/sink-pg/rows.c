@@ -93,7 +93,7 @@ explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
     const struct pipe_failure *f = &rows->pipe.failure;
     const struct op *op = &batch->ops[f->change];
     struct change change;
-    struct err ignored;
+    struct err ignored = {0};
 
     err->lsn = op->commit_lsn;
     if (op->type == FRAME_TRUNCATE ||
@@ -149,7 +149,7 @@ rows_queue(struct rows *rows, const struct batch *batch, const struct op_list *l
         }
         if (queue_op(rows, batch, at, err) != 0) {
             struct pipe_failure failure = rows->pipe.failure;
-            struct err ignored;
+            struct err ignored = {0};
 
             if (pipe_finish(&rows->pipe, &ignored) != 0 && rows->pipe.failure.lost)
                 *err = ignored;

@@ -364,19 +364,17 @@ choose_shape(const struct plan *plan, const struct change *c, struct shape *shap
 static int
 reserve(struct parameters *p, size_t count, struct err *err)
 {
-    void *values, *lengths, *formats;
-
     if (count <= p->size)
         return 0;
-    values = realloc(p->values, count * sizeof *p->values);
-    p->values = values != NULL ? values : p->values;
-    lengths = realloc(p->lengths, count * sizeof *p->lengths);
-    p->lengths = lengths != NULL ? lengths : p->lengths;
-    formats = realloc(p->formats, count * sizeof *p->formats);
-    p->formats = formats != NULL ? formats : p->formats;
-    if (values == NULL || lengths == NULL || formats == NULL)
+    free(p->block);
+    p->size = 0;
+    p->block = malloc(count * (sizeof *p->values + sizeof *p->lengths + sizeof *p->formats));
+    if (p->block == NULL)
         return err_set(err, EXIT_PEER, "out of memory for parameters");
     p->size = count;
+    p->values = p->block;
+    p->lengths = (int *)(p->values + count);
+    p->formats = p->lengths + count;
     return 0;
 }
 
@@ -477,8 +475,6 @@ void
 parameters_free(struct parameters *p)
 {
     buf_free(&p->text);
-    free(p->values);
-    free(p->lengths);
-    free(p->formats);
+    free(p->block);
     *p = (struct parameters){0};
 }

@@ -8,7 +8,8 @@
 /* Parameters of one execution; memory is reused from row to row. */
 struct parameters {
     struct buf text; /* NUL-terminated copies of text values */
-    size_t size;     /* of the arrays */
+    void *block;     /* holds the arrays */
+    size_t size;     /* of each */
     const char **values;
     int *lengths;
     int *formats;

@@ -107,7 +107,7 @@ number(const struct value *v)
     char text[16] = "";
 
     memcpy(text, v->data, v->len);
-    return atoi(text);
+    return (int)strtol(text, NULL, 10);
 }
 
 static const struct value *
