@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/clock.h"
 #include "lib/lsn.h"
@@ -11,6 +12,7 @@
 #define ASK_EVERY_MICROS UINT64_C(5000000)
 #define GIVE_UP_MICROS   UINT64_C(15000000)
 #define TRY_AGAIN_MICROS UINT64_C(30000000)
+#define REFUSED_MICROS   UINT64_C(1000000)
 
 void
 slotwatch_init(struct slotwatch *watch, const char *conninfo, const char *slot)
@@ -28,7 +30,7 @@ slotwatch_free(struct slotwatch *watch)
 int
 slotwatch_fd(const struct slotwatch *watch)
 {
-    return watch->state == SLOTWATCH_WAITING ? -1 : PQsocket(watch->conn);
+    return watch->conn == NULL ? -1 : PQsocket(watch->conn);
 }
 
 static void
@@ -37,6 +39,26 @@ give_up(struct slotwatch *watch)
     slotwatch_free(watch);
     watch->state = SLOTWATCH_WAITING;
     watch->deadline = clock_micros() + TRY_AGAIN_MICROS;
+}
+
+/* "cannot_connect_now": while the source streams to us that means that it shuts down. */
+static bool
+lets_nobody_in(const struct slotwatch *watch)
+{
+    return strstr(PQerrorMessage(watch->conn), "57P03") != NULL;
+}
+
+static void
+connection_failed(struct slotwatch *watch)
+{
+    bool refused = lets_nobody_in(watch);
+
+    give_up(watch);
+    if (!refused)
+        return;
+    if (watch->refused_since == 0)
+        watch->refused_since = clock_micros();
+    watch->deadline = clock_micros() + REFUSED_MICROS;
 }
 
 static void
@@ -50,6 +72,7 @@ start_connecting(struct slotwatch *watch)
         give_up(watch);
         return;
     }
+    PQsetErrorVerbosity(watch->conn, PQERRORS_SQLSTATE);
     watch->state = SLOTWATCH_CONNECTING;
     watch->events = POLLOUT;
     watch->deadline = clock_micros() + GIVE_UP_MICROS;
@@ -87,10 +110,11 @@ go_on_connecting(struct slotwatch *watch)
         watch->events = POLLOUT;
         break;
     case PGRES_POLLING_OK:
+        watch->refused_since = 0;
         ask(watch);
         break;
     default:
-        give_up(watch);
+        connection_failed(watch);
         break;
     }
 }
@@ -134,6 +158,17 @@ take_answer(struct slotwatch *watch, struct ack_slot *slot)
     return news;
 }
 
+/* Between two questions the server says something only when it ends the connection. Whether it
+ * ends itself, the next connection will tell. */
+static void
+look_while_waiting(struct slotwatch *watch)
+{
+    if (PQconsumeInput(watch->conn) == 1 && PQstatus(watch->conn) == CONNECTION_OK)
+        return;
+    give_up(watch);
+    watch->deadline = clock_micros();
+}
+
 bool
 slotwatch_step(struct slotwatch *watch, bool ready, struct ack_slot *slot)
 {
@@ -141,7 +176,9 @@ slotwatch_step(struct slotwatch *watch, bool ready, struct ack_slot *slot)
 
     switch (watch->state) {
     case SLOTWATCH_WAITING:
-        if (late && watch->conn == NULL)
+        if (ready && watch->conn != NULL)
+            look_while_waiting(watch);
+        else if (late && watch->conn == NULL)
             start_connecting(watch);
         else if (late)
             ask(watch);

@@ -1,6 +1,6 @@
 /* slotwatch.h: asks the source from time to time, on a connection of its own, how much WAL the slot
  * retains and whether it is in danger; for ackd's metrics. Its failures are never the pipeline's.
- */
+ * It also is who notices that the source wants to shut down (trap 4). */
 #ifndef WALPIPE_SLOTWATCH_H
 #define WALPIPE_SLOTWATCH_H
 
@@ -15,8 +15,9 @@ struct slotwatch {
     const char *slot;
     PGconn *conn;
     enum slotwatch_state state;
-    uint64_t deadline; /* when to ask again or to give up, of clock_micros */
-    short events;      /* what poll should look for on slotwatch_fd */
+    uint64_t deadline;      /* when to ask again or to give up, of clock_micros */
+    short events;           /* what poll should look for on slotwatch_fd */
+    uint64_t refused_since; /* the source lets nobody in: it shuts down; 0: it does */
 };
 
 void slotwatch_init(struct slotwatch *watch, const char *conninfo, const char *slot);

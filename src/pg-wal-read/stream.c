@@ -8,6 +8,7 @@
 #include "pg-wal-read/stream.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -35,6 +36,15 @@
 #define SAME_STOP_MICROS UINT64_C(2000000)
 
 #define GOODBYE_MICROS UINT64_C(3000000)
+
+/* How long a server that shuts down may wait for the workers to confirm the rest. */
+#define SHUTDOWN_GRACE_MICROS UINT64_C(5000000)
+
+/* A server that says nothing for twice its wal_sender_timeout, though feedback asks it to, is not
+ * there any more (trap 26). Within these bounds; the upper one also without a timeout, because old
+ * servers can be busy with a large transaction for minutes. */
+#define SILENCE_LEAST_MICROS UINT64_C(10000000)
+#define SILENCE_MOST_MICROS  UINT64_C(600000000)
 
 enum slot { SLOT_SOURCE, SLOT_OUT, SLOT_ACK, SLOT_SIGNAL, SLOT_WATCH, SLOTS };
 
@@ -75,7 +85,8 @@ send_sign_of_life(struct stream *s, struct err *err)
 {
     uint32_t timeout = s->source->wal_sender_timeout_ms;
     uint64_t interval = timeout == 0 || timeout > 30000 ? 10000 : timeout / 3;
-    const struct feedback f = {.write_lsn = s->received_lsn, .client_time = clock_postgres_now()};
+    const struct feedback f = {
+        .write_lsn = s->received_lsn, .client_time = clock_postgres_now(), .reply_requested = true};
     uint8_t bytes[FEEDBACK_SIZE];
 
     s->feedback_deadline = clock_micros() + interval * 1000;
@@ -153,6 +164,7 @@ take_copy_data(struct stream *s, struct bytes message, struct err *err)
     struct cursor c = cursor_over(message.data, message.len);
     uint8_t tag;
 
+    s->heard = true;
     if (!cursor_u8(&c, &tag))
         return malformed("empty", err);
     if (tag == 'w')
@@ -317,6 +329,40 @@ wants_source(const struct stream *s)
     return !s->stopping && !s->more_in_libpq && buf_len(&s->out) < OUT_LIMIT;
 }
 
+static uint64_t
+silence_limit(const struct stream *s)
+{
+    uint64_t limit = 2 * (uint64_t)s->source->wal_sender_timeout_ms * 1000;
+
+    if (limit == 0 || limit > SILENCE_MOST_MICROS)
+        return SILENCE_MOST_MICROS;
+    return limit < SILENCE_LEAST_MICROS ? SILENCE_LEAST_MICROS : limit;
+}
+
+/* Is the server still there, and does it want to be? */
+static int
+check_server(struct stream *s, struct err *err)
+{
+    uint64_t now = clock_micros();
+
+    if (s->heard || !wants_source(s))
+        s->heard_at = now;
+    s->heard = false;
+    if (now >= s->heard_at + silence_limit(s)) {
+        err_set(err, EXIT_PEER, "the source has said nothing for %" PRIu64 " seconds",
+                silence_limit(s) / 1000000);
+        return err_hint(err, "the connection is dead: a restart makes a new one");
+    }
+    if (s->ack != NULL && s->watch->refused_since != 0 &&
+        now - s->watch->refused_since >= SHUTDOWN_GRACE_MICROS) {
+        err_set(err, EXIT_PEER,
+                "the source shuts down and waits for what is not confirmed yet: "
+                "left it, so that it can");
+        return err_hint(err, "nothing is lost: the slot has it");
+    }
+    return 0;
+}
+
 /* On a Unix socket poll() does not heed SO_RCVLOWAT: while busy, the loop looks at how much has
  * come, and lets it gather for a moment when it is little. */
 static bool
@@ -373,6 +419,8 @@ wait_for_events(struct stream *s, struct turn *turn, struct err *err)
     if (s->busy && source_readable)
         deadline = earliest(deadline,
                             clock_micros() + (turn->gather ? UNIX_WAIT_MICROS : BUSY_WAIT_MICROS));
+    if (source_readable)
+        deadline = earliest(deadline, s->heard_at + silence_limit(s));
     n = poll(turn->fds, SLOTS, clock_poll_timeout(deadline));
     if (n < 0 && errno != EINTR)
         return err_set(err, EXIT_PEER, "could not poll: %s", strerror(errno));
@@ -457,7 +505,8 @@ take_turn(struct stream *s, struct err *err)
     } else if (clock_micros() >= s->feedback_deadline && send_sign_of_life(s, err) != 0) {
         return -1;
     }
-    if (serve_source(s, &turn, err) != 0)
+    s->heard |= (turn.fds[SLOT_SOURCE].revents & POLLIN) != 0;
+    if (check_server(s, err) != 0 || serve_source(s, &turn, err) != 0)
         return -1;
     return serve_out(s, &turn, err);
 }
@@ -473,6 +522,7 @@ stream_run(struct stream *s, const struct hello *hello, struct err *err)
     if (hello_encode(&s->out, hello) != 0)
         return out_of_memory(err);
     s->received_lsn = hello->start_lsn;
+    s->heard_at = clock_micros();
     while (!finished(s))
         if (take_turn(s, err) != 0)
             return -1;

@@ -473,11 +473,16 @@ EOF
     play <<'EOF'
 with Ackd() as a:
     r = Reader(a).start(100, timeout=900)
-    Worker(a).start()
+    w = Worker(a).start()
     begin = time.monotonic()
     got = [r.feedback(2) for i in range(4)]
     assert got == [(100, 100)] * 4, got
     assert 0.6 < time.monotonic() - begin < 2.5
+    assert r.asked  # for a sign of life
+    r.got(900)
+    w.reached(900)
+    r.confirmed(900)
+    assert not r.asked  # what has news needs no answer
 EOF
 }
 

@@ -108,7 +108,8 @@ class Reader(Peer):
             if message[0] != FEEDBACK:
                 raise AssertionError("%r came, feedback was awaited" % (message,))
             tag, write, flush, apply, when, reply = struct.unpack(">cQQQqB", message[2])
-            assert tag == b"r" and flush == apply and reply == 0 and flush <= write
+            assert tag == b"r" and flush == apply and flush <= write
+            self.asked = reply == 1
             assert abs(when / 1e6 + 946684800 - time.time()) < 60
             return write, flush
 
