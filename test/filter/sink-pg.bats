@@ -21,7 +21,7 @@ setup() {
 teardown() {
     local pid
     for pid in "${pids[@]}"; do
-        end_process "$pid" || true
+        stop_process "$pid" || true
     done
     [ -n "$BATS_TEST_COMPLETED" ] || { tail -n 20 "$T"/err* "$acks"; }
     pg_sql dst "DROP DATABASE $db WITH (FORCE)"
@@ -34,7 +34,7 @@ teardown_file() {
 
 pids=()
 
-end_process() {
+stop_process() {
     kill "$1" 2>/dev/null && kill -CONT "$1" 2>/dev/null
     wait "$1" 2>/dev/null
 }
