@@ -158,7 +158,7 @@ class Faults:
         self.crash("target", ("pg_stop immediate", "pg_kill", "pg_stop fast"), "pg_start")
 
     def crash_clickhouse(self):
-        self.crash("olap", ("ch_kill", "ch_kill", "ch_stop"), "ch_start")
+        self.crash("olap", ("ch_kill",), "ch_start")
 
     # ---- connections ----
 

@@ -14,6 +14,7 @@ import proxy
 import workload
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAMS = ("walpipe", "ackd", "pg-wal-read", "pgout-decode", "route", "sink-pg", "sink-ch")
 LINKS = ("source", "one", "three", "olap")
 
 
@@ -103,7 +104,9 @@ class Pipeline:
         self.log = self.dir + "/walpipe.log"
         self.conf = self.dir + "/torture.conf"
         self.process = None
-        shutil.copytree(os.environ.get("WALPIPE_BIN", ROOT + "/build/asan/bin"), self.bin)
+        os.mkdir(self.bin)
+        for name in PROGRAMS:
+            shutil.copy(os.environ.get("WALPIPE_BIN", ROOT + "/build/asan/bin") + "/" + name, self.bin)
 
     def configure(self):
         s = self.servers
@@ -148,6 +151,8 @@ batch_rows = 500
                 [self.bin + "/walpipe", "run", "-c", self.conf], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, env=env, start_new_session=True)
 
+        self.started_at = time.monotonic()
+
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
@@ -160,6 +165,10 @@ batch_rows = 500
                 continue
             out[pid] = args[0]
         return out
+
+    def waits(self):
+        """For the end of its backoff."""
+        return not self.children() and time.monotonic() > self.started_at + 2
 
     def everybody(self):
         """Every process of ours, whoever its parent is: pids."""
@@ -183,6 +192,8 @@ batch_rows = 500
 
     def drain(self, seconds=75):
         """SIGTERM. Returns the exit code."""
+        # before it has begun, a signal has its usual meaning
+        time.sleep(max(0, self.started_at + 1 - time.monotonic()))
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:

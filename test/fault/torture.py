@@ -19,6 +19,7 @@ import collections
 import os
 import re
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -26,7 +27,7 @@ import time
 import psycopg2
 
 from faults import Faults
-from rig import Failure, ROOT, Rig, wait_for
+from rig import Failure, ROOT, Rig, proc_args, proc_state, wait_for
 from workload import KEYLESS, TABLES, Workload
 
 COLUMNS = {"account": "id, v, note", "toast": "id, n, big, other", "pair": "a, b, v",
@@ -200,7 +201,7 @@ class Torture:
     def restart_if_waiting(self):
         """walpipe's backoff grows to half a minute: rather begin it anew."""
         pipeline = self.rig.pipeline
-        if pipeline.alive() and not pipeline.children():
+        if pipeline.alive() and pipeline.waits():
             self.faults.say("walpipe waits: told to stop, and started again")
             code = pipeline.drain(10)
             # it may have begun to start again at that moment
@@ -216,8 +217,7 @@ class Torture:
         source = self.rig.servers.conninfo("source", "torture")
         self.target = query(source, "SELECT pg_current_wal_lsn()")[0][0]
         self.faults.say("no faults any more; the source is at " + self.target)
-        wait_for(60, "%s is confirmed, the slot is at %s" % (self.target, query(
-            source, "SELECT confirmed_flush_lsn FROM pg_replication_slots")), self.confirmed)
+        wait_for(60, self.target + " is confirmed", self.confirmed)
         self.faults.say("all is confirmed")
 
     def one_round(self):
@@ -261,6 +261,32 @@ class Torture:
         for link, counts in self.rig.proxy_counts().items():
             print("# proxy %s: %s" % (link, counts))
 
+    def snapshot(self, path):
+        """What everybody is doing now, for what does not go on."""
+        pipeline, servers = self.rig.pipeline, self.rig.servers
+        activity = "SELECT pid, application_name, state, wait_event_type, wait_event, xact_start, " \
+            "query_start, left(query, 200) FROM pg_stat_activity WHERE backend_type <> 'x'"
+        with open(path, "w") as f:
+            f.write(servers.bash(
+                "%s/walpipe status -c %s 2>&1; true" % (pipeline.bin, pipeline.conf)) + "\n")
+            for pid in pipeline.everybody():
+                f.write("%d %s %s: %s" % (pid, proc_args(pid)[:1], proc_state(pid), subprocess.run(
+                    ["sh", "-c", "cat /proc/%d/wchan; echo; ls -l /proc/%d/fd | tail -n +2; "
+                     "timeout 5 gdb -p %d -batch -ex bt 2>/dev/null | grep '^#'; true"
+                     % (pid, pid, pid)], capture_output=True, text=True, check=False).stdout))
+            for server, db, sql in (
+                    ("source", "torture", "SELECT * FROM pg_replication_slots"),
+                    ("source", "torture", "SELECT * FROM pg_stat_replication"),
+                    ("target", "one", "SELECT * FROM walpipe.progress"),
+                    ("target", "three", "SELECT * FROM walpipe.progress"),
+                    ("source", "torture", activity), ("target", "one", activity)):
+                try:
+                    f.write("\n%s %s: %s\n" % (server, db, sql))
+                    f.writelines("  %r\n" % (row,) for row in query(
+                        servers.conninfo(server, db), sql))
+                except psycopg2.Error as e:
+                    f.write(repr(e))
+
     def keep(self):
         where = self.options.keep or "%s/build/torture/%s" % (ROOT, self.options.seed)
         shutil.rmtree(where, ignore_errors=True)
@@ -270,6 +296,7 @@ class Torture:
             path = self.rig.servers.dir + "/" + name
             if os.path.exists(path):
                 shutil.copy(path, where + "/" + name.replace("/", "."))
+        self.snapshot(where + "/state")
         with open(where + "/faults.log", "w") as f:
             f.write("\n".join(self.faults.log if self.faults else []) + "\n")
         return where
