@@ -152,20 +152,20 @@ grow_tables(struct batch *batch, uint32_t table)
     return 0;
 }
 
-static int
-add_hole(struct batch *batch, const struct batch_hole *hole)
+uint32_t
+batch_add_hole(struct batch *batch, const struct batch_hole *hole)
 {
     if (batch->holes_count == batch->holes_size) {
         uint32_t size = batch->holes_size == 0 ? 64 : batch->holes_size * 2;
         struct batch_hole *more = realloc(batch->holes, size * sizeof *more);
 
         if (more == NULL)
-            return -1;
+            return BATCH_NONE;
         batch->holes = more;
         batch->holes_size = size;
     }
-    batch->holes[batch->holes_count++] = *hole;
-    return 0;
+    batch->holes[batch->holes_count] = *hole;
+    return batch->holes_count++;
 }
 
 /* Appends the entry to its table's chain. */
@@ -200,20 +200,18 @@ kill_entry(struct batch *batch, uint32_t victim, uint32_t by)
 }
 
 int
-batch_add(struct batch *batch, const struct batch_entry *row, const struct batch_hole *hole)
+batch_add(struct batch *batch, const struct batch_entry *row)
 {
     uint32_t number = batch->entries_count;
     struct batch_entry *entry;
 
     if ((number == batch->entries_size && grow_entries(batch) != 0) ||
         (row->table >= batch->tables_size && grow_tables(batch, row->table) != 0) ||
-        (batch->slots_used * 2 >= batch->slots_size && grow_slots(batch) != 0) ||
-        (hole != NULL && add_hole(batch, hole) != 0))
+        (batch->slots_used * 2 >= batch->slots_size && grow_slots(batch) != 0))
         return -1;
     entry = &batch->entries[number];
     *entry = *row;
     entry->killed_by = BATCH_NONE;
-    entry->hole = hole == NULL ? BATCH_NONE : batch->holes_count - 1;
     if (entry->key_len > 0) {
         uint32_t *slot = &batch->slots[probe(batch, entry->table, key_of(batch, entry))];
 

@@ -3,7 +3,7 @@
  *
  * A row is the table's columns in RowBinary, the key's first, then version and deleted flag. A row
  * with holes lacks the bytes of some columns: their values were not sent (unchanged TOAST) and are
- * to be found in ClickHouse under the hole's key, as that row is before this batch. */
+ * to be found in ClickHouse, where readback.c looks for them. */
 #ifndef WALPIPE_SINKCH_BATCH_H
 #define WALPIPE_SINKCH_BATCH_H
 
@@ -17,10 +17,20 @@ struct hole_map {
     uint8_t bits[(COLUMNS_MAX + 7) / 8];
 };
 
+/* A row's version, as its column orders it. */
+struct version {
+    uint64_t high, low;
+};
+
+/* Where a row with holes was: under which key, from which change on. The row's last place is its
+ * own key; `before` leads back to the keys it had before, which it left at the next place's `from`.
+ */
 struct batch_hole {
-    size_t key_at; /* of the row to read, in the arena */
+    size_t key_at; /* in the arena */
     size_t key_len;
-    struct hole_map map;
+    struct version from; /* 0: since before this batch */
+    uint32_t before;     /* index; BATCH_NONE: none */
+    struct hole_map map; /* of the last place */
 };
 
 struct batch_entry {
@@ -30,7 +40,7 @@ struct batch_entry {
     uint32_t table;
     uint32_t next;      /* of the same table; BATCH_NONE: the last */
     uint32_t killed_by; /* a later entry of the same key; BATCH_NONE: alive */
-    uint32_t hole;      /* index; BATCH_NONE: none */
+    uint32_t hole;      /* index of its last place; BATCH_NONE: no holes */
     bool tombstone;
 };
 
@@ -68,10 +78,12 @@ size_t batch_bytes(const struct batch *batch);
 /* The entry that is alive for a key, or BATCH_NONE. */
 uint32_t batch_find(const struct batch *batch, uint32_t table, struct bytes key);
 
-/* Adds the row that stands at the arena's end from `at`; it replaces an older one of its key. -1:
- * out of memory. hole may be NULL. */
-int batch_add(struct batch *batch, const struct batch_entry *row,
-              const struct batch_hole *hole) MUST_CHECK;
+/* Adds a row that stands at the arena's end; it replaces an older one of its key. -1: out of
+ * memory. */
+int batch_add(struct batch *batch, const struct batch_entry *row) MUST_CHECK;
+
+/* Adds a place of a row with holes; its index, or BATCH_NONE: out of memory. */
+uint32_t batch_add_hole(struct batch *batch, const struct batch_hole *hole) MUST_CHECK;
 
 /* Takes one row that is alive out of the batch. */
 void batch_drop(struct batch *batch, uint32_t number);

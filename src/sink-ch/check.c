@@ -33,8 +33,8 @@ check_server(struct worker *w, struct check *check)
     printf("ok    ClickHouse %s at %s, database %s\n", w->server.version, w->options->url,
            w->options->database);
     if (!w->server.has_uint128)
-        printf("warn  ClickHouse %s has no UInt128: rows are versioned by their transaction only, "
-               "and rely on the order of arrival inside it\n",
+        printf("warn  ClickHouse %s has no UInt128: in transactions of more than 16,383 changes "
+               "the later ones rely on their order of arrival\n",
                w->server.version);
     return 0;
 }

@@ -2,24 +2,18 @@
  * row is written: one query for all holes of a table. The keys travel as a RowBinary table of the
  * request, never as SQL text.
  *
- * At a replay ClickHouse may already be ahead of the row in hand. Then the value may be gone, and
- * the row would lose against what is there: it leaves the batch. `own` is the row's version, k the
- * key the hole reads, m the row's own key (another one after a key change):
- *
- *     k is there with version < own, or with own and k = m      its values fill the holes
- *     else m is there, deleted or not, with version >= own      the row is superseded
- *     else k is there with version = own                        its values fill the holes
- *     else                                                      an error: the value is nowhere
- */
+ * At a replay ClickHouse may be ahead of the row in hand, or stand anywhere between the batch's
+ * beginning and its end. A row with holes has been at one or more places (batch.h): keys, each from
+ * one change to the next. Because a key has one row at a time, a row that ClickHouse holds at one
+ * of these keys, with a version of that place's time, is this very row, and the values that it
+ * lacks are the same all along: they fill the holes. Where there is no such row, but a version at
+ * least as new as ours at the row's own key, ours is superseded and leaves the batch. Else the
+ * value is nowhere, which is an error. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "sink-ch/worker.h"
-
-struct version {
-    uint64_t high, low;
-};
 
 static const char asking[] = "read back values that the source did not send";
 
@@ -194,7 +188,8 @@ index_answer(const struct readback *rb, struct found *found, struct err *err)
     *answer = (struct buf){0};
     c = cursor_over(found->rows.arena.data, buf_len(&found->rows.arena));
     while (c.left > 0) {
-        struct batch_entry entry = {.at = (size_t)(c.at - found->rows.arena.data)};
+        struct batch_entry entry = {.at = (size_t)(c.at - found->rows.arena.data),
+                                    .hole = BATCH_NONE};
 
         if (!skip_row(rb, found, &c, &entry.key_len)) {
             err_set(err, EXIT_PEER, "could not %s: the answer is not what was asked for", asking);
@@ -202,7 +197,7 @@ index_answer(const struct readback *rb, struct found *found, struct err *err)
         }
         entry.len = (size_t)(c.at - found->rows.arena.data) - entry.at;
         entry.tombstone = c.at[-1] != 0;
-        if (batch_add(&found->rows, &entry, NULL) != 0)
+        if (batch_add(&found->rows, &entry) != 0)
             return out_of_memory(rb->table, err);
     }
     return 0;
@@ -238,6 +233,12 @@ hole_of(const struct readback *rb, const struct batch_entry *entry)
     return &rb->worker->batch.holes[entry->hole];
 }
 
+static const struct batch_hole *
+place_before(const struct batch *batch, const struct batch_hole *hole)
+{
+    return hole->before == BATCH_NONE ? NULL : &batch->holes[hole->before];
+}
+
 /* Gathers the keys that the holes read and the columns they miss. */
 static bool
 gather_held(struct readback *rb, struct buf *keys)
@@ -252,9 +253,10 @@ gather_held(struct readback *rb, struct buf *keys)
         if (hole == NULL)
             continue;
         any = true;
-        buf_append(keys, batch_bytes_at(batch, hole->key_at), hole->key_len);
         for (size_t i = 0; i < sizeof hole->map.bits; i++)
             rb->held.columns.bits[i] |= hole->map.bits[i];
+        for (; hole != NULL; hole = place_before(batch, hole))
+            buf_append(keys, batch_bytes_at(batch, hole->key_at), hole->key_len);
     }
     return any;
 }
@@ -341,7 +343,7 @@ fill(struct readback *rb, struct batch_entry *entry, const struct batch_entry *f
 }
 
 static int
-not_found(const struct readback *rb, struct version own, struct bytes key, struct err *err)
+not_found(const struct readback *rb, struct bytes key, struct err *err)
 {
     char text[2 * 24 + 1] = "";
     size_t n = key.len < 24 ? key.len : 24;
@@ -356,7 +358,42 @@ not_found(const struct readback *rb, struct version own, struct bytes key, struc
              "ALTER TABLE %s REPLICA IDENTITY FULL on the source makes it send such values; a "
              "table that was not empty needs its first copy",
              rb->table->source_name);
-    return table_error(rb->table, own.high, err);
+    return table_error(rb->table, rb->worker->transaction.commit_lsn, err);
+}
+
+/* The last changes of a very large transaction share one UInt64 version (worker.h): there the end
+ * of a place's time is not told from the time before it. */
+static bool
+is_before(const struct table *table, struct version version, struct version end)
+{
+    const uint64_t shared = (UINT64_C(1) << SHORT_ORDINAL_BITS) - 1;
+    int order = compare(version, end);
+
+    return order < 0 || (order == 0 && table->version_width == 8 && (end.high & shared) == shared);
+}
+
+/* The row in ClickHouse that is the entry's row, at one of its places; NULL: none. */
+static const struct batch_entry *
+find_values(const struct readback *rb, const struct batch_entry *entry)
+{
+    const struct batch *batch = &rb->worker->batch;
+    const struct batch_hole *last = &batch->holes[entry->hole], *place = last;
+    struct version own = version_of(rb->table, batch, entry), end = own;
+
+    for (; place != NULL; end = place->from, place = place_before(batch, place)) {
+        struct bytes key = {batch_bytes_at(batch, place->key_at), place->key_len};
+        const struct batch_entry *held = find(&rb->held, key);
+        struct version version;
+
+        if (held == NULL || held->tombstone)
+            continue;
+        version = version_of(rb->table, &rb->held.rows, held);
+        if (compare(version, place->from) < 0)
+            continue;
+        if (is_before(rb->table, version, end) || (place == last && compare(version, own) == 0))
+            return held;
+    }
+    return NULL;
 }
 
 static int
@@ -364,27 +401,19 @@ settle(struct readback *rb, uint32_t number, struct err *err)
 {
     struct batch *batch = &rb->worker->batch;
     struct batch_entry *entry = &batch->entries[number];
-    const struct batch_hole *hole = &batch->holes[entry->hole];
-    struct bytes own_key = {batch_bytes_at(batch, entry->at), entry->key_len};
-    struct bytes held_key = {batch_bytes_at(batch, hole->key_at), hole->key_len};
-    bool same_key =
-        own_key.len == held_key.len && memcmp(own_key.data, held_key.data, own_key.len) == 0;
+    struct bytes key = {batch_bytes_at(batch, entry->at), entry->key_len};
     struct version own = version_of(rb->table, batch, entry);
-    const struct batch_entry *held = find(&rb->held, held_key), *latest;
-    int age = 1; /* of the held row against own; 1: of no use */
+    const struct batch_entry *found = find_values(rb, entry);
 
-    if (held != NULL && !held->tombstone)
-        age = compare(version_of(rb->table, &rb->held.rows, held), own);
-    if (age < 0 || (age == 0 && same_key))
-        return fill(rb, entry, held, err);
+    if (found != NULL)
+        return fill(rb, entry, found, err);
     if (ask_latest(rb, err) != 0)
         return -1;
-    latest = find(&rb->latest, own_key);
-    if (latest != NULL && compare(version_of(rb->table, &rb->latest.rows, latest), own) >= 0) {
-        batch_drop(batch, number);
-        return 0;
-    }
-    return age == 0 ? fill(rb, entry, held, err) : not_found(rb, own, held_key, err);
+    found = find(&rb->latest, key);
+    if (found == NULL || compare(version_of(rb->table, &rb->latest.rows, found), own) < 0)
+        return not_found(rb, key, err);
+    batch_drop(batch, number);
+    return 0;
 }
 
 static int

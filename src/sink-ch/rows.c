@@ -123,16 +123,50 @@ put_key(const struct change *change, const struct tuple *tuple, struct buf *out,
     return 0;
 }
 
+static uint64_t
+short_version(uint64_t lsn, uint64_t ordinal)
+{
+    const uint64_t last = (UINT64_C(1) << SHORT_ORDINAL_BITS) - 1;
+
+    return (lsn >> 2) << SHORT_ORDINAL_BITS | (ordinal < last ? ordinal : last);
+}
+
+static int
+check_short_version(const struct worker *worker, const struct table *table, struct err *err)
+{
+    if (!table->has_version || table->version_width == 16 ||
+        worker->transaction.commit_lsn >> SHORT_LSN_BITS == 0)
+        return 0;
+    err_set(err, EXIT_REFUSED, "the source's LSNs are too large for the UInt64 version of %s",
+            table->target_sql);
+    err_hint(err, "make the version column a UInt128");
+    return table_error(table, worker->transaction.commit_lsn, err);
+}
+
+/* The change's version, as the version column orders it. */
+static struct version
+version_of(const struct change *change)
+{
+    uint64_t lsn = change->worker->transaction.commit_lsn;
+    uint64_t ordinal = change->row->header.ordinal;
+
+    if (change->table->version_width == 16)
+        return (struct version){.high = lsn, .low = ordinal};
+    return (struct version){.high = short_version(lsn, ordinal)};
+}
+
 /* Version and deleted flag. */
 static void
 put_suffix(const struct change *change, bool deleted, struct buf *out)
 {
     const struct table *table = change->table;
 
+    struct version version = version_of(change);
+
     if (table->has_version && table->version_width == 16)
-        convert_put(out, change->row->header.ordinal, 8);
+        convert_put(out, version.low, 8);
     if (table->has_version)
-        convert_put(out, change->worker->transaction.commit_lsn, 8);
+        convert_put(out, version.high, 8);
     if (table->has_deleted)
         convert_put(out, deleted, 1);
 }
@@ -204,9 +238,9 @@ open_older(const struct change *change, struct bytes key, struct older *older, s
     return 0;
 }
 
-/* The columns behind the key, the missing ones from `older`. */
+/* The columns behind the key, the missing ones from `older`; those that it lacks too are holes. */
 static int
-put_lacking_row(const struct change *change, struct older *older, struct batch_hole *hole,
+put_lacking_row(const struct change *change, struct older *older, struct hole_map *holes,
                 struct err *err)
 {
     const struct table *table = change->table;
@@ -225,7 +259,7 @@ put_lacking_row(const struct change *change, struct older *older, struct batch_h
         } else if (found.len > 0) {
             buf_append(arena, found.data, found.len);
         } else {
-            hole_map_set(&hole->map, i);
+            hole_map_set(holes, i);
         }
     }
     return 0;
@@ -234,17 +268,18 @@ put_lacking_row(const struct change *change, struct older *older, struct batch_h
 /* ---- rows of the batch ---- */
 
 static int
-add_entry(const struct change *change, size_t at, size_t key_len, bool tombstone,
-          const struct batch_hole *hole, struct err *err)
+add_entry(const struct change *change, size_t at, size_t key_len, bool tombstone, uint32_t hole,
+          struct err *err)
 {
     struct batch *batch = &change->worker->batch;
     struct batch_entry entry = {.at = at,
                                 .len = buf_len(&batch->arena) - at,
                                 .key_len = key_len,
                                 .table = change->table->number,
+                                .hole = hole,
                                 .tombstone = tombstone};
 
-    if (batch->arena.failed || batch_add(batch, &entry, hole) != 0)
+    if (batch->arena.failed || batch_add(batch, &entry) != 0)
         return out_of_memory(change, err);
     return 0;
 }
@@ -275,37 +310,72 @@ check_row_size(const struct change *change, size_t at, struct err *err)
     return table_error(change->table, change->worker->transaction.commit_lsn, err);
 }
 
+static bool
+has_holes(const struct table *table, const struct hole_map *map)
+{
+    for (uint32_t i = table->keys_count; i < table->columns_count; i++)
+        if (hole_map_get(map, i))
+            return true;
+    return false;
+}
+
+/* The last place of a row with holes: the older row's places, and after a key change one more. Both
+ * keys stand in the arena; old_key.len 0: the change has no old row. BATCH_NONE: out of memory. */
+static uint32_t
+add_places(const struct change *change, const struct older *older, struct bytes own_key,
+           struct bytes old_key, const struct hole_map *map)
+{
+    struct batch *batch = &change->worker->batch;
+    struct batch_hole hole = {.before = BATCH_NONE, .map = *map};
+
+    if (older->holes != NULL) {
+        hole.from = older->holes->from;
+        hole.before = older->holes->before;
+    }
+    if (old_key.len > 0 &&
+        (old_key.len != own_key.len || memcmp(old_key.data, own_key.data, own_key.len) != 0)) {
+        hole.key_at = (size_t)(old_key.data - batch->arena.data);
+        hole.key_len = old_key.len;
+        hole.before = batch_add_hole(batch, &hole);
+        hole.from = version_of(change);
+        if (hole.before == BATCH_NONE)
+            return BATCH_NONE;
+    }
+    hole.key_at = (size_t)(own_key.data - batch->arena.data);
+    hole.key_len = own_key.len;
+    return batch_add_hole(batch, &hole);
+}
+
 static int
 add_lacking_row(const struct change *change, struct err *err)
 {
     struct buf *arena = &change->worker->batch.arena;
-    size_t before = buf_len(arena), at, key_len;
-    struct batch_hole hole = {.key_at = before};
+    size_t old_at = buf_len(arena), old_len = change->old_key.len, at, key_len;
+    uint32_t hole = BATCH_NONE;
+    struct hole_map map = {0};
     struct older older;
     struct bytes key;
-    bool has_holes = false;
 
-    buf_append(arena, change->old_key.data, change->old_key.len);
+    buf_append(arena, change->old_key.data, old_len);
     at = buf_len(arena);
     if (put_key(change, &change->row->new_row, arena, err) != 0)
         return -1;
     key_len = buf_len(arena) - at;
-    hole.key_len = change->old_key.len > 0 ? change->old_key.len : key_len;
-    key = (struct bytes){.data = arena->data + hole.key_at, .len = hole.key_len};
-    if (open_older(change, key, &older, err) != 0)
-        return -1;
-    if (older.holes != NULL) {
-        hole.key_at = older.holes->key_at;
-        hole.key_len = older.holes->key_len;
-    }
-    if (put_lacking_row(change, &older, &hole, err) != 0)
+    key =
+        (struct bytes){arena->data + (old_len > 0 ? old_at : at), old_len > 0 ? old_len : key_len};
+    if (open_older(change, key, &older, err) != 0 ||
+        put_lacking_row(change, &older, &map, err) != 0)
         return -1;
     put_suffix(change, false, arena);
-    for (uint32_t i = 0; i < change->table->columns_count; i++)
-        has_holes = has_holes || hole_map_get(&hole.map, i);
     if (check_row_size(change, at, err) != 0)
         return -1;
-    return add_entry(change, at, key_len, false, has_holes ? &hole : NULL, err);
+    if (has_holes(change->table, &map)) {
+        hole = add_places(change, &older, (struct bytes){arena->data + at, key_len},
+                          (struct bytes){arena->data + old_at, old_len}, &map);
+        if (hole == BATCH_NONE)
+            return out_of_memory(change, err);
+    }
+    return add_entry(change, at, key_len, false, hole, err);
 }
 
 static int
@@ -324,7 +394,7 @@ add_row(const struct change *change, struct err *err)
     put_suffix(change, false, arena);
     if (check_row_size(change, at, err) != 0)
         return -1;
-    return add_entry(change, at, key_len, false, NULL, err);
+    return add_entry(change, at, key_len, false, BATCH_NONE, err);
 }
 
 static int
@@ -338,7 +408,7 @@ add_tombstone(const struct change *change, struct err *err)
     for (uint32_t i = table->keys_count; i < table->columns_count; i++)
         convert_default(&table->columns[i].type, arena);
     put_suffix(change, true, arena);
-    return add_entry(change, at, change->old_key.len, true, NULL, err);
+    return add_entry(change, at, change->old_key.len, true, BATCH_NONE, err);
 }
 
 /* Under REPLICA IDENTITY FULL the key may be deferrable: two rows can then hold one key for a
@@ -460,6 +530,8 @@ rows_apply(struct worker *worker, struct table *table, uint8_t type, const struc
 {
     struct change change = {.worker = worker, .table = table, .row = row};
 
+    if (check_short_version(worker, table, err) != 0)
+        return -1;
     if (type == FRAME_INSERT)
         return add_row(&change, err);
     if (!table->keyed)

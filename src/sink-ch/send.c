@@ -1,6 +1,7 @@
 /* send.c: the batch to ClickHouse: for each table its read-backs, then its rows in as few requests
- * as the server takes as one block each. Requests are strictly serial: where the version is the
- * commit LSN alone, the order of arrival decides between rows of one transaction (trap 111).
+ * as the server takes as one block each. Requests are strictly serial: a
+ * UInt64 version can't tell the late changes of a very large transaction apart, so their order of
+ * arrival decides (trap 111).
  *
  * A request keeps its query id over all its tries. While the server is still busy with a try whose
  * answer we lost, it refuses the same id, so a late first try can't overtake what comes next. */
@@ -21,9 +22,29 @@ struct sending {
     uint64_t rows_max; /* of one request */
 };
 
-/* Rows from *entry on, up to rows_max; *entry moves to the first one left out. */
+/* How far a table's rows are sent. Tombstones come last: a request that is cut (trap 103) must not
+ * leave the tombstone of a moved row's old key without the row, which holds values that nobody will
+ * send again. */
+struct place {
+    uint32_t entry;
+    bool tombstones;
+};
+
+static void
+step(const struct sending *sending, struct place *place)
+{
+    const struct batch *batch = &sending->worker->batch;
+
+    place->entry = batch->entries[place->entry].next;
+    if (place->entry == BATCH_NONE && !place->tombstones) {
+        place->entry = batch->tables[sending->table->number].first;
+        place->tombstones = true;
+    }
+}
+
+/* Rows from *place on, up to rows_max; *place moves to the first one left out. */
 static int
-fill_body(const struct sending *sending, uint32_t *entry, struct err *err)
+fill_body(const struct sending *sending, struct place *place, struct err *err)
 {
     const struct batch *batch = &sending->worker->batch;
     struct buf *body = &sending->worker->body;
@@ -34,10 +55,10 @@ fill_body(const struct sending *sending, uint32_t *entry, struct err *err)
         server_put_text(body, sending->table->insert_sql);
         server_put_text(body, "\n");
     }
-    for (; *entry != BATCH_NONE && rows < sending->rows_max; *entry = batch->entries[*entry].next) {
-        const struct batch_entry *row = &batch->entries[*entry];
+    for (; place->entry != BATCH_NONE && rows < sending->rows_max; step(sending, place)) {
+        const struct batch_entry *row = &batch->entries[place->entry];
 
-        if (row->killed_by != BATCH_NONE)
+        if (row->killed_by != BATCH_NONE || row->tombstone != place->tombstones)
             continue;
         buf_append(body, batch_bytes_at(batch, row->at), row->len);
         rows++;
@@ -88,18 +109,18 @@ static int
 send_rows(struct sending *sending, struct err *err)
 {
     const struct batch *batch = &sending->worker->batch;
-    uint32_t entry = batch->tables[sending->table->number].first;
+    struct place place = {.entry = batch->tables[sending->table->number].first};
     uint32_t left = batch->tables[sending->table->number].alive;
 
-    while (entry != BATCH_NONE && left > 0) {
-        uint32_t next = entry;
+    while (place.entry != BATCH_NONE && left > 0) {
+        struct place next = place;
 
         if (fill_body(sending, &next, err) != 0)
             return -1;
         switch (post_body(sending, err)) {
         case HTTP_DONE:
             left -= (uint32_t)(left < sending->rows_max ? left : sending->rows_max);
-            entry = next;
+            place = next;
             break;
         case HTTP_PARTITIONS:
             if (sending->rows_max <= PARTITIONS_MAX)

@@ -12,6 +12,13 @@
 #include "sink-ch/batch.h"
 #include "sink-ch/schema.h"
 
+/* A UInt64 holds the commit LSN and the change's ordinal too: LSNs are multiples of 4 (of 8 on most
+ * machines), and a cluster that wrote 4 PiB of WAL has not been seen. So the version still grows
+ * with each change of a transaction, up to the 16,383rd; later ones share the last number and rely
+ * on their order of arrival. */
+#define SHORT_ORDINAL_BITS 14
+#define SHORT_LSN_BITS     52
+
 /* The open transaction. */
 struct transaction {
     bool open;
