@@ -9,17 +9,13 @@
 
 #include "lib/buf.h"
 #include "lib/limits.h"
+#include "sink-ch/version.h"
 
 #define BATCH_NONE UINT32_MAX
 
 /* Columns of a row that are holes. */
 struct hole_map {
     uint8_t bits[(COLUMNS_MAX + 7) / 8];
-};
-
-/* A row's version, as its column orders it. */
-struct version {
-    uint64_t high, low;
 };
 
 /* Where a row with holes was: under which key, from which change on. The row's last place is its

@@ -39,14 +39,6 @@ out_of_memory(const struct table *table, struct err *err)
     return table_error(table, 0, err);
 }
 
-static int
-compare(struct version a, struct version b)
-{
-    if (a.high != b.high)
-        return a.high < b.high ? -1 : 1;
-    return a.low < b.low ? -1 : a.low > b.low;
-}
-
 static uint64_t
 little_endian(const uint8_t *p)
 {
@@ -361,15 +353,15 @@ not_found(const struct readback *rb, struct bytes key, struct err *err)
     return table_error(rb->table, rb->worker->transaction.commit_lsn, err);
 }
 
-/* The last changes of a very large transaction share one UInt64 version (worker.h): there the end
+/* The last changes of a very large transaction share one UInt64 version (version.h): there the end
  * of a place's time is not told from the time before it. */
 static bool
 is_before(const struct table *table, struct version version, struct version end)
 {
-    const uint64_t shared = (UINT64_C(1) << SHORT_ORDINAL_BITS) - 1;
-    int order = compare(version, end);
+    int order = version_compare(version, end);
 
-    return order < 0 || (order == 0 && table->version_width == 8 && (end.high & shared) == shared);
+    return order < 0 || (order == 0 && table->version_width == 8 &&
+                         (end.high & SHORT_ORDINAL_LAST) == SHORT_ORDINAL_LAST);
 }
 
 /* The row in ClickHouse that is the entry's row, at one of its places; NULL: none. */
@@ -388,9 +380,10 @@ find_values(const struct readback *rb, const struct batch_entry *entry)
         if (held == NULL || held->tombstone)
             continue;
         version = version_of(rb->table, &rb->held.rows, held);
-        if (compare(version, place->from) < 0)
+        if (version_compare(version, place->from) < 0)
             continue;
-        if (is_before(rb->table, version, end) || (place == last && compare(version, own) == 0))
+        if (is_before(rb->table, version, end) ||
+            (place == last && version_compare(version, own) == 0))
             return held;
     }
     return NULL;
@@ -407,11 +400,14 @@ settle(struct readback *rb, uint32_t number, struct err *err)
 
     if (found != NULL)
         return fill(rb, entry, found, err);
-    if (ask_latest(rb, err) != 0)
-        return -1;
-    found = find(&rb->latest, key);
-    if (found == NULL || compare(version_of(rb->table, &rb->latest.rows, found), own) < 0)
-        return not_found(rb, key, err);
+    if (version_compare(rb->table->truncated, own) < 0) {
+        if (ask_latest(rb, err) != 0)
+            return -1;
+        found = find(&rb->latest, key);
+        if (found == NULL ||
+            version_compare(version_of(rb->table, &rb->latest.rows, found), own) < 0)
+            return not_found(rb, key, err);
+    }
     batch_drop(batch, number);
     return 0;
 }

@@ -123,14 +123,6 @@ put_key(const struct change *change, const struct tuple *tuple, struct buf *out,
     return 0;
 }
 
-static uint64_t
-short_version(uint64_t lsn, uint64_t ordinal)
-{
-    const uint64_t last = (UINT64_C(1) << SHORT_ORDINAL_BITS) - 1;
-
-    return (lsn >> 2) << SHORT_ORDINAL_BITS | (ordinal < last ? ordinal : last);
-}
-
 static int
 check_short_version(const struct worker *worker, const struct table *table, struct err *err)
 {
@@ -143,16 +135,16 @@ check_short_version(const struct worker *worker, const struct table *table, stru
     return table_error(table, worker->transaction.commit_lsn, err);
 }
 
-/* The change's version, as the version column orders it. */
+struct version
+rows_version(const struct worker *worker, const struct table *table, uint64_t ordinal)
+{
+    return version_make(table->version_width, worker->transaction.commit_lsn, ordinal);
+}
+
 static struct version
 version_of(const struct change *change)
 {
-    uint64_t lsn = change->worker->transaction.commit_lsn;
-    uint64_t ordinal = change->row->header.ordinal;
-
-    if (change->table->version_width == 16)
-        return (struct version){.high = lsn, .low = ordinal};
-    return (struct version){.high = short_version(lsn, ordinal)};
+    return rows_version(change->worker, change->table, change->row->header.ordinal);
 }
 
 /* Version and deleted flag. */

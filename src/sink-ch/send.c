@@ -157,20 +157,3 @@ send_batch(struct worker *worker, struct err *err)
     worker->transaction.mark = 0;
     return 0;
 }
-
-int
-send_truncate(struct worker *worker, const struct table *table, struct err *err)
-{
-    struct buf sql = {0};
-    int rc;
-
-    server_put_text(&sql, "TRUNCATE TABLE ");
-    server_put_text(&sql, table->target_sql);
-    buf_append(&sql, "", 1);
-    if (sql.failed)
-        rc = err_set(err, EXIT_PEER, "out of memory for a statement");
-    else
-        rc = server_statement(&worker->server, "truncate a table", (const char *)sql.data, err);
-    buf_free(&sql);
-    return rc == 0 ? 0 : table_error(table, worker->transaction.commit_lsn, err);
-}

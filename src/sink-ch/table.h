@@ -5,6 +5,7 @@
 #include "lib/event.h"
 #include "sink-ch/options.h"
 #include "sink-ch/server.h"
+#include "sink-ch/version.h"
 
 /* A column that is written. */
 struct column {
@@ -32,7 +33,9 @@ struct table {
     uint32_t keys_count; /* they come first */
     struct column *columns;
     char *insert_sql;
-    struct buf described; /* system.columns' answer, to see whether it changed */
+    struct version truncated; /* by the newest truncate it has seen, in any run; 0: none */
+    bool keeps_mark;          /* truncate.c may write it down */
+    struct buf described;     /* system.columns' answer, to see whether it changed */
 };
 
 /* Takes over the relation (its block too). NULL with err. */

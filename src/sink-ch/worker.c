@@ -192,7 +192,9 @@ load_table(struct worker *w, struct table *table, struct err *err)
 
     switch (schema_load(&w->server, w->options, table, w->options->create_tables, &report, err)) {
     case SCHEMA_READY:
-        return 0;
+        if (truncate_read_mark(w, table, err) == 0)
+            return 0;
+        break;
     case SCHEMA_MISSING:
         err_set(err, EXIT_REFUSED, "table %s for rows of \"%s\" does not exist in ClickHouse",
                 table->target_sql, table->source_name);
@@ -279,9 +281,9 @@ on_truncate(struct worker *w, struct cursor *body, uint32_t elements, struct err
         return -1;
     rc = flush(w, err);
     for (uint32_t i = 0; rc == 0 && i < truncate.count; i++) {
-        const struct table *table = ready_table(w, truncate.relids[i], err);
+        struct table *table = ready_table(w, truncate.relids[i], err);
 
-        rc = table == NULL ? -1 : send_truncate(w, table, err);
+        rc = table == NULL ? -1 : truncate_apply(w, table, truncate.ordinal, err);
     }
     free(truncate.relids);
     return rc;

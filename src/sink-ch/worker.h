@@ -4,6 +4,7 @@
  *     rows.c      a row event to rows of the batch
  *     readback.c  values that were not sent, from ClickHouse
  *     send.c      the batch to ClickHouse
+ *     truncate.c  TRUNCATE
  */
 #ifndef WALPIPE_SINKCH_WORKER_H
 #define WALPIPE_SINKCH_WORKER_H
@@ -11,13 +12,6 @@
 #include "lib/relmap.h"
 #include "sink-ch/batch.h"
 #include "sink-ch/schema.h"
-
-/* A UInt64 holds the commit LSN and the change's ordinal too: LSNs are multiples of 4 (of 8 on most
- * machines), and a cluster that wrote 4 PiB of WAL has not been seen. So the version still grows
- * with each change of a transaction, up to the 16,383rd; later ones share the last number and rely
- * on their order of arrival. */
-#define SHORT_ORDINAL_BITS 14
-#define SHORT_LSN_BITS     52
 
 /* The open transaction. */
 struct transaction {
@@ -75,6 +69,18 @@ void worker_free(struct worker *worker);
 int rows_apply(struct worker *worker, struct table *table, uint8_t type,
                const struct row_event *row, struct err *err) MUST_CHECK;
 
+struct version rows_version(const struct worker *worker, const struct table *table,
+                            uint64_t ordinal);
+
+/* ---- truncate.c ---- */
+
+/* Reads which truncate the table has seen last; after schema_load. */
+int truncate_read_mark(struct worker *worker, struct table *table, struct err *err) MUST_CHECK;
+
+/* Empties the table, by the truncate event of this ordinal. */
+int truncate_apply(struct worker *worker, struct table *table, uint64_t ordinal,
+                   struct err *err) MUST_CHECK;
+
 /* ---- readback.c ---- */
 
 /* Fills the holes of a table's rows. Rows that ClickHouse already has in a newer version leave the
@@ -85,6 +91,5 @@ int readback_fill(struct worker *worker, const struct table *table, struct err *
 
 /* Sends every table's rows and forgets them; returns when ClickHouse has them all. */
 int send_batch(struct worker *worker, struct err *err) MUST_CHECK;
-int send_truncate(struct worker *worker, const struct table *table, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,0 +1,40 @@
+/* version.h: the order of a key's rows: the version column as two halves. */
+#ifndef WALPIPE_SINKCH_VERSION_H
+#define WALPIPE_SINKCH_VERSION_H
+
+#include "lib/base.h"
+
+/* A UInt128 is (commit LSN, ordinal).
+ *
+ * A UInt64, kept in high, holds both too: LSNs are multiples of 4 (of 8 on most machines), and a
+ * cluster that wrote 4 PiB of WAL has not been seen. So the version still grows with each change of
+ * a transaction, up to the 16,383rd; later ones share the last number and rely on their order of
+ * arrival. */
+struct version {
+    uint64_t high, low;
+};
+
+#define SHORT_ORDINAL_BITS 14
+#define SHORT_ORDINAL_LAST ((UINT64_C(1) << SHORT_ORDINAL_BITS) - 1)
+#define SHORT_LSN_BITS     52
+
+/* width: 8 or 16 bytes. */
+static inline struct version
+version_make(uint32_t width, uint64_t lsn, uint64_t ordinal)
+{
+    if (width == 16)
+        return (struct version){.high = lsn, .low = ordinal};
+    if (ordinal > SHORT_ORDINAL_LAST)
+        ordinal = SHORT_ORDINAL_LAST;
+    return (struct version){.high = (lsn >> 2) << SHORT_ORDINAL_BITS | ordinal};
+}
+
+static inline int
+version_compare(struct version a, struct version b)
+{
+    if (a.high != b.high)
+        return a.high < b.high ? -1 : 1;
+    return a.low < b.low ? -1 : a.low > b.low;
+}
+
+#endif
