@@ -142,6 +142,39 @@ equal() {
     equal w_pair
 }
 
+snapshot_is_there() {
+    grep -q pgoutput "$SCRATCH/$name.slot"
+}
+
+@test "rows from before: pg_dump of the slot's snapshot, under load, then walpipe" {
+    workload_tables source "$name"
+    pg_sql source "CREATE PUBLICATION $name FOR ALL TABLES" "$name"
+    workload_run source 40 "$name"
+    config one
+    workload_tables target "${name}_one"
+    workload_run source 200 "$name" 3>&- &
+    load=$!
+    # A psql that keeps its session, and with it the snapshot.
+    mkfifo "$SCRATCH/$name.in"
+    psql -XAt "$(pg_conninfo source "$name") replication=database" \
+        <"$SCRATCH/$name.in" >"$SCRATCH/$name.slot" 3>&- &
+    exec 7>"$SCRATCH/$name.in"
+    echo "CREATE_REPLICATION_SLOT $name LOGICAL pgoutput EXPORT_SNAPSHOT;" >&7
+    wait_until 30 snapshot_is_there
+    snapshot=$(cut -d '|' -f 3 "$SCRATCH/$name.slot")
+    "$(pg_bindir)/pg_dump" --data-only --snapshot="$snapshot" "$(pg_conninfo source "$name")" 3>&- |
+        pg_sql target - "${name}_one" >/dev/null
+    exec 7>&-
+    pipeline_start "$conf"
+    wait $load
+    caught_up "$conf" source "$name"
+    equal $WORKLOAD_TABLES
+    pipeline_stop "$conf"
+    no_restart "$conf"
+    # every row was found where it had to be
+    ! grep 'found no row' "$conf.log"
+}
+
 capture_has() {
     grep -qa "$1" "$SCRATCH/$name.wal"
 }
