@@ -1,12 +1,13 @@
 /* compact.h: many changes of one table to one net change per key, so that a set-based statement
  * sees each row once (traps 79 to 81). Pure: no connection.
  *
- *   insert, then update        insert of the final row
- *   update, then update        one update; a value the later one did not send keeps the earlier
- * one's anything, then delete      delete (also after an insert: the row may be older than the
- * batch) delete, then insert        replace: the row goes, a new one comes update that changes the
- * key    delete of the old key, insert of the new one Whatever cannot be written so is odd: the
- * changes are then applied one by one. */
+ * - insert, then update: an insert of the final row.
+ * - update, then update: one update; what the later one did not send stays as the earlier said.
+ * - anything, then delete: a delete; also after an insert: the row may be older than the batch.
+ * - delete, then insert: a replace: the row goes, a new one comes.
+ * - update that changes the key: a delete of the old key, an insert of the new one.
+ *
+ * What cannot be written so is odd: the changes are then applied one by one. */
 #ifndef SINK_PG_COMPACT_H
 #define SINK_PG_COMPACT_H
 
