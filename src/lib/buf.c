@@ -36,15 +36,6 @@ failed:
 }
 
 void
-buf_append_slow(struct buf *b, const void *data, size_t n)
-{
-    if (buf_reserve(b, n) == 0) {
-        memcpy(b->data + b->end, data, n);
-        b->end += n;
-    }
-}
-
-void
 buf_consume(struct buf *b, size_t n)
 {
     b->start += n;

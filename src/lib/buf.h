@@ -19,15 +19,11 @@ struct buf {
 /* Makes room for n more bytes at end. 0, or -1 when memory is out (failed is set). */
 int buf_reserve(struct buf *b, size_t n) MUST_CHECK;
 
-void buf_append_slow(struct buf *b, const void *data, size_t n);
-
 static inline void
 buf_append(struct buf *b, const void *data, size_t n)
 {
-    if (n > b->size - b->end) {
-        buf_append_slow(b, data, n);
+    if (n > b->size - b->end && buf_reserve(b, n) != 0)
         return;
-    }
     if (n > 0)
         memcpy(b->data + b->end, data, n);
     b->end += n;

@@ -27,36 +27,43 @@ add_publication(struct source_options *options, const char *name, size_t len, st
     return 0;
 }
 
+/* One name from *at, which moves behind it; false for a quote that is not closed. What does not fit
+ * into name is left out: one byte too many tells. */
+static bool
+parse_name(const char **at, char name[NAME_MAX_BYTES + 2], size_t *len)
+{
+    const char *p = *at + strspn(*at, " ");
+    bool quoted = *p == '"', closed = !quoted;
+
+    *len = 0;
+    for (p += quoted; *p != '\0' && (quoted || *p != ','); p++) {
+        if (quoted && *p == '"' && *++p != '"') {
+            closed = true;
+            break;
+        }
+        if (*len <= NAME_MAX_BYTES)
+            name[(*len)++] = *p;
+    }
+    while (!quoted && *len > 0 && name[*len - 1] == ' ')
+        (*len)--;
+    *at = p + strspn(p, " ");
+    return closed;
+}
+
 int
 source_parse_publications(const char *list, struct source_options *options, struct err *err)
 {
     char name[NAME_MAX_BYTES + 2];
     const char *p = list;
+    size_t len;
 
-    for (;;) {
-        bool quoted;
-        size_t len = 0;
-
-        p += strspn(p, " ");
-        quoted = *p == '"';
-        p += quoted;
-        while (*p != '\0' && (quoted || *p != ',')) {
-            if (quoted && *p == '"' && *++p != '"')
-                break;
-            if (len <= NAME_MAX_BYTES)
-                name[len++] = *p;
-            p++;
-        }
-        while (!quoted && len > 0 && name[len - 1] == ' ')
-            len--;
+    do {
+        if (!parse_name(&p, name, &len) || (*p != '\0' && *p != ','))
+            return err_set(err, EXIT_REFUSED, "malformed publication list: %s", list);
         if (add_publication(options, name, len, err) != 0)
             return -1;
-        p += strspn(p, " ");
-        if (*p == '\0')
-            return 0;
-        if (*p++ != ',')
-            return err_set(err, EXIT_REFUSED, "malformed publication list \"%s\"", list);
-    }
+    } while (*p++ == ',');
+    return 0;
 }
 
 /* ---- connection ---- */

@@ -359,6 +359,11 @@ run_reader() {
     [ "$status" -eq 100 ]
     run "$WALPIPE_BIN/pg-wal-read" --conninfo "host=x" --slot s --publication p
     [ "$status" -eq 100 ]
+    for list in '"open' 'a,,b' '"a"b' '' "$(printf 'x%.0s' {1..64})"; do
+        run "$WALPIPE_BIN/pg-wal-read" --conninfo "host=x" --slot s --publication "$list" --no-ack
+        [ "$status" -eq 100 ]
+        [[ $output == *publication* ]]
+    done
     run "$WALPIPE_BIN/pg-wal-read" --conninfo "nonsense" --slot s --publication p --no-ack
     [ "$status" -eq 100 ]
     [[ $output == *"malformed conninfo"* ]]
