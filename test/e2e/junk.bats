@@ -38,7 +38,7 @@ start() {
     sink-ch) set -- sink-ch --url "$(ch_url olap)" --database default --create-tables \
         --pipeline p --ackd "$ackd" ;;
     esac
-    timeout -k 1 20 "$WALPIPE_BIN/$@" >"$T/out" 2>"$T/err" 3>&-
+    (PATH=$WALPIPE_BIN:$PATH && exec timeout -k 1 20 "$@") >"$T/out" 2>"$T/err" 3>&-
 }
 
 # fed PROGRAM FILE: the program ends as it should.
