@@ -38,13 +38,14 @@ def pg_columns(cursor, relation):
     return sorted(cursor.fetchall())
 
 
-def pg_rows(cursor, relation, columns):
+def pg_rows(cursor, relation, columns, where=None):
     """Each row as COPY's line, in no order."""
     cursor.execute("SET datestyle = ISO; SET timezone = 'UTC'; SET intervalstyle = postgres; "
                    "SET bytea_output = hex; SET extra_float_digits = 3")
     names = ", ".join(quote(name) for name, _ in columns)
     out = io.StringIO()
-    cursor.copy_expert(f"COPY (SELECT {names} FROM {relation}) TO STDOUT", out)
+    cursor.copy_expert(f"COPY (SELECT {names} FROM {relation} "
+                       f"WHERE {where or 'true'}) TO STDOUT", out)
     return out.getvalue().split("\n")[:-1]
 
 
@@ -143,16 +144,20 @@ def differences(expected, found, columns, keys):
     return out
 
 
-def compare_pg(source, target, relation, keys):
-    columns = pg_columns(source, relation)
-    return differences(pg_rows(source, relation, columns), pg_rows(target, relation, columns),
+def published_columns(source, relation, published):
+    return [c for c in pg_columns(source, relation) if published is None or c[0] in published]
+
+
+def compare_pg(source, target, relation, keys, where=None, published=None):
+    columns = published_columns(source, relation, published)
+    return differences(pg_rows(source, relation, columns, where), pg_rows(target, relation, columns),
                        columns, keys)
 
 
-def compare_ch(source, ch, database, relation, table, keys):
+def compare_ch(source, ch, database, relation, table, keys, where=None, published=None):
     """`table` is its name there; keyed ones are read through their view."""
-    columns = pg_columns(source, relation)
-    rows = pg_rows(source, relation, columns)
+    columns = published_columns(source, relation, published)
+    rows = pg_rows(source, relation, columns, where)
     got = ch_rows(ch, database, table, columns, bool(keys))
     if got is None:
         return [f"no table {table} for {len(rows)} rows"] if rows else []

@@ -65,6 +65,10 @@ class History:
         self.binary = r.random() < 0.4 if options.binary is None else options.binary == "on"
         self.via_root = r.random() < 0.5
         self.tables = shapes.tables(r, self.binary)
+        self.by_name = {t.name: t for t in self.tables}
+        self.filtered = r.random() < 0.3
+        self.unprivileged = r.random() < 0.3  # pg1's role: foreign keys and triggers fire there
+        self.extra = r.random() < 0.3  # columns that only PostgreSQL targets have
         chosen = r.sample(list(TARGETS), r.randint(1, 4))
         self.targets = options.targets.split(",") if options.targets else sorted(chosen)
         self.settings = {t: self.choose_settings(r, t) for t in TARGETS}
@@ -88,7 +92,8 @@ class History:
     def describe(self):
         chosen = ", ".join(f"{t} {self.settings[t]}" for t in self.targets)
         return (f"seed {self.options.seed}: binary={self.binary} via_root={self.via_root} "
-                f"ddl={self.options.ddl}; {chosen}")
+                f"filtered={self.filtered} "
+                f"unprivileged={self.unprivileged} extra={self.extra} ddl={self.options.ddl}; {chosen}")
 
     def excluded(self, target):
         names = []
@@ -104,7 +109,7 @@ class History:
             lines += [f"[sink {target}]", f"shards = {TARGETS[target]}"]
             lines += [f"{k} = {v}" for k, v in self.settings[target].items()]
             if target.startswith("pg"):
-                lines += ["type = pg", f"conninfo = {self.conninfo(target)}"]
+                lines += ["type = pg", f"conninfo = {self.conninfo(target, self.role(target))}"]
             else:
                 lines += ["type = ch", f"url = {self.servers('ch_url', 'olap')}", f"database = {target}",
                           "create_tables = yes"]
@@ -115,8 +120,12 @@ class History:
 
     # ---- servers ----
 
-    def conninfo(self, database):
-        return self.servers("pg_conninfo", "source" if database == "source" else "target", database)
+    def role(self, target):
+        return "apply" if self.unprivileged and target == "pg1" else "postgres"
+
+    def conninfo(self, database, role="postgres"):
+        return self.servers("pg_conninfo", "source" if database == "source" else "target",
+                            database).replace("user=postgres", f"user={role}")
 
     def sql(self, database, text, values=None):
         cursor = self.cursor(database)
@@ -146,22 +155,42 @@ class History:
     def make_tables(self):
         create = "".join(t.create() for t in self.tables)
         self.sql("source", "CREATE SCHEMA shop;" + shapes.TYPES_DDL + create)
-        # inserts only: with updates published, the source would refuse them for want of an identity
-        self.sql("source", "CREATE PUBLICATION history FOR ALL TABLES WITH "
+        self.sql("source", f"CREATE PUBLICATION history {self.published()} WITH "
                            f"(publish_via_partition_root = {self.via_root})")
         # a second look at the same stream, for whoever has to find a bug
         self.sql("source", "SELECT pg_create_logical_replication_slot('debug', 'pgoutput')")
         for target in self.targets:
             if target.startswith("pg"):
                 relaxed = target == "pg4" and self.settings["pg4"]["shard_key"] == "key"
-                self.servers("pg_sql", "target", f"CREATE DATABASE {target}")
-                self.sql(target, "CREATE SCHEMA shop;" + shapes.TYPES_DDL_TARGET)
+                if self.role(target) != "postgres":
+                    self.servers("pg_sql", "target", "CREATE ROLE apply LOGIN")
+                self.servers("pg_sql", "target", f"CREATE DATABASE {target} OWNER {self.role(target)}")
+                self.sql(target, f"SET ROLE {self.role(target)}; CREATE SCHEMA shop;" +
+                         shapes.TYPES_DDL_TARGET)
                 self.sql(target, "".join(t.create(target=True, relaxed=relaxed) for t in self.tables))
+                if self.extra:
+                    self.sql(target, "".join(
+                        f"ALTER TABLE {t.sql} ADD \"mine only\" int DEFAULT 7, ADD own text; "
+                        for t in self.tables if self.r.random() < 0.5))
             else:
                 self.ch(f"CREATE DATABASE {target}")
                 for table in self.tables:
                     for statement in filter(None, (table.ch_ddl or "").split(";")):
                         self.ch_in(target, statement)
+
+    def published(self):
+        """FOR ALL TABLES, or with a row filter and a column list (traps 49, 55)."""
+        if not self.filtered:
+            return "FOR ALL TABLES"
+        self.by_name["h_int"].filter = "id % 3 <> 0"
+        self.by_name["h_uuid"].filter = "id < '00000000-0000-0030-0000-000000000000'"
+        self.by_name["h_pair"].published = ["b", "v", "a"]
+        parts = []
+        for table in self.tables:
+            columns = ", ".join(shapes.quote(n) for n in table.published or [])
+            parts.append(table.sql + (f" ({columns})" if columns else "") +
+                         (f" WHERE ({table.filter})" if table.filter else ""))
+        return "FOR TABLE " + ", ".join(parts)
 
     def ch_in(self, database, statement):
         self.servers("ch_sql", "olap", statement.strip(), database)
@@ -207,7 +236,8 @@ class History:
     # ---- comparing ----
 
     def relations(self, target):
-        """(relation, name in ClickHouse, key) of every table or partition the target has."""
+        """(relation, name in ClickHouse, key, row filter, column list) of every table or partition
+        the target has."""
         for table in self.tables:
             if table.name in self.excluded(target):
                 continue
@@ -215,50 +245,71 @@ class History:
             prefix = "" if table.schema == "public" else table.schema + "_"
             if table.parts and not self.via_root:
                 for part in table.parts:
-                    yield shapes.quote(part), part, keys
+                    yield shapes.quote(part), part, keys, None, None
             else:
-                yield table.sql, prefix + table.name, keys
+                yield table.sql, prefix + table.name, keys, table.filter, table.published
 
     def compare(self):
         problems = []
         for target in self.targets:
-            for relation, name, keys in self.relations(target):
+            for relation, name, *more in self.relations(target):
+                source = self.cursor("source")
                 if target.startswith("pg"):
-                    found = compare.compare_pg(self.cursor("source"), self.cursor(target), relation, keys)
+                    found = compare.compare_pg(source, self.cursor(target), relation, *more)
                 else:
-                    found = compare.compare_ch(self.cursor("source"), self.ch, target, relation, name,
-                                               keys)
+                    found = compare.compare_ch(source, self.ch, target, relation, name, *more)
                 problems += [f"{target}: {relation}: {text}" for text in found]
             if target.startswith("pg"):
-                problems += self.check_generated(target)
+                problems += self.check_own(target)
         if problems:
             raise Failure("\n".join(["the rows differ:"] + problems[:60]))
 
-    def check_generated(self, target):
+    def check_own(self, target):
+        """Columns that the source does not send."""
         wrong = self.sql(target, "SELECT id FROM h_gen WHERE twice IS DISTINCT FROM v || v")
         return [f"{target}: h_gen: column twice is wrong, id={row[0]}" for row in wrong[:5]]
 
     # ---- rounds ----
 
-    def add_column(self):
-        """DDL in mid-stream: the targets first."""
-        table = self.r.choice([t for t in self.tables if not t.parts and not t.ch_ddl])
-        self.added += 1
-        column = f"added {self.added}"
-        kind = self.r.choice(["int", "text", "timestamptz"])
-        ddl = f"ALTER TABLE {table.sql} ADD COLUMN {shapes.quote(column)} {kind}"
-        for target in self.targets:
+    def ddl(self, sql, targets):
+        for target in self.targets if targets else []:
             if target.startswith("pg"):
-                self.sql(target, ddl)
-        self.sql("source", ddl)
+                self.sql(target, sql)
+        self.sql("source", sql)
+
+    def change_tables(self):
+        """DDL in mid-stream, the targets first. Returns what the clients learn after the round."""
+        table = self.r.choice([t for t in self.tables
+                               if not (t.parts or t.ch_ddl or t.published or t.filter)])
+        what = self.r.random()
+        added = [c for c in table.columns if c[0].startswith("added ")]
+        if what < 0.3 and table.identity == "d":
+            # another identity: another distribution over the workers
+            kind = self.r.choice(["FULL", "DEFAULT"])
+            self.ddl(f"ALTER TABLE {table.sql} REPLICA IDENTITY {kind}", False)
+            return lambda: None
+        if what < 0.5 and added and not self.clients_run:
+            # the target keeps it, and its values
+            table.columns.remove(added[0])
+            self.ddl(f"ALTER TABLE {table.sql} DROP COLUMN {shapes.quote(added[0][0])}", False)
+            return lambda: None
+        self.added += 1
+        column, kind = f"added {self.added}", self.r.choice(["int", "text", "timestamptz"])
+        self.ddl(f"ALTER TABLE {table.sql} ADD COLUMN {shapes.quote(column)} {kind}", True)
         value = shapes.integer(0, 9) if kind == "int" else shapes.choice(*shapes.TIMES)
         return lambda: table.columns.append((column, kind, value))
 
     def round(self, number, clients):
         running = [c.round(self.transactions) for c in clients]
+        learn = []
+        self.clients_run = False
+        if self.options.ddl and self.r.random() < 0.4:
+            self.change_tables()()
         for client in running:
             client.start()
-        add_later = self.add_column() if self.options.ddl and self.r.random() < 0.7 else None
+        self.clients_run = True
+        if self.options.ddl:
+            learn = [self.change_tables() for _ in range(self.r.randint(1, 3))]
         if number % 3 == 2:
             self.servers("pipeline_stop", self.config)
             self.start()
@@ -267,8 +318,8 @@ class History:
             client.join()
             if client.failure:
                 raise client.failure
-        if add_later:
-            add_later()
+        for news in learn:
+            news()
         waited = self.wait_quiet()
         self.check_log()
         self.compare()
@@ -310,21 +361,25 @@ class History:
 
     def dump_events(self, path):
         """Everything since the slot, up to now, by another slot."""
-        bin_dir = self.servers.env["WALPIPE_BIN"]
-        mark = "end of the evidence"
-        self.sql("source", "SELECT pg_logical_emit_message(false, 'history', %s)", [mark])
-        script = (f'{bin_dir}/pg-wal-read --conninfo "$1" --slot debug --publication history --no-ack '
-                  f'--messages 2>/dev/null | {bin_dir}/pgout-decode | {bin_dir}/evcat >"$2"')
-        reader = subprocess.Popen(["setsid", "bash", "-c", script, "bash", self.conninfo("source"), path],
-                                  env=self.servers.env)
+        self.sql("source", "SELECT pg_logical_emit_message(false, 'history', 'end of the evidence')")
+        reader, before = None, None
+        for command in (["pg-wal-read", "--conninfo", self.conninfo("source"), "--slot", "debug",
+                         "--publication", "history", "--no-ack", "--messages"],
+                        ["pgout-decode"], ["evcat"]):
+            command[0] = os.path.join(self.servers.env["WALPIPE_BIN"], command[0])
+            out = open(path, "wb") if command[0].endswith("evcat") else subprocess.PIPE
+            before = subprocess.Popen(command, env=self.servers.env, stderr=subprocess.DEVNULL,
+                                      stdin=before.stdout if before else None, stdout=out)
+            reader = reader or before
         end = time.monotonic() + 60
         while time.monotonic() < end and reader.poll() is None:
-            with open(path, "rb") if os.path.exists(path) else open(os.devnull, "rb") as f:
-                if b'"message"' in f.read()[-4000:]:
+            with open(path, "rb") as f:
+                f.seek(max(0, os.path.getsize(path) - 4000))
+                if "end of the evidence".encode().hex().encode() in f.read():  # the message, in hex
                     break
-            time.sleep(0.5)
-        subprocess.run(["pkill", "-TERM", "-g", str(os.getpgid(reader.pid)), "-x", "pg-wal-read"])
-        reader.wait()
+            time.sleep(0.2)
+        reader.terminate()
+        before.wait()
 
 
 def parse():
@@ -361,7 +416,10 @@ def main():
         failed = True
         kind = "" if isinstance(failure, Failure) else type(failure).__name__ + ": "
         print(f"FAILED with seed {options.seed}: {kind}{failure}", file=sys.stderr)
-        history.keep_evidence()
+        try:
+            history.keep_evidence()
+        except Exception as also:
+            print(f"no evidence: {also}", file=sys.stderr)
     finally:
         for connection in history.connections.values():
             connection.close()

@@ -3,6 +3,7 @@ values for their columns. Knows no client and no pipeline.
 
 A value is a text that PostgreSQL's input function takes, or None for NULL."""
 
+import datetime
 import uuid
 
 TEXTS = ["", "a", "b", "c", "tab\there", "back\\slash", "\\N", "\\.", "new\nline\r\n", "quote'\"",
@@ -65,6 +66,39 @@ def int_key(high=150):
     return lambda r: str(r.randint(1, 5) if r.random() < 0.25 else r.randint(1, high))
 
 
+def some_float(r):
+    return r.choice(FLOATS) if r.random() < 0.4 else repr(r.uniform(-1, 1) * 10 ** r.randint(-300, 300))
+
+
+def some_numeric(r):
+    """Any number of digits on both sides of the point."""
+    if r.random() < 0.3:
+        return r.choice(["NaN", "0", "0.000", "10000", "0.0001", "-9999.9999", None])
+    digits = "".join(r.choice("0123456789") for _ in range(r.randint(1, 60)))
+    at = r.randint(0, len(digits))
+    return r.choice(["", "-"]) + (digits[:at] or "0") + ("." + digits[at:] if at < len(digits) else "")
+
+
+def some_day(first, last):
+    days = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
+    return lambda r: None if r.random() < 0.1 else \
+        str(days[0] + datetime.timedelta(r.choice([0, (days[1] - days[0]).days]) if r.random() < 0.1 else
+                                         r.randint(0, (days[1] - days[0]).days)))
+
+
+def some_time(r):
+    if r.random() < 0.3:
+        return r.choice(TIMES)
+    at = datetime.datetime(1, 1, 1) + datetime.timedelta(seconds=r.randint(0, 315537897598))
+    return at.isoformat(" ") + r.choice(["", f".{r.randint(0, 999999):06}", ".5"])
+
+
+def some_interval(r):
+    return None if r.random() < 0.1 else " ".join(
+        f"{r.randint(-100, 100)} {u}" for u in ("years", "months", "days", "hours", "microseconds")
+        if r.random() < 0.6) or "0"
+
+
 FLOATS = ["0", "-0", "1.5", "NaN", "Infinity", "-Infinity", "0.1", "1e-300", "-1.7976931348623157e308",
           "3.141592653589793", "123456789.123", None]
 FLOATS4 = ["0", "1.5", "NaN", "Infinity", "-Infinity", "0.1", "1e-30", "3.4e38", "16777216", None]
@@ -120,6 +154,8 @@ class Table:
         self.empties = more.pop("empties", True)  # TRUNCATE it now and then
         self.unique = more.pop("unique", None)  # a column with a unique constraint of its own
         self.deferred = more.pop("deferred", False)
+        self.filter = None  # of the publication: only these rows are published
+        self.published = None  # of the publication: only these columns are
         assert not more, more
 
     @property
@@ -248,11 +284,11 @@ def typed_tables(binary):
     return [
         Table("h_types", 1, [
             ("id", "int", int_key()), ("b", "bool", choice("t", "f", None)),
-            ("n1", "numeric(18,4)", numeric(4)), ("n2", "numeric", numeric(7)),
-            ("f8", "float8", choice(*FLOATS)), ("f4", "float4", choice(*FLOATS4)),
+            ("n1", "numeric(18,4)", numeric(4)), ("n2", "numeric", some_numeric),
+            ("f8", "float8", some_float), ("f4", "float4", choice(*FLOATS4)),
             ("i2", "smallint", integer(-32768, 32767)), ("i8", "bigint", integer(-2**63, 2**63 - 1)),
-            ("d", "date", choice("1970-01-01", "2024-02-29", "2105-12-31", None)),
-            ("ts", "timestamp", choice(*TIMES)), ("tz", "timestamptz", choice(*TIMES)),
+            ("d", "date", some_day("1970-01-01", "2105-12-31")),
+            ("ts", "timestamp", some_time), ("tz", "timestamptz", some_time),
             ("t0", "timestamp(0)", choice("2024-02-29 23:59:59", "1970-01-01", None)),
             ("by", "bytea", choice("\\x", "\\x00ff5c27220a", "\\x" + "ab" * 500, None)),
             ("js", "json", choice(*JSONS)), ("jb", "jsonb", choice(*JSONS)), ("u", "uuid", some_uuid),
@@ -261,7 +297,7 @@ def typed_tables(binary):
         Table("h_more", 1, [
             ("id", "int", int_key()), ("ia", "int[]", choice(*ARRAYS)),
             ("ta", "text[]", choice(*TEXT_ARRAYS)),
-            ("iv", "interval", choice("1 mon -1 days", "1 year 2 mons 3 days 04:05:06.5", "-00:00:01", None)),
+            ("iv", "interval", some_interval),
             ("ip", "inet", choice("10.0.0.1", "10.0.0.0/8", "::1", None)),
             ("mac", "macaddr", choice("08:00:2b:01:02:03", None)),
             ("m", "mood", choice("sad", "très bien", 'it\'s "fine"', None)),
@@ -278,6 +314,9 @@ def typed_tables(binary):
             ("ts", "timestamptz", choice(*[t for t in ODD_TIMES if t])),
             ("d", "date", choice("infinity", "-infinity", "0044-03-15 BC", "5874897-12-31", None)),
             ("n", "numeric", choice("Infinity", "-Infinity", "NaN", "1e-200", "1e200", None)),
+            ("n2", "numeric(1000,-3)", choice("5000", "-12345678901234567000", None)),
+            ("na", "numeric[]", choice("{1.50,NaN,NULL}", "{{1},{2}}", "[0:1]={7,8}", None)),
+            ("iv", "interval", some_interval),
             ("m", "money", choice("$1,234.50", "-$0.01", None)),
             ("c", "circle", choice("<(1,2),3>", None)), ("v", "text", some_text)],
               clickhouse=False),

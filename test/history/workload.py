@@ -258,6 +258,9 @@ class Client(threading.Thread):
             self.bulk(None)
         elif kind > 0.985:
             self.empty(None)
+        elif kind > 0.95:
+            self.run_sql("SELECT pg_logical_emit_message(%s, 'history', %s)",
+                         [self.r.random() < 0.5, "x" * self.r.randint(0, 3000)])
         for _ in range(self.r.randint(1, 8)):
             if self.r.random() < 0.7:
                 self.guarded()
