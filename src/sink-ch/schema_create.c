@@ -224,24 +224,66 @@ create_view(struct server *server, const struct options *options, const struct t
     return run(server, "create a view of current rows", &sql, err);
 }
 
-/* 1 when the view is there, 0 when it isn't, or something else has its name; -1 with err. */
+/* Whether a query's answer is "1"; sql is freed. 1, 0; -1 with err. */
 static int
-view_exists(struct server *server, const struct table *table, struct err *err)
+ask(struct server *server, struct buf *sql, struct err *err)
+{
+    int rc;
+
+    buf_append(sql, "", 1);
+    rc = sql->failed ? out_of_memory(err)
+                     : server_query(server, "look for a view", (const char *)sql->data, err);
+    buf_free(sql);
+    if (rc != 0)
+        return -1;
+    return buf_len(&server->answer.body) > 0 && server->answer.body.data[0] == '1';
+}
+
+/* False too where something else has the name. */
+static int
+view_exists(struct server *server, const struct table *table, const char *name, struct err *err)
 {
     struct buf sql = {0};
+
+    server_put_text(&sql,
+                    "SELECT count() FROM system.tables WHERE engine = 'View' AND database = ");
+    server_put_literal(&sql, table->target.database);
+    server_put_text(&sql, " AND name = ");
+    server_put_literal(&sql, name);
+    return ask(server, &sql, err);
+}
+
+static int
+view_shows_only_columns(struct server *server, const struct table *table, const char *name,
+                        struct err *err)
+{
+    const struct relation *relation = &table->relation;
+    struct buf sql = {0};
+
+    server_put_text(&sql, "SELECT count() = 0 FROM system.columns WHERE database = ");
+    server_put_literal(&sql, table->target.database);
+    server_put_text(&sql, " AND table = ");
+    server_put_literal(&sql, name);
+    server_put_text(&sql, " AND name NOT IN (");
+    for (uint32_t i = 0; i < relation->columns_count; i++) {
+        server_put_text(&sql, i == 0 ? "" : ", ");
+        server_put_literal(&sql, relation->columns[i].name);
+    }
+    server_put_text(&sql, ")");
+    return ask(server, &sql, err);
+}
+
+/* 1 when the view is there and shows nothing but the source's columns, 0 when it isn't or somebody
+ * made it for something else; -1 with err. */
+static int
+view_is_ours(struct server *server, const struct table *table, struct err *err)
+{
     char name[TARGET_NAME_MAX + 16];
     int rc;
 
     snprintf(name, sizeof name, "%s_current", table->target.table);
-    server_put_text(&sql, "SELECT name FROM system.tables WHERE engine = 'View' AND database = ");
-    server_put_literal(&sql, table->target.database);
-    server_put_text(&sql, " AND name = ");
-    server_put_literal(&sql, name);
-    buf_append(&sql, "", 1);
-    rc = sql.failed ? out_of_memory(err)
-                    : server_query(server, "look for a view", (const char *)sql.data, err);
-    buf_free(&sql);
-    return rc != 0 ? -1 : buf_len(&server->answer.body) > 0;
+    rc = view_exists(server, table, name, err);
+    return rc != 1 ? rc : view_shows_only_columns(server, table, name, err);
 }
 
 /* The view's columns are fixed when it is created. */
@@ -250,7 +292,7 @@ remake_view(struct server *server, const struct options *options, const struct t
             struct err *err)
 {
     struct buf sql = {0};
-    int rc = view_exists(server, table, err);
+    int rc = view_is_ours(server, table, err);
 
     if (rc != 1)
         return rc;
@@ -320,7 +362,5 @@ schema_add_columns(struct server *server, const struct options *options, const s
         log_write(server->log, LOG_INFO, "added column \"%s\" to %s", column->name,
                   table->target_sql);
     }
-    if (!has_key(relation) || relation->replica_identity == 'f')
-        return 0;
-    return remake_view(server, options, table, err);
+    return has_key(relation) ? remake_view(server, options, table, err) : 0;
 }

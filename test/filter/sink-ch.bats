@@ -816,6 +816,27 @@ EOF
     log_has "doesn't say which columns are the key"
 }
 
+@test "a new column under REPLICA IDENTITY FULL is in the view too, unless somebody made that view" {
+    # The bug was that only tables with another identity got their view made anew.
+    events >"$DIR/in" <<'EOF'
+cols = [col("id", True, INT4), col("v")]
+full = [col("id", True, INT4), col("v", True), col("later", True)]
+e.table(1, "public", "t", cols); e.table(2, "public", "mine", cols)
+e.begin(); e.insert(1, ["1", "a"]); e.insert(2, ["1", "a"]); e.commit()
+e.begin(); e.table(1, "public", "t", full, identity="f"); e.table(2, "public", "mine", full, identity="f")
+e.insert(1, ["2", "b", "new"]); e.insert(2, ["2", "b", "new"]); e.commit(); e.end()
+EOF
+    q "CREATE TABLE mine (id Int32, v Nullable(String), _version UInt64, _is_deleted UInt8)
+        ENGINE = ReplacingMergeTree(_version) ORDER BY id"
+    q "CREATE VIEW mine_current AS SELECT id * 10 AS ten FROM mine FINAL"
+    sink --create-tables <"$DIR/in"
+    is "SELECT id, v, later FROM t_current ORDER BY id" "1 a \\N
+2 b new"
+    is "SELECT * FROM mine_current ORDER BY ten" "10
+20"
+    is "SELECT later FROM mine WHERE id = 2" new
+}
+
 # ---- values ----
 
 @test "every type this ClickHouse has, in and out again (traps 118 to 123, 131)" {
