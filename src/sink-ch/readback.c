@@ -335,7 +335,7 @@ fill(struct readback *rb, struct batch_entry *entry, const struct batch_entry *f
 }
 
 static int
-not_found(const struct readback *rb, struct bytes key, struct err *err)
+not_found(const struct readback *rb, struct bytes key, struct version own, struct err *err)
 {
     char text[2 * 24 + 1] = "";
     size_t n = key.len < 24 ? key.len : 24;
@@ -350,7 +350,7 @@ not_found(const struct readback *rb, struct bytes key, struct err *err)
              "ALTER TABLE %s REPLICA IDENTITY FULL on the source makes it send such values; a "
              "table that was not empty needs its first copy",
              rb->table->source_name);
-    return table_error(rb->table, rb->worker->transaction.commit_lsn, err);
+    return table_error(rb->table, version_lsn(rb->table->version_width, own), err);
 }
 
 /* The last changes of a very large transaction share one UInt64 version (version.h): there the end
@@ -360,8 +360,7 @@ is_before(const struct table *table, struct version version, struct version end)
 {
     int order = version_compare(version, end);
 
-    return order < 0 || (order == 0 && table->version_width == 8 &&
-                         (end.high & SHORT_ORDINAL_LAST) == SHORT_ORDINAL_LAST);
+    return order < 0 || (order == 0 && version_is_shared(table->version_width, end));
 }
 
 /* The row in ClickHouse that is the entry's row, at one of its places; NULL: none. */
@@ -400,14 +399,11 @@ settle(struct readback *rb, uint32_t number, struct err *err)
 
     if (found != NULL)
         return fill(rb, entry, found, err);
-    if (version_compare(rb->table->truncated, own) < 0) {
-        if (ask_latest(rb, err) != 0)
-            return -1;
-        found = find(&rb->latest, key);
-        if (found == NULL ||
-            version_compare(version_of(rb->table, &rb->latest.rows, found), own) < 0)
-            return not_found(rb, key, err);
-    }
+    if (ask_latest(rb, err) != 0)
+        return -1;
+    found = find(&rb->latest, key);
+    if (found == NULL || version_compare(version_of(rb->table, &rb->latest.rows, found), own) < 0)
+        return not_found(rb, key, own, err);
     batch_drop(batch, number);
     return 0;
 }

@@ -67,8 +67,7 @@ table_unload(struct table *table)
     table->insert_sql = NULL;
     table->columns_count = table->keys_count = 0;
     table->loaded = table->keyed = table->has_version = table->has_deleted = false;
-    table->keeps_mark = false;
-    table->truncated = (struct version){0};
+    table->truncation = (struct truncation){0};
 }
 
 void

@@ -17,6 +17,13 @@ struct column {
     bool key;
 };
 
+/* The newest truncate that the target has seen, in any run (truncate.c). */
+struct truncation {
+    struct version at; /* 0: none */
+    bool done;
+    bool keeps_mark; /* it may be written down */
+};
+
 struct table {
     uint32_t number; /* counted from 0 over the worker's tables; the batch knows it by that */
     struct relation relation;
@@ -33,9 +40,8 @@ struct table {
     uint32_t keys_count; /* they come first */
     struct column *columns;
     char *insert_sql;
-    struct version truncated; /* by the newest truncate it has seen, in any run; 0: none */
-    bool keeps_mark;          /* truncate.c may write it down */
-    struct buf described;     /* system.columns' answer, to see whether it changed */
+    struct truncation truncation;
+    struct buf described; /* system.columns' answer, to see whether it changed */
 };
 
 /* Takes over the relation (its block too). NULL with err. */

@@ -1,15 +1,17 @@
-/* truncate.c: TRUNCATE, and the trace it leaves. After a restart changes from before a truncate may
- * come again when ClickHouse's table is already empty; values that they lack (unchanged TOAST) are
- * then nowhere, and nobody needs them. So that this is told from a value that should be there, the
- * version of the last truncate stands in the comment of the version column, where it outlives rows
- * and merges: "walpipe: truncated at 141733920768.1" (the version's high and low half). */
+/* truncate.c: TRUNCATE, once. Everything else may be applied again and again, because rows carry
+ * versions; a truncate that is repeated would take newer rows with it, which may have been
+ * acknowledged long ago. So the comment of the version column, which outlives rows and merges, says
+ * how far a table was truncated: "walpipe: truncated at 167772160.0" (the version's two halves), or
+ * "truncating" while that is being done. Changes with a lower version than that are dead and are
+ * not applied any more (rows.c), and a truncate that is done is not done again. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "sink-ch/worker.h"
 
-static const char mark[] = "walpipe: truncated at ";
+static const char truncating[] = "walpipe: truncating at ";
+static const char truncated[] = "walpipe: truncated at ";
 
 static int
 out_of_memory(const struct table *table, struct err *err)
@@ -18,23 +20,31 @@ out_of_memory(const struct table *table, struct err *err)
     return table_error(table, 0, err);
 }
 
+static bool
+parse_mark(const char *text, const char *state, struct version *version)
+{
+    size_t len = strlen(state);
+
+    return strncmp(text, state, len) == 0 &&
+           sscanf(text + len, "%" SCNu64 ".%" SCNu64, &version->high, &version->low) == 2;
+}
+
 /* A comment that somebody else wrote stays. */
 static void
 parse_comment(struct table *table, struct bytes comment)
 {
+    struct truncation *t = &table->truncation;
     char text[96];
-    uint64_t high, low;
 
-    table->keeps_mark = comment.len == 0;
+    t->keeps_mark = comment.len == 0;
     if (comment.len >= sizeof text)
         return;
     memcpy(text, comment.data, comment.len);
     text[comment.len] = '\0';
-    if (strncmp(text, mark, sizeof mark - 1) != 0 ||
-        sscanf(text + sizeof mark - 1, "%" SCNu64 ".%" SCNu64, &high, &low) != 2)
-        return;
-    table->keeps_mark = true;
-    table->truncated = (struct version){.high = high, .low = low};
+    if (parse_mark(text, truncated, &t->at))
+        t->keeps_mark = t->done = true;
+    else if (parse_mark(text, truncating, &t->at))
+        t->keeps_mark = true;
 }
 
 int
@@ -46,7 +56,7 @@ truncate_read_mark(struct worker *worker, struct table *table, struct err *err)
     struct cursor c;
     int rc;
 
-    if (!table->keyed)
+    if (!table->has_version)
         return 0;
     server_put_text(&sql, "SELECT comment FROM system.columns WHERE database = ");
     server_put_literal(&sql, table->target.database);
@@ -67,17 +77,18 @@ truncate_read_mark(struct worker *worker, struct table *table, struct err *err)
     return 0;
 }
 
-/* Written before the rows go. Without the right to do so the truncate is done all the same. */
+/* Without the right to do so the truncate is done all the same. */
 static int
-write_mark(struct worker *worker, struct table *table, struct version version, struct err *err)
+write_mark(struct worker *worker, struct table *table, const char *state, struct err *err)
 {
+    struct truncation *t = &table->truncation;
     struct buf sql = {0};
     char text[96];
     int rc;
 
-    if (!table->keyed || !table->keeps_mark || version_compare(version, table->truncated) <= 0)
+    if (!t->keeps_mark)
         return 0;
-    snprintf(text, sizeof text, "%s%" PRIu64 ".%" PRIu64, mark, version.high, version.low);
+    snprintf(text, sizeof text, "%s%" PRIu64 ".%" PRIu64, state, t->at.high, t->at.low);
     server_put_text(&sql, "ALTER TABLE ");
     server_put_text(&sql, table->target_sql);
     server_put_text(&sql, " COMMENT COLUMN ");
@@ -89,25 +100,20 @@ write_mark(struct worker *worker, struct table *table, struct version version, s
                     : server_statement(&worker->server, "note a truncate in a column's comment",
                                        (const char *)sql.data, err);
     buf_free(&sql);
-    if (rc == 0)
-        table->truncated = version;
     if (rc == 0 || err->code != EXIT_REFUSED)
         return rc;
     log_write(worker->log, LOG_WARNING, "%s; %s is truncated without a note", err->message,
               table->target_sql);
-    table->keeps_mark = false;
+    t->keeps_mark = false;
     return 0;
 }
 
-int
-truncate_apply(struct worker *worker, struct table *table, uint64_t ordinal, struct err *err)
+static int
+empty_table(struct worker *worker, const struct table *table, struct err *err)
 {
-    struct version version = rows_version(worker, table, ordinal);
     struct buf sql = {0};
     int rc;
 
-    if (write_mark(worker, table, version, err) != 0)
-        return -1;
     server_put_text(&sql, "TRUNCATE TABLE ");
     server_put_text(&sql, table->target_sql);
     buf_append(&sql, "", 1);
@@ -116,4 +122,25 @@ truncate_apply(struct worker *worker, struct table *table, uint64_t ordinal, str
              : server_statement(&worker->server, "truncate a table", (const char *)sql.data, err);
     buf_free(&sql);
     return rc == 0 ? 0 : table_error(table, worker->transaction.commit_lsn, err);
+}
+
+int
+truncate_apply(struct worker *worker, struct table *table, uint64_t ordinal, struct err *err)
+{
+    struct truncation *t = &table->truncation;
+    struct version version = rows_version(worker, table, ordinal);
+    int order = version_compare(version, t->at);
+
+    if (!table->has_version)
+        return empty_table(worker, table, err);
+    /* Changes that share a truncate's version (version.h) can't be told from those behind it. */
+    if (order < 0 || (order == 0 && t->done && !version_is_shared(table->version_width, version)))
+        return 0;
+    t->at = version;
+    t->done = false;
+    if (write_mark(worker, table, truncating, err) != 0 || empty_table(worker, table, err) != 0 ||
+        write_mark(worker, table, truncated, err) != 0)
+        return -1;
+    t->done = true;
+    return 0;
 }

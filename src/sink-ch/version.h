@@ -29,6 +29,20 @@ version_make(uint32_t width, uint64_t lsn, uint64_t ordinal)
     return (struct version){.high = (lsn >> 2) << SHORT_ORDINAL_BITS | ordinal};
 }
 
+/* True for the number that the last changes of a very large transaction share. */
+static inline bool
+version_is_shared(uint32_t width, struct version version)
+{
+    return width == 8 && (version.high & SHORT_ORDINAL_LAST) == SHORT_ORDINAL_LAST;
+}
+
+/* The commit LSN in a version. */
+static inline uint64_t
+version_lsn(uint32_t width, struct version version)
+{
+    return width == 16 ? version.high : version.high >> SHORT_ORDINAL_BITS << 2;
+}
+
 static inline int
 version_compare(struct version a, struct version b)
 {

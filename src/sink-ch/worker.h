@@ -77,7 +77,7 @@ struct version rows_version(const struct worker *worker, const struct table *tab
 /* Reads which truncate the table has seen last; after schema_load. */
 int truncate_read_mark(struct worker *worker, struct table *table, struct err *err) MUST_CHECK;
 
-/* Empties the table, by the truncate event of this ordinal. */
+/* Empties the table, by the truncate event of this ordinal; unless that was done before. */
 int truncate_apply(struct worker *worker, struct table *table, uint64_t ordinal,
                    struct err *err) MUST_CHECK;
 
