@@ -198,8 +198,8 @@ e.end()
 EOF
     sink <"$DIR/in"
     sink <"$DIR/in"
-    is "SELECT count() FROM a" 1
-    is "SELECT id FROM a" 2
+    is "SELECT count() FROM a FINAL" 1
+    is "SELECT id FROM a FINAL" 2
     is "SELECT count() FROM b" 0
     is "SELECT id FROM c FINAL" 1
 }
