@@ -126,12 +126,12 @@ def ch_rows(servers, table):
         COLUMNS[table], table + "_current" if view else table), "torture").splitlines())
 
 
-def differences(want, got, replays):
-    """The first differing rows. replays: rows may be there more often than in the source."""
+def differences(want, got, missing_only):
+    """The differing rows."""
     out = ["only in the source, %d times: %s" % (n, row[:300]) for row, n in (want - got).items()]
-    for row, n in (got - want).items():
-        if not replays or row not in want:
-            out.append("only in the target, %d times: %s" % (n, row[:300]))
+    if not missing_only:
+        out += ["only in the target, %d times: %s" % (n, row[:300])
+                for row, n in (got - want).items()]
     return out
 
 
@@ -145,6 +145,8 @@ def compare(servers):
         if table != "uniq":
             targets.append(("three", pg_rows(servers.conninfo("target", "three"), table)))
         for sink, got in targets:
+            # A table without a key may hold rows twice in ClickHouse, and until 22.12 a restart of
+            # ClickHouse brings back what a TRUNCATE had taken.
             diffs = differences(want, got, sink == "olap" and table in KEYLESS)
             if diffs:
                 found.append("%s of %s: %d rows differ" % (table, sink, len(diffs)))
