@@ -214,6 +214,8 @@ apply_rows(struct applier *a, const struct batch *batch, struct table *table,
     if (result != APPLY_DONE || !undone)
         return result;
     *err = first;
+    if (table->relation.replica_identity == 'f')
+        err_hint(err, "if the source's constraint is DEFERRABLE, the target's must be too");
     return APPLY_REFUSED;
 }
 

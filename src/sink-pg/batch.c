@@ -113,7 +113,7 @@ batch_free(struct batch *b)
 
 /* ---- one row ---- */
 
-static bool
+bool
 value_equal(const struct value *a, const struct value *b)
 {
     return a->kind == b->kind && a->len == b->len &&

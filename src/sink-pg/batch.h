@@ -64,6 +64,9 @@ struct change {
     bool complete; /* no unchanged TOAST value is left in new_row */
 };
 
+/* The same bytes in the same format. */
+bool value_equal(const struct value *a, const struct value *b);
+
 /* -1 with err (naming table and LSN) when the frame is malformed or does not fit the table's
  * description. table->plan must be there. change is valid until the next call with values. */
 int change_decode(const struct batch *b, const struct op *op, struct row_values *values,

@@ -7,6 +7,9 @@
  * - delete, then insert: a replace: the row goes, a new one comes.
  * - update that changes the key: a delete of the old key, an insert of the new one.
  *
+ * Under REPLICA IDENTITY FULL a row is also compared with what the changes before it left: a
+ * deferrable key may belong to two rows for a moment.
+ *
  * What cannot be written so is odd: the changes are then applied one by one. */
 #ifndef SINK_PG_COMPACT_H
 #define SINK_PG_COMPACT_H
