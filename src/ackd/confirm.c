@@ -137,8 +137,7 @@ send_feedback(struct ackd *a, uint64_t now, struct err *err)
                        lsn_format(f.write_lsn).text);
     f.apply_lsn = f.flush_lsn;
     f.client_time = clock_postgres_now();
-    /* When there is nothing to say we ask: the answer is the server's sign of life. */
-    f.reply_requested = now - a->pace.sent_at >= a->pace.interval;
+    f.reply_requested = pace_asks(&a->pace, now);
     feedback_encode(bytes, &f);
     m.feedback = (struct bytes){bytes, sizeof bytes};
     if (conn_send(a->reader, &m, err) != 0)

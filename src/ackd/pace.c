@@ -19,6 +19,7 @@ pace_begin(struct pace *p, uint64_t now, uint32_t wal_sender_timeout_ms, uint64_
         p->interval = lower(p->interval, third);
     /* Nothing was sent on this connection, so nothing holds the first feedback back. */
     p->sent_at = now > PACE_RECEIVED_MICROS ? now - PACE_RECEIVED_MICROS : 0;
+    p->asked_at = now;
 }
 
 uint64_t
@@ -36,9 +37,17 @@ pace_due(const struct pace *p, uint64_t write, uint64_t flush)
     return p->sent_at + wait;
 }
 
+bool
+pace_asks(const struct pace *p, uint64_t now)
+{
+    return now - p->asked_at >= p->interval;
+}
+
 void
 pace_sent(struct pace *p, uint64_t now, uint64_t write, uint64_t flush)
 {
+    if (pace_asks(p, now))
+        p->asked_at = now;
     p->sent_at = now;
     p->sent_write = write;
     p->sent_flush = flush;

@@ -16,6 +16,7 @@
 struct pace {
     uint64_t interval; /* of the timer */
     uint64_t sent_at;
+    uint64_t asked_at; /* when a feedback last asked the server for an answer */
     uint64_t sent_write;
     uint64_t sent_flush;
     bool reply_requested; /* since the last feedback */
@@ -28,6 +29,11 @@ void pace_begin(struct pace *pace, uint64_t now, uint32_t wal_sender_timeout_ms,
 /* When feedback that says (write, flush) is due; in the past: at once. */
 uint64_t pace_due(const struct pace *pace, uint64_t write, uint64_t flush);
 
+/* Whether this feedback should ask for an answer, the server's sign of life: on the timer, however
+ * much else is being sent. A server that has nothing left to send answers nothing else. */
+bool pace_asks(const struct pace *pace, uint64_t now);
+
+/* Feedback (write, flush) was sent; it asked when pace_asks said so. */
 void pace_sent(struct pace *pace, uint64_t now, uint64_t write, uint64_t flush);
 
 #endif

@@ -69,9 +69,27 @@ beginning(void)
     check(p.sent_at == 0, "a clock that has just begun");
 }
 
+/* The bug was that only feedback with nothing to say asked the server for a sign of life: while
+ * slow sinks confirmed a backlog bit by bit, a server that had sent all was taken for dead. */
+static void
+signs_of_life(void)
+{
+    struct pace p;
+    int asked = 0;
+
+    pace_begin(&p, NOW, 6000, 50);
+    for (uint64_t now = NOW; now < NOW + 20 * SECOND; now += SECOND / 10) {
+        asked += pace_asks(&p, now);
+        pace_sent(&p, now, 100, now);
+    }
+    check(asked >= 9 && asked <= 10, "asks on the timer while news goes out all the time: %d",
+          asked);
+}
+
 int
 main(void)
 {
+    signs_of_life();
     timer();
     news();
     requests();
