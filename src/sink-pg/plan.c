@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sink-pg/fits.h"
 #include "sink-pg/sqltext.h"
 
 #define FIRST_NORMAL_OID 16384
@@ -33,7 +34,18 @@ static const char columns_query[] =
     "JOIN pg_catalog.pg_operator o ON o.oid = p.amopopr "
     "JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace "
     "WHERE c.opcdefault AND n.nspname <> 'pg_catalog' AND c.opcintype = "
-    "CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END LIMIT 1) "
+    "CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END LIMIT 1), "
+    /* regclass and its like, also inside of arrays, domains and composites */
+    "(WITH RECURSIVE parts(part) AS (SELECT t.oid UNION SELECT x.part FROM parts "
+    "JOIN pg_catalog.pg_type y ON y.oid = parts.part CROSS JOIN LATERAL ("
+    "SELECT y.typelem WHERE y.typlen = -1 UNION ALL SELECT y.typbasetype UNION ALL "
+    "SELECT f.atttypid FROM pg_catalog.pg_attribute f WHERE y.typrelid <> 0 "
+    "AND f.attrelid = y.typrelid AND f.attnum > 0 AND NOT f.attisdropped) AS x(part)) "
+    "SELECT pg_catalog.count(*) > 0 FROM parts WHERE part IN "
+    "(24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191)), "
+    "CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, "
+    "CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, "
+    "pg_catalog.format_type(a.atttypid, a.atttypmod) "
     "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE "
     "a.attrelid = $1::oid AND a.attnum > 0 "
     "AND NOT a.attisdropped ORDER BY a.attnum";
@@ -56,7 +68,11 @@ enum {
     COL_TYPE,
     COL_TYPE_NAME,
     COL_TYPE_KIND,
-    COL_EQUALS
+    COL_EQUALS,
+    COL_OIDS,
+    COL_BASE_TYPE_OID,
+    COL_BASE_TYPMOD,
+    COL_FULL_TYPE
 };
 enum { INDEX_COLUMNS, INDEX_PRIMARY, INDEX_IMMEDIATE };
 
@@ -135,11 +151,39 @@ compare_types(struct making *m, const struct relation_column *from, struct plan_
         note(m, "column %s: the source's type has oid %" PRIu32 ", the target's is %s", to->name,
              from->type_oid, to->type);
     }
-    if (PQgetvalue(m->columns, row, COL_TYPE_KIND)[0] == 'd')
+    if (PQgetvalue(m->columns, row, COL_TYPE_KIND)[0] == 'd' || to->oids)
         m->plan->binary_copies = false;
     if (!built_in && strcmp(from->type_name, PQgetvalue(m->columns, row, COL_TYPE_NAME)) != 0 &&
         PQgetvalue(m->columns, row, COL_TYPE_KIND)[0] != 'd')
         m->plan->binary_copies = false;
+}
+
+/* Types that lose something without an error are refused before the first row. */
+static int
+refuse_loss(const struct making *m, const struct relation_column *from, int row, struct err *err)
+{
+    struct fits_type source = {.oid = from->type_oid, .typmod = from->typmod};
+    struct fits_type target = {
+        .oid = (uint32_t)strtoul(PQgetvalue(m->columns, row, COL_BASE_TYPE_OID), NULL, 10),
+        .typmod = (int32_t)strtol(PQgetvalue(m->columns, row, COL_BASE_TYPMOD), NULL, 10)};
+    const char *loss = fits_loss(source, target);
+
+    if (loss == NULL)
+        return 0;
+    err_set(err, EXIT_REFUSED,
+            "cannot apply to %s: its column \"%s\" is %s, which cannot hold all values of the "
+            "source's type: %s",
+            m->label, from->name, PQgetvalue(m->columns, row, COL_FULL_TYPE), loss);
+    return err_hint(err, "give the target's column the source's type, or a wider one");
+}
+
+/* regproc, regprocedure, regoper, regoperator, regclass, regtype, regconfig, regdictionary,
+ * regnamespace, regrole, regcollation. */
+static bool
+is_object_name(uint32_t oid)
+{
+    return oid == 24 || (oid >= 2202 && oid <= 2206) || oid == 3734 || oid == 3769 || oid == 4089 ||
+           oid == 4096 || oid == 4191;
 }
 
 static int
@@ -184,9 +228,11 @@ add_column(struct making *m, int row, struct err *err)
     snprintf(to->equals, sizeof to->equals, "%s",
              PQgetisnull(m->columns, row, COL_EQUALS) ? "="
                                                       : PQgetvalue(m->columns, row, COL_EQUALS));
+    to->scalar = is_object_name(from->type_oid);
+    to->oids = to->scalar || is_true(m->columns, row, COL_OIDS);
     plan->identity_always |= PQgetvalue(m->columns, row, COL_IDENTITY)[0] == 'a';
     compare_types(m, from, to, row);
-    return 0;
+    return refuse_loss(m, from, row, err);
 }
 
 /* Every source column must be somewhere: nothing is dropped silently (trap 44). A generated target

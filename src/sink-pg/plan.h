@@ -18,7 +18,9 @@ struct plan_column {
     bool not_null;
     bool exact; /* `=` holds for values of the same text only: no 1.0 = 1.00, and there is a `=` */
     bool domain;
-    char equals[160];    /* the operator that the type's indexes call equal */
+    bool oids;        /* its values name objects of the source's catalog by oid in binary format */
+    bool scalar;      /* ... and are no more than that oid */
+    char equals[160]; /* the operator that the type's indexes call equal */
     char temp_type[160]; /* in a temporary table: without a domain's constraints */
     char type[160];
 };

@@ -1,6 +1,8 @@
 /* rows.c: see rows.h. */
 #include "sink-pg/rows.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sink-pg/sqltext.h"
@@ -87,6 +89,44 @@ missing_row(struct err *err)
                          "table");
 }
 
+/* "unnamed portal parameter $2 = '...'" is the server's context of a value it cannot read; for a
+ * person the column is named. */
+static void
+name_column(const struct plan *plan, const struct change *change, struct err *err)
+{
+    const char *at = strstr(err->hint, "parameter $"), *column;
+    char was[sizeof err->message];
+
+    if (at == NULL)
+        return;
+    column =
+        statements_column(plan, change, (uint32_t)strtoul(at + strlen("parameter $"), NULL, 10));
+    if (column == NULL)
+        return;
+    snprintf(was, sizeof was, "%s", err->message);
+    snprintf(err->message, sizeof err->message, "column \"%s\": %.900s", column, was);
+    err->hint[0] = '\0';
+}
+
+static bool
+is_binary(const struct change *change, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (change->match[i].kind == VALUE_BINARY)
+            return true;
+    return false;
+}
+
+/* Arrays and composites name the types of what is in them by oid. */
+static void
+hint_binary(const struct op *op, const struct change *change, const char *sqlstate, struct err *err)
+{
+    if ((strcmp(sqlstate, "42804") == 0 || strcmp(sqlstate, "22P03") == 0) &&
+        is_binary(change, op->table->relation.columns_count))
+        err_hint(err, "set binary = off in [source]: the binary format of the type is not the same "
+                      "on both sides");
+}
+
 static void
 explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
 {
@@ -101,6 +141,8 @@ explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
         return;
     if (strcmp(f->sqlstate, "22012") == 0 && op->type == FRAME_UPDATE && !change.complete)
         missing_row(err);
+    name_column(op->table->plan, &change, err);
+    hint_binary(op, &change, f->sqlstate, err);
     change_name(op, &change, err);
 }
 

@@ -386,10 +386,30 @@ value_of(const struct plan *plan, const struct plan_param *param, const struct c
     return param->match ? &c->match[source] : &c->new_row[source];
 }
 
+/* Oids below this are the same in every database of every version. */
+#define FIRST_UNPINNED_OID 10000
+
+/* In binary format regclass and its like are the source's oids, which here are nothing, or
+ * something else (trap 69). */
+static int
+check_binary(const struct plan_column *column, const struct value *v, struct err *err)
+{
+    if (!column->oids || v->kind != VALUE_BINARY)
+        return 0;
+    if (column->scalar && v->len == 4 && v->data[0] == 0 && v->data[1] == 0 &&
+        (v->data[2] << 8 | v->data[3]) < FIRST_UNPINNED_OID)
+        return 0;
+    err_set(err, EXIT_REFUSED,
+            "the value of column \"%s\" names an object by its oid in the source, which is another "
+            "one here",
+            column->name);
+    return err_hint(err, "set binary = off in [source]: the value then comes by name");
+}
+
 /* libpq takes text NUL-terminated; a NUL inside would cut the value silently. */
 static int
-check_text(const struct plan *plan, const struct plan_stmt *stmt, const struct change *c,
-           size_t *total, struct err *err)
+check_values(const struct plan *plan, const struct plan_stmt *stmt, const struct change *c,
+             size_t *total, struct err *err)
 {
     for (uint32_t i = 0; i < stmt->params_count; i++) {
         const struct value *v = value_of(plan, &stmt->params[i], c);
@@ -397,6 +417,8 @@ check_text(const struct plan *plan, const struct plan_stmt *stmt, const struct c
         if (v->kind == VALUE_TEXT && v->len > 0 && memchr(v->data, 0, v->len) != NULL)
             return err_set(err, EXIT_REFUSED, "the value of column \"%s\" holds a NUL byte",
                            plan->columns[stmt->params[i].column].name);
+        if (check_binary(&plan->columns[stmt->params[i].column], v, err) != 0)
+            return -1;
         *total += v->kind == VALUE_TEXT ? v->len + 1u : 0;
     }
     return 0;
@@ -408,7 +430,7 @@ bind_values(const struct plan *plan, const struct plan_stmt *stmt, const struct 
 {
     size_t total = 0;
 
-    if (check_text(plan, stmt, c, &total, err) != 0 || reserve(p, stmt->params_count, err) != 0)
+    if (check_values(plan, stmt, c, &total, err) != 0 || reserve(p, stmt->params_count, err) != 0)
         return -1;
     buf_reset(&p->text, 1u << 20);
     if (buf_reserve(&p->text, total) != 0)
@@ -469,6 +491,21 @@ statements_queue(struct pipe *pipe, struct plan *plan, const struct change *c, u
         return -1;
     pipe->steps[pipe->count - 1].upsert = c->type == FRAME_UPDATE && !shape.partial;
     return 0;
+}
+
+const char *
+statements_column(const struct plan *plan, const struct change *c, uint32_t number)
+{
+    const struct plan_stmt *stmt = plan->statements;
+    struct shape shape;
+
+    if (!choose_shape(plan, c, &shape))
+        return NULL;
+    while (stmt != NULL && !same_shape(plan, stmt, &shape, c))
+        stmt = stmt->next;
+    if (stmt == NULL || number == 0 || number > stmt->params_count)
+        return NULL;
+    return plan->columns[stmt->params[number - 1].column].name;
 }
 
 void

@@ -27,6 +27,11 @@ int statements_queue(struct pipe *pipe, struct plan *plan, const struct change *
                      uint32_t number, struct parameters *params, bool *queued,
                      struct err *err) MUST_CHECK;
 
+/* The name of the column whose value is parameter `number` (from 1) of the change's statement; NULL
+ * when there is none. */
+const char *statements_column(const struct plan *plan, const struct change *change,
+                              uint32_t number);
+
 void parameters_free(struct parameters *params);
 
 #endif
