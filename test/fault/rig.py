@@ -161,7 +161,8 @@ batch_rows = 500
         out = {}
         for pid in proc_children(self.process.pid) if self.alive() else []:
             args = proc_args(pid)
-            if not args or not args[0] or proc_state(pid) in ("", "Z"):
+            # one that is still walpipe has been forked, but is not yet what it will be
+            if not args or args[0] not in PROGRAMS or proc_state(pid) in ("", "Z"):
                 continue
             out[pid] = args[0]
         return out
