@@ -6,17 +6,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "sink-ch/worker.h"
+#include "sink-ch/rows_parts.h"
 
 #define ROW_MAX ((size_t)2 << 30)
-
-/* A row event with what is found out about it. */
-struct change {
-    struct worker *worker;
-    struct table *table;
-    const struct row_event *row;
-    struct bytes old_key; /* of an update or delete with an old row; else len 0 */
-};
 
 static int
 out_of_memory(const struct change *change, struct err *err)
@@ -85,9 +77,9 @@ make_float_key_plain(const struct ch_type *type, struct buf *out)
     at[type->width - 1] = 0;
 }
 
-static int
-put_value(const struct change *change, const struct column *column, const struct value *v,
-          struct buf *out, struct err *err)
+int
+rows_put_value(const struct change *change, const struct column *column, const struct value *v,
+               struct buf *out, struct err *err)
 {
     if (convert_value(&change->worker->convert, &column->type, column->oid, v, out) != 0)
         return bad_value(change, column, v, err);
@@ -117,7 +109,7 @@ put_key(const struct change *change, const struct tuple *tuple, struct buf *out,
 
         if (v->kind == VALUE_UNCHANGED)
             return not_sent(change, column, err);
-        if (put_value(change, column, v, out, err) != 0)
+        if (rows_put_value(change, column, v, out, err) != 0)
             return -1;
     }
     return 0;
@@ -161,12 +153,6 @@ put_suffix(const struct change *change, bool deleted, struct buf *out)
         convert_put(out, version.high, 8);
     if (table->has_deleted)
         convert_put(out, deleted, 1);
-}
-
-static uint32_t
-suffix_length(const struct table *table)
-{
-    return (table->has_version ? table->version_width : 0) + table->has_deleted;
 }
 
 /* ---- unchanged TOAST ---- */
@@ -246,7 +232,7 @@ put_lacking_row(const struct change *change, struct older *older, struct hole_ma
         if (older->entry != NULL && !older_column(older, table, i, &found))
             return err_set(err, EXIT_BUG, "a row of the batch does not parse");
         if (v->kind != VALUE_UNCHANGED) {
-            if (put_value(change, column, v, arena, err) != 0)
+            if (rows_put_value(change, column, v, arena, err) != 0)
                 return -1;
         } else if (found.len > 0) {
             buf_append(arena, found.data, found.len);
@@ -285,8 +271,8 @@ put_whole_row(const struct change *change, struct err *err)
     for (uint32_t i = table->keys_count; i < table->columns_count; i++) {
         const struct column *column = &table->columns[i];
 
-        if (put_value(change, column, value_of(change->row, &change->row->new_row, column), arena,
-                      err) != 0)
+        if (rows_put_value(change, column, value_of(change->row, &change->row->new_row, column),
+                           arena, err) != 0)
             return -1;
     }
     return 0;
@@ -403,41 +389,6 @@ add_tombstone(const struct change *change, struct err *err)
     return add_entry(change, at, change->old_key.len, true, BATCH_NONE, err);
 }
 
-/* Under REPLICA IDENTITY FULL the key may be deferrable: two rows can then hold one key for a
- * moment, as when they swap keys (trap 115). True when the key's row in the batch came in this
- * transaction and is not the row that this change is about: that one was the key's older row. */
-static bool
-is_about_displaced_row(const struct change *change)
-{
-    const struct worker *worker = change->worker;
-    const struct batch *batch = &worker->batch;
-    const struct table *table = change->table;
-    struct buf *encoded = &change->worker->old_row;
-    uint32_t number = batch_find(batch, table->number, change->old_key);
-    const struct batch_entry *entry;
-    struct err ignored;
-    size_t len;
-
-    if (change->row->old_kind != OLD_FULL || number == BATCH_NONE ||
-        number < worker->transaction.mark)
-        return false;
-    entry = &batch->entries[number];
-    if (entry->tombstone || entry->hole != BATCH_NONE)
-        return false;
-    buf_reset(encoded, 1u << 20);
-    for (uint32_t i = table->keys_count; i < table->columns_count; i++) {
-        const struct value *v = &change->row->old_row.values[table->columns[i].source];
-
-        if (v->kind == VALUE_UNCHANGED ||
-            put_value(change, &table->columns[i], v, encoded, &ignored) != 0)
-            return false;
-    }
-    len = entry->len - entry->key_len - suffix_length(table);
-    return buf_len(encoded) != len ||
-           (len > 0 &&
-            memcmp(encoded->data, batch_bytes_at(batch, entry->at + entry->key_len), len) != 0);
-}
-
 /* ---- events ---- */
 
 static int
@@ -485,7 +436,7 @@ apply_update(struct change *change, struct err *err)
         return add_row(change, err);
     if (put_old_key(change, err) != 0)
         return -1;
-    displaced = is_about_displaced_row(change);
+    displaced = displaced_is_about(change);
     if (displaced && !keys_equal(change, &same_key, err))
         return -1;
     if (displaced && same_key)
@@ -502,7 +453,7 @@ apply_delete(struct change *change, struct err *err)
 {
     if (put_old_key(change, err) != 0)
         return -1;
-    return is_about_displaced_row(change) ? 0 : add_tombstone(change, err);
+    return displaced_is_about(change) ? 0 : add_tombstone(change, err);
 }
 
 static int

@@ -153,6 +153,8 @@ send_batch(struct worker *worker, struct err *err)
         if (readback_fill(worker, sending.table, err) != 0 || send_rows(&sending, err) != 0)
             return -1;
     }
+    if (worker->transaction.open)
+        displaced_keep_written(worker);
     batch_reset(&worker->batch);
     worker->transaction.mark = 0;
     return 0;

@@ -300,6 +300,7 @@ on_begin(struct worker *w, struct cursor *body, uint32_t elements, struct err *e
         return malformed("begin", err);
     if (w->transaction.open)
         return err_set(err, EXIT_BUG, "a transaction began inside a transaction");
+    written_forget(&w->written);
     w->transaction = (struct transaction){
         .open = true, .commit_lsn = begin.commit_lsn, .mark = w->batch.entries_count};
     return 0;
@@ -512,6 +513,7 @@ worker_free(struct worker *w)
     free(w->by_number);
     relmap_free(&w->tables);
     batch_free(&w->batch);
+    written_forget(&w->written);
     convert_free(&w->convert);
     buf_free(&w->old_key);
     buf_free(&w->old_row);

@@ -2,6 +2,7 @@
  *
  *     worker.c    the loop: frames in, deadlines, acks
  *     rows.c      a row event to rows of the batch
+ *     displaced.c rows that share a key for a moment
  *     readback.c  values that were not sent, from ClickHouse
  *     send.c      the batch to ClickHouse
  *     truncate.c  TRUNCATE
@@ -12,6 +13,7 @@
 #include "lib/relmap.h"
 #include "sink-ch/batch.h"
 #include "sink-ch/schema.h"
+#include "sink-ch/written.h"
 
 /* The open transaction. */
 struct transaction {
@@ -53,6 +55,7 @@ struct worker {
     struct buf old_row;
     struct buf body; /* of a request */
     struct transaction transaction;
+    struct written written; /* by the open transaction */
     struct progress progress;
     struct open_barrier barrier;
 };
@@ -71,6 +74,11 @@ int rows_apply(struct worker *worker, struct table *table, uint8_t type,
 
 struct version rows_version(const struct worker *worker, const struct table *table,
                             uint64_t ordinal);
+
+/* ---- displaced.c ---- */
+
+/* Remembers what the open transaction's part of the batch leaves in ClickHouse. */
+void displaced_keep_written(struct worker *worker);
 
 /* ---- truncate.c ---- */
 

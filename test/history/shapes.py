@@ -208,6 +208,7 @@ CH_FULLKEY = """
 CREATE TABLE h_fullkey (id Int32, v Nullable(String), w Nullable(String), _version UInt64,
     _is_deleted UInt8) ENGINE = ReplacingMergeTree(_version) ORDER BY id;
 CREATE VIEW h_fullkey_current AS SELECT id, v, w FROM h_fullkey FINAL WHERE _is_deleted = 0"""
+CH_DEFER = CH_FULLKEY.replace("h_fullkey", "h_defer")
 
 
 def plain_tables(r):
@@ -255,11 +256,9 @@ def identity_tables():
         Table("h_fullkey", 1, [("id", "int", int_key()), ("v", "text", some_text),
                                ("w", "text", wide)],
               identity="f", after=FULL + external("w"), ch_ddl=CH_FULLKEY, wide=["w"]),
-        # Not in ClickHouse: sink-ch tells two rows that share a key apart only while both are in one
-        # batch, and a large transaction is cut anywhere.
         Table("h_defer", 1, [("id", "int", int_key(30)), ("v", "text", some_text),
                              ("w", "text", some_text)],
-              identity="f", after=FULL, clickhouse=False, deferred=True),
+              identity="f", after=FULL, ch_ddl=CH_DEFER, deferred=True),
         Table("h_index", 1, [("u", "int", int_key(60)), ("id", "int", integer(1, 5000, 0)),
                              ("v", "text", some_text)],
               primary=False, identity="i", extra="u2 int, PRIMARY KEY (id)", unique="id",
