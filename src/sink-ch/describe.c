@@ -79,6 +79,24 @@ answer_cursor(const struct server *server)
     return cursor_over(server->answer.body.data, buf_len(&server->answer.body));
 }
 
+/* "(id)" is what ClickHouse 26 says of ORDER BY (id), and "id" of ORDER BY id. */
+static void
+strip_parentheses(char *key)
+{
+    size_t n = strlen(key);
+    int depth = 0;
+
+    if (n < 2 || key[0] != '(')
+        return;
+    for (size_t i = 0; i + 1 < n; i++) {
+        depth += (key[i] == '(') - (key[i] == ')');
+        if (depth == 0)
+            return; /* the first one closes before the end: (a + 1), b */
+    }
+    memmove(key, key + 1, n - 2);
+    key[n - 2] = '\0';
+}
+
 int
 describe_table(struct server *server, const struct table *table, struct described *d,
                struct err *err)
@@ -94,6 +112,7 @@ describe_table(struct server *server, const struct table *table, struct describe
     if (!take_string(&c, &d->engine) || !take_string(&c, &d->engine_full) ||
         !take_string(&c, &d->sorting_key) || c.left != 0)
         return malformed(err);
+    strip_parentheses(d->sorting_key);
     return 0;
 }
 

@@ -1,0 +1,140 @@
+#!/usr/bin/env bats
+# sink-ch into a ClickHouse of today (the engine of chdb behind test/chdb/front.c): UInt128 versions,
+# is_deleted, DateTime64 and what else Debian's 18.16 has not.
+
+setup_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/chdb.bash"
+    pg_new src
+    chdb_new new
+    pg_sql src "
+        create type mood as enum ('sad', 'ok', 'happy');
+        create table kinds (id int primary key, i2 int2, i8 int8, f4 float4, f8 float8, n numeric(20, 4),
+            nn numeric, t text, v varchar(10), by bytea, b bool, d date, ts timestamp, tz timestamptz,
+            u uuid, j jsonb, m mood, ia int[], ta text[], ip inet);
+        create table pairs (a int, b text, v text, primary key (a, b));
+        create publication p for all tables"
+    cat >"$SCRATCH/new.conf" <<C
+[pipeline]
+name = modern
+state_dir = $SCRATCH/state
+http =
+[source]
+conninfo = $(pg_conninfo src)
+slot = modern
+publication = p
+create_slot = yes
+[sink olap]
+type = ch
+url = $(ch_url new)
+database = default
+create_tables = yes
+shards = 2
+batch_rows = 7
+flush_interval = 50ms
+C
+    start_walpipe
+}
+
+start_walpipe() {
+    "$WALPIPE_BIN/walpipe" run -c "$SCRATCH/new.conf" 2>>"$SCRATCH/run.log" 3>&- &
+    echo $! >"$SCRATCH/walpipe.pid"
+    kill_later $!
+    wait_until 30 grep -q 'streaming from slot' "$SCRATCH/run.log"
+}
+
+teardown_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    servers_end
+}
+
+setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+}
+
+teardown() {
+    [ -n "${BATS_TEST_COMPLETED:-}" ] || grep -v '"level":"info"' "$SCRATCH/run.log" | tail -n 20
+}
+
+# Waits until the sink has everything that the source has now.
+caught_up() {
+    local lsn
+    lsn=$(pg_sql src "select pg_current_wal_lsn()")
+    reached() {
+        [ "$(pg_sql src "select confirmed_flush_lsn >= '$lsn' from pg_replication_slots where slot_name = 'modern'")" = t ]
+    }
+    wait_until 60 reached
+}
+
+@test "tables are made with the engine's own types, versions and tombstones" {
+    pg_sql src "insert into kinds (id) values (0); insert into pairs values (0, '', '')"
+    caught_up
+    run ch_sql new "select engine_full from system.tables where name = 'kinds'"
+    [[ $output == "ReplacingMergeTree(_version, _is_deleted) ORDER BY (id)"* ]]
+    run ch_sql new "select name, type from system.columns where database = 'default' and
+        table = 'kinds' and name in ('_version', 'tz', 'b', 'd', 'n', 'ia') order by name format TSVRaw"
+    [ "$output" = "_version	UInt128
+b	Nullable(Bool)
+d	Nullable(Date32)
+ia	Nullable(String)
+n	Nullable(Decimal(20, 4))
+tz	Nullable(DateTime64(6, 'UTC'))" ] || { echo "$output"; false; }
+}
+
+@test "values of every kind arrive as they are" {
+    pg_sql src "insert into kinds values (1, -32768, 9223372036854775807, 1.5, -1e300, 1234567890123456.7891, 1e40,
+        E'a\\tb\\n\\\\''', 'ünï', '\\x00ff0a', true, '1969-12-31', '1969-12-31 23:59:59.999999',
+        '2106-02-07 06:28:16.000001+00', '12345678-9abc-def0-0123-456789abcdef', '{\"a\": [1, null]}', 'happy',
+        '{1,NULL,3}', '{\"a b\",\"\",NULL}', '2001:db8::1')"
+    caught_up
+    run ch_sql new "select i2, i8, f4, f8, n, nn, hex(t), v, hex(by), b, d, ts, tz, u, j, m, ia, ta, ip from kinds_current where id = 1 format TSVRaw"
+    [ "$status" -eq 0 ]
+    IFS=$'\t' read -r i2 i8 f4 f8 n nn t v by b d ts tz u j m ia ta ip <<<"$output"
+    [ "$i2/$i8/$f4/$f8" = "-32768/9223372036854775807/1.5/-1e300" ]
+    [ "$n/$nn" = "1234567890123456.7891/10000000000000000000000000000000000000000" ]
+    [ "$t/$v/$by/$b" = "6109620A5C27/ünï/00FF0A/true" ]
+    [ "$d/$ts/$tz" = "1969-12-31/1969-12-31 23:59:59.999999/2106-02-07 06:28:16.000001" ]
+    [ "$u/$j/$m" = '12345678-9abc-def0-0123-456789abcdef/{"a": [1, null]}/happy' ]
+    [ "$ia/$ta/$ip" = '{1,NULL,3}/{"a b","",NULL}/2001:db8::1' ] || { echo "$ia/$ta/$ip"; false; }
+}
+
+@test "updates, key changes, deletes and several changes of one key in a transaction" {
+    pg_sql src "insert into pairs select g, 'k' || g % 3, 'v' || g from generate_series(1, 500) g;
+        update pairs set v = v || '!' where a % 2 = 0; delete from pairs where a % 5 = 0;
+        update pairs set a = a + 1000 where a between 100 and 200;
+        begin; update pairs set v = 'one' where a = 1; update pairs set v = 'two' where a = 1;
+               delete from pairs where a = 2; insert into pairs values (2, 'k2', 'again'); commit"
+    caught_up
+    diff <(pg_sql src "select a || '|' || b || '|' || v from pairs order by a, b") \
+        <(ch_sql new "select concat(toString(a), '|', b, '|', coalesce(v, '')) from pairs_current order by a, b")
+}
+
+@test "a kill -9 of the sink in mid-stream repeats rows, which changes nothing" {
+    pg_sql src "insert into pairs select g, 'crash', 'v' || g from generate_series(10000, 14000) g" &
+    load=$!
+    pkill -KILL -f -- "sink-ch.*$(ch_url new)"
+    wait "$load"
+    pg_sql src "update pairs set v = 'after' where a % 7 = 0"
+    caught_up
+    diff <(pg_sql src "select a || '|' || b || '|' || v from pairs order by a, b") \
+        <(ch_sql new "select concat(toString(a), '|', b, '|', coalesce(v, '')) from pairs_current order by a, b")
+}
+
+@test "TRUNCATE with two workers, and rows after it" {
+    pg_sql src "begin; insert into pairs values (1, 'before', 'x'); truncate pairs; insert into pairs values (1, 'after', 'y'); commit"
+    caught_up
+    [ "$(ch_sql new "select a, b, v from pairs_current")" = "1	after	y" ]
+}
+
+@test "a restart finds its own tables in order, and SIGTERM drains" {
+    pid=$(cat "$SCRATCH/walpipe.pid")
+    kill -TERM "$pid"
+    wait_until 30 process_gone "$pid"
+    run "$WALPIPE_BIN/walpipe" check -c "$SCRATCH/new.conf"
+    [ "$status" -eq 0 ]
+    : >"$SCRATCH/run.log"
+    start_walpipe
+    pg_sql src "insert into pairs values (77, 'restarted', 'z')"
+    caught_up
+    [ "$(ch_sql new "select v from pairs_current where a = 77")" = z ]
+}
