@@ -91,7 +91,7 @@ class Servers:
             input=sql.encode(), capture_output=True, check=True).stdout
 
     def end(self):
-        self.bash("servers_end")
+        self.bash("servers_end", timeout=400)
 
 
 class Pipeline:

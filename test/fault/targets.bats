@@ -123,13 +123,13 @@ armed_happened() { # LINK KIND TIMES
     local n bodies answers
     bodies=$(proxy olap counts | jq '.body // 0')
     answers=$(proxy olap counts | jq '.answer // 0')
-    for ((n = 0; n < 10; n++)); do
+    for ((n = 0; n < 6; n++)); do
         proxy olap body 1
         insert $((n * 100 + 1)) $((n * 100 + 50))
-        wait_until 20 armed_happened olap body $((bodies += 1))
+        wait_until 60 armed_happened olap body $((bodies += 1))
         proxy olap answer 2
         insert $((n * 100 + 51)) $((n * 100 + 100))
-        wait_until 20 armed_happened olap answer $((answers += 2))
+        wait_until 60 armed_happened olap answer $((answers += 2))
     done
     caught_up "$conf" src "$db"
     equal ch
