@@ -146,3 +146,37 @@ everything_arrives() {
 @test "and in binary format" {
     everything_arrives on
 }
+
+# stops MESSAGE SQL: the change stops the pipeline with exit 100 and MESSAGE, and goes on in text.
+stops() {
+    sed -i 's/^binary.*/binary = on/' "$conf"
+    pipeline_start "$conf"
+    pg_sql source "$2" "$name"
+    run -1 caught_up "$conf" source "$name" 60
+    [ "$(cat "$conf.exit")" -eq 100 ]
+    grep -E "$1" "$conf.log" | grep -q '"hint":"set binary = off.*"lsn":"[0-9A-F]*/[0-9A-F]*","exit_code":100'
+    sed -i 's/^binary.*/binary = off/' "$conf"
+    pipeline_start "$conf"
+    caught_up "$conf" source "$name" 60
+    pipeline_stop "$conf"
+}
+
+@test "the bug was that regclass in binary format became another table" {
+    name=types_oids
+    ddl="CREATE TABLE o (id int PRIMARY KEY, r regclass, rs regtype[]);"
+    pg_sql source "CREATE DATABASE $name"
+    pg_sql source "$ddl CREATE TABLE a (); CREATE TABLE b (); CREATE PUBLICATION $name FOR ALL TABLES" "$name"
+    for db in rows sets; do
+        pg_sql target "CREATE DATABASE ${name}_$db"
+        pg_sql target "CREATE TABLE b (); CREATE TABLE a (); $ddl" "${name}_$db"
+    done
+    config on
+    stops 'insert into public.o .*: the value of column \\"r\\" names an object by its oid' \
+        "INSERT INTO o VALUES (1, 'pg_class'), (2, 'int4'::regtype::oid), (3, '-'); INSERT INTO o SELECT 4, 'a'"
+    stops 'the value of column \\"rs\\" names an object by its oid' "UPDATE o SET rs = '{text}' WHERE id = 1"
+    pg_sql source 'TABLE o ORDER BY id' "$name" >"$SCRATCH/want"
+    grep -qx '4|a|' "$SCRATCH/want"
+    for db in rows sets; do
+        pg_sql target 'TABLE o ORDER BY id' "${name}_$db" | diff "$SCRATCH/want" -
+    done
+}

@@ -128,9 +128,6 @@ CALL pg_temp.add('ext.hstore', '', '"a"=>"1", "b"=>NULL', '"q\"u"=>"NULL", ""=>"
 CALL pg_temp.add('ext.ltree', '', 'Top.Science.Astronomy');
 CALL pg_temp.add('ext.lquery', '*.a*|b{1,2}.c@');
 CALL pg_temp.add('ext.cube', '(1,2),(3,4)', '(0.1)', '(-0,Infinity)');
--- Their binary format names the types inside by the source's oids; off: only in text.
-\if :binary
-\else
 CALL pg_temp.add('mood[]', '{}', '{sad,NULL,"it''s \"fine\", {so} \\ far",""}');
 CALL pg_temp.add('moods', '{}', '{sad,NULL}');
 CALL pg_temp.add('small[]', '{1,NULL,999}');
@@ -140,6 +137,9 @@ CALL pg_temp.add('float_range[]', '{"[0.1,0.2)",empty}');
 CALL pg_temp.add('"Odd ""s"."Ty pe"', '(,,,)', '(1,"a ""b"", \\ (c)",ok,"{1.50,NULL}")', '(,"",,)');
 CALL pg_temp.add('"Odd ""s"."Ty pe"[]', '{}', '{"(1,x,sad,{})",NULL}');
 CALL pg_temp.add('nest', '(,,)', '("(1,""a b"",sad,{1.00})","{""(2,,,)"",NULL}","2024-03-04 05:06:07+09")');
+-- Their binary format is the source's oids.
+\if :binary
+\else
 CALL pg_temp.add('regclass', '"Odd ""s"."ta ble"', 'pg_catalog.pg_class');
 CALL pg_temp.add('regclass[]', '{pg_catalog.pg_class,NULL,"\"Odd \"\"s\".\"ta ble\""}');
 \endif
