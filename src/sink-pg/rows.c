@@ -89,6 +89,41 @@ missing_row(struct err *err)
                          "table");
 }
 
+/* What the server says of a value that does not fit the column's length, precision or domain names
+ * the type only. */
+static bool
+is_meant(const struct plan_column *column, const char *message)
+{
+    char text[200];
+    int precision, scale;
+
+    if (column->domain)
+        snprintf(text, sizeof text, " domain %s ", column->type);
+    else if (sscanf(column->temp_type, "numeric(%d,%d)", &precision, &scale) == 2)
+        snprintf(text, sizeof text, "precision %d, scale %d ", precision, scale);
+    else if (strchr(column->temp_type, '(') != NULL)
+        snprintf(text, sizeof text, " type %s ", column->temp_type);
+    else
+        return false;
+    return strstr(message, text) != NULL;
+}
+
+static void
+name_column_by_type(const struct plan *plan, struct err *err)
+{
+    char names[256] = "", was[sizeof err->message];
+    size_t len = 0;
+
+    for (uint32_t i = 0; i < plan->columns_count && len < sizeof names; i++)
+        if (is_meant(&plan->columns[i], err->message))
+            len += (size_t)snprintf(names + len, sizeof names - len, "%s\"%s\"",
+                                    len == 0 ? "" : " or ", plan->columns[i].name);
+    if (len == 0)
+        return;
+    snprintf(was, sizeof was, "%s", err->message);
+    snprintf(err->message, sizeof err->message, "column %s: %.700s", names, was);
+}
+
 /* "unnamed portal parameter $2 = '...'" is the server's context of a value it cannot read; for a
  * person the column is named. */
 static void
@@ -97,8 +132,10 @@ name_column(const struct plan *plan, const struct change *change, struct err *er
     const char *at = strstr(err->hint, "parameter $"), *column;
     char was[sizeof err->message];
 
-    if (at == NULL)
+    if (at == NULL) {
+        name_column_by_type(plan, err);
         return;
+    }
     column =
         statements_column(plan, change, (uint32_t)strtoul(at + strlen("parameter $"), NULL, 10));
     if (column == NULL)

@@ -315,7 +315,7 @@ stops() {
     pipeline_start "$conf"
     src "INSERT INTO t SELECT g, 'v', g, '2024-02-29' FROM generate_series(1, 200) AS g"
     # few rows and many: the row is found in both
-    stops 'insert into public.t \(id\)=\(201\).*value too long' "INSERT INTO t VALUES (201, 'too long')" \
+    stops 'insert into public.t \(id\)=\(201\): column \\"v\\": .*value too long' "INSERT INTO t VALUES (201, 'too long')" \
         "ALTER TABLE t ALTER v TYPE varchar(10)" t
     stops 'update of public.t \(id\)=\(150\): column \\"n\\": .*out of range for type smallint' \
         "UPDATE t SET n = CASE id WHEN 150 THEN 40000 ELSE -id END" "ALTER TABLE t ALTER n TYPE int" t
@@ -330,6 +330,12 @@ stops() {
     pipeline_start "$conf"
     stops 'public.u: its column \\"v\\" is numeric\(10,2\), which cannot hold all' "INSERT INTO u VALUES (2, 2.3456)" \
         "ALTER TABLE u ALTER v TYPE numeric; UPDATE u SET v = 1.2345 WHERE id = 1" u
+    dst "ALTER TABLE t ALTER n TYPE numeric(6, 0)"
+    stops '\(id\)=\(7\): column \\"n\\": .*numeric field overflow' "UPDATE t SET n = 4000000 WHERE id = 7" \
+        "ALTER TABLE t ALTER n TYPE int" t
+    dst "CREATE DOMAIN positive AS int CHECK (value > -1000); ALTER TABLE t ALTER n TYPE positive"
+    stops '\(id\)=\(8\): column \\"n\\": .*violates check constraint' "UPDATE t SET n = -40000 WHERE id = 8" \
+        "ALTER TABLE t ALTER n TYPE int" t
     dst "CREATE TABLE w (id int PRIMARY KEY, at date)"
     stops 'public.w: its column \\"at\\" is date, .* time of day' \
         "CREATE TABLE w (id int PRIMARY KEY, at timestamp); INSERT INTO w VALUES (1, '2024-02-29 01:02:03')
