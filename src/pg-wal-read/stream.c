@@ -523,6 +523,10 @@ stream_run(struct stream *s, const struct hello *hello, struct err *err)
         return out_of_memory(err);
     s->received_lsn = hello->start_lsn;
     s->heard_at = clock_micros();
+    /* What came together with the answer to START_REPLICATION is in libpq's buffer already; poll
+     * knows nothing of it. */
+    if (take_messages(s, err) != 0 || tell_received(s, false, err) != 0)
+        return -1;
     while (!finished(s))
         if (take_turn(s, err) != 0)
             return -1;

@@ -239,6 +239,16 @@ run_reader() {
     pg_sql src "drop publication late"
 }
 
+@test "the bug was that what came with the answer to START_REPLICATION was not read until more came (trap 20)" {
+    make_slot
+    pg_sql src "insert into t values (115, 'before the publication'); create publication late for table t"
+    for _ in {1..20}; do # the error comes in the same packet often, not always
+        run_reader --publication late --no-ack
+        [ "$status" -eq 100 ]
+    done
+    pg_sql src "drop publication late"
+}
+
 @test "names are quoted for the server (trap 46)" {
     pg_sql src 'create publication "My,""Pub" for table t'
     "$WALPIPE_BIN/pg-wal-read" --conninfo "$conninfo" --slot "$slot" --publication '"My,""Pub",p' \
