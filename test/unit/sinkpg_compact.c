@@ -1,7 +1,7 @@
 /* compact: the table of trap 80, and random histories: rows changed one by one and rows changed by
  * the net changes end alike (traps 79, 80, 81, 88). */
 /* clang-format off
- * links: sink-pg/compact sink-pg/batch sink-pg/tables sink-pg/plan sink-pg/sqltext sink-pg/mapping sink-pg/session lib/err lib/buf lib/lsn lib/cursor lib/pack lib/frame lib/event lib/relmap lib/pqx lib/log lib/clock
+ * links: sink-pg/compact sink-pg/batch sink-pg/tables sink-pg/plan sink-pg/fits sink-pg/sqltext sink-pg/mapping sink-pg/session lib/err lib/buf lib/lsn lib/cursor lib/pack lib/frame lib/event lib/relmap lib/pqx lib/log lib/clock
  * libs: -lpq
  * clang-format on */
 #include "sink-pg/compact.h"
