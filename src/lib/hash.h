@@ -3,7 +3,7 @@
 #ifndef WALPIPE_HASH_H
 #define WALPIPE_HASH_H
 
-#include "lib/base.h"
+#include "lib/cursor.h"
 
 #define HASH_SEED UINT64_C(0xcbf29ce484222325)
 
@@ -30,10 +30,14 @@ hash_finish(uint64_t h)
     return h;
 }
 
-/* True for the built-in types whose equal values always have equal bytes, in text and in binary
- * format. Others (numeric: 1.0 = 1.00; float: -0 = 0; citext ...) must not enter a hash that
- * decides where a key's history goes. text and varchar are taken to have a deterministic collation.
- */
+/* True for the built-in types whose values hash_value takes: equal values have one text, and binary
+ * values are hashed as that text. Others (numeric: 1.0 = 1.00; float: -0 = 0; citext, timestamps
+ * ...) must not enter a hash that decides where a key's history goes. text and varchar are taken to
+ * have a deterministic collation. */
 bool hash_type_is_canonical(uint32_t type_oid) MUST_CHECK;
+
+/* The hash of a value of such a type, going on from h: of its text, whichever format it came in,
+ * since a replay may come in the other. False for a binary value that is none of its type. */
+bool hash_value(uint64_t *h, uint32_t type_oid, const struct value *value) MUST_CHECK;
 
 #endif

@@ -75,7 +75,8 @@ relations_learn(struct relations *r, struct pgoutput_relation *relation)
     known->hash_columns_count = 0;
     for (uint32_t i = 0; i < relation->columns_count; i++)
         if (enters_hash(relation->replica_identity, &relation->columns[i]))
-            known->hash_columns[known->hash_columns_count++] = (uint16_t)i;
+            known->hash_columns[known->hash_columns_count++] = (struct hash_column){
+                .column = (uint16_t)i, .type_oid = relation->columns[i].type_oid};
     if (relmap_put(&r->tables, relation->relid, known, &replaced) != 0) {
         free(known);
         return -1;
@@ -116,14 +117,14 @@ relations_key_hash(const struct known_relation *known, const struct tuple *row,
     uint64_t h = known->hash_start;
 
     for (uint32_t i = 0; i < known->hash_columns_count; i++) {
-        uint16_t column = known->hash_columns[i];
+        uint16_t column = known->hash_columns[i].column;
         const struct value *value = &row->values[column];
 
         if (value->kind == VALUE_UNCHANGED && other != NULL)
             value = &other->values[column];
-        if (value->kind == VALUE_UNCHANGED)
+        if (value->kind == VALUE_UNCHANGED ||
+            !hash_value(&h, known->hash_columns[i].type_oid, value))
             return false;
-        h = hash_bytes(h, value->data, value->len);
         h = hash_bytes(h, &separator, 1);
     }
     *hash = hash_finish(h);

@@ -11,7 +11,10 @@ struct known_relation {
     uint32_t columns_count;
     uint64_t hash_start;         /* the hash after the relid */
     uint32_t hash_columns_count; /* key columns whose bytes enter the hash, see docs/events.7 */
-    uint16_t hash_columns[];
+    struct hash_column {
+        uint16_t column;
+        uint32_t type_oid;
+    } hash_columns[];
 };
 
 struct relations {

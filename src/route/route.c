@@ -137,10 +137,17 @@ struct shards {
     uint32_t old_shard; /* the same unless the row moves */
 };
 
-static uint32_t
-shard_of_value(const struct sink *sink, const struct value *value)
+/* False for a value that is none of the column's type. */
+static bool
+shard_of_value(const struct sink *sink, const struct routed_table *table, const struct value *value,
+               uint32_t *shard)
 {
-    return (uint32_t)(hash_finish(hash_bytes(HASH_SEED, value->data, value->len)) % sink->shards);
+    uint64_t h = HASH_SEED;
+
+    if (!hash_value(&h, table->column_type, value))
+        return false;
+    *shard = (uint32_t)(hash_finish(h) % sink->shards);
+    return true;
 }
 
 /* By the shard column: of the new row, and of the old one where it was sent (it was not when the
@@ -169,9 +176,8 @@ shards_by_column(struct router *r, const struct sink *sink, const struct routed_
         old_value = new_value;
     if (new_value->kind == VALUE_UNCHANGED || old_value->kind == VALUE_UNCHANGED)
         return false;
-    shards->new_shard = shard_of_value(sink, new_value);
-    shards->old_shard = shard_of_value(sink, old_value);
-    return true;
+    return shard_of_value(sink, table, new_value, &shards->new_shard) &&
+           shard_of_value(sink, table, old_value, &shards->old_shard);
 }
 
 static int

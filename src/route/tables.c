@@ -26,6 +26,7 @@ find_shard_column(const struct tables *tables, const char *sink, const struct re
         }
         table->by_column = true;
         table->column = i;
+        table->column_type = column->type_oid;
         return 0;
     }
     return 0; /* a table without the column is sharded by its key */

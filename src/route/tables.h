@@ -12,11 +12,12 @@ enum shard_key { SHARD_BY_KEY, SHARD_BY_TABLE, SHARD_BY_COLUMN };
 struct routed_table {
     uint32_t relid;
     bool taken;
-    bool moved;         /* rows may go to other workers than before: a barrier comes first */
-    bool by_column;     /* SHARD_BY_COLUMN and the table has the column */
-    uint32_t column;    /* its index */
-    uint64_t placement; /* a hash of all that decides which worker a row goes to */
-    uint64_t name;      /* a hash of schema and name */
+    bool moved;           /* rows may go to other workers than before: a barrier comes first */
+    bool by_column;       /* SHARD_BY_COLUMN and the table has the column */
+    uint32_t column;      /* its index */
+    uint32_t column_type; /* its type's oid */
+    uint64_t placement;   /* a hash of all that decides which worker a row goes to */
+    uint64_t name;        /* a hash of schema and name */
 };
 
 struct tables {

@@ -469,6 +469,9 @@ schema_load(struct server *server, const struct options *options, struct table *
     buf_append(&table->described, server->answer.body.data, buf_len(&server->answer.body));
     if (table->described.failed || examine(table, options, &d, report, err) != 0)
         goto out;
+    if (may_create && !report->failed && table->has_version && table->has_deleted &&
+        schema_create_view(server, options, table, err) != 0)
+        goto out;
     table->loaded = !report->failed;
     status = report->failed ? SCHEMA_UNFIT : SCHEMA_READY;
 out:

@@ -36,10 +36,15 @@ bool schema_changed(struct server *server, const struct table *table);
 
 /* ---- schema_create.c ---- */
 
-/* Creates the table and the view NAME_current. -1 with err, also for a table whose key the stream
+/* Creates the table. -1 with err, also for a table whose key the stream
  * doesn't tell. */
 int schema_create(struct server *server, const struct options *options, const struct table *table,
                   struct err *err) MUST_CHECK;
+
+/* Creates the view NAME_current of a table with a key, unless there is one. Also of a table that
+ * existed: a sink may have died between the table and its view. */
+int schema_create_view(struct server *server, const struct options *options,
+                       const struct table *table, struct err *err) MUST_CHECK;
 
 /* Adds the columns of the relation that are not among existing[], and makes the view anew. */
 int schema_add_columns(struct server *server, const struct options *options,

@@ -327,6 +327,13 @@ schema_create(struct server *server, const struct options *options, const struct
     if (run(server, "create a table", &sql, err) != 0)
         return -1;
     log_write(server->log, LOG_INFO, "created table %s", table->target_sql);
+    return 0;
+}
+
+int
+schema_create_view(struct server *server, const struct options *options, const struct table *table,
+                   struct err *err)
+{
     return has_key(&table->relation) ? create_view(server, options, table, err) : 0;
 }
 

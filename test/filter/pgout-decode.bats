@@ -638,6 +638,7 @@ PY
     pg_sql src "INSERT INTO ddl VALUES (1); ALTER TABLE ddl OWNER TO postgres; INSERT INTO ddl VALUES (2)"
     pg_sql src "TRUNCATE ddl; INSERT INTO ddl VALUES (3); ALTER TABLE ddl ADD v text; INSERT INTO ddl VALUES (4)"
     for round in 1 2; do
+        : >"$T/wal" # not the round before's
         "$WALPIPE_BIN/pg-wal-read" --conninfo "$(pg_conninfo src)" --slot ddl --publication ddl \
             --no-ack 2>/dev/null >"$T/wal" 3>&- &
         reader=$!

@@ -19,6 +19,7 @@ walpipe's C code: the two check each other.
 import json
 import struct
 import sys
+import uuid
 
 import msgpack
 
@@ -240,7 +241,22 @@ def barrier(id_, applier):
 
 MASK = (1 << 64) - 1
 # bool bytea "char" name int8 int2 int4 text oid varchar date time timestamp timestamptz uuid
-CANONICAL = {16, 17, 18, 19, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950}
+CANONICAL = {16, 17, 19, 20, 21, 23, 25, 26, 1043, 2950}
+
+
+def text_of(oid, value):
+    """The text of a value in binary format (bytes) of one of the types in CANONICAL."""
+    if oid in (20, 21, 23):
+        return str(int.from_bytes(value, "big", signed=True)).encode()
+    if oid == 26:
+        return str(int.from_bytes(value, "big")).encode()
+    if oid == 16:
+        return b"t" if value == b"\1" else b"f"
+    if oid == 17:
+        return b"\\x" + value.hex().encode()
+    if oid == 2950:
+        return str(uuid.UUID(bytes=value)).encode()
+    return value
 
 
 def _fnv(h, data):
@@ -257,6 +273,8 @@ def key_hash(relid, columns, row, identity="d", old=None):
                 continue
             if value == UNCHANGED and old is not None:
                 value = old[n]
+            if isinstance(value, bytes):
+                value = text_of(column[2], value)
             if isinstance(value, str):
                 value = value.encode("utf-8", "surrogateescape")
             h = _fnv(h, (value if isinstance(value, bytes) else b"") + b"\0")
