@@ -5,6 +5,7 @@
 setup_file() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
     source "$BATS_TEST_DIRNAME/../lib/chdb.bash"
+    chdb_available || return 0
     pg_new src
     chdb_new new
     pg_sql src "
@@ -50,6 +51,8 @@ teardown_file() {
 
 setup() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/chdb.bash"
+    chdb_or_skip
 }
 
 teardown() {

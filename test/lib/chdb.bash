@@ -2,19 +2,11 @@
 # test/chdb/front.c. Source it after servers.bash.
 #
 #   chdb_install      fetches the library once a user and version; prints its path
+#   chdb_available, chdb_or_skip      for setup_file and setup: without network or npm, skip
 #   chdb_new NAME     a new, empty engine, started; ch_url, ch_sql, ch_stop, ch_kill and ch_log of
 #                     servers.bash work with NAME; chdb_start starts it again
 
 CHDB_PACKAGE=@chdb/lib-linux-x64-gnu@26.5.3
-
-chdb_npm() {
-    type -P npm >/dev/null && return 0
-    if [ "$UID" -ne 0 ] || ! type -P apt-get >/dev/null; then
-        servers_fail "npm is needed to fetch $CHDB_PACKAGE"
-        return 1
-    fi
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends npm >&2 </dev/null
-}
 
 chdb_install() {
     local dir=/tmp/walpipe-test-chdb-$UID-${CHDB_PACKAGE##*@}
@@ -23,12 +15,32 @@ chdb_install() {
     (
         flock 9
         [ -e "$dir/complete" ] && exit 0
-        chdb_npm && cd "$dir" || exit 1
-        npm install --no-audit --no-fund --no-save --prefix . "$CHDB_PACKAGE" >npm.log 2>&1 \
-            </dev/null || { cat npm.log >&2; exit 1; }
+        type -P npm >/dev/null || {
+            servers_fail "npm is not installed, which would fetch $CHDB_PACKAGE"
+            exit 1
+        }
+        # node has certificates of its own; those of the system may know one more: a proxy's
+        if [ -e /etc/ssl/certs/ca-certificates.crt ]; then
+            export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+        fi
+        cd "$dir" && npm install --no-audit --no-fund --no-save --prefix . "$CHDB_PACKAGE" \
+            >npm.log 2>&1 </dev/null || {
+            servers_fail "npm could not fetch $CHDB_PACKAGE: $(grep -v '^$' npm.log | head -n 3)"
+            exit 1
+        }
         touch complete
     ) 9>"$dir/lock" || return 1
     echo "$library"
+}
+
+# In setup_file, where bats cannot skip: true when there is an engine; else each test's setup has to
+# call chdb_or_skip.
+chdb_available() {
+    chdb_install >/dev/null 2>"$BATS_FILE_TMPDIR/no-chdb" && rm "$BATS_FILE_TMPDIR/no-chdb"
+}
+
+chdb_or_skip() {
+    [ ! -e "$BATS_FILE_TMPDIR/no-chdb" ] || skip "$(paste -sd ' ' "$BATS_FILE_TMPDIR/no-chdb")"
 }
 
 chdb_start() {
