@@ -104,11 +104,13 @@ units: $(UNITS:%=build/asan/unit/%)
 
 FUZZERS := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c))
 fuzz_links = $(shell sed -n 's/.*links: *\([^;*]*\).*/\1/p' test/fuzz/$(1).c | head -n 1)
+fuzz_libs  = $(shell sed -n 's/.*libs: *\([^;*]*\).*/\1/p' test/fuzz/$(1).c | head -n 1)
 
 define fuzz_rules
 build/fuzz/bin/$(1): test/fuzz/$(1).c $$(patsubst %,build/fuzz/%.o,$$(call fuzz_links,$(1)))
 	@mkdir -p $$(@D)
-	$$(fuzz_CC) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$(fuzz_CFLAGS) $$(fuzz_LDFLAGS) -o $$@ $$< $$(filter %.o,$$^)
+	$$(fuzz_CC) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$(fuzz_CFLAGS) $$(fuzz_LDFLAGS) -MMD -MP -MF $$@.d \
+	    -o $$@ $$< $$(filter %.o,$$^) $$(call fuzz_libs,$(1))
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzz_rules,$(f))))
 

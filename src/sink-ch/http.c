@@ -371,7 +371,7 @@ classify_status(struct http_answer *answer, long status)
 {
     if (buf_len(&answer->body) > 0 && !answer->body.failed)
         take_message(answer, (const char *)answer->body.data);
-    else
+    if (answer->message[0] == '\0')
         snprintf(answer->message, sizeof answer->message, "HTTP status %ld", status);
     if (status >= 500 || status == 408 || status == 429)
         return HTTP_RETRY;
