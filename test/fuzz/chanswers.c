@@ -4,6 +4,8 @@
 /* clang-format off: make reads one line
  * links: sink-ch/server sink-ch/describe sink-ch/schema sink-ch/schema_create sink-ch/table sink-ch/options sink-ch/truncate sink-ch/readback sink-ch/batch sink-ch/chtype sink-ch/convert sink-ch/convert_number sink-ch/convert_time sink-ch/convert_binary sink-ch/convert_judge lib/ackclient lib/ackmsg lib/sock lib/io lib/opt lib/event lib/hash lib/log lib/clock lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
+#include <stdio.h>
+
 #include "input.h"
 #include "sink-ch/describe.h"
 #include "sink-ch/worker.h"
@@ -33,7 +35,7 @@ http_post(struct http *http, const struct http_request *request, struct http_ans
     (void)http;
     buf_free(&answer->body);
     answer->code = 0;
-    strcpy(answer->message, "no more answers");
+    snprintf(answer->message, sizeof answer->message, "no more answers");
     if (!input_next(&answers, &body))
         return HTTP_STOP;
     /* Memory of just its size, so that a read past its end is seen. */
