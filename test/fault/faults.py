@@ -22,15 +22,19 @@ class Faults:
         self.counts = {}
         self.down = set()  # servers, and "walpipe"
         self.drained = 0
+        self.killed = 0  # programs, walpipe, servers: with no chance to tidy up
+        self.revived = 0
         self.kinds = [
-            (14, self.kill_program), (10, self.stop_program), (3, self.kill_walpipe),
-            (1, self.stop_walpipe), (2, self.drain_walpipe), (3, self.crash_source),
-            (3, self.crash_target), (2, self.crash_clickhouse), (4, self.stall), (3, self.delay),
-            (4, self.cut), (6, self.cut_at_byte), (2, self.refuse), (6, self.cut_at_commit),
+            (28, self.kill_program), (6, self.kill_several), (6, self.kill_walpipe),
+            (2, self.drain_and_kill), (5, self.crash_source), (5, self.crash_target),
+            (4, self.crash_clickhouse), (9, self.stop_program), (1, self.stop_walpipe),
+            (2, self.drain_walpipe), (3, self.stall), (2, self.delay), (3, self.cut),
+            (5, self.cut_at_byte), (1, self.refuse), (6, self.cut_at_commit),
             (5, self.cut_at_request)]
 
-    def note(self, kind, text):
+    def note(self, kind, text, kill=False):
         self.counts[kind] = self.counts.get(kind, 0) + 1
+        self.killed += kill
         self.say("%s: %s" % (kind, text))
 
     def say(self, text):
@@ -55,7 +59,8 @@ class Faults:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.inject()
-            pause = min(end, time.monotonic() + self.random.choice((0, 0.05, 0.2, 0.4, 0.8)))
+            pause = min(end, time.monotonic() + self.random.choice((0, 0.05, 0.2, 0.4, 0.8, 1.2)))
+            self.revive()
             while True:
                 self.undo_due()
                 check()
@@ -81,18 +86,26 @@ class Faults:
     # ---- programs ----
 
     def any_program(self):
+        """Each kind of program as often as another, however many run."""
         children = self.rig.pipeline.children()
         if not children:
             return None, None
-        pid = self.random.choice(sorted(children))
-        return pid, children[pid]
+        name = self.random.choice(sorted(set(children.values())))
+        return self.random.choice(sorted(p for p in children if children[p] == name)), name
 
     def kill_program(self):
         pid, name = self.any_program()
         if pid is None:
             return
-        self.note("kill " + name, "pid %d" % pid)
+        self.note("kill " + name, "pid %d" % pid, kill=True)
         self.send(pid, signal.SIGKILL)
+
+    def kill_several(self):
+        children = self.rig.pipeline.children()
+        for pid in self.random.sample(sorted(children), min(len(children),
+                                                            self.random.choice((2, 3)))):
+            self.note("kill " + children[pid], "pid %d, one of several" % pid, kill=True)
+            self.send(pid, signal.SIGKILL)
 
     def stop_program(self):
         pid, name = self.any_program()
@@ -110,7 +123,7 @@ class Faults:
     def kill_walpipe(self):
         if "walpipe" in self.down:
             return
-        self.note("kill walpipe", "pid %d" % self.rig.pipeline.process.pid)
+        self.note("kill walpipe", "pid %d" % self.rig.pipeline.process.pid, kill=True)
         self.down.add("walpipe")
         self.rig.pipeline.kill()
         self.later(self.random.choice((0, 0.5)), "walpipe starts", self.start_walpipe)
@@ -125,7 +138,7 @@ class Faults:
                    lambda: process.poll() is None and self.send(process.pid, signal.SIGCONT))
 
     def drain_walpipe(self):
-        if "walpipe" in self.down or self.down:
+        if self.down:
             return
         self.all_well()
         self.down.add("walpipe")
@@ -136,13 +149,49 @@ class Faults:
         self.drained += code == 0
         self.start_walpipe()
 
+    def drain_and_kill(self):
+        """A program dies while all are told to finish: nobody may wait for it for ever."""
+        if "walpipe" in self.down:
+            return
+        pipeline, process = self.rig.pipeline, self.rig.pipeline.process
+        pipeline.wait_until_begun()
+        self.note("drain walpipe, and kill", "pid %d" % process.pid)
+        self.send(process.pid, signal.SIGTERM)
+        time.sleep(self.random.choice((0, 0.01, 0.05)))
+        self.kill_program()
+        self.down.add("walpipe")
+        self.all_well()
+        code = pipeline.drain()
+        if code not in (0, 111):
+            raise Failure("walpipe was told to drain, lost a program and ended with %d" % code)
+        self.start_walpipe()
+
+    def revive(self):
+        """walpipe's backoff grows where faults come so fast: rather begin it anew, as an impatient
+        person would."""
+        pipeline = self.rig.pipeline
+        if "walpipe" in self.down or not pipeline.alive() or not pipeline.waits():
+            return
+        self.revived += 1
+        if self.random.random() < 0.3:
+            self.say("walpipe waits: told to stop, and started again")
+            code = pipeline.drain()
+            # it may have begun to start again at that moment
+            if code not in (0, 111):
+                raise Failure("walpipe was told to stop while it waited and ended with %d" % code)
+        else:
+            self.say("walpipe waits: killed, and started again")
+            pipeline.kill()
+        pipeline.start()
+
     # ---- servers ----
 
     def crash(self, server, ways, start):
         if server in self.down:
             return
         way = self.random.choice(ways)
-        self.note("%s %s" % (way.split()[0].replace("_", " "), server), way)
+        kill = way != "pg_stop fast"
+        self.note("%s %s" % ("kill" if kill else "stop", server), way, kill)
         self.down.add(server)
         self.rig.servers.bash("%s %s %s" % (way.split()[0], server, " ".join(way.split()[1:])))
 
@@ -152,10 +201,12 @@ class Faults:
         self.later(self.random.choice((0, 0, 0.5, 1.5)), server + " starts", again)
 
     def crash_source(self):
-        self.crash("source", ("pg_stop immediate", "pg_kill", "pg_stop fast"), "pg_start")
+        self.crash("source", ("pg_stop immediate", "pg_stop immediate", "pg_kill", "pg_kill", "pg_stop fast"),
+                   "pg_start")
 
     def crash_target(self):
-        self.crash("target", ("pg_stop immediate", "pg_kill", "pg_stop fast"), "pg_start")
+        self.crash("target", ("pg_stop immediate", "pg_stop immediate", "pg_kill", "pg_kill", "pg_stop fast"),
+                   "pg_start")
 
     def crash_clickhouse(self):
         self.crash("olap", ("ch_kill",), "ch_start")

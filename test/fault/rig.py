@@ -104,6 +104,7 @@ class Pipeline:
         self.log = self.dir + "/walpipe.log"
         self.conf = self.dir + "/torture.conf"
         self.process = None
+        self.started_at = 0.0
         os.mkdir(self.bin)
         for name in PROGRAMS:
             shutil.copy(os.environ.get("WALPIPE_BIN", ROOT + "/build/asan/bin") + "/" + name, self.bin)
@@ -150,7 +151,6 @@ batch_rows = 500
             self.process = subprocess.Popen(
                 [self.bin + "/walpipe", "run", "-c", self.conf], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, env=env, start_new_session=True)
-
         self.started_at = time.monotonic()
 
     def alive(self):
@@ -169,7 +169,8 @@ batch_rows = 500
 
     def waits(self):
         """For the end of its backoff."""
-        return not self.children() and time.monotonic() > self.started_at + 2
+        return (time.monotonic() > self.started_at + 1 and not self.children() and
+                proc_state(self.process.pid) == "S")
 
     def everybody(self):
         """Every process of ours, whoever its parent is: pids."""
@@ -189,19 +190,22 @@ batch_rows = 500
         """As the OOM killer would; the kernel has to end the programs."""
         self.process.kill()
         self.process.wait()
-        wait_for(5, "walpipe was killed, its programs live on", lambda: not self.everybody())
+        wait_for(15, "walpipe was killed, its programs live on", lambda: not self.everybody())
+
+    def wait_until_begun(self):
+        """Before it has begun, a signal has its usual meaning."""
+        time.sleep(max(0, self.started_at + 1 - time.monotonic()))
 
     def drain(self, seconds=75):
         """SIGTERM. Returns the exit code."""
-        # before it has begun, a signal has its usual meaning
-        time.sleep(max(0, self.started_at + 1 - time.monotonic()))
+        self.wait_until_begun()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise Failure("walpipe did not end within %d s of SIGTERM" % seconds) from None
-        wait_for(5, "walpipe ended, its programs live on", lambda: not self.everybody())
+        wait_for(15, "walpipe ended, its programs live on", lambda: not self.everybody())
         return code
 
     def log_text(self):

@@ -8,11 +8,12 @@ run between them; clients that change the source at random. In rounds: some seco
 random moments (programs killed and stopped, servers crashed, connections stalled and cut), then
 none; everything must become confirmed within a minute, and every table of every target must hold
 the source's rows. All the while the slot's confirmed_flush_lsn must not pass what any PostgreSQL
-worker has in walpipe.progress.
+worker has in walpipe.progress, nor ackd's checkpoint; no program may end with 101, need much memory
+or keep ever more files open; in the end no process and no session may be left (watch.py).
 
 The seed decides the faults and what the clients do, not the exact moments: the same seed gives the
 same kind of run, not the same run. Exit 0: nothing found; 1: a failure, with the faults that led
-to it; logs are then in DIR (default build/torture/SEED)."""
+to it; logs are then in DIR (default build/torture/SEED; when given, always)."""
 
 import argparse
 import collections
@@ -21,13 +22,13 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 
 import psycopg2
 
 from faults import Faults
 from rig import Failure, ROOT, Rig, proc_args, proc_state, wait_for
+from watch import Watch
 from workload import KEYLESS, TABLES, Workload
 
 COLUMNS = {"account": "id, v, note", "toast": "id, n, big, other", "pair": "a, b, v",
@@ -39,11 +40,6 @@ BAD_LOG = re.compile(
     r"|killed by signal (4|6|7|8|11)\b")
 
 
-def lsn(text):
-    high, low = text.split("/")
-    return int(high, 16) << 32 | int(low, 16)
-
-
 def query(conninfo, sql):
     conn = psycopg2.connect(conninfo + " connect_timeout=5")
     try:
@@ -53,51 +49,6 @@ def query(conninfo, sql):
             return c.fetchall()
     finally:
         conn.close()
-
-
-class Sampler(threading.Thread):
-    """Is the slot ever ahead of what a target has? Asked in this order: the slot, the targets."""
-
-    def __init__(self, servers):
-        super().__init__(daemon=True)
-        self.servers = servers
-        self.conns = {}
-        self.samples = 0
-        self.failure = None
-        self.end = False
-
-    def run(self):
-        while not self.end and self.failure is None:
-            try:
-                self.sample()
-            except psycopg2.Error:
-                for conn in self.conns.values():
-                    conn.close()
-                self.conns = {}
-            time.sleep(0.05)
-
-    def ask(self, server, db, sql):
-        if db not in self.conns:
-            conn = psycopg2.connect(self.servers.conninfo(server, db) + " connect_timeout=2")
-            conn.autocommit = True
-            self.conns[db] = conn
-        with self.conns[db].cursor() as c:
-            c.execute(sql)
-            return c.fetchall()
-
-    def sample(self):
-        slot = self.ask("source", "torture", "SELECT confirmed_flush_lsn FROM pg_replication_slots "
-                        "WHERE slot_name = 'torture'")
-        if not slot or slot[0][0] is None:
-            return
-        for sink in ("one", "three"):
-            if self.ask("target", sink, "SELECT to_regclass('walpipe.progress')")[0][0] is None:
-                continue
-            for shard, at in self.ask("target", sink, "SELECT shard, lsn FROM walpipe.progress"):
-                if lsn(at) < lsn(slot[0][0]):
-                    self.failure = "the slot is confirmed to %s, but %s/%d has only %s" % (
-                        slot[0][0], sink, shard, at)
-        self.samples += 1
 
 
 # ---- comparison ----
@@ -126,6 +77,19 @@ def ch_rows(servers, table):
         COLUMNS[table], table + "_current" if view else table), "torture").splitlines())
 
 
+def ch_rows_truncated(servers, table):
+    """The rows that are older than the table's last TRUNCATE: only a ClickHouse before 22.12 may
+    bring them back, when it is restarted (sink-ch(1))."""
+    note = re.match(rb"walpipe: truncated at (\d+)\.0$", servers.clickhouse(
+        "SELECT comment FROM system.columns WHERE database = 'torture' AND table = '%s' "
+        "AND name = '_version'" % table).strip())
+    if note is None:
+        return collections.Counter()
+    return collections.Counter(servers.clickhouse(
+        "SELECT %s FROM (SELECT * FROM %s FINAL) WHERE _is_deleted = 0 AND _version < %d "
+        "FORMAT TabSeparated" % (COLUMNS[table], table, int(note.group(1))), "torture").splitlines())
+
+
 def differences(want, got, missing_only):
     """The differing rows."""
     out = ["only in the source, %d times: %s" % (n, row[:300]) for row, n in (want - got).items()]
@@ -135,25 +99,29 @@ def differences(want, got, missing_only):
     return out
 
 
-def compare(servers):
-    found, rows = [], 0
+def compare(servers, may_come_back):
+    """may_come_back: ClickHouse was killed. Returns the number of rows, and of those that were
+    truncated and came back."""
+    found, rows, back = [], 0, collections.Counter()
     for table in TABLES:
         want = pg_rows(servers.conninfo("source", "torture"), table)
         rows += sum(want.values())
-        targets = [("olap", ch_rows(servers, table)),
-                   ("one", pg_rows(servers.conninfo("target", "one"), table))]
+        olap = ch_rows(servers, table)
+        if table == "cleared" and may_come_back:
+            back = ch_rows_truncated(servers, table)
+            olap -= back
+        targets = [("olap", olap), ("one", pg_rows(servers.conninfo("target", "one"), table))]
         if table != "uniq":
             targets.append(("three", pg_rows(servers.conninfo("target", "three"), table)))
         for sink, got in targets:
-            # A table without a key may hold rows twice in ClickHouse, and until 22.12 a restart of
-            # ClickHouse brings back what a TRUNCATE had taken.
+            # A table without a key may hold rows twice in ClickHouse.
             diffs = differences(want, got, sink == "olap" and table in KEYLESS)
             if diffs:
                 found.append("%s of %s: %d rows differ" % (table, sink, len(diffs)))
                 found += ["    " + d for d in diffs[:10]]
     if found:
         raise Failure("\n".join(found))
-    return rows
+    return rows, sum(back.values())
 
 
 # ---- the test ----
@@ -165,23 +133,27 @@ class Torture:
         self.faults = None
         self.rounds = 0
         self.log_seen = 0
-        self.expected_log = set()
+        self.olap_killed = 0  # how often, when no truncated row was there
+        self.came_back = 0
+        self.slowest = 0.0
 
     def start(self):
         self.rig.start()
-        servers = self.rig.servers
         self.rig.pipeline.start()
         wait_for(60, "the pipeline streams",
                  lambda: "streaming from slot" in self.rig.pipeline.log_text())
-        self.sampler = Sampler(servers)
-        self.sampler.start()
-        self.workload = Workload(self.options.seed, servers.conninfo("source", "torture"))
+        self.watch = Watch(self.rig)
+        self.watch.start()
+        self.workload = Workload(self.options.seed, self.source())
         self.faults = Faults(self.rig, self.options.seed)
+
+    def source(self):
+        return self.rig.servers.conninfo("source", "torture")
 
     def check(self):
         """Of what must never be."""
-        if self.sampler.failure:
-            raise Failure(self.sampler.failure)
+        if self.watch.failure:
+            raise Failure(self.watch.failure)
         process = self.rig.pipeline.process
         if "walpipe" not in self.faults.down and process.poll() is not None:
             raise Failure("walpipe ended by itself, exit code %d" % process.returncode)
@@ -198,29 +170,28 @@ class Torture:
     def confirmed(self):
         self.check()
         sql = "SELECT confirmed_flush_lsn >= '%s' FROM pg_replication_slots WHERE slot_name = 'torture'"
-        return query(self.rig.servers.conninfo("source", "torture"), sql % self.target) == [(True,)]
-
-    def restart_if_waiting(self):
-        """walpipe's backoff grows to half a minute: rather begin it anew."""
-        pipeline = self.rig.pipeline
-        if pipeline.alive() and pipeline.waits():
-            self.faults.say("walpipe waits: told to stop, and started again")
-            code = pipeline.drain(10)
-            # it may have begun to start again at that moment
-            if code not in (0, 111):
-                raise Failure("walpipe was told to stop while it waited and ended with %d" % code)
-            pipeline.start()
+        return query(self.source(), sql % self.target) == [(True,)]
 
     def settle(self):
         self.faults.all_well()
         self.workload.pause()
         self.check()
-        self.restart_if_waiting()
-        source = self.rig.servers.conninfo("source", "torture")
-        self.target = query(source, "SELECT pg_current_wal_lsn()")[0][0]
+        self.faults.revive()
+        self.target = query(self.source(), "SELECT pg_current_wal_lsn()")[0][0]
         self.faults.say("no faults any more; the source is at " + self.target)
+        began = time.monotonic()
         wait_for(60, self.target + " is confirmed", self.confirmed)
-        self.faults.say("all is confirmed")
+        took = time.monotonic() - began
+        self.slowest = max(self.slowest, took)
+        self.faults.say("all is confirmed, after %.1f s" % took)
+
+    def compare(self):
+        kills = self.faults.counts.get("kill olap", 0)
+        rows, back = compare(self.rig.servers, kills > self.olap_killed)
+        self.came_back = max(self.came_back, back)
+        if back == 0:
+            self.olap_killed = kills
+        return rows
 
     def one_round(self):
         self.rounds += 1
@@ -228,17 +199,30 @@ class Torture:
         self.workload.start()
         self.faults.for_a_while(self.options.round, self.check)
         self.settle()
-        rows = compare(self.rig.servers)
+        rows = self.compare()
         if self.rig.pipeline.zombies():
             raise Failure("zombies: %r" % self.rig.pipeline.zombies())
+        grown = self.watch.sample_files()
+        if grown:
+            raise Failure(grown)
         self.check_log()
         committed, lost = self.workload.counts()
-        print("# round %d: equal, %d rows; %d transactions, %d connections lost, %d faults" % (
-            self.rounds, rows, committed, lost, sum(self.faults.counts.values())), flush=True)
-        if rows > 50000:
-            with psycopg2.connect(self.rig.servers.conninfo("source", "torture")) as conn:
+        print("# %5.0f s, round %d: equal, %d rows; %d transactions, %d connections lost, "
+              "%d faults, %d of them kills" % (
+                  time.monotonic() - self.faults.began, self.rounds, rows, committed, lost,
+                  sum(self.faults.counts.values()), self.faults.killed), flush=True)
+        if rows > 25000:
+            with psycopg2.connect(self.source()) as conn:
                 conn.cursor().execute("TRUNCATE log")
             conn.close()
+
+    def nothing_left(self):
+        """Of a pipeline that was told to stop; its processes, drain() has seen."""
+        servers = self.rig.servers
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'walpipe%'"
+        for server, db in (("source", "torture"), ("target", "one"), ("target", "three")):
+            wait_for(10, "no session of walpipe is left on " + server,
+                     lambda s=server, d=db: query(servers.conninfo(s, d), sql) == [(0,)])
 
     def run(self):
         end = time.monotonic() + self.options.minutes * 60
@@ -250,16 +234,22 @@ class Torture:
         if code != 0:
             raise Failure("the last drain ended with %d" % code)
         self.check_log()
-        self.sampler.end = True
+        self.nothing_left()
+        self.watch.end = True
         self.workload.stop()
 
     def summary(self):
         for kind, n in sorted(self.faults.counts.items()):
             print("# %5d  %s" % (n, kind))
-        print("# %d rounds, %d faults, %d samples of the slot, %d drains with exit code 0, "
-              "%d restarts" % (self.rounds, sum(self.faults.counts.values()), self.sampler.samples,
-                               self.faults.drained,
-                               self.rig.pipeline.log_text().count("streaming from slot") - 1))
+        print("# %d rounds, %d faults, %d of them kills, %d drains with exit code 0, %d starts of "
+              "the stream" % (self.rounds, sum(self.faults.counts.values()), self.faults.killed,
+                              self.faults.drained,
+                              self.rig.pipeline.log_text().count("streaming from slot")))
+        print("# confirmed at the latest %.1f s after the last fault; %d samples of the slot; %d "
+              "truncated rows that ClickHouse brought back" % (
+                  self.slowest, self.watch.samples, self.came_back))
+        print("# most memory, in MiB: " + ", ".join("%s %.1f" % (name, size / 2 ** 20) for name, size
+                                                 in sorted(self.watch.memory.items())))
         for link, counts in self.rig.proxy_counts().items():
             print("# proxy %s: %s" % (link, counts))
 
@@ -289,7 +279,7 @@ class Torture:
                 except psycopg2.Error as e:
                     f.write(repr(e))
 
-    def keep(self):
+    def keep(self, snapshot):
         where = self.options.keep or "%s/build/torture/%s" % (ROOT, self.options.seed)
         shutil.rmtree(where, ignore_errors=True)
         os.makedirs(where)
@@ -298,7 +288,8 @@ class Torture:
             path = self.rig.servers.dir + "/" + name
             if os.path.exists(path):
                 shutil.copy(path, where + "/" + name.replace("/", "."))
-        self.snapshot(where + "/state")
+        if snapshot:
+            self.snapshot(where + "/state")
         with open(where + "/faults.log", "w") as f:
             f.write("\n".join(self.faults.log if self.faults else []) + "\n")
         return where
@@ -308,15 +299,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--round", type=float, default=8)
+    parser.add_argument("--round", type=float, default=10)
     parser.add_argument("--keep")
     torture = Torture(parser.parse_args())
     print("# seed %d" % torture.options.seed, flush=True)
     try:
         torture.run()
         torture.summary()
+        if torture.options.keep:
+            torture.keep(snapshot=False)
     except Exception as e:  # the harness's own too: the logs say what it stumbled over
-        where = torture.keep()
+        where = torture.keep(snapshot=True)
         try:
             torture.check_log()
         except (Failure, OSError) as also:

@@ -1,0 +1,125 @@
+"""watch.py: what must hold at every moment of the torture test, sampled all the while: the slot is
+never ahead of what a PostgreSQL target has, nor of ackd's checkpoint on disk; no program needs ever
+more memory, or keeps ever more files open."""
+
+import os
+import threading
+import time
+
+import psycopg2
+
+from rig import proc_args
+
+MEMORY_MOST = 200 << 20  # of one program; a sanitizer needs more
+
+
+def lsn(text):
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def peak_memory(pid):
+    """VmHWM in bytes; 0 when it is gone."""
+    try:
+        with open("/proc/%d/status" % pid) as f:
+            for line in f:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) << 10
+    except OSError:
+        pass
+    return 0
+
+
+def open_files(pid):
+    try:
+        return len(os.listdir("/proc/%d/fd" % pid))
+    except OSError:
+        return 0
+
+
+class Watch(threading.Thread):
+    def __init__(self, rig):
+        super().__init__(daemon=True)
+        self.servers, self.pipeline = rig.servers, rig.pipeline
+        self.sanitized = b"__asan_init" in open(self.pipeline.bin + "/walpipe", "rb").read()
+        self.conns = {}
+        self.samples = 0
+        self.memory = {}  # program: the most so far
+        self.files = {}
+        self.failure = None
+        self.end = False
+
+    def run(self):
+        next_memory = 0.0
+        while not self.end and self.failure is None:
+            try:
+                self.sample_positions()
+            except psycopg2.Error:
+                for conn in self.conns.values():
+                    conn.close()
+                self.conns = {}
+            if time.monotonic() > next_memory:
+                next_memory = time.monotonic() + 0.5
+                self.sample_memory()
+            time.sleep(0.05)
+
+    # ---- positions: the slot first, then what must not be behind it ----
+
+    def ask(self, server, db, sql):
+        if db not in self.conns:
+            conn = psycopg2.connect(self.servers.conninfo(server, db) + " connect_timeout=2")
+            conn.autocommit = True
+            self.conns[db] = conn
+        with self.conns[db].cursor() as c:
+            c.execute(sql)
+            return c.fetchall()
+
+    def checkpoint(self):
+        try:
+            with open(self.pipeline.dir + "/state/checkpoint") as f:
+                return dict(line.split("=", 1) for line in f.read().splitlines())["safe_lsn"]
+        except FileNotFoundError:
+            return None
+
+    def sample_positions(self):
+        slot = self.ask("source", "torture", "SELECT confirmed_flush_lsn FROM pg_replication_slots "
+                        "WHERE slot_name = 'torture'")
+        if not slot or slot[0][0] is None:
+            return
+        confirmed = slot[0][0]
+        checkpoint = self.checkpoint()
+        if checkpoint is not None and lsn(checkpoint) < lsn(confirmed):
+            self.failure = "the slot is confirmed to %s, but the checkpoint says only %s" % (
+                confirmed, checkpoint)
+        for sink in ("one", "three"):
+            if self.ask("target", sink, "SELECT to_regclass('walpipe.progress')")[0][0] is None:
+                continue
+            for shard, at in self.ask("target", sink, "SELECT shard, lsn FROM walpipe.progress"):
+                if lsn(at) < lsn(confirmed):
+                    self.failure = "the slot is confirmed to %s, but %s/%d has only %s" % (
+                        confirmed, sink, shard, at)
+        self.samples += 1
+
+    # ---- resources ----
+
+    def sample_memory(self):
+        for pid in self.pipeline.everybody():
+            name = os.path.basename(proc_args(pid)[0]) if proc_args(pid) else ""
+            if not name:
+                continue
+            peak = peak_memory(pid)
+            self.memory[name] = max(peak, self.memory.get(name, 0))
+            if peak > MEMORY_MOST and not self.sanitized:
+                self.failure = "%s (pid %d) needed %d MiB" % (name, pid, peak >> 20)
+
+    def sample_files(self):
+        """When all is quiet. Returns what grew since the early rounds, or None."""
+        now = {}
+        for pid in self.pipeline.everybody():
+            name = os.path.basename(proc_args(pid)[0]) if proc_args(pid) else "?"
+            now[name] = max(open_files(pid), now.get(name, 0))
+        for name, count in now.items():
+            first = self.files.setdefault(name, count)
+            if count > first + 4:
+                return "%s has %d files open, and had %d" % (name, count, first)
+        return None
