@@ -104,7 +104,8 @@ connect_exit_code(const char *message)
         "no password supplied",           "\" does not exist",
         "authentication failed for user", "is not permitted to log in",
         "certificate verify failed",      "does not match host name",
-        "root certificate file"};
+        "root certificate file",          "certificate has expired",
+        "server does not support SSL"};
 
     for (size_t i = 0; i < sizeof final / sizeof *final; i++)
         if (strstr(message, final[i]) != NULL)

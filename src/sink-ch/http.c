@@ -23,7 +23,8 @@ struct http {
     struct curl_slist *headers;
     struct http_options options;
     char *settings;
-    struct http_answer *answer; /* of the running request */
+    struct http_answer *answer;  /* of the running request */
+    char error[CURL_ERROR_SIZE]; /* what libcurl says of it */
 };
 
 static size_t
@@ -136,6 +137,26 @@ set_options(struct http *http)
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, SILENT_SECONDS_MAX);
     curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, 1024L * 1024L);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->error);
+}
+
+/* The server's certificate and name are verified by libcurl's default; nothing here turns that off.
+ * A CA file stands instead of the system's authorities, not beside them. */
+static void
+set_tls_options(struct http *http)
+{
+    const struct http_options *o = &http->options;
+    CURL *curl = http->curl;
+
+    curl_easy_setopt(curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    if (o->ca_file != NULL) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, o->ca_file);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+    }
+    if (o->cert_file != NULL)
+        curl_easy_setopt(curl, CURLOPT_SSLCERT, o->cert_file);
+    if (o->key_file != NULL)
+        curl_easy_setopt(curl, CURLOPT_SSLKEY, o->key_file);
 }
 
 struct http *
@@ -158,6 +179,7 @@ http_new(const struct http_options *options, struct err *err)
         (options->password != NULL && add_header(http, "X-ClickHouse-Key", options->password) != 0))
         goto failed;
     set_options(http);
+    set_tls_options(http);
     return http;
 failed:
     err_set(err, EXIT_PEER, "could not set up libcurl: out of memory");
@@ -405,9 +427,10 @@ classify_answer(const struct http_request *request, struct http_answer *answer, 
 }
 
 static enum http_outcome
-classify_failure(struct http_answer *answer, CURLcode code)
+classify_failure(const struct http *http, struct http_answer *answer, CURLcode code)
 {
-    snprintf(answer->message, sizeof answer->message, "%s", curl_easy_strerror(code));
+    snprintf(answer->message, sizeof answer->message, "%s",
+             http->error[0] == '\0' ? curl_easy_strerror(code) : http->error);
     switch (code) {
     case CURLE_ABORTED_BY_CALLBACK:
         return HTTP_GONE;
@@ -432,9 +455,10 @@ http_post(struct http *http, const struct http_request *request, struct http_ans
     buf_reset(&answer->body, ANSWER_KEEP);
     answer->code = 0;
     answer->message[0] = '\0';
+    http->error[0] = '\0';
     http->answer = answer;
     code = perform(http, request, &status);
     http->answer = NULL;
     return code == CURLE_OK ? classify_answer(request, answer, status)
-                            : classify_failure(answer, code);
+                            : classify_failure(http, answer, code);
 }

@@ -11,6 +11,10 @@ struct http_options {
     const char *url;      /* http://host:port or https://...; holds no secret */
     const char *user;     /* NULL: the server's default */
     const char *password; /* NULL: none */
+    /* For https; NULL: the system's certificate authorities, no certificate of our own. */
+    const char *ca_file;
+    const char *cert_file;
+    const char *key_file;
     /* Asked about once a second while a request runs; true gives the request up. */
     bool (*gone)(void *context);
     void *context;

@@ -21,6 +21,9 @@ enum {
     OPTION_DATABASE,
     OPTION_USER,
     OPTION_PASSWORD_FILE,
+    OPTION_CA_FILE,
+    OPTION_CERT_FILE,
+    OPTION_KEY_FILE,
     OPTION_PIPELINE,
     OPTION_ACKD,
     OPTION_CREATE_TABLES,
@@ -39,6 +42,9 @@ static const struct opt_spec specs[] = {
     [OPTION_DATABASE] = {"database", "NAME", "where the tables are"},
     [OPTION_USER] = {"user", "NAME", "ClickHouse user; default: the server's default user"},
     [OPTION_PASSWORD_FILE] = {"password-file", "FILE", "its password; else $WALPIPE_CH_PASSWORD"},
+    [OPTION_CA_FILE] = {"ca-file", "FILE", "authorities for https; default the system's"},
+    [OPTION_CERT_FILE] = {"cert-file", "FILE", "client certificate for https"},
+    [OPTION_KEY_FILE] = {"key-file", "FILE", "and its key"},
     [OPTION_PIPELINE] = {"pipeline", "NAME", "names this pipeline's queries"},
     [OPTION_ACKD] = {"ackd", "SOCKET", "ackd's socket"},
     [OPTION_CREATE_TABLES] = {"create-tables", NULL, "create missing tables, add new columns"},
@@ -74,6 +80,12 @@ plain_option(struct options *options, int option)
         return &options->user;
     case OPTION_PASSWORD_FILE:
         return &options->password_file;
+    case OPTION_CA_FILE:
+        return &options->ca_file;
+    case OPTION_CERT_FILE:
+        return &options->cert_file;
+    case OPTION_KEY_FILE:
+        return &options->key_file;
     case OPTION_PIPELINE:
         return &options->pipeline;
     case OPTION_ACKD:
@@ -138,7 +150,7 @@ check_options(const struct opt *opt, const struct options *options, struct err *
     if (strcmp(options->version_column, options->deleted_column) == 0)
         return err_set(err, EXIT_REFUSED,
                        "--version-column and --deleted-column are the same column");
-    return 0;
+    return options_check_tls(options, err);
 }
 
 /* 0, 1 (--help was printed) or -1 with err. */
@@ -204,7 +216,13 @@ open_server(struct worker *w, struct err *err)
 {
     char password[PASSWORD_SIZE];
     struct http_options http = {
-        .url = w->options->url, .user = w->options->user, .password = password};
+        .url = w->options->url,
+        .user = w->options->user,
+        .password = password,
+        .ca_file = w->options->ca_file,
+        .cert_file = w->options->cert_file,
+        .key_file = w->options->key_file,
+    };
 
     if (options_password(w->options, password, sizeof password, err) != 0)
         return -1;

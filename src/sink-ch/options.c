@@ -126,20 +126,21 @@ options_target(const struct options *options, const char *schema, const char *ta
     return n < 0 || (size_t)n >= sizeof target->table ? -1 : 0;
 }
 
-/* ---- the password ---- */
+/* ---- files with secrets ---- */
 
+/* what: "password" or "key". */
 static int
-check_file(const char *path, int fd, struct err *err)
+check_file(const char *what, const char *path, int fd, struct err *err)
 {
     struct stat info;
 
     if (fstat(fd, &info) != 0)
-        return err_set(err, EXIT_REFUSED, "could not look at password file \"%s\": %s", path,
+        return err_set(err, EXIT_REFUSED, "could not look at %s file \"%s\": %s", what, path,
                        strerror(errno));
     if (!S_ISREG(info.st_mode))
-        return err_set(err, EXIT_REFUSED, "password file \"%s\" is not a file", path);
+        return err_set(err, EXIT_REFUSED, "%s file \"%s\" is not a file", what, path);
     if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-        err_set(err, EXIT_REFUSED, "password file \"%s\" is open to others (mode %04o)", path,
+        err_set(err, EXIT_REFUSED, "%s file \"%s\" is open to others (mode %04o)", what, path,
                 (unsigned)info.st_mode & 07777);
         return err_hint(err, "chmod 600 %s", path);
     }
@@ -155,7 +156,7 @@ read_file(const char *path, char *out, size_t size, struct err *err)
     if (fd < 0)
         return err_set(err, EXIT_REFUSED, "could not open password file \"%s\": %s", path,
                        strerror(errno));
-    if (check_file(path, fd, err) != 0) {
+    if (check_file("password", path, fd, err) != 0) {
         close(fd);
         return -1;
     }
@@ -186,6 +187,37 @@ options_password(const struct options *options, char *password, size_t size, str
     }
     if (strpbrk(password, "\r\n") != NULL) /* it becomes a line of a header */
         return err_set(err, EXIT_REFUSED, "the ClickHouse password holds a line break");
+    return 0;
+}
+
+static int
+check_readable(const char *what, const char *path, bool secret, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+
+    if (fd < 0)
+        return err_set(err, EXIT_REFUSED, "could not open %s file \"%s\": %s", what, path,
+                       strerror(errno));
+    rc = secret ? check_file(what, path, fd, err) : 0;
+    close(fd);
+    return rc;
+}
+
+int
+options_check_tls(const struct options *o, struct err *err)
+{
+    bool any = o->ca_file != NULL || o->cert_file != NULL || o->key_file != NULL;
+
+    if (any && strncmp(o->url, "https://", 8) != 0) {
+        err_set(err, EXIT_REFUSED, "--ca-file, --cert-file and --key-file need an https URL");
+        return err_hint(err, "nothing is encrypted over http; ClickHouse's https_port is for TLS");
+    }
+    if ((o->cert_file == NULL) != (o->key_file == NULL))
+        return err_set(err, EXIT_REFUSED, "--cert-file and --key-file belong together");
+    if ((o->ca_file != NULL && check_readable("CA", o->ca_file, false, err) != 0) ||
+        (o->cert_file != NULL && (check_readable("certificate", o->cert_file, false, err) != 0 ||
+                                  check_readable("key", o->key_file, true, err) != 0)))
+        return -1;
     return 0;
 }
 

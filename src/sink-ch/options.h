@@ -23,6 +23,9 @@ struct options {
     const char *database;
     const char *user;
     const char *password_file;
+    const char *ca_file;
+    const char *cert_file;
+    const char *key_file;
     const char *pipeline;
     const char *ackd;
     const char *version_column;
@@ -48,6 +51,9 @@ int options_target(const struct options *options, const char *schema, const char
  * set. */
 int options_password(const struct options *options, char *password, size_t size,
                      struct err *err) MUST_CHECK;
+
+/* Whether the TLS files make sense with --url and can be read; nobody else may read the key. */
+int options_check_tls(const struct options *options, struct err *err) MUST_CHECK;
 
 void options_free(struct options *options);
 

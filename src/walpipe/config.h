@@ -32,6 +32,9 @@ struct sink_config {
     const char *database;
     const char *user;
     const char *password_file;
+    const char *ca_file;
+    const char *cert_file;
+    const char *key_file;
     const char *version_column;
     const char *deleted_column;
     bool create_tables;

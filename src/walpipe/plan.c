@@ -130,6 +130,12 @@ add_ch_options(struct words *w, const struct sink_config *sink)
     words_add_option(w, "--user", sink->user);
     if (sink->password_file != NULL)
         words_add_option(w, "--password-file", sink->password_file);
+    if (sink->ca_file != NULL)
+        words_add_option(w, "--ca-file", sink->ca_file);
+    if (sink->cert_file != NULL)
+        words_add_option(w, "--cert-file", sink->cert_file);
+    if (sink->key_file != NULL)
+        words_add_option(w, "--key-file", sink->key_file);
     if (sink->create_tables)
         words_add(w, "--create-tables");
     if (sink->version_column != NULL)
