@@ -19,18 +19,32 @@ cursor_cstr(struct cursor *c, const char **out)
 }
 
 /* A big-endian unsigned number of 1, 2, 4 or 8 bytes. */
-static bool
+static inline bool
 number(struct cursor *c, size_t width, uint64_t *out)
 {
-    uint64_t n = 0;
-    struct bytes b;
+    uint8_t n8;
+    uint16_t n16;
+    uint32_t n32;
 
-    if (!cursor_bytes(c, width, &b))
-        return false;
-    for (size_t i = 0; i < width; i++)
-        n = n << 8 | b.data[i];
-    *out = n;
-    return true;
+    switch (width) {
+    case 1:
+        if (!cursor_u8(c, &n8))
+            return false;
+        *out = n8;
+        return true;
+    case 2:
+        if (!cursor_u16(c, &n16))
+            return false;
+        *out = n16;
+        return true;
+    case 4:
+        if (!cursor_u32(c, &n32))
+            return false;
+        *out = n32;
+        return true;
+    default:
+        return cursor_u64(c, out);
+    }
 }
 
 bool

@@ -1,11 +1,10 @@
-/* pack.h: msgpack-c's packer writing into a struct buf, and the frame around what it packs.
+/* pack.h: msgpack items into a struct buf, packed by msgpack-c's templates, and the frame around
+ * them.
  *
  * A frame is a 4-byte big-endian length and that many bytes: one msgpack array whose first element
  * is its type (docs/frame.7). Failures to get memory stick to the buf; frame_end reports them. */
 #ifndef WALPIPE_PACK_H
 #define WALPIPE_PACK_H
-
-#include <msgpack/pack.h>
 
 #include "lib/buf.h"
 #include "lib/cursor.h"
@@ -15,7 +14,6 @@
 struct packer {
     struct buf *buf;
     size_t frame_at; /* offset of the open frame's header from buf->start */
-    msgpack_packer mp;
 };
 
 /* Begins a frame of `elements` array elements, the first of which is `type`. */
