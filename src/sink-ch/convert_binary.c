@@ -157,7 +157,7 @@ put_timestamp(struct cursor *c, bool with_zone, struct buf *out)
         return true;
     }
     days = micros / DAY_MICROS - (micros % DAY_MICROS < 0);
-    micros -= days * DAY_MICROS;
+    micros = (micros % DAY_MICROS + DAY_MICROS) % DAY_MICROS;
     seconds = micros / 1000000;
     fraction = micros % 1000000;
     put_day(days + POSTGRES_EPOCH / 86400, out, &bc);

@@ -305,6 +305,8 @@ binaries(void)
            "1d323030302d30312d30312030303a30303a30302e3030303030312b3030");
     binary("DateTime64(6)", TIMESTAMP, "ffffffffffffffff", "ffdf373b015d0300");
     binary("String", TIMESTAMP, "8000000000000000", "092d696e66696e697479");
+    /* The bug was that the day of the smallest number times its microseconds overflowed. */
+    binary("DateTime", TIMESTAMP, "8000000000000001", "!too small");
     binary("String", NUMERIC,
            "000300010000000400017a1204d2"
            "",
