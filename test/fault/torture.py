@@ -154,6 +154,8 @@ class Torture:
         """Of what must never be."""
         if self.watch.failure:
             raise Failure(self.watch.failure)
+        if not self.watch.is_alive():
+            raise RuntimeError("nobody watches any more")
         process = self.rig.pipeline.process
         if "walpipe" not in self.faults.down and process.poll() is not None:
             raise Failure("walpipe ended by itself, exit code %d" % process.returncode)

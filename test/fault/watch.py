@@ -13,6 +13,11 @@ from rig import proc_args
 MEMORY_MOST = 200 << 20  # of one program; a sanitizer needs more
 
 
+def program(pid):
+    """'' when it is gone."""
+    return os.path.basename((proc_args(pid) or [""])[0])
+
+
 def lsn(text):
     high, low = text.split("/")
     return int(high, 16) << 32 | int(low, 16)
@@ -104,7 +109,7 @@ class Watch(threading.Thread):
 
     def sample_memory(self):
         for pid in self.pipeline.everybody():
-            name = os.path.basename(proc_args(pid)[0]) if proc_args(pid) else ""
+            name = program(pid)
             if not name:
                 continue
             peak = peak_memory(pid)
@@ -116,8 +121,9 @@ class Watch(threading.Thread):
         """When all is quiet. Returns what grew since the early rounds, or None."""
         now = {}
         for pid in self.pipeline.everybody():
-            name = os.path.basename(proc_args(pid)[0]) if proc_args(pid) else "?"
-            now[name] = max(open_files(pid), now.get(name, 0))
+            name = program(pid)
+            if name:
+                now[name] = max(open_files(pid), now.get(name, 0))
         for name, count in now.items():
             first = self.files.setdefault(name, count)
             if count > first + 4:
