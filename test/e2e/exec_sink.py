@@ -3,7 +3,7 @@
 exec sink in another language has to do.
 
 Every change becomes a line "COMMIT_LSN ORDINAL OPERATION TABLE VALUES" of FILE, every commit a line
-"commit END_LSN"; FILE is this sink's target and holds its progress: a start throws an unfinished
+"commit END_LSN", every watermark a line "watermark LSN"; FILE is this sink's target and holds its progress: a start throws an unfinished
 transaction's lines away, and transactions that are there are skipped."""
 
 import json
@@ -22,7 +22,7 @@ def recover(path):
     target.seek(0)
     good, progress = 0, 0
     for line in target:
-        if line.startswith(b"commit ") and line.endswith(b"\n"):
+        if line.startswith((b"commit ", b"watermark ")) and line.endswith(b"\n"):
             good, progress = target.tell(), int(line.split()[1])
     target.truncate(good)
     return target, progress
@@ -84,6 +84,9 @@ def main():
                 target.flush()
             ack.say(9, e[2], 0 if skipping else events, 0 if skipping else events, 1)
         elif kind == 25:
+            # progress that leaves out a confirmed watermark lies behind the slot: ackd refuses it
+            target.write(b"watermark %d\n" % e[1])
+            target.flush()
             ack.say(9, e[1], 0, 0, 0)
         elif kind == 26:
             ack.say(11, e[1], e[2])
