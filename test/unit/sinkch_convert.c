@@ -1,6 +1,6 @@
 /* sinkch_convert.c: PostgreSQL values to RowBinary: every type, its bounds and one beyond. */
 /* clang-format off */
-/* links: sink-ch/convert sink-ch/convert_number sink-ch/convert_time sink-ch/convert_binary sink-ch/convert_judge sink-ch/chtype lib/buf lib/cursor; */
+/* links: sink-ch/convert sink-ch/convert_array sink-ch/convert_json sink-ch/convert_float sink-ch/convert_compound sink-ch/convert_number sink-ch/convert_time sink-ch/convert_binary sink-ch/convert_judge sink-ch/chtype lib/buf lib/cursor; */
 /* clang-format on */
 #include <stdlib.h>
 #include <string.h>
@@ -99,13 +99,14 @@ integers(void)
     text("UInt8", INT4, "-1", "!too small");
     text("UInt8", BOOL, "t", "01");
     text("UInt8", BOOL, "f", "00");
-    text("UInt8", TEXT, "t", "!not a plain decimal number");
+    text("UInt8", TEXT, "t", "!not a number");
     text("Int64", INT8, "9223372036854775807", "ffffffffffffff7f");
     text("Int64", INT8, "-9223372036854775808", "0000000000000080");
     text("Int64", NUMERIC, "9223372036854775808", "!too large");
     text("Int64", NUMERIC, "7.000", "0700000000000000");
     text("Int64", NUMERIC, "7.001", "!more digits");
-    text("Int64", NUMERIC, "NaN", "!not a plain decimal number");
+    text("Int64", NUMERIC, "NaN", "!NaN");
+    text("Int64", FLOAT8, "-Infinity", "!infinity");
     text("UInt64", NUMERIC, "18446744073709551615", "ffffffffffffffff");
     text("UInt64", NUMERIC, "18446744073709551616", "!too large");
     text("Int128", NUMERIC, "-1", "ffffffffffffffffffffffffffffffff");
@@ -120,10 +121,17 @@ integers(void)
     text("UInt256", NUMERIC,
          "115792089237316195423570985008687907853269984665640564039457584007913129639936",
          "!too large");
-    text("Int32", INT4, "", "!not a plain decimal number");
-    text("Int32", INT4, "-", "!not a plain decimal number");
-    text("Int32", INT4, "1e3", "!not a plain decimal number");
-    text("Int32", INT4, " 1", "!not a plain decimal number");
+    text("Int32", INT4, "", "!not a number");
+    text("Int32", INT4, "-", "!not a number");
+    text("Int32", FLOAT8, "1e+03", "e8030000");
+    text("Int32", FLOAT8, "1.5e+1", "0f000000");
+    text("Int32", FLOAT8, "25e-1", "!more digits");
+    text("Int32", FLOAT8, "1e", "!not a number");
+    text("Int32", FLOAT8, "1e+300", "!too large");
+    text("Int32", TEXT, "1e99999999999999999999", "!too large");
+    text("Int32", TEXT, "0e99999999999999999999", "00000000");
+    text("Int32", TEXT, "1e-99999999999999999999", "!more digits");
+    text("Int32", INT4, " 1", "!not a number");
     text("Nullable(Int32)", INT4, "1", "0001000000");
     null("Nullable(Int32)", "01");
     null("Int32", "!not Nullable");
@@ -141,8 +149,10 @@ decimals(void)
     text("Decimal(9, 2)", NUMERIC, "9999999.99", "ffc99a3b");
     text("Decimal(9, 2)", NUMERIC, "10000000", "!too large");
     text("Decimal(9, 2)", NUMERIC, "-10000000", "!too small");
-    text("Decimal(9, 2)", NUMERIC, "NaN", "!not a plain decimal number");
-    text("Decimal(9, 2)", NUMERIC, "Infinity", "!not a plain decimal number");
+    text("Decimal(9, 2)", NUMERIC, "NaN", "!NaN");
+    text("Decimal(9, 2)", NUMERIC, "Infinity", "!infinity");
+    text("Decimal(9, 2)", FLOAT8, "1.25e-1", "!more digits");
+    text("Decimal(9, 3)", FLOAT8, "1.25e-1", "7d000000");
     text("Decimal(9, 9)", NUMERIC, "0.999999999", "ffc99a3b");
     text("Decimal(9, 9)", NUMERIC, "1", "!too large");
     text("Decimal(18, 0)", NUMERIC, "-999999999999999999", "01009c584c491ff2");
@@ -162,9 +172,21 @@ decimals(void)
     text("Float64", TEXT, "nan(1)", "!not a number");
     text("Float32", FLOAT8, "1e39", "!too large");
     text("Float32", FLOAT8, "0.1", "cdcccc3d");
-    text("Float64", NUMERIC,
-         "123456789012345678901234567890123456789012345678901234567890123456789012345678901",
-         "797c5949c6a89050");
+    text("Float64", NUMERIC, "123456789012345678901234567890", "!more digits");
+    text("Float64", NUMERIC, "1237940039285380274899124224", "0000000000009045"); /* 2^90 */
+    text("Float64", NUMERIC, "0.123456789012345", "2ef64637dd9abf3f");
+    text("Float64", FLOAT8, "0.30000000000000004", "343333333333d33f");
+    text("Float64", NUMERIC, "0.30000000000000005", "!more digits");
+    text("Float64", FLOAT8, "5e-324", "0100000000000000");
+    text("Float64", FLOAT8, "-1.7976931348623157e+308", "ffffffffffffefff");
+    text("Float64", NUMERIC, "1e-400", "!more digits");
+    text("Float64", INT8, "9007199254740993", "!more digits");
+    text("Float64", INT8, "-9007199254740992", "00000000000040c3");
+    text("Float64", FLOAT8, "-0", "0000000000000080");
+    text("Float32", INT4, "16777216", "0000804b");
+    text("Float32", INT4, "16777217", "!more digits");
+    text("Float32", 700, "1.17549435e-38", "00008000");
+    text("Float32", 700, "3.4028235e+38", "ffff7f7f");
 }
 
 static void
@@ -260,11 +282,11 @@ arrays(void)
          "00ffffffff");
     text("Array(Int32)", 1007, "{1,NULL}", "!null element");
     text("Array(Int32)", 1007, "{}", "00");
-    text("Array(Int32)", 1007, "{{1},{2}}", "!one dimension");
-    text("Array(Int32)", 1007, "[2:3]={1,2}", "!one dimension");
-    text("Array(Int32)", 1007, "{1,}", "!one dimension");
-    text("Array(Int32)", 1007, "{1", "!one dimension");
-    text("Array(Int32)", 1007, "{1}x", "!one dimension");
+    text("Array(Int32)", 1007, "{{1},{2}}", "!more dimensions");
+    text("Array(Int32)", 1007, "[2:3]={1,2}", "!begin at 1");
+    text("Array(Int32)", 1007, "{1,}", "!malformed");
+    text("Array(Int32)", 1007, "{1", "!malformed");
+    text("Array(Int32)", 1007, "{1}x", "!malformed");
     text("Array(Int32)", 1007, "{99999999999}", "!too large");
     text("Array(String)", 1009, "{a,\"b,\\\"c\\\\\",\"NULL\",\"\"}",
          "04"
@@ -278,7 +300,36 @@ arrays(void)
          "02"
          "0b28312c31292c28302c3029"
          "0b28322c32292c28312c3129");
-    text("Array(Array(Int32))", 1007, "{{1}}", "!one dimension");
+    text("Array(Array(Nullable(Int8)))", 1007, "{{1,2},{NULL,3}}", "02020001000202010003");
+    text("Array(Array(Int8))", 1007, "{}", "00");
+    text("Array(Array(Int8))", 1007, "{1}", "!fewer dimensions");
+    text("Array(Array(Int8))", 1007, "{{1},{2}", "!malformed");
+    text("Array(Array(Int8))", 1007, "{{{1}}}", "!more dimensions");
+    text("Array(Array(String))", 1009, "{{\"}\",\"{,\"}}",
+         "01020"
+         "17d027b2c");
+    text("Array(JSON)", 3807, "{\"{}\"}", "01027b7d");
+    text("Array(Int32)", 1007, "", "!not an array");
+}
+
+static void
+documents(void)
+{
+    text("JSON", JSONB, "{\"a\": 1}", "087b2261223a20317d");
+    text("JSON(max_dynamic_paths=8, max_dynamic_types=2)", 114, " {}", "03207b7d");
+    text("Nullable(JSON)", JSONB, "{}", "00027b7d");
+    text("JSON", JSONB, "null", "!object");
+    text("JSON", JSONB, "", "!object");
+    text("JSON", JSONB, "{\"a\":18446744073709551615,\"b\":-9223372036854775808}",
+         "337b2261223a31383434363734343037333730393535313631352c2262223a2d3932323333373230333638353"
+         "437"
+         "37353830387d");
+    text("JSON", JSONB, "{\"a\":18446744073709551616}", "!64 bits");
+    text("JSON", JSONB, "{\"a\":[-9223372036854775809]}", "!64 bits");
+    text("JSON", JSONB, "{\"a\":1e309}", "!64 bits");
+    text("JSON", JSONB, "{\"\\\"18446744073709551616\":1}",
+         "1c7b225c223138343436373434303733373039353531363136223a317d");
+    text("JSON(a UInt8)", JSONB, "{}", "!not supported");
 }
 
 static void
@@ -306,7 +357,7 @@ binaries(void)
     binary("DateTime64(6)", TIMESTAMP, "ffffffffffffffff", "ffdf373b015d0300");
     binary("String", TIMESTAMP, "8000000000000000", "092d696e66696e697479");
     /* The bug was that the day of the smallest number times its microseconds overflowed. */
-    binary("DateTime", TIMESTAMP, "8000000000000001", "!too small");
+    binary("DateTime64(6)", TIMESTAMP, "8000000000000001", "!too small");
     binary("String", NUMERIC,
            "000300010000000400017a1204d2"
            "",
@@ -328,8 +379,33 @@ binaries(void)
            "0a302e3030303030303031");
     binary("String", NUMERIC, "00000000c0000000", "034e614e");
     binary("Int32", INT4, "0001", "!malformed");
-    binary("String", 1186, "00", "!binary = off");
-    binary("Array(Int32)", 1007, "00", "!binary = off");
+    binary("String", 1186, "00", "!malformed");
+    binary("String", 3614, "00", "!binary = off");
+    binary("String", 20000, "616263", "!binary = off");
+    binary("Enum8('abc' = 3)", 20000, "616263", "03");
+    binary("Array(Int32)", 1007, "00", "!malformed");
+    binary("Array(Nullable(Int32))", 1007,
+           "000000010000000100000017"
+           "0000000200000001"
+           "0000000400000005ffffffff",
+           "0200050000"
+           "0001");
+    binary("String", 1007, "000000000000000000000017", "027b7d");
+    binary("String", 1007,
+           "000000010000000000000017"
+           "0000000100000000"
+           "0000000400000005",
+           "095b303a305d3d7b357d");
+    binary("Array(String)", 1009,
+           "000000010000000000000019"
+           "0000000300000001"
+           "000000022c22"
+           "000000044e756c6c"
+           "00000000",
+           "03022c22044e756c6c00");
+    /* a million elements that are not there, and more dimensions than there are */
+    binary("Array(Int32)", 1007, "0000000100000000000000170010000000000001", "!malformed");
+    binary("Array(Int32)", 1007, "000000070000000000000017", "!malformed");
 }
 
 static void
@@ -344,12 +420,51 @@ policies(void)
     text("Date", DATE, "1890-01-01", "0000");
     text("DateTime64(6)", TIMESTAMP, "infinity", "ffbfece449ff2400");
     text("DateTime64(9)", TIMESTAMP, "-infinity", "00002fdf631858e1");
-    text("Int8", TEXT, "x", "!not a plain decimal number");
+    text("Int8", TEXT, "x", "!not a number");
+    text("Int8", NUMERIC, "126.5", "7f");
+    text("Int8", NUMERIC, "127.5", "7f");
+    text("Int8", NUMERIC, "-0.4999", "00");
+    text("Int8", NUMERIC, "-0.5", "ff");
+    text("Int8", NUMERIC, "NaN", "!NaN");
+    text("Int8", NUMERIC, "Infinity", "7f");
+    text("UInt8", NUMERIC, "-Infinity", "00");
+    text("Decimal(3, 2)", NUMERIC, "1.005", "65000000");
+    text("Decimal(3, 2)", NUMERIC, "9.995", "e7030000");
+    text("Decimal(3, 2)", NUMERIC, "0.0049", "00000000");
+    text("Decimal(3, 2)", NUMERIC, "0.00051", "00000000");
+    text("Float64", NUMERIC, "1e400", "ffffffffffffef7f");
+    text("Float32", NUMERIC, "-1e400", "ffff7fff");
+    text("Float32", INT4, "16777217", "0000804b");
+    text("Date", TIMESTAMP, "1970-01-02 23:59:59", "0100");
+    text("Date32", TIMESTAMP, "1969-12-31 23:59:59", "ffffffff");
+    text("DateTime", TIMESTAMP, "1970-01-01 00:00:01.999999", "01000000");
+    text("DateTime64(0)", TIMESTAMP, "1969-12-31 23:59:58.5", "feffffffffffffff");
+    text("FixedString(2)", TEXT, "abc", "6162");
+    text("FixedString(2)", TEXT, "a\xc3\xa4", "6100");
+    text("FixedString(2)", BYTEA, "\\x61c3a4", "61c3");
+    text("Enum8('a' = 1)", TEXT, "b", "!no such value");
+    text("IPv4", 869, "10.0.0.0/8", "!network");
+    text("JSON", JSONB, "[1]", "!object");
+    text("Array(Int8)", 1007, "{300}", "017f");
+    null("Int8", "!not Nullable");
+    check(!convert.altered, "an error alters nothing");
+    text("Int8", INT4, "127", "7f");
+    check(!convert.altered, "nor does a value that fits");
+    text("Nullable(Int8)", INT4, "128", "007f");
+    check(convert.altered, "a clamped value is altered");
     convert.policy = CONVERT_NULL;
     text("Nullable(Int8)", INT4, "300", "01");
+    check(convert.altered, "so is one that became null");
     text("Int8", INT4, "300", "!too large");
     text("Nullable(Date)", DATE, "infinity", "01");
-    text("Nullable(Int8)", TEXT, "x", "!not a plain decimal number");
+    text("Nullable(Int8)", TEXT, "x", "!not a number");
+    text("Nullable(Decimal(3, 2))", NUMERIC, "1.005", "01");
+    text("Nullable(Decimal(3, 2))", NUMERIC, "NaN", "01");
+    text("Nullable(FixedString(2))", TEXT, "abc", "01");
+    text("Nullable(Enum8('a' = 1))", TEXT, "b", "01");
+    text("Nullable(IPv4)", 869, "10.0.0.0/8", "01");
+    text("Array(Nullable(Int8))", 1007, "{300,1}", "02010001");
+    text("Array(Int8)", 1007, "{300}", "!too large");
     convert.policy = CONVERT_ERROR;
 }
 
@@ -393,7 +508,11 @@ verdicts(void)
     verdict("Enum8('a' = 1)", 20000, -1, CONVERT_PARTLY);
     verdict("Enum8('a' = 1)", INT4, -1, CONVERT_NEVER);
     verdict("Array(Int32)", 1007, -1, CONVERT_PARTLY);
+    verdict("Array(Array(Int32))", 1007, -1, CONVERT_PARTLY);
     verdict("Array(Int32)", 1001, -1, CONVERT_NEVER);
+    verdict("JSON", JSONB, -1, CONVERT_PARTLY);
+    verdict("JSON", INT4, -1, CONVERT_NEVER);
+    verdict("Int32", FLOAT8, -1, CONVERT_PARTLY);
     verdict("Array(Int32)", INT4, -1, CONVERT_NEVER);
     verdict("Map(Int8, Int8)", TEXT, -1, CONVERT_NEVER);
     check(convert_oid_of("int4") == INT4 && convert_oid_of("_int4") == 1007 &&
@@ -435,6 +554,7 @@ main(void)
     times();
     strings();
     arrays();
+    documents();
     binaries();
     policies();
     verdicts();
