@@ -66,7 +66,7 @@ class Client(threading.Thread):
             except psycopg2.Error as e:  # pragma: a bug of this file
                 self.error = "client %d: %s" % (self.number, e)
                 self.forget()
-            time.sleep(self.random.choice((0, 0.002, 0.01, 0.03)))
+            time.sleep(self.random.choice((0, 0.01, 0.03, 0.06)))
         self.idle.set()
 
     def forget(self):
