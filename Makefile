@@ -139,6 +139,18 @@ history: asan
 	@scripts/deps test
 	@test/history/history.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) --verbose
 
+# ---- speed, as ratios: `make bench`, RUNS=5, ONLY=bulk,small; docs/performance.md is rewritten by a
+#      whole one ----
+
+RUNS ?= 5
+build/bench/reader: test/bench/reader.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -O2 -o $@ $< -lpq
+.PHONY: bench
+bench: all build/bench/reader
+	@scripts/deps test bench
+	@test/bench/bench.py --runs $(RUNS) $(if $(ONLY),--only $(ONLY),--keep docs)
+
 # ---- a ClickHouse of today for tests: test/lib/chdb.bash ----
 
 build/test/chdb-front: test/chdb/front.c src/lib/buf.c
@@ -184,6 +196,7 @@ help:
 	@echo 'make fuzz       run every fuzzer; SECONDS=60 each'
 	@echo 'make torture    kill, stop and cut everything at random; MINUTES=10 SEED=n'
 	@echo 'make history    random histories on real servers; SECONDS=60 SEED=N'
+	@echo 'make bench      speed against PostgreSQL itself; RUNS=5 ONLY=bulk,small,...'
 	@echo 'make install    programs and manual pages; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make uninstall  take them away again'
 	@echo 'make asan       programs with sanitizers, in build/asan/bin (the tests run these)'
