@@ -21,7 +21,7 @@ static const struct {
     {"Float32", CH_FLOAT, 4}, {"Float64", CH_FLOAT, 8},     {"String", CH_STRING, 0},
     {"UUID", CH_UUID, 16},    {"Date", CH_DATE, 2},         {"Date32", CH_DATE32, 4},
     {"Bool", CH_BOOL, 1},     {"DateTime", CH_DATETIME, 4}, {"IPv4", CH_IPV4, 4},
-    {"IPv6", CH_IPV6, 16},
+    {"IPv6", CH_IPV6, 16},    {"JSON", CH_JSON, 0},
 };
 
 /* What is left of the text. */
@@ -200,6 +200,27 @@ parse_number_argument(struct parse *p, struct ch_type *type, enum ch_kind kind)
     return 0;
 }
 
+/* JSON(max_dynamic_paths=8, ...): such numbers change nothing here. Paths with types of their own
+ * would be converted by the server, by rules of its own. */
+static int
+parse_json(struct parse *p, struct ch_type *type)
+{
+    const struct parse start = *p;
+    char word[64];
+    long ignored;
+
+    *type = (struct ch_type){.kind = CH_JSON};
+    do {
+        if (take_word(p, word) == 0 || strncmp(word, "max_dynamic_", 12) != 0 || !take(p, '=') ||
+            !take_number(p, &ignored)) {
+            *p = start;
+            type->kind = CH_UNSUPPORTED;
+            return skip_arguments(p) ? 0 : -1;
+        }
+    } while (take(p, ','));
+    return take(p, ')') ? 0 : -1;
+}
+
 static int
 parse_array(struct parse *p, struct ch_type *type)
 {
@@ -245,6 +266,8 @@ parse_with_arguments(struct parse *p, struct ch_type *type, const char *word)
         return parse_wrapper(p, type, word);
     if (strcmp(word, "Array") == 0)
         return parse_array(p, type);
+    if (strcmp(word, "JSON") == 0)
+        return parse_json(p, type);
     if (strcmp(word, "Enum8") == 0 || strcmp(word, "Enum16") == 0)
         return parse_enum(p, type, word[4] == '8' ? 1 : 2);
     if (strcmp(word, "FixedString") == 0)
@@ -331,11 +354,11 @@ chtype_skip(const struct ch_type *type, struct cursor *c)
     }
     if (type->kind == CH_UNSUPPORTED)
         return false;
-    if (type->kind != CH_STRING && type->kind != CH_ARRAY)
+    if (type->kind != CH_STRING && type->kind != CH_JSON && type->kind != CH_ARRAY)
         return cursor_bytes(c, type->width, &skipped);
     if (!chtype_read_length(c, &n))
         return false;
-    if (type->kind == CH_STRING)
+    if (type->kind != CH_ARRAY)
         return n <= c->left && cursor_bytes(c, (size_t)n, &skipped);
     for (; n > 0; n--)
         if (!chtype_skip(type->element, c))

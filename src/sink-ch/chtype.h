@@ -22,6 +22,7 @@ enum ch_kind {
     CH_ENUM,
     CH_IPV4,
     CH_IPV6,
+    CH_JSON, /* written and read as a String: server.c asks for that */
     CH_ARRAY
 };
 

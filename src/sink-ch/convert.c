@@ -1,4 +1,5 @@
-/* convert.c: see convert.h: NULL, strings, and which conversion a column's type asks for. */
+/* convert.c: see convert.h: NULL, strings, what becomes of values that do not fit, and which
+ * conversion a column's type asks for. */
 #include "sink-ch/convert.h"
 
 #include <arpa/inet.h>
@@ -8,11 +9,24 @@
 
 #include "sink-ch/convert_parts.h"
 
+#define YEAR_1900_DAYS (-25567)
+#define YEAR_1925_DAYS (-16436)
+#define YEAR_2283_DAYS 114635 /* 2283-11-11 */
+#define YEAR_2299_DAYS 120529 /* 2299-12-31 */
+
 /* 18.16 and its like know the days until 2105-12-31 and show later ones as 1970-01-01. */
 const struct convert_limits convert_limits_old = {.date_days = 49672,
-                                                  .datetime_seconds = INT64_C(4291747199)};
+                                                  .datetime_seconds = INT64_C(4291747199),
+                                                  .wide_first_day = 0,
+                                                  .wide_last_day = 49672};
+const struct convert_limits convert_limits_middle = {.date_days = UINT16_MAX,
+                                                     .datetime_seconds = UINT32_MAX,
+                                                     .wide_first_day = YEAR_1925_DAYS,
+                                                     .wide_last_day = YEAR_2283_DAYS};
 const struct convert_limits convert_limits_modern = {.date_days = UINT16_MAX,
-                                                     .datetime_seconds = UINT32_MAX};
+                                                     .datetime_seconds = UINT32_MAX,
+                                                     .wide_first_day = YEAR_1900_DAYS,
+                                                     .wide_last_day = YEAR_2299_DAYS};
 
 enum convert_status
 convert_bad(struct convert *convert, const char *fmt, ...)
@@ -25,6 +39,24 @@ convert_bad(struct convert *convert, const char *fmt, ...)
     return CONVERT_BAD;
 }
 
+enum convert_status
+convert_misfit(struct convert *convert, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(convert->reason, sizeof convert->reason, fmt, ap);
+    va_end(ap);
+    return CONVERT_MISFIT;
+}
+
+bool
+convert_may_clamp(struct convert *convert)
+{
+    convert->altered = convert->altered || convert->policy == CONVERT_CLAMP;
+    return convert->policy == CONVERT_CLAMP;
+}
+
 void
 convert_put(struct buf *out, uint64_t n, uint32_t width)
 {
@@ -35,8 +67,8 @@ convert_put(struct buf *out, uint64_t n, uint32_t width)
     buf_append(out, bytes, width);
 }
 
-static void
-put_length(struct buf *out, uint64_t n)
+void
+convert_put_length(struct buf *out, uint64_t n)
 {
     uint8_t bytes[10];
     size_t len = 0;
@@ -52,6 +84,7 @@ put_length(struct buf *out, uint64_t n)
 void
 convert_free(struct convert *convert)
 {
+    buf_free(&convert->binary);
     buf_free(&convert->decoded);
     buf_free(&convert->element);
 }
@@ -97,13 +130,29 @@ decode_bytea(struct convert *convert, struct bytes text)
     return CONVERT_DONE;
 }
 
-static enum convert_status
-put_fixed_string(struct convert *convert, const struct ch_type *type, struct bytes text,
-                 struct buf *out)
+/* The first bytes that fit: of text whole characters. */
+static size_t
+cut_length(uint32_t oid, struct bytes text, size_t max)
 {
-    if (text.len > type->width)
-        return convert_bad(convert, "%zu bytes do not fit into FixedString(%u)", text.len,
-                           type->width);
+    size_t n = max;
+
+    if (oid == PG_BYTEA)
+        return max;
+    while (n > 0 && (text.data[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
+
+static enum convert_status
+put_fixed_string(struct convert *convert, const struct ch_type *type, uint32_t oid,
+                 struct bytes text, struct buf *out)
+{
+    if (text.len > type->width) {
+        if (!convert_may_clamp(convert))
+            return convert_misfit(convert, "%zu bytes do not fit into FixedString(%u)", text.len,
+                                  type->width);
+        text.len = cut_length(oid, text, type->width);
+    }
     if (buf_reserve(out, type->width) != 0)
         return convert_bad(convert, "out of memory");
     memset(out->data + out->end, 0, type->width);
@@ -156,11 +205,11 @@ put_address(struct convert *convert, const struct ch_type *type, struct bytes te
     if (mask != NULL) {
         *mask++ = '\0';
         if (strcmp(mask, strchr(copy, ':') == NULL ? "32" : "128") != 0)
-            return convert_bad(convert, "an IP network: the column holds addresses only");
+            return convert_misfit(convert, "an IP network: the column holds addresses only");
     }
     if (type->kind == CH_IPV4) {
         if (inet_pton(AF_INET, copy, address) != 1)
-            return convert_bad(convert, "not an IPv4 address");
+            return convert_misfit(convert, "not an IPv4 address");
         convert_put(out,
                     (uint64_t)address[0] << 24 | (uint64_t)address[1] << 16 |
                         (uint64_t)address[2] << 8 | address[3],
@@ -186,7 +235,7 @@ put_enum(struct convert *convert, const struct ch_type *type, struct bytes text,
             return CONVERT_DONE;
         }
     }
-    return convert_bad(convert, "the Enum has no such value");
+    return convert_misfit(convert, "the Enum has no such value");
 }
 
 static enum convert_status
@@ -200,128 +249,6 @@ put_bool(struct convert *convert, struct bytes text, struct buf *out)
     return CONVERT_DONE;
 }
 
-/* ---- Array: PostgreSQL's array text, one dimension ---- */
-
-struct array_text {
-    const uint8_t *at;
-    const uint8_t *end;
-    uint8_t delimiter;
-    bool first;
-};
-
-struct array_item {
-    bool is_null;
-    struct bytes text; /* in convert->element */
-};
-
-enum array_step { ARRAY_ITEM, ARRAY_END, ARRAY_BAD };
-
-static enum array_step
-array_finish(struct array_text *a)
-{
-    return a->at + 1 == a->end ? ARRAY_END : ARRAY_BAD;
-}
-
-static bool
-is_null_word(struct bytes text)
-{
-    return text.len == 4 && (text.data[0] | 32) == 'n' && (text.data[1] | 32) == 'u' &&
-           (text.data[2] | 32) == 'l' && (text.data[3] | 32) == 'l';
-}
-
-/* One element up to its delimiter or the closing brace, where a->at then stands. */
-static bool
-array_element(struct array_text *a, struct buf *into, struct array_item *item)
-{
-    bool quoted = false, was_quoted = false;
-
-    buf_reset(into, 1u << 20);
-    for (; a->at < a->end; a->at++) {
-        uint8_t c = *a->at;
-
-        if (c == '\\') {
-            if (++a->at == a->end)
-                return false;
-            buf_append(into, a->at, 1);
-            was_quoted = true;
-        } else if (c == '"') {
-            quoted = !quoted;
-            was_quoted = true;
-        } else if (!quoted && (c == a->delimiter || c == '}')) {
-            item->text = (struct bytes){.data = into->data, .len = buf_len(into)};
-            item->is_null = !was_quoted && is_null_word(item->text);
-            return was_quoted || item->text.len > 0;
-        } else if (!quoted && c == '{') {
-            return false;
-        } else {
-            buf_append(into, a->at, 1);
-        }
-    }
-    return false;
-}
-
-static enum array_step
-array_next(struct array_text *a, struct buf *into, struct array_item *item)
-{
-    if (a->at == a->end)
-        return ARRAY_BAD;
-    if (*a->at == '}' && (!a->first || a->at[-1] == '{'))
-        return array_finish(a);
-    if (!a->first) {
-        if (*a->at != a->delimiter)
-            return ARRAY_BAD;
-        a->at++;
-    }
-    a->first = false;
-    return array_element(a, into, item) && !into->failed ? ARRAY_ITEM : ARRAY_BAD;
-}
-
-static enum convert_status put_text(struct convert *convert, const struct ch_type *type,
-                                    uint32_t oid, struct bytes text, struct buf *out);
-
-static enum convert_status
-put_element(struct convert *convert, const struct ch_type *type, uint32_t oid,
-            const struct array_item *item, struct buf *out)
-{
-    if (item->is_null && !type->nullable)
-        return convert_bad(convert, "a null element, and the Array's elements are not Nullable");
-    if (type->nullable)
-        convert_put(out, item->is_null, 1);
-    return item->is_null ? CONVERT_DONE : put_text(convert, type, oid, item->text, out);
-}
-
-static enum convert_status
-put_array(struct convert *convert, const struct ch_type *type, uint32_t oid, struct bytes text,
-          struct buf *out)
-{
-    struct array_text a = {.at = text.data, .end = text.data + text.len, .first = true};
-    struct array_text counting;
-    struct array_item item;
-    uint64_t count = 0;
-    enum array_step step;
-
-    if (type->element->kind == CH_ARRAY)
-        return convert_bad(convert, "arrays of more than one dimension are not supported");
-    if (text.len < 2 || text.data[0] != '{')
-        return convert_bad(convert, "not an array of one dimension that begins at 1");
-    a.delimiter = oid == PG_BOX_ARRAY ? ';' : ',';
-    a.at++;
-    counting = a;
-    while ((step = array_next(&counting, &convert->element, &item)) == ARRAY_ITEM)
-        count++;
-    if (step == ARRAY_BAD)
-        return convert_bad(convert, "not an array of one dimension");
-    put_length(out, count);
-    while (array_next(&a, &convert->element, &item) == ARRAY_ITEM) {
-        enum convert_status status =
-            put_element(convert, type->element, convert_element_oid(oid), &item, out);
-
-        if (status != CONVERT_DONE)
-            return status;
-    }
-    return CONVERT_DONE;
-}
-
 /* ---- one value ---- */
 
 /* bytea comes as its bytes, all else as PostgreSQL's text. */
@@ -331,11 +258,11 @@ put_value(struct convert *convert, const struct ch_type *type, uint32_t oid, str
 {
     switch (type->kind) {
     case CH_STRING:
-        put_length(out, text.len);
+        convert_put_length(out, text.len);
         buf_append(out, text.data, text.len);
         return CONVERT_DONE;
     case CH_FIXED_STRING:
-        return put_fixed_string(convert, type, text, out);
+        return put_fixed_string(convert, type, oid, text, out);
     case CH_INT:
     case CH_UINT:
     case CH_DECIMAL:
@@ -361,21 +288,13 @@ put_value(struct convert *convert, const struct ch_type *type, uint32_t oid, str
     case CH_IPV6:
         return put_address(convert, type, text, out);
     case CH_ARRAY:
-        return put_array(convert, type, oid, text, out);
+        return convert_array(convert, type, oid, text, out);
+    case CH_JSON:
+        return convert_json(convert, text, out);
     case CH_UNSUPPORTED:
         break;
     }
     return convert_bad(convert, "columns of this ClickHouse type are not supported");
-}
-
-static enum convert_status
-put_decoded(struct convert *convert, const struct ch_type *type, uint32_t oid, struct buf *out)
-{
-    struct bytes text = {.data = convert->decoded.data, .len = buf_len(&convert->decoded)};
-
-    if (convert->decoded.failed)
-        return convert_bad(convert, "out of memory");
-    return put_value(convert, type, oid, text, out);
 }
 
 static enum convert_status
@@ -387,27 +306,61 @@ put_text(struct convert *convert, const struct ch_type *type, uint32_t oid, stru
     if (oid != PG_BYTEA)
         return put_value(convert, type, oid, text, out);
     status = decode_bytea(convert, text);
-    return status != CONVERT_DONE ? status : put_decoded(convert, type, oid, out);
+    if (status != CONVERT_DONE)
+        return status;
+    text = (struct bytes){.data = convert->decoded.data, .len = buf_len(&convert->decoded)};
+    return put_value(convert, type, oid, text, out);
 }
 
 static enum convert_status
 put_binary(struct convert *convert, const struct ch_type *type, uint32_t oid, struct bytes value,
            struct buf *out)
 {
-    enum convert_status status = convert_binary(convert, oid, value);
+    enum convert_status status;
+    struct bytes text;
 
-    return status != CONVERT_DONE ? status : put_decoded(convert, type, oid, out);
+    if (type->kind == CH_ENUM && oid >= USER_OID_FIRST) /* an enum's label is its binary format */
+        return put_enum(convert, type, value, out);
+    status = convert_binary(convert, oid, value);
+    if (status != CONVERT_DONE)
+        return status;
+    text = (struct bytes){.data = convert->binary.data, .len = buf_len(&convert->binary)};
+    return put_value(convert, type, oid, text, out);
 }
 
-static int
+static enum convert_status
 put_null(struct convert *convert, const struct ch_type *type, struct buf *out)
 {
-    if (!type->nullable) {
-        convert_bad(convert, "null, and the column is not Nullable");
-        return -1;
-    }
+    if (!type->nullable)
+        return convert_bad(convert, "null, and the column is not Nullable");
     convert_put(out, 1, 1);
-    return 0;
+    return CONVERT_DONE;
+}
+
+static enum convert_status
+put_nullable(struct convert *convert, const struct ch_type *type, uint32_t oid, bool is_binary,
+             struct bytes value, struct buf *out)
+{
+    size_t before = buf_len(out);
+    enum convert_status status;
+
+    if (type->nullable)
+        convert_put(out, 0, 1);
+    status = is_binary ? put_binary(convert, type, oid, value, out)
+                       : put_text(convert, type, oid, value, out);
+    if (status == CONVERT_MISFIT && convert->policy == CONVERT_NULL && type->nullable) {
+        out->end = out->start + before;
+        convert->altered = true;
+        return put_null(convert, type, out);
+    }
+    return status;
+}
+
+enum convert_status
+convert_nullable(struct convert *convert, const struct ch_type *type, uint32_t oid,
+                 struct bytes text, struct buf *out)
+{
+    return put_nullable(convert, type, oid, false, text, out);
 }
 
 int
@@ -416,30 +369,37 @@ convert_value(struct convert *convert, const struct ch_type *type, uint32_t oid,
 {
     struct bytes value = {.data = v->data, .len = v->len};
     size_t before = buf_len(out);
-    enum convert_status status;
+    enum convert_status status = CONVERT_BAD;
 
+    convert->altered = false;
     if (v->kind == VALUE_NULL)
-        return put_null(convert, type, out);
-    if (v->kind == VALUE_UNCHANGED) {
+        status = put_null(convert, type, out);
+    else if (v->kind == VALUE_UNCHANGED)
         convert_bad(convert, "the value was not sent");
-        return -1;
-    }
-    if (type->nullable)
-        convert_put(out, 0, 1);
-    status = v->kind == VALUE_BINARY ? put_binary(convert, type, oid, value, out)
-                                     : put_text(convert, type, oid, value, out);
+    else
+        status = put_nullable(convert, type, oid, v->kind == VALUE_BINARY, value, out);
     if (status == CONVERT_DONE && !out->failed)
         return 0;
-    out->end = out->start + before;
     if (out->failed)
         convert_bad(convert, "out of memory");
-    if ((status == CONVERT_BELOW || status == CONVERT_ABOVE)) {
-        if (convert->policy == CONVERT_NULL && type->nullable)
-            return put_null(convert, type, out);
-        convert_bad(convert, "too %s for the column's type",
-                    status == CONVERT_BELOW ? "small" : "large");
-    }
+    out->end = out->start + before;
     return -1;
+}
+
+struct bytes
+convert_text(struct convert *convert, uint32_t oid, const struct value *v)
+{
+    static const char null[] = "null", unread[] = "a binary value";
+
+    if (v->kind == VALUE_TEXT)
+        return (struct bytes){.data = v->data, .len = v->len};
+    if (v->kind == VALUE_NULL)
+        return (struct bytes){.data = (const uint8_t *)null, .len = sizeof null - 1};
+    if (v->kind == VALUE_BINARY && oid != PG_BYTEA &&
+        convert_binary(convert, oid, (struct bytes){.data = v->data, .len = v->len}) ==
+            CONVERT_DONE)
+        return (struct bytes){.data = convert->binary.data, .len = buf_len(&convert->binary)};
+    return (struct bytes){.data = (const uint8_t *)unread, .len = sizeof unread - 1};
 }
 
 void
@@ -458,6 +418,8 @@ convert_default(const struct ch_type *type, struct buf *out)
     }
     if (type->kind == CH_STRING || type->kind == CH_ARRAY)
         convert_put(out, 0, 1);
+    if (type->kind == CH_JSON)
+        buf_append(out, "\002{}", 3);
     for (; left > sizeof zeros; left -= (uint32_t)sizeof zeros)
         buf_append(out, zeros, sizeof zeros);
     buf_append(out, zeros, left);

@@ -10,28 +10,33 @@
 #include "lib/cursor.h"
 #include "sink-ch/chtype.h"
 
-/* What becomes of a value that is too large or too small for its column's type. */
+/* What becomes of a value that its column's type can't hold: types(7) says what is clamped how.
+ * Malformed values, and NULL in a column that is not Nullable, are errors in any case. */
 enum convert_policy {
     CONVERT_ERROR,
-    CONVERT_CLAMP, /* the nearest value that fits */
+    CONVERT_CLAMP, /* the nearest value that fits, where there is one; else an error */
     CONVERT_NULL   /* NULL where the column is Nullable, else an error */
 };
 
-/* The last values that the server's date tables know: they differ by version. */
+/* What the server's date tables know: it differs by version. Days are counted from 1970-01-01. */
 struct convert_limits {
-    int64_t date_days;        /* of Date, since 1970-01-01 */
-    int64_t datetime_seconds; /* of DateTime, since 1970-01-01 UTC */
+    int64_t date_days;                     /* the last one of Date */
+    int64_t datetime_seconds;              /* the last one of DateTime, UTC */
+    int64_t wide_first_day, wide_last_day; /* Date32 and DateTime64 */
 };
 
-extern const struct convert_limits convert_limits_old;    /* until 2105-12-31 */
-extern const struct convert_limits convert_limits_modern; /* all that 16 and 32 bits hold */
+extern const struct convert_limits convert_limits_old;    /* 1970 to 2105-12-31 */
+extern const struct convert_limits convert_limits_middle; /* before 22.8: 1925 to 2283-11-11 */
+extern const struct convert_limits convert_limits_modern; /* 1900 to 2299 */
 
 /* Zero-initialise, then set limits and policy. The rest is working memory. */
 struct convert {
     const struct convert_limits *limits;
     enum convert_policy policy;
-    struct buf decoded; /* a binary value as text, bytea as bytes */
+    struct buf binary;  /* a binary value as text */
+    struct buf decoded; /* bytea's bytes */
     struct buf element; /* an array's element without its quotes */
+    bool altered;       /* by the policy: the last value is not the source's */
     char reason[256];   /* why the last value could not be written */
 };
 
@@ -39,6 +44,9 @@ struct convert {
  * -1 with convert->reason; out is then as before. */
 int convert_value(struct convert *convert, const struct ch_type *type, uint32_t oid,
                   const struct value *v, struct buf *out) MUST_CHECK;
+
+/* v as text, for messages; valid until the next value. */
+struct bytes convert_text(struct convert *convert, uint32_t oid, const struct value *v);
 
 /* n in little-endian, the low width bytes. */
 void convert_put(struct buf *out, uint64_t n, uint32_t width);

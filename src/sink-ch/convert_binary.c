@@ -1,5 +1,8 @@
-/* convert_binary.c: PostgreSQL's binary format (the send functions) to the text format, for the
- * types that are worth it. Layouts: src/backend/utils/adt/ of PostgreSQL, functions *_send. */
+/* convert_binary.c: PostgreSQL's binary format (the send functions) to the text format that the
+ * type has under the settings of events(7). Layouts: src/backend/utils/adt/ of PostgreSQL,
+ * functions
+ * *_send. */
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -12,10 +15,8 @@
 
 #define DAY_MICROS INT64_C(86400000000)
 
-static void put_format(struct buf *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static void
-put_format(struct buf *out, const char *fmt, ...)
+void
+convert_put_format(struct buf *out, const char *fmt, ...)
 {
     char text[128];
     va_list ap;
@@ -61,26 +62,38 @@ put_integer(struct cursor *c, size_t width, struct buf *out)
 
     if (!signed_integer(c, width, &n))
         return false;
-    put_format(out, "%" PRId64, n);
+    convert_put_format(out, "%" PRId64, n);
     return true;
 }
 
-/* The fewest digits that read back as the same number, as PostgreSQL writes floats. */
+/* The fewest digits that read back as the same number, written as PostgreSQL does: with an exponent
+ * below -4 and from 15 (float4: 6) on. */
 static void
 put_shortest(double n, int digits, bool narrow, struct buf *out)
 {
-    char text[64];
+    int fixed_below = digits, exponent;
+    char text[64], *e, *end;
 
     if (isnan(n) || isinf(n)) {
-        put_format(out, "%s", isnan(n) ? "NaN" : n > 0 ? "Infinity" : "-Infinity");
+        convert_put_format(out, "%s", isnan(n) ? "NaN" : n > 0 ? "Infinity" : "-Infinity");
         return;
     }
     for (;; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, n);
+        snprintf(text, sizeof text, "%.*e", digits - 1, n);
         if (narrow ? strtof(text, NULL) == (float)n : strtod(text, NULL) == n)
             break;
     }
-    buf_append(out, text, strlen(text));
+    e = strchr(text, 'e');
+    exponent = (int)strtol(e + 1, NULL, 10);
+    for (end = e; end[-1] == '0'; end--)
+        digits--;
+    if (end[-1] == '.')
+        end--;
+    if (exponent < -4 || exponent >= fixed_below)
+        convert_put_format(out, "%.*se%c%02d", (int)(end - text), text, exponent < 0 ? '-' : '+',
+                           abs(exponent));
+    else
+        convert_put_format(out, "%.*f", digits - 1 > exponent ? digits - 1 - exponent : 0, n);
 }
 
 static bool
@@ -122,8 +135,8 @@ put_day(int64_t days, struct buf *out, bool *bc)
     int64_t year = year_of_era + era * 400 + (month <= 2);
 
     *bc = year <= 0;
-    put_format(out, "%04" PRId64 "-%02" PRId64 "-%02" PRId64, *bc ? 1 - year : year, month,
-               day_of_year - (153 * mp + 2) / 5 + 1);
+    convert_put_format(out, "%04" PRId64 "-%02" PRId64 "-%02" PRId64, *bc ? 1 - year : year, month,
+                       day_of_year - (153 * mp + 2) / 5 + 1);
 }
 
 static bool
@@ -135,42 +148,106 @@ put_date(struct cursor *c, struct buf *out)
     if (!signed_integer(c, 4, &days))
         return false;
     if (days == INT32_MIN || days == INT32_MAX) {
-        put_format(out, "%sinfinity", days < 0 ? "-" : "");
+        convert_put_format(out, "%sinfinity", days < 0 ? "-" : "");
         return true;
     }
     put_day(days + POSTGRES_EPOCH / 86400, out, &bc);
-    put_format(out, "%s", bc ? " BC" : "");
+    convert_put_format(out, "%s", bc ? " BC" : "");
     return true;
+}
+
+/* HH:MM:SS and, without zeros at its end, the fraction. */
+static void
+put_clock(int64_t micros, struct buf *out)
+{
+    int64_t seconds = micros / 1000000, fraction = micros % 1000000;
+    char digits[16];
+    int n;
+
+    convert_put_format(out, "%02" PRId64 ":%02" PRId64 ":%02" PRId64, seconds / 3600,
+                       seconds / 60 % 60, seconds % 60);
+    if (fraction == 0)
+        return;
+    n = snprintf(digits, sizeof digits, ".%06" PRId64, fraction);
+    while (digits[n - 1] == '0')
+        n--;
+    buf_append(out, digits, (size_t)n);
 }
 
 static bool
 put_timestamp(struct cursor *c, bool with_zone, struct buf *out)
 {
-    int64_t micros, days, seconds, fraction;
-    char digits[16];
+    int64_t micros, days;
     bool bc;
 
     if (!signed_integer(c, 8, &micros))
         return false;
     if (micros == INT64_MIN || micros == INT64_MAX) {
-        put_format(out, "%sinfinity", micros < 0 ? "-" : "");
+        convert_put_format(out, "%sinfinity", micros < 0 ? "-" : "");
         return true;
     }
     days = micros / DAY_MICROS - (micros % DAY_MICROS < 0);
-    micros = (micros % DAY_MICROS + DAY_MICROS) % DAY_MICROS;
-    seconds = micros / 1000000;
-    fraction = micros % 1000000;
     put_day(days + POSTGRES_EPOCH / 86400, out, &bc);
-    put_format(out, " %02" PRId64 ":%02" PRId64 ":%02" PRId64, seconds / 3600, seconds / 60 % 60,
-               seconds % 60);
-    if (fraction != 0) { /* PostgreSQL leaves out the zeros at the end */
-        int n = snprintf(digits, sizeof digits, ".%06" PRId64, fraction);
+    buf_append(out, " ", 1);
+    put_clock((micros % DAY_MICROS + DAY_MICROS) % DAY_MICROS, out);
+    convert_put_format(out, "%s%s", with_zone ? "+00" : "", bc ? " BC" : "");
+    return true;
+}
 
-        while (digits[n - 1] == '0')
-            n--;
-        buf_append(out, digits, (size_t)n);
+/* Also timetz: seconds west of Greenwich follow. */
+static bool
+put_time(struct cursor *c, bool with_zone, struct buf *out)
+{
+    int64_t micros, west, east;
+
+    if (!signed_integer(c, 8, &micros) || micros < 0 || micros > DAY_MICROS)
+        return false;
+    put_clock(micros, out);
+    if (!with_zone)
+        return true;
+    if (!signed_integer(c, 4, &west))
+        return false;
+    east = west > 0 ? west : -west;
+    convert_put_format(out, "%c%02" PRId64, west > 0 ? '-' : '+', east / 3600);
+    if (east % 3600 != 0)
+        convert_put_format(out, ":%02" PRId64, east / 60 % 60);
+    if (east % 60 != 0)
+        convert_put_format(out, ":%02" PRId64, east % 60);
+    return true;
+}
+
+/* One unit of an interval, as EncodeInterval writes it under IntervalStyle postgres. */
+static void
+put_interval_part(int64_t n, const char *unit, bool *first, bool *before, struct buf *out)
+{
+    if (n == 0)
+        return;
+    convert_put_format(out, "%s%s%" PRId64 " %s%s", *first ? "" : " ", *before && n > 0 ? "+" : "",
+                       n, unit, n == 1 ? "" : "s");
+    *before = n < 0;
+    *first = false;
+}
+
+static bool
+put_interval(struct cursor *c, struct buf *out)
+{
+    int64_t micros, days, months;
+    bool first = true, before = false;
+
+    if (!signed_integer(c, 8, &micros) || !signed_integer(c, 4, &days) ||
+        !signed_integer(c, 4, &months) || micros == INT64_MIN)
+        return false;
+    if (micros == INT64_MAX && days == INT32_MAX && months == INT32_MAX) {
+        buf_append(out, "infinity", 8); /* since PostgreSQL 17 */
+        return true;
     }
-    put_format(out, "%s%s", with_zone ? "+00" : "", bc ? " BC" : "");
+    put_interval_part(months / 12, "year", &first, &before, out);
+    put_interval_part(months % 12, "mon", &first, &before, out);
+    put_interval_part(days, "day", &first, &before, out);
+    if (!first && micros == 0)
+        return true;
+    convert_put_format(out, "%s%s", first ? "" : " ", micros < 0 ? "-" : before ? "+" : "");
+    put_clock(micros < 0 ? -micros : micros, out);
     return true;
 }
 
@@ -199,7 +276,7 @@ put_numeric_digits(struct bytes digits, int16_t weight, uint16_t scale, struct b
     if (weight < 0)
         buf_append(out, "0", 1);
     for (; at <= weight; at++)
-        put_format(out, at == 0 ? "%u" : "%04u", numeric_digit(digits, at));
+        convert_put_format(out, at == 0 ? "%u" : "%04u", numeric_digit(digits, at));
     if (scale > 0)
         buf_append(out, ".", 1);
     for (at = weight + 1; scale > 0; at++) {
@@ -267,7 +344,7 @@ put_char(struct cursor *c, struct buf *out)
     if (!cursor_u8(c, &b))
         return false;
     if (b >= 0x80)
-        put_format(out, "\\%03o", b);
+        convert_put_format(out, "\\%03o", b);
     else if (b != 0)
         buf_append(out, &b, 1);
     return true;
@@ -281,7 +358,8 @@ put_uuid(struct cursor *c, struct buf *out)
     if (!cursor_bytes(c, 16, &b))
         return false;
     for (size_t i = 0; i < b.len; i++)
-        put_format(out, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", b.data[i]);
+        convert_put_format(out, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
+                           b.data[i]);
     return true;
 }
 
@@ -292,12 +370,13 @@ put_oid(struct cursor *c, struct buf *out)
 
     if (!cursor_u32(c, &oid))
         return false;
-    put_format(out, "%" PRIu32, oid);
+    convert_put_format(out, "%" PRIu32, oid);
     return true;
 }
 
+/* What a byte with a version is put in front of. */
 static bool
-put_jsonb(struct cursor *c, struct buf *out)
+put_versioned(struct cursor *c, struct buf *out)
 {
     uint8_t version;
 
@@ -316,9 +395,158 @@ put_as_it_is(struct cursor *c, struct buf *out)
     return true;
 }
 
-/* *known says whether the type is one of those read here. */
+/* family (2, 3), bits, is_cidr, length, address */
 static bool
-put_by_oid(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
+put_inet(struct cursor *c, struct buf *out)
+{
+    char text[INET6_ADDRSTRLEN];
+    uint8_t family, bits, is_cidr, len, size;
+    struct bytes address;
+
+    if (!cursor_u8(c, &family) || !cursor_u8(c, &bits) || !cursor_u8(c, &is_cidr) ||
+        !cursor_u8(c, &len) || family < 2 || family > 3)
+        return false;
+    size = family == 2 ? 4 : 16;
+    if (len != size || bits > size * 8 || !cursor_bytes(c, len, &address))
+        return false;
+    inet_ntop(family == 2 ? AF_INET : AF_INET6, address.data, text, sizeof text);
+    convert_put_format(out, "%s", text);
+    if (is_cidr != 0 || bits != size * 8)
+        convert_put_format(out, "/%u", bits);
+    return true;
+}
+
+static bool
+put_macaddr(struct cursor *c, struct buf *out)
+{
+    if (c->left != 6 && c->left != 8)
+        return false;
+    for (const char *separator = ""; c->left > 0; c->at++, c->left--, separator = ":")
+        convert_put_format(out, "%s%02x", separator, *c->at);
+    return true;
+}
+
+/* Cents, under lc_monetary C. */
+static bool
+put_money(struct cursor *c, struct buf *out)
+{
+    char digits[32];
+    int64_t cents;
+    uint64_t n;
+    int len;
+
+    if (!signed_integer(c, 8, &cents))
+        return false;
+    n = cents < 0 ? 0 - (uint64_t)cents : (uint64_t)cents;
+    len = snprintf(digits, sizeof digits, "%" PRIu64, n / 100);
+    convert_put_format(out, "%s$", cents < 0 ? "-" : "");
+    for (int i = 0; i < len; i++) {
+        if (i > 0 && (len - i) % 3 == 0)
+            buf_append(out, ",", 1);
+        buf_append(out, &digits[i], 1);
+    }
+    convert_put_format(out, ".%02u", (unsigned)(n % 100));
+    return true;
+}
+
+static bool
+put_bits(struct cursor *c, struct buf *out)
+{
+    uint32_t count;
+
+    if (!cursor_u32(c, &count) || c->left != ((size_t)count + 7) / 8)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        buf_append(out, (c->at[i / 8] >> (7 - i % 8) & 1) != 0 ? "1" : "0", 1);
+    c->left = 0;
+    return true;
+}
+
+static bool
+put_unsigned(struct cursor *c, struct buf *out)
+{
+    uint64_t n;
+
+    if (!cursor_u64(c, &n))
+        return false;
+    convert_put_format(out, "%" PRIu64, n);
+    return true;
+}
+
+static bool
+put_lsn(struct cursor *c, struct buf *out)
+{
+    uint64_t lsn;
+
+    if (!cursor_u64(c, &lsn))
+        return false;
+    convert_put_format(out, "%" PRIX32 "/%" PRIX32, (uint32_t)(lsn >> 32), (uint32_t)lsn);
+    return true;
+}
+
+/* ---- by type ---- */
+
+static bool
+put_made_of_others(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
+{
+    static const struct {
+        uint32_t range, multirange, bound;
+    } ranges[] = {{3904, 4451, PG_INT4},        {3926, 4536, PG_INT8},
+                  {3906, 4532, PG_NUMERIC},     {3908, 4533, PG_TIMESTAMP},
+                  {3910, 4534, PG_TIMESTAMPTZ}, {3912, 4535, PG_DATE}};
+
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        if (oid == ranges[i].range)
+            return convert_binary_range(c, ranges[i].bound, out, known);
+        if (oid == ranges[i].multirange)
+            return convert_binary_multirange(c, ranges[i].bound, out, known);
+    }
+    if (convert_element_oid(oid) != 0)
+        return convert_binary_array(c, oid, out, known);
+    *known = false;
+    return false;
+}
+
+static bool
+put_less_common(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
+{
+    switch (oid) {
+    case PG_TIME:
+    case PG_TIMETZ:
+        return put_time(c, oid == PG_TIMETZ, out);
+    case PG_INTERVAL:
+        return put_interval(c, out);
+    case PG_INET:
+    case PG_CIDR:
+        return put_inet(c, out);
+    case PG_MACADDR:
+    case PG_MACADDR8:
+        return put_macaddr(c, out);
+    case PG_MONEY:
+        return put_money(c, out);
+    case PG_BIT:
+    case PG_VARBIT:
+        return put_bits(c, out);
+    case PG_XID8:
+        return put_unsigned(c, out);
+    case PG_LSN:
+        return put_lsn(c, out);
+    case PG_POINT:
+    case PG_LSEG:
+    case PG_PATH:
+    case PG_BOX:
+    case PG_POLYGON:
+    case PG_LINE:
+    case PG_CIRCLE:
+        return convert_binary_drawing(c, oid, out);
+    default:
+        return put_made_of_others(c, oid, out, known);
+    }
+}
+
+/* Recursive: arrays of multiranges of ranges are the deepest. */
+bool
+convert_binary_part(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
 {
     switch (oid) {
     case PG_BOOL:
@@ -334,6 +562,8 @@ put_by_oid(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
     case PG_FLOAT8:
         return put_float(c, 8, out);
     case PG_OID:
+    case PG_XID:
+    case PG_CID:
         return put_oid(c, out);
     case PG_CHAR:
         return put_char(c, out);
@@ -343,9 +573,11 @@ put_by_oid(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
     case PG_BPCHAR:
     case PG_NAME:
     case PG_JSON:
+    case PG_XML:
         return put_as_it_is(c, out);
     case PG_JSONB:
-        return put_jsonb(c, out);
+    case PG_JSONPATH:
+        return put_versioned(c, out);
     case PG_UUID:
         return put_uuid(c, out);
     case PG_DATE:
@@ -356,8 +588,7 @@ put_by_oid(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
     case PG_NUMERIC:
         return put_numeric(c, out);
     default:
-        *known = false;
-        return false;
+        return put_less_common(c, oid, out, known);
     }
 }
 
@@ -367,13 +598,15 @@ convert_binary(struct convert *convert, uint32_t oid, struct bytes value)
     struct cursor c = cursor_over(value.data, value.len);
     bool known = true, read;
 
-    buf_reset(&convert->decoded, 1u << 20);
-    read = put_by_oid(&c, oid, &convert->decoded, &known);
+    buf_reset(&convert->binary, 1u << 20);
+    read = convert_binary_part(&c, oid, &convert->binary, &known);
     if (!known)
         return convert_bad(convert,
                            "this program doesn't read the binary format of type oid %" PRIu32
                            "; set binary = off",
                            oid);
+    if (convert->binary.failed)
+        return convert_bad(convert, "out of memory");
     if (!read || c.left != 0)
         return convert_bad(convert, "malformed binary value of type oid %" PRIu32, oid);
     return CONVERT_DONE;

@@ -32,13 +32,39 @@ static const struct {
     {"numeric", PG_NUMERIC, 1231},
     {"uuid", PG_UUID, 2951},
     {"jsonb", PG_JSONB, 3807},
-    {"box", 603, PG_BOX_ARRAY},
-    {"interval", 1186, 1187},
-    {"time", 1083, 1183},
-    {"timetz", 1266, 1270},
-    {"money", 790, 791},
-    {"xml", 142, 143},
-    {"macaddr", 829, 1040},
+    {"xid", PG_XID, 1011},
+    {"cid", PG_CID, 1012},
+    {"xml", PG_XML, 143},
+    {"point", PG_POINT, 1017},
+    {"lseg", PG_LSEG, 1018},
+    {"path", PG_PATH, 1019},
+    {"box", PG_BOX, PG_BOX_ARRAY},
+    {"polygon", PG_POLYGON, 1027},
+    {"line", PG_LINE, 629},
+    {"circle", PG_CIRCLE, 719},
+    {"macaddr8", PG_MACADDR8, 775},
+    {"money", PG_MONEY, 791},
+    {"macaddr", PG_MACADDR, 1040},
+    {"time", PG_TIME, 1183},
+    {"interval", PG_INTERVAL, 1187},
+    {"timetz", PG_TIMETZ, 1270},
+    {"bit", PG_BIT, 1561},
+    {"varbit", PG_VARBIT, 1563},
+    {"pg_lsn", PG_LSN, 3221},
+    {"jsonpath", PG_JSONPATH, 4073},
+    {"xid8", PG_XID8, 271},
+    {"int4range", 3904, 3905},
+    {"numrange", 3906, 3907},
+    {"tsrange", 3908, 3909},
+    {"tstzrange", 3910, 3911},
+    {"daterange", 3912, 3913},
+    {"int8range", 3926, 3927},
+    {"int4multirange", 4451, 6150},
+    {"nummultirange", 4532, 6151},
+    {"tsmultirange", 4533, 6152},
+    {"tstzmultirange", 4534, 6153},
+    {"datemultirange", 4535, 6155},
+    {"int8multirange", 4536, 6157},
 };
 
 #define BUILTIN_COUNT (sizeof builtin / sizeof *builtin)
@@ -142,7 +168,7 @@ judge_integer(const struct ch_type *type, uint32_t oid, const char **reason)
 
     if (family == BOOL)
         return CONVERT_FITS;
-    if (family == NUMERIC || family == TEXT)
+    if (family == NUMERIC || family == FLOAT || family == TEXT)
         return say(CONVERT_PARTLY, reason, "only whole numbers in range fit");
     if (family != INTEGER)
         return say(CONVERT_NEVER, reason, "a value of this type is no integer");
@@ -178,7 +204,8 @@ judge_decimal(const struct ch_type *type, uint32_t oid, int32_t typmod, const ch
     if (family == NUMERIC)
         return CONVERT_FITS; /* but for NaN, which nobody stores in money */
     if (family == TEXT || family == FLOAT)
-        return say(CONVERT_PARTLY, reason, "only plain decimal numbers in range fit");
+        return say(CONVERT_PARTLY, reason,
+                   "only numbers in range, with no more digits behind the point, fit");
     return say(CONVERT_NEVER, reason, "a value of this type is no decimal number");
 }
 
@@ -212,7 +239,8 @@ judge_float(const struct ch_type *type, uint32_t oid, const char **reason)
         return say(CONVERT_NEVER, reason, "a value of this type is no number");
     if (family == NUMERIC || (family == INTEGER && integer_width(oid) >= type->width) ||
         (oid == PG_FLOAT8 && type->width == 4))
-        return say(CONVERT_PARTLY, reason, "numbers are rounded to the float's precision");
+        return say(CONVERT_PARTLY, reason,
+                   "numbers with more digits than the float has do not fit");
     return CONVERT_FITS;
 }
 
@@ -233,14 +261,30 @@ static enum convert_verdict
 judge_array(const struct ch_type *type, uint32_t oid, const char **reason)
 {
     uint32_t element = convert_element_oid(oid);
+    const struct ch_type *innermost = type->element;
 
-    if (type->element->kind == CH_ARRAY || type->element->kind == CH_UNSUPPORTED)
-        return say(CONVERT_NEVER, reason, "only arrays of one dimension are supported");
-    if (element != 0 && convert_judge(type->element, element, -1, reason) == CONVERT_NEVER)
+    while (innermost->kind == CH_ARRAY)
+        innermost = innermost->element;
+    if (innermost->kind == CH_UNSUPPORTED)
+        return say(CONVERT_NEVER, reason, "columns of this ClickHouse type are not supported");
+    if (element != 0 && convert_judge(innermost, element, -1, reason) == CONVERT_NEVER)
         return CONVERT_NEVER;
-    if (element == 0 && oid < USER_OID_FIRST)
+    if (element == 0 && family_of(oid) != TEXT)
         return say(CONVERT_NEVER, reason, "a value of this type is no array");
-    return say(CONVERT_PARTLY, reason, "null and arrays of more dimensions do not fit");
+    return say(CONVERT_PARTLY, reason,
+               innermost->nullable
+                   ? "null and arrays of another number of dimensions do not fit"
+                   : "null, null elements and arrays of another number of dimensions do not fit");
+}
+
+static enum convert_verdict
+judge_json(uint32_t oid, const char **reason)
+{
+    if (oid != PG_JSON && oid != PG_JSONB && family_of(oid) != TEXT)
+        return say(CONVERT_NEVER, reason, "a value of this type is no JSON");
+    return say(CONVERT_PARTLY, reason,
+               "only objects fit; ClickHouse keeps no null members, empty objects and spelling of "
+               "numbers");
 }
 
 enum convert_verdict
@@ -275,6 +319,8 @@ convert_judge(const struct ch_type *type, uint32_t oid, int32_t typmod, const ch
     case CH_IPV4:
     case CH_IPV6:
         return judge_one_family(oid, ADDRESS, reason);
+    case CH_JSON:
+        return judge_json(oid, reason);
     case CH_ARRAY:
         return judge_array(type, oid, reason);
     case CH_UNSUPPORTED:

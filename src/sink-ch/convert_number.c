@@ -1,9 +1,5 @@
-/* convert_number.c: decimal text to ClickHouse's integers, decimals and floats, range-checked. A
- * magnitude has up to 256 bits in four limbs, the lowest first. */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* convert_number.c: decimal text to ClickHouse's integers and decimals, range-checked. A magnitude
+ * has up to 256 bits in four limbs, the lowest first. */
 #include "sink-ch/convert_parts.h"
 
 #define LIMBS 4
@@ -88,13 +84,9 @@ struct decimal {
     struct wide magnitude;
     bool negative;
     bool too_large; /* for 256 bits */
+    bool inexact;   /* digits other than 0 were left out */
+    bool round_up;  /* the first of them is 5 or more */
 };
-
-static bool
-is_digit(uint8_t c)
-{
-    return c >= '0' && c <= '9';
-}
 
 static void
 add_digit(struct decimal *d, unsigned digit)
@@ -103,31 +95,20 @@ add_digit(struct decimal *d, unsigned digit)
         d->too_large = true;
 }
 
-static enum convert_status
-read_decimal(struct convert *convert, struct bytes text, uint32_t scale, struct decimal *d)
+static void
+scale_number(const struct number *n, uint32_t scale, struct decimal *d)
 {
-    size_t at = 0, digits;
-    uint32_t fraction = 0;
+    int64_t wanted = (int64_t)n->whole.len + n->exponent + scale; /* digits from the first on */
+    int64_t count = (int64_t)(n->whole.len + n->fraction.len), i = 0;
 
-    *d = (struct decimal){0};
-    if (at < text.len && (text.data[at] == '-' || text.data[at] == '+'))
-        d->negative = text.data[at++] == '-';
-    for (digits = 0; at < text.len && is_digit(text.data[at]); at++, digits++)
-        add_digit(d, text.data[at] - (unsigned)'0');
-    if (at < text.len && text.data[at] == '.')
-        for (at++; at < text.len && is_digit(text.data[at]); at++, digits++, fraction++) {
-            if (fraction < scale)
-                add_digit(d, text.data[at] - (unsigned)'0');
-            else if (text.data[at] != '0')
-                return convert_bad(convert, "more digits behind the point than the column holds");
-        }
-    if (digits == 0 || at != text.len)
-        return convert_bad(convert, "not a plain decimal number");
-    for (; fraction < scale; fraction++)
+    *d = (struct decimal){.negative = n->negative};
+    for (; i < count && i < wanted && !d->too_large; i++)
+        add_digit(d, number_digit(n, (size_t)i));
+    for (; i < wanted && !d->too_large && !wide_is_zero(&d->magnitude); i++)
         add_digit(d, 0);
-    if (wide_is_zero(&d->magnitude))
-        d->negative = false;
-    return CONVERT_DONE;
+    d->round_up = wanted >= 0 && wanted < count && number_digit(n, (size_t)wanted) >= 5;
+    for (i = wanted < 0 ? 0 : wanted; i < count && !d->inexact; i++)
+        d->inexact = number_digit(n, (size_t)i) != 0;
 }
 
 /* Nearly all integers: at most 18 digits, at most 64 bits. */
@@ -141,7 +122,7 @@ put_short_integer(const struct ch_type *type, struct bytes text, struct buf *out
     if (type->width > 8 || text.len - at > 18 || text.len == at || type->kind == CH_DECIMAL)
         return false;
     for (; at < text.len; at++) {
-        if (!is_digit(text.data[at]))
+        if (text.data[at] < '0' || text.data[at] > '9')
             return false;
         n = n * 10 + (text.data[at] - (unsigned)'0');
     }
@@ -155,92 +136,58 @@ put_short_integer(const struct ch_type *type, struct bytes text, struct buf *out
     return true;
 }
 
+static enum convert_status
+put_largest(const struct ch_type *type, bool negative, struct buf *out)
+{
+    wide_put(out, largest(type, negative), negative, type->width);
+    return CONVERT_DONE;
+}
+
+static enum convert_status
+out_of_range(struct convert *convert, const struct ch_type *type, bool negative, struct buf *out)
+{
+    if (convert_may_clamp(convert))
+        return put_largest(type, negative, out);
+    return convert_misfit(convert, "too %s for the column's type", negative ? "small" : "large");
+}
+
+/* NaN and the infinities, which no type here has. */
+static enum convert_status
+put_word(struct convert *convert, const struct ch_type *type, enum number_word word,
+         struct buf *out)
+{
+    if (word == NUMBER_NAN)
+        return convert_misfit(convert, "NaN, which the column can't hold");
+    if (convert_may_clamp(convert))
+        return put_largest(type, word == NUMBER_NEG_INFINITY, out);
+    return convert_misfit(convert, "an infinity, which the column can't hold");
+}
+
 enum convert_status
 convert_integer(struct convert *convert, const struct ch_type *type, struct bytes text,
                 struct buf *out)
 {
-    enum convert_status status;
+    enum number_word word = number_word(text);
+    struct number number;
     struct decimal d;
     struct wide max;
 
     if (put_short_integer(type, text, out))
         return CONVERT_DONE;
-    status = read_decimal(convert, text, type->scale, &d);
-    if (status != CONVERT_DONE)
-        return status;
+    if (word != NUMBER_PLAIN)
+        return put_word(convert, type, word, out);
+    if (!number_scan(text, &number))
+        return convert_bad(convert, "not a number");
+    scale_number(&number, type->scale, &d);
+    if (d.inexact && !d.too_large) {
+        if (!convert_may_clamp(convert))
+            return convert_misfit(convert, "more digits behind the point than the column holds");
+        if (d.round_up && !wide_multiply_add(&d.magnitude, 1, 1))
+            d.too_large = true;
+    }
     max = largest(type, d.negative);
-    if (!d.too_large && wide_compare(&d.magnitude, &max) <= 0) {
-        wide_put(out, d.magnitude, d.negative, type->width);
-        return CONVERT_DONE;
-    }
-    if (convert->policy != CONVERT_CLAMP)
-        return d.negative ? CONVERT_BELOW : CONVERT_ABOVE;
-    wide_put(out, max, d.negative, type->width);
-    return CONVERT_DONE;
-}
-
-/* strtod reads more than PostgreSQL writes: spaces, hex. */
-static bool
-looks_like_float(struct bytes text)
-{
-    static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
-
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (text.len == strlen(words[i]) && memcmp(text.data, words[i], text.len) == 0)
-            return true;
-    for (size_t i = 0; i < text.len; i++)
-        if (!is_digit(text.data[i]) && memchr("+-.eE", text.data[i], 5) == NULL)
-            return false;
-    return text.len > 0;
-}
-
-static void
-put_float(struct buf *out, double wide, float narrow, uint32_t width)
-{
-    uint64_t bits = 0;
-    uint32_t short_bits;
-
-    if (width == 8) {
-        memcpy(&bits, &wide, 8);
-    } else {
-        memcpy(&short_bits, &narrow, 4);
-        bits = short_bits;
-    }
-    convert_put(out, bits, width);
-}
-
-/* The programs never call setlocale(), so the decimal point is a point (trap 152). */
-enum convert_status
-convert_float(struct convert *convert, const struct ch_type *type, struct bytes text,
-              struct buf *out)
-{
-    char copy[64], *heap = NULL, *s = copy, *end;
-    double wide = 0;
-    float narrow = 0;
-    bool overflow, complete;
-
-    if (!looks_like_float(text))
-        return convert_bad(convert, "not a number");
-    if (text.len >= sizeof copy) { /* a numeric of hundreds of digits */
-        s = heap = malloc(text.len + 1);
-        if (heap == NULL)
-            return convert_bad(convert, "out of memory");
-    }
-    memcpy(s, text.data, text.len);
-    s[text.len] = '\0';
-    errno = 0;
-    if (type->width == 8)
-        wide = strtod(s, &end);
-    else
-        narrow = strtof(s, &end);
-    complete = *end == '\0';
-    overflow =
-        errno == ERANGE && (type->width == 8 ? wide > 1 || wide < -1 : narrow > 1 || narrow < -1);
-    free(heap);
-    if (!complete)
-        return convert_bad(convert, "not a number");
-    if (overflow && convert->policy != CONVERT_CLAMP)
-        return text.data[0] == '-' ? CONVERT_BELOW : CONVERT_ABOVE;
-    put_float(out, wide, narrow, type->width);
+    if (d.too_large || wide_compare(&d.magnitude, &max) > 0)
+        return out_of_range(convert, type, d.negative, out);
+    wide_put(out, d.magnitude, d.negative, type->width);
     return CONVERT_DONE;
 }

@@ -14,11 +14,6 @@ struct moment {
     int infinity; /* -1, 0, 1 */
 };
 
-/* First and last second of what Date32 and DateTime64 hold: 1900-01-01 to 2299-12-31, which every
- * server that has these types knows. */
-#define YEAR_1900_SECONDS INT64_C(-2208988800)
-#define YEAR_2299_SECONDS INT64_C(10413791999)
-
 static bool
 take_char(struct bytes *s, char c)
 {
@@ -160,33 +155,34 @@ struct window {
 };
 
 static enum convert_status
-put_within(const struct convert *convert, int64_t n, struct window window, uint32_t width,
+put_within(struct convert *convert, int64_t n, struct window window, uint32_t width,
            struct buf *out)
 {
-    enum convert_status status = n < window.min   ? CONVERT_BELOW
-                                 : n > window.max ? CONVERT_ABOVE
-                                                  : CONVERT_DONE;
-
-    if (status != CONVERT_DONE) {
-        if (convert->policy != CONVERT_CLAMP)
-            return status;
-        n = status == CONVERT_BELOW ? window.min : window.max;
+    if (n < window.min || n > window.max) {
+        if (!convert_may_clamp(convert))
+            return convert_misfit(convert, "too %s for the column's type",
+                                  n < window.min ? "small" : "large");
+        n = n < window.min ? window.min : window.max;
     }
     convert_put(out, (uint64_t)n, width);
     return CONVERT_DONE;
 }
 
+/* Parts that are too fine for the column are cut off under CONVERT_CLAMP: no time becomes a later
+ * one. */
 static enum convert_status
 put_date(struct convert *convert, const struct ch_type *type, const struct moment *m,
          struct buf *out)
 {
-    struct window date = {.min = 0, .max = convert->limits->date_days};
-    struct window date32 = {.min = YEAR_1900_SECONDS / DAY, .max = YEAR_2299_SECONDS / DAY};
+    const struct convert_limits *limits = convert->limits;
+    struct window date = {.min = 0, .max = limits->date_days};
+    struct window date32 = {.min = limits->wide_first_day, .max = limits->wide_last_day};
+    bool is_midnight = m->micros == 0 && m->seconds % DAY == 0;
 
-    if (m->micros != 0 || m->seconds % DAY != 0)
-        return convert_bad(convert, "has a time of day, which the column can't hold");
-    return put_within(convert, m->seconds / DAY, type->kind == CH_DATE ? date : date32, type->width,
-                      out);
+    if (!is_midnight && !convert_may_clamp(convert))
+        return convert_misfit(convert, "has a time of day, which the column can't hold");
+    return put_within(convert, m->seconds / DAY - (m->seconds % DAY < 0),
+                      type->kind == CH_DATE ? date : date32, type->width, out);
 }
 
 static enum convert_status
@@ -195,8 +191,8 @@ put_datetime(struct convert *convert, const struct ch_type *type, const struct m
 {
     struct window window = {.min = 0, .max = convert->limits->datetime_seconds};
 
-    if (m->micros != 0)
-        return convert_bad(convert, "has a fraction of a second, which the column can't hold");
+    if (m->micros != 0 && !convert_may_clamp(convert))
+        return convert_misfit(convert, "has a fraction of a second, which the column can't hold");
     return put_within(convert, m->seconds, window, type->width, out);
 }
 
@@ -216,17 +212,20 @@ put_datetime64(struct convert *convert, const struct ch_type *type, const struct
                struct buf *out)
 {
     int64_t ticks_per_second = power_of_ten(type->scale);
-    struct window window = {.min = YEAR_1900_SECONDS * ticks_per_second, .max = INT64_MAX - 1};
+    int64_t first = convert->limits->wide_first_day * DAY;
+    int64_t end = (convert->limits->wide_last_day + 1) * DAY;
+    struct window window = {.min = first * ticks_per_second, .max = INT64_MAX - 1};
     int64_t per_micro, fraction, ticks;
 
-    if (YEAR_2299_SECONDS < INT64_MAX / ticks_per_second - 1)
-        window.max = (YEAR_2299_SECONDS + 1) * ticks_per_second - 1;
+    if (end < INT64_MAX / ticks_per_second - 1)
+        window.max = end * ticks_per_second - 1;
     if (type->scale >= 6) {
         fraction = m->micros * power_of_ten(type->scale - 6);
     } else {
         per_micro = power_of_ten(6 - type->scale);
-        if (m->micros % per_micro != 0)
-            return convert_bad(convert, "has more digits behind the second than the column holds");
+        if (m->micros % per_micro != 0 && !convert_may_clamp(convert))
+            return convert_misfit(convert,
+                                  "has more digits behind the second than the column holds");
         fraction = m->micros / per_micro;
     }
     if (__builtin_mul_overflow(m->seconds, ticks_per_second, &ticks) ||

@@ -58,7 +58,8 @@ encode_old_row(const struct change *change)
         const struct value *v = &change->row->old_row.values[table->columns[i].source];
 
         if (v->kind == VALUE_UNCHANGED ||
-            rows_put_value(change, &table->columns[i], v, encoded, &ignored) != 0)
+            rows_put_value(change, &change->row->old_row, &table->columns[i], v, encoded,
+                           &ignored) != 0)
             return false;
     }
     return !encoded->failed;

@@ -26,6 +26,7 @@ enum {
     OPTION_KEY_FILE,
     OPTION_PIPELINE,
     OPTION_ACKD,
+    OPTION_ON_OVERFLOW,
     OPTION_CREATE_TABLES,
     OPTION_VERSION_COLUMN,
     OPTION_DELETED_COLUMN,
@@ -47,6 +48,8 @@ static const struct opt_spec specs[] = {
     [OPTION_KEY_FILE] = {"key-file", "FILE", "and its key"},
     [OPTION_PIPELINE] = {"pipeline", "NAME", "names this pipeline's queries"},
     [OPTION_ACKD] = {"ackd", "SOCKET", "ackd's socket"},
+    [OPTION_ON_OVERFLOW] = {"on-overflow", "WHAT",
+                            "error, clamp or null: what a value that does not fit becomes"},
     [OPTION_CREATE_TABLES] = {"create-tables", NULL, "create missing tables, add new columns"},
     [OPTION_VERSION_COLUMN] = {"version-column", "NAME", "default _version"},
     [OPTION_DELETED_COLUMN] = {"deleted-column", "NAME", "default _is_deleted"},
@@ -100,6 +103,20 @@ plain_option(struct options *options, int option)
 }
 
 static int
+take_policy(const char *value, enum convert_policy *policy, struct err *err)
+{
+    static const char *const names[] = {
+        [CONVERT_ERROR] = "error", [CONVERT_CLAMP] = "clamp", [CONVERT_NULL] = "null"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(value, names[i]) == 0) {
+            *policy = (enum convert_policy)i;
+            return 0;
+        }
+    return err_set(err, EXIT_REFUSED, "--on-overflow: \"%s\" is not error, clamp or null", value);
+}
+
+static int
 take_option(struct options *options, int option, const char *value, struct err *err)
 {
     const char **plain = plain_option(options, option);
@@ -111,6 +128,8 @@ take_option(struct options *options, int option, const char *value, struct err *
         return err_set(err, EXIT_REFUSED, "--%s: empty, or holds a line break", specs[option].name);
     }
     switch (option) {
+    case OPTION_ON_OVERFLOW:
+        return take_policy(value, &options->on_overflow, err);
     case OPTION_CREATE_TABLES:
         options->create_tables = true;
         return 0;
@@ -255,7 +274,6 @@ replicate(struct worker *w, struct err *err)
         open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0)
         return -1;
     w->convert.limits = w->server.limits;
-    w->convert.policy = CONVERT_ERROR;
     log_write(w->log, LOG_INFO, "replicating into ClickHouse %s", w->server.version);
     return worker_run(w, err);
 }

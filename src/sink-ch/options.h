@@ -3,6 +3,7 @@
 #define WALPIPE_SINKCH_OPTIONS_H
 
 #include "lib/log.h"
+#include "sink-ch/convert.h"
 
 #define TARGET_NAME_MAX 255 /* of a database or table: it is a file name too */
 
@@ -30,6 +31,7 @@ struct options {
     const char *ackd;
     const char *version_column;
     const char *deleted_column;
+    enum convert_policy on_overflow;
     bool create_tables;
     bool check;
     uint64_t batch_rows;

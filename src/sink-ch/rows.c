@@ -3,9 +3,6 @@
  *
  * A key change adds the new row before the old key's tombstone: should a request be cut in the
  * middle (trap 103), the unchanged TOAST values are still in at least one of the two. */
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "sink-ch/rows_parts.h"
 
 #define ROW_MAX ((size_t)2 << 30)
@@ -14,38 +11,6 @@ static int
 out_of_memory(const struct change *change, struct err *err)
 {
     err_set(err, EXIT_PEER, "out of memory for a row of table \"%s\"", change->table->source_name);
-    return table_error(change->table, change->worker->transaction.commit_lsn, err);
-}
-
-/* ---- errors that name the value ---- */
-
-static void
-excerpt(const struct value *v, char *out, size_t size)
-{
-    size_t n = v->len < size - 4 ? v->len : size - 4;
-
-    if (v->kind != VALUE_TEXT) {
-        snprintf(out, size, "%s", v->kind == VALUE_NULL ? "null" : "a binary value");
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
-        out[i] = (char)(v->data[i] < 0x20 || v->data[i] == 0x7f ? '?' : v->data[i]);
-    snprintf(out + n, size - n, "%s", n < v->len ? "..." : "");
-}
-
-static int
-bad_value(const struct change *change, const struct column *column, const struct value *v,
-          struct err *err)
-{
-    char text[72];
-
-    excerpt(v, text, sizeof text);
-    err_set(err, EXIT_REFUSED,
-            "cannot write column \"%s\" of table \"%s\" to %s (%s): value \"%s\": %s", column->name,
-            change->table->source_name, change->table->target_sql, column->type_text, text,
-            change->worker->convert.reason);
-    err_hint(err, "give the ClickHouse column a type that holds the value; nothing was lost, the "
-                  "pipeline goes on from here when it is started again");
     return table_error(change->table, change->worker->transaction.commit_lsn, err);
 }
 
@@ -63,53 +28,16 @@ not_sent(const struct change *change, const struct column *column, struct err *e
 
 /* ---- encoding ---- */
 
-/* -0 and 0 are one key to ClickHouse, and must be so here. */
-static void
-make_float_key_plain(const struct ch_type *type, struct buf *out)
-{
-    uint8_t *at = out->data + out->end - type->width;
-
-    if (at[type->width - 1] != 0x80)
-        return;
-    for (uint32_t i = 0; i + 1 < type->width; i++)
-        if (at[i] != 0)
-            return;
-    at[type->width - 1] = 0;
-}
-
-int
-rows_put_value(const struct change *change, const struct column *column, const struct value *v,
-               struct buf *out, struct err *err)
-{
-    if (convert_value(&change->worker->convert, &column->type, column->oid, v, out) != 0)
-        return bad_value(change, column, v, err);
-    if (column->key && column->type.kind == CH_FLOAT && v->kind != VALUE_NULL)
-        make_float_key_plain(&column->type, out);
-    return 0;
-}
-
-/* The column's value in the row, or in the old row where the new one lacks it. */
-static const struct value *
-value_of(const struct row_event *row, const struct tuple *tuple, const struct column *column)
-{
-    const struct value *v = &tuple->values[column->source];
-
-    if (v->kind == VALUE_UNCHANGED && tuple == &row->new_row &&
-        (row->old_kind == OLD_FULL || (row->old_kind == OLD_KEY && column->key)))
-        v = &row->old_row.values[column->source];
-    return v;
-}
-
 static int
 put_key(const struct change *change, const struct tuple *tuple, struct buf *out, struct err *err)
 {
     for (uint32_t i = 0; i < change->table->keys_count; i++) {
-        const struct column *column = &change->table->columns[i];
-        const struct value *v = value_of(change->row, tuple, column);
+        struct column *column = &change->table->columns[i];
+        const struct value *v = rows_value_of(change->row, tuple, column);
 
         if (v->kind == VALUE_UNCHANGED)
             return not_sent(change, column, err);
-        if (rows_put_value(change, column, v, out, err) != 0)
+        if (rows_put_value(change, tuple, column, v, out, err) != 0)
             return -1;
     }
     return 0;
@@ -168,7 +96,7 @@ static bool
 lacks_values(const struct change *change)
 {
     for (uint32_t i = change->table->keys_count; i < change->table->columns_count; i++)
-        if (value_of(change->row, &change->row->new_row, &change->table->columns[i])->kind ==
+        if (rows_value_of(change->row, &change->row->new_row, &change->table->columns[i])->kind ==
             VALUE_UNCHANGED)
             return true;
     return false;
@@ -222,17 +150,18 @@ put_lacking_row(const struct change *change, struct older *older, struct hole_ma
                 struct err *err)
 {
     const struct table *table = change->table;
+    const struct tuple *row = &change->row->new_row;
     struct buf *arena = &change->worker->batch.arena;
 
     for (uint32_t i = table->keys_count; i < table->columns_count; i++) {
-        const struct column *column = &table->columns[i];
-        const struct value *v = value_of(change->row, &change->row->new_row, column);
+        struct column *column = &table->columns[i];
+        const struct value *v = rows_value_of(change->row, row, column);
         struct bytes found = {0};
 
         if (older->entry != NULL && !older_column(older, table, i, &found))
             return err_set(err, EXIT_BUG, "a row of the batch does not parse");
         if (v->kind != VALUE_UNCHANGED) {
-            if (rows_put_value(change, column, v, arena, err) != 0)
+            if (rows_put_value(change, row, column, v, arena, err) != 0)
                 return -1;
         } else if (found.len > 0) {
             buf_append(arena, found.data, found.len);
@@ -266,13 +195,14 @@ static int
 put_whole_row(const struct change *change, struct err *err)
 {
     const struct table *table = change->table;
+    const struct tuple *row = &change->row->new_row;
     struct buf *arena = &change->worker->batch.arena;
 
     for (uint32_t i = table->keys_count; i < table->columns_count; i++) {
-        const struct column *column = &table->columns[i];
+        struct column *column = &table->columns[i];
 
-        if (rows_put_value(change, column, value_of(change->row, &change->row->new_row, column),
-                           arena, err) != 0)
+        if (rows_put_value(change, row, column, rows_value_of(change->row, row, column), arena,
+                           err) != 0)
             return -1;
     }
     return 0;

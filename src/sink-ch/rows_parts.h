@@ -12,11 +12,19 @@ struct change {
     struct bytes old_key; /* of an update or delete with an old row; else len 0 */
 };
 
-/* Appends a value of the change, converted. */
-int rows_put_value(const struct change *change, const struct column *column, const struct value *v,
-                   struct buf *out, struct err *err) MUST_CHECK;
+/* ---- rows_value.c ---- */
 
-/* displaced.c: true when the row that has the old key now came in this transaction and is not the
+/* The column's value in the row, or in the old row where the new one lacks it. */
+const struct value *rows_value_of(const struct row_event *row, const struct tuple *tuple,
+                                  const struct column *column);
+
+/* Appends v, the column's value in the tuple of the change, converted. */
+int rows_put_value(const struct change *change, const struct tuple *tuple, struct column *column,
+                   const struct value *v, struct buf *out, struct err *err) MUST_CHECK;
+
+/* ---- displaced.c ---- */
+
+/* True when the row that has the old key now came in this transaction and is not the
  * row that this change is about: that one was the key's older row. */
 bool displaced_is_about(const struct change *change);
 

@@ -276,14 +276,26 @@ is_computed(const struct described_column *column)
            strcmp(column->kind, "EPHEMERAL") == 0;
 }
 
+static bool
+holds_json(const struct ch_type *type)
+{
+    while (type->kind == CH_ARRAY)
+        type = type->element;
+    return type->kind == CH_JSON;
+}
+
 static void
-judge_column(const struct table *table, const struct column *column,
+judge_column(const struct server *server, const struct table *table, const struct column *column,
              const struct relation_column *source, struct report *report)
 {
     const char *reason;
     enum convert_verdict verdict =
         convert_judge(&column->type, column->oid, source->typmod, &reason);
 
+    if (holds_json(&column->type) && !server->has_json) {
+        verdict = CONVERT_NEVER;
+        reason = "this ClickHouse does not read JSON columns in RowBinary as text";
+    }
     if (verdict == CONVERT_NEVER)
         say(report, FINDING_FAIL, "change the column's type in ClickHouse; String fits all",
             "column \"%s\" of %s is %s: %s", column->name, table->target_sql, column->type_text,
@@ -314,8 +326,8 @@ add_column(struct table *table, const struct described_column *described, uint32
 }
 
 static int
-match_columns(struct table *table, const struct described *d, struct report *report,
-              struct err *err)
+match_columns(const struct server *server, struct table *table, const struct described *d,
+              struct report *report, struct err *err)
 {
     const struct relation *relation = &table->relation;
 
@@ -334,8 +346,8 @@ match_columns(struct table *table, const struct described *d, struct report *rep
             continue;
         if (add_column(table, found, i) != 0)
             return err_set(err, EXIT_PEER, "out of memory for a table");
-        judge_column(table, &table->columns[table->columns_count - 1], &relation->columns[i],
-                     report);
+        judge_column(server, table, &table->columns[table->columns_count - 1],
+                     &relation->columns[i], report);
     }
     return 0;
 }
@@ -434,10 +446,10 @@ add_missing(struct server *server, const struct options *options, const struct t
 }
 
 static int
-examine(struct table *table, const struct options *options, const struct described *d,
-        struct report *report, struct err *err)
+examine(const struct server *server, struct table *table, const struct options *options,
+        const struct described *d, struct report *report, struct err *err)
 {
-    if (match_columns(table, d, report, err) != 0)
+    if (match_columns(server, table, d, report, err) != 0)
         return -1;
     check_engine(table, options, d, report);
     check_own_columns(table, options, d, report);
@@ -467,7 +479,7 @@ schema_load(struct server *server, const struct options *options, struct table *
     if (missing != 0)
         goto out;
     buf_append(&table->described, server->answer.body.data, buf_len(&server->answer.body));
-    if (table->described.failed || examine(table, options, &d, report, err) != 0)
+    if (table->described.failed || examine(server, table, options, &d, report, err) != 0)
         goto out;
     if (may_create && !report->failed && table->has_version && table->has_deleted &&
         schema_create_view(server, options, table, err) != 0)

@@ -254,6 +254,7 @@ probe_version(struct server *server, struct err *err)
     if (sscanf(server->version, "%u.%u", &major, &minor) != 2)
         return malformed(what, err);
     server->has_is_deleted = major > 23 || (major == 23 && minor >= 2);
+    server->has_wide_dates = major > 22 || (major == 22 && minor >= 8);
     return 0;
 }
 
@@ -285,9 +286,13 @@ probe_types(struct server *server, struct err *err)
                 *types[i].has = true;
     }
     /* The same releases gave Date32 and longer date tables. */
-    server->limits = server->has_date32 ? &convert_limits_modern : &convert_limits_old;
+    server->limits = !server->has_date32      ? &convert_limits_old
+                     : server->has_wide_dates ? &convert_limits_modern
+                                              : &convert_limits_middle;
     return 0;
 }
+
+#define JSON_SETTING "input_format_binary_read_json_as_string"
 
 /* What we want of a session; sent only where the server knows the setting and has it otherwise:
  * an unknown one is an error, and a user may not be allowed to change them (traps 107, 108). */
@@ -297,6 +302,8 @@ static const struct {
 } wanted_settings[] = {
     {"async_insert", "0"},                 /* an answer must mean that the rows are there */
     {"input_format_null_as_default", "0"}, /* never a silent default */
+    {JSON_SETTING, "1"},
+    {"output_format_binary_write_json_as_string", "1"},
 };
 
 static void
@@ -310,12 +317,35 @@ want_setting(struct server *server, struct bytes name, struct bytes value, struc
             server_put_text(settings, "=");
             server_put_text(settings, wanted_settings[i].value);
         }
+    if (bytes_are(name, JSON_SETTING))
+        server->has_json = true;
     if (bytes_are(name, "max_insert_block_size")) {
         char text[24] = "";
 
         memcpy(text, value.data, value.len < sizeof text ? value.len : sizeof text - 1);
         server->max_insert_rows = strtoull(text, NULL, 10);
     }
+}
+
+/* Sends the query that asks for them. */
+static int
+ask_settings(struct server *server, const char *what, struct err *err)
+{
+    struct buf sql = {0};
+    int rc;
+
+    server_put_text(&sql, "SELECT name, value FROM system.settings WHERE name IN ("
+                          "'max_insert_block_size'");
+    for (size_t i = 0; i < sizeof wanted_settings / sizeof *wanted_settings; i++) {
+        server_put_text(&sql, ", ");
+        server_put_literal(&sql, wanted_settings[i].name);
+    }
+    server_put_text(&sql, ") FORMAT RowBinary");
+    buf_append(&sql, "", 1);
+    rc = sql.failed ? err_set(err, EXIT_PEER, "out of memory for a query")
+                    : server_query(server, what, (const char *)sql.data, err);
+    buf_free(&sql);
+    return rc;
 }
 
 static int
@@ -327,10 +357,7 @@ probe_settings(struct server *server, struct err *err)
     struct cursor c;
     int rc = -1;
 
-    if (server_query(server, what,
-                     "SELECT name, value FROM system.settings WHERE name IN ('async_insert', "
-                     "'input_format_null_as_default', 'max_insert_block_size') FORMAT RowBinary",
-                     err) != 0)
+    if (ask_settings(server, what, err) != 0)
         return -1;
     for (c = answer_cursor(server); c.left > 0;) {
         if (!server_read_string(&c, &name) || !server_read_string(&c, &value)) {

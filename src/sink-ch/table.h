@@ -15,6 +15,7 @@ struct column {
     uint32_t source; /* its number in the relation */
     uint32_t oid;    /* of PostgreSQL's type; a domain's base type */
     bool key;
+    bool altered; /* a value of it did not fit and was not written as it is */
 };
 
 /* The newest truncate that the target has seen, in any run (truncate.c). */

@@ -73,6 +73,8 @@ static const struct key keys[] = {
     {"key_file", IN_CH, KEY_OPTIONAL, values_text, offsetof(struct sink_config, key_file)},
     {"create_tables", IN_CH, KEY_OPTIONAL, values_switch,
      offsetof(struct sink_config, create_tables)},
+    {"on_overflow", IN_CH, KEY_OPTIONAL, values_overflow,
+     offsetof(struct sink_config, on_overflow)},
     {"version_column", IN_CH, KEY_OPTIONAL, values_text,
      offsetof(struct sink_config, version_column)},
     {"deleted_column", IN_CH, KEY_OPTIONAL, values_text,

@@ -37,6 +37,7 @@ struct sink_config {
     const char *key_file;
     const char *version_column;
     const char *deleted_column;
+    const char *on_overflow; /* NULL: as sink-ch does */
     bool create_tables;
     /* exec */
     const char *command;

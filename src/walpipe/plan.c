@@ -138,6 +138,8 @@ add_ch_options(struct words *w, const struct sink_config *sink)
         words_add_option(w, "--key-file", sink->key_file);
     if (sink->create_tables)
         words_add(w, "--create-tables");
+    if (sink->on_overflow != NULL)
+        words_add_option(w, "--on-overflow", sink->on_overflow);
     if (sink->version_column != NULL)
         words_add_option(w, "--version-column", sink->version_column);
     if (sink->deleted_column != NULL)

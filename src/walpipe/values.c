@@ -280,6 +280,20 @@ values_sink_type(const char *value, void *out, struct pool *pool, struct err *er
 }
 
 int
+values_overflow(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    static const char *const known[] = {"error", "clamp", "null"};
+
+    (void)pool;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(value, known[i]) == 0) {
+            *(const char **)out = known[i];
+            return 0;
+        }
+    return refuse(err, "error, clamp or null");
+}
+
+int
 values_switch(const char *value, void *out, struct pool *pool, struct err *err)
 {
     bool yes = strcmp(value, "yes") == 0 || strcmp(value, "on") == 0;

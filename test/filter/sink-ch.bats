@@ -959,11 +959,11 @@ Date|1082|"2106-01-01"|too large
 DateTime|1114|"2106-01-01 00:00:00"|too large
 DateTime|1114|"2020-01-01 00:00:00.5"|fraction of a second
 Decimal(9,2)|1700|"1.005"|more digits
-Decimal(9,2)|1700|"NaN"|not a plain decimal number
+Decimal(9,2)|1700|"NaN"|NaN
 Int64|20|None|null, and the column is not Nullable
 FixedString(2)|25|"abc"|do not fit
 Enum8('a'=1)|25|"b"|no such value
-Array(Int32)|1007|"{{1}}"|one dimension
+Array(Int32)|1007|"{{1}}"|more dimensions
 EOF
     reached_is 0
 }

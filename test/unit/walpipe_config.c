@@ -82,6 +82,7 @@ test_defaults(void)
     check(c.sinks[0].shards == 1 && same(c.sinks[0].shard_key, "key"), "one shard, by key");
     check(c.sinks[0].batch_rows == 10000 && same(c.sinks[0].flush_interval, "200ms"), "pg batch");
     check(same(c.sinks[1].flush_interval, "1s") && same(c.sinks[1].user, "default"), "ch batch");
+    check(c.sinks[1].on_overflow == NULL, "what does not fit is up to sink-ch");
     check(!c.sinks[1].create_tables && c.sinks[0].tables == NULL, "no tables made, all taken");
     config_free(&c);
 }
@@ -107,6 +108,11 @@ test_values(void)
     check(c.sinks[0].shards == 3 && c.workers_count == 3, "shards");
     check(c.sinks[0].maps_count == 2 && same(c.sinks[0].maps[1], "a.c -> e"), "maps");
     check(c.sinks[0].batch_rows == 5 && same(c.sinks[0].flush_interval, "2min"), "batch");
+    config_free(&c);
+    if (!reads(PIPELINE SOURCE "[sink o]\ntype=ch\nurl=http://h:1\ndatabase=d\non_overflow=null\n",
+               &c))
+        return;
+    check(same(c.sinks[0].on_overflow, "null"), "what does not fit becomes null");
     config_free(&c);
 }
 
@@ -194,6 +200,8 @@ test_mistakes(void)
     refuses("[sink a]\ntype = mysql\n", 2, "pg, ch or exec");
     refuses("[sink a]\ntype = pg\n", 1, "needs the key \"conninfo\"");
     refuses("[sink a]\ntype = pg\nurl = http://x\n", 3, "unknown key \"url\"");
+    refuses("[sink a]\ntype = pg\non_overflow = clamp\n", 3, "unknown key \"on_overflow\"");
+    refuses("[sink a]\ntype = ch\non_overflow = wrap\n", 3, "error, clamp or null");
     refuses("[sink a]\ntype = exec\ncommand = x\nshards = 257\n", 4, "1 to 256");
     refuses("[sink a]\ntype = exec\ncommand = x\nshard_key = column:\n", 4, "column:NAME");
     refuses("[sink a]\ntype = exec\ncommand = x\ntables = public\n", 4, "SCHEMA.TABLE");

@@ -1,0 +1,320 @@
+/* convert_compound.c: PostgreSQL's binary format to its text format, for values that are made of
+ * others: arrays, ranges, multiranges, points and what is drawn with them. Layouts: array_send,
+ * range_send, multirange_send and geo_ops.c in src/backend/utils/adt/ of PostgreSQL. */
+#include <string.h>
+
+#include "sink-ch/convert_parts.h"
+
+#define DIMENSIONS_MAX 6 /* MAXDIM */
+
+/* ---- quotes, put around what was written last ---- */
+
+/* When a part of an array or range needs quotes, and how those in it are escaped. */
+struct quoting {
+    const char *special; /* characters that need quotes; spaces do too */
+    bool doubled;        /* "" and \\, else \" and \\ */
+    bool null_word;      /* NULL needs them */
+};
+
+static bool
+is_null_word(const uint8_t *s, size_t n)
+{
+    return n == 4 && (s[0] | 32) == 'n' && (s[1] | 32) == 'u' && (s[2] | 32) == 'l' &&
+           (s[3] | 32) == 'l';
+}
+
+static bool
+needs_quotes(const struct quoting *quoting, const uint8_t *s, size_t n)
+{
+    if (n == 0 || (quoting->null_word && is_null_word(s, n)))
+        return true;
+    for (size_t i = 0; i < n; i++)
+        if (s[i] == ' ' || (s[i] >= '\t' && s[i] <= '\r') ||
+            (s[i] != 0 && strchr(quoting->special, s[i]) != NULL))
+            return true;
+    return false;
+}
+
+/* What stands in out from `from` on, with quotes where it needs them. */
+static void
+quote_tail(const struct quoting *quoting, size_t from, struct buf *out)
+{
+    size_t n = out->end - from, extra = 2, at;
+
+    if (out->failed || !needs_quotes(quoting, out->data + from, n))
+        return;
+    for (size_t i = 0; i < n; i++)
+        extra += out->data[from + i] == '"' || out->data[from + i] == '\\';
+    if (buf_reserve(out, extra) != 0)
+        return;
+    out->end += extra;
+    at = out->end;
+    out->data[--at] = '"';
+    while (n-- > 0) {
+        uint8_t c = out->data[from + n];
+
+        out->data[--at] = c;
+        if (c == '"' || c == '\\')
+            out->data[--at] = quoting->doubled ? c : '\\';
+    }
+    out->data[from] = '"';
+}
+
+/* ---- arrays ---- */
+
+struct array_shape {
+    uint32_t dimensions;
+    uint32_t lengths[DIMENSIONS_MAX];
+    int64_t lower_bounds[DIMENSIONS_MAX];
+    uint32_t element;
+    struct quoting quoting;
+    char delimiter;
+};
+
+static bool
+read_shape(struct cursor *c, struct array_shape *shape)
+{
+    uint32_t flags, element, bound;
+
+    if (!cursor_u32(c, &shape->dimensions) || shape->dimensions > DIMENSIONS_MAX ||
+        !cursor_u32(c, &flags) || !cursor_u32(c, &element))
+        return false;
+    for (uint32_t i = 0; i < shape->dimensions; i++) {
+        if (!cursor_u32(c, &shape->lengths[i]) || !cursor_u32(c, &bound) ||
+            shape->lengths[i] == 0 || shape->lengths[i] > INT32_MAX)
+            return false;
+        shape->lower_bounds[i] = (int32_t)bound;
+    }
+    return true;
+}
+
+/* "[0:2]=", when a bound is not 1. */
+static void
+put_bounds(const struct array_shape *shape, struct buf *out)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < shape->dimensions; i++)
+        any = any || shape->lower_bounds[i] != 1;
+    for (uint32_t i = 0; any && i < shape->dimensions; i++)
+        convert_put_format(out, "[%lld:%lld]", (long long)shape->lower_bounds[i],
+                           (long long)(shape->lower_bounds[i] + shape->lengths[i] - 1));
+    if (any)
+        buf_append(out, "=", 1);
+}
+
+static void
+put_hex(struct cursor *c, struct buf *out)
+{
+    buf_append(out, "\\x", 2);
+    for (; c->left > 0; c->at++, c->left--)
+        convert_put_format(out, "%02x", *c->at);
+}
+
+static bool
+put_element(struct cursor *c, const struct array_shape *shape, struct buf *out, bool *known)
+{
+    struct bytes bytes;
+    struct cursor element;
+    size_t from = out->end;
+    uint32_t len;
+
+    if (!cursor_u32(c, &len))
+        return false;
+    if (len == UINT32_MAX) {
+        buf_append(out, "NULL", 4);
+        return true;
+    }
+    if (!cursor_bytes(c, len, &bytes))
+        return false;
+    element = cursor_over(bytes.data, bytes.len);
+    if (shape->element == PG_BYTEA)
+        put_hex(&element, out);
+    else if (!convert_binary_part(&element, shape->element, out, known) || element.left != 0)
+        return false;
+    quote_tail(&shape->quoting, from, out);
+    return true;
+}
+
+/* Recursive: at most DIMENSIONS_MAX deep. */
+static bool
+put_dimension(struct cursor *c, const struct array_shape *shape, uint32_t dimension,
+              struct buf *out, bool *known)
+{
+    bool innermost = dimension + 1 == shape->dimensions;
+
+    buf_append(out, "{", 1);
+    for (uint32_t i = 0; i < shape->lengths[dimension]; i++) {
+        if (i > 0)
+            buf_append(out, &shape->delimiter, 1);
+        if (!(innermost ? put_element(c, shape, out, known)
+                        : put_dimension(c, shape, dimension + 1, out, known)))
+            return false;
+    }
+    buf_append(out, "}", 1);
+    return true;
+}
+
+bool
+convert_binary_array(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
+{
+    struct array_shape shape = {.element = convert_element_oid(oid),
+                                .delimiter = oid == PG_BOX_ARRAY ? ';' : ',',
+                                .quoting = {.special = "{},\"\\", .null_word = true}};
+
+    if (oid == PG_BOX_ARRAY)
+        shape.quoting.special = "{};\"\\";
+    if (!read_shape(c, &shape))
+        return false;
+    if (shape.dimensions == 0) {
+        buf_append(out, "{}", 2);
+        return true;
+    }
+    put_bounds(&shape, out);
+    return put_dimension(c, &shape, 0, out, known);
+}
+
+/* ---- ranges ---- */
+
+enum range_flag {
+    RANGE_EMPTY = 1,
+    RANGE_LOWER_INCLUSIVE = 2,
+    RANGE_UPPER_INCLUSIVE = 4,
+    RANGE_LOWER_INFINITE = 8,
+    RANGE_UPPER_INFINITE = 16
+};
+
+static bool
+put_range_bound(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
+{
+    static const struct quoting quoting = {.special = "()[],\"\\", .doubled = true};
+    struct bytes bytes;
+    struct cursor bound;
+    size_t from = out->end;
+    uint32_t len;
+
+    if (!cursor_u32(c, &len) || !cursor_bytes(c, len, &bytes))
+        return false;
+    bound = cursor_over(bytes.data, bytes.len);
+    if (!convert_binary_part(&bound, oid, out, known) || bound.left != 0)
+        return false;
+    quote_tail(&quoting, from, out);
+    return true;
+}
+
+bool
+convert_binary_range(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
+{
+    uint8_t flags;
+
+    if (!cursor_u8(c, &flags) || flags >= 32)
+        return false;
+    if ((flags & RANGE_EMPTY) != 0) {
+        buf_append(out, "empty", 5);
+        return true;
+    }
+    buf_append(out, (flags & RANGE_LOWER_INCLUSIVE) != 0 ? "[" : "(", 1);
+    if ((flags & RANGE_LOWER_INFINITE) == 0 && !put_range_bound(c, oid, out, known))
+        return false;
+    buf_append(out, ",", 1);
+    if ((flags & RANGE_UPPER_INFINITE) == 0 && !put_range_bound(c, oid, out, known))
+        return false;
+    buf_append(out, (flags & RANGE_UPPER_INCLUSIVE) != 0 ? "]" : ")", 1);
+    return true;
+}
+
+bool
+convert_binary_multirange(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
+{
+    uint32_t count, len;
+
+    if (!cursor_u32(c, &count))
+        return false;
+    buf_append(out, "{", 1);
+    for (uint32_t i = 0; i < count; i++) {
+        struct bytes bytes;
+        struct cursor range;
+
+        if (i > 0)
+            buf_append(out, ",", 1);
+        if (!cursor_u32(c, &len) || !cursor_bytes(c, len, &bytes))
+            return false;
+        range = cursor_over(bytes.data, bytes.len);
+        if (!convert_binary_range(&range, oid, out, known) || range.left != 0)
+            return false;
+    }
+    buf_append(out, "}", 1);
+    return true;
+}
+
+/* ---- points and drawings ---- */
+
+/* count numbers with commas between. */
+static bool
+put_numbers(struct cursor *c, uint32_t count, struct buf *out)
+{
+    bool known = true;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (i > 0)
+            buf_append(out, ",", 1);
+        if (c->left < 8)
+            return false;
+        struct cursor number = cursor_over(c->at, 8);
+
+        if (!convert_binary_part(&number, PG_FLOAT8, out, &known))
+            return false;
+        c->at += 8;
+        c->left -= 8;
+    }
+    return true;
+}
+
+static bool
+put_points(struct cursor *c, uint32_t count, const char *brackets, struct buf *out)
+{
+    buf_append(out, brackets, brackets[0] != ' ');
+    for (uint32_t i = 0; i < count; i++) {
+        buf_append(out, ",(", i > 0 ? 2 : 0);
+        buf_append(out, "(", i == 0);
+        if (!put_numbers(c, 2, out))
+            return false;
+        buf_append(out, ")", 1);
+    }
+    buf_append(out, brackets + 1, brackets[1] != ' ');
+    return true;
+}
+
+bool
+convert_binary_drawing(struct cursor *c, uint32_t oid, struct buf *out)
+{
+    uint8_t closed = 1;
+    uint32_t count;
+
+    switch (oid) {
+    case PG_POINT:
+        return put_points(c, 1, "  ", out);
+    case PG_BOX:
+        return put_points(c, 2, "  ", out);
+    case PG_LSEG:
+        return put_points(c, 2, "[]", out);
+    case PG_LINE:
+        buf_append(out, "{", 1);
+        if (!put_numbers(c, 3, out))
+            return false;
+        buf_append(out, "}", 1);
+        return true;
+    case PG_CIRCLE:
+        if (!put_points(c, 1, "< ", out))
+            return false;
+        buf_append(out, ",", 1);
+        if (!put_numbers(c, 1, out))
+            return false;
+        buf_append(out, ">", 1);
+        return true;
+    default: /* path, polygon */
+        if (oid == PG_PATH && (!cursor_u8(c, &closed) || closed > 1))
+            return false;
+        return cursor_u32(c, &count) && put_points(c, count, closed == 1 ? "()" : "[]", out);
+    }
+}
