@@ -58,9 +58,11 @@ struct ackd {
     uint64_t checkpoint_retry_at;  /* then */
     uint64_t checkpoint_safe_seen; /* safe LSN in the file when ackd started; 0: no file */
     struct checkpoint checkpoint;
+    bool proving; /* the slot is ahead of it, and not every worker has proved that this is well */
 
     /* the run */
     struct conn *reader;
+    struct ack_waiting waiting; /* what the reader waits for; message "": for nothing */
     bool running; /* pg-wal-read was accepted: run_id, source, ledger and pace are set */
     bool draining, drained, done;
     struct run_id run_id;
@@ -91,6 +93,9 @@ int loop_hear_reader(struct ackd *ackd, struct err *err) MUST_CHECK;
 
 int source_hello(struct ackd *ackd, struct conn *conn, const struct ack_message *message,
                  struct err *err) MUST_CHECK;
+/* Before the source is known: what pg-wal-read waits for. */
+int source_waiting(struct ackd *ackd, struct conn *conn, const struct ack_message *message,
+                   struct err *err) MUST_CHECK;
 int source_received(struct ackd *ackd, const struct ack_received *received,
                     struct err *err) MUST_CHECK;
 int source_slot(struct ackd *ackd, const struct ack_slot *slot, struct err *err) MUST_CHECK;
@@ -113,8 +118,12 @@ struct worker_name worker_name(const struct ackd *ackd, const struct worker *wor
 
 /* ---- confirm.c: checkpoint first, then the feedback ---- */
 
-/* Begins to confirm for the run whose source is set: the checkpoint is made to match it. */
+/* Begins to confirm for the run whose source is set: the checkpoint is made to match it, at once or
+ * when every worker has proved that it may be. */
 int confirm_begin(struct ackd *ackd, bool new_timeline, struct err *err) MUST_CHECK;
+
+/* Every worker has registered: what had to be proved is. */
+void confirm_proved(struct ackd *ackd);
 
 /* When confirm_turn has something to do next (clock_micros); 0: nothing is planned. */
 uint64_t confirm_deadline(const struct ackd *ackd);

@@ -67,31 +67,48 @@ admission_source(const struct checkpoint *c, const char *dir_path, const struct 
                 s->slot, lsn_format(c->safe_lsn).text);
         return start_over_hint(dir_path, err);
     }
-    if (s->confirmed_lsn > c->safe_lsn) {
-        err_set(
-            err, EXIT_REFUSED,
-            "replication slot \"%s\" is at %s, ahead of the checkpoint at %s: changes in %" PRIu64
-            " bytes of WAL would be missing",
-            s->slot, lsn_format(s->confirmed_lsn).text, lsn_format(c->safe_lsn).text,
-            s->confirmed_lsn - c->safe_lsn);
-        err->lsn = s->confirmed_lsn;
-        return start_over_hint(dir_path, err);
-    }
     return s->timeline > c->timeline ? ADMISSION_NEW_TIMELINE : ADMISSION_RUN;
 }
 
-int
-admission_worker(const struct ack_source *s, const struct ack_register *w, struct err *err)
+bool
+admission_needs_proof(const struct checkpoint *c, const struct ack_source *s)
 {
-    if (w->durable_lsn == 0 || s->confirmed_lsn <= w->durable_lsn)
+    return c != NULL && s->confirmed_lsn > c->safe_lsn;
+}
+
+/* The worker's target keeps no progress, or is new to it: nobody knows what it holds. */
+static int
+cannot_tell(const struct checkpoint *c, const struct ack_source *s, const struct ack_register *w,
+            struct err *err)
+{
+    err_set(err, EXIT_REFUSED,
+            "replication slot \"%s\" is at %s, ahead of the checkpoint at %s, and sink %s/%" PRIu32
+            " cannot tell whether its target has what lies between: changes in %" PRIu64
+            " bytes of WAL may be missing",
+            s->slot, lsn_format(s->confirmed_lsn).text, lsn_format(c->safe_lsn).text, w->sink,
+            w->shard, s->confirmed_lsn - c->safe_lsn);
+    err->lsn = s->confirmed_lsn;
+    return err_hint(
+        err, "if another walpipe moved the slot, start with its checkpoint, or, knowing that "
+             "it had the same sinks and nobody else moved the slot, without one; otherwise "
+             "copy the tables anew. See \"a second walpipe\" in walpipe(1)");
+}
+
+int
+admission_worker(const struct checkpoint *unproven, const struct ack_source *s,
+                 const struct ack_register *w, struct err *err)
+{
+    if (w->durable_lsn == 0)
+        return unproven == NULL ? 0 : cannot_tell(unproven, s, w, err);
+    if (s->confirmed_lsn <= w->durable_lsn)
         return 0;
     err_set(err, EXIT_REFUSED,
             "the slot is ahead of what sink %s/%" PRIu32 " found in its target: confirmed %s, "
             "progress %s: changes in %" PRIu64 " bytes of WAL would be missing",
             w->sink, w->shard, lsn_format(s->confirmed_lsn).text, lsn_format(w->durable_lsn).text,
             s->confirmed_lsn - w->durable_lsn);
-    return err_hint(err, "was the target restored from a backup? copy its tables anew, then remove "
-                         "its progress rows");
+    return err_hint(err, "was the slot moved or made anew, or the target restored from a backup? "
+                         "copy its tables anew, then remove its progress rows");
 }
 
 int

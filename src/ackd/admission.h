@@ -18,9 +18,15 @@ enum admission {
 enum admission admission_source(const struct checkpoint *checkpoint, const char *dir_path,
                                 const struct ack_source *source, struct err *err) MUST_CHECK;
 
-/* 0, or -1 with err: the slot is ahead of the worker's target. */
-int admission_worker(const struct ack_source *source, const struct ack_register *worker,
-                     struct err *err) MUST_CHECK;
+/* True for an admitted source whose slot is ahead of the checkpoint. Either another walpipe, with a
+ * state directory of its own, has confirmed that, or changes are missing: each worker must find in
+ * its own target that it has everything up to the slot's LSN, and nothing is noted before. */
+bool admission_needs_proof(const struct checkpoint *checkpoint, const struct ack_source *source);
+
+/* 0, or -1 with err: the slot is ahead of the worker's target; or, unproven not NULL (the
+ * checkpoint that the slot is ahead of), the worker can't tell. */
+int admission_worker(const struct checkpoint *unproven, const struct ack_source *source,
+                     const struct ack_register *worker, struct err *err) MUST_CHECK;
 
 /* 0, or -1 with err: the source's WAL ends before lsn, which `who` already has. */
 int admission_wal_end(uint64_t current_lsn, uint64_t lsn, const char *who,

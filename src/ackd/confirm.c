@@ -51,17 +51,19 @@ confirm_begin(struct ackd *a, bool new_timeline, struct err *err)
     struct checkpoint c;
     uint64_t safe = a->checkpoint_known ? a->checkpoint.safe_lsn : 0;
 
-    /* On a new timeline the old one's positions beyond the slot's mean nothing; the slot's own was
-     * found to be no higher. Otherwise the checkpoint never goes down. */
-    if (new_timeline || safe < a->source.confirmed_lsn)
+    a->proving = admission_needs_proof(a->checkpoint_known ? &a->checkpoint : NULL, &a->source);
+    /* On a new timeline the old one's positions beyond the slot's mean nothing. Otherwise the
+     * checkpoint never goes down. */
+    if (!a->proving && (new_timeline || safe < a->source.confirmed_lsn))
         safe = a->source.confirmed_lsn;
     if (a->checkpoint_known)
         note_sink_changes(a);
     make_checkpoint(a, safe, &c);
-    if (!a->checkpoint_known || new_timeline || strcmp(c.sinks, a->checkpoint.sinks) != 0) {
-        if (checkpoint_write(a->dir, a->dir_path, &c, err) != 0)
-            return -1;
-    }
+    /* What has to be proved first is not noted: the next start must ask again. */
+    if (!a->proving &&
+        (!a->checkpoint_known || new_timeline || strcmp(c.sinks, a->checkpoint.sinks) != 0) &&
+        checkpoint_write(a->dir, a->dir_path, &c, err) != 0)
+        return -1;
     a->checkpoint = c;
     a->checkpoint_known = true;
     ledger_begin(&a->ledger, a->workers_count, a->source.confirmed_lsn);
@@ -69,18 +71,31 @@ confirm_begin(struct ackd *a, bool new_timeline, struct err *err)
     return 0;
 }
 
+void
+confirm_proved(struct ackd *a)
+{
+    if (!a->proving)
+        return;
+    a->proving = false;
+    log_write(&a->log, LOG_INFO,
+              "every target has what the slot says, up to %s: another walpipe moved it",
+              lsn_format(a->ledger.start).text);
+}
+
 /* Confirmed to nobody before it is in the checkpoint, which may be ahead at the start: the source
- * forgets an unsaved confirmation when it crashes. */
+ * forgets an unsaved confirmation when it crashes. What the slot has already is no confirmation. */
 static uint64_t
 flush_lsn(const struct ackd *a)
 {
+    if (a->checkpoint.safe_lsn < a->ledger.start)
+        return a->ledger.start;
     return a->ledger.safe < a->checkpoint.safe_lsn ? a->ledger.safe : a->checkpoint.safe_lsn;
 }
 
 static bool
 checkpoint_behind(const struct ackd *a)
 {
-    return a->ledger.safe > a->checkpoint.safe_lsn;
+    return !a->proving && a->ledger.safe > a->checkpoint.safe_lsn;
 }
 
 static uint64_t

@@ -87,10 +87,13 @@ dispatch(struct ackd *a, struct conn *conn, const struct ack_message *m, struct 
         return send_status(a, conn, err);
     if (m->type == ACK_SOURCE && conn->role != CONN_WORKER)
         return source_hello(a, conn, m, err);
+    if (m->type == ACK_WAITING && conn->role != CONN_WORKER)
+        return source_waiting(a, conn, m, err);
     if (m->type == ACK_REGISTER && conn->role == CONN_NEW)
         return worker_register(a, conn, m, err);
     if (conn->role == CONN_NEW)
-        return unwelcome(a, conn, "its first message was neither source, register nor status", err);
+        return unwelcome(a, conn,
+                         "its first message was neither source, waiting, register nor status", err);
     if (!a->running || !run_id_equal(&m->run_id, &a->run_id))
         return unwelcome(a, conn, "sent a message of another run than its own", err);
     if (conn->role == CONN_READER)
@@ -314,7 +317,7 @@ wait_for_events(struct ackd *a, struct http *http, struct poll_set *set, const s
     for (size_t i = 0; i < POLL_CONNS + CONNS_MAX; i++)
         set->fds[i].revents = 0;
     /* SIGTERM or SIGINT. In a run it is pg-wal-read that stops, and we wait for that. */
-    if (a->reader == NULL && !a->running) {
+    if (!a->running) {
         log_write(&a->log, LOG_INFO, "stopped before a run began");
         a->done = true;
     }

@@ -79,6 +79,8 @@ source_families(const struct ackd *a, struct buf *page)
     single(page, "replicator_source_up", "gauge",
            "Whether the reader of the source is connected and accepted.",
            a->running && a->reader != NULL);
+    single(page, "replicator_standby", "gauge",
+           "Whether this walpipe waits for another one to let go of the slot.", a->waiting.standby);
     single(page, "replicator_restarts_total", "counter",
            "Restarts of the whole pipeline since its supervisor started.", a->restarts);
     single(page, "replicator_checkpoint_up", "gauge",
@@ -102,6 +104,11 @@ slot_families(const struct ackd *a, struct buf *page)
         return;
     single(page, "replicator_slot_retained_bytes", "gauge",
            "WAL that the source keeps for the replication slot.", a->slot.retained_bytes);
+    single(page, "replicator_slot_xmin_age", "gauge",
+           "Transactions since the slot's catalog_xmin: VACUUM keeps dead catalog rows so long.",
+           a->slot.xmin_age);
+    single(page, "replicator_reader_output_full", "gauge",
+           "Whether the reader waits for the pipeline, not for the source.", a->slot.output_full);
     family(page, "replicator_slot_safe_wal_size_bytes", "gauge",
            "WAL that may still be written before the source gives the slot up; +Inf: no limit.");
     if (a->slot.safe_wal_size < 0)

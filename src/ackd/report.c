@@ -60,10 +60,13 @@ report_health(const struct ackd *a, struct buf *page)
     bool source = a->running && a->reader != NULL;
     bool well = source && !a->checkpoint_failing;
 
-    add_line(page, "source: %s",
-             source              ? "ok"
-             : a->reader == NULL ? "pg-wal-read is not connected"
-                                 : "the slot is being created");
+    if (a->waiting.message[0] != '\0')
+        add_line(page, "source: %s%s", a->waiting.standby ? "standby: " : "", a->waiting.message);
+    else
+        add_line(page, "source: %s",
+                 source              ? "ok"
+                 : a->reader == NULL ? "pg-wal-read is not connected"
+                                     : "the slot is being created");
     for (uint32_t i = 0; i < a->workers_count; i++)
         if (!worker_health(a, &a->workers[i], page))
             well = false;
@@ -102,6 +105,7 @@ report_status(const struct ackd *a, struct buf *out)
         return -1;
     s->run_id = a->run_id;
     s->source_alive = a->running && a->reader != NULL;
+    s->waiting = a->waiting;
     s->uptime_millis = (now - a->started_at) / 1000;
     s->source = a->source;
     s->slot = a->slot;

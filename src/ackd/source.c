@@ -13,6 +13,7 @@ accept_reader(struct ackd *a, struct conn *conn, const struct ack_message *messa
     struct ack_message answer = {.type = ACK_ACCEPTED, .run_id = message->run_id};
 
     a->reader = conn;
+    a->waiting = (struct ack_waiting){0};
     conn->role = CONN_READER;
     return conn_send(conn, &answer, err);
 }
@@ -48,6 +49,11 @@ begin_run(struct ackd *a, struct conn *conn, const struct ack_message *message, 
                   "new one never had, the targets hold them still",
                   a->checkpoint.timeline, s->timeline, lsn.text,
                   lsn_format(a->checkpoint.safe_lsn).text);
+    if (a->checkpoint_known && admission_needs_proof(&a->checkpoint, s))
+        log_write(&a->log, LOG_WARNING,
+                  "the slot is at %s, ahead of the checkpoint at %s: either another walpipe "
+                  "confirmed that, or changes are missing; each target must prove that it has them",
+                  lsn.text, lsn_format(a->checkpoint.safe_lsn).text);
     a->source = *s;
     a->run_id = message->run_id;
     if (confirm_begin(a, new_timeline, err) != 0)
@@ -58,6 +64,47 @@ begin_run(struct ackd *a, struct conn *conn, const struct ack_message *message, 
     return accept_reader(a, conn, message, err);
 }
 
+static void
+refuse_second(struct ackd *a, struct conn *conn, const struct ack_message *message)
+{
+    struct err why = {0};
+
+    err_set(&why, EXIT_REFUSED, "another pg-wal-read is connected to this ackd");
+    err_hint(&why, "a pipeline has one; a second pipeline needs a state_dir of its own");
+    log_write(&a->log, LOG_WARNING, "refused a second pg-wal-read");
+    if (send_refusal(conn, message, &why) != 0)
+        conn->eof = true;
+    conn->closing = true;
+}
+
+/* Another walpipe was faster: the slot was free, and was not any more when replication was to
+ * start. Nothing has flowed yet, so the run simply begins again. */
+static int
+begin_again(struct ackd *a, struct err *err)
+{
+    if (a->running && (a->ledger.registered_count > 0 || a->ledger.received > a->ledger.start))
+        return err_set(err, EXIT_BUG,
+                       "pg-wal-read described its source again in the middle of its run");
+    a->running = false;
+    return 0;
+}
+
+int
+source_waiting(struct ackd *a, struct conn *conn, const struct ack_message *message,
+               struct err *err)
+{
+    if (a->reader != NULL && a->reader != conn) {
+        refuse_second(a, conn, message);
+        return 0;
+    }
+    if (begin_again(a, err) != 0)
+        return -1;
+    a->reader = conn;
+    a->waiting = message->waiting;
+    conn->role = CONN_READER;
+    return 0;
+}
+
 int
 source_hello(struct ackd *a, struct conn *conn, const struct ack_message *message, struct err *err)
 {
@@ -65,18 +112,11 @@ source_hello(struct ackd *a, struct conn *conn, const struct ack_message *messag
     enum admission admission;
 
     if (a->reader != NULL && a->reader != conn) {
-        err_set(err, EXIT_REFUSED, "another pg-wal-read is connected to this ackd");
-        err_hint(err, "a pipeline has one; a second pipeline needs a state_dir of its own");
-        log_write(&a->log, LOG_WARNING, "refused a second pg-wal-read");
-        if (send_refusal(conn, message, err) != 0)
-            conn->eof = true;
-        conn->closing = true;
+        refuse_second(a, conn, message);
         return 0;
     }
-    if (a->running)
-        return err_set(err, EXIT_BUG,
-                       "pg-wal-read described its source again in the middle of "
-                       "its run");
+    if (begin_again(a, err) != 0)
+        return -1;
     admission = admission_source(c, a->dir_path, &message->source, err);
     switch (admission) {
     case ADMISSION_NO_SLOT:
@@ -173,6 +213,9 @@ source_gone(struct ackd *a, struct err *err)
         a->done = true;
         return 0;
     }
-    err_set(err, EXIT_PEER, "pg-wal-read disconnected before the pipeline was drained");
+    if (!a->running)
+        err_set(err, EXIT_PEER, "pg-wal-read disconnected before a run began");
+    else
+        err_set(err, EXIT_PEER, "pg-wal-read disconnected before the pipeline was drained");
     return err_hint(err, "its own log says why");
 }

@@ -51,7 +51,7 @@ admit(struct ackd *a, const struct ack_register *r, struct err *err)
         err_hint(err, "was the same sink started twice?");
         return NULL;
     }
-    return admission_worker(&a->source, r, err) == 0 ? w : NULL;
+    return admission_worker(a->proving ? &a->checkpoint : NULL, &a->source, r, err) == 0 ? w : NULL;
 }
 
 static int
@@ -84,8 +84,10 @@ welcome(struct ackd *a, struct conn *conn, struct worker *w, const struct ack_re
     log_write(&a->log, LOG_INFO, "worker %s (%s) is registered, progress %s",
               worker_name(a, w).text, r->program,
               r->durable_lsn == 0 ? "not kept" : lsn_format(r->durable_lsn).text);
-    if (ledger_complete(&a->ledger))
+    if (ledger_complete(&a->ledger)) {
         log_write(&a->log, LOG_INFO, "all %" PRIu32 " workers are registered", a->workers_count);
+        confirm_proved(a);
+    }
     return conn_send(conn, &answer, err);
 }
 

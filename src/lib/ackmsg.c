@@ -13,11 +13,12 @@ message_elements(enum ack_type type)
     case ACK_RECEIVED:
         return 4;
     case ACK_SLOT:
-        return 7;
+        return 9;
     case ACK_REGISTER:
         return 7;
     case ACK_REACHED:
         return 6;
+    case ACK_WAITING:
     case ACK_TARGET:
     case ACK_BARRIER_REACHED:
     case ACK_REFUSED:
@@ -66,6 +67,8 @@ pack_slot(struct packer *p, const struct ack_slot *s)
     pack_uint(p, s->retained_bytes);
     pack_cstr(p, s->wal_status);
     pack_int(p, s->safe_wal_size);
+    pack_uint(p, s->xmin_age);
+    pack_bool(p, s->output_full);
 }
 
 static bool
@@ -73,7 +76,20 @@ read_slot(struct cursor *c, struct ack_slot *s)
 {
     return mp_uint(c, &s->current_lsn) && mp_uint(c, &s->restart_lsn) &&
            mp_uint(c, &s->retained_bytes) && mp_cstr(c, s->wal_status, sizeof s->wal_status) &&
-           mp_int(c, &s->safe_wal_size);
+           mp_int(c, &s->safe_wal_size) && mp_uint(c, &s->xmin_age) && mp_bool(c, &s->output_full);
+}
+
+static void
+pack_waiting(struct packer *p, const struct ack_waiting *w)
+{
+    pack_bool(p, w->standby);
+    pack_cstr(p, w->message);
+}
+
+static bool
+read_waiting(struct cursor *c, struct ack_waiting *w)
+{
+    return mp_bool(c, &w->standby) && mp_cstr(c, w->message, sizeof w->message);
 }
 
 static void
@@ -122,6 +138,9 @@ pack_fields(struct packer *p, const struct ack_message *m)
         break;
     case ACK_SLOT:
         pack_slot(p, &m->slot);
+        break;
+    case ACK_WAITING:
+        pack_waiting(p, &m->waiting);
         break;
     case ACK_REGISTER:
         pack_register(p, &m->registration);
@@ -183,6 +202,8 @@ read_fields(struct cursor *c, struct ack_message *m)
         return mp_uint(c, &m->received.lsn) && mp_bool(c, &m->received.reply_requested);
     case ACK_SLOT:
         return read_slot(c, &m->slot);
+    case ACK_WAITING:
+        return read_waiting(c, &m->waiting);
     case ACK_REGISTER:
         return read_register(c, &m->registration);
     case ACK_REACHED:
@@ -266,8 +287,9 @@ ackmsg_status_encode(struct buf *buf, const struct ack_status *s)
     struct ack_message m = {.type = ACK_STATUS, .run_id = s->run_id};
     int result;
 
-    frame_begin(&p, &inner, ACK_STATUS, 21);
+    frame_begin(&p, &inner, ACK_STATUS, 25);
     pack_bool(&p, s->source_alive);
+    pack_waiting(&p, &s->waiting);
     pack_uint(&p, s->uptime_millis);
     pack_source(&p, &s->source);
     pack_slot(&p, &s->slot);
@@ -296,10 +318,10 @@ ackmsg_status_decode(struct bytes encoded, struct ack_status *s)
     uint32_t elements;
     uint8_t type;
 
-    if (!frame_type(&c, &type, &elements) || type != ACK_STATUS || elements != 20 ||
-        !mp_bool(&c, &s->source_alive) || !mp_uint(&c, &s->uptime_millis) ||
-        !read_source(&c, &s->source) || !read_slot(&c, &s->slot) ||
-        !mp_uint(&c, &s->received_lsn) || !mp_uint(&c, &s->safe_lsn) ||
+    if (!frame_type(&c, &type, &elements) || type != ACK_STATUS || elements != 24 ||
+        !mp_bool(&c, &s->source_alive) || !read_waiting(&c, &s->waiting) ||
+        !mp_uint(&c, &s->uptime_millis) || !read_source(&c, &s->source) ||
+        !read_slot(&c, &s->slot) || !mp_uint(&c, &s->received_lsn) || !mp_uint(&c, &s->safe_lsn) ||
         !mp_uint(&c, &s->lag_bytes) || !mp_uint(&c, &s->restarts) || !mp_run_id(&c, &s->run_id) ||
         !mp_array(&c, &s->workers_count) || s->workers_count > WORKERS_MAX)
         return false;

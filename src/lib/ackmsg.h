@@ -15,6 +15,7 @@ enum ack_type {
     ACK_RECEIVED = 2, /* the highest LSN received, and whether the server asked for a reply */
     ACK_SLOT = 3,     /* the slot's state on the source, for metrics */
     ACK_DRAINING = 4, /* `end` is written: nothing more will come */
+    ACK_WAITING = 5,  /* before `source`: why there is no run yet */
     /* worker to ackd */
     ACK_REGISTER = 8,         /* who the worker is; ackd answers accepted or refused */
     ACK_REACHED = 9,          /* everything up to lsn is durable here */
@@ -31,6 +32,12 @@ enum ack_type {
     ACK_DRAINED = 35,  /* to pg-wal-read: every worker finished, the last feedback was sent */
     ACK_GO = 36,       /* to a worker: go on past barrier id */
     ACK_STATUS = 37
+};
+
+/* What pg-wal-read waits for before it can begin. */
+struct ack_waiting {
+    bool standby;      /* for a slot that another process uses: this walpipe takes over after it */
+    char message[256]; /* for people; "": it goes on */
 };
 
 struct ack_source {
@@ -54,6 +61,8 @@ struct ack_slot {
     uint64_t retained_bytes; /* current_lsn - restart_lsn */
     char wal_status[32];     /* reserved, extended, unreserved, lost */
     int64_t safe_wal_size;   /* bytes left before the slot may be lost; -1: no limit */
+    uint64_t xmin_age;       /* age(catalog_xmin): transactions whose dead catalog rows are kept */
+    bool output_full;        /* pg-wal-read waits for the next program, not for the source */
 };
 
 struct ack_register {
@@ -95,6 +104,7 @@ struct ack_message {
         struct ack_source source;
         struct ack_received received;
         struct ack_slot slot;
+        struct ack_waiting waiting;
         struct ack_register registration;
         struct ack_reached reached;
         struct ack_target target;
@@ -129,6 +139,7 @@ struct ack_worker_status {
 struct ack_status {
     struct run_id run_id;
     bool source_alive;
+    struct ack_waiting waiting;
     uint64_t uptime_millis;
     struct ack_source source;
     struct ack_slot slot;

@@ -2,6 +2,7 @@
 #include "pg-wal-read/acklink.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "lib/io.h"
@@ -76,20 +77,28 @@ next_message(struct acklink *ack, struct ack_message *message, struct err *err)
     return -1;
 }
 
-int
-acklink_source(struct acklink *ack, const struct ack_source *source, struct err *err)
+/* While the socket still blocks. */
+static int
+say(struct acklink *ack, struct ack_message *message, struct err *err)
 {
-    struct ack_message message = {.type = ACK_SOURCE, .source = *source};
     struct bytes data;
-    int status;
 
-    if (queue(ack, &message, err) != 0)
+    if (queue(ack, message, err) != 0)
         return -1;
     data = (struct bytes){.data = ack->out.data + ack->out.start, .len = buf_len(&ack->out)};
     if (io_write_all(ack->fd, data, err) != 0)
         return ackd_gone(err);
     buf_reset(&ack->out, 4096);
-    while ((status = next_message(ack, &message, err)) == 0)
+    return 0;
+}
+
+/* Waits for the next message. */
+static int
+hear(struct acklink *ack, struct ack_message *message, struct err *err)
+{
+    int status;
+
+    while ((status = next_message(ack, message, err)) == 0)
         switch (frame_fill(&ack->reader, ack->fd, err)) {
         case FILL_READ:
         case FILL_AGAIN:
@@ -99,6 +108,37 @@ acklink_source(struct acklink *ack, const struct ack_source *source, struct err 
         case FILL_FAILED:
             return -1;
         }
+    return status < 0 ? -1 : 0;
+}
+
+int
+acklink_waiting(struct acklink *ack, const struct ack_waiting *waiting, struct err *err)
+{
+    struct ack_message message = {.type = ACK_WAITING, .waiting = *waiting};
+
+    return say(ack, &message, err);
+}
+
+int
+acklink_pause(struct acklink *ack, int millis, struct err *err)
+{
+    struct pollfd waiting = {.fd = ack->fd, .events = POLLRDHUP};
+
+    return poll(&waiting, 1, millis) > 0 ? ackd_gone(err) : 0;
+}
+
+int
+acklink_source(struct acklink *ack, const struct ack_source *source, struct err *err)
+{
+    struct ack_message message = {.type = ACK_SOURCE, .source = *source};
+    int status;
+
+    if (say(ack, &message, err) != 0)
+        return -1;
+    do
+        status = hear(ack, &message, err);
+    /* Feedback of a beginning that came to nothing, because another process had the slot. */
+    while (status == 0 && message.type == ACK_FEEDBACK);
     if (status < 0)
         return -1;
     if (message.type == ACK_REFUSED) {

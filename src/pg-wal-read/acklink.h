@@ -19,6 +19,13 @@ struct acklink {
 int acklink_connect(struct acklink *ack, const char *path, const struct run_id *run_id,
                     struct err *err) MUST_CHECK;
 
+/* Says what is waited for; "" ends it. Before the source is accepted. */
+int acklink_waiting(struct acklink *ack, const struct ack_waiting *waiting,
+                    struct err *err) MUST_CHECK;
+
+/* Waits so long. -1 with err when ackd goes meanwhile. */
+int acklink_pause(struct acklink *ack, int millis, struct err *err) MUST_CHECK;
+
 /* Says who the source is and waits for the answer; a refusal becomes err. */
 int acklink_source(struct acklink *ack, const struct ack_source *source,
                    struct err *err) MUST_CHECK;

@@ -2,9 +2,11 @@
  * to the server. */
 #include <inttypes.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/lsn.h"
 #include "lib/opt.h"
@@ -152,6 +154,12 @@ parse_options(int argc, char **argv, struct options *o, struct log *log, struct 
     return require_options(o, err);
 }
 
+/* How often a slot is looked at that cannot be used yet. */
+#define WAIT_MILLIS 500
+
+/* After so long the log says what the making of a slot waits for, and then again and again. */
+#define CREATION_PATIENCE_MICROS UINT64_C(5000000)
+
 struct reader {
     struct log *log;
     const struct options *options;
@@ -180,6 +188,57 @@ tell_source(struct reader *r, struct err *err)
     return acklink_source(&r->ack, &s, err);
 }
 
+/* What we wait for, to the log and to ackd. */
+static int PRINTF_LIKE(4, 5)
+    say_waiting(struct reader *r, bool standby, struct err *err, const char *fmt, ...)
+{
+    struct ack_waiting waiting = {.standby = standby};
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(waiting.message, sizeof waiting.message, fmt, ap);
+    va_end(ap);
+    if (waiting.message[0] != '\0')
+        log_write(r->log, LOG_WARNING, "%s%s", standby ? "standby: " : "", waiting.message);
+    return r->options->no_ack ? 0 : acklink_waiting(&r->ack, &waiting, err);
+}
+
+static int
+pause_for(struct reader *r, int millis, struct err *err)
+{
+    if (!r->options->no_ack)
+        return acklink_pause(&r->ack, millis, err);
+    poll(NULL, 0, millis);
+    return 0;
+}
+
+/* The server waits for every open transaction, one of them perhaps forgotten. */
+static int
+wait_for_creation(struct reader *r, struct err *err)
+{
+    const struct source_options *options = &r->options->source;
+    uint64_t say_at = clock_micros() + CREATION_PATIENCE_MICROS;
+    char blockers[160];
+    int created;
+
+    if (source_create_slot(&r->source, options, err) != 0)
+        return -1;
+    while ((created = source_slot_created(&r->source, options, WAIT_MILLIS, err)) == 0) {
+        if (pause_for(r, 0, err) != 0)
+            return -1;
+        if (clock_micros() < say_at)
+            continue;
+        say_at = clock_micros() + CREATION_PATIENCE_MICROS;
+        source_what_blocks(&r->source, options, blockers, sizeof blockers);
+        if (say_waiting(r, false, err,
+                        "the source makes slot \"%s\" when every transaction that was open has "
+                        "ended; it waits for %s",
+                        options->slot, blockers[0] == '\0' ? "one of them" : blockers) != 0)
+            return -1;
+    }
+    return created < 0 ? -1 : 0;
+}
+
 /* ackd refuses a slot that is gone when its checkpoint says that there was one. */
 static int
 create_missing_slot(struct reader *r, struct err *err)
@@ -191,9 +250,7 @@ create_missing_slot(struct reader *r, struct err *err)
                 r->options->source.slot);
         return err_hint(err, "create it, or set create_slot = yes");
     }
-    if (tell_source(r, err) != 0)
-        return -1;
-    if (source_create_slot(&r->source, &r->options->source, err) != 0)
+    if (tell_source(r, err) != 0 || wait_for_creation(r, err) != 0)
         return -1;
     log_write(r->log, LOG_INFO, "created replication slot \"%s\" at %s", r->options->source.slot,
               lsn_format(r->source.slot.confirmed_lsn).text);
@@ -211,12 +268,17 @@ wait_for_slot(struct reader *r, struct err *err)
             return -1;
         if (!r->source.slot.exists || r->source.slot.active_pid == 0)
             return 0;
-        if (said_pid != r->source.slot.active_pid)
-            log_write(r->log, LOG_WARNING,
-                      "slot \"%s\" is in use by the source's process %d: waiting until it is free",
-                      r->options->source.slot, r->source.slot.active_pid);
+        if (said_pid != r->source.slot.active_pid &&
+            say_waiting(r, true, err,
+                        "slot \"%s\" is in use by the source's process %d%s%s%s: waiting until it "
+                        "is free",
+                        r->options->source.slot, r->source.slot.active_pid,
+                        r->source.slot.user[0] == '\0' ? "" : " (", r->source.slot.user,
+                        r->source.slot.user[0] == '\0' ? "" : ")") != 0)
+            return -1;
         said_pid = r->source.slot.active_pid;
-        poll(NULL, 0, 500);
+        if (pause_for(r, WAIT_MILLIS, err) != 0)
+            return -1;
     }
 }
 
@@ -236,6 +298,8 @@ start(struct reader *r, struct err *err)
         case SOURCE_STREAMING:
             return 0;
         case SOURCE_SLOT_ACTIVE:
+            if (pause_for(r, WAIT_MILLIS, err) != 0)
+                return -1;
             break;
         case SOURCE_FAILED:
             return -1;

@@ -87,7 +87,8 @@ ask(struct slotwatch *watch)
 
     snprintf(sql, sizeof sql,
              "SELECT pg_catalog.pg_current_wal_lsn(), restart_lsn, "
-             "pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)::int8, %s "
+             "pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)::int8, "
+             "coalesce(pg_catalog.age(catalog_xmin), 0), %s "
              "FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
              has_status ? "wal_status, safe_wal_size" : "'', NULL");
     if (PQsendQueryParams(watch->conn, sql, 1, NULL, params, NULL, NULL, 0) != 1) {
@@ -129,9 +130,10 @@ take_row(const PGresult *result, struct ack_slot *slot)
     if (!PQgetisnull(result, 0, 1) && !lsn_parse(PQgetvalue(result, 0, 1), &slot->restart_lsn))
         return false;
     slot->retained_bytes = strtoull(PQgetvalue(result, 0, 2), NULL, 10);
-    snprintf(slot->wal_status, sizeof slot->wal_status, "%s", PQgetvalue(result, 0, 3));
-    if (!PQgetisnull(result, 0, 4))
-        slot->safe_wal_size = strtoll(PQgetvalue(result, 0, 4), NULL, 10);
+    slot->xmin_age = strtoull(PQgetvalue(result, 0, 3), NULL, 10);
+    snprintf(slot->wal_status, sizeof slot->wal_status, "%s", PQgetvalue(result, 0, 4));
+    if (!PQgetisnull(result, 0, 5))
+        slot->safe_wal_size = strtoll(PQgetvalue(result, 0, 5), NULL, 10);
     return true;
 }
 

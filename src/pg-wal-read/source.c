@@ -3,6 +3,7 @@
 #include "pg-wal-read/source.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -214,6 +215,7 @@ take_slot_row(const PGresult *result, struct slot_state *slot, struct err *err)
     snprintf(slot->plugin, sizeof slot->plugin, "%s", field(result, "plugin"));
     snprintf(slot->database, sizeof slot->database, "%s", field(result, "database"));
     snprintf(slot->wal_status, sizeof slot->wal_status, "%s", field(result, "wal_status"));
+    snprintf(slot->user, sizeof slot->user, "%s", field(result, "slot_user"));
     slot->active_pid = (int)strtol(field(result, "active_pid"), NULL, 10);
     slot->two_phase = strcmp(field(result, "two_phase"), "t") == 0;
     if (confirmed[0] != '\0' && !lsn_parse(confirmed, &slot->confirmed_lsn))
@@ -225,7 +227,7 @@ take_slot_row(const PGresult *result, struct slot_state *slot, struct err *err)
 int
 source_read_slot(struct source *source, const struct source_options *options, struct err *err)
 {
-    char sql[512];
+    char sql[768];
     char *literal = PQescapeLiteral(source->conn, options->slot, strlen(options->slot));
     PGresult *result;
     int status = 0;
@@ -233,7 +235,9 @@ source_read_slot(struct source *source, const struct source_options *options, st
     if (literal == NULL)
         return pqx_error(source->conn, NULL, "quote the slot name", err);
     snprintf(sql, sizeof sql,
-             "SELECT plugin, database, active_pid, confirmed_flush_lsn%s%s "
+             "SELECT plugin, database, active_pid, confirmed_flush_lsn%s%s, "
+             "(SELECT application_name || coalesce(', ' || pg_catalog.host(client_addr), '') "
+             "FROM pg_catalog.pg_stat_activity WHERE pid = active_pid) AS slot_user "
              "FROM pg_catalog.pg_replication_slots WHERE slot_name = %s",
              source->server_version >= 130000 ? ", wal_status" : "",
              source->server_version >= 140000 ? ", two_phase" : "", literal);
@@ -297,18 +301,72 @@ source_create_slot(struct source *source, const struct source_options *options, 
 {
     char sql[256];
     char *slot = quote_slot(source, options, err);
-    PGresult *result;
 
     if (slot == NULL)
         return -1;
+    /* Nobody imports its snapshot (trap 28). */
     snprintf(sql, sizeof sql, "CREATE_REPLICATION_SLOT %s LOGICAL pgoutput NOEXPORT_SNAPSHOT",
              slot);
     PQfreemem(slot);
-    result = pqx_exec(source->conn, "create the replication slot", sql, err);
-    if (result == NULL)
-        return -1;
+    if (PQsendQuery(source->conn, sql) != 1)
+        return pqx_error(source->conn, NULL, "create the replication slot", err);
+    return 0;
+}
+
+static int
+take_created(struct source *source, struct err *err)
+{
+    PGresult *result = PQgetResult(source->conn), *rest;
+    int status = 0;
+
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        status = pqx_error(source->conn, result, "create the replication slot", err);
     PQclear(result);
-    return source_read_slot(source, options, err);
+    while ((rest = PQgetResult(source->conn)) != NULL)
+        PQclear(rest);
+    return status;
+}
+
+int
+source_slot_created(struct source *source, const struct source_options *options, int millis,
+                    struct err *err)
+{
+    struct pollfd waiting = {.fd = PQsocket(source->conn), .events = POLLIN};
+
+    if (poll(&waiting, 1, millis) > 0 && PQconsumeInput(source->conn) != 1)
+        return pqx_error(source->conn, NULL, "create the replication slot", err);
+    if (PQisBusy(source->conn))
+        return 0;
+    if (take_created(source, err) != 0 || source_read_slot(source, options, err) != 0)
+        return -1;
+    return 1;
+}
+
+void
+source_what_blocks(const struct source *source, const struct source_options *options, char *text,
+                   size_t size)
+{
+    static const struct pqx_keyword forced[] = {{"application_name", "walpipe"}};
+    struct err ignored = {0};
+    PGconn *conn = pqx_connect(options->conninfo, forced, 1, &ignored);
+    char sql[512];
+    PGresult *result = NULL;
+
+    text[0] = '\0';
+    /* pid 0 is a prepared transaction. */
+    snprintf(sql, sizeof sql,
+             "SELECT pg_catalog.string_agg(DISTINCT CASE WHEN b = 0 THEN 'a prepared transaction' "
+             "ELSE 'process ' || b || coalesce(', ' || (SELECT state || ' since ' || "
+             "pg_catalog.date_trunc('second', state_change) FROM pg_catalog.pg_stat_activity AS a "
+             "WHERE a.pid = b), '') END, '; ') FROM pg_catalog.unnest("
+             "pg_catalog.pg_blocking_pids(%d)) AS b",
+             PQbackendPID(source->conn));
+    if (conn != NULL)
+        result = pqx_exec(conn, "ask what blocks", sql, &ignored);
+    if (result != NULL && PQntuples(result) == 1)
+        snprintf(text, size, "%s", PQgetvalue(result, 0, 0));
+    PQclear(result);
+    PQfinish(conn);
 }
 
 int

@@ -24,6 +24,7 @@ struct slot_state {
     char plugin[NAME_MAX_BYTES + 1];
     char database[NAME_MAX_BYTES + 1];
     int active_pid; /* 0: not in use */
+    char user[128]; /* who uses it, as far as the source tells: "walpipe orders, 10.0.0.7" */
     bool two_phase;
     char wal_status[32]; /* "" before server 13 */
     uint64_t confirmed_lsn;
@@ -62,8 +63,20 @@ int source_read_slot(struct source *source, const struct source_options *options
 int source_check_slot(const struct source *source, const struct source_options *options,
                       struct err *err) MUST_CHECK;
 
+/* Asks for the slot; it comes when source_slot_created says so. The server first waits for every
+ * transaction that is open, however long that takes (trap 27). */
 int source_create_slot(struct source *source, const struct source_options *options,
                        struct err *err) MUST_CHECK;
+
+/* Waits for it, millis at most: 1, 0 when it is still being made, -1 with err. */
+int source_slot_created(struct source *source, const struct source_options *options, int millis,
+                        struct err *err) MUST_CHECK;
+
+/* What the making of the slot waits for, by a connection of its own: "transactions of processes 1,
+ * 2"; "" when the source does not tell. */
+void source_what_blocks(const struct source *source, const struct source_options *options,
+                        char *text, size_t size);
+
 int source_drop_slot(struct source *source, const struct source_options *options,
                      struct err *err) MUST_CHECK;
 

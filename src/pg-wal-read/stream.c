@@ -439,9 +439,10 @@ serve_ack(struct stream *s, const struct turn *turn, struct err *err)
         if (take_acks(s, err) != 0)
             return -1;
     }
-    if (slotwatch_step(s->watch, turn->fds[SLOT_WATCH].revents != 0, &slot))
-        return acklink_slot(s->ack, &slot, err);
-    return 0;
+    if (!slotwatch_step(s->watch, turn->fds[SLOT_WATCH].revents != 0, &slot))
+        return 0;
+    slot.output_full = s->more_in_libpq || buf_len(&s->out) >= OUT_LIMIT;
+    return acklink_slot(s->ack, &slot, err);
 }
 
 static int

@@ -177,13 +177,14 @@ reshard(const struct progress *p, struct session *s, struct err *err)
     return rows == NULL ? -1 : 0;
 }
 
+/* 0/0 until the first commit: a new row says nothing about what the target holds (when a slot was
+ * moved, ackd asks for more). */
 static int
 insert_missing(const struct progress *p, struct session *s, struct err *err)
 {
     char shard[16], shards[16], system[24], timeline[16];
-    struct lsn_text lsn = lsn_format(p->hello->start_lsn);
-    const char *params[] = {p->pipeline, p->hello->sink, shard,          shards,
-                            system,      timeline,       p->hello->slot, lsn.text};
+    const char *params[] = {p->pipeline, p->hello->sink, shard,         shards,
+                            system,      timeline,       p->hello->slot};
     PGresult *result;
 
     snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
@@ -193,8 +194,8 @@ insert_missing(const struct progress *p, struct session *s, struct err *err)
     result = pqx_exec_params(s->conn, "insert a row into walpipe.progress",
                              "INSERT INTO walpipe.progress (pipeline, sink, shard, shards, "
                              "system_identifier, timeline, slot, epoch, lsn) VALUES ($1, $2, $3, "
-                             "$4, $5, $6, $7, 0, $8) ON CONFLICT DO NOTHING",
-                             8, params, err);
+                             "$4, $5, $6, $7, 0, '0/0') ON CONFLICT DO NOTHING",
+                             7, params, err);
     PQclear(result);
     return result == NULL ? -1 : 0;
 }
@@ -370,8 +371,8 @@ check_rows(struct session *s, const char *pipeline, const struct hello *hello, c
     rc = compare_source(rows, hello, err);
     if (rc == 0 && hello->shards != 0 && !same_shards(rows, hello))
         rc = compare_positions(rows, hello, err);
-    if (PQntuples(rows) == 0)
-        snprintf(message, size, "walpipe.progress has no row yet: a new sink");
+    if (PQntuples(rows) == 0 || strcmp(PQgetvalue(rows, 0, ROW_LSN), "0/0") == 0)
+        snprintf(message, size, "walpipe.progress has no position yet: a new sink");
     else
         snprintf(message, size, "walpipe.progress: %d row(s), from %s on", PQntuples(rows),
                  PQgetvalue(rows, 0, ROW_LSN));

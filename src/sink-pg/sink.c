@@ -491,7 +491,7 @@ start(struct sink *sink, struct err *err)
     d->registered = true;
     sink->reported_lsn = p->durable.lsn;
     log_write(sink->log, LOG_INFO, "registered; the target is at %s",
-              lsn_format(p->durable.lsn).text);
+              p->durable.lsn == 0 ? "its beginning" : lsn_format(p->durable.lsn).text);
     return ackclient_target(&sink->ack, true, "", err);
 }
 

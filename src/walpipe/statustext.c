@@ -6,6 +6,9 @@
 
 #include "lib/lsn.h"
 
+/* A sink's flush interval is a second or less. */
+#define SILENT_MILLIS 5000
+
 /* ---- numbers ---- */
 
 struct text {
@@ -79,20 +82,38 @@ worker_lag(const struct ack_status *s, const struct ack_worker_status *w)
     return s->received_lsn > w->reached_lsn ? s->received_lsn - w->reached_lsn : 0;
 }
 
+/* What the worker waits for. One that has something to do and says nothing is either at work on
+ * something large, or stuck. */
 static const char *
-worker_state(const struct ack_worker_status *w)
+worker_state(const struct ack_status *s, const struct ack_worker_status *w)
 {
-    return !w->registered ? "not connected" : w->target_alive ? "ok" : "target down";
+    if (!w->registered)
+        return "not connected";
+    if (!w->target_alive)
+        return "target down";
+    return worker_lag(s, w) > 0 && w->silent_millis >= SILENT_MILLIS ? "busy or stuck" : "ok";
 }
 
 /* ---- table ---- */
 
 static void
+print_connection(const struct ack_status *s, FILE *out)
+{
+    if (s->waiting.message[0] != '\0')
+        fprintf(out, "source      %s%s\n", s->waiting.standby ? "STANDBY: " : "",
+                s->waiting.message);
+    else
+        fprintf(out, "source      %s: database %s, slot %s, PostgreSQL %" PRIu32 ".%" PRIu32 "\n",
+                s->source_alive ? "connected" : "NOT CONNECTED", s->source.database, s->source.slot,
+                s->source.server_version / 10000, s->source.server_version % 10000);
+    if (s->slot.output_full)
+        fputs("reader      waits for the pipeline, not for the source\n", out);
+}
+
+static void
 print_source(const struct ack_status *s, FILE *out)
 {
-    fprintf(out, "source      %s: database %s, slot %s, PostgreSQL %" PRIu32 ".%" PRIu32 "\n",
-            s->source_alive ? "connected" : "NOT CONNECTED", s->source.database, s->source.slot,
-            s->source.server_version / 10000, s->source.server_version % 10000);
+    print_connection(s, out);
     fprintf(out, "received    %s\n", lsn_format(s->received_lsn).text);
     fprintf(out, "confirmed   %s, %s behind what was received\n", lsn_format(s->safe_lsn).text,
             bytes_text(s->lag_bytes).text);
@@ -101,6 +122,8 @@ print_source(const struct ack_status *s, FILE *out)
             s->slot.wal_status[0] == '\0' ? "" : ", wal_status ", s->slot.wal_status);
     if (s->slot.safe_wal_size >= 0)
         fprintf(out, ", lost after %s more", bytes_text((uint64_t)s->slot.safe_wal_size).text);
+    if (s->slot.xmin_age > 0)
+        fprintf(out, ", catalog_xmin %" PRIu64 " transactions old", s->slot.xmin_age);
     fputc('\n', out);
 }
 
@@ -115,7 +138,7 @@ print_worker(const struct status_samples *s, const struct ack_worker_status *w, 
         snprintf(speed, sizeof speed, "%.0f", per_second);
     fprintf(out, "%-20s  %-17s  %10s  %12" PRIu64 "  %9s  %9" PRIu64 "  %8s  %s%s%s\n", name,
             lsn_format(w->reached_lsn).text, bytes_text(worker_lag(&s->now, w)).text, w->events,
-            speed, w->batches, duration_text(w->silent_millis).text, worker_state(w),
+            speed, w->batches, duration_text(w->silent_millis).text, worker_state(&s->now, w),
             w->target_message[0] == '\0' ? "" : ": ", w->target_message);
 }
 
@@ -162,7 +185,10 @@ json_member(const char *name, const char *text, FILE *out)
 static void
 json_source(const struct ack_status *s, FILE *out)
 {
-    fprintf(out, "\"source\":{\"alive\":%s,", s->source_alive ? "true" : "false");
+    fprintf(out, "\"source\":{\"alive\":%s,\"standby\":%s,", s->source_alive ? "true" : "false",
+            s->waiting.standby ? "true" : "false");
+    json_member("waits_for", s->waiting.message, out);
+    fputc(',', out);
     json_member("database", s->source.database, out);
     fputc(',', out);
     json_member("slot", s->source.slot, out);
@@ -181,6 +207,8 @@ json_slot(const struct ack_slot *slot, FILE *out)
             ",",
             lsn_format(slot->current_lsn).text, lsn_format(slot->restart_lsn).text,
             slot->retained_bytes);
+    fprintf(out, "\"xmin_age\":%" PRIu64 ",\"output_full\":%s,", slot->xmin_age,
+            slot->output_full ? "true" : "false");
     json_member("wal_status", slot->wal_status, out);
     if (slot->safe_wal_size >= 0)
         fprintf(out, ",\"safe_wal_size\":%" PRId64 "},", slot->safe_wal_size);
@@ -206,6 +234,8 @@ json_worker(const struct status_samples *s, const struct ack_worker_status *w, F
         fprintf(out, "\"events_per_second\":%.1f,", per_second);
     else
         fputs("\"events_per_second\":null,", out);
+    json_member("state", worker_state(&s->now, w), out);
+    fputc(',', out);
     json_member("target_message", w->target_message, out);
     fputc('}', out);
 }

@@ -18,8 +18,8 @@ import urllib.request
 
 import msgpack
 
-(SOURCE, RECEIVED, SLOT, DRAINING, REGISTER, REACHED, TARGET, BARRIER_REACHED, BARRIER_DONE,
- FINISHED, STATUS_REQUEST) = 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 16
+(SOURCE, RECEIVED, SLOT, DRAINING, WAITING, REGISTER, REACHED, TARGET, BARRIER_REACHED, BARRIER_DONE,
+ FINISHED, STATUS_REQUEST) = 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 16
 ACCEPTED, REFUSED, FEEDBACK, DRAINED, GO, STATUS = 32, 33, 34, 35, 36, 37
 
 RUN = bytes(range(16))
@@ -88,6 +88,9 @@ class Reader(Peer):
     def source(self, confirmed, system=7, timeline=1, database="shop", slot="orders", timeout=60000):
         self.say(SOURCE, system, timeline, database, slot, 150000, confirmed, timeout)
 
+    def waits(self, message, standby=True):
+        self.say(WAITING, standby, message)
+
     def start(self, confirmed, **more):
         self.source(confirmed, **more)
         self.expect(ACCEPTED)
@@ -96,8 +99,8 @@ class Reader(Peer):
     def got(self, lsn, reply=False):
         self.say(RECEIVED, lsn, reply)
 
-    def slot(self, current, restart=1, status="reserved", safe=-1):
-        self.say(SLOT, current, restart, current - restart, status, safe)
+    def slot(self, current, restart=1, status="reserved", safe=-1, age=5, full=False):
+        self.say(SLOT, current, restart, current - restart, status, safe, age, full)
 
     def feedback(self, seconds=PATIENCE):
         """(write, flush) of the next feedback, or None when none came in time."""
@@ -225,6 +228,16 @@ class Ackd:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as answer:
             return answer.code, answer.read().decode()
+
+    def wait_http(self, path, status, line):
+        """Until the page has this status and line."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            got = self.http(path)
+            if got[0] == status and line in got[1].splitlines():
+                return
+            time.sleep(0.02)
+        raise AssertionError("%s is not %d with %r: %r" % (path, status, line, got))
 
     def __enter__(self):
         return self.ready()

@@ -56,11 +56,11 @@ positions(void)
     check(admit(&s) == ADMISSION_RUN, "slot and checkpoint agree");
     s.confirmed_lsn = 0x1ff;
     check(admit(&s) == ADMISSION_RUN, "the source forgot a confirmation in a crash (trap 13)");
+    check(!admission_needs_proof(&checkpoint, &s) && !admission_needs_proof(NULL, &s),
+          "then nothing is to be proved");
     s.confirmed_lsn = 0x201;
-    refused(&s, "0/201", "0/200");
-    check(strstr(err.message, " 1 bytes") != NULL, "the gap is named");
-    s.confirmed_lsn = UINT64_MAX;
-    refused(&s, "FFFFFFFF/FFFFFFFF", "0/200");
+    check(admit(&s) == ADMISSION_RUN && admission_needs_proof(&checkpoint, &s),
+          "ahead of the checkpoint: the workers must prove that they have it");
     s.confirmed_lsn = 0;
     refused(&s, "\"orders\" is gone", "0/200");
 }
@@ -87,7 +87,29 @@ identity(void)
     s.timeline = 3;
     check(admit(&s) == ADMISSION_NEW_TIMELINE, "promoted, and the slot came along");
     s.confirmed_lsn = 0x201;
-    refused(&s, "0/201", "0/200");
+    check(admit(&s) == ADMISSION_NEW_TIMELINE && admission_needs_proof(&checkpoint, &s),
+          "promoted, and the slot was moved there");
+}
+
+static void
+proofs(void)
+{
+    struct ack_source s = same_source(0x201);
+    struct ack_register w = {.sink = "dst", .shard = 1, .durable_lsn = 0x201};
+
+    check(admission_worker(&checkpoint, &s, &w, &err) == 0, "a target that has it all");
+    w.durable_lsn = 0x300;
+    check(admission_worker(&checkpoint, &s, &w, &err) == 0, "or more");
+    w.durable_lsn = 0x200;
+    check(admission_worker(&checkpoint, &s, &w, &err) == -1 && err.code == EXIT_REFUSED &&
+              strstr(err.message, "0/201") != NULL && strstr(err.message, " 1 bytes") != NULL,
+          "refused: %s (%s)", err.message, err.hint);
+    w.durable_lsn = 0;
+    err = (struct err){0};
+    check(admission_worker(&checkpoint, &s, &w, &err) == -1 && err.code == EXIT_REFUSED &&
+              strstr(err.message, "0/201") != NULL && strstr(err.message, "0/200") != NULL &&
+              strstr(err.message, " 1 bytes") != NULL && err.hint[0] != '\0',
+          "refused: %s (%s)", err.message, err.hint);
 }
 
 static void
@@ -96,11 +118,11 @@ workers(void)
     struct ack_source s = same_source(0x200);
     struct ack_register w = {.sink = "dst", .shard = 1, .durable_lsn = 0};
 
-    check(admission_worker(&s, &w, &err) == 0, "a sink that keeps no progress");
+    check(admission_worker(NULL, &s, &w, &err) == 0, "a sink that keeps no progress");
     w.durable_lsn = 0x200;
-    check(admission_worker(&s, &w, &err) == 0, "a sink at the slot's LSN");
+    check(admission_worker(NULL, &s, &w, &err) == 0, "a sink at the slot's LSN");
     w.durable_lsn = 0x1ff;
-    check(admission_worker(&s, &w, &err) == -1 && err.code == EXIT_REFUSED &&
+    check(admission_worker(NULL, &s, &w, &err) == -1 && err.code == EXIT_REFUSED &&
               strstr(err.message, "dst/1") != NULL && strstr(err.message, "0/1FF") != NULL,
           "refused: %s (%s)", err.message, err.hint);
 }
@@ -121,6 +143,7 @@ main(void)
     positions();
     identity();
     workers();
+    proofs();
     lost_wal();
     return check_done();
 }

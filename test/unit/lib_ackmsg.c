@@ -58,6 +58,7 @@ test_all_messages(void)
          "received"},
         {{.type = ACK_SLOT, .slot = {.wal_status = "lost", .safe_wal_size = -1}}, "slot"},
         {{.type = ACK_DRAINING}, "draining"},
+        {{.type = ACK_WAITING, .waiting = {.standby = true, .message = "slot"}}, "waiting"},
         {{.type = ACK_REGISTER, .registration = {.program = "p", .sink = "s", .shards = 2}},
          "register"},
         {{.type = ACK_REACHED, .reached = {.lsn = 5, .events = 6}}, "reached"},
@@ -103,6 +104,8 @@ test_status(void)
         abort();
     in->workers_count = WORKERS_MAX;
     in->safe_lsn = 77;
+    in->waiting.standby = true;
+    in->slot.xmin_age = 9;
     in->slot.safe_wal_size = -1;
     for (uint32_t i = 0; i < WORKERS_MAX; i++) {
         struct ack_worker_status *w = &in->workers[i];
@@ -116,8 +119,8 @@ test_status(void)
     frame = frame_over(buf.data + FRAME_HEADER, buf_len(&buf) - FRAME_HEADER);
     check(ackmsg_decode(&frame, &message, &err) == 0 && message.type == ACK_STATUS, "is read");
     check(ackmsg_status_decode(message.status, out) && out->workers_count == WORKERS_MAX &&
-              out->safe_lsn == 77 && out->slot.safe_wal_size == -1 &&
-              out->workers[200].shard == 200,
+              out->safe_lsn == 77 && out->waiting.standby && out->slot.xmin_age == 9 &&
+              out->slot.safe_wal_size == -1 && out->workers[200].shard == 200,
           "and its workers come back");
     message.status.len--;
     check(!ackmsg_status_decode(message.status, out), "one byte short is refused");
