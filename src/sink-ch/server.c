@@ -9,7 +9,7 @@
 #include "lib/clock.h"
 
 #define BACKOFF_FIRST_MILLIS 200
-#define BACKOFF_LAST_MILLIS  30000
+#define BACKOFF_LAST_MILLIS  5000
 #define SLICE_MILLIS         500 /* of waiting, between looks at ackd and the input */
 
 /* ---- SQL text ---- */

@@ -9,7 +9,7 @@
 #include "sink-pg/takeover.h"
 
 #define BACKOFF_FIRST_MILLIS 100
-#define BACKOFF_LAST_MILLIS  30000
+#define BACKOFF_LAST_MILLIS  5000
 
 /* With several workers a unique value may have to be released by another worker first. */
 #define UNIQUE_PATIENCE_MICROS (UINT64_C(20) * 1000 * 1000)

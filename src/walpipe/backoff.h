@@ -4,9 +4,11 @@
 
 #include "lib/base.h"
 
-#define BACKOFF_FIRST_MILLIS  100
-#define BACKOFF_MOST_MILLIS   30000
-#define BACKOFF_HEALTH_MILLIS 60000
+#define BACKOFF_FIRST_MILLIS 100
+/* Together with the sinks' own, at most 5 s: when all is healthy again after a long outage, people
+ * expect to see rows within seconds. */
+#define BACKOFF_MOST_MILLIS   8000
+#define BACKOFF_HEALTH_MILLIS 10000
 
 /* Zero-initialise to use. */
 struct backoff {
