@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/sig.h"
 #include "walpipe/backoff.h"
+#include "walpipe/nofile.h"
 #include "walpipe/orphans.h"
 #include "walpipe/plan.h"
 #include "walpipe/statedir.h"
@@ -80,7 +81,8 @@ prepare(struct running *r, struct pool *pool, struct err *err)
 {
     r->place.env = (const char *const *)environ;
     r->place.programs = plan_programs_directory(pool, err);
-    if (r->place.programs == NULL || statedir_make(r->config->state_dir, err) != 0 ||
+    if (r->place.programs == NULL || nofile_ensure(r->config->workers_count, err) != 0 ||
+        statedir_make(r->config->state_dir, err) != 0 ||
         statedir_lock(r->config->state_dir, err) < 0)
         return -1;
     r->signals = sig_open(true, err);

@@ -1,0 +1,11 @@
+/* nofile.h: the limit of open files (RLIMIT_NOFILE), which walpipe's programs inherit. */
+#ifndef WALPIPE_NOFILE_H
+#define WALPIPE_NOFILE_H
+
+#include "lib/base.h"
+
+/* Makes sure that a pipeline of so many workers has enough, raising the limit where it may. -1 with
+ * err: a person must raise it. */
+int nofile_ensure(uint32_t workers, struct err *err) MUST_CHECK;
+
+#endif
