@@ -1,0 +1,128 @@
+#!/usr/bin/env bats
+# What becomes of PostgreSQL's values in ClickHouse: types_ch.cases through the whole pipeline, in text
+# and in binary format, under every on_overflow, into ClickHouse 18.16 and one of today, both in a
+# time zone with clock changes (traps 118 to 123, 131).
+
+setup_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/chdb.bash"
+    export TZ=America/New_York
+    pg_new source timezone=Asia/Kathmandu datestyle=German,DMY intervalstyle=sql_standard
+    ch_new old
+    ch_stop old
+    sed -i 's,<timezone>UTC,<timezone>America/New_York,' "$SCRATCH/old/config.xml"
+    ch_start old
+    ! chdb_available || chdb_new new
+    for tag in $(tags); do
+        for format in off on; do
+            cases prepare "$(pg_conninfo source)" "$tag" "$(ch_url "$tag")" "$format"
+        done
+    done
+    pg_sql source "CREATE PUBLICATION p FOR ALL TABLES"
+}
+
+teardown_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    servers_end
+}
+
+setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
+    source "$BATS_TEST_DIRNAME/../lib/chdb.bash"
+    export TZ=UTC
+    conf=$SCRATCH/t$BATS_TEST_NUMBER.conf
+}
+
+teardown() {
+    if [ -z "${BATS_TEST_COMPLETED:-}" ]; then
+        grep -v '"level":"info"' "$conf.log" | tail -n 20 || true
+    fi
+    if [ -e "$conf.pid" ] && pid=$(pipeline_pid "$conf"); then
+        end_process "$pid" KILL 5
+    fi
+}
+
+# The servers that there are.
+tags() {
+    echo old
+    [ ! -e "$SCRATCH/new/port" ] || echo new
+}
+
+cases() {
+    PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$BATS_TEST_DIRNAME/types_ch.py" "$@"
+}
+
+config() {
+    local format=$1 tag policy
+    cat >"$conf" <<CONF
+[pipeline]
+name        = types_$format
+state_dir   = $SCRATCH/types_$format.state
+[source]
+conninfo    = $(pg_conninfo source)
+slot        = types_$format
+publication = p
+binary      = $format
+CONF
+    for tag in $(tags); do
+        for policy in error clamp null; do
+            cat >>"$conf" <<CONF
+[sink ${tag}_$policy]
+type        = ch
+url         = $(ch_url "$tag")
+database    = ${format}_$policy
+on_overflow = $policy
+tables      = $tag.$policy
+flush_interval = 100ms
+CONF
+        done
+    done
+}
+
+# arrives off|on ID
+arrives() {
+    local tag policy
+    config "$1"
+    "$WALPIPE_BIN/walpipe" print -c "$conf" | grep -q -- '--on-overflow clamp'
+    pipeline_start "$conf"
+    for tag in $(tags); do
+        cases insert "$(pg_conninfo source)" "$tag" "$2"
+    done
+    caught_up "$conf" source "types_$1"
+    for tag in $(tags); do
+        cases compare "$tag" "$(ch_url "$tag")" "$1" "$2"
+        # tombstones of all types
+        for policy in error clamp null; do
+            pg_sql source "DELETE FROM $tag.$policy WHERE id = $2"
+        done
+    done
+    caught_up "$conf" source "types_$1"
+    pipeline_stop "$conf"
+    no_restart "$conf"
+    for tag in $(tags); do
+        for policy in error clamp null; do
+            [ "$(ch_sql "$tag" "SELECT count() FROM ${tag}_$policy FINAL WHERE _is_deleted = 0" "$1_$policy")" = 0 ]
+        done
+    done
+    # what was altered is said, once a column
+    grep -q 'a value of column .* of table \\"old.clamp\\" does not fit Int8 and was clamped' "$conf.log"
+    grep -q 'of table \\"old.null\\" does not fit Nullable(Int8) and was made null' "$conf.log"
+    [ "$(grep -c 'of table \\"old.error\\" does not fit' "$conf.log")" = 0 ]
+}
+
+@test "values arrive as they are, clamped or as null" {
+    arrives off 1
+}
+
+@test "and in binary format" {
+    arrives on 2
+}
+
+@test "what does not fit is refused, with table, column, key, value and LSN (traps 118, 119, 121)" {
+    ackd=$SCRATCH/ackd.sock
+    /usr/bin/python3 "$WALPIPE_ROOT/test/lib/fake_ackd.py" "$ackd" >"$SCRATCH/acks" 3>&- &
+    kill_later $!
+    wait_until 10 test -S "$ackd"
+    cases refuse "$(pg_conninfo source)" old "$(ch_url old)" refused "$WALPIPE_BIN/sink-ch" "$ackd"
+}
