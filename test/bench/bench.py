@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import loads  # noqa: E402
 import report  # noqa: E402
-from contenders import Filters, Native, Reader, Walpipe  # noqa: E402
+from contenders import Filters, Native, Reader, Recvlogical, Walpipe  # noqa: E402
 from live import Freshness, Latency  # noqa: E402
 from stage import Failure, Stage  # noqa: E402
 
@@ -72,8 +72,8 @@ class Bench:
         load.create(self.stage)
         taken = self.turns(load.name, [
             (walpipe.title, lambda: walpipe.run(load)), (native.title, lambda: native.run(load)),
-            ("walsender's limit", lambda: Reader(self.stage, "low-water").run(load)),
-            ("plain reader", lambda: Reader(self.stage, "plain").run(load))])
+            (Reader.title, lambda: Reader(self.stage).run(load)),
+            (Recvlogical.title, lambda: Recvlogical(self.stage).run(load))])
         rates = self.rates(taken, load.rows)
         self.ratio_goal(what, rates, walpipe.title, native.title, goal)
         self.charts.append((load.name, what, "rows/s", list(rates.items())))
@@ -82,9 +82,9 @@ class Bench:
         walpipe = Walpipe(self.stage, pg=False, ch=True, settings=OLAP_BACKLOG)
         taken = self.turns(load.name + "-olap", [
             (walpipe.title, lambda: walpipe.run(load)),
-            ("walsender's limit", lambda: Reader(self.stage, "low-water").run(load))])
+            (Reader.title, lambda: Reader(self.stage).run(load))])
         rates = self.rates(taken, load.rows)
-        self.ratio_goal(what, rates, walpipe.title, "walsender's limit", 0.9)
+        self.ratio_goal(what, rates, walpipe.title, Reader.title, 0.9)
         self.charts.append((load.name + "-olap", what, "rows/s", list(rates.items())))
 
     def both_at_once(self, load):

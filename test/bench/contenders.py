@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 
-from stage import BIN, READER, Failure, Process, children, pss, wait_for
+from stage import BIN, PG_RECVLOGICAL, READER, Failure, Process, children, pss, wait_for
 
 
 class Memory(threading.Thread):
@@ -159,28 +159,46 @@ class Walpipe:
 
 
 class Reader:
-    """A client that throws everything away: the walsender's own limit, and what a plain poll loop
-    makes of it."""
+    """A client that throws everything away: what the walsender itself can do."""
+    title = "walsender's limit"
 
-    def __init__(self, stage, mode):
-        self.stage, self.mode = stage, mode
-        self.title = "bare reader, " + mode
+    def __init__(self, stage):
+        self.stage = stage
+
+    def command(self, load, slot):
+        return [READER, self.stage.conninfo("source", "bench"), slot, load.publication, load.last]
+
+    def check(self, load, output):
+        must_equal("rows that the reader saw", str(load.rows + 1), output.read().decode().strip())
 
     def run(self, load):
         stage = self.stage
         slot = stage.slot_from(load.slot)
         stage.quiet()
-        log = "%s/reader.log" % stage.dir
-        begin = time.monotonic()
-        with open(stage.dir + "/reader.out", "w+") as out:
-            process = Process([READER, stage.conninfo("source", "bench"), slot, load.publication,
-                               load.last, self.mode], log, stdout=out)
+        with open(stage.dir + "/reader.out", "w+b") as output:
+            begin = time.monotonic()
+            process = Process(self.command(load, slot), stage.dir + "/reader.log", stdout=output)
             process.popen.wait(300)
             seconds = time.monotonic() - begin
-            out.seek(0)
-            must_equal("rows that the reader saw", load.rows + 1, int(out.read() or -1))
+            must_equal("exit status of " + self.title, 0, process.popen.returncode)
+            output.seek(0)
+            self.check(load, output)
         stage.drop_slot(slot)
         return {"seconds": seconds}
+
+
+class Recvlogical(Reader):
+    """PostgreSQL's own, which reads a message at a time, into a file in memory."""
+    title = "pg_recvlogical"
+
+    def command(self, load, slot):
+        return [PG_RECVLOGICAL, "-d", self.stage.conninfo("source", "bench"), "-S", slot, "--start",
+                "-o", "proto_version=1", "-o", "publication_names=" + load.publication, "-n",
+                "-f", "-", "-F", "0", "-E", load.end]
+
+    def check(self, load, output):
+        if not output.read(1):
+            raise Failure("pg_recvlogical has written nothing")
 
 
 class Filters:

@@ -28,7 +28,8 @@ class Load:
         return "done_" + self.name
 
     def create(self, stage):
-        """Makes the template database on the target, the tables, the slot, and the changes."""
+        """Makes the template database on the target, the tables, the slot, and the changes. The
+        last commit's end LSN is then between last and end."""
         stage.sql("target", "CREATE DATABASE " + self.slot, "postgres")
         tables = self.tables + ["CREATE TABLE %s (id int PRIMARY KEY)" % self.done]
         names = [t.split()[2] for t in tables]
@@ -43,6 +44,7 @@ class Load:
             stage.sql("source", statement)
         self.last = stage.sql("source", "SELECT pg_current_wal_insert_lsn()")[0][0]
         stage.sql("source", "INSERT INTO %s VALUES (1)" % self.done)
+        self.end = stage.sql("source", "SELECT pg_current_wal_insert_lsn()")[0][0]
         stage.forget("target", self.slot)
 
     def drop(self, stage):

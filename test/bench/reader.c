@@ -1,12 +1,11 @@
 /* reader.c: the yardstick of the bench: a logical replication client that throws everything away.
  *
- *   reader CONNINFO SLOT PUBLICATION END plain|low-water
+ *   reader CONNINFO SLOT PUBLICATION END
  *
  * It reads until the first COMMIT whose end LSN is above END, says how many row changes it saw, and
- * exits. "plain" reads whenever there is something, as pg_recvlogical does, which for a busy
- * walsender means after each message; "low-water" lets the socket gather 64 KiB or 3 ms of
- * messages, which shows what the walsender can send. It shares no code with walpipe: what is
- * measured must not be its own measure. */
+ * exits. A low-water mark lets the socket gather 64 KiB or 3 ms of messages, which shows what the
+ * walsender can send. It shares no code with walpipe: what is measured must not be its own
+ * measure. */
 #include <inttypes.h>
 #include <libpq-fe.h>
 #include <poll.h>
@@ -90,18 +89,17 @@ take_messages(PGconn *conn, uint64_t end)
 }
 
 static void
-read_stream(PGconn *conn, uint64_t end, bool low_water)
+read_stream(PGconn *conn, uint64_t end)
 {
     struct pollfd fd = {.fd = PQsocket(conn), .events = POLLIN};
     time_t reported = time(NULL);
-    if (low_water) {
-        int bytes = 64 * 1024;
-        setsockopt(fd.fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
-    }
+    int low_water = 64 * 1024;
+
+    setsockopt(fd.fd, SOL_SOCKET, SO_RCVLOWAT, &low_water, sizeof low_water);
     for (;;) {
         if (take_messages(conn, end))
             return;
-        poll(&fd, 1, low_water ? 3 : 1000);
+        poll(&fd, 1, 3);
         if (!PQconsumeInput(conn))
             fail(conn, "could not read");
         if (time(NULL) != reported) {
@@ -114,8 +112,8 @@ read_stream(PGconn *conn, uint64_t end, bool low_water)
 int
 main(int argc, char **argv)
 {
-    if (argc != 6) {
-        fprintf(stderr, "usage: reader CONNINFO SLOT PUBLICATION END plain|low-water\n");
+    if (argc != 5) {
+        fprintf(stderr, "usage: reader CONNINFO SLOT PUBLICATION END\n");
         return 100;
     }
     const char *const keys[] = {"dbname", "replication", "fallback_application_name", NULL};
@@ -136,7 +134,7 @@ main(int argc, char **argv)
     if (PQresultStatus(result) != PGRES_COPY_BOTH)
         fail(conn, "could not start");
     PQclear(result);
-    read_stream(conn, (uint64_t)high << 32 | low, strcmp(argv[5], "low-water") == 0);
+    read_stream(conn, (uint64_t)high << 32 | low);
     printf("%" PRIu64 "\n", rows);
     PQfinish(conn);
     return 0;

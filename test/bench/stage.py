@@ -14,6 +14,9 @@ import psycopg2
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("WALPIPE_BIN", ROOT + "/build/release/bin")
 READER = ROOT + "/build/bench/reader"
+PG_RECVLOGICAL = subprocess.check_output(
+    ["bash", "-c", 'source "$0/test/lib/servers.bash"; rmdir "$SCRATCH"; pg_bindir', ROOT],
+    text=True).strip() + "/pg_recvlogical"
 
 # The same for both PostgreSQL servers and all contenders. fsync is off: what is compared is the
 # programs' work, and the disk of a shared machine is its neighbours' too.
