@@ -237,6 +237,7 @@ enum { POLL_LISTENER, POLL_HTTP, POLL_CONNS };
 
 struct poll_set {
     struct pollfd fds[POLL_CONNS + CONNS_MAX];
+    nfds_t count; /* up to the last one in use: poll refuses more than RLIMIT_NOFILE */
 };
 
 static uint64_t
@@ -253,12 +254,15 @@ fill_poll_set(const struct ackd *a, const struct http *http, uint64_t now, struc
     set->fds[POLL_LISTENER] = (struct pollfd){.fd = listen ? a->listener : -1, .events = POLLIN};
     set->fds[POLL_HTTP] =
         (struct pollfd){.fd = http == NULL ? -1 : http_descriptor(http), .events = POLLIN};
+    set->count = POLL_CONNS;
     for (size_t i = 0; i < CONNS_MAX; i++) {
         const struct conn *conn = &a->conns[i];
         short in = conn->closing ? 0 : POLLIN;
         short out = buf_len(&conn->out) > 0 ? POLLOUT : 0;
 
         set->fds[POLL_CONNS + i] = (struct pollfd){.fd = conn->fd, .events = (short)(in | out)};
+        if (conn->fd >= 0)
+            set->count = POLL_CONNS + i + 1;
     }
 }
 
@@ -295,7 +299,7 @@ poll_with_signals(struct poll_set *set, uint64_t deadline, const sigset_t *waiti
     int millis = clock_poll_timeout(deadline);
     struct timespec t = {.tv_sec = millis / 1000, .tv_nsec = millis % 1000 * 1000000L};
 
-    return ppoll(set->fds, POLL_CONNS + CONNS_MAX, millis < 0 ? NULL : &t, waiting);
+    return ppoll(set->fds, set->count, millis < 0 ? NULL : &t, waiting);
 }
 
 static int
