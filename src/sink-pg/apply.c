@@ -198,24 +198,35 @@ may_evict(const struct applier *a, const struct table *table)
            strcmp(a->rows.pipe.failure.sqlstate, "23505") == 0;
 }
 
+static void
+hint_key_taken(const struct applier *a, const struct table *table, struct err *err)
+{
+    if (table->relation.replica_identity == 'f' &&
+        strcmp(a->rows.pipe.failure.sqlstate, "23505") == 0)
+        err_hint(err, "under REPLICA IDENTITY FULL no row takes another one's place: if the "
+                      "source's constraint is DEFERRABLE, the target's must be too; if the source "
+                      "does not have the target's row, delete it");
+}
+
 static enum apply_result
 apply_rows(struct applier *a, const struct batch *batch, struct table *table,
            const struct op_list *list, bool deferred, struct err *err)
 {
     enum apply_result result = apply_one_by_one(a, batch, list, deferred, err);
-    struct err first = *err;
+    struct err first;
     bool undone;
 
+    if (result == APPLY_REFUSED)
+        hint_key_taken(a, table, err);
     if (result != APPLY_REFUSED || !may_evict(a, table))
         return result;
+    first = *err;
     if (to_savepoint(a, err) != 0)
         return classify(a, err);
     result = apply_as_set(a, batch, table, list, false, true, &undone, err);
     if (result != APPLY_DONE || !undone)
         return result;
     *err = first;
-    if (table->relation.replica_identity == 'f')
-        err_hint(err, "if the source's constraint is DEFERRABLE, the target's must be too");
     return APPLY_REFUSED;
 }
 

@@ -9,15 +9,16 @@
 
 int
 compact_start(struct compact *c, const struct batch *batch, const struct table *table,
-              uint32_t changes, struct err *err)
+              uint32_t changes, bool by_row, struct err *err)
 {
     uint32_t size = 64;
 
-    /* An update that changes the key takes two places. */
+    /* An update may take two places. */
     while (size < 4 * (uint64_t)changes)
         size *= 2;
     c->batch = batch;
     c->table = table;
+    c->by_row = by_row;
     c->count = 0;
     c->values_count = 0;
     buf_reset(&c->keys, 1u << 20);
@@ -35,18 +36,26 @@ compact_start(struct compact *c, const struct batch *batch, const struct table *
 /* ---- the table of keys ---- */
 
 static void
+append_value(struct compact *c, const struct value *v)
+{
+    uint8_t kind = (uint8_t)v->kind;
+
+    buf_append(&c->keys, &kind, 1);
+    buf_append(&c->keys, &v->len, sizeof v->len);
+    buf_append(&c->keys, v->data, v->len);
+}
+
+static void
 append_key(struct compact *c, const struct value *row)
 {
     const struct plan *plan = c->table->plan;
 
-    for (uint32_t k = 0; k < plan->keys_count; k++) {
-        const struct value *v = &row[plan->columns[plan->keys[k]].source];
-        uint8_t kind = (uint8_t)v->kind;
-
-        buf_append(&c->keys, &kind, 1);
-        buf_append(&c->keys, &v->len, sizeof v->len);
-        buf_append(&c->keys, v->data, v->len);
-    }
+    if (c->by_row)
+        for (uint32_t i = 0; i < c->table->relation.columns_count; i++)
+            append_value(c, &row[i]);
+    else
+        for (uint32_t k = 0; k < plan->keys_count; k++)
+            append_value(c, &row[plan->columns[plan->keys[k]].source]);
 }
 
 /* The net change of row's key, made where there is none (then *fresh). NULL: out of memory. */
@@ -181,6 +190,24 @@ is_same_row(struct compact *c, const struct net *net, const struct change *chang
     return true;
 }
 
+/* The row that `change` takes from its key goes. False: it is not the one that the changes before
+ * left there. */
+static bool
+leave(struct compact *c, struct net *net, bool fresh, uint32_t op, const struct change *change)
+{
+    if (fresh || net->kind == NET_NONE) {
+        net->expected = true;
+        net->kind = NET_DELETE;
+    } else if (net->kind == NET_DELETE || !is_same_row(c, net, change)) {
+        return false;
+    } else {
+        net->kind = is_full(c) && net->kind == NET_INSERT ? NET_NONE : NET_DELETE;
+    }
+    net->op = op;
+    net->merged = 0;
+    return true;
+}
+
 static enum compact_result
 add_insert(struct compact *c, uint32_t op, const struct change *change, struct err *err)
 {
@@ -192,6 +219,8 @@ add_insert(struct compact *c, uint32_t op, const struct change *change, struct e
     net = find_net(c, change->new_row, &fresh);
     if (net == NULL)
         return no_memory(err);
+    if (!fresh && is_full(c) && net->kind != NET_DELETE && net->kind != NET_NONE)
+        return COMPACT_ODD;
     net->kind =
         !fresh && (net->kind == NET_DELETE || net->kind == NET_REPLACE) ? NET_REPLACE : NET_INSERT;
     net->op = op;
@@ -207,14 +236,7 @@ add_delete(struct compact *c, uint32_t op, const struct change *change, struct e
 
     if (net == NULL)
         return no_memory(err);
-    if (!fresh && (net->kind == NET_DELETE || !is_same_row(c, net, change)))
-        return COMPACT_ODD;
-    if (fresh)
-        net->expected = true;
-    net->kind = NET_DELETE;
-    net->op = op;
-    net->merged = 0;
-    return COMPACT_DONE;
+    return leave(c, net, fresh, op, change) ? COMPACT_DONE : COMPACT_ODD;
 }
 
 static enum compact_result
@@ -226,9 +248,10 @@ add_update(struct compact *c, uint32_t op, const struct change *change, struct e
 
     if (net == NULL)
         return no_memory(err);
-    if (!fresh && (net->kind == NET_DELETE || !is_same_row(c, net, change)))
+    if (!fresh && net->kind != NET_NONE &&
+        (net->kind == NET_DELETE || !is_same_row(c, net, change)))
         return COMPACT_ODD;
-    if (fresh) {
+    if (fresh || net->kind == NET_NONE) {
         net->kind = NET_UPDATE;
         net->expected = true;
     } else if (!change->complete && merge_rows(c, net, change, &merged, &complete, err) != 0) {
@@ -252,21 +275,18 @@ add_key_change(struct compact *c, uint32_t op, const struct change *change, stru
     net = find_net(c, change->match, &fresh);
     if (net == NULL)
         return no_memory(err);
-    if (!fresh && (net->kind == NET_DELETE || !is_same_row(c, net, change)))
-        return COMPACT_ODD;
-    if (!complete && !fresh && merge_rows(c, net, change, &merged, &complete, err) != 0)
+    if (!complete && !fresh && net->kind != NET_DELETE &&
+        merge_rows(c, net, change, &merged, &complete, err) != 0)
         return COMPACT_FAILED;
     if (!complete)
         return COMPACT_ODD;
-    if (fresh)
-        net->expected = true;
-    net->kind = NET_DELETE;
-    net->op = op;
-    net->merged = 0;
+    if (!leave(c, net, fresh, op, change))
+        return COMPACT_ODD;
     net = find_net(c, change->new_row, &fresh);
     if (net == NULL)
         return no_memory(err);
-    if (fresh ? is_full(c) : net->kind != NET_DELETE)
+    fresh = fresh || net->kind == NET_NONE;
+    if (!fresh && net->kind != NET_DELETE)
         return COMPACT_ODD;
     net->kind = fresh ? NET_INSERT : NET_REPLACE;
     net->op = op;
@@ -274,9 +294,42 @@ add_key_change(struct compact *c, uint32_t op, const struct change *change, stru
     return COMPACT_DONE;
 }
 
+/* Whatever keys rows have meanwhile: what matters is which rows there are in the end. */
+static enum compact_result
+count_row(struct compact *c, uint32_t op, const struct value *row, enum net_kind kind,
+          struct err *err)
+{
+    bool fresh;
+    struct net *net = find_net(c, row, &fresh);
+
+    if (net == NULL)
+        return no_memory(err);
+    if (!fresh && net->kind == kind)
+        return COMPACT_ODD;
+    net->kind = fresh || net->kind == NET_NONE ? kind : NET_NONE;
+    net->op = op;
+    return COMPACT_DONE;
+}
+
+static enum compact_result
+add_by_row(struct compact *c, uint32_t op, const struct change *change, struct err *err)
+{
+    enum compact_result result = COMPACT_DONE;
+
+    if (!change->complete)
+        return COMPACT_ODD;
+    if (change->type != FRAME_INSERT)
+        result = count_row(c, op, change->match, NET_DELETE, err);
+    if (result == COMPACT_DONE && change->type != FRAME_DELETE)
+        result = count_row(c, op, change->new_row, NET_INSERT, err);
+    return result;
+}
+
 enum compact_result
 compact_add(struct compact *c, uint32_t op, const struct change *change, struct err *err)
 {
+    if (c->by_row)
+        return add_by_row(c, op, change, err);
     switch (change->type) {
     case FRAME_INSERT:
         return add_insert(c, op, change, err);
@@ -305,6 +358,8 @@ compact_count(struct compact *c)
             break;
         case NET_INSERT:
             c->inserts++;
+            break;
+        case NET_NONE:
             break;
         }
 }

@@ -7,16 +7,26 @@
  * - delete, then insert: a replace: the row goes, a new one comes.
  * - update that changes the key: a delete of the old key, an insert of the new one.
  *
- * Under REPLICA IDENTITY FULL a row is also compared with what the changes before it left: a
- * deferrable key may belong to two rows for a moment.
+ * Under REPLICA IDENTITY FULL the source's key may be deferrable: it can belong to two rows for a
+ * moment, of which one may be there since before the batch. So a row is compared with what the
+ * changes before it left, and one that comes and goes leaves the key alone.
  *
- * What cannot be written so is odd: the changes are then applied one by one. */
+ * What cannot be written so is odd: the changes are then applied one by one.
+ *
+ * By row, under FULL only: one net change per row, all its values: the rows that go and those that
+ * come, whichever keys they shared on the way. */
 #ifndef SINK_PG_COMPACT_H
 #define SINK_PG_COMPACT_H
 
 #include "sink-pg/batch.h"
 
-enum net_kind { NET_INSERT = 'I', NET_REPLACE = 'R', NET_UPDATE = 'U', NET_DELETE = 'D' };
+enum net_kind {
+    NET_INSERT = 'I',
+    NET_REPLACE = 'R',
+    NET_UPDATE = 'U',
+    NET_DELETE = 'D',
+    NET_NONE = 'N' /* the row came and went */
+};
 
 struct net {
     enum net_kind kind;
@@ -32,6 +42,7 @@ struct net {
 struct compact {
     const struct batch *batch;
     const struct table *table;
+    bool by_row;
     struct net *nets; /* in the order of their keys' first change */
     uint32_t count;
     uint32_t size;
@@ -48,7 +59,7 @@ struct compact {
 enum compact_result { COMPACT_DONE, COMPACT_ODD, COMPACT_FAILED /* err is set */ };
 
 int compact_start(struct compact *c, const struct batch *batch, const struct table *table,
-                  uint32_t changes, struct err *err) MUST_CHECK;
+                  uint32_t changes, bool by_row, struct err *err) MUST_CHECK;
 enum compact_result compact_add(struct compact *c, uint32_t op, const struct change *change,
                                 struct err *err) MUST_CHECK;
 void compact_count(struct compact *c);

@@ -106,7 +106,10 @@ write_upsert(struct buf *sql, const struct plan *plan)
         sqltext_add(sql, i == 0 ? "" : ", ");
         write_source(sql, plan, i);
     }
-    sqltext_add(sql, " FROM %s AS s WHERE s.op IN ('I', 'R') ON CONFLICT (", plan->temp_name);
+    sqltext_add(sql, " FROM %s AS s WHERE s.op IN ('I', 'R')%s", plan->temp_name,
+                plan->overwrites ? " ON CONFLICT (" : "; ");
+    if (!plan->overwrites)
+        return;
     for (uint32_t k = 0; k < plan->keys_count; k++) {
         sqltext_add(sql, k == 0 ? "" : ", ");
         sqltext_name(sql, plan->columns[plan->keys[k]].name);
@@ -206,11 +209,11 @@ merge_copy(struct merge *m, struct session *s, const struct batch *batch, struct
 
 static enum merge_result
 compact_list(struct merge *m, const struct batch *batch, const struct table *table,
-             const struct op_list *list, struct err *err)
+             const struct op_list *list, bool by_row, struct err *err)
 {
     uint32_t at = list->first;
 
-    if (compact_start(&m->compact, batch, table, list->count, err) != 0)
+    if (compact_start(&m->compact, batch, table, list->count, by_row, err) != 0)
         return MERGE_FAILED;
     for (uint32_t i = 0; i < list->count; i++) {
         struct change change;
@@ -314,7 +317,7 @@ fill_temp(struct merge *m, struct session *s, struct plan *plan, enum copy_forma
     for (uint32_t i = 0; i < m->compact.count; i++) {
         const struct net *net = &m->compact.nets[i];
 
-        if (net->kind == NET_INSERT && !with_inserts)
+        if (net->kind == NET_NONE || (net->kind == NET_INSERT && !with_inserts))
             continue;
         if (copy_net(m, plan, net, err) != 0) {
             copyout_abort(&m->copy);
@@ -420,13 +423,14 @@ run_merge(struct merge *m, struct session *s, struct table *table, enum copy_for
     return result == MERGE_DONE ? check_counts(m, table, affected, evict) : result;
 }
 
-/* Every whole row becomes a replaced one; columns only the target has would be lost. */
+/* Every whole row becomes a replaced one; columns only the target has
+ * would be lost. */
 static bool
 make_evicting(struct merge *m, const struct plan *plan)
 {
     if (plan->extra)
         return false;
-    for (uint32_t i = 0; i < m->compact.count; i++) {
+    for (uint32_t i = 0; i < m->compact.count && !m->compact.by_row; i++) {
         struct net *net = &m->compact.nets[i];
         const struct value *row;
         struct err ignored = {0};
@@ -459,7 +463,7 @@ merge_apply(struct merge *m, struct session *s, const struct batch *batch, struc
         m->mask_rows = calloc(MASKS_MAX, sizeof *m->mask_rows);
     if (m->mask_rows == NULL)
         return MERGE_NOT;
-    result = compact_list(m, batch, table, list, err);
+    result = compact_list(m, batch, table, list, evict && !plan->overwrites, err);
     if (result != MERGE_DONE)
         return result;
     if (evict && !make_evicting(m, plan))

@@ -375,6 +375,7 @@ choose_match(struct making *m)
             plan->identity_key = true;
     plan->match = plan->keys_count > 0 ? MATCH_KEY : full ? MATCH_ROW : MATCH_NOTHING;
     find_arbiter(m);
+    plan->overwrites = plan->arbiter && !full;
     if (plan->match == MATCH_KEY && !plan->arbiter)
         note(m,
              "no unique, immediate, valid index without a predicate on exactly the source's "

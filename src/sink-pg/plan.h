@@ -56,6 +56,8 @@ struct plan {
     uint32_t *keys; /* places in columns */
     enum plan_match match;
     bool arbiter;         /* a unique index on exactly the key that ON CONFLICT can use */
+    bool overwrites;      /* an insert takes the place of the row that has its key. Not under FULL:
+                             a source's deferrable key may belong to two rows for a moment */
     bool deferrable_key;  /* there is one, but deferrable */
     bool extra;           /* the target has columns of its own, which keep their values */
     bool identity_always; /* a column GENERATED ALWAYS AS IDENTITY */

@@ -57,7 +57,7 @@ write_on_conflict(struct writer *w)
 {
     const char *before = " DO UPDATE SET ";
 
-    if (!w->plan->arbiter)
+    if (!w->plan->overwrites)
         return;
     sqltext_add(&w->sql, " ON CONFLICT (");
     write_key_names(w);
@@ -356,7 +356,7 @@ choose_shape(const struct plan *plan, const struct change *c, struct shape *shap
     /* Only key columns, and unchanged: all there is to do is to insert the row if it is missing. */
     if (!sets)
         shape->kind = FRAME_INSERT;
-    return sets || (!shape->partial && plan->arbiter);
+    return sets || (!shape->partial && plan->overwrites);
 }
 
 /* ---- parameters ---- */

@@ -324,14 +324,14 @@ PY
     done
 
     # cut between the two rows of a key: a whole transaction or nothing of it
-    for rows in 1 2 3 100; do
+    for rows in 1 2 3 97; do
         sql "TRUNCATE few, many, few_d, many_d; DROP SCHEMA IF EXISTS walpipe CASCADE" 2>/dev/null
         sink --batch-rows "$rows" <"$T/s"
         [ "$status" -eq 100 ]
         said 'few_pkey.*DEFERRABLE\|many_pkey.*DEFERRABLE'
         case $(sql "SELECT id, v FROM few ORDER BY id" | paste -sd ' ') in
         "" | "0|old 1|old 2|old 3|old 4|old 5|old 6|old") ;;
-        "0|new 1|old 2|new 3|from 4 5|moved 6|moved 100000|old") [ "$rows" -eq 100 ] ;;
+        "0|new 1|old 2|new 3|from 4 5|moved 6|moved 100000|old") [ "$rows" -eq 97 ] ;;
         *) return 1 ;;
         esac
         case $(sql "SELECT v, count(*) FROM many GROUP BY 1 ORDER BY 1" | paste -sd ' ') in
@@ -714,7 +714,7 @@ PY
         [ "$status" -eq 0 ]
         [ "$(sql "SELECT count(*), count(DISTINCT v) FROM log")" = "21|11" ]
     done
-    [ "$(jq -s '[.[] | select(.message == "register") | .durable_lsn]' "$acks" | tr -d ' \n')" = "[$((0x1000)),$((0x2928)),$((0x2950)),$((0x2950))]" ]
+    [ "$(jq -s '[.[] | select(.message == "register") | .durable_lsn]' "$acks" | tr -d ' \n')" = "[0,$((0x2928)),$((0x2950)),$((0x2950))]" ]
 }
 
 @test "kill -9 in the middle, many times: no row twice, none missing (traps 8, 75)" {
