@@ -3,6 +3,7 @@
  * functions
  * *_send. */
 #include <arpa/inet.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -78,6 +79,8 @@ put_shortest(double n, int digits, bool narrow, struct buf *out)
         convert_put_format(out, "%s", isnan(n) ? "NaN" : n > 0 ? "Infinity" : "-Infinity");
         return;
     }
+    if (fabs(n) < (narrow ? (double)FLT_MIN : DBL_MIN))
+        digits = 1; /* so small that it has fewer */
     for (;; digits++) {
         snprintf(text, sizeof text, "%.*e", digits - 1, n);
         if (narrow ? strtof(text, NULL) == (float)n : strtod(text, NULL) == n)
@@ -85,7 +88,7 @@ put_shortest(double n, int digits, bool narrow, struct buf *out)
     }
     e = strchr(text, 'e');
     exponent = (int)strtol(e + 1, NULL, 10);
-    for (end = e; end[-1] == '0'; end--)
+    for (end = e; digits > 1 && end[-1] == '0'; end--)
         digits--;
     if (end[-1] == '.')
         end--;

@@ -267,12 +267,20 @@ open_server(struct worker *w, struct err *err)
 static int
 replicate(struct worker *w, struct err *err)
 {
+    uint64_t durable;
+
     if (w->hello.shards == 0 || w->hello.shard >= w->hello.shards)
         return err_set(err, EXIT_REFUSED, "the event stream did not come through route");
-    if (ackclient_connect(&w->ack, w->options->ackd, err) != 0 ||
-        ackclient_register(&w->ack, program.name, &w->hello, 0, err) != 0 ||
-        open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0)
+    w->journal = (struct journal){.server = &w->server,
+                                  .hello = &w->hello,
+                                  .pipeline = w->options->pipeline,
+                                  .database = w->options->database};
+    if (ackclient_connect(&w->ack, w->options->ackd, err) != 0 || open_server(w, err) != 0 ||
+        server_probe(&w->server, w->options->database, err) != 0 ||
+        journal_open(&w->journal, &durable, err) != 0 ||
+        ackclient_register(&w->ack, program.name, &w->hello, durable, err) != 0)
         return -1;
+    w->server.registered = true;
     w->convert.limits = w->server.limits;
     log_write(w->log, LOG_INFO, "replicating into ClickHouse %s", w->server.version);
     return worker_run(w, err);

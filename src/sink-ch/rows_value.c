@@ -105,11 +105,12 @@ say_altered(struct column *column, const struct change *change)
     if (column->altered)
         return;
     column->altered = true;
-    log_write(log, LOG_WARNING,
-              "a value of column \"%s\" of table \"%s\" does not fit %s and was %s; it is not the "
-              "last one perhaps, but the last that is logged",
-              column->name, change->table->source_name, column->type_text,
-              change->worker->options->on_overflow == CONVERT_CLAMP ? "clamped" : "made null");
+    log_write(
+        log, LOG_WARNING,
+        "a value of column \"%s\" of table \"%s\" does not fit %s and was %s; more of this column "
+        "will not be logged",
+        column->name, change->table->source_name, column->type_text,
+        change->worker->options->on_overflow == CONVERT_CLAMP ? "clamped" : "made null");
 }
 
 /* Clamped keys would make one row of several. */

@@ -155,7 +155,7 @@ say_target(struct server *server, bool alive, const char *what, struct err *err)
     else
         log_write(server->log, LOG_WARNING, "could not %s, trying again: %s", what,
                   server->answer.message);
-    if (server->ack == NULL)
+    if (server->ack == NULL || !server->registered)
         return 0;
     return ackclient_target(server->ack, alive, alive ? "" : server->answer.message, err);
 }

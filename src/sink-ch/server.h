@@ -15,6 +15,7 @@ struct server {
 
     /* Who would make waiting pointless; each may be absent (NULL, -1). */
     struct ackclient *ack;
+    bool registered; /* ackd may be told about the target */
     struct frame_reader *input;
     int input_fd;
     bool frame_in_use; /* the input's buffer must not move now */

@@ -43,8 +43,10 @@ parse_comment(struct table *table, struct bytes comment)
     text[comment.len] = '\0';
     if (parse_mark(text, truncated, &t->at))
         t->keeps_mark = t->done = true;
-    else if (parse_mark(text, truncating, &t->at))
+    else if (parse_mark(text, truncating, &t->at)) {
         t->keeps_mark = true;
+        t->done = false;
+    }
 }
 
 int
@@ -129,10 +131,14 @@ truncate_apply(struct worker *worker, struct table *table, uint64_t ordinal, str
 {
     struct truncation *t = &table->truncation;
     struct version version = rows_version(worker, table, ordinal);
-    int order = version_compare(version, t->at);
+    int order;
 
     if (!table->has_version)
         return empty_table(worker, table, err);
+    /* Another walpipe may have taken over while this one was frozen, and have done it. */
+    if (t->keeps_mark && truncate_read_mark(worker, table, err) != 0)
+        return table_error(table, worker->transaction.commit_lsn, err);
+    order = version_compare(version, t->at);
     /* Changes that share a truncate's version (version.h) can't be told from those behind it. */
     if (order < 0 || (order == 0 && t->done && !version_is_shared(table->version_width, version)))
         return 0;

@@ -30,32 +30,64 @@ malformed(const char *event, struct err *err)
 
 /* ---- reports ---- */
 
+/* When the journal may have the next note: as often as rows are sent, at most. */
+static uint64_t
+note_deadline(const struct worker *w)
+{
+    return w->progress.noted_at + w->options->flush_millis * 1000;
+}
+
+/* Nothing waits in the batch: what was received is durable. */
 static int
-report(struct worker *w, uint64_t rows, uint64_t micros, struct err *err)
+note(struct worker *w, bool last, struct err *err)
 {
     struct progress *p = &w->progress;
-    struct ack_reached reached = {
-        .lsn = p->committed, .events = p->events, .batch_rows = rows, .flush_micros = micros};
 
-    if (p->committed <= p->reported)
+    if (p->committed <= p->noted || (!last && clock_micros() < note_deadline(w)))
         return 0;
+    if (journal_note(&w->journal, p->committed, err) != 0)
+        return -1;
+    p->noted = p->committed;
+    p->noted_at = clock_micros();
+    return 0;
+}
+
+/* rows of a batch were sent, or none; last: nothing comes any more. */
+static int
+report(struct worker *w, uint64_t rows, uint64_t micros, bool last, struct err *err)
+{
+    struct progress *p = &w->progress;
+    struct ack_reached reached = {.batch_rows = rows, .flush_micros = micros};
+
+    if (note(w, last, err) != 0)
+        return -1;
+    if (p->noted <= p->reported && rows == 0)
+        return 0;
+    reached.lsn = p->noted;
+    reached.events = p->events;
     if (ackclient_reached(&w->ack, &reached, err) != 0)
         return -1;
-    p->reported = p->committed;
+    p->reported = p->noted;
     p->reported_at = clock_micros();
     p->events = 0;
     return 0;
 }
 
 static int
-flush(struct worker *w, struct err *err)
+flush_all(struct worker *w, bool last, struct err *err)
 {
     uint64_t rows = w->batch.alive, started = clock_micros();
 
     if (w->batch.entries_count > 0 && send_batch(w, err) != 0)
         return -1;
     w->progress.first_row_at = 0;
-    return report(w, rows, rows > 0 ? clock_micros() - started : 0, err);
+    return report(w, rows, rows > 0 ? clock_micros() - started : 0, last, err);
+}
+
+static int
+flush(struct worker *w, struct err *err)
+{
+    return flush_all(w, false, err);
 }
 
 /* When the batch must go because of its age; 0: there is none. */
@@ -73,9 +105,11 @@ flush_deadline(const struct worker *w)
 static uint64_t
 report_deadline(const struct worker *w)
 {
+    uint64_t at = w->progress.reported_at + REPORT_INTERVAL_MICROS;
+
     if (w->batch.entries_count > 0 || w->progress.committed <= w->progress.reported)
         return 0;
-    return w->progress.reported_at + REPORT_INTERVAL_MICROS;
+    return at < note_deadline(w) ? note_deadline(w) : at;
 }
 
 static bool
@@ -381,7 +415,7 @@ on_end(struct worker *w, struct cursor *body, uint32_t elements, struct err *err
     w->server.input = NULL; /* it may close now */
     if (w->transaction.open)
         batch_rollback(&w->batch, w->transaction.mark);
-    return flush(w, err) != 0 ? -1 : ackclient_finished(&w->ack, err);
+    return flush_all(w, true, err) != 0 ? -1 : ackclient_finished(&w->ack, err);
 }
 
 /* ---- the loop ---- */
@@ -456,7 +490,7 @@ wait_for_input(struct worker *w, struct err *err)
 
     if (is_due(flush_deadline(w)) && flush(w, err) != 0)
         return -1;
-    if (is_due(report_deadline(w)) && report(w, 0, 0, err) != 0)
+    if (is_due(report_deadline(w)) && report(w, 0, 0, false, err) != 0)
         return -1;
     flush_at = flush_deadline(w);
     report_at = report_deadline(w);

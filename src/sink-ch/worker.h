@@ -6,12 +6,14 @@
  *     readback.c  values that were not sent, from ClickHouse
  *     send.c      the batch to ClickHouse
  *     truncate.c  TRUNCATE
+ *     journal.c   how far ClickHouse is, in ClickHouse
  */
 #ifndef WALPIPE_SINKCH_WORKER_H
 #define WALPIPE_SINKCH_WORKER_H
 
 #include "lib/relmap.h"
 #include "sink-ch/batch.h"
+#include "sink-ch/journal.h"
 #include "sink-ch/schema.h"
 #include "sink-ch/written.h"
 
@@ -25,7 +27,9 @@ struct transaction {
 
 struct progress {
     uint64_t committed; /* everything up to here was received */
-    uint64_t reported;  /* told to ackd as durable */
+    uint64_t noted;     /* durable, and in the journal */
+    uint64_t noted_at;
+    uint64_t reported; /* told to ackd as durable */
     uint64_t reported_at;
     uint64_t events;       /* received since the last report */
     uint64_t first_row_at; /* clock_micros of the batch's first row; 0: no rows */
@@ -45,6 +49,7 @@ struct worker {
     int input_fd;
     struct ackclient ack;
     struct server server;
+    struct journal journal;
     struct relmap tables;
     struct table **by_number;
     uint32_t tables_count;

@@ -18,7 +18,44 @@ setup_file() {
             cases prepare "$(pg_conninfo source)" "$tag" "$(ch_url "$tag")" "$format"
         done
     done
+    texts_prepare
     pg_sql source "CREATE PUBLICATION p FOR ALL TABLES"
+}
+
+# texts.wide: a column for each built-in type of types_pg_values.sql, whose values stand below each
+# other. Not those whose binary format is not read: see types(7).
+texts_prepare() {
+    local format
+    {
+        echo '\set binary on'
+        cat "$BATS_TEST_DIRNAME/types_pg_values.sql"
+        cat <<'SQL'
+CREATE SCHEMA texts;
+CREATE UNLOGGED TABLE texts.cases AS
+    SELECT type, value, row_number() OVER (PARTITION BY type ORDER BY n) AS n, dense_rank() OVER (ORDER BY type) AS c
+      FROM cases
+     WHERE to_regtype(type)::oid < 16384 AND type !~ '^(bytea|reg.*|tid|pg_snapshot|txid_snapshot|int2vector|oidvector|refcursor|aclitem|tsvector|tsquery)$';
+SELECT format('CREATE TABLE texts.wide (id int PRIMARY KEY, %s)', string_agg(format('c%s %s', c, type), ', '))
+  FROM (SELECT DISTINCT c, type FROM texts.cases) AS t
+\gexec
+SQL
+    } | pg_sql source -
+    for format in off on; do
+        ch_sql old "CREATE DATABASE ${format}_texts"
+        pg_sql source "SELECT format('CREATE TABLE texts_wide (id Int32, %s, _version UInt64, _is_deleted UInt8)
+                ENGINE = ReplacingMergeTree(_version) ORDER BY id', string_agg(format('c%s Nullable(String)', c), ', '))
+            FROM (SELECT DISTINCT c FROM texts.cases) AS t" | ch_sql old - "${format}_texts"
+    done
+}
+
+# texts_insert FIRST: with ids from there on
+texts_insert() {
+    pg_sql source - <<SQL
+SET datestyle = ISO; SET intervalstyle = postgres;
+SELECT format('INSERT INTO texts.wide (id, %s) VALUES (%s, %s)', string_agg('c' || c, ', '), $1 - 1 + n,
+    string_agg(format('CAST(%L AS %s)', value, type), ', ')) FROM texts.cases GROUP BY n
+\gexec
+SQL
 }
 
 teardown_file() {
@@ -78,6 +115,13 @@ flush_interval = 100ms
 CONF
         done
     done
+    cat >>"$conf" <<CONF
+[sink texts]
+type        = ch
+url         = $(ch_url old)
+database    = ${format}_texts
+tables      = texts.wide
+CONF
 }
 
 # arrives off|on ID
@@ -89,7 +133,9 @@ arrives() {
     for tag in $(tags); do
         cases insert "$(pg_conninfo source)" "$tag" "$2"
     done
+    texts_insert "${2}000"
     caught_up "$conf" source "types_$1"
+    cases texts "$(pg_conninfo source)" "$(ch_url old)" "$1_texts" "${2}000"
     for tag in $(tags); do
         cases compare "$tag" "$(ch_url "$tag")" "$1" "$2"
         # tombstones of all types
@@ -125,4 +171,6 @@ arrives() {
     kill_later $!
     wait_until 10 test -S "$ackd"
     cases refuse "$(pg_conninfo source)" old "$(ch_url old)" refused "$WALPIPE_BIN/sink-ch" "$ackd"
+    [ ! -e "$SCRATCH/new/port" ] ||
+        cases refuse "$(pg_conninfo source)" new "$(ch_url new)" refused "$WALPIPE_BIN/sink-ch" "$ackd" "$(ch_url old)"
 }

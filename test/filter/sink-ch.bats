@@ -467,6 +467,11 @@ EOF
     reached_is e728
 }
 
+# The last registration's durable LSN.
+registered() {
+    [ "$(sed -n 's/.*"register".*"durable_lsn": \([0-9]*\).*/\1/p' "$DIR/acks" | tail -n 1)" = "$1" ]
+}
+
 reached_more_than() {
     [ "$((16#$(reached)))" -gt "$1" ]
 }
@@ -479,22 +484,48 @@ reached_more_than() {
     local pid=$!
     exec 7>"$DIR/fifo"
     cat "$DIR/in" >&7
-    wait_until 10 grep -q '"alive": false' "$DIR/acks"
+    wait_until 10 log_has "trying again"
     kill "$ACKD_PID"
     exits 111 wait "$pid"
     log_has "ackd closed the connection"
     exec 7>&-
 
+    : >"$DIR/log"
     ackd
     head -c -5 "$DIR/in" >"$DIR/cut"
     sink <"$DIR/fifo" &
     pid=$!
     exec 7>"$DIR/fifo"
     cat "$DIR/cut" >&7
-    wait_until 10 grep -q '"alive": false' "$DIR/acks"
+    wait_until 10 log_has "trying again"
     exec 7>&-
     exits 111 wait "$pid"
     log_has "was cut inside a frame"
+}
+
+@test "what is durable is noted in ClickHouse before it is reported, and found again (trap 15)" {
+    small >"$DIR/in"
+    sink --create-tables <"$DIR/in"
+    local lsn
+    lsn=$((16#$(reached)))
+    is "SELECT pipeline, sink, shard, shards, slot, max(lsn) FROM walpipe_progress GROUP BY pipeline, sink, shard, shards, slot" "p olap 0 1 s $lsn"
+    registered 0
+    sink --create-tables <"$DIR/in"
+    registered "$lsn"
+    # what others noted, and less than the slot says, is no proof
+    ch_sql ch "TRUNCATE TABLE walpipe_progress" "$DB"
+    ch_sql ch "INSERT INTO walpipe_progress (pipeline, sink, shard, shards, system_identifier, timeline, slot, lsn)
+        SELECT 'p', 'olap', arrayJoin([0, 1]), 3, 7000000000000000001, 1, 's', 9000000" "$DB"
+    ch_sql ch "INSERT INTO walpipe_progress (pipeline, sink, shard, shards, system_identifier, timeline, slot, lsn)
+        VALUES ('p', 'olap', 0, 1, 8, 1, 's', 9000000), ('p', 'olap', 0, 1, 7000000000000000001, 2, 's', 9000000),
+        ('p2', 'olap', 0, 1, 7000000000000000001, 1, 's', 9000000), ('p', 'olap', 0, 1, 7000000000000000001, 1, 's', 1)" "$DB"
+    sink --create-tables <"$DIR/in"
+    registered 0
+    # what all of another number of workers had, this one has
+    ch_sql ch "INSERT INTO walpipe_progress (pipeline, sink, shard, shards, system_identifier, timeline, slot, lsn)
+        VALUES ('p', 'olap', 2, 3, 7000000000000000001, 1, 's', 8000000)" "$DB"
+    sink --create-tables <"$DIR/in"
+    registered 8000000
 }
 
 @test "kill -9 at any moment, then the whole stream again: the same rows (traps 103, 106)" {
@@ -804,7 +835,7 @@ e.begin(); e.commit(); e.end()
 EOF
     sink --create-tables <"$DIR/in"
     reached_is 2028
-    is "SELECT count() FROM system.tables WHERE database = '$DB'" 0
+    is "SELECT count() FROM system.tables WHERE database = '$DB' AND name != 'walpipe_progress'" 0
 }
 
 @test "--create-tables: tables, views of current rows, columns that come later" {
@@ -966,6 +997,25 @@ Enum8('a'=1)|25|"b"|no such value
 Array(Int32)|1007|"{{1}}"|more dimensions
 EOF
     reached_is 0
+}
+
+@test "a key that does not fit is refused under every --on-overflow: two rows would become one" {
+    table t "id Int8, v Int8" id
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "t", [col("id", True, INT4), col("v", oid=INT4)])
+e.begin(); e.insert(1, ["127", "300"]); e.commit()
+e.begin(); e.delete(1, key=["128", None]); e.commit()
+e.end()
+EOF
+    for policy in clamp null; do
+        : >"$DIR/log"
+        exits 100 sink --on-overflow "$policy" <"$DIR/in"
+        log_has 'cannot write column \"id\" of table \"public.t\"'
+        log_has 'row (id) = (128): value \"128\": too large'
+        log_has '"lsn":"0/2100"'
+    done
+    exits 100 sink --on-overflow wrap </dev/null
+    log_has '--on-overflow: \"wrap\" is not error, clamp or null'
 }
 
 # ---- check ----

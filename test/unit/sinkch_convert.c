@@ -343,6 +343,10 @@ binaries(void)
     binary("Float64", FLOAT8, "3ff8000000000000", "000000000000f83f");
     binary("String", FLOAT8, "3fb999999999999a", "03302e31");
     binary("String", 700, "3dcccccd", "03302e31");
+    binary("String", FLOAT8, "0000000000000001", "0635652d333234"); /* 5e-324 */
+    binary("String", FLOAT8, "8000000000000000", "022d30");
+    binary("String", FLOAT8, "430c6bf526340000", "0531652b3135"); /* 1e+15 */
+    binary("String", 700, "000116c2", "0531652d3430");            /* 1e-40 */
     binary("Float32", 700, "7fc00000", "0000c07f");
     binary("String", BYTEA, "00ff", "0200ff");
     binary("String", TEXT, "6869", "026869");

@@ -1,0 +1,27 @@
+/* journal.h: the table walpipe_progress in the sink's database: up to which LSN each worker has
+ * everything in ClickHouse. It decides nothing here: rows carry versions, so what is there already
+ * may come again. It proves to ackd that a slot which another walpipe has moved was moved rightly,
+ * so a note is written before its LSN is reported. Must not know a batch or a table of the source.
+ */
+#ifndef WALPIPE_SINKCH_JOURNAL_H
+#define WALPIPE_SINKCH_JOURNAL_H
+
+#include "lib/frame.h"
+#include "sink-ch/server.h"
+
+struct journal {
+    struct server *server;
+    const struct hello *hello;
+    const char *pipeline;
+    const char *database;
+    bool off; /* the user may not: nothing is noted, nothing can be proved */
+};
+
+/* Makes the table where it is missing and looks what it says of this source. *durable: everything
+ * up to there is in ClickHouse; 0: it does not say so. */
+int journal_open(struct journal *journal, uint64_t *durable, struct err *err) MUST_CHECK;
+
+/* Everything up to lsn is in ClickHouse. Returns when the note is, too. */
+int journal_note(struct journal *journal, uint64_t lsn, struct err *err) MUST_CHECK;
+
+#endif
