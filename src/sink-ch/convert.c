@@ -3,6 +3,7 @@
 #include "sink-ch/convert.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,11 +61,8 @@ convert_may_clamp(struct convert *convert)
 void
 convert_put(struct buf *out, uint64_t n, uint32_t width)
 {
-    uint8_t bytes[8];
-
-    for (uint32_t i = 0; i < width; i++)
-        bytes[i] = (uint8_t)(n >> (8 * i));
-    buf_append(out, bytes, width);
+    n = htole64(n);
+    buf_append(out, &n, width);
 }
 
 void

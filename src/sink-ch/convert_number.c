@@ -111,26 +111,54 @@ scale_number(const struct number *n, uint32_t scale, struct decimal *d)
         d->inexact = number_digit(n, (size_t)i) != 0;
 }
 
-/* Nearly all integers: at most 18 digits, at most 64 bits. */
+/* 10^n for n up to 18, the most digits that 64 bits surely hold. */
+static uint64_t
+power_of_ten(uint32_t n)
+{
+    uint64_t power = 1;
+
+    while (n-- > 0)
+        power *= 10;
+    return power;
+}
+
+/* The largest magnitude of a type of at most 64 bits. */
+static uint64_t
+largest_short(const struct ch_type *type, bool negative)
+{
+    if (type->kind == CH_DECIMAL)
+        return power_of_ten(type->precision) - 1;
+    if (type->kind == CH_UINT)
+        return negative ? 0 : UINT64_MAX >> (64 - 8 * type->width);
+    return (UINT64_C(1) << (8 * type->width - 1)) - !negative;
+}
+
+/* Nearly all numbers: plain ones of at most 18 digits for a type of at most 64 bits. False with
+ * nothing written: another one, or it does not fit. */
 static bool
-put_short_integer(const struct ch_type *type, struct bytes text, struct buf *out)
+put_short(const struct ch_type *type, struct bytes text, struct buf *out)
 {
     size_t at = text.len > 0 && text.data[0] == '-';
-    bool negative = at == 1;
-    uint64_t n = 0, max;
+    bool negative = at == 1, point = false;
+    uint32_t digits = 0, fraction = 0;
+    uint64_t n = 0;
 
-    if (type->width > 8 || text.len - at > 18 || text.len == at || type->kind == CH_DECIMAL)
+    if (type->width > 8)
         return false;
     for (; at < text.len; at++) {
-        if (text.data[at] < '0' || text.data[at] > '9')
+        if (text.data[at] == '.' && !point) {
+            point = true;
+            continue;
+        }
+        if (text.data[at] < '0' || text.data[at] > '9' || ++digits > 18)
             return false;
         n = n * 10 + (text.data[at] - (unsigned)'0');
+        fraction += point;
     }
-    if (type->kind == CH_UINT)
-        max = negative ? 0 : UINT64_MAX >> (64 - 8 * type->width);
-    else
-        max = (UINT64_C(1) << (8 * type->width - 1)) - !negative;
-    if (n > max)
+    if (digits == 0 || fraction > type->scale || digits - fraction + type->scale > 18)
+        return false;
+    n *= power_of_ten(type->scale - fraction);
+    if (n > largest_short(type, negative))
         return false;
     convert_put(out, negative ? 0 - n : n, type->width);
     return true;
@@ -167,13 +195,14 @@ enum convert_status
 convert_integer(struct convert *convert, const struct ch_type *type, struct bytes text,
                 struct buf *out)
 {
-    enum number_word word = number_word(text);
+    enum number_word word;
     struct number number;
     struct decimal d;
     struct wide max;
 
-    if (put_short_integer(type, text, out))
+    if (put_short(type, text, out))
         return CONVERT_DONE;
+    word = number_word(text);
     if (word != NUMBER_PLAIN)
         return put_word(convert, type, word, out);
     if (!number_scan(text, &number))

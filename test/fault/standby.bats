@@ -6,12 +6,12 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
     source "$BATS_TEST_DIRNAME/fault.bash"
-    fault_servers
+    fault_servers ch
 }
 
 setup() {
     source "$BATS_TEST_DIRNAME/fault.bash"
-    fault_new pg3
+    fault_new pg3 ch
     first=$conf
     second=$SCRATCH/$db.second.conf
     sed "s,^state_dir = .*,state_dir = $SCRATCH/$db.second.state," "$first" >"$second"
@@ -91,7 +91,7 @@ streams_again() { # CONFIG STARTS
     echo "# the standby streams $((($(date +%s%N) - began) / 1000000)) ms after the kill" >&3
     wait "$load"
     caught_up "$second" src "$db"
-    equal pg3
+    equal pg3 ch
     says "$second" 'source: ok'
 
     # back on its machine, the first one waits in its turn, and then goes on though its checkpoint is
@@ -107,7 +107,7 @@ streams_again() { # CONFIG STARTS
     [ "$(cat "$second.exit")" -eq 0 ]
     insert 6001 6100
     caught_up "$first" src "$db"
-    equal pg3
+    equal pg3 ch
     grep -q 'ahead of the checkpoint at .*another walpipe' "$first.log"
     wait_until 10 grep -q 'every target has what the slot says' "$first.log"
     # from now on its checkpoint is its own again
@@ -130,7 +130,7 @@ streams_again() { # CONFIG STARTS
     wait_until 30 streams_again "$second" 0 # the source's wal_sender_timeout is 2 s
     wait "$load"
     caught_up "$second" src "$db"
-    equal pg3
+    equal pg3 ch
     epochs=$(dst3 "SELECT sum(epoch) FROM walpipe.progress")
     starts=$(pipeline_starts "$first")
     for_tree CONT "$first"
@@ -139,7 +139,7 @@ streams_again() { # CONFIG STARTS
     [ "$(pipeline_starts "$first")" -eq "$starts" ]
     insert 8001 8100
     caught_up "$second" src "$db"
-    equal pg3
+    equal pg3 ch
     [ "$(dst3 "SELECT sum(epoch) FROM walpipe.progress")" = "$epochs" ]
     run ! grep -q '"exit_code":101' "$first.log"
 }
@@ -157,7 +157,7 @@ streams_again() { # CONFIG STARTS
     for_tree KILL "$first"
     wait_until 20 eval '[ $(($(pipeline_starts "$second") + $(pipeline_starts "'"$third"'"))) -eq 1 ]'
     insert 101 200
-    wait_until 30 equal pg3
+    wait_until 30 equal pg3 ch
     wait_until 20 eval '[ $(($(grep -c "standby: slot" "$second.log") + $(grep -c "standby: slot" "'"$third"'.log"))) -eq 3 ]'
     [ $(($(pipeline_starts "$second") + $(pipeline_starts "$third"))) -eq 1 ]
     run ! grep -h '"exit_code"' "$second.log" "$third.log"

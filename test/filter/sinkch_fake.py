@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         params = {k: v[0] for k, v in parse_qs(urlsplit(self.path).query).items()}
         query = params.get("query", body.decode("latin-1"))
-        insert = query.startswith("INSERT")
+        insert = query.startswith("INSERT") and "walpipe_progress" not in query
         print(json.dumps({"query": query, "params": params, "insert": insert, "path": self.path,
                           "body": body.hex() if insert else "",
                           "user": self.headers.get("X-ClickHouse-User"),
