@@ -20,8 +20,8 @@ FILTER := $(FRAMES) clock log opt sig sock io
 WORKER := $(FILTER) event relmap ackmsg ackclient
 
 pg-wal-read_LIB  := $(FILTER) wal ackmsg pqx
-pgout-decode_LIB := $(FILTER) wal event relmap hash
-route_LIB        := $(FILTER) event relmap hash
+pgout-decode_LIB := $(FILTER) wal event relmap hash sandbox
+route_LIB        := $(FILTER) event relmap hash sandbox
 sink-pg_LIB      := $(WORKER) pqx
 sink-ch_LIB      := $(WORKER)
 ackd_LIB         := $(FILTER) ackmsg hash

@@ -8,6 +8,7 @@
 #include "lib/io.h"
 #include "lib/log.h"
 #include "lib/opt.h"
+#include "lib/sandbox.h"
 #include "lib/sig.h"
 #include "pgout-decode/decode.h"
 
@@ -167,6 +168,8 @@ main(int argc, char **argv)
     frame_reader_init(&p->reader, FRAME_MAX);
     p->in = io_open_input(options.in, &err);
     p->out_fd = p->in < 0 ? -1 : io_open_output(options.out, &err);
+    if (p->out_fd >= 0 && sandbox_fits_build() && sandbox_enter() == SANDBOX_ABSENT)
+        log_write(&log, LOG_DEBUG, "running without a sandbox: there is no seccomp here");
     if (p->out_fd < 0 || pump(p, &err) != 0)
         code = log_failure(&log, &err);
     frame_reader_free(&p->reader);

@@ -10,6 +10,7 @@
 #include "lib/io.h"
 #include "lib/log.h"
 #include "lib/opt.h"
+#include "lib/sandbox.h"
 #include "lib/sig.h"
 #include "route/route.h"
 
@@ -318,6 +319,7 @@ main(int argc, char **argv)
     struct err err = {0};
     int which = parse_options(argc, argv, &options, &log, &err);
     int code = EXIT_DONE;
+    bool opened;
 
     if (which == OPT_DONE)
         return EXIT_DONE;
@@ -330,7 +332,10 @@ main(int argc, char **argv)
     loop.router.sinks_count = options.sinks_count;
     frame_reader_init(&loop.reader, FRAME_MAX);
     loop.in = io_open_input(options.in, &err);
-    if (loop.in < 0 || open_workers(&options, &err) != 0 || pump(&loop, &err) != 0)
+    opened = loop.in >= 0 && open_workers(&options, &err) == 0;
+    if (opened && sandbox_fits_build() && sandbox_enter() == SANDBOX_ABSENT)
+        log_write(&log, LOG_DEBUG, "running without a sandbox: there is no seccomp here");
+    if (!opened || pump(&loop, &err) != 0)
         code = log_failure(&log, &err);
     router_free(&loop.router);
     frame_reader_free(&loop.reader);

@@ -237,3 +237,27 @@ except OSError as e:
     grep -q "refused a connection of user id $(id -u nobody)" "$dir/log"
     process_alive "$ackd_pid"
 }
+
+seccomp_of() {
+    awk '/^Seccomp:/ { print $2 }' "/proc/$(pgrep -P "$(pipeline_pid "$conf")" -x "$1")/status"
+}
+
+@test "the decoder and the router run in a sandbox; a violation is said with the program's name" {
+    # The sanitizers' builds have none.
+    export WALPIPE_BIN=$WALPIPE_ROOT/build/release/bin
+    local victim
+    databases
+    config
+    pipeline_start "$conf"
+    [ "$(seccomp_of pgout-decode)" = 2 ]
+    [ "$(seccomp_of route)" = 2 ]
+    pg_sql src "INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 50000) g" "$name"
+    wait_until 60 arrived 50000
+    victim=$(pgrep -P "$(pipeline_pid "$conf")" -x route)
+    kill -SYS "$victim"
+    wait_until 20 grep -q "route (pid $victim) was killed by signal 31 (Bad system call)" "$conf.log"
+    pg_sql src "INSERT INTO t VALUES (0)" "$name"
+    wait_until 60 arrived 50001
+    pipeline_stop "$conf"
+    ! grep -q 'without a sandbox' "$conf.log" || false
+}
