@@ -39,6 +39,19 @@ check_server(struct worker *w, struct check *check)
     return 0;
 }
 
+/* "what: id int4 -> Int32, ..." as one line that is no finding. */
+static void
+print_mapping(const struct worker *w, const struct table *table, const char *what)
+{
+    struct buf mapping = {0};
+
+    schema_put_mapping(&w->server, table, &mapping);
+    buf_append(&mapping, "", 1);
+    printf("ok    table %s -> %s: %s: %s\n", table->source_name, table->target_sql, what,
+           mapping.failed ? "out of memory" : (const char *)mapping.data);
+    buf_free(&mapping);
+}
+
 static void
 check_missing(struct worker *w, const struct table *table, struct check *check)
 {
@@ -49,8 +62,7 @@ check_missing(struct worker *w, const struct table *table, struct check *check)
     else if (!schema_can_create(table, &reason))
         say(check, FINDING_FAIL, reason, "create the target table by hand");
     else
-        printf("ok    table %s -> %s: will be created, or gets the columns it lacks\n",
-               table->source_name, table->target_sql);
+        print_mapping(w, table, "will be created, or gets the columns it lacks");
 }
 
 static int
@@ -59,14 +71,15 @@ check_table(struct worker *w, struct relation *relation, struct check *check, st
     struct table *table = table_new(relation, 0, w->options, err);
     struct report report = {.say = say, .context = check};
     struct err failure = {0};
+    char columns[32];
 
     if (table == NULL)
         return -1;
     check->table = table->source_name;
     switch (schema_load(&w->server, w->options, table, false, &report, &failure)) {
     case SCHEMA_READY:
-        printf("ok    table %s -> %s: %u columns\n", table->source_name, table->target_sql,
-               table->columns_count);
+        snprintf(columns, sizeof columns, "%u columns", table->columns_count);
+        print_mapping(w, table, columns);
         break;
     case SCHEMA_MISSING:
         check_missing(w, table, check);

@@ -66,6 +66,9 @@ enum convert_verdict {
 enum convert_verdict convert_judge(const struct ch_type *type, uint32_t oid, int32_t typmod,
                                    const char **reason);
 
+/* The name of a built-in type that convert_oid_of knows; "int4[]" of an array. NULL: another. */
+const char *convert_type_name(uint32_t oid);
+
 /* The oid of a built-in type by its name, for domains over it; 0: not one this program treats
  * specially. */
 uint32_t convert_oid_of(const char *type_name);

@@ -8,11 +8,8 @@
 
 #include "sink-ch/describe.h"
 
-static void say(struct report *report, enum finding finding, const char *hint, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
-
-static void
-say(struct report *report, enum finding finding, const char *hint, const char *fmt, ...)
+void
+report_say(struct report *report, enum finding finding, const char *hint, const char *fmt, ...)
 {
     char text[512];
     va_list ap;
@@ -23,16 +20,6 @@ say(struct report *report, enum finding finding, const char *hint, const char *f
     if (finding == FINDING_FAIL)
         report->failed = true;
     report->say(report->context, finding, text, hint);
-}
-
-uint32_t
-schema_oid(const struct relation_column *column)
-{
-    uint32_t base = 0;
-
-    if (column->type_schema[0] == '\0' && column->type_name[0] != '\0')
-        base = convert_oid_of(column->type_name);
-    return base != 0 ? base : column->type_oid;
 }
 
 /* ---- lists in ClickHouse's texts: "a, `b c`", "'/path', 'replica', _version" ---- */
@@ -120,9 +107,9 @@ check_sorting_key(struct table *table, const struct described *d, struct report 
         struct column *column = plain ? find_column(table, name) : NULL;
 
         if (column == NULL || (!full && !column->key)) {
-            say(report, FINDING_FAIL, hint,
-                "\"%s\" in the sorting key of %s is not a key column of the source", name,
-                table->target_sql);
+            report_say(report, FINDING_FAIL, hint,
+                       "\"%s\" in the sorting key of %s is not a key column of the source", name,
+                       table->target_sql);
             return;
         }
         column->key = true;
@@ -135,9 +122,9 @@ check_sorting_key(struct table *table, const struct described *d, struct report 
         for (uint32_t i = 0; i < table->relation.columns_count; i++)
             keys += table->relation.columns[i].key;
     if (found != keys || found == 0)
-        say(report, FINDING_FAIL, hint,
-            "the sorting key of %s (%s) lacks key columns of the source", table->target_sql,
-            d->sorting_key);
+        report_say(report, FINDING_FAIL, hint,
+                   "the sorting key of %s (%s) lacks key columns of the source", table->target_sql,
+                   d->sorting_key);
 }
 
 /* Rows in different partitions never replace each other. */
@@ -148,9 +135,9 @@ check_partition_key(const struct table *table, const struct described *d, struct
         const struct column *column = find_column(table, d->columns[i].name);
 
         if (d->columns[i].in_partition_key && (column == NULL || !column->key))
-            say(report, FINDING_FAIL, "partition by key columns only, or not at all",
-                "%s is partitioned by \"%s\", which is not a key column", table->target_sql,
-                d->columns[i].name);
+            report_say(report, FINDING_FAIL, "partition by key columns only, or not at all",
+                       "%s is partitioned by \"%s\", which is not a key column", table->target_sql,
+                       d->columns[i].name);
     }
 }
 
@@ -166,17 +153,18 @@ check_engine_arguments(const struct table *table, const struct options *options,
 
     while (next_item(&at, argument, sizeof argument, &plain)) {
         if (version && plain && strcmp(argument, options->deleted_column) != 0)
-            say(report, FINDING_FAIL, "the engine's second column must be --deleted-column",
-                "the engine of %s takes \"%s\" for the deleted flag", table->target_sql, argument);
+            report_say(report, FINDING_FAIL, "the engine's second column must be --deleted-column",
+                       "the engine of %s takes \"%s\" for the deleted flag", table->target_sql,
+                       argument);
         version = version || (plain && strcmp(argument, options->version_column) == 0);
         if (*at == ')')
             break;
     }
     if (!version)
-        say(report, FINDING_FAIL,
-            "ENGINE = ReplacingMergeTree(version column), and --version-column its name",
-            "the engine of %s is not versioned by column \"%s\"", table->target_sql,
-            options->version_column);
+        report_say(report, FINDING_FAIL,
+                   "ENGINE = ReplacingMergeTree(version column), and --version-column its name",
+                   "the engine of %s is not versioned by column \"%s\"", table->target_sql,
+                   options->version_column);
 }
 
 static bool
@@ -199,27 +187,27 @@ check_engine(struct table *table, const struct options *options, const struct de
 
     table->keyed = identity_has_key(&table->relation) && (replacing || !full);
     if (table->keyed && !replacing) {
-        say(report, FINDING_FAIL, "updates and deletes need ENGINE = ReplacingMergeTree",
-            "the engine of %s is %s", table->target_sql, d->engine);
+        report_say(report, FINDING_FAIL, "updates and deletes need ENGINE = ReplacingMergeTree",
+                   "the engine of %s is %s", table->target_sql, d->engine);
     } else if (table->keyed) {
         check_engine_arguments(table, options, d, report);
         check_sorting_key(table, d, report);
         check_partition_key(table, d, report);
         if (full)
-            say(report, FINDING_WARN, "",
-                "replica identity is full: the sorting key of %s (%s) must be unique in "
-                "the source",
-                table->target_sql, d->sorting_key);
+            report_say(report, FINDING_WARN, "",
+                       "replica identity is full: the sorting key of %s (%s) must be unique in "
+                       "the source",
+                       table->target_sql, d->sorting_key);
     } else if (!engine_is_append_only(d->engine)) {
-        say(report, FINDING_FAIL,
-            "give the source table a primary key, or the target ENGINE = MergeTree",
-            "the source has no key, and the engine of %s (%s) would merge its rows",
-            table->target_sql, d->engine);
+        report_say(report, FINDING_FAIL,
+                   "give the source table a primary key, or the target ENGINE = MergeTree",
+                   "the source has no key, and the engine of %s (%s) would merge its rows",
+                   table->target_sql, d->engine);
     } else {
-        say(report, FINDING_WARN, "",
-            "without a key rows are only added to %s: after a restart some may be there "
-            "twice, updates and deletes are refused",
-            table->target_sql);
+        report_say(report, FINDING_WARN, "",
+                   "without a key rows are only added to %s: after a restart some may be there "
+                   "twice, updates and deletes are refused",
+                   table->target_sql);
     }
 }
 
@@ -253,18 +241,18 @@ check_own_columns(struct table *table, const struct options *options, const stru
     table->has_deleted = deleted == 1 && table->keyed;
     if (find_column(table, options->version_column) != NULL ||
         find_column(table, options->deleted_column) != NULL)
-        say(report, FINDING_FAIL, "choose others with --version-column, --deleted-column",
-            "the source has a column named like the version or the deleted column");
+        report_say(report, FINDING_FAIL, "choose others with --version-column, --deleted-column",
+                   "the source has a column named like the version or the deleted column");
     if (!table->keyed)
         return;
     if (!table->has_version)
-        say(report, FINDING_FAIL, "it must be there, as UInt64 or UInt128",
-            "%s has no version column \"%s\" of a fitting type", table->target_sql,
-            options->version_column);
+        report_say(report, FINDING_FAIL, "it must be there, as UInt64 or UInt128",
+                   "%s has no version column \"%s\" of a fitting type", table->target_sql,
+                   options->version_column);
     if (!table->has_deleted)
-        say(report, FINDING_FAIL, "it must be there, as UInt8",
-            "%s has no deleted column \"%s\" of a fitting type", table->target_sql,
-            options->deleted_column);
+        report_say(report, FINDING_FAIL, "it must be there, as UInt8",
+                   "%s has no deleted column \"%s\" of a fitting type", table->target_sql,
+                   options->deleted_column);
 }
 
 /* ---- the source's columns ---- */
@@ -274,36 +262,6 @@ is_computed(const struct described_column *column)
 {
     return strcmp(column->kind, "MATERIALIZED") == 0 || strcmp(column->kind, "ALIAS") == 0 ||
            strcmp(column->kind, "EPHEMERAL") == 0;
-}
-
-static bool
-holds_json(const struct ch_type *type)
-{
-    while (type->kind == CH_ARRAY)
-        type = type->element;
-    return type->kind == CH_JSON;
-}
-
-static void
-judge_column(const struct server *server, const struct table *table, const struct column *column,
-             const struct relation_column *source, struct report *report)
-{
-    const char *reason;
-    enum convert_verdict verdict =
-        convert_judge(&column->type, column->oid, source->typmod, &reason);
-
-    if (holds_json(&column->type) && !server->has_json) {
-        verdict = CONVERT_NEVER;
-        reason = "this ClickHouse does not read JSON columns in RowBinary as text";
-    }
-    if (verdict == CONVERT_NEVER)
-        say(report, FINDING_FAIL, "change the column's type in ClickHouse; String fits all",
-            "column \"%s\" of %s is %s: %s", column->name, table->target_sql, column->type_text,
-            reason);
-    else if (verdict == CONVERT_PARTLY)
-        say(report, FINDING_WARN, "a value that does not fit stops the pipeline",
-            "column \"%s\" of %s is %s: %s", column->name, table->target_sql, column->type_text,
-            reason);
 }
 
 /* 0, or -1: out of memory. */
@@ -326,8 +284,8 @@ add_column(struct table *table, const struct described_column *described, uint32
 }
 
 static int
-match_columns(const struct server *server, struct table *table, const struct described *d,
-              struct report *report, struct err *err)
+match_columns(struct table *table, const struct described *d, struct report *report,
+              struct err *err)
 {
     const struct relation *relation = &table->relation;
 
@@ -338,16 +296,14 @@ match_columns(const struct server *server, struct table *table, const struct des
         const struct described_column *found = described_find(d, relation->columns[i].name);
 
         if (found == NULL) {
-            say(report, FINDING_FAIL, "add it in ClickHouse, or use --create-tables",
-                "%s has no column \"%s\"", table->target_sql, relation->columns[i].name);
+            report_say(report, FINDING_FAIL, "add it in ClickHouse, or use --create-tables",
+                       "%s has no column \"%s\"", table->target_sql, relation->columns[i].name);
             continue;
         }
         if (is_computed(found)) /* ClickHouse computes it and must not be given it */
             continue;
         if (add_column(table, found, i) != 0)
             return err_set(err, EXIT_PEER, "out of memory for a table");
-        judge_column(server, table, &table->columns[table->columns_count - 1],
-                     &relation->columns[i], report);
     }
     return 0;
 }
@@ -449,12 +405,14 @@ static int
 examine(const struct server *server, struct table *table, const struct options *options,
         const struct described *d, struct report *report, struct err *err)
 {
-    if (match_columns(server, table, d, report, err) != 0)
+    if (match_columns(table, d, report, err) != 0)
         return -1;
     check_engine(table, options, d, report);
     check_own_columns(table, options, d, report);
+    schema_judge(server, options, table, report);
     if (table->columns_count == 0)
-        say(report, FINDING_FAIL, "", "%s has none of the source's columns", table->target_sql);
+        report_say(report, FINDING_FAIL, "", "%s has none of the source's columns",
+                   table->target_sql);
     return order_columns(table, err) != 0 ? -1 : make_insert(table, options, err);
 }
 

@@ -17,6 +17,10 @@ struct report {
     bool failed;
 };
 
+/* hint: "" where there is none. */
+void report_say(struct report *report, enum finding finding, const char *hint, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
 enum schema_status {
     SCHEMA_READY,   /* the table is loaded */
     SCHEMA_MISSING, /* may_create was false, and the table isn't there or lacks columns; create it
@@ -53,6 +57,20 @@ int schema_add_columns(struct server *server, const struct options *options,
 
 /* False, with the reason, for a table that schema_create refuses. */
 bool schema_can_create(const struct table *table, const char **reason);
+
+/* Appends the type that a column is created with. */
+void schema_put_type(const struct server *server, const struct relation_column *column, bool key,
+                     struct buf *sql);
+
+/* ---- schema_mapping.c ---- */
+
+/* Reports the columns whose type can't hold every value of the source's type. */
+void schema_judge(const struct server *server, const struct options *options,
+                  const struct table *table, struct report *report);
+
+/* "id int4 -> Int32, ..." for each column that is or would be written; of a table that is not
+ * loaded the types that it would be created with. Appends to out. */
+void schema_put_mapping(const struct server *server, const struct table *table, struct buf *out);
 
 /* The oid that decides a column's conversion: of a domain the base type's. */
 uint32_t schema_oid(const struct relation_column *column);

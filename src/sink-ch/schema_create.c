@@ -109,14 +109,22 @@ put_base_type(const struct server *server, const struct relation_column *column,
 }
 
 /* The stream doesn't say what is NOT NULL, so all but the key is Nullable. */
+void
+schema_put_type(const struct server *server, const struct relation_column *column, bool key,
+                struct buf *sql)
+{
+    server_put_text(sql, key ? "" : "Nullable(");
+    put_base_type(server, column, sql);
+    server_put_text(sql, key ? "" : ")");
+}
+
 static void
 put_column(const struct server *server, const struct relation_column *column, bool key,
            struct buf *sql)
 {
     server_put_name(sql, column->name);
-    server_put_text(sql, key ? " " : " Nullable(");
-    put_base_type(server, column, sql);
-    server_put_text(sql, key ? "" : ")");
+    server_put_text(sql, " ");
+    schema_put_type(server, column, key, sql);
 }
 
 /* ---- the table ---- */

@@ -174,3 +174,71 @@ arrives() {
     [ ! -e "$SCRATCH/new/port" ] ||
         cases refuse "$(pg_conninfo source)" new "$(ch_url new)" refused "$WALPIPE_BIN/sink-ch" "$ackd" "$(ch_url old)"
 }
+
+# mapping TAG: what walpipe check says of public.every, a column a line
+mapping() {
+    "$WALPIPE_BIN/walpipe" check -c "$conf" >"$SCRATCH/check" || true
+    sed -n "s/^ok  *sink made: table public.every -> [^:]*: [^:]*: //p" "$SCRATCH/check" | sed 's/, \([a-z]*[0-9]* \)/\n\1/g'
+}
+
+@test "create_tables: the types that types(7) names, before and after they are made" {
+    pg_sql source "CREATE TABLE every (id int PRIMARY KEY, a bool, b int2, c int8, d oid, e float4, f float8,
+        g numeric, h numeric(10,2), i numeric(50,2), j numeric(100,2), k numeric(5,-2), l uuid, m date, n time,
+        o timestamp, p timestamp(0), q timestamptz, r text, s varchar(9), t bytea, u jsonb, v inet, w mood, x int4[], y small)"
+    for tag in $(tags); do
+        ch_sql "$tag" "CREATE DATABASE made"
+        rm -rf "$SCRATCH/made_$tag.state"
+        cat >"$conf" <<CONF
+[pipeline]
+name        = made
+state_dir   = $SCRATCH/made_$tag.state
+[source]
+conninfo    = $(pg_conninfo source)
+slot        = made_$tag
+publication = p
+[sink made]
+type        = ch
+url         = $(ch_url "$tag")
+database    = made
+create_tables = yes
+tables      = public.every
+CONF
+        # shellcheck disable=SC2016
+        old='id int4 -> Int32
+a bool -> Nullable(UInt8)
+b int2 -> Nullable(Int16)
+c int8 -> Nullable(Int64)
+d oid -> Nullable(UInt32)
+e float4 -> Nullable(Float32)
+f float8 -> Nullable(Float64)
+g numeric -> Nullable(String)
+h numeric(10,2) -> Nullable(Decimal(10, 2))
+i numeric(50,2) -> Nullable(String)
+j numeric(100,2) -> Nullable(String)
+k numeric(5,-2) -> Nullable(String)
+l uuid -> Nullable(UUID)
+m date -> Nullable(Date)
+n time -> Nullable(String)
+o timestamp -> Nullable(String)
+p timestamp -> Nullable(DateTime('\''UTC'\''))
+q timestamptz -> Nullable(String)
+r text -> Nullable(String)
+s varchar -> Nullable(String)
+t bytea -> Nullable(String)
+u jsonb -> Nullable(String)
+v inet -> Nullable(String)
+w public.mood -> Nullable(String)
+x int4[] -> Nullable(String)
+y int2 -> Nullable(Int16)'
+        new=$(sed "s/UInt8/Bool/; /^i/s/String/Decimal(50, 2)/; /^m/s/Date/Date32/
+            s/DateTime(/DateTime64(0, /; /^[oq]/s/String/DateTime64(6, 'UTC')/" <<<"$old")
+        diff <(echo "${!tag}") <(mapping)
+        pipeline_start "$conf"
+        pg_sql source "INSERT INTO every (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET a = true"
+        caught_up "$conf" source "made_$tag"
+        pipeline_stop "$conf"
+        diff <(echo "${!tag}") <(mapping)
+        grep -q "^warn .*column \"m\" of .*: infinity and dates outside the type's range do not fit: a value that does not fit stops" "$SCRATCH/check"
+        [ "$(grep -c '^FAIL' "$SCRATCH/check")" = 0 ]
+    done
+}

@@ -1000,7 +1000,7 @@ EOF
 }
 
 @test "a key that does not fit is refused under every --on-overflow: two rows would become one" {
-    table t "id Int8, v Int8" id
+    table t "id Int8, v Nullable(Int8)" id
     events >"$DIR/in" <<'EOF'
 e.table(1, "public", "t", [col("id", True, INT4), col("v", oid=INT4)])
 e.begin(); e.insert(1, ["127", "300"]); e.commit()
