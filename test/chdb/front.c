@@ -5,8 +5,9 @@
  *
  * POST or GET /?query=...&database=...&setting=value with the rest of an INSERT as the body; /ping.
  * The body goes through a file (INSERT ... FROM INFILE), since inline binary data would end at an
- * empty line. An unknown setting, an exception's code in a header and its HTTP status are as the
- * server's (src/Server/HTTPHandler.cpp: exceptionCodeToHTTPStatus). Passwords are not checked. */
+ * empty line. External data, the part "keys" of a form, becomes a temporary table. An unknown
+ * setting, an exception's code in a header and its HTTP status are as the server's
+ * (src/Server/HTTPHandler.cpp: exceptionCodeToHTTPStatus). Passwords are not checked. */
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -153,8 +154,8 @@ static enum MHD_Result
 apply_setting(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
 {
     static const char *const not_settings[] = {
-        "query", "database", "query_id",          "default_format",
-        "user",  "password", "wait_end_of_query", "buffer_size"};
+        "query",    "database",          "query_id",    "default_format", "user",
+        "password", "wait_end_of_query", "buffer_size", "keys_format",    "keys_structure"};
     struct setting_walk *walk = arg;
     char sql[512];
 
@@ -216,10 +217,53 @@ query_in_body(const struct buf *body)
     return len;
 }
 
+/* The only part of a multipart/form-data body. */
+static bool
+only_part(const struct buf *body, struct buf *part)
+{
+    const char *start = (const char *)body->data + body->start, *data, *line;
+    size_t len = buf_len(body);
+
+    line = len == 0 ? NULL : memmem(start, len, "\r\n", 2);
+    data = len == 0 ? NULL : memmem(start, len, "\r\n\r\n", 4);
+    if (line == NULL || data == NULL)
+        return false;
+    data += 4;
+    for (size_t boundary = (size_t)(line - start), end = len; end-- > 0;)
+        if (start + end >= data && end + 2 + boundary <= len &&
+            memcmp(start + end, "\r\n", 2) == 0 && memcmp(start + end + 2, start, boundary) == 0) {
+            buf_append(part, data, (size_t)(start + end - data));
+            return !part->failed;
+        }
+    return false;
+}
+
+/* False when *result holds the answer already. */
+static bool
+make_keys(struct MHD_Connection *c, const char *structure, const struct buf *body,
+          enum MHD_Result *result)
+{
+    char create[2048], path[4200], insert[4400];
+    struct buf part = {0};
+    bool ok;
+
+    snprintf(create, sizeof create, "CREATE TEMPORARY TABLE keys (%s)", structure);
+    snprintf(path, sizeof path, "%s/keys", data_dir);
+    snprintf(insert, sizeof insert,
+             "INSERT INTO keys FROM INFILE '%s' COMPRESSION 'none' FORMAT RowBinary", path);
+    ok = only_part(body, &part) && write_file(path, &part, 0);
+    if (!ok)
+        *result = answer(c, 500, 0, "could not take the form", 23);
+    buf_free(&part);
+    return ok && run(c, "DROP TEMPORARY TABLE IF EXISTS keys", false, result) &&
+           run(c, create, false, result) && run(c, insert, false, result);
+}
+
 static enum MHD_Result
 serve(struct MHD_Connection *c, struct request *request)
 {
     const char *query = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "query");
+    const char *keys = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "keys_structure");
     const char *database = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "database");
     struct setting_walk walk = {.c = c};
     char path[4200], use[300];
@@ -234,6 +278,11 @@ serve(struct MHD_Connection *c, struct request *request)
     MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, apply_setting, &walk);
     if (walk.failed)
         return walk.result;
+    if (query != NULL && keys != NULL) {
+        if (make_keys(c, keys, &request->body, &walk.result))
+            run(c, query, true, &walk.result);
+        return walk.result;
+    }
     if (query == NULL) {
         skip = query_in_body(&request->body);
         text = strndup((const char *)request->body.data + request->body.start, skip);

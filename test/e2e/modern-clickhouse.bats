@@ -14,7 +14,21 @@ setup_file() {
             nn numeric, t text, v varchar(10), by bytea, b bool, d date, ts timestamp, tz timestamptz,
             u uuid, j jsonb, m mood, ia int[], ta text[], ip inet);
         create table pairs (a int, b text, v text, primary key (a, b));
+        create table docs (id int primary key, j jsonb, a int[], t text, n int);
+        alter table docs alter j set storage external, alter a set storage external, alter t set storage external;
+        create table short (id int primary key, t text, n int);
+        alter table short alter t set storage external;
+        create table whole (id int primary key, t text, n int);
+        alter table whole alter t set storage external, replica identity full;
+        create table heap (v text, n int);
         create publication p for all tables"
+    # Made by hand: types that create_tables does not choose, and another engine for each.
+    ch_sql new "create table docs (id Int32, j JSON, a Array(Array(Int32)), t LowCardinality(Nullable(String)), n Int32,
+        _version UInt128, _is_deleted UInt8) engine = ReplacingMergeTree(_version, _is_deleted) order by id"
+    ch_sql new "create table short (id Int32, t String, n Int32, _version UInt64, _is_deleted UInt8)
+        engine = ReplacingMergeTree(_version) order by id"
+    ch_sql new "create table whole (id Int32, t String, n Int32, _version UInt128, _is_deleted UInt8)
+        engine = ReplacingMergeTree(_version, _is_deleted) order by id"
     cat >"$SCRATCH/new.conf" <<C
 [pipeline]
 name = modern
@@ -127,6 +141,60 @@ tz	Nullable(DateTime64(6, 'UTC'))" ] || { echo "$output"; false; }
     pg_sql src "begin; insert into pairs values (1, 'before', 'x'); truncate pairs; insert into pairs values (1, 'after', 'y'); commit"
     caught_up
     [ "$(ch_sql new "select a, b, v from pairs_current")" = "1	after	y" ]
+}
+
+@test "unchanged TOAST is read back, from JSON and nested arrays too, also over a key change (traps 48, 116)" {
+    pg_sql src "insert into docs select g, jsonb_build_object('g', g, 'x', repeat('j', 3000)), array[array_fill(g, array[900]), array_fill(1, array[900])], repeat('t', 3000), 0
+        from generate_series(1, 9) g"
+    caught_up
+    pg_sql src "update docs set n = 1 where id < 5; update docs set id = id + 100 where id > 3;
+        begin; update docs set n = 7 where id = 1; update docs set id = 201 where id = 1; update docs set n = 8 where id = 201; commit;
+        delete from docs where id = 2"
+    caught_up
+    pg_sql src "select id, j ->> 'g', length(j ->> 'x'), a[1][1], a[1][900], length(t), n from docs order by id" | tr '|' '\t' >"$SCRATCH/want"
+    ch_sql new "select id, j.g, length(j.x::String), a[1][1], a[1][900], length(t), n from docs final order by id" | diff "$SCRATCH/want" -
+}
+
+@test "an engine without is_deleted and a UInt64 version: tombstones stay in sight, late ones lose (trap 114)" {
+    pg_sql src "insert into short select g, repeat('s', 3000), 0 from generate_series(1, 4) g"
+    caught_up
+    pg_sql src "update short set n = n + 1; begin; update short set n = 5 where id = 1; update short set n = 6 where id = 1; commit;
+        delete from short where id = 2; update short set id = 33 where id = 3"
+    caught_up
+    [ "$(ch_sql new "select id, length(t), n from short final where _is_deleted = 0 order by id" | tr '\t\n' ' ;')" = "1 3000 6;4 3000 1;33 3000 1;" ]
+    [ "$(ch_sql new "select id, length(t) from short final where _is_deleted = 1 order by id" | tr '\t\n' ' ;')" = "2 0;3 0;" ]
+    [ "$(ch_sql new "select id, length(t), n from short_current order by id" | tr '\t\n' ' ;')" = "1 3000 6;4 3000 1;33 3000 1;" ]
+    # an older version of a deleted row changes nothing, also after a merge
+    ch_sql new "insert into short values (2, 'late', 1, 4, 0)"
+    ch_sql new "optimize table short final"
+    [ "$(ch_sql new "select count() from short_current where id = 2")" = 0 ]
+}
+
+@test "REPLICA IDENTITY FULL: missing values come from the old row; a table without a key only grows (trap 130)" {
+    pg_sql src "insert into whole select g, repeat('w', 3000), 0 from generate_series(1, 3) g; update whole set n = 1;
+        update whole set id = 44 where id = 2; delete from whole where id = 3;
+        insert into heap values ('a', 1), ('a', 1), (null, 2)"
+    caught_up
+    [ "$(ch_sql new "select id, length(t), n from whole_current order by id" | tr '\t\n' ' ;')" = "1 3000 1;44 3000 1;" ]
+    [ "$(ch_sql new "select engine from system.tables where database = 'default' and name = 'heap'")" = MergeTree ]
+    [ "$(ch_sql new "select coalesce(v, '-'), n, count() from heap group by all order by 1" | tr '\t\n' ' ;')" = "- 2 1;a 1 2;" ]
+}
+
+@test "tables that would keep wrong rows are refused before the first one (trap 113)" {
+    refuses() {
+        ch_sql new "drop database if exists bad"
+        ch_sql new "create database bad"
+        ch_sql new "create table short (id Int32, t String, n Int32, _version UInt128, _is_deleted UInt8) engine = $1" bad
+        sed "s/^database = .*/database = bad/; s/^create_tables.*/tables = public.short/" "$SCRATCH/new.conf" >"$SCRATCH/bad.conf"
+        run "$WALPIPE_BIN/walpipe" check -c "$SCRATCH/bad.conf"
+        [ "$status" -eq 100 ]
+        grep -F -- "$2" <<<"$output"
+    }
+    refuses "ReplacingMergeTree(_version, _is_deleted) order by (id, n)" '"n" in the sorting key of `bad`.`short` is not a key column'
+    refuses "ReplacingMergeTree(_version, _is_deleted) order by id % 7" 'is not a key column of the source'
+    refuses "ReplacingMergeTree(_version, _is_deleted) order by id partition by n % 3" 'is partitioned by "n", which is not a key column'
+    refuses "ReplacingMergeTree order by id" 'is not versioned by column "_version"'
+    refuses "MergeTree order by id" 'the engine of `bad`.`short` is MergeTree'
 }
 
 @test "a restart finds its own tables in order, and SIGTERM drains" {

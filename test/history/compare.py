@@ -67,8 +67,20 @@ def canonical(text, pg_type, ch_type):
     if ch_type.startswith("Date") and text.startswith("0000-00-00"):
         return text.replace("0000-00-00", "1970-01-01")  # how 18.16 writes day 0
     if pg_type == "boolean":
-        return {"t": "1", "f": "0"}.get(text, text)
+        return {"t": "1", "f": "0", "true": "1", "false": "0"}.get(text, text)
+    if ch_type.startswith("DateTime64"):
+        return canonical_time(text)
     return text
+
+
+def canonical_time(text):
+    """Clamped to what DateTime64 has, with all six digits."""
+    seconds, _, fraction = text.removesuffix("+00").partition(".")
+    if seconds < "1900":
+        return "1900-01-01 00:00:00.000000"
+    if seconds >= "2300":
+        return "2299-12-31 23:59:59.999999"
+    return f"{seconds}.{fraction:0<6}"
 
 
 def expected_of(cell, pg_type, ch_type):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """history.py: the property test: whatever clients do to the source, the targets end with its rows.
 
-    history.py [--seed N] [--seconds S] [--targets pg1,pg4,ch1,ch3] [--ddl] [--keep] ...
+    history.py [--seed N] [--seconds S] [--targets pg1,pg4,ch1,ch3,ch26] [--ddl] [--keep] ...
 
 Random clients change a real source while `walpipe run` replicates it; at quiet points and at the end every
 table of every target is compared row by row. The seed decides the shapes, the settings, the
@@ -10,6 +10,7 @@ an error in the log, or a restart that nobody asked for."""
 
 import argparse
 import collections
+import functools
 import json
 import os
 import random
@@ -29,7 +30,8 @@ import shapes  # noqa: E402
 from workload import Client  # noqa: E402
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
-TARGETS = {"pg1": 1, "pg4": 4, "ch1": 1, "ch3": 3}
+TARGETS = {"pg1": 1, "pg4": 4, "ch1": 1, "ch3": 3, "ch26": 2}
+MODERN = "ch26"  # a ClickHouse of today (test/lib/chdb.bash); clamps what does not fit
 
 
 class Failure(Exception):
@@ -47,8 +49,8 @@ class Servers:
         self.env = {k.decode(): v.decode() for k, v in pairs}
 
     def __call__(self, *words):
-        done = subprocess.run(["bash", "-c", '. "$1/test/lib/servers.bash" && . "$1/test/lib/pipeline.bash" '
-                               '&& shift && "$@"', "bash", ROOT, *words],
+        done = subprocess.run(["bash", "-c", '. "$1/test/lib/servers.bash" && . "$1/test/lib/pipeline.bash" && '
+                               '. "$1/test/lib/chdb.bash" && shift && "$@"', "bash", ROOT, *words],
                               env=self.env, stdout=subprocess.PIPE, text=True)
         if done.returncode != 0:
             raise Failure(f"{' '.join(words[:2])}: failed; see above")
@@ -69,8 +71,9 @@ class History:
         self.filtered = r.random() < 0.3
         self.unprivileged = r.random() < 0.3  # pg1's role: foreign keys and triggers fire there
         self.extra = r.random() < 0.3  # columns that only PostgreSQL targets have
-        chosen = r.sample(list(TARGETS), r.randint(1, 4))
-        self.targets = options.targets.split(",") if options.targets else sorted(chosen)
+        others = [t for t in TARGETS if t != MODERN]
+        chosen = sorted(r.sample(others, r.randint(1, 4)))
+        self.targets = options.targets.split(",") if options.targets else self.with_modern(chosen)
         self.settings = {t: self.choose_settings(r, t) for t in TARGETS}
         self.counts = collections.Counter()
         self.added = 0
@@ -80,11 +83,23 @@ class History:
 
     # ---- settings ----
 
+    def with_modern(self, chosen):
+        """In half of the histories, where there is such a server; no other choice depends on it."""
+        if random.Random(f"{self.options.seed}/{MODERN}").random() < 0.5:
+            return chosen
+        try:
+            self.servers("chdb_install")
+        except Failure:
+            return chosen
+        return chosen + [MODERN]
+
     def choose_settings(self, r, target):
         tiny = r.random() < 0.5
         settings = {"batch_rows": r.randint(3, 20) if tiny else 10000}
         if r.random() < 0.5:
             settings["flush_interval"] = "10ms" if target.startswith("pg") else "50ms"
+        if target == MODERN:
+            settings["on_overflow"] = "clamp"
         if target == "pg4":
             settings["shard_key"] = r.choice(["key", "key", "table"])
         return settings
@@ -111,7 +126,8 @@ class History:
             if target.startswith("pg"):
                 lines += ["type = pg", f"conninfo = {self.conninfo(target, self.role(target))}"]
             else:
-                lines += ["type = ch", f"url = {self.servers('ch_url', 'olap')}", f"database = {target}",
+                lines += ["type = ch", f"url = {self.servers('ch_url', self.server(target))}",
+                          f"database = {target}",
                           "create_tables = yes"]
             if self.excluded(target):
                 lines.append("tables = *.*, " + ", ".join(f"!*.{n}" for n in self.excluded(target)))
@@ -119,6 +135,9 @@ class History:
             f.write("\n".join(lines) + "\n")
 
     # ---- servers ----
+
+    def server(self, target):
+        return "modern" if target == MODERN else "olap" if target.startswith("ch") else "target"
 
     def role(self, target):
         return "apply" if self.unprivileged and target == "pg1" else "postgres"
@@ -140,8 +159,8 @@ class History:
             self.connections[database] = connection
         return self.connections[database].cursor()
 
-    def ch(self, query):
-        out = self.servers("ch_sql", "olap", query)
+    def ch(self, target, query):
+        out = self.servers("ch_sql", self.server(target), query)
         return out.split("\n") if out else []
 
     def start_servers(self):
@@ -149,8 +168,10 @@ class History:
         self.servers("pg_sql", "source", "CREATE DATABASE source")
         if any(t.startswith("pg") for t in self.targets):
             self.servers("pg_new", "target", "max_wal_size=2GB")
-        if any(t.startswith("ch") for t in self.targets):
+        if any(self.server(t) == "olap" for t in self.targets):
             self.servers("ch_new", "olap")
+        if MODERN in self.targets:
+            self.servers("chdb_new", "modern")
 
     def make_tables(self):
         create = "".join(t.create() for t in self.tables)
@@ -173,7 +194,7 @@ class History:
                         f"ALTER TABLE {t.sql} ADD \"mine only\" int DEFAULT 7, ADD own text; "
                         for t in self.tables if self.r.random() < 0.5))
             else:
-                self.ch(f"CREATE DATABASE {target}")
+                self.ch(target, f"CREATE DATABASE {target}")
                 for table in self.tables:
                     for statement in filter(None, (table.ch_ddl or "").split(";")):
                         self.ch_in(target, statement)
@@ -193,7 +214,7 @@ class History:
         return "FOR TABLE " + ", ".join(parts)
 
     def ch_in(self, database, statement):
-        self.servers("ch_sql", "olap", statement.strip(), database)
+        self.servers("ch_sql", self.server(database), statement.strip(), database)
 
     # ---- the pipeline ----
 
@@ -257,7 +278,8 @@ class History:
                 if target.startswith("pg"):
                     found = compare.compare_pg(source, self.cursor(target), relation, *more)
                 else:
-                    found = compare.compare_ch(source, self.ch, target, relation, name, *more)
+                    ask = functools.partial(self.ch, target)
+                    found = compare.compare_ch(source, ask, target, relation, name, *more)
                 problems += [f"{target}: {relation}: {text}" for text in found]
             if target.startswith("pg"):
                 problems += self.check_own(target)
@@ -277,13 +299,20 @@ class History:
                 self.sql(target, sql)
         self.sql("source", sql)
 
+    def is_made(self, table):
+        """In every ClickHouse: under REPLICA IDENTITY FULL a table is not created there."""
+        prefix = "" if table.schema == "public" else table.schema + "_"
+        return all(self.ch(t, "SELECT count() FROM system.tables WHERE database = "
+                              f"'{t}' AND name = {compare.ch_literal(prefix + table.name)}") == ["1"]
+                   for t in self.targets if t.startswith("ch"))
+
     def change_tables(self):
         """DDL in mid-stream, the targets first. Returns what the clients learn after the round."""
         table = self.r.choice([t for t in self.tables
                                if not (t.parts or t.ch_ddl or t.published or t.filter)])
         what = self.r.random()
         added = [c for c in table.columns if c[0].startswith("added ")]
-        if what < 0.3 and table.identity == "d":
+        if what < 0.3 and table.identity == "d" and self.is_made(table):
             # another identity: another distribution over the workers
             kind = self.r.choice(["FULL", "DEFAULT"])
             self.ddl(f"ALTER TABLE {table.sql} REPLICA IDENTITY {kind}", False)
@@ -353,7 +382,8 @@ class History:
         shutil.rmtree(out, ignore_errors=True)
         os.makedirs(out)
         for name in (self.config, self.config + ".log", self.servers.path("source/log"),
-                     self.servers.path("target/log"), self.servers.path("olap/log")):
+                     self.servers.path("target/log"), self.servers.path("olap/log"),
+                     self.servers.path("modern/log")):
             if os.path.exists(name):
                 shutil.copy(name, os.path.join(out, name[len(self.servers.scratch) + 1:].replace("/", "-")))
         self.dump_events(os.path.join(out, "events.json"))
@@ -386,7 +416,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seed", type=int, help="default: a new one")
     parser.add_argument("--seconds", type=int, default=60, help="begin no new round afterwards")
-    parser.add_argument("--targets", help="of pg1,pg4,ch1,ch3; default: by the seed")
+    parser.add_argument("--targets", help="of pg1,pg4,ch1,ch3,ch26; default: by the seed")
     parser.add_argument("--binary", choices=["on", "off"], help="default: by the seed")
     parser.add_argument("--clients", type=int, default=5)
     parser.add_argument("--transactions", type=int, default=150, help="of a client in a round")
