@@ -22,6 +22,7 @@ void
 displaced_keep_written(struct worker *worker)
 {
     const struct batch *batch = &worker->batch;
+    bool said = false;
 
     for (uint32_t i = worker->transaction.mark; i < batch->entries_count; i++) {
         const struct batch_entry *entry = &batch->entries[i];
@@ -34,14 +35,14 @@ displaced_keep_written(struct worker *worker)
             continue;
         if (!entry->tombstone)
             row = written_row(columns_of(batch, table, entry));
-        if (written_put(&worker->written, written_key(entry->table, key), row))
+        if (written_put(&worker->written, written_key(entry->table, key), row) || said)
             continue;
+        said = true;
         log_write(
             worker->log, LOG_WARNING,
-            "a transaction with more than %u changes of %s: rows that exchange keys in it are "
-            "not told apart any more",
+            "a transaction with more than %u changes of %s: rows that exchange keys in it may not "
+            "be told apart",
             WRITTEN_MAX, table->target_sql);
-        return;
     }
 }
 

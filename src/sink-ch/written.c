@@ -47,8 +47,8 @@ grow(struct written *written)
     return true;
 }
 
-bool
-written_put(struct written *written, uint64_t key, uint64_t row)
+static bool
+put(struct written *written, uint64_t key, uint64_t row)
 {
     struct written_slot *slot;
 
@@ -62,6 +62,17 @@ written_put(struct written *written, uint64_t key, uint64_t row)
     }
     *slot = (struct written_slot){.key = key, .row = row};
     return true;
+}
+
+bool
+written_put(struct written *written, uint64_t key, uint64_t row)
+{
+    if (put(written, key, row))
+        return true;
+    written_forget(written);
+    if (!put(written, key, row))
+        written_forget(written);
+    return false;
 }
 
 uint64_t

@@ -27,7 +27,8 @@ struct written {
 uint64_t written_key(uint32_t table, struct bytes key);
 uint64_t written_row(struct bytes columns);
 
-/* row: WRITTEN_NO_ROW for a tombstone. False: the maximum is reached, or memory was out. */
+/* row: WRITTEN_NO_ROW for a tombstone. False: the maximum is reached, or memory was out; then all
+ * that was known is forgotten. It must not stay: rows change, and an old one is worse than none. */
 bool written_put(struct written *written, uint64_t key, uint64_t row) MUST_CHECK;
 
 /* WRITTEN_NO_ROW when the key has none that is known. */
