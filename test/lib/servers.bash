@@ -190,15 +190,10 @@ pg_conninfo() {
     echo "host=$SCRATCH/$1 port=$(pg_port "$1") user=postgres dbname=${2:-postgres}"
 }
 
-pg_new() {
-    local name=$1 dir=$SCRATCH/$1 template setting
+# pg_configure NAME [setting=value ...]
+pg_configure() {
+    local name=$1 dir=$SCRATCH/$1 setting
     shift
-    template=$(pg_template) || return 1
-    mkdir "$dir" && cp -a --reflink=auto "$template" "$dir/data" || return 1
-    port_new >"$dir/port"
-    : >"$dir/log"
-    [ "$UID" -ne 0 ] || chown postgres: "$dir" "$dir/log"
-    pg_renew_identity "$dir/data" || return 1
     {
         echo "listen_addresses = '127.0.0.1'"
         echo "port = $(pg_port "$name")"
@@ -214,6 +209,18 @@ pg_new() {
             echo "${setting%%=*} = '${setting#*=}'"
         done
     } >>"$dir/data/postgresql.conf"
+}
+
+pg_new() {
+    local name=$1 dir=$SCRATCH/$1 template
+    shift
+    template=$(pg_template) || return 1
+    mkdir "$dir" && cp -a --reflink=auto "$template" "$dir/data" || return 1
+    port_new >"$dir/port"
+    : >"$dir/log"
+    [ "$UID" -ne 0 ] || chown postgres: "$dir" "$dir/log"
+    pg_renew_identity "$dir/data" || return 1
+    pg_configure "$name" "$@"
     pg_start "$name"
 }
 
