@@ -6,7 +6,7 @@
 #include "lib/hash.h"
 
 /* Memory kept from batch to batch; more is given back after an unusually large row. */
-#define ARENA_KEEP   ((size_t)64 << 20)
+#define ARENA_KEEP   ((size_t)32 << 20)
 #define ENTRIES_KEEP (1u << 20)
 
 void

@@ -11,7 +11,7 @@
 
 #include "sink-ch/worker.h"
 
-#define BODY_KEEP ((size_t)64 << 20)
+#define BODY_KEEP ((size_t)32 << 20)
 
 /* max_partitions_per_insert_block of the servers that have it; as many rows touch no more. */
 #define PARTITIONS_MAX 100

@@ -9,7 +9,7 @@
 #include "lib/clock.h"
 
 /* Encoded bytes that wait, over all tables. */
-#define BATCH_BYTES_MAX ((size_t)32 << 20)
+#define BATCH_BYTES_MAX ((size_t)16 << 20)
 
 /* Rows with values to read back that wait: each may bring a large value into memory. */
 #define BATCH_HOLES_MAX 512
