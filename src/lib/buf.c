@@ -53,6 +53,17 @@ buf_reset(struct buf *b, size_t keep)
 }
 
 void
+buf_fit(struct buf *b)
+{
+    uint8_t *data = b->end == 0 ? NULL : realloc(b->data, b->end);
+
+    if (data == NULL)
+        return;
+    b->data = data;
+    b->size = b->end;
+}
+
+void
 buf_free(struct buf *b)
 {
     free(b->data);

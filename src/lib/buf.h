@@ -42,6 +42,9 @@ void buf_consume(struct buf *b, size_t n);
  * stay with us). */
 void buf_reset(struct buf *b, size_t keep);
 
+/* Gives back the memory that holds no bytes; for what is kept long and many times over. */
+void buf_fit(struct buf *b);
+
 void buf_free(struct buf *b);
 
 #endif

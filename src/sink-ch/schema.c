@@ -352,6 +352,7 @@ make_insert(struct table *table, const struct options *options, struct err *err)
     buf_append(&sql, "", 1);
     if (sql.failed)
         return err_set(err, EXIT_PEER, "out of memory for a table");
+    buf_fit(&sql);
     table->insert_sql = (char *)sql.data;
     return 0;
 }
@@ -437,6 +438,7 @@ schema_load(struct server *server, const struct options *options, struct table *
     if (missing != 0)
         goto out;
     buf_append(&table->described, server->answer.body.data, buf_len(&server->answer.body));
+    buf_fit(&table->described);
     if (table->described.failed || examine(server, table, options, &d, report, err) != 0)
         goto out;
     if (may_create && !report->failed && table->has_version && table->has_deleted &&

@@ -17,6 +17,7 @@ target_sql(const struct target_name *target)
         buf_free(&sql);
         return NULL;
     }
+    buf_fit(&sql);
     return (char *)sql.data;
 }
 

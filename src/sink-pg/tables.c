@@ -42,6 +42,7 @@ table_new(const struct tables *tables, const struct frame *frame, struct err *er
         return NULL;
     }
     buf_append(&table->raw, frame->raw.data, frame->raw.len);
+    buf_fit(&table->raw);
     if (table->raw.failed) {
         err_set(err, EXIT_PEER, "out of memory for a table");
         goto failed;
