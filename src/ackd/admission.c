@@ -94,10 +94,38 @@ cannot_tell(const struct checkpoint *c, const struct ack_source *s, const struct
              "copy the tables anew. See \"a second walpipe\" in walpipe(1)");
 }
 
+/* The target's progress is of an older timeline than the source: was the source promoted before or
+ * after it had what the target has? */
+static int
+same_history(const struct ack_source *s, const struct ack_register *w, struct err *err)
+{
+    if (w->timeline == 0 || w->timeline == s->timeline ||
+        (w->timeline == s->previous_timeline && w->durable_lsn <= s->switch_lsn))
+        return 0;
+    if (w->timeline == s->previous_timeline)
+        err_set(err, EXIT_REFUSED,
+                "the source left timeline %" PRIu32 " at %s, and sink %s/%" PRIu32
+                " found in its target what was written there up to %s: rows that the source of "
+                "today never had",
+                w->timeline, lsn_format(s->switch_lsn).text, w->sink, w->shard,
+                lsn_format(w->durable_lsn).text);
+    else
+        err_set(err, EXIT_REFUSED,
+                "the progress of sink %s/%" PRIu32 " is of timeline %" PRIu32
+                ", the source is on timeline %" PRIu32 ", which came out of timeline %" PRIu32,
+                w->sink, w->shard, w->timeline, s->timeline, s->previous_timeline);
+    return err_hint(err,
+                    "a failover to a standby that was behind? copy the tables anew, then remove "
+                    "the sink's progress rows; or, knowing better, set their timeline to the "
+                    "source's");
+}
+
 int
 admission_worker(const struct checkpoint *unproven, const struct ack_source *s,
                  const struct ack_register *w, struct err *err)
 {
+    if (same_history(s, w, err) != 0)
+        return -1;
     if (w->durable_lsn == 0)
         return unproven == NULL ? 0 : cannot_tell(unproven, s, w, err);
     if (s->confirmed_lsn <= w->durable_lsn)

@@ -147,7 +147,7 @@ static void
 watch_slot(struct ackd *a, const struct ack_slot *s)
 {
     uint64_t left = s->safe_wal_size < 0 ? UINT64_MAX : (uint64_t)s->safe_wal_size;
-    bool near = left != UINT64_MAX && left < (s->retained_bytes + left) / 10;
+    bool near = left != UINT64_MAX && left < (s->retained_bytes + left) / 4;
     bool danger =
         near || strcmp(s->wal_status, "unreserved") == 0 || strcmp(s->wal_status, "lost") == 0;
 

@@ -75,7 +75,7 @@ hear(struct ackclient *ack, struct ack_message *message, struct err *err)
 
 int
 ackclient_register(struct ackclient *ack, const char *program, const struct hello *hello,
-                   uint64_t durable_lsn, struct err *err)
+                   uint64_t durable_lsn, uint32_t timeline, struct err *err)
 {
     struct ack_message message = {.type = ACK_REGISTER};
     struct ack_register *r = &message.registration;
@@ -86,6 +86,7 @@ ackclient_register(struct ackclient *ack, const char *program, const struct hell
     r->shard = hello->shard;
     r->shards = hello->shards;
     r->durable_lsn = durable_lsn;
+    r->timeline = timeline;
     if (say(ack, &message, err) != 0 || hear(ack, &message, err) != 0)
         return -1;
     if (message.type == ACK_ACCEPTED)

@@ -19,9 +19,9 @@ void ackclient_close(struct ackclient *ack);
 
 /* Registers the worker for hello's run and waits for ackd's answer; a refusal becomes err with
  * EXIT_REFUSED. program is the worker's own name; durable_lsn the progress found in the target, 0
- * where it keeps none. */
+ * where it keeps none, and timeline what that is of. */
 int ackclient_register(struct ackclient *ack, const char *program, const struct hello *hello,
-                       uint64_t durable_lsn, struct err *err) MUST_CHECK;
+                       uint64_t durable_lsn, uint32_t timeline, struct err *err) MUST_CHECK;
 
 int ackclient_reached(struct ackclient *ack, const struct ack_reached *reached,
                       struct err *err) MUST_CHECK;

@@ -1,6 +1,9 @@
 /* ackmsg.c: see ackmsg.h; the layouts are in docs/ack.7. */
 #include "lib/ackmsg.h"
 
+/* Without the last one, the timeline, a registration is complete too. */
+#define REGISTER_ELEMENTS 8
+
 /* ---- encode ---- */
 
 /* Elements of each message's array: type, run id and the fields. 0: no such message. */
@@ -9,13 +12,13 @@ message_elements(enum ack_type type)
 {
     switch (type) {
     case ACK_SOURCE:
-        return 9;
+        return 11;
     case ACK_RECEIVED:
         return 4;
     case ACK_SLOT:
         return 9;
     case ACK_REGISTER:
-        return 7;
+        return REGISTER_ELEMENTS;
     case ACK_REACHED:
         return 6;
     case ACK_WAITING:
@@ -48,6 +51,8 @@ pack_source(struct packer *p, const struct ack_source *s)
     pack_uint(p, s->server_version);
     pack_uint(p, s->confirmed_lsn);
     pack_uint(p, s->wal_sender_timeout_ms);
+    pack_uint(p, s->previous_timeline);
+    pack_uint(p, s->switch_lsn);
 }
 
 static bool
@@ -56,7 +61,8 @@ read_source(struct cursor *c, struct ack_source *s)
     return mp_uint(c, &s->system_identifier) && mp_uint32(c, &s->timeline) &&
            mp_cstr(c, s->database, sizeof s->database) && mp_cstr(c, s->slot, sizeof s->slot) &&
            mp_uint32(c, &s->server_version) && mp_uint(c, &s->confirmed_lsn) &&
-           mp_uint32(c, &s->wal_sender_timeout_ms);
+           mp_uint32(c, &s->wal_sender_timeout_ms) && mp_uint32(c, &s->previous_timeline) &&
+           mp_uint(c, &s->switch_lsn);
 }
 
 static void
@@ -100,13 +106,16 @@ pack_register(struct packer *p, const struct ack_register *r)
     pack_uint(p, r->shard);
     pack_uint(p, r->shards);
     pack_uint(p, r->durable_lsn);
+    pack_uint(p, r->timeline);
 }
 
 static bool
-read_register(struct cursor *c, struct ack_register *r)
+read_register(struct cursor *c, uint32_t elements, struct ack_register *r)
 {
+    r->timeline = 0;
     return mp_cstr(c, r->program, sizeof r->program) && mp_cstr(c, r->sink, sizeof r->sink) &&
-           mp_uint32(c, &r->shard) && mp_uint32(c, &r->shards) && mp_uint(c, &r->durable_lsn);
+           mp_uint32(c, &r->shard) && mp_uint32(c, &r->shards) && mp_uint(c, &r->durable_lsn) &&
+           (elements < REGISTER_ELEMENTS || mp_uint32(c, &r->timeline));
 }
 
 static void
@@ -193,7 +202,7 @@ ackmsg_encode(struct buf *buf, const struct ack_message *m)
 /* ---- decode ---- */
 
 static bool
-read_fields(struct cursor *c, struct ack_message *m)
+read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
 {
     switch (m->type) {
     case ACK_SOURCE:
@@ -205,7 +214,7 @@ read_fields(struct cursor *c, struct ack_message *m)
     case ACK_WAITING:
         return read_waiting(c, &m->waiting);
     case ACK_REGISTER:
-        return read_register(c, &m->registration);
+        return read_register(c, elements, &m->registration);
     case ACK_REACHED:
         return read_reached(c, &m->reached);
     case ACK_TARGET:
@@ -243,10 +252,11 @@ ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
     if (!frame_type(&c, &type, &elements))
         return err_set(err, EXIT_REFUSED, "malformed message on the ack socket");
     m->type = (enum ack_type)type;
-    if (message_elements(m->type) != elements + 1)
+    if (message_elements(m->type) != elements + 1 &&
+        !(m->type == ACK_REGISTER && elements + 2 == REGISTER_ELEMENTS))
         return err_set(err, EXIT_REFUSED,
                        "unknown message type %u with %u fields on the ack socket", type, elements);
-    if (!mp_run_id(&c, &m->run_id) || !read_fields(&c, m) || c.left != 0)
+    if (!mp_run_id(&c, &m->run_id) || !read_fields(&c, elements + 1, m) || c.left != 0)
         return err_set(err, EXIT_REFUSED, "malformed message of type %u on the ack socket", type);
     return 0;
 }
@@ -287,7 +297,7 @@ ackmsg_status_encode(struct buf *buf, const struct ack_status *s)
     struct ack_message m = {.type = ACK_STATUS, .run_id = s->run_id};
     int result;
 
-    frame_begin(&p, &inner, ACK_STATUS, 25);
+    frame_begin(&p, &inner, ACK_STATUS, 27);
     pack_bool(&p, s->source_alive);
     pack_waiting(&p, &s->waiting);
     pack_uint(&p, s->uptime_millis);
@@ -318,7 +328,7 @@ ackmsg_status_decode(struct bytes encoded, struct ack_status *s)
     uint32_t elements;
     uint8_t type;
 
-    if (!frame_type(&c, &type, &elements) || type != ACK_STATUS || elements != 24 ||
+    if (!frame_type(&c, &type, &elements) || type != ACK_STATUS || elements != 26 ||
         !mp_bool(&c, &s->source_alive) || !read_waiting(&c, &s->waiting) ||
         !mp_uint(&c, &s->uptime_millis) || !read_source(&c, &s->source) ||
         !read_slot(&c, &s->slot) || !mp_uint(&c, &s->received_lsn) || !mp_uint(&c, &s->safe_lsn) ||

@@ -48,6 +48,8 @@ struct ack_source {
     uint32_t server_version;
     uint64_t confirmed_lsn;         /* the slot's confirmed_flush_lsn; 0: there is no such slot */
     uint32_t wal_sender_timeout_ms; /* 0: none */
+    uint32_t previous_timeline;     /* the one that this timeline left, 0: none */
+    uint64_t switch_lsn;            /* there */
 };
 
 struct ack_received {
@@ -71,6 +73,7 @@ struct ack_register {
     uint32_t shard;
     uint32_t shards;
     uint64_t durable_lsn; /* progress found in the target; 0: the target keeps none */
+    uint32_t timeline;    /* that it is of; 0, or left out: the source's */
 };
 
 struct ack_reached {

@@ -176,6 +176,8 @@ tell_source(struct reader *r, struct err *err)
 {
     struct ack_source s = {.system_identifier = r->source.system_identifier,
                            .timeline = r->source.timeline,
+                           .previous_timeline = r->source.previous_timeline,
+                           .switch_lsn = r->source.switch_lsn,
                            .server_version = r->source.server_version,
                            .confirmed_lsn =
                                r->source.slot.exists ? r->source.slot.confirmed_lsn : 0,

@@ -83,13 +83,17 @@ ask(struct slotwatch *watch)
 {
     bool has_status = PQserverVersion(watch->conn) >= 130000;
     const char *params[] = {watch->slot};
-    char sql[512];
+    char sql[768];
 
+    /* A standby, from 16 on, has no WAL of its own. */
     snprintf(sql, sizeof sql,
-             "SELECT pg_catalog.pg_current_wal_lsn(), restart_lsn, "
-             "pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)::int8, "
-             "coalesce(pg_catalog.age(catalog_xmin), 0), %s "
-             "FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+             "SELECT lsn, restart_lsn, pg_catalog.pg_wal_lsn_diff(lsn, restart_lsn)::int8, "
+             "coalesce(pg_catalog.age(catalog_xmin), 0), (SELECT sync_state "
+             "FROM pg_catalog.pg_stat_replication WHERE pid = active_pid), (SELECT wait_event "
+             "FROM pg_catalog.pg_stat_activity WHERE pid = active_pid), %s "
+             "FROM pg_catalog.pg_replication_slots, (SELECT CASE WHEN "
+             "pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() "
+             "ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) AS now WHERE slot_name = $1",
              has_status ? "wal_status, safe_wal_size" : "'', NULL");
     if (PQsendQueryParams(watch->conn, sql, 1, NULL, params, NULL, NULL, 0) != 1) {
         give_up(watch);
@@ -121,7 +125,7 @@ go_on_connecting(struct slotwatch *watch)
 }
 
 static bool
-take_row(const PGresult *result, struct ack_slot *slot)
+take_row(struct slotwatch *watch, const PGresult *result, struct ack_slot *slot)
 {
     *slot = (struct ack_slot){.safe_wal_size = -1};
     if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1 ||
@@ -131,9 +135,15 @@ take_row(const PGresult *result, struct ack_slot *slot)
         return false;
     slot->retained_bytes = strtoull(PQgetvalue(result, 0, 2), NULL, 10);
     slot->xmin_age = strtoull(PQgetvalue(result, 0, 3), NULL, 10);
-    snprintf(slot->wal_status, sizeof slot->wal_status, "%s", PQgetvalue(result, 0, 4));
-    if (!PQgetisnull(result, 0, 5))
-        slot->safe_wal_size = strtoll(PQgetvalue(result, 0, 5), NULL, 10);
+    snprintf(slot->wal_status, sizeof slot->wal_status, "%s", PQgetvalue(result, 0, 6));
+    if (!PQgetisnull(result, 0, 7))
+        slot->safe_wal_size = strtoll(PQgetvalue(result, 0, 7), NULL, 10);
+    snprintf(watch->sync_state, sizeof watch->sync_state, "%s", PQgetvalue(result, 0, 4));
+    /* A walsender writes WAL without blocking; so it writes only what it says at its end. */
+    if (strcmp(PQgetvalue(result, 0, 5), "ClientWrite") == 0)
+        watch->ending++;
+    else
+        watch->ending = 0;
     return true;
 }
 
@@ -154,7 +164,7 @@ take_answer(struct slotwatch *watch, struct ack_slot *slot)
             watch->deadline = clock_micros() + ASK_EVERY_MICROS;
             return news;
         }
-        news = take_row(result, slot) || news;
+        news = take_row(watch, result, slot) || news;
         PQclear(result);
     }
     return news;

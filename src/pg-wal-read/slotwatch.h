@@ -17,6 +17,8 @@ struct slotwatch {
     enum slotwatch_state state;
     uint64_t deadline;      /* when to ask again or to give up, of clock_micros */
     short events;           /* what poll should look for on slotwatch_fd */
+    uint32_t ending;        /* answers in a row that say: the walsender blocks in its last words */
+    char sync_state[16];    /* of our replication connection: "async" is usual */
     uint64_t refused_since; /* the source lets nobody in: it shuts down; 0: it does */
 };
 

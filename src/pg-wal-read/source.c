@@ -113,6 +113,43 @@ identify(struct source *source, struct err *err)
     return 0;
 }
 
+/* The history file has a line for each timeline that led to this one: "1\t0/3000060\treason". */
+static void
+take_history(struct source *source, char *text)
+{
+    char *rest = NULL;
+
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        unsigned timeline, high, low;
+
+        if (sscanf(line, "%u\t%X/%X", &timeline, &high, &low) != 3)
+            continue;
+        source->previous_timeline = timeline;
+        source->switch_lsn = (uint64_t)high << 32 | low;
+    }
+}
+
+/* Where the timeline began. Whoever asked for it on a timeline without history gets no answer, and
+ * positions of other timelines are then refused. */
+static void
+read_history(struct source *source)
+{
+    struct err ignored = {0};
+    PGresult *result;
+    char sql[64];
+
+    source->previous_timeline = 0;
+    source->switch_lsn = 0;
+    if (source->timeline < 2)
+        return;
+    snprintf(sql, sizeof sql, "TIMELINE_HISTORY %" PRIu32, source->timeline);
+    result = pqx_exec(source->conn, "read the timeline's history", sql, &ignored);
+    if (result != NULL && PQntuples(result) == 1 && PQnfields(result) == 2)
+        take_history(source, PQgetvalue(result, 0, 1));
+    PQclear(result);
+}
+
 int
 source_connect(struct source *source, const struct source_options *options, struct err *err)
 {
@@ -131,6 +168,7 @@ source_connect(struct source *source, const struct source_options *options, stru
     }
     if (identify(source, err) != 0)
         return -1;
+    read_history(source);
     return set_session(source, err);
 }
 
@@ -147,7 +185,8 @@ static int
 read_settings(struct source *source, struct err *err)
 {
     PGresult *result = pqx_exec(source->conn, "read the source's settings",
-                                "SELECT pg_catalog.current_setting('wal_level') AS level, setting "
+                                "SELECT pg_catalog.current_setting('wal_level') AS level, setting, "
+                                "pg_catalog.pg_is_in_recovery() AS standby "
                                 "FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'",
                                 err);
     uint64_t timeout;
@@ -155,7 +194,13 @@ read_settings(struct source *source, struct err *err)
 
     if (result == NULL)
         return -1;
-    if (strcmp(field(result, "level"), "logical") != 0) {
+    if (source->server_version < 160000 && strcmp(field(result, "standby"), "t") == 0) {
+        /* It may be promoted at any moment. */
+        err_set(err, EXIT_PEER,
+                "the source is a standby, and PostgreSQL before 16 decodes WAL on a "
+                "primary only");
+        err_hint(err, "name all its servers in conninfo, with target_session_attrs=read-write");
+    } else if (strcmp(field(result, "level"), "logical") != 0) {
         err_set(err, EXIT_REFUSED, "the source's wal_level is \"%s\"", field(result, "level"));
         err_hint(err, "set wal_level = logical in postgresql.conf and restart the source");
     } else if (opt_number("wal_sender_timeout", field(result, "setting"), 0, INT32_MAX, &timeout,

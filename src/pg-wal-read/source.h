@@ -34,6 +34,8 @@ struct source {
     PGconn *conn;
     uint64_t system_identifier;
     uint32_t timeline;
+    uint32_t previous_timeline; /* that it came out of; 0: none, or the source does not tell */
+    uint64_t switch_lsn;        /* there */
     char database[NAME_MAX_BYTES + 1];
     uint32_t server_version;
     uint32_t wal_sender_timeout_ms;

@@ -40,6 +40,9 @@
 /* How long a server that shuts down may wait for the workers to confirm the rest. */
 #define SHUTDOWN_GRACE_MICROS UINT64_C(5000000)
 
+/* Two looks at a walsender that blocks in its last words are a few seconds apart. */
+#define ENDING_ANSWERS 2
+
 /* A server that says nothing for twice its wal_sender_timeout, though feedback asks it to, is not
  * there any more (trap 26). Within these bounds; the upper one also without a timeout, because old
  * servers can be busy with a large transaction for minutes. */
@@ -360,6 +363,14 @@ check_server(struct stream *s, struct err *err)
                 "left it, so that it can");
         return err_hint(err, "nothing is lost: the slot has it");
     }
+    if (s->ack != NULL && !wants_source(s) && s->watch->ending >= ENDING_ANSWERS) {
+        err_set(
+            err, EXIT_PEER,
+            "the source ends the connection and cannot say so, because nothing is read while the "
+            "pipeline is full: left it");
+        return err_hint(err, "its log says why; a slot that it gives up keeps its checkpoints "
+                             "waiting until then");
+    }
     return 0;
 }
 
@@ -428,6 +439,22 @@ wait_for_events(struct stream *s, struct turn *turn, struct err *err)
     return 0;
 }
 
+/* Somebody may have meant another standby by a '*' (trap 17). */
+static void
+say_synchronous(struct stream *s)
+{
+    const char *state = s->watch->sync_state;
+    bool synchronous = state[0] != '\0' && strcmp(state, "async") != 0;
+
+    if (synchronous && !s->said_synchronous)
+        log_write(s->log, LOG_WARNING,
+                  "synchronous_standby_names of the source names this connection (application_name "
+                  "\"%s\", sync_state %s): commits there wait until every sink has them, and for "
+                  "ever while one is down",
+                  PQparameterStatus(s->source->conn, "application_name"), state);
+    s->said_synchronous = synchronous;
+}
+
 static int
 serve_ack(struct stream *s, const struct turn *turn, struct err *err)
 {
@@ -441,6 +468,7 @@ serve_ack(struct stream *s, const struct turn *turn, struct err *err)
     }
     if (!slotwatch_step(s->watch, turn->fds[SLOT_WATCH].revents != 0, &slot))
         return 0;
+    say_synchronous(s);
     slot.output_full = s->more_in_libpq || buf_len(&s->out) >= OUT_LIMIT;
     return acklink_slot(s->ack, &slot, err);
 }

@@ -24,6 +24,7 @@ struct stream {
     bool stopping;           /* SIGTERM came: nothing is read any more, `end` is written */
     uint64_t stopping_since; /* of clock_micros */
     bool out_closed;
+    bool said_synchronous;
     bool heard;                 /* something came from the server since the last turn */
     uint64_t heard_at;          /* when; or when we began to listen */
     uint64_t feedback_deadline; /* --no-ack: when to tell the server that we live */

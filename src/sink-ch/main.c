@@ -278,7 +278,7 @@ replicate(struct worker *w, struct err *err)
     if (ackclient_connect(&w->ack, w->options->ackd, err) != 0 || open_server(w, err) != 0 ||
         server_probe(&w->server, w->options->database, err) != 0 ||
         journal_open(&w->journal, &durable, err) != 0 ||
-        ackclient_register(&w->ack, program.name, &w->hello, durable, err) != 0)
+        ackclient_register(&w->ack, program.name, &w->hello, durable, w->hello.timeline, err) != 0)
         return -1;
     w->server.registered = true;
     w->convert.limits = w->server.limits;

@@ -26,7 +26,7 @@ static const char create_table[] =
 
 static const char update_row[] =
     "WITH mine AS (UPDATE walpipe.progress SET lsn = $4, partial_commit_lsn = $5, "
-    "partial_ordinal = $6, updated_at = pg_catalog.now() "
+    "partial_ordinal = $6, timeline = $8, updated_at = pg_catalog.now() "
     "WHERE pipeline = $1 AND sink = $2 AND shard = $3 AND epoch = $7 RETURNING 1) "
     "SELECT 1 / pg_catalog.count(*) FROM mine";
 
@@ -93,11 +93,21 @@ differs(struct err *err, const char *what, const char *ours, const char *theirs)
     return err_hint(
         err,
         strcmp(what, "timeline") == 0
-            ? "after a failover of the source compare the rows' lsn with the switch point in the "
-              "timeline's history file: if it is not beyond, update the rows' timeline; if it is, "
-              "the target has rows the new source never had: copy the tables anew"
+            ? "is this the primary from before a failover, or a backup? copy the tables anew and "
+              "run "
+              "sink-pg --drop-progress, or use another pipeline name"
             : "positions of two sources cannot be compared; copy the tables anew and run sink-pg "
               "--drop-progress, or use another pipeline name");
+}
+
+/* A later timeline than the source's is of another history. An earlier one may be its own: ackd
+ * knows where they parted. But half a transaction that was written there is not in this one. */
+static bool
+other_history(const PGresult *rows, int i, uint32_t timeline)
+{
+    unsigned long theirs = strtoul(PQgetvalue(rows, i, ROW_TIMELINE), NULL, 10);
+
+    return theirs > timeline || (theirs < timeline && !PQgetisnull(rows, i, ROW_PARTIAL_LSN));
 }
 
 static int
@@ -110,7 +120,7 @@ compare_source(const PGresult *rows, const struct hello *hello, struct err *err)
     for (int i = 0; i < PQntuples(rows); i++) {
         if (strcmp(PQgetvalue(rows, i, ROW_SYSTEM), system) != 0)
             return differs(err, "system identifier", PQgetvalue(rows, i, ROW_SYSTEM), system);
-        if (strcmp(PQgetvalue(rows, i, ROW_TIMELINE), timeline) != 0)
+        if (other_history(rows, i, hello->timeline))
             return differs(err, "timeline", PQgetvalue(rows, i, ROW_TIMELINE), timeline);
         if (strcmp(PQgetvalue(rows, i, ROW_SLOT), hello->slot) != 0)
             return differs(err, "slot", PQgetvalue(rows, i, ROW_SLOT), hello->slot);
@@ -231,10 +241,12 @@ raise_epoch(struct progress *p, struct session *s, bool only_ours, struct positi
         s->conn, "raise the epoch in walpipe.progress",
         "UPDATE walpipe.progress SET epoch = epoch + 1, updated_at = pg_catalog.now() WHERE "
         "pipeline = $1 AND sink = $2 AND shard = $3 AND ($4::bigint IS NULL OR epoch = $4::bigint) "
-        "RETURNING epoch, lsn, partial_commit_lsn, partial_ordinal",
+        "RETURNING epoch, lsn, partial_commit_lsn, partial_ordinal, timeline",
         4, params, err);
     if (result == NULL)
         return -1;
+    if (PQntuples(result) == 1)
+        p->timeline = (uint32_t)strtoul(PQgetvalue(result, 0, 4), NULL, 10);
     rc = PQntuples(result) == 1 ? read_position(result, found, &p->epoch, err)
                                 : progress_fenced(p, err);
     PQclear(result);
@@ -297,7 +309,7 @@ static int
 prepare_update(struct progress *p, struct pipe *pipe, struct err *err)
 {
     static const Oid types[] = {OID_TEXT,   OID_TEXT, OID_INT4, OID_PG_LSN,
-                                OID_PG_LSN, OID_INT8, OID_INT8};
+                                OID_PG_LSN, OID_INT8, OID_INT8, OID_INT8};
 
     if (p->generation != pipe->session->generation) {
         p->generation = pipe->session->generation;
@@ -305,13 +317,13 @@ prepare_update(struct progress *p, struct pipe *pipe, struct err *err)
     }
     if (p->update.state != STMT_NEW)
         return 0;
-    return pipe_prepare(pipe, &p->update, update_row, 7, types, err);
+    return pipe_prepare(pipe, &p->update, update_row, 8, types, err);
 }
 
 int
 progress_queue(struct progress *p, struct pipe *pipe, const struct position *to, struct err *err)
 {
-    char shard[16], ordinal[24], epoch[24];
+    char shard[16], ordinal[24], epoch[24], timeline[16];
     struct lsn_text lsn = lsn_format(to->lsn), partial = lsn_format(to->partial_commit_lsn);
     bool whole = to->partial_commit_lsn == 0;
     const char *values[] = {p->pipeline,
@@ -320,14 +332,16 @@ progress_queue(struct progress *p, struct pipe *pipe, const struct position *to,
                             lsn.text,
                             whole ? NULL : partial.text,
                             whole ? NULL : ordinal,
-                            epoch};
+                            epoch,
+                            timeline};
 
+    snprintf(timeline, sizeof timeline, "%" PRIu32, p->hello->timeline);
     snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
     snprintf(ordinal, sizeof ordinal, "%" PRIu64, to->partial_ordinal);
     snprintf(epoch, sizeof epoch, "%" PRId64, p->epoch);
     if (prepare_update(p, pipe, err) != 0)
         return -1;
-    return pipe_execute(pipe, STEP_PROGRESS, 0, &p->update, 7, values, NULL, NULL, err);
+    return pipe_execute(pipe, STEP_PROGRESS, 0, &p->update, 8, values, NULL, NULL, err);
 }
 
 int

@@ -24,6 +24,7 @@ struct progress {
     const char *pipeline;
     const struct hello *hello;
     int64_t epoch;
+    uint32_t timeline;       /* of the row when the worker started; the first commit sets hello's */
     struct position durable; /* what the row holds, as far as we know */
     struct stmt update;
     uint64_t generation; /* of the session that knows update */
@@ -33,7 +34,8 @@ struct progress {
 bool position_equal(const struct position *a, const struct position *b);
 
 /* Makes the table where it is missing, takes the row, compares it with hello, raises the epoch and
- * sets durable. EXIT_REFUSED when the row is not of this source. */
+ * sets durable and timeline, which ackd compares. EXIT_REFUSED when the row is not of this source.
+ */
 int progress_start(struct progress *p, struct session *s, struct err *err) MUST_CHECK;
 
 /* After a lost connection: raises the epoch again, so that nothing the old connection left behind

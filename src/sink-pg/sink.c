@@ -486,7 +486,8 @@ start(struct sink *sink, struct err *err)
     if (deliver_start(d, err) != 0)
         return -1;
     sink->position = p->durable;
-    if (ackclient_register(&sink->ack, "sink-pg", &sink->hello, p->durable.lsn, err) != 0)
+    if (ackclient_register(&sink->ack, "sink-pg", &sink->hello, p->durable.lsn, p->timeline, err) !=
+        0)
         return -1;
     d->registered = true;
     sink->reported_lsn = p->durable.lsn;

@@ -124,6 +124,21 @@ run_once() {
     equal pg
 }
 
+@test "the bug was that a walsender told to end while all is full could not, and checkpoints waited for it (trap 22)" {
+    local sink walsender
+    pipeline_start "$conf"
+    sink=$(programs sink-pg)
+    kill -STOP "$sink"
+    src "INSERT INTO t SELECT g, repeat(md5(g::text), 40) FROM generate_series(1, 20000) g"
+    wait_until 20 eval '[ "$(src "SELECT wait_event FROM pg_stat_activity WHERE backend_type = '"'walsender'"'")" = WalSenderWriteData ]'
+    walsender=$(slot active_pid)
+    src "SELECT pg_terminate_backend($walsender)" >/dev/null
+    wait_until 40 eval '[ "$(src "SELECT count(*) FROM pg_stat_activity WHERE pid = '"$walsender"'")" = 0 ]'
+    kill -CONT "$sink" 2>/dev/null || true
+    caught_up "$conf" src "$db" 90
+    equal pg
+}
+
 @test "every sink stopped for 10 s, wal_sender_timeout 2 s: the same connection afterwards (traps 1, 138)" {
     local walsender sink
     pipeline_start "$conf"

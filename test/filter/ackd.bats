@@ -394,6 +394,30 @@ shutil.rmtree(state)
 EOF
 }
 
+@test "a target whose progress is of the timeline before: up to where they part (trap 16)" {
+    play <<'EOF'
+with Ackd() as a:
+    r = Reader(a).start(100, timeline=3, previous=2, switch=150)
+    for timeline, durable, message in ((2, 151, "left timeline 2 at 0/96, and sink dst/0 found"),
+                                       (1, 120, "of timeline 1, the source is on timeline 3"),
+                                       (2, 99, "the slot is ahead of what sink dst/0 found")):
+        w = Worker(a)
+        w.register(durable=durable, timeline=timeline)
+        assert message in w.expect(REFUSED)[2], message
+        w.expect_closed()
+    w = Worker(a).start(durable=150, timeline=2)
+    r.got(900)
+    w.reached(900)
+    r.confirmed(900)
+with Ackd() as a:
+    Reader(a).start(100, timeline=3)  # the source does not tell where it began
+    w = Worker(a)
+    w.register(durable=100, timeline=2)
+    w.expect(REFUSED)
+    Worker(a).start(durable=500, timeline=3)
+EOF
+}
+
 @test "a target that is behind the slot, or ahead of the source's WAL, is refused (traps 15, 112)" {
     play <<'EOF'
 with Ackd() as a:

@@ -85,8 +85,10 @@ class Peer:
 
 
 class Reader(Peer):
-    def source(self, confirmed, system=7, timeline=1, database="shop", slot="orders", timeout=60000):
-        self.say(SOURCE, system, timeline, database, slot, 150000, confirmed, timeout)
+    def source(self, confirmed, system=7, timeline=1, database="shop", slot="orders", timeout=60000,
+               previous=0, switch=0):
+        self.say(SOURCE, system, timeline, database, slot, 150000, confirmed, timeout, previous,
+                 switch)
 
     def waits(self, message, standby=True):
         self.say(WAITING, standby, message)
@@ -143,8 +145,9 @@ class Reader(Peer):
 
 
 class Worker(Peer):
-    def register(self, sink="dst", shard=0, shards=1, durable=0):
-        self.say(REGISTER, "fake", sink, shard, shards, durable)
+    def register(self, sink="dst", shard=0, shards=1, durable=0, timeline=None):
+        self.say(REGISTER, "fake", sink, shard, shards, durable,
+                 *([] if timeline is None else [timeline]))
 
     def start(self, *args, **more):
         self.register(*args, **more)

@@ -1,0 +1,165 @@
+#!/usr/bin/env bats
+# The source is a primary with a physical standby, conninfo names both, and the primary dies (traps
+# 16, 25, 31).
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    pg_new dst
+}
+
+teardown_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    servers_end
+}
+
+setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
+    one=one$BATS_TEST_NUMBER two=two$BATS_TEST_NUMBER db=p$BATS_TEST_NUMBER
+    conf=$SCRATCH/$db.conf
+    pg_new "$one"
+    pg_sql "$one" "CREATE DATABASE $db"
+    pg_sql "$one" "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION p FOR TABLE t" "$db"
+    pg_sql dst "CREATE DATABASE $db"
+    pg_sql dst "CREATE TABLE t (id int PRIMARY KEY, v text)" "$db"
+    standby_new
+    cat >"$conf" <<CONF
+[pipeline]
+name = $db
+state_dir = $SCRATCH/$db.state
+[source]
+conninfo = host=127.0.0.1,127.0.0.1 port=$(pg_port "$one"),$(pg_port "$two") user=postgres dbname=$db target_session_attrs=read-write connect_timeout=5
+slot = $db
+publication = p
+[sink pg]
+type = pg
+conninfo = $(pg_conninfo dst "$db")
+flush_interval = 50ms
+CONF
+}
+
+teardown() {
+    local pid
+    [ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 30 "$conf.log" 2>/dev/null || true
+    if [ -e "$conf.pid" ] && pid=$(pipeline_pid "$conf"); then
+        end_process "$pid" KILL 5
+    fi
+    pg_stop "$one" immediate || true
+    pg_stop "$two" immediate || true
+}
+
+# $two: a physical standby of $one.
+standby_new() {
+    local dir=$SCRATCH/$two
+    mkdir "$dir"
+    port_new >"$dir/port"
+    : >"$dir/log"
+    [ "$UID" -ne 0 ] || chown postgres: "$dir" "$dir/log"
+    as_postgres "$(pg_bindir)/pg_basebackup" -D "$dir/data" -R -c fast --no-sync -h "$SCRATCH/$one" \
+        -p "$(pg_port "$one")" -U postgres
+    {
+        echo "port = $(pg_port "$two")"
+        echo "unix_socket_directories = '$dir'"
+    } >>"$dir/data/postgresql.conf"
+    pg_start "$two"
+    wait_until 20 eval "[ \"\$(pg_sql $one 'SELECT count(*) FROM pg_stat_replication')\" = 1 ]"
+}
+
+standby_has_all() {
+    local lsn
+    lsn=$(pg_sql "$one" "SELECT pg_current_wal_lsn()")
+    wait_until 30 eval "[ \"\$(pg_sql $two \"SELECT pg_last_wal_replay_lsn() >= '$lsn'\")\" = t ]"
+}
+
+# The primary is gone for good, the standby takes its place.
+promote() {
+    pg_kill "$one"
+    as_postgres "$(pg_bindir)/pg_ctl" promote -s -w -t 60 -D "$(pg_data "$two")" >/dev/null 3>&-
+}
+
+# What pg_failover_slots does, or PostgreSQL 17 with failover slots: the slot as it is on the primary.
+copy_slot() {
+    pg_sql "$one" "CHECKPOINT"
+    standby_has_all
+    pg_stop "$two"
+    as_postgres cp -r "$(pg_data "$one")/pg_replslot/$db" "$(pg_data "$two")/pg_replslot/"
+    pg_start "$two"
+}
+
+insert() { # SERVER FROM TO
+    pg_sql "$1" "INSERT INTO t SELECT g, 'v' || g FROM generate_series($2, $3) g" "$db"
+}
+
+rows() {
+    pg_sql "$1" "SELECT count(*) || ' ' || sum(id) FROM t" "$db"
+}
+
+logged() {
+    grep -q -- "$1" "$conf.log"
+}
+
+ended() {
+    wait_until 60 test -s "$conf.exit" && [ "$(cat "$conf.exit")" -eq "$1" ]
+}
+
+@test "a promoted standby without the slot is refused: the slot is gone (traps 16, 25)" {
+    pipeline_start "$conf"
+    insert "$one" 1 100
+    caught_up "$conf" "$one" "$db"
+    standby_has_all
+    promote
+    insert "$two" 101 200
+    ended 100
+    logged "replication slot .*$db.* is gone: changes after .*, the checkpoint, would be missing"
+    [ "$(pg_sql "$two" "SELECT count(*) FROM pg_replication_slots")" -eq 0 ]
+    [ "$(rows dst)" = "100 5050" ]
+}
+
+@test "one to which the slot was copied goes on, after the target's word for its timeline (traps 16, 25)" {
+    pipeline_start "$conf"
+    insert "$one" 1 100
+    caught_up "$conf" "$one" "$db"
+    copy_slot
+    insert "$one" 101 200
+    caught_up "$conf" "$one" "$db"
+    standby_has_all
+    promote
+    insert "$two" 201 300
+    wait_until 60 logged "the source moved from timeline 1 to 2"
+    caught_up "$conf" "$two" "$db" 60
+    [ "$(rows dst)" = "300 45150" ]
+    [ "$(pg_sql dst "SELECT timeline FROM walpipe.progress" "$db")" = 2 ]
+}
+
+@test "one that is behind what the target has is refused, with the point where the timelines part (trap 16)" {
+    pipeline_start "$conf"
+    insert "$one" 1 100
+    caught_up "$conf" "$one" "$db"
+    copy_slot
+    # the standby is cut off, and misses what the target gets
+    pg_stop "$two"
+    insert "$one" 101 200
+    caught_up "$conf" "$one" "$db"
+    pg_kill "$one"
+    pg_start "$two"
+    as_postgres "$(pg_bindir)/pg_ctl" promote -s -w -t 60 -D "$(pg_data "$two")" >/dev/null 3>&-
+    # more than was lost: the end of WAL alone would not tell
+    insert "$two" 101 5000
+    ended 100
+    logged "the source left timeline 1 at .*, and sink pg/0 found in its target what was written there up to"
+    [ "$(rows dst)" = "200 20100" ]
+}
+
+@test "a standby that is not promoted is waited for (trap 31)" {
+    sed -i 's/ target_session_attrs=read-write//; s/host=127.0.0.1,127.0.0.1 port=[0-9]*,/host=127.0.0.1 port=/' "$conf"
+    pipeline_start "$conf" &
+    local starter=$!
+    wait_until 30 logged "the source is a standby, and PostgreSQL before 16 decodes WAL on a primary only"
+    promote
+    wait "$starter"
+    insert "$two" 1 10
+    caught_up "$conf" "$two" "$db"
+    [ "$(rows dst)" = "10 55" ]
+}
