@@ -46,6 +46,13 @@ test_buf(void)
     check(b.size <= 4 * total, "and takes memory for that only, %zu bytes", b.size);
     buf_consume(&b, total);
     check(buf_len(&b) == 0 && b.start == 0, "an empty queue begins anew");
+    buf_fit(&b);
+    check(b.size >= 1, "nothing to fit");
+    buf_append(&b, "four", 4);
+    buf_fit(&b);
+    check(b.size == 4 && memcmp(b.data, "four", 4) == 0, "fitted to what it holds");
+    buf_append(&b, "five", 4);
+    check(buf_len(&b) == 8 && memcmp(b.data, "fourfive", 8) == 0, "and it grows again");
     check(buf_reserve(&b, SIZE_MAX / 2) == -1 && b.failed, "half the address space is refused");
     buf_reset(&b, 0);
     check(b.data == NULL && !b.failed, "reset gives much memory back");
