@@ -738,6 +738,22 @@ inserts() {
     jq -e -s 'all(.params | has("async_insert") or has("input_format_null_as_default") | not)' "$DIR/requests"
 }
 
+@test "JSON columns are refused where the server doesn't take them as text, else it is told to (trap 108)" {
+    local json='"tables": {"t": {"engine": "MergeTree", "sorting_key": "", "engine_full": "MergeTree ORDER BY tuple()",
+        "columns": [["v", "Array(JSON(max_dynamic_paths=8))", "", 0]]}}'
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "t", [col("v", oid=3807)], identity="n")
+e.begin(); e.insert(1, ['{"{}"}']); e.commit(); e.end()
+EOF
+    fake "{$json}"
+    exits 100 sink <"$DIR/in"
+    log_has 'does not read JSON columns in RowBinary as text'
+    [ "$(inserts)" = 0 ]
+    fake "{$json, \"settings\": {\"input_format_binary_read_json_as_string\": \"0\"}}"
+    sink <"$DIR/in"
+    jq -e -s 'map(select(.insert))[0] | .body == "01027b7d" and .params.input_format_binary_read_json_as_string == "1"' "$DIR/requests"
+}
+
 @test "codes that only a person can mend stop the sink, with table, code and LSN (trap 109)" {
     small >"$DIR/in"
     for code in 60 16 497 27; do
