@@ -164,6 +164,14 @@ hint_binary(const struct op *op, const struct change *change, const char *sqlsta
                       "on both sides");
 }
 
+/* A missing partition has a check constraint's SQLSTATE (trap 89). */
+static void
+hint_partition(const char *sqlstate, struct err *err)
+{
+    if (strcmp(sqlstate, "23514") == 0 && strstr(err->message, "no partition of relation") != NULL)
+        err_hint(err, "create the partition in the target, then start again; nothing is lost");
+}
+
 static void
 explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
 {
@@ -179,6 +187,7 @@ explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
     if (strcmp(f->sqlstate, "22012") == 0 && op->type == FRAME_UPDATE && !change.complete)
         missing_row(err);
     name_column(op->table->plan, &change, err);
+    hint_partition(f->sqlstate, err);
     hint_binary(op, &change, f->sqlstate, err);
     change_name(op, &change, err);
 }

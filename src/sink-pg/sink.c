@@ -275,7 +275,13 @@ take_relation(struct sink *sink, const struct frame *frame, struct err *err)
 
     if (tables_relation(&sink->tables, frame, &changed, err) != 0)
         return -1;
-    return changed ? batch_add_cut(&sink->batch, err) : 0;
+    if (!changed)
+        return 0;
+    /* What came before must not wait for a target that has only the new description, or only the
+     * old one. */
+    if (sink->batch.boundary > 0 && flush_whole(sink, err) != 0)
+        return -1;
+    return batch_add_cut(&sink->batch, err);
 }
 
 /* All before is made durable; the others wait until the applier has made the next change durable

@@ -220,6 +220,19 @@ partitions_arrive() {
     src "TRUNCATE part; INSERT INTO part VALUES (1, 'b', 'v', 'big')"
     caught
     equal part
+    if [ "$1" = true ]; then
+        # guarantees(7): the source does not send it
+        src "TRUNCATE part_b; INSERT INTO part VALUES (2, 'b', 'v', 'big')"
+        caught
+        [ "$(src 'SELECT id FROM part')" = 2 ]
+        for sink in one two; do
+            [ "$(pg_sql target 'SELECT id FROM part ORDER BY id' "${name}_$sink" | paste -sd ' ')" = '1 2' ]
+        done
+    else
+        src "TRUNCATE part_b; INSERT INTO part VALUES (2, 'b', 'v', 'big')"
+        caught
+        equal part
+    fi
     pipeline_stop "$conf"
     no_restart "$conf"
 }
@@ -228,7 +241,7 @@ partitions_arrive() {
     partitions_arrive false "$PARTITIONS"
 }
 
-@test "partitions via their root, into a table without partitions" {
+@test "partitions via their root, into a table without partitions (traps 56, 57)" {
     partitions_arrive true "CREATE TABLE part (v text, id int, extra int DEFAULT 5, big text, region text, PRIMARY KEY (region, id));
         ALTER TABLE part DROP extra"
 }
@@ -253,6 +266,71 @@ partitions_arrive() {
         [ "$(pg_sql target 'SELECT id, v FROM f ORDER BY id' "${name}_$sink")" = \
             "$(src 'SELECT id, v FROM f WHERE id > 10 ORDER BY id')" ]
         [ "$(pg_sql target 'SELECT * FROM g ORDER BY id' "${name}_$sink")" = "$(src 'SELECT * FROM g WHERE v > 10 ORDER BY id')" ]
+    done
+    pipeline_stop "$conf"
+    no_restart "$conf"
+}
+
+@test "a row filter makes an insert of an update: with its TOASTed value or not at all (trap 49)" {
+    src "CREATE TABLE toast (id int PRIMARY KEY, n int, big text); ALTER TABLE toast ALTER big SET STORAGE EXTERNAL;
+         CREATE TABLE whole (LIKE toast INCLUDING ALL); ALTER TABLE whole REPLICA IDENTITY FULL; CREATE TABLE other (id int PRIMARY KEY);
+         CREATE PUBLICATION $name FOR TABLE toast WHERE (id > 10), whole WHERE (n > 10), other"
+    dst "CREATE TABLE toast (id int PRIMARY KEY, n int, big text); CREATE TABLE whole (LIKE toast INCLUDING ALL); CREATE TABLE other (id int PRIMARY KEY)"
+    config
+    pipeline_start "$conf"
+    src "INSERT INTO whole SELECT g, g, repeat('w' || g, 2000) FROM generate_series(1, 20) AS g;
+         INSERT INTO toast SELECT g, g, repeat('t' || g, 2000) FROM generate_series(1, 20) AS g; UPDATE whole SET n = n + 5"
+    caught
+    src "UPDATE toast SET id = 100 WHERE id = 1; INSERT INTO other VALUES (1)"
+    run -1 caught
+    [ "$(cat "$conf.exit")" -eq 100 ]
+    grep 'insert into public.toast (id)=(100): the source did not send a TOASTed value' "$conf.log" | grep -q 'REPLICA IDENTITY FULL.*"lsn":"'
+    # the way out that the message names
+    sed -i 's/^shards .*/&\ntables = *.*, !public.toast/' "$conf"
+    pipeline_start "$conf"
+    caught
+    pipeline_stop "$conf"
+    equal other
+    dst "TRUNCATE toast"
+    for sink in one two; do
+        src 'COPY (SELECT * FROM toast WHERE id > 10) TO STDOUT' >"$SCRATCH/$name.toast"
+        pg_sql target "COPY toast FROM '$SCRATCH/$name.toast'" "${name}_$sink"
+    done
+    sed -i '/^tables/d' "$conf"
+    src "ALTER TABLE toast REPLICA IDENTITY FULL"
+    pipeline_start "$conf"
+    src "UPDATE toast SET id = 102 WHERE id = 2; UPDATE toast SET n = 0; UPDATE whole SET n = n - 5; UPDATE whole SET n = n + 7"
+    caught
+    for sink in one two; do
+        for table in 'toast WHERE id > 10' 'whole WHERE n > 10'; do
+            [ "$(pg_sql target "SELECT * FROM ${table%% *} ORDER BY id" "${name}_$sink" | md5sum)" = \
+                "$(src "SELECT * FROM $table ORDER BY id" | md5sum)" ]
+        done
+    done
+    pipeline_stop "$conf"
+}
+
+@test "the target's types are others that take the text: types(7)" {
+    src "CREATE TABLE y (id smallint PRIMARY KEY, a int, b int8, c varchar(5), d char(5), e float4, f int, g timestamp, h timestamptz,
+           i json, j text, k text); CREATE PUBLICATION $name FOR ALL TABLES"
+    dst "CREATE TABLE y (id int8 PRIMARY KEY, a int8, b numeric, c text, d text, e float8, f text, g timestamptz, h timestamp,
+           i jsonb, j varchar(3), k bytea)"
+    config
+    pipeline_start "$conf"
+    for first in 1 100; do # one by one, and as sets
+        src "INSERT INTO y SELECT n, -n, 9223372036854775807, 'äöüßé', 'ab', 0.1, n, '2024-07-01 12:00:00.000001', '2024-07-01 12:00:00.5+05:45',
+               '{\"b\": 1, \"a\":  [1.0]}', 'abc', 'k\\\\k' FROM generate_series($first, $first * 3) AS n;
+             INSERT INTO y (id, g, h) VALUES (-$first, 'infinity', '-infinity'); UPDATE y SET a = a - 1"
+    done
+    caught
+    for sink in one two; do
+        [ "$(pg_sql target "SET timezone = 'UTC'; SELECT count(*), min(a), sum(b), min(c), count(DISTINCT d || '|'), min(d) || '|', min(e), min(f), min(g)
+               FILTER (WHERE id = 1), min(h) FILTER (WHERE id = 1), min(i::text), min(j), min(encode(k, 'hex')) FROM y" "${name}_$sink")" = \
+            '206|-301|1881567895518374264628|äöüßé|1|ab   ||0.1|1|2024-07-01 12:00:00.000001+00|2024-07-01 06:15:00.5|{"a": [1.0], "b": 1}|abc|6b5c6b' ] || {
+            pg_sql target "SELECT * FROM y WHERE id IN (1, -1)" "${name}_$sink"
+            return 1
+        }
+        [ "$(pg_sql target "SELECT g, h FROM y WHERE id = -1" "${name}_$sink")" = 'infinity|-infinity' ]
     done
     pipeline_stop "$conf"
     no_restart "$conf"
@@ -341,4 +419,108 @@ stops() {
         "CREATE TABLE w (id int PRIMARY KEY, at timestamp); INSERT INTO w VALUES (1, '2024-02-29 01:02:03')
         " "ALTER TABLE w ALTER at TYPE timestamp" w
     pipeline_stop "$conf"
+}
+
+@test "a change of the schema that the target has not: the message says what to do, and nothing is lost (traps 43, 44)" {
+    src "CREATE TABLE t (id int PRIMARY KEY, a int, b text); CREATE TABLE u (id int PRIMARY KEY, a int); CREATE PUBLICATION $name FOR ALL TABLES"
+    dst "CREATE TABLE t (id int PRIMARY KEY, a int, b text); CREATE TABLE u (id int PRIMARY KEY, a int)"
+    config
+    pipeline_start "$conf"
+    src "INSERT INTO t SELECT g, g, 'b' FROM generate_series(1, 100) AS g; INSERT INTO u SELECT g, g FROM generate_series(1, 100) AS g"
+    stops 'public.t: the target table has no column \\"c\\".*"hint":"add the column' \
+        "BEGIN; UPDATE t SET a = 0; ALTER TABLE t ADD c int DEFAULT 7; UPDATE t SET c = id WHERE id > 50; COMMIT" "ALTER TABLE t ADD c int DEFAULT 7" t
+    stops 'public.t: the target table has no column \\"b2\\"' \
+        "UPDATE t SET b = 'x'; ALTER TABLE t RENAME b TO b2; UPDATE t SET b2 = 'y' WHERE id = 5" "ALTER TABLE t RENAME b TO b2" t
+    stops '(insert into|update of) public.t \(id\)=\(6\): column \\"a\\": .*invalid input syntax for type integer' \
+        "BEGIN; UPDATE t SET a = 1; ALTER TABLE t ALTER a TYPE text; UPDATE t SET a = 'six' WHERE id = 6; COMMIT" "ALTER TABLE t ALTER a TYPE text" t
+    stops 'there is no table public.u2 in the target.*"hint":"create the table' \
+        "UPDATE u SET a = 1; ALTER TABLE u RENAME TO u2; UPDATE u2 SET a = 2" "ALTER TABLE u RENAME TO u2" u2
+    stops 'public.u2: the target table has no column \\"other\\"' \
+        "DELETE FROM u2; BEGIN; DROP TABLE u2; CREATE TABLE u2 (other text, id int PRIMARY KEY); INSERT INTO u2 VALUES ('o', 1); COMMIT" \
+        "ALTER TABLE u2 ADD other text, DROP a" u2
+    # what a target may keep
+    src "ALTER TABLE t DROP c; UPDATE t SET b2 = 'z' WHERE id = 7; ALTER TABLE u2 RENAME TO gone; DROP TABLE gone; INSERT INTO t VALUES (1000)"
+    caught
+    for sink in one two; do
+        [ "$(pg_sql target "SELECT a, b2, c FROM t WHERE id IN (7, 1000) ORDER BY id" "${name}_$sink" | paste -sd ' ')" = '1|z|7 ||7' ]
+    done
+    pipeline_stop "$conf"
+}
+
+@test "rows that no partition of the target takes: the partitioned table and the key are named (trap 89)" {
+    src "CREATE TABLE p (id int, region text, PRIMARY KEY (id, region)); CREATE PUBLICATION $name FOR ALL TABLES"
+    dst "CREATE TABLE p (id int, region text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+         CREATE TABLE p_a PARTITION OF p FOR VALUES IN ('a')"
+    config
+    pipeline_start "$conf"
+    src "INSERT INTO p SELECT g, 'a' FROM generate_series(1, 200) AS g"
+    stops 'insert into public.p \(id, region\)=\(500, b\): .*no partition of relation \\"p\\" found for row.*"hint":"create the partition' \
+        "INSERT INTO p SELECT g, CASE g WHEN 500 THEN 'b' ELSE 'a' END FROM generate_series(400, 600) AS g" \
+        "CREATE TABLE p_b PARTITION OF p FOR VALUES IN ('b')" p
+    # between partitions, and out of all of them
+    stops 'update of public.p \(id, region\)=\(7, b\): .*no partition of relation' \
+        "UPDATE p SET region = 'b' WHERE id < 100; UPDATE p SET region = 'c' WHERE id = 7; DELETE FROM p WHERE id = 8" \
+        "CREATE TABLE p_c PARTITION OF p FOR VALUES IN ('c')" p
+    pipeline_stop "$conf"
+}
+
+@test "transactions with an origin, messages; sequences at a cut-over (traps 60, 61, 74)" {
+    src "CREATE TABLE t (id serial PRIMARY KEY, v text); CREATE TABLE i (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);
+         CREATE TABLE hidden (id int); CREATE UNLOGGED TABLE un (id int PRIMARY KEY); CREATE PUBLICATION $name FOR TABLE t, i"
+    dst "CREATE TABLE t (id serial PRIMARY KEY, v text); CREATE TABLE i (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text)"
+    config
+    pipeline_start "$conf"
+    src "SELECT pg_replication_origin_create('$name');
+         SELECT pg_replication_origin_session_setup('$name');
+         BEGIN; SELECT pg_replication_origin_xact_setup('0/ABC', now()); INSERT INTO t (v) SELECT 'o' FROM generate_series(1, 9); COMMIT;
+         SELECT pg_replication_origin_session_reset(); SELECT pg_replication_origin_drop('$name');
+         SELECT pg_logical_emit_message(false, 'm', 'outside');
+         BEGIN; INSERT INTO i (v) VALUES ('i'), ('j'); SELECT pg_logical_emit_message(true, 'm', 'inside'); INSERT INTO t (v) VALUES ('last'); COMMIT" >/dev/null
+    for n in {1..50}; do
+        echo "INSERT INTO hidden VALUES ($n); INSERT INTO un VALUES ($n);"
+    done | pg_sql source - "$name"
+    caught
+    equal t i
+    for sink in one two; do
+        # the query of guarantees(7)
+        sed -n '/^SELECT format(.SELECT setval/,/gexec$/p' "$WALPIPE_ROOT/docs/guarantees.7" | sed 's/\\egexec/\\gexec/' |
+            pg_sql target - "${name}_$sink" >/dev/null
+        [ "$(pg_sql target "INSERT INTO t (v) VALUES ('mine') RETURNING id; INSERT INTO i (v) VALUES ('mine') RETURNING id" \
+            "${name}_$sink" | paste -sd ' ')" = '11 3' ]
+    done
+    pipeline_stop "$conf"
+    no_restart "$conf"
+}
+
+@test "bytes that are no UTF-8, characters that the target lacks: stopped by LSN or by row and column, no loop (trap 102)" {
+    pg_sql target "DROP DATABASE ${name}_two"
+    pg_sql target "CREATE DATABASE ${name}_two ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    src "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION $name FOR ALL TABLES"
+    dst "CREATE TABLE t (id int PRIMARY KEY, v text)"
+    config
+    pipeline_start "$conf"
+    src "INSERT INTO t SELECT g, 'é' FROM generate_series(1, 200) AS g; INSERT INTO t SELECT g, CASE g WHEN 250 THEN '€' END FROM generate_series(201, 300) AS g"
+    run -1 caught
+    [ "$(cat "$conf.exit")" -eq 100 ]
+    grep '"sink":"two"' "$conf.log" | grep 'insert into public.t (id)=(250): .*LATIN1' | grep -q '"lsn":"'
+    [ "$(pipeline_starts "$conf")" -eq 1 ]
+    # the source's own bytes: the server finds them while it sends
+    pg_sql source "CREATE DATABASE ${name}a ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    name=${name}a
+    conf=$SCRATCH/$name.conf
+    for sink in one two; do
+        pg_sql target "CREATE DATABASE ${name}_$sink"
+    done
+    src "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION $name FOR ALL TABLES"
+    dst "CREATE TABLE t (id int PRIMARY KEY, v text)"
+    config
+    pipeline_start "$conf"
+    src "INSERT INTO t VALUES (1, 'é')"
+    caught
+    src "INSERT INTO t VALUES (3, chr(255))"
+    run -1 caught
+    [ "$(cat "$conf.exit")" -eq 100 ]
+    grep '"program":"pg-wal-read"' "$conf.log" | grep -q 'invalid byte sequence.*LSN [0-9A-F]*/'
+    [ "$(pipeline_starts "$conf")" -eq 1 ]
+    [ "$(pg_sql target "SELECT id, v FROM t" "${name}_one")" = '1|é' ]
 }

@@ -37,7 +37,7 @@ check_golden() {
 
 # ---- real captures ----
 
-@test "golden: every message of protocol 1, values as text" {
+@test "golden: every message of protocol 1, values as text (traps 37, 39, 58, 60, 61)" {
     check_golden main
 }
 
@@ -245,7 +245,7 @@ PY
 }
 
 # Each kind of message with a byte missing at its end, with a byte too much, and whole.
-@test "every message with one byte missing or one too much is refused by name and LSN" {
+@test "trap 71: every message with one byte missing or one too much is refused by name and LSN" {
     for kind in Begin Commit Origin Relation Type Insert Update Delete Truncate Message; do
         for change in 'm[:-1]' 'm + b"\0"' m; do
             build <<PY
@@ -273,7 +273,7 @@ PY
     done
 }
 
-@test "lengths and counts that lie are refused" {
+@test "trap 71: lengths and counts that lie are refused" {
     for message in \
         'pg_insert(1, ["1"])[:6] + b"\xff\xff" + b"n"' \
         'pg_insert(1, ["1"])[:8] + b"t\xff\xff\xff\xff1"' \
@@ -623,7 +623,7 @@ PY
     one_error 100 "Begin Prepare ('b') of protocol version 3" "two_phase"
 }
 
-@test "streaming of transactions in progress is refused by name" {
+@test "traps 63 to 65: streaming of transactions in progress is refused by name" {
     pg_sql src "CREATE TABLE big (id int PRIMARY KEY, v text); CREATE PUBLICATION big FOR TABLE big"
     pg_sql src "SELECT pg_create_logical_replication_slot('big', 'pgoutput')"
     pg_sql src "INSERT INTO big SELECT n, repeat('x', 100) FROM generate_series(1, 2000) n"
