@@ -7,11 +7,14 @@
 #include "sink-ch/convert.h"
 #include "input.h"
 
-/* Built-in types that are converted in a way of their own, two arrays, and one nobody knows. */
-static const uint32_t oids[] = {16,   17,   18,   19,   20,   21,   23,    25,   26,   114,  650,
-                                700,  701,  869,  1042, 1043, 1082, 1083,  1114, 1184, 1186, 1266,
-                                1700, 2950, 3802, 1000, 1005, 1007, 1009,  1016, 1021, 1022, 1115,
-                                1182, 1185, 1231, 2951, 1020, 600,  16385, 0};
+/* Built-in types that are converted in a way of their own, some arrays, ranges and drawings, and
+ * some that nobody knows. */
+static const uint32_t oids[] = {
+    16,   17,   18,   19,   20,   21,   23,   25,   26,   114,  142,   650,  700,  701,
+    774,  790,  829,  869,  1042, 1043, 1082, 1083, 1114, 1184, 1186,  1266, 1560, 1562,
+    1700, 2950, 3220, 3802, 4072, 5069, 199,  1000, 1001, 1005, 1007,  1009, 1016, 1020,
+    1021, 1022, 1041, 1115, 1182, 1185, 1231, 2951, 3807, 600,  601,   602,  603,  604,
+    628,  718,  3904, 3905, 3906, 3910, 4451, 4532, 6151, 3614, 16385, 0};
 
 static void
 try_value(const struct ch_type *type, uint32_t oid, struct value value, enum convert_policy policy,
