@@ -804,7 +804,8 @@ tx(("insert", ["1", "a", None])); e.end(); out(e)
 PY
     sink <"$T/s"
     [ "$status" -eq 0 ]
-    for other in "system_identifier=5" "timeline=2" 'slot="x"'; do
+    sql "UPDATE walpipe.progress SET timeline = 2"
+    for other in "system_identifier=5" "timeline=1" 'timeline=2, slot="x"'; do
         stream "$T/s" <<PY
 out(hello(sink="dst", shards=1, $other), end())
 PY
@@ -812,6 +813,35 @@ PY
         [ "$status" -eq 100 ]
         said "belongs to another source: its"
     done
+}
+
+@test "progress of an earlier timeline is ackd's to judge, and becomes the source's with the first commit (trap 16)" {
+    sql "CREATE TABLE t (id int PRIMARY KEY, v text, big text)"
+    stream "$T/s" <<PY
+$PRELUDE
+tx(("insert", ["1", "a", None])); e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    stream "$T/s" <<'PY'
+out(hello(sink="dst", shards=1, timeline=2), end())
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(jq -s -c 'map(select(.message == "register") | [.durable_lsn, .timeline]) | last' "$acks")" = "[8232,1]" ]
+    [ "$(sql "SELECT timeline FROM walpipe.progress")" = 1 ]
+    stream "$T/s" <<'PY'
+out(hello(sink="dst", shards=1, timeline=2), watermark(0x3000), end())
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT timeline, lsn FROM walpipe.progress")" = "2|0/3000" ]
+    # there is no way back, and none for half a transaction
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    sql "UPDATE walpipe.progress SET timeline = 1, partial_commit_lsn = '0/4000', partial_ordinal = 1"
+    sink <"$T/s"
+    [ "$status" -eq 100 ]
 }
 
 @test "another number of workers: only from one position (trap 167)" {

@@ -24,11 +24,14 @@ from stream import frame, unpack  # noqa: E402
 
 MESSAGES = {
     1: ("source", ["system_identifier", "timeline", "database", "slot", "server_version",
-                   "confirmed_lsn", "wal_sender_timeout"]),
+                   "confirmed_lsn", "wal_sender_timeout", "previous_timeline",
+                   "switch_lsn"]),
     2: ("received", ["lsn", "reply_requested"]),
-    3: ("slot", ["current_lsn", "restart_lsn", "retained_bytes", "wal_status", "safe_wal_size"]),
+    3: ("slot", ["current_lsn", "restart_lsn", "retained_bytes", "wal_status", "safe_wal_size",
+                 "xmin_age", "output_full"]),
     4: ("draining", []),
-    8: ("register", ["program", "sink", "shard", "shards", "durable_lsn"]),
+    5: ("waiting", ["standby", "text"]),
+    8: ("register", ["program", "sink", "shard", "shards", "durable_lsn", "timeline"]),
     9: ("reached", ["lsn", "events", "batch_rows", "flush_micros"]),
     10: ("target", ["alive", "reason"]),
     11: ("barrier_reached", ["id", "applier"]),
