@@ -124,7 +124,13 @@ enum convert_status convert_binary(struct convert *convert, uint32_t oid, struct
 /* One value, appended to out; false with *known unchanged: malformed. */
 bool convert_binary_part(struct cursor *c, uint32_t oid, struct buf *out, bool *known);
 
+/* Two's complement of 2, 4 or 8 bytes. */
+bool convert_binary_integer(struct cursor *c, size_t width, int64_t *out) MUST_CHECK;
+
 void convert_put_format(struct buf *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* convert_binary_time.c: the same for date, time and timestamp types and interval. */
+bool convert_binary_time(struct cursor *c, uint32_t oid, struct buf *out);
 
 /* convert_compound.c: the same for values that are made of others. oid: of the array; of a range's
  * bounds; of the drawing. */

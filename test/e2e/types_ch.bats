@@ -232,12 +232,18 @@ x int4[] -> Nullable(String)
 y int2 -> Nullable(Int16)'
         new=$(sed "s/UInt8/Bool/; /^i/s/String/Decimal(50, 2)/; /^m/s/Date/Date32/
             s/DateTime(/DateTime64(0, /; /^[oq]/s/String/DateTime64(6, 'UTC')/" <<<"$old")
-        diff <(echo "${!tag}") <(mapping)
+        diff <(echo "${!tag}") <(mapping) || {
+            cat "$SCRATCH/check"
+            false
+        }
         pipeline_start "$conf"
         pg_sql source "INSERT INTO every (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET a = true"
         caught_up "$conf" source "made_$tag"
         pipeline_stop "$conf"
-        diff <(echo "${!tag}") <(mapping)
+        diff <(echo "${!tag}") <(mapping) || {
+            cat "$SCRATCH/check"
+            false
+        }
         grep -q "^warn .*column \"m\" of .*: infinity and dates outside the type's range do not fit: a value that does not fit stops" "$SCRATCH/check"
         [ "$(grep -c '^FAIL' "$SCRATCH/check")" = 0 ]
     done
