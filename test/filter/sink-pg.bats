@@ -1173,6 +1173,25 @@ PY
 
 # ---- the rest ----
 
+@test "a server that says more than it is told does not block the pipeline (trap 93)" {
+    # 800 rows of 4 kB, each answered by as much: more than the buffers of both sides hold
+    sql "CREATE TABLE loud (id int, v text);
+         CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN RAISE WARNING ''%'', repeat(''w'', 4000); RETURN NEW; END';
+         CREATE TRIGGER say BEFORE INSERT OR UPDATE ON loud FOR EACH ROW EXECUTE FUNCTION say();
+         ALTER TABLE loud ENABLE ALWAYS TRIGGER say"
+    stream "$T/s" <<'PY'
+e = Events(sink="dst", shards=1)
+e.table(1, "public", "loud", [col("id", True, INT4), col("v")])
+e.begin()
+for n in range(400): e.insert(1, [str(n), "x" * 4000]); e.update(1, [str(n), "y" * 4000])
+e.commit(); e.end(); out(e)
+PY
+    run timeout 60 "$WALPIPE_BIN/sink-pg" --conninfo "$(pg_conninfo dst "$db")" --pipeline p --ackd "$ack" <"$T/s" 2>"$T/err"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT count(*), count(DISTINCT id), min(v) = repeat('y', 4000) FROM loud")" = "400|400|t" ]
+}
+
 @test "batches do not fill the catalog, and join by index (traps 95, 96)" {
     stream "$T/s" <<PY
 $PRELUDE

@@ -71,10 +71,15 @@ class History:
         self.filtered = r.random() < 0.3
         self.unprivileged = r.random() < 0.3  # pg1's role: foreign keys and triggers fire there
         self.extra = r.random() < 0.3  # columns that only PostgreSQL targets have
+        self.strict = r.random() < 0.5  # pg1's keys are not deferrable, where its batches are large
         others = [t for t in TARGETS if t != MODERN]
         chosen = sorted(r.sample(others, r.randint(1, 4)))
         self.targets = options.targets.split(",") if options.targets else self.with_modern(chosen)
         self.settings = {t: self.choose_settings(r, t) for t in TARGETS}
+        self.strict = self.strict and not self.unprivileged and \
+            self.settings["pg1"]["batch_rows"] == 10000
+        if self.filtered:  # a table made again would not be in the publication
+            self.by_name["h_again"].made_again = False
         self.counts = collections.Counter()
         self.added = 0
         self.config = servers.path("history.conf")
@@ -108,7 +113,8 @@ class History:
         chosen = ", ".join(f"{t} {self.settings[t]}" for t in self.targets)
         return (f"seed {self.options.seed}: binary={self.binary} via_root={self.via_root} "
                 f"filtered={self.filtered} "
-                f"unprivileged={self.unprivileged} extra={self.extra} ddl={self.options.ddl}; {chosen}")
+                f"unprivileged={self.unprivileged} extra={self.extra} strict={self.strict} "
+                f"ddl={self.options.ddl}; {chosen}")
 
     def excluded(self, target):
         names = []
@@ -188,11 +194,14 @@ class History:
                 self.servers("pg_sql", "target", f"CREATE DATABASE {target} OWNER {self.role(target)}")
                 self.sql(target, f"SET ROLE {self.role(target)}; CREATE SCHEMA shop;" +
                          shapes.TYPES_DDL_TARGET)
-                self.sql(target, "".join(t.create(target=True, relaxed=relaxed) for t in self.tables))
+                strict = target == "pg1" and self.strict
+                self.sql(target, "".join(t.create(target=True, relaxed=relaxed, strict=strict)
+                                         for t in self.tables))
                 if self.extra:
                     self.sql(target, "".join(
                         f"ALTER TABLE {t.sql} ADD \"mine only\" int DEFAULT 7, ADD own text; "
-                        for t in self.tables if self.r.random() < 0.5))
+                        for t in self.tables
+                        if self.r.random() < 0.5 and not (strict and t.deferred)))
             else:
                 self.ch(target, f"CREATE DATABASE {target}")
                 for table in self.tables:
@@ -306,18 +315,54 @@ class History:
                               f"'{t}' AND name = {compare.ch_literal(prefix + table.name)}") == ["1"]
                    for t in self.targets if t.startswith("ch"))
 
+    def only_pg(self):
+        return all(t.startswith("pg") for t in self.targets)
+
+    def change_names_and_types(self, table, added, quiet, what):
+        """Names while nothing is on its way: a target has one of them. Types that take the old
+        ones' values, at any time. False: there is nothing of the kind."""
+        if quiet and what < 0.2 and added:
+            self.added += 1
+            old, new = added[0][0], f"added {self.added}"
+            self.ddl(f"ALTER TABLE {table.sql} RENAME COLUMN {shapes.quote(old)} TO {shapes.quote(new)}", True)
+            table.columns[table.columns.index(added[0])] = (new, *added[0][1:])
+            self.counts["renamed columns"] += 1
+        elif quiet and what < 0.4 and table.name == "h_uuid":
+            # clients know the others by name
+            self.added += 1
+            new = f"h_uuid {self.added}"
+            self.ddl(f"ALTER TABLE {table.sql} RENAME TO {shapes.quote(new)}", True)
+            table.name = new
+            self.counts["renamed tables"] += 1
+        elif what >= 0.4:
+            wider = {"int": "bigint", "bigint": "numeric"}
+            column = next((c for c in table.values if c[1] in wider and c[0] not in table.generated
+                           and c[0] not in (table.unique, "p")), None)
+            if column is None:
+                return False
+            self.ddl(f"ALTER TABLE {table.sql} ALTER {shapes.quote(column[0])} TYPE {wider[column[1]]}", True)
+            table.columns[table.columns.index(column)] = (column[0], wider[column[1]], column[2])
+            self.counts["types"] += 1
+        else:
+            return False
+        return True
+
     def change_tables(self):
         """DDL in mid-stream, the targets first. Returns what the clients learn after the round."""
-        table = self.r.choice([t for t in self.tables
-                               if not (t.parts or t.ch_ddl or t.published or t.filter)])
+        table = self.r.choice([t for t in self.tables if not (
+            t.parts or t.ch_ddl or t.published or t.filter or t.made_again)])
         what = self.r.random()
         added = [c for c in table.columns if c[0].startswith("added ")]
+        quiet = not self.clients_run
+        if self.only_pg() and what < 0.6 and self.change_names_and_types(table, added, quiet, what):
+            return lambda: None
+        what = self.r.random()
         if what < 0.3 and table.identity == "d" and self.is_made(table):
             # another identity: another distribution over the workers
             kind = self.r.choice(["FULL", "DEFAULT"])
             self.ddl(f"ALTER TABLE {table.sql} REPLICA IDENTITY {kind}", False)
             return lambda: None
-        if what < 0.5 and added and not self.clients_run:
+        if what < 0.5 and added and quiet:
             # the target keeps it, and its values
             table.columns.remove(added[0])
             self.ddl(f"ALTER TABLE {table.sql} DROP COLUMN {shapes.quote(added[0][0])}", False)
@@ -421,7 +466,7 @@ def parse():
     parser.add_argument("--clients", type=int, default=5)
     parser.add_argument("--transactions", type=int, default=150, help="of a client in a round")
     parser.add_argument("--patience", type=int, default=90, help="seconds without progress")
-    parser.add_argument("--ddl", action="store_true", help="add columns in mid-stream")
+    parser.add_argument("--ddl", action="store_true", help="change tables in mid-stream")
     parser.add_argument("--keep", action="store_true", help="leave the servers running after a failure")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()

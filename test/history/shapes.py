@@ -154,6 +154,7 @@ class Table:
         self.empties = more.pop("empties", True)  # TRUNCATE it now and then
         self.unique = more.pop("unique", None)  # a column with a unique constraint of its own
         self.deferred = more.pop("deferred", False)
+        self.made_again = more.pop("made_again", False)  # dropped and created now and then
         self.filter = None  # of the publication: only these rows are published
         self.published = None  # of the publication: only these columns are
         assert not more, more
@@ -170,8 +171,9 @@ class Table:
     def values(self):
         return self.columns[len(self.keys):]
 
-    def create(self, target=False, relaxed=False):
-        """relaxed: without the unique constraints that several workers cannot keep."""
+    def create(self, target=False, relaxed=False, strict=False):
+        """relaxed: without the unique constraints that several workers cannot keep. strict: without
+        deferrable ones."""
         if self.ddl:
             return self.ddl
         parts = [f"{quote(n)} {t}" for n, t, _ in self.columns]
@@ -181,7 +183,7 @@ class Table:
         if extra:
             parts.append(extra)
         if self.primary and self.keys:
-            deferred = " DEFERRABLE INITIALLY DEFERRED" if self.deferred else ""
+            deferred = " DEFERRABLE INITIALLY DEFERRED" if self.deferred and not strict else ""
             parts.append(f"PRIMARY KEY ({', '.join(quote(k[0]) for k in self.keys)}){deferred}")
         after = self.after_target if target else self.after
         return f"CREATE TABLE {self.sql} ({', '.join(parts)}); " + after.replace("%s", self.sql)
@@ -236,6 +238,8 @@ def plain_tables(r):
                              ("v", "text", some_text)],
               extra="FOREIGN KEY (p) REFERENCES h_parent ON UPDATE CASCADE ON DELETE " +
               r.choice(["CASCADE", "SET NULL", "NO ACTION"])),
+        Table("h_again", 1, [("id", "int", int_key(50)), ("v", "text", some_text),
+                             ("n", "int", integer(0, 9))], made_again=True),
         Table("h_gen", 1, [("id", "int", int_key()), ("v", "text", some_text)],
               extra="twice text GENERATED ALWAYS AS (v || v) STORED"),
     ]

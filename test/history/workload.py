@@ -13,7 +13,8 @@ from shapes import quote
 
 # What a client may meet among others: it gives the statement or the transaction up.
 EXPECTED = (psycopg2.errors.IntegrityError, psycopg2.errors.DeadlockDetected,
-            psycopg2.errors.LockNotAvailable, psycopg2.errors.SerializationFailure)
+            psycopg2.errors.LockNotAvailable, psycopg2.errors.SerializationFailure,
+            psycopg2.errors.UndefinedTable, psycopg2.errors.InternalError_)  # h_again was dropped
 
 
 class Client(threading.Thread):
@@ -211,6 +212,17 @@ class Client(threading.Thread):
                 "AS g WHERE g > %d"], self.r.randint(1, 3)):
             self.changed(self.run_sql(sql.replace("%d", str(self.r.randint(0, 2)))))
 
+    def make_again(self, _):
+        """A new table of the same name, its columns in another order, in mid-transaction. What was in
+        the old one goes by TRUNCATE: DROP is not replicated."""
+        table = self.by_name["h_again"]
+        if not table.made_again:
+            return
+        self.run_sql(f"TRUNCATE {table.sql}; DROP TABLE {table.sql}; " + table.create(target=self.r.random() < 0.5))
+        self.counts["made again"] += 1
+        for _ in range(self.r.randint(0, 3)):
+            self.insert(table)
+
     # ---- transactions ----
 
     def change(self):
@@ -258,6 +270,8 @@ class Client(threading.Thread):
             self.bulk(None)
         elif kind > 0.985:
             self.empty(None)
+        elif kind > 0.980:
+            self.make_again(None)
         elif kind > 0.95:
             self.run_sql("SELECT pg_logical_emit_message(%s, 'history', %s)",
                          [self.r.random() < 0.5, "x" * self.r.randint(0, 3000)])
