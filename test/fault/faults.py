@@ -161,7 +161,7 @@ class Faults:
         self.kill_program()
         self.down.add("walpipe")
         self.all_well()
-        code = pipeline.drain()
+        code = pipeline.drain(told=True)
         if code not in (0, 111):
             raise Failure("walpipe was told to drain, lost a program and ended with %d" % code)
         self.start_walpipe()

@@ -91,7 +91,7 @@ class Servers:
             input=sql.encode(), capture_output=True, check=True).stdout
 
     def end(self):
-        self.bash("servers_end", timeout=400)
+        self.bash("servers_end", timeout=1200)  # a busy disk takes minutes to forget them
 
 
 class Pipeline:
@@ -196,10 +196,11 @@ batch_rows = 500
         """Before it has begun, a signal has its usual meaning."""
         time.sleep(max(0, self.started_at + 1 - time.monotonic()))
 
-    def drain(self, seconds=75):
-        """SIGTERM. Returns the exit code."""
+    def drain(self, seconds=75, told=False):
+        """SIGTERM, unless it was told before: a second one means "at once". Returns the exit
+        code."""
         self.wait_until_begun()
-        if self.process.poll() is None:
+        if self.process.poll() is None and not told:
             self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(seconds)
