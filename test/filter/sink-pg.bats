@@ -527,6 +527,29 @@ PY
 2|c|d" ]
 }
 
+@test "the bug was that changes from before a rename waited for a target that has both names (trap 44)" {
+    sql "CREATE TABLE t (id int PRIMARY KEY, a text)"
+    stream "$T/s" <<'PY'
+e = Events(sink="dst", shards=1)
+e.table(1, "public", "t", [col("id", True, INT4), col("a")])
+e.begin(); e.insert(1, ["1", "x"]); e.commit()
+e.begin(); e.insert(1, ["2", "x"])
+e.table(1, "public", "t", [col("id", True, INT4), col("a")]) # the same again
+e.insert(1, ["3", "x"]); e.commit()
+e.begin(); e.table(1, "public", "t", [col("id", True, INT4), col("b")])
+e.update(1, ["1", "y"]); e.commit()
+e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 100 ]
+    said 'the target table has no column \\"b\\"'
+    [ "$(sql "SELECT * FROM t ORDER BY id" | paste -sd ' ')" = "1|x 2|x 3|x" ]
+    sql "ALTER TABLE t RENAME a TO b"
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT * FROM t ORDER BY id" | paste -sd ' ')" = "1|y 2|x 3|x" ]
+}
+
 @test "two source tables in one target table keep their order (trap 56)" {
     stream "$T/s" <<'PY'
 e = Events(sink="dst", shards=1)
