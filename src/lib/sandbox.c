@@ -31,7 +31,7 @@ sandbox_fits_build(void)
 #ifdef MACHINE
 
 /* What we call ourselves, then what the C library may for us: memory, the time where the vdso has
- * none, signals that interrupt a call, abort(). */
+ * none, signals that interrupt a call, abort() and what is written before it. */
 static const int allowed[] = {
 #ifdef __NR_poll
     __NR_poll,
@@ -44,7 +44,8 @@ static const int allowed[] = {
     __NR_futex,        __NR_clock_gettime,  __NR_gettimeofday,
     __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_restart_syscall,
     __NR_rt_sigreturn, __NR_getpid,         __NR_gettid,
-    __NR_exit,         __NR_exit_group,     __NR_sigaltstack};
+    __NR_exit,         __NR_exit_group,     __NR_sigaltstack,
+    __NR_writev};
 
 #define ALLOWED (sizeof allowed / sizeof *allowed)
 
