@@ -130,6 +130,7 @@ run_once() {
     sink=$(programs sink-pg)
     kill -STOP "$sink"
     src "INSERT INTO t SELECT g, repeat(md5(g::text), 40) FROM generate_series(1, 20000) g"
+    wait_until 30 eval '"$WALPIPE_BIN/walpipe" status -c "$conf" --json | jq -e .slot.output_full'
     wait_until 20 eval '[ "$(src "SELECT wait_event FROM pg_stat_activity WHERE backend_type = '"'walsender'"'")" = WalSenderWriteData ]'
     walsender=$(slot active_pid)
     src "SELECT pg_terminate_backend($walsender)" >/dev/null
