@@ -144,6 +144,27 @@ run(struct MHD_Connection *c, const char *sql, bool last, enum MHD_Result *resul
 
 /* ---- requests ---- */
 
+/* What the engine was told last: telling it again takes as long as a small insert. */
+static struct {
+    char key[64], value[256];
+} told[32];
+
+/* The place of the key, with the value; NULL: it has that value already. */
+static char *
+place_of(const char *key, const char *value)
+{
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+        if (told[i].key[0] != '\0' && strcmp(told[i].key, key) != 0)
+            continue;
+        if (told[i].key[0] != '\0' && strcmp(told[i].value, value) == 0)
+            return NULL;
+        snprintf(told[i].key, sizeof told[i].key, "%s", key);
+        return told[i].value;
+    }
+    fprintf(stderr, "chdb-front: too many settings\n");
+    exit(1);
+}
+
 struct setting_walk {
     struct MHD_Connection *c;
     enum MHD_Result result;
@@ -157,15 +178,22 @@ apply_setting(void *arg, enum MHD_ValueKind kind, const char *key, const char *v
         "query",    "database",          "query_id",    "default_format", "user",
         "password", "wait_end_of_query", "buffer_size", "keys_format",    "keys_structure"};
     struct setting_walk *walk = arg;
-    char sql[512];
+    char sql[512], *place;
 
     (void)kind;
     for (size_t i = 0; i < sizeof not_settings / sizeof *not_settings; i++)
         if (strcmp(key, not_settings[i]) == 0)
             return MHD_YES;
-    snprintf(sql, sizeof sql, "SET %s = '%s'", key, value == NULL ? "" : value);
-    if (run(walk->c, sql, false, &walk->result))
+    value = value == NULL ? "" : value;
+    place = place_of(key, value);
+    if (place == NULL)
         return MHD_YES;
+    place[0] = '\0';
+    snprintf(sql, sizeof sql, "SET %s = '%s'", key, value);
+    if (run(walk->c, sql, false, &walk->result)) {
+        snprintf(place, sizeof told[0].value, "%s", value);
+        return MHD_YES;
+    }
     walk->failed = true;
     return MHD_NO;
 }
@@ -266,14 +294,17 @@ serve(struct MHD_Connection *c, struct request *request)
     const char *keys = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "keys_structure");
     const char *database = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "database");
     struct setting_walk walk = {.c = c};
+    static char used[256]; /* the engine's database now */
     char path[4200], use[300];
     char *text = NULL, *sql = NULL;
     size_t skip = 0;
 
-    if (database != NULL) {
+    if (database != NULL && strcmp(used, database) != 0) {
+        used[0] = '\0';
         snprintf(use, sizeof use, "USE `%s`", database);
         if (!run(c, use, false, &walk.result))
             return walk.result;
+        snprintf(used, sizeof used, "%s", database);
     }
     MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, apply_setting, &walk);
     if (walk.failed)
