@@ -251,13 +251,13 @@ seccomp_of() {
     pipeline_start "$conf"
     [ "$(seccomp_of pgout-decode)" = 2 ]
     [ "$(seccomp_of route)" = 2 ]
-    pg_sql src "INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 50000) g" "$name"
-    wait_until 60 arrived 50000
+    pg_sql src "INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 5000) g" "$name"
+    wait_until 60 arrived 5000
     victim=$(pgrep -P "$(pipeline_pid "$conf")" -x route)
     kill -SYS "$victim"
     wait_until 20 grep -q "route (pid $victim) was killed by signal 31 (Bad system call)" "$conf.log"
     pg_sql src "INSERT INTO t VALUES (0)" "$name"
-    wait_until 60 arrived 50001
+    wait_until 60 arrived 5001
     pipeline_stop "$conf"
     ! grep -q 'without a sandbox' "$conf.log" || false
 }
