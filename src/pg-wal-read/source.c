@@ -238,10 +238,22 @@ check_publication(struct source *source, const char *name, struct err *err)
                          "its publication existed");
 }
 
+static int
+check_options(const struct source *source, const struct source_options *options, struct err *err)
+{
+    if (source->server_version >= 140000 ||
+        (!options->binary && !options->messages && !options->streaming))
+        return 0;
+    return err_set(err, EXIT_REFUSED,
+                   "binary, messages and streaming need PostgreSQL 14, the source is version "
+                   "%" PRIu32,
+                   source->server_version);
+}
+
 int
 source_check_server(struct source *source, const struct source_options *options, struct err *err)
 {
-    if (read_settings(source, err) != 0)
+    if (check_options(source, options, err) != 0 || read_settings(source, err) != 0)
         return -1;
     for (uint32_t i = 0; i < options->publications_count; i++)
         if (check_publication(source, options->publications[i], err) != 0)
@@ -480,18 +492,6 @@ start_command(struct source *source, const struct source_options *options, struc
     return sql;
 }
 
-static int
-check_options(const struct source *source, const struct source_options *options, struct err *err)
-{
-    if (source->server_version >= 140000 ||
-        (!options->binary && !options->messages && !options->streaming))
-        return 0;
-    return err_set(err, EXIT_REFUSED,
-                   "binary, messages and streaming need PostgreSQL 14, the source is version "
-                   "%" PRIu32,
-                   source->server_version);
-}
-
 enum source_start
 source_start(struct source *source, const struct source_options *options, struct err *err)
 {
@@ -501,8 +501,6 @@ source_start(struct source *source, const struct source_options *options, struct
     bool active;
 
     source->proto_version = options->streaming ? 2 : 1;
-    if (check_options(source, options, err) != 0)
-        return SOURCE_FAILED;
     sql = start_command(source, options, err);
     if (sql == NULL)
         return SOURCE_FAILED;

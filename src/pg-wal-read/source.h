@@ -53,7 +53,7 @@ int source_parse_publications(const char *list, struct source_options *options,
 int source_connect(struct source *source, const struct source_options *options,
                    struct err *err) MUST_CHECK;
 
-/* Requires wal_level = logical and every publication. */
+/* Requires wal_level = logical, every publication, and a version that has what options ask for. */
 int source_check_server(struct source *source, const struct source_options *options,
                         struct err *err) MUST_CHECK;
 

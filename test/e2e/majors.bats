@@ -128,6 +128,8 @@ works() {
     equal f p
     config on
     if [ "$major" -lt 14 ]; then
+        run -100 "$WALPIPE_BIN/walpipe" check -c "$conf"
+        [[ $output == *'FAIL'*'need PostgreSQL 14'* ]]
         run -1 pipeline_start "$conf"
         [ "$(cat "$conf.exit")" -eq 100 ]
         grep -q 'binary, messages and streaming need PostgreSQL 14' "$conf.log"
