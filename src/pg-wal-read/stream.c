@@ -11,8 +11,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -23,13 +21,6 @@
 
 /* Reading WAL stops while this much waits to be written. */
 #define OUT_LIMIT (4 * (size_t)IO_CHUNK)
-
-/* A reader that wakes up for every message halves the walsender's speed. While the stream is busy
- * the socket reports itself readable only from this many bytes on, or after BUSY_WAIT_MICROS. */
-#define LOW_WATER        (64 * 1024)
-#define BUSY_WAIT_MICROS UINT64_C(3000)
-#define UNIX_WAIT_MICROS UINT64_C(1000)
-#define BUSY_ABOVE_BYTES (16 * 1024)
 
 /* A supervisor that signals every process, and walpipe that passes its own signal on, mean one
  * stop. */
@@ -220,17 +211,6 @@ take_messages(struct stream *s, struct err *err)
     }
 }
 
-static void
-set_low_water(struct stream *s, bool busy)
-{
-    int bytes = busy ? LOW_WATER : 1;
-
-    if (s->busy == busy)
-        return;
-    s->busy = busy;
-    setsockopt(PQsocket(s->source->conn), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
-}
-
 static int
 read_source(struct stream *s, struct err *err)
 {
@@ -240,7 +220,8 @@ read_source(struct stream *s, struct err *err)
         return pqx_error(s->source->conn, NULL, "read from the source", err);
     if (take_messages(s, err) != 0)
         return -1;
-    set_low_water(s, s->more_in_libpq || buf_len(&s->out) - before >= BUSY_ABOVE_BYTES);
+    lowwater_read(&s->lowwater, PQsocket(s->source->conn), buf_len(&s->out) - before,
+                  s->more_in_libpq);
     /* ackd must know of an LSN before any worker can report it. */
     return tell_received(s, false, err);
 }
@@ -304,7 +285,7 @@ say_goodbye(struct stream *s)
     uint64_t deadline = clock_micros() + GOODBYE_MICROS;
     bool flushed = PQputCopyEnd(conn, NULL) == 1 && PQflush(conn) == 0;
 
-    set_low_water(s, false);
+    lowwater_end(&s->lowwater, PQsocket(s->source->conn));
     while (clock_micros() < deadline) {
         struct pollfd poll_fd = {.fd = PQsocket(conn), .events = POLLIN};
         char *message;
@@ -374,21 +355,6 @@ check_server(struct stream *s, struct err *err)
     return 0;
 }
 
-/* On a Unix socket poll() does not heed SO_RCVLOWAT: while busy, the loop looks at how much has
- * come, and lets it gather for a moment when it is little. */
-static bool
-lets_gather(struct stream *s)
-{
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    int fd = PQsocket(s->source->conn), waiting = 0;
-
-    if (!s->busy || getsockname(fd, (struct sockaddr *)&address, &size) != 0 ||
-        address.ss_family != AF_UNIX)
-        return false;
-    return ioctl(fd, FIONREAD, &waiting) == 0 && waiting < LOW_WATER;
-}
-
 static uint64_t
 earliest(uint64_t a, uint64_t b)
 {
@@ -401,6 +367,17 @@ struct turn {
     bool timed_out;
 };
 
+/* poll() counts in milliseconds, which is too long for a Unix socket that gathers. */
+static int
+poll_until(struct pollfd *fds, uint64_t deadline)
+{
+    uint64_t now = clock_micros(), left = deadline > now ? deadline - now : 0;
+    struct timespec timeout = {.tv_sec = (time_t)(left / 1000000),
+                               .tv_nsec = (long)(left % 1000000) * 1000};
+
+    return ppoll(fds, SLOTS, deadline == 0 ? NULL : &timeout, NULL);
+}
+
 static int
 wait_for_events(struct stream *s, struct turn *turn, struct err *err)
 {
@@ -408,7 +385,7 @@ wait_for_events(struct stream *s, struct turn *turn, struct err *err)
     uint64_t deadline = s->ack == NULL ? s->feedback_deadline : s->watch->deadline;
     int n;
 
-    turn->gather = source_readable && lets_gather(s);
+    turn->gather = source_readable && lowwater_gathers(&s->lowwater, PQsocket(s->source->conn));
     turn->fds[SLOT_SOURCE] = (struct pollfd){.fd = PQsocket(s->source->conn)};
     if (source_readable && !turn->gather)
         turn->fds[SLOT_SOURCE].events |= POLLIN;
@@ -427,12 +404,11 @@ wait_for_events(struct stream *s, struct turn *turn, struct err *err)
             (struct pollfd){.fd = slotwatch_fd(s->watch), .events = s->watch->events};
     }
     turn->fds[SLOT_SIGNAL] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
-    if (s->busy && source_readable)
-        deadline = earliest(deadline,
-                            clock_micros() + (turn->gather ? UNIX_WAIT_MICROS : BUSY_WAIT_MICROS));
+    if (s->lowwater.busy && source_readable)
+        deadline = earliest(deadline, clock_micros() + lowwater_patience(turn->gather));
     if (source_readable)
         deadline = earliest(deadline, s->heard_at + silence_limit(s));
-    n = poll(turn->fds, SLOTS, clock_poll_timeout(deadline));
+    n = poll_until(turn->fds, deadline);
     if (n < 0 && errno != EINTR)
         return err_set(err, EXIT_PEER, "could not poll: %s", strerror(errno));
     turn->timed_out = n == 0;
@@ -490,7 +466,7 @@ serve_source(struct stream *s, const struct turn *turn, struct err *err)
             return read_source(s, err);
         return 0;
     }
-    if ((revents & ~POLLOUT) != 0 || turn->gather || (s->busy && turn->timed_out))
+    if ((revents & ~POLLOUT) != 0 || turn->gather || (s->lowwater.busy && turn->timed_out))
         return read_source(s, err);
     return 0;
 }

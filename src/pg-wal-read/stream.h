@@ -5,6 +5,7 @@
 
 #include "lib/log.h"
 #include "pg-wal-read/acklink.h"
+#include "pg-wal-read/lowwater.h"
 #include "pg-wal-read/slotwatch.h"
 #include "pg-wal-read/source.h"
 
@@ -17,10 +18,10 @@ struct stream {
     int signal_fd;
     struct buf out;
     uint64_t received_lsn;
-    uint64_t keepalive_lsn;  /* last one put into the stream */
-    bool more_in_libpq;      /* stopped taking messages because out was full */
-    bool flush_pending;      /* PQflush did not write all */
-    bool busy;               /* the low-water mark is raised */
+    uint64_t keepalive_lsn; /* last one put into the stream */
+    bool more_in_libpq;     /* stopped taking messages because out was full */
+    bool flush_pending;     /* PQflush did not write all */
+    struct lowwater lowwater;
     bool stopping;           /* SIGTERM came: nothing is read any more, `end` is written */
     uint64_t stopping_since; /* of clock_micros */
     bool out_closed;

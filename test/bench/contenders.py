@@ -6,7 +6,8 @@ import subprocess
 import threading
 import time
 
-from stage import BIN, PG_RECVLOGICAL, READER, Failure, Process, children, pss, wait_for
+from stage import (BIN, PG_RECVLOGICAL, READER, Failure, Process, children, name_of, pss, ticks,
+                   wait_for)
 
 
 class Memory(threading.Thread):
@@ -25,6 +26,17 @@ class Memory(threading.Thread):
         self.ended.set()
         self.join()
         return self.peak
+
+
+def used(stage, db, pid=None):
+    """Seconds on the processor of each process that has a part in a run."""
+    pairs = stage.backends("source", "bench") + stage.backends("target", db)
+    for child in children(pid) if pid else []:
+        pairs.append((name_of(child), child))
+    total = {}
+    for name, process in pairs:
+        total[name] = total.get(name, 0) + ticks(process)
+    return total
 
 
 def shows_done(stage, server, db, load):
@@ -81,12 +93,12 @@ class Native:
         begin = time.monotonic()
         stage.sql("target", "ALTER SUBSCRIPTION %s ENABLE" % slot, db)
         wait_for("native", done)
-        seconds = time.monotonic() - begin
+        result = {"seconds": time.monotonic() - begin, "used": used(stage, db)}
         verify(stage, load, db)
         self.unsubscribe(slot, db)
         stage.drop_target(db)
         stage.drop_slot(slot)
-        return {"seconds": seconds}
+        return result
 
 
 class Walpipe:
@@ -143,6 +155,7 @@ class Walpipe:
                          lambda: process.must_live() or self.olap_done(load, db))
                 result["ch"] = time.monotonic() - begin
             result["seconds"] = time.monotonic() - begin
+            result["used"] = used(stage, db, process.popen.pid)
         finally:
             result["memory"] = memory.end()
             status = process.stop()

@@ -47,6 +47,11 @@ def ticks(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def name_of(pid):
+    with open("/proc/%d/comm" % pid) as f:
+        return f.read().strip()
+
+
 def pss(pid):
     """Bytes of memory, shared pages divided among their users; 0 when the process is gone."""
     try:
@@ -123,6 +128,14 @@ class Stage:
         url = "http://127.0.0.1:%d/?wait_end_of_query=1&database=%s" % (self.ports["olap"], db)
         with NO_PROXY.open(url, sql.encode(), timeout=120) as answer:
             return answer.read().decode().strip()
+
+    def backends(self, server, db):
+        """(what it is, pid) of the processes that serve replication."""
+        return self.sql(server, "SELECT CASE backend_type WHEN 'client backend' THEN 'target''s backend' "
+                        "WHEN 'logical replication worker' THEN 'apply worker' ELSE backend_type END, pid "
+                        "FROM pg_stat_activity WHERE backend_type = 'walsender' OR (datname = '%s' AND "
+                        "(backend_type = 'logical replication worker' OR application_name LIKE "
+                        "'walpipe%%'))" % db, "postgres")
 
     # ---- what a run begins with ----
 
