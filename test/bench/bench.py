@@ -208,6 +208,18 @@ class Bench:
 
     # ---- what is left of it ----
 
+    def profile(self):
+        lines = []
+        for workload, taken in self.results.items():
+            for name, runs in taken.items():
+                if "used" not in runs[0] or "seconds" not in runs[0]:
+                    continue
+                used = {p: report.median([r["used"].get(p, 0) for r in runs]) for p in runs[0]["used"]}
+                lines.append("- %s, %s, in %.1f s: %s" % (
+                    workload, name, report.median([r["seconds"] for r in runs]),
+                    ", ".join("%s %.2f" % pair for pair in sorted(used.items(), key=lambda u: -u[1]))))
+        return lines
+
     def page(self):
         versions = "PostgreSQL %s, ClickHouse %s" % (
             self.stage.sql("source", "SHOW server_version")[0][0],
@@ -215,6 +227,7 @@ class Bench:
         text = ["Measured %s with commit %s on %s; %s; medians of %d runs in turn." % (
             datetime.date.today(), report.commit(), report.machine(), versions, self.options.runs), "",
             report.table([row.cells() for row in self.goals])]
+        text += ["", "Where the processors' time went, in seconds, medians:", ""] + self.profile()
         for name, title, axis, series in self.curves:
             text += ["", "%s, rows/s:" % title, "", report.table(
                 [[("%d" % x)] + ["%.0f" % dict(points)[x] for _, points in series]

@@ -70,14 +70,14 @@ COLOURS = ["#2a78b5", "#e08a1e", "#5a9e52", "#9a6fb0"]
 
 def bars(path, title, unit, series):
     """series: (name, values of each run): the median as a bar, lowest to highest as a whisker."""
-    labels = [name.replace(", ", "\\n") for name, _ in series]
+    labels = [name.replace(" ", "\\n", 1) if len(name) > 14 else name for name, _ in series]
     data = {"d%d" % n: ["%d %g %g %g" % (n, median(v), min(v), max(v))]
             for n, (_, v) in enumerate(series)}
     plots = ", ".join("$d%d using 1:2:3:4:(0.6) with boxerrorbars lc rgb '%s' notitle"
                       % (n, COLOURS[n % len(COLOURS)]) for n in range(len(series)))
     ticks = ", ".join('"%s" %d' % (label, n) for n, label in enumerate(labels))
     gnuplot(path, "set title \"%s\"\nset ylabel \"%s\"\nset yrange [0:*]\nset xrange [-0.7:%g]\n"
-            "set style fill solid 0.85\nset grid ytics\nset format y '%%.0s%%c'\nset xtics (%s)\n"
+            "set style fill solid 0.85\nset offsets 0, 0, graph 0.05, 0\nset grid ytics\nset format y '%%.0s%%c'\nset xtics (%s)\n"
             "plot %s\n" % (title, unit, len(series) - 0.3, ticks, plots), data)
 
 
