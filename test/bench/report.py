@@ -59,7 +59,8 @@ def commit():
 
 
 def gnuplot(path, commands, data):
-    script = "set terminal svg size 720,400 font 'sans,13' background '#ffffff'\nset termoption noenhanced\nset output '%s'\n" % path
+    script = ("set terminal svg size 720,400 font 'sans,13' background '#ffffff'\n"
+              "set termoption noenhanced\nset output '%s'\n" % path)
     for name, lines in data.items():
         script += "$%s << EOD\n%s\nEOD\n" % (name, "\n".join(lines))
     subprocess.run(["gnuplot"], input=script + commands, text=True, check=True)
@@ -77,7 +78,8 @@ def bars(path, title, unit, series):
                       % (n, COLOURS[n % len(COLOURS)]) for n in range(len(series)))
     ticks = ", ".join('"%s" %d' % (label, n) for n, label in enumerate(labels))
     gnuplot(path, "set title \"%s\"\nset ylabel \"%s\"\nset yrange [0:*]\nset xrange [-0.7:%g]\n"
-            "set style fill solid 0.85\nset bmargin 3.5\nset offsets 0, 0, graph 0.05, 0\nset grid ytics\nset format y '%%.0s%%c'\nset xtics (%s)\n"
+            "set style fill solid 0.85\nset bmargin 3.5\nset offsets 0, 0, graph 0.05, 0\n"
+            "set grid ytics\nset format y '%%.0s%%c'\nset xtics (%s)\n"
             "plot %s\n" % (title, unit, len(series) - 0.3, ticks, plots), data)
 
 
