@@ -55,12 +55,18 @@ buf_reset(struct buf *b, size_t keep)
 void
 buf_fit(struct buf *b)
 {
-    uint8_t *data = b->end == 0 ? NULL : realloc(b->data, b->end);
+    size_t held = buf_len(b);
+    uint8_t *data;
 
+    if (b->start > 0 && held > 0)
+        memmove(b->data, b->data + b->start, held);
+    b->start = 0;
+    b->end = held;
+    data = held == 0 ? NULL : realloc(b->data, held);
     if (data == NULL)
         return;
     b->data = data;
-    b->size = b->end;
+    b->size = held;
 }
 
 void

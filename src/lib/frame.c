@@ -8,6 +8,9 @@
 
 #define HELLO_ELEMENTS 17
 
+/* A reader keeps so much memory when it holds no bytes. */
+#define READER_KEEP ((size_t)4 * IO_CHUNK)
+
 void
 frame_reader_init(struct frame_reader *r, uint32_t max)
 {
@@ -33,7 +36,7 @@ frame_fill(struct frame_reader *r, int fd, struct err *err)
     ssize_t n;
 
     if (buf_len(b) == 0)
-        buf_reset(b, 4 * IO_CHUNK);
+        buf_reset(b, READER_KEEP);
     if (buf_reserve(b, IO_CHUNK) != 0) {
         err_set(err, EXIT_PEER, "out of memory for a frame of which %zu bytes have come",
                 buf_len(b));
@@ -55,6 +58,19 @@ frame_fill(struct frame_reader *r, int fd, struct err *err)
         return FILL_EOF;
     err_set(err, EXIT_PEER, "could not read the input: %s", strerror(errno));
     return FILL_FAILED;
+}
+
+void
+frame_reader_trim(struct frame_reader *r)
+{
+    struct buf *b = &r->buf;
+
+    if (b->start < READER_KEEP)
+        return;
+    if (buf_len(b) == 0)
+        buf_free(b);
+    else
+        buf_fit(b);
 }
 
 enum frame_status

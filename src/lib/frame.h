@@ -65,6 +65,9 @@ void frame_reader_free(struct frame_reader *r);
 /* One read(2) of up to IO_CHUNK bytes. Frames handed out before are invalid afterwards. */
 enum fill_status frame_fill(struct frame_reader *r, int fd, struct err *err) MUST_CHECK;
 
+/* Gives back the memory of a large frame that was handed out; it is invalid afterwards. */
+void frame_reader_trim(struct frame_reader *r);
+
 /* The next whole frame. Valid until the next frame_fill. */
 enum frame_status frame_next(struct frame_reader *r, struct frame *frame,
                              struct err *err) MUST_CHECK;

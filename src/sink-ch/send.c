@@ -143,6 +143,7 @@ send_batch(struct worker *worker, struct err *err)
 {
     uint32_t number = worker->batch.first_table;
 
+    frame_reader_trim(&worker->reader);
     for (; number != BATCH_NONE; number = worker->batch.tables[number].next) {
         struct sending sending = {
             .worker = worker,
@@ -156,6 +157,7 @@ send_batch(struct worker *worker, struct err *err)
     if (worker->transaction.open)
         displaced_keep_written(worker);
     batch_reset(&worker->batch);
+    buf_reset(&worker->body, BODY_KEEP);
     worker->transaction.mark = 0;
     return 0;
 }

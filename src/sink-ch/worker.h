@@ -102,7 +102,8 @@ int readback_fill(struct worker *worker, const struct table *table, struct err *
 
 /* ---- send.c ---- */
 
-/* Sends every table's rows and forgets them; returns when ClickHouse has them all. */
+/* Sends every table's rows and forgets them; returns when ClickHouse has them all. The frame in
+ * hand is gone afterwards. */
 int send_batch(struct worker *worker, struct err *err) MUST_CHECK;
 
 #endif

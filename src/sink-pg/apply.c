@@ -13,6 +13,10 @@
  * COPY, a merge and their round trips. */
 #define ONE_BY_ONE_MAX 50
 
+/* A row from this size on is copied too: COPY takes it in pieces, parameters are one more copy here
+ * and one in libpq. */
+#define LARGE_ROW (4u << 20)
+
 /* A table updated in more different sets of columns than this loses its prepared statements now and
  * then: the server keeps a plan for each. */
 #define STATEMENTS_MAX 200
@@ -230,6 +234,26 @@ apply_rows(struct applier *a, const struct batch *batch, struct table *table,
     return APPLY_REFUSED;
 }
 
+static bool
+has_large_row(const struct batch *batch, const struct op_list *list)
+{
+    uint32_t at = list->first;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (batch->ops[at].length >= LARGE_ROW)
+            return true;
+        at = op_list_next(list, batch, at);
+    }
+    return false;
+}
+
+/* One by one is not better. */
+static bool
+suits_a_set(const struct batch *batch, const struct op_list *list)
+{
+    return list->count > ONE_BY_ONE_MAX || has_large_row(batch, list);
+}
+
 static enum apply_result
 apply_list(struct applier *a, const struct batch *batch, struct table *table,
            const struct op_list *list, bool inserts_only, bool careful, struct err *err)
@@ -237,7 +261,7 @@ apply_list(struct applier *a, const struct batch *batch, struct table *table,
     bool undone = false;
     enum apply_result result;
 
-    if (!careful && list->count > ONE_BY_ONE_MAX) {
+    if (!careful && suits_a_set(batch, list)) {
         result = apply_as_set(a, batch, table, list, inserts_only, false, &undone, err);
         if (result != APPLY_DONE || !undone)
             return result;
@@ -469,12 +493,13 @@ static enum apply_result
 attempt(struct applier *a, struct batch *batch, uint32_t to, const struct position *commit,
         bool careful, struct err *err)
 {
+    struct op_list all = {.first = 0, .end = to, .count = to};
     bool pieces = a->session.tx_open;
     enum apply_result result;
 
     if (plan_tables(a, batch, to, err) != 0)
         return classify(a, err);
-    if (!careful && to <= ONE_BY_ONE_MAX) {
+    if (!careful && !suits_a_set(batch, &all)) {
         struct err why = *err;
 
         result = apply_direct(a, batch, to, commit, &why);

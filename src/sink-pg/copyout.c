@@ -133,6 +133,46 @@ copyout_escape(struct buf *out, const uint8_t *data, size_t len)
     return true;
 }
 
+static int
+send_out(struct copyout *c, struct err *err)
+{
+    const char *at = (const char *)c->out.data + c->out.start;
+    size_t left = buf_len(&c->out);
+
+    if (c->out.failed)
+        return err_set(err, EXIT_PEER, "out of memory for COPY");
+    while (left > 0) {
+        int n = left > (1u << 30) ? 1 << 30 : (int)left;
+
+        if (PQputCopyData(c->session->conn, at, n) != 1)
+            return pqx_error(c->session->conn, NULL, "copy rows", err);
+        at += n;
+        left -= (size_t)n;
+    }
+    buf_reset(&c->out, 4 * COPY_CHUNK);
+    return 0;
+}
+
+/* In pieces, so that a large value is held neither here nor in libpq. */
+static int
+put_bytes(struct copyout *c, const uint8_t *data, size_t left, struct err *err)
+{
+    for (;;) {
+        size_t n = left < COPY_CHUNK ? left : COPY_CHUNK;
+
+        if (c->format == COPY_BINARY)
+            buf_append(&c->out, data, n);
+        else if (!copyout_escape(&c->out, data, n))
+            return err_set(err, EXIT_REFUSED, "a text value holds a NUL byte");
+        left -= n;
+        if (left == 0)
+            return 0;
+        data += n;
+        if (buf_len(&c->out) >= COPY_CHUNK && send_out(c, err) != 0)
+            return -1;
+    }
+}
+
 int
 copyout_value(struct copyout *c, const struct value *v, struct err *err)
 {
@@ -143,14 +183,9 @@ copyout_value(struct copyout *c, const struct value *v, struct err *err)
     if ((v->kind == VALUE_BINARY) != (c->format == COPY_BINARY) || v->kind == VALUE_UNCHANGED)
         return err_set(err, EXIT_REFUSED, "values in text and in binary format side by side");
     separate(c);
-    if (c->format == COPY_BINARY) {
+    if (c->format == COPY_BINARY)
         append_u32(&c->out, v->len);
-        buf_append(&c->out, v->data, v->len);
-        return 0;
-    }
-    return copyout_escape(&c->out, v->data, v->len)
-               ? 0
-               : err_set(err, EXIT_REFUSED, "a text value holds a NUL byte");
+    return put_bytes(c, v->data, v->len, err);
 }
 
 void
@@ -184,26 +219,6 @@ copyout_null(struct copyout *c)
         append_u32(&c->out, UINT32_MAX);
     else
         buf_append(&c->out, "\\N", 2);
-}
-
-static int
-send_out(struct copyout *c, struct err *err)
-{
-    const char *at = (const char *)c->out.data + c->out.start;
-    size_t left = buf_len(&c->out);
-
-    if (c->out.failed)
-        return err_set(err, EXIT_PEER, "out of memory for COPY");
-    while (left > 0) {
-        int n = left > (1u << 30) ? 1 << 30 : (int)left;
-
-        if (PQputCopyData(c->session->conn, at, n) != 1)
-            return pqx_error(c->session->conn, NULL, "copy rows", err);
-        at += n;
-        left -= (size_t)n;
-    }
-    buf_reset(&c->out, 4 * COPY_CHUNK);
-    return 0;
 }
 
 int

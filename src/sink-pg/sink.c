@@ -36,13 +36,14 @@ report(struct sink *sink, struct err *err)
     return ackclient_reached(&sink->ack, &reached, err);
 }
 
-/* Applies the first `to` ops; with commit, commits. */
+/* Applies the first `to` ops; with commit, commits. The frame in hand is gone afterwards. */
 static int
 flush(struct sink *sink, uint32_t to, const struct position *commit, struct err *err)
 {
     uint64_t began = clock_micros();
     uint32_t rows = sink->batch.rows;
 
+    frame_reader_trim(&sink->reader);
     if (deliver_batch(&sink->deliver, &sink->batch, to, commit, err) != 0)
         return -1;
     batch_drop(&sink->batch, to);

@@ -53,6 +53,10 @@ test_buf(void)
     check(b.size == 4 && memcmp(b.data, "four", 4) == 0, "fitted to what it holds");
     buf_append(&b, "five", 4);
     check(buf_len(&b) == 8 && memcmp(b.data, "fourfive", 8) == 0, "and it grows again");
+    buf_consume(&b, 6);
+    buf_fit(&b);
+    check(b.size == 2 && buf_len(&b) == 2 && memcmp(b.data, "ve", 2) == 0,
+          "what was consumed is given back too");
     check(buf_reserve(&b, SIZE_MAX / 2) == -1 && b.failed, "half the address space is refused");
     buf_reset(&b, 0);
     check(b.data == NULL && !b.failed, "reset gives much memory back");
