@@ -1,4 +1,8 @@
-/* describe.c: see describe.h. Reads system.tables and system.columns as RowBinary. */
+/* describe.c: see describe.h. Answers are RowBinary.
+ *
+ * Of system.tables only what is cheap is asked: old servers (18.16) make that table's rows for all
+ * tables of the database, and for engine_full read a file for each: 10,000 tables, each of which is
+ * asked for once, were a day's work. */
 #include "sink-ch/describe.h"
 
 #include <stdlib.h>
@@ -97,23 +101,98 @@ strip_parentheses(char *key)
     key[n - 2] = '\0';
 }
 
+/* EXISTS or SHOW CREATE of the table's target. */
+static int
+ask_statement(struct server *server, const struct table *table, const char *statement,
+              struct err *err)
+{
+    struct buf sql = {0};
+    int rc;
+
+    server_put_text(&sql, statement);
+    server_put_text(&sql, table->target_sql);
+    server_put_text(&sql, " FORMAT RowBinary");
+    buf_append(&sql, "", 1);
+    if (sql.failed)
+        rc = err_set(err, EXIT_PEER, "out of memory for a query");
+    else
+        rc = server_query(server, asking, (const char *)sql.data, err);
+    buf_free(&sql);
+    return rc;
+}
+
+/* 1, 0 or -1 with err. */
+static int
+exists(struct server *server, const struct table *table, struct err *err)
+{
+    struct cursor c;
+    uint8_t answer;
+
+    if (ask_statement(server, table, "EXISTS TABLE ", err) != 0)
+        return -1;
+    c = answer_cursor(server);
+    if (!cursor_u8(&c, &answer) || c.left != 0)
+        return malformed(err);
+    return answer != 0;
+}
+
+/* Where the engine begins in a CREATE TABLE as ClickHouse writes it; "" where there is none. */
+static const char *
+find_engine(const char *create)
+{
+    static const char word[] = "ENGINE = ";
+    char quote = '\0';
+
+    for (const char *at = create; *at != '\0'; at++) {
+        if (quote != '\0' && *at == '\\' && at[1] != '\0')
+            at++;
+        else if (quote != '\0')
+            quote = *at == quote ? '\0' : quote;
+        else if (*at == '\'' || *at == '`')
+            quote = *at;
+        else if (strncmp(at, word, strlen(word)) == 0)
+            return at + strlen(word);
+    }
+    return "";
+}
+
+/* What system.tables has as engine_full. */
+static int
+ask_engine(struct server *server, const struct table *table, struct described *d, struct err *err)
+{
+    struct cursor c;
+    char *create;
+
+    if (ask_statement(server, table, "SHOW CREATE TABLE ", err) != 0)
+        return -1;
+    c = answer_cursor(server);
+    if (!take_string(&c, &create) || c.left != 0) {
+        free(create);
+        return malformed(err);
+    }
+    d->engine_full = strdup(find_engine(create));
+    free(create);
+    return d->engine_full == NULL ? err_set(err, EXIT_PEER, "out of memory for a table") : 0;
+}
+
 int
 describe_table(struct server *server, const struct table *table, struct described *d,
                struct err *err)
 {
+    int there = exists(server, table, err);
     struct cursor c;
 
-    if (ask(server, table, "SELECT engine, engine_full, sorting_key FROM system.tables", "name",
-            err) != 0)
+    if (there != 1)
+        return there < 0 ? -1 : 1;
+    if (ask(server, table, "SELECT engine, sorting_key FROM system.tables", "name", err) != 0)
         return -1;
     c = answer_cursor(server);
     if (c.left == 0)
         return 1;
-    if (!take_string(&c, &d->engine) || !take_string(&c, &d->engine_full) ||
-        !take_string(&c, &d->sorting_key) || c.left != 0)
+    if (!take_string(&c, &d->engine) || !take_string(&c, &d->sorting_key) || c.left != 0)
         return malformed(err);
     strip_parentheses(d->sorting_key);
-    return 0;
+    return ask_engine(server, table, d, err);
 }
 
 int

@@ -15,7 +15,7 @@ struct described_column {
 /* Zero-initialise to use. */
 struct described {
     char *engine;
-    char *engine_full;
+    char *engine_full; /* with its arguments, and what follows them */
     char *sorting_key;
     struct described_column *columns;
     size_t count;

@@ -843,6 +843,20 @@ unfit() { # CREATE-STATEMENT MESSAGE
     q "CREATE TABLE t (id Int32, v String, $own) $replacing PARTITION BY intDiv(id, 10) ORDER BY id"
     sink <"$DIR/in"
     is "SELECT id FROM t" 1
+    q "DROP TABLE t"
+    q "CREATE TABLE t (id Int32, v String DEFAULT 'it\\'s ENGINE = Log(', $own) $replacing ORDER BY id"
+    sink <"$DIR/in"
+    is "SELECT id FROM t" 1
+}
+
+@test "the bug was that a table's description cost an old server a file read for each table it has" {
+    small >"$DIR/in"
+    fake '{}'
+    sink <"$DIR/in"
+    [ "$(inserts)" = 1 ]
+    jq -r .query "$DIR/requests" >"$DIR/queries"
+    grep -q 'FROM system.tables' "$DIR/queries"
+    exits 1 grep -E 'engine_full|create_table_query' "$DIR/queries"
 }
 
 @test "relations without rows need no target (trap 56)" {

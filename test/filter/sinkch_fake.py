@@ -42,10 +42,15 @@ def answer_query(query):
         return b"".join(string(n) + string(v) for n, v in plan.get("settings", {}).items())
     if "system.databases" in query:
         return b"d\n"
+    statement = re.match(r"(EXISTS|SHOW CREATE) TABLE .*\.`(\w+)` FORMAT RowBinary", query)
+    if statement:
+        t = plan["tables"].get(statement.group(2))
+        if statement.group(1) == "EXISTS":
+            return bytes([t is not None])
+        return string("CREATE TABLE d.t (`id` Int32) ENGINE = " + t["engine_full"])
     if "system.tables" in query:
         t = plan["tables"].get(literal(query, "name"))
-        return b"" if t is None else string(t["engine"]) + string(t["engine_full"]) + string(
-            t["sorting_key"])
+        return b"" if t is None else string(t["engine"]) + string(t["sorting_key"])
     if "system.columns" in query:
         t = plan["tables"].get(literal(query, "table"), {"columns": []})
         return b"".join(string(n) + string(ty) + string(k) + bytes([p])
