@@ -165,3 +165,21 @@ peak_is_at_most() { # PROGRAM TIMES MIB: that much, and what each program has fo
     peak_is_at_most sink-pg 2 $mib
     pipeline_stop "$conf"
 }
+
+@test "a row that PostgreSQL cannot decode stops the pipeline by its LSN, and nothing beyond is confirmed (trap 70)" {
+    tables "CREATE TABLE large (id int PRIMARY KEY, v bytea)"
+    src "CREATE PUBLICATION p FOR ALL TABLES"
+    pipeline_start "$conf"
+    src "INSERT INTO large VALUES (1, 'before')"
+    caught_up "$conf" src "$db"
+    # twice that as text is more than the 1 GiB of a message
+    src "INSERT INTO large SELECT 2, repeat('x', 550 * 1024 * 1024)::bytea"
+    local last
+    last=$(src 'SELECT pg_current_wal_lsn()')
+    wait_until 60 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" = 100 ]
+    grep '"program":"pg-wal-read"' "$conf.log" | grep 'invalid memory alloc request size' |
+        grep 'in the change callback, associated LSN'
+    [ "$(src "SELECT confirmed_flush_lsn < '$last' FROM pg_replication_slots WHERE slot_name = '$db'")" = t ]
+    [ "$(dst 'SELECT count(*) FROM large')" = 1 ]
+}
