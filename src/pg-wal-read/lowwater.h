@@ -9,12 +9,12 @@
 /* Zero-initialise to use. */
 struct lowwater {
     bool busy;
-    uint64_t since; /* while not busy: since when bytes are counted, of clock_micros */
-    size_t bytes;
+    uint64_t since; /* while not busy: since when messages are counted, of clock_micros */
+    size_t messages;
 };
 
-/* A read gave so many bytes; more: not all that was there. */
-void lowwater_read(struct lowwater *l, int fd, size_t bytes, bool more);
+/* A read gave so many messages; more: not all that were there. */
+void lowwater_read(struct lowwater *l, int fd, size_t messages, bool more);
 
 /* From now on every byte counts. */
 void lowwater_end(struct lowwater *l, int fd);

@@ -22,6 +22,9 @@
 /* Reading WAL stops while this much waits to be written. */
 #define OUT_LIMIT (4 * (size_t)IO_CHUNK)
 
+/* What libpq asks the socket for at most, unless a message is larger (measured on 15). */
+#define LIBPQ_READ ((size_t)16 * 1024)
+
 /* A supervisor that signals every process, and walpipe that passes its own signal on, mean one
  * stop. */
 #define SAME_STOP_MICROS UINT64_C(2000000)
@@ -185,10 +188,10 @@ take_end_of_copy(struct stream *s, struct err *err)
 
 /* Takes messages that libpq has, until there is none or the output is full. */
 static int
-take_messages(struct stream *s, struct err *err)
+take_messages(struct stream *s, size_t *messages, struct err *err)
 {
     s->more_in_libpq = false;
-    for (;;) {
+    for (*messages = 0;; ++*messages) {
         char *message;
         int n, status;
 
@@ -211,17 +214,23 @@ take_messages(struct stream *s, struct err *err)
     }
 }
 
+/* While the stream is busy, all that the socket has gathered is taken in one turn: what a turn
+ * costs here, in ackd and in the walsender is spread over more. A read that is not full ends it. */
 static int
 read_source(struct stream *s, struct err *err)
 {
-    size_t before = buf_len(&s->out);
+    size_t messages, taken = 0, before;
 
-    if (PQconsumeInput(s->source->conn) != 1)
-        return pqx_error(s->source->conn, NULL, "read from the source", err);
-    if (take_messages(s, err) != 0)
-        return -1;
-    lowwater_read(&s->lowwater, PQsocket(s->source->conn), buf_len(&s->out) - before,
-                  s->more_in_libpq);
+    do {
+        before = buf_len(&s->out);
+        if (PQconsumeInput(s->source->conn) != 1)
+            return pqx_error(s->source->conn, NULL, "read from the source", err);
+        if (take_messages(s, &messages, err) != 0)
+            return -1;
+        taken += messages;
+    } while (s->lowwater.busy && buf_len(&s->out) - before >= LIBPQ_READ / 2 &&
+             buf_len(&s->out) < IO_CHUNK);
+    lowwater_read(&s->lowwater, PQsocket(s->source->conn), taken, s->more_in_libpq);
     /* ackd must know of an LSN before any worker can report it. */
     return tell_received(s, false, err);
 }
@@ -311,6 +320,13 @@ static bool
 wants_source(const struct stream *s)
 {
     return !s->stopping && !s->more_in_libpq && buf_len(&s->out) < OUT_LIMIT;
+}
+
+/* libpq holds messages for which there is room now. No descriptor will say so. */
+static bool
+has_room_for_more(const struct stream *s)
+{
+    return !s->stopping && s->more_in_libpq && buf_len(&s->out) < OUT_LIMIT / 2;
 }
 
 static uint64_t
@@ -408,6 +424,8 @@ wait_for_events(struct stream *s, struct turn *turn, struct err *err)
         deadline = earliest(deadline, clock_micros() + lowwater_patience(turn->gather));
     if (source_readable)
         deadline = earliest(deadline, s->heard_at + silence_limit(s));
+    if (has_room_for_more(s))
+        deadline = clock_micros();
     n = poll_until(turn->fds, deadline);
     if (n < 0 && errno != EINTR)
         return err_set(err, EXIT_PEER, "could not poll: %s", strerror(errno));
@@ -459,7 +477,7 @@ serve_source(struct stream *s, const struct turn *turn, struct err *err)
     if (s->stopping)
         return 0;
     if (s->more_in_libpq)
-        return buf_len(&s->out) < OUT_LIMIT / 2 ? read_source(s, err) : 0;
+        return has_room_for_more(s) ? read_source(s, err) : 0;
     if (!wants_source(s)) {
         /* Not reading, but a connection that broke is noticed. */
         if ((revents & (POLLERR | POLLHUP)) != 0)
@@ -519,6 +537,8 @@ take_turn(struct stream *s, struct err *err)
 int
 stream_run(struct stream *s, const struct hello *hello, struct err *err)
 {
+    size_t messages;
+
     if (PQsetnonblocking(s->source->conn, 1) != 0)
         return pqx_error(s->source->conn, NULL, "make the replication connection non-blocking",
                          err);
@@ -530,7 +550,7 @@ stream_run(struct stream *s, const struct hello *hello, struct err *err)
     s->heard_at = clock_micros();
     /* What came together with the answer to START_REPLICATION is in libpq's buffer already; poll
      * knows nothing of it. */
-    if (take_messages(s, err) != 0 || tell_received(s, false, err) != 0)
+    if (take_messages(s, &messages, err) != 0 || tell_received(s, false, err) != 0)
         return -1;
     while (!finished(s))
         if (take_turn(s, err) != 0)

@@ -140,6 +140,14 @@ run_once() {
     equal pg
 }
 
+@test "the bug was that a reader whose output was emptied while it wrote slept on what libpq still held" {
+    src "SELECT pg_create_logical_replication_slot('$db', 'pgoutput')" >/dev/null
+    src "INSERT INTO t SELECT g, repeat(md5(g::text), 40) FROM generate_series(1, 20000) g"
+    # without a wal_sender_timeout nothing else wakes it for 10 s
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/burst.py" "$WALPIPE_BIN/pg-wal-read" --no-ack --slot "$db" \
+        --publication p --conninfo "$(pg_conninfo src "$db") options='-c wal_sender_timeout=0'"
+}
+
 @test "every sink stopped for 10 s, wal_sender_timeout 2 s: the same connection afterwards (traps 1, 138)" {
     local walsender sink
     pipeline_start "$conf"

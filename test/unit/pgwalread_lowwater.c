@@ -17,14 +17,6 @@ low_water(int fd)
     return bytes;
 }
 
-/* So many reads of a message each; as many as there are between two looks of the clock. */
-static void
-read_often(struct lowwater *l, int fd)
-{
-    for (int i = 0; i < 1000000 && !l->busy; i++)
-        lowwater_read(l, fd, 130, false);
-}
-
 int
 main(void)
 {
@@ -33,27 +25,30 @@ main(void)
 
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
         return 1;
-    lowwater_read(&l, fds[0], 130, false);
-    check(!l.busy && low_water(fds[0]) == 1, "one message: the next is not kept waiting");
+    for (int i = 0; i < 20; i++)
+        lowwater_read(&l, fds[0], 1, false);
+    check(!l.busy && low_water(fds[0]) == 1, "a small transaction: the next is not kept waiting");
 
-    read_often(&l, fds[0]);
+    /* As many as there are between two looks at the clock. */
+    for (int i = 0; i < 1000000 && !l.busy; i++)
+        lowwater_read(&l, fds[0], 1, false);
     check(l.busy && low_water(fds[0]) == 64 * 1024,
           "the bug was that many small reads in a row did not count as busy");
     check(lowwater_gathers(&l, fds[0]), "a Unix socket gathers by our own waiting");
 
-    lowwater_read(&l, fds[0], 16 * 1024, false);
+    lowwater_read(&l, fds[0], 100, false);
     check(l.busy, "a read of libpq's buffer is still busy");
-    lowwater_read(&l, fds[0], 130, false);
+    lowwater_read(&l, fds[0], 1, false);
     check(!l.busy && low_water(fds[0]) == 1, "a wait that gave one message ends it");
     check(!lowwater_gathers(&l, fds[0]), "and nothing waits");
 
-    lowwater_read(&l, fds[0], 130, true);
+    lowwater_read(&l, fds[0], 1, true);
     check(l.busy, "more than could be taken is busy");
     lowwater_end(&l, fds[0]);
     check(!l.busy && low_water(fds[0]) == 1, "the goodbye counts every byte");
 
-    lowwater_read(&l, fds[0], 20 * 1024, false);
-    check(l.busy, "one large read is busy");
+    lowwater_read(&l, fds[0], 100, false);
+    check(l.busy, "one read of many is busy");
     close(fds[0]);
     close(fds[1]);
     return check_done();
