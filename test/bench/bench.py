@@ -203,6 +203,8 @@ class Bench:
             self.fresh()
         if self.memory and max(self.memory):
             self.memory_goal()
+        if self.options.keep:
+            self.keep(self.options.keep)
         if wanted("growth") and not self.options.no_growth:
             self.growth(small)
 
