@@ -1,6 +1,7 @@
 /* pqx.c: see pqx.h. */
 #include "lib/pqx.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +168,49 @@ pqx_exec_params(PGconn *conn, const char *what, const char *sql, int count,
                 const char *const *params, struct err *err)
 {
     return checked(conn, PQexecParams(conn, sql, count, NULL, params, NULL, NULL, 0), what, err);
+}
+
+static int
+strange_answer(const char *what, struct err *err, const char *fmt, ...)
+{
+    char text[160];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    err_set(err, EXIT_PEER, "could not %s: the server's answer has %s", what, text);
+    return err_hint(err, "does conninfo name PostgreSQL itself? a pooler or proxy may answer "
+                         "otherwise");
+}
+
+int
+pqx_shape(const PGresult *result, const char *what, int least, int most, const char *columns,
+          struct err *err)
+{
+    int rows = PQntuples(result), wanted = (int)strlen(columns);
+
+    if (PQnfields(result) != wanted)
+        return strange_answer(what, err, "%d columns instead of %d", PQnfields(result), wanted);
+    if (rows < least || rows > most)
+        return strange_answer(what, err, "%d rows instead of %d", rows,
+                              rows < least ? least : most);
+    for (int row = 0; row < rows; row++)
+        for (int column = 0; column < wanted; column++)
+            if (columns[column] == 'v' && PQgetisnull(result, row, column))
+                return strange_answer(what, err, "NULL in column %d of row %d", column + 1,
+                                      row + 1);
+    return 0;
+}
+
+PGresult *
+pqx_shaped(PGresult *result, const char *what, int least, int most, const char *columns,
+           struct err *err)
+{
+    if (result == NULL || pqx_shape(result, what, least, most, columns, err) == 0)
+        return result;
+    PQclear(result);
+    return NULL;
 }
 
 /* Appends "name='value' " with libpq's quoting. *at has room for it. */

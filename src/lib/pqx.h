@@ -4,6 +4,7 @@
 #define WALPIPE_PQX_H
 
 #include <libpq-fe.h>
+#include <limits.h>
 
 #include "lib/base.h"
 
@@ -28,6 +29,19 @@ PGresult *pqx_exec(PGconn *conn, const char *what, const char *sql, struct err *
 /* The same with text parameters. */
 PGresult *pqx_exec_params(PGconn *conn, const char *what, const char *sql, int count,
                           const char *const *params, struct err *err);
+
+enum { PQX_ROWS = INT_MAX }; /* any number */
+
+/* Requires an answer to have least to most rows and exactly the columns that the letters stand for:
+ * 'v' for one that is never NULL, '?' for one that may be. Whatever stands between us and
+ * PostgreSQL may answer otherwise, and PQgetvalue is NULL for what is not there. EXIT_PEER with
+ * err. */
+int pqx_shape(const PGresult *result, const char *what, int least, int most, const char *columns,
+              struct err *err) MUST_CHECK;
+
+/* The same around pqx_exec: hands result on; NULL, and result cleared, where it is not so. */
+PGresult *pqx_shaped(PGresult *result, const char *what, int least, int most, const char *columns,
+                     struct err *err) MUST_CHECK;
 
 /* Fills err from a failed result (or, for NULL, from the connection): its primary message, detail
  * and SQLSTATE. Always -1. */

@@ -17,11 +17,12 @@ print_failure(const struct err *err)
 static int
 scalar(struct source *source, const char *sql, char *out, size_t size, struct err *err)
 {
-    PGresult *result = pqx_exec(source->conn, "look at the source", sql, err);
+    static const char what[] = "look at the source";
+    PGresult *result = pqx_shaped(pqx_exec(source->conn, what, sql, err), what, 1, 1, "v", err);
 
     if (result == NULL)
         return -1;
-    snprintf(out, size, "%s", PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "");
+    snprintf(out, size, "%s", PQgetvalue(result, 0, 0));
     PQclear(result);
     return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "lib/clock.h"
 #include "lib/lsn.h"
+#include "lib/pqx.h"
 
 #define ASK_EVERY_MICROS UINT64_C(5000000)
 #define GIVE_UP_MICROS   UINT64_C(15000000)
@@ -127,8 +128,11 @@ go_on_connecting(struct slotwatch *watch)
 static bool
 take_row(struct slotwatch *watch, const PGresult *result, struct ack_slot *slot)
 {
+    struct err ignored = {0};
+
     *slot = (struct ack_slot){.safe_wal_size = -1};
-    if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1 ||
+    if (PQresultStatus(result) != PGRES_TUPLES_OK ||
+        pqx_shape(result, "read the slot's state", 1, 1, "v???????", &ignored) != 0 ||
         !lsn_parse(PQgetvalue(result, 0, 0), &slot->current_lsn))
         return false;
     if (!PQgetisnull(result, 0, 1) && !lsn_parse(PQgetvalue(result, 0, 1), &slot->restart_lsn))

@@ -66,11 +66,12 @@ static const char privileges_query[] =
 static void
 check_privileges(struct check *c, const char *schema, const char *name)
 {
+    static const char what[] = "ask for privileges";
     const char *params[] = {schema, name};
     struct err err = {0};
-    PGresult *result =
-        pqx_exec_params(c->session.conn, "ask for privileges", privileges_query, 2, params, &err);
+    PGresult *result = pqx_exec_params(c->session.conn, what, privileges_query, 2, params, &err);
 
+    result = pqx_shaped(result, what, 1, 1, "?", &err);
     if (result == NULL) {
         fail(c, &err);
         return;

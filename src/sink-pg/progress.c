@@ -42,10 +42,11 @@ position_equal(const struct position *a, const struct position *b)
 static int
 table_exists(struct session *s, bool *exists, struct err *err)
 {
-    PGresult *result =
-        pqx_exec(s->conn, "look for walpipe.progress in the target",
-                 "SELECT pg_catalog.to_regclass('walpipe.progress') IS NOT NULL", err);
+    static const char what[] = "look for walpipe.progress in the target";
+    PGresult *result = pqx_exec(
+        s->conn, what, "SELECT pg_catalog.to_regclass('walpipe.progress') IS NOT NULL", err);
 
+    result = pqx_shaped(result, what, 1, 1, "v", err);
     if (result == NULL)
         return -1;
     *exists = PQgetvalue(result, 0, 0)[0] == 't';
@@ -73,6 +74,7 @@ make_table(struct session *s, struct err *err)
 static PGresult *
 read_rows(struct session *s, const char *pipeline, const char *sink, bool lock, struct err *err)
 {
+    static const char what[] = "read walpipe.progress";
     const char *params[] = {pipeline, sink};
     char sql[512];
 
@@ -80,7 +82,8 @@ read_rows(struct session *s, const char *pipeline, const char *sink, bool lock, 
              "SELECT shard, shards, system_identifier, timeline, slot, lsn, partial_commit_lsn "
              "FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 ORDER BY shard%s",
              lock ? " FOR UPDATE" : "");
-    return pqx_exec_params(s->conn, "read walpipe.progress", sql, 2, params, err);
+    return pqx_shaped(pqx_exec_params(s->conn, what, sql, 2, params, err), what, 0, PQX_ROWS,
+                      "vvvvvv?", err);
 }
 
 static int
@@ -230,6 +233,7 @@ static int
 raise_epoch(struct progress *p, struct session *s, bool only_ours, struct position *found,
             struct err *err)
 {
+    static const char what[] = "raise the epoch in walpipe.progress";
     char shard[16], epoch[24];
     const char *params[] = {p->pipeline, p->hello->sink, shard, only_ours ? epoch : NULL};
     PGresult *result;
@@ -238,11 +242,12 @@ raise_epoch(struct progress *p, struct session *s, bool only_ours, struct positi
     snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
     snprintf(epoch, sizeof epoch, "%" PRId64, p->epoch);
     result = pqx_exec_params(
-        s->conn, "raise the epoch in walpipe.progress",
+        s->conn, what,
         "UPDATE walpipe.progress SET epoch = epoch + 1, updated_at = pg_catalog.now() WHERE "
         "pipeline = $1 AND sink = $2 AND shard = $3 AND ($4::bigint IS NULL OR epoch = $4::bigint) "
         "RETURNING epoch, lsn, partial_commit_lsn, partial_ordinal, timeline",
         4, params, err);
+    result = pqx_shaped(result, what, 0, 1, "vv??v", err);
     if (result == NULL)
         return -1;
     if (PQntuples(result) == 1)
@@ -397,14 +402,16 @@ check_rows(struct session *s, const char *pipeline, const struct hello *hello, c
 static int
 check_permission_to_create(struct session *s, char *message, size_t size, struct err *err)
 {
+    static const char what[] = "ask for privileges";
     PGresult *result =
-        pqx_exec(s->conn, "ask for privileges",
+        pqx_exec(s->conn, what,
                  "SELECT CASE WHEN pg_catalog.to_regnamespace('walpipe') IS NULL "
                  "THEN pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') "
                  "ELSE pg_catalog.has_schema_privilege('walpipe', 'CREATE') END",
                  err);
     bool may;
 
+    result = pqx_shaped(result, what, 1, 1, "v", err);
     if (result == NULL)
         return -1;
     may = PQgetvalue(result, 0, 0)[0] == 't';

@@ -53,6 +53,7 @@ session_exec(struct session *s, const char *what, const char *sql, struct err *e
 static int
 check_server(struct session *s, struct err *err)
 {
+    static const char what[] = "ask for the target's encoding and privileges";
     PGresult *result;
     bool utf8;
 
@@ -61,10 +62,11 @@ check_server(struct session *s, struct err *err)
                 PQserverVersion(s->conn));
         return err_hint(err, "sink-pg needs PostgreSQL 12 or newer");
     }
-    result = pqx_exec(s->conn, "ask for the target's encoding and privileges",
+    result = pqx_exec(s->conn, what,
                       "SELECT pg_catalog.getdatabaseencoding() = 'UTF8', "
                       "pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP')",
                       err);
+    result = pqx_shaped(result, what, 1, 1, "vv", err);
     if (result == NULL)
         return -1;
     utf8 = PQgetvalue(result, 0, 0)[0] == 't';

@@ -24,6 +24,7 @@ ask(struct session *s, const char *what, const char *sql, const char *name, bool
     const char *params[] = {name};
     PGresult *result = pqx_exec_params(s->conn, what, sql, 1, params, err);
 
+    result = pqx_shaped(result, what, 0, PQX_ROWS, "v", err);
     *refused = result == NULL;
     if (result == NULL)
         return PQstatus(s->conn) == CONNECTION_OK ? 0 : -1;

@@ -104,10 +104,12 @@ static int
 read_source(struct catalog *c, PGconn *conn, const struct config *config, const char *publications,
             struct err *err)
 {
+    static const char what[] = "read the source's identity";
     const char *params[] = {config->source.slot, publications};
-    PGresult *r = pqx_exec_params(conn, "read the source's identity", source_sql, 2, params, err);
+    PGresult *r = pqx_exec_params(conn, what, source_sql, 2, params, err);
     struct hello *h = &c->hello;
 
+    r = pqx_shaped(r, what, 1, 1, "vvv?v", err);
     if (r == NULL)
         return -1;
     snprintf(h->stream, sizeof h->stream, "event");
@@ -167,13 +169,15 @@ static int
 read_columns(struct catalog *c, PGconn *conn, const char *publications, struct pool *pool,
              struct err *err)
 {
+    static const char what[] = "read the published tables";
     int version = PQserverVersion(conn);
     const char *params[] = {publications};
     const char *sql =
         pool_print(pool, columns_sql, version >= 150000 ? "p.attnames" : "NULL::pg_catalog.name[]",
                    version >= 120000 && version < 180000 ? "AND a.attgenerated = ''" : "");
 
-    c->columns = pqx_exec_params(conn, "read the published tables", sql, 1, params, err);
+    c->columns = pqx_exec_params(conn, what, sql, 1, params, err);
+    c->columns = pqx_shaped(c->columns, what, 0, PQX_ROWS, "vvvvvvvvvv", err);
     if (c->columns == NULL)
         return -1;
     fill_relations(c, pool);
