@@ -95,14 +95,15 @@ field(const PGresult *result, const char *column)
 static int
 identify(struct source *source, struct err *err)
 {
-    PGresult *result = pqx_exec(source->conn, "identify the source", "IDENTIFY_SYSTEM", err);
+    static const char what[] = "identify the source";
+    PGresult *result = pqx_exec(source->conn, what, "IDENTIFY_SYSTEM", err);
     uint64_t timeline;
     int ok;
 
+    result = pqx_shaped(result, what, 1, 1, "vvvv", err);
     if (result == NULL)
         return -1;
-    ok = PQntuples(result) == 1 &&
-         opt_number("systemid", field(result, "systemid"), 1, UINT64_MAX,
+    ok = opt_number("systemid", field(result, "systemid"), 1, UINT64_MAX,
                     &source->system_identifier, err) == 0 &&
          opt_number("timeline", field(result, "timeline"), 1, UINT32_MAX, &timeline, err) == 0;
     source->timeline = ok ? (uint32_t)timeline : 0;
@@ -135,6 +136,7 @@ take_history(struct source *source, char *text)
 static void
 read_history(struct source *source)
 {
+    static const char what[] = "read the timeline's history";
     struct err ignored = {0};
     PGresult *result;
     char sql[64];
@@ -144,8 +146,9 @@ read_history(struct source *source)
     if (source->timeline < 2)
         return;
     snprintf(sql, sizeof sql, "TIMELINE_HISTORY %" PRIu32, source->timeline);
-    result = pqx_exec(source->conn, "read the timeline's history", sql, &ignored);
-    if (result != NULL && PQntuples(result) == 1 && PQnfields(result) == 2)
+    result = pqx_exec(source->conn, what, sql, &ignored);
+    result = pqx_shaped(result, what, 1, 1, "vv", &ignored);
+    if (result != NULL)
         take_history(source, PQgetvalue(result, 0, 1));
     PQclear(result);
 }
@@ -184,7 +187,8 @@ source_close(struct source *source)
 static int
 read_settings(struct source *source, struct err *err)
 {
-    PGresult *result = pqx_exec(source->conn, "read the source's settings",
+    static const char what[] = "read the source's settings";
+    PGresult *result = pqx_exec(source->conn, what,
                                 "SELECT pg_catalog.current_setting('wal_level') AS level, setting, "
                                 "pg_catalog.pg_is_in_recovery() AS standby "
                                 "FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'",
@@ -192,9 +196,11 @@ read_settings(struct source *source, struct err *err)
     uint64_t timeout;
     int status = -1;
 
+    result = pqx_shaped(result, what, 1, 1, "vvv", err);
     if (result == NULL)
         return -1;
-    if (source->server_version < 160000 && strcmp(field(result, "standby"), "t") == 0) {
+    source->standby = strcmp(field(result, "standby"), "t") == 0;
+    if (source->server_version < 160000 && source->standby) {
         /* It may be promoted at any moment. */
         err_set(err, EXIT_PEER,
                 "the source is a standby, and PostgreSQL before 16 decodes WAL on a "
@@ -215,6 +221,7 @@ read_settings(struct source *source, struct err *err)
 static int
 check_publication(struct source *source, const char *name, struct err *err)
 {
+    static const char what[] = "look for the publication";
     char sql[256];
     char *literal = PQescapeLiteral(source->conn, name, strlen(name));
     PGresult *result;
@@ -225,7 +232,7 @@ check_publication(struct source *source, const char *name, struct err *err)
     snprintf(sql, sizeof sql, "SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = %s",
              literal);
     PQfreemem(literal);
-    result = pqx_exec(source->conn, "look for the publication", sql, err);
+    result = pqx_shaped(pqx_exec(source->conn, what, sql, err), what, 0, 1, "v", err);
     if (result == NULL)
         return -1;
     found = PQntuples(result);
@@ -284,6 +291,10 @@ take_slot_row(const PGresult *result, struct slot_state *slot, struct err *err)
 int
 source_read_slot(struct source *source, const struct source_options *options, struct err *err)
 {
+    static const char what[] = "read the slot's state";
+    /* wal_status came with 13, two_phase with 14. */
+    const char *columns =
+        &"???????"[(source->server_version < 130000) + (source->server_version < 140000)];
     char sql[768];
     char *literal = PQescapeLiteral(source->conn, options->slot, strlen(options->slot));
     PGresult *result;
@@ -299,7 +310,7 @@ source_read_slot(struct source *source, const struct source_options *options, st
              source->server_version >= 130000 ? ", wal_status" : "",
              source->server_version >= 140000 ? ", two_phase" : "", literal);
     PQfreemem(literal);
-    result = pqx_exec(source->conn, "read the slot's state", sql, err);
+    result = pqx_shaped(pqx_exec(source->conn, what, sql, err), what, 0, 1, columns, err);
     if (result == NULL)
         return -1;
     source->slot = (struct slot_state){0};
@@ -356,14 +367,16 @@ quote_slot(struct source *source, const struct source_options *options, struct e
 int
 source_create_slot(struct source *source, const struct source_options *options, struct err *err)
 {
+    /* A standby cannot make a slot that its own standbys take over. */
+    bool failover = source->server_version >= 170000 && !source->standby;
     char sql[256];
     char *slot = quote_slot(source, options, err);
 
     if (slot == NULL)
         return -1;
     /* Nobody imports its snapshot (trap 28). */
-    snprintf(sql, sizeof sql, "CREATE_REPLICATION_SLOT %s LOGICAL pgoutput NOEXPORT_SNAPSHOT",
-             slot);
+    snprintf(sql, sizeof sql, "CREATE_REPLICATION_SLOT %s LOGICAL pgoutput %s", slot,
+             failover ? "(SNAPSHOT 'nothing', FAILOVER true)" : "NOEXPORT_SNAPSHOT");
     PQfreemem(slot);
     if (PQsendQuery(source->conn, sql) != 1)
         return pqx_error(source->conn, NULL, "create the replication slot", err);
@@ -404,6 +417,7 @@ source_what_blocks(const struct source *source, const struct source_options *opt
                    size_t size)
 {
     static const struct pqx_keyword forced[] = {{"application_name", "walpipe"}};
+    static const char what[] = "ask what blocks";
     struct err ignored = {0};
     PGconn *conn = pqx_connect(options->conninfo, forced, 1, &ignored);
     char sql[512];
@@ -419,8 +433,8 @@ source_what_blocks(const struct source *source, const struct source_options *opt
              "pg_catalog.pg_blocking_pids(%d)) AS b",
              PQbackendPID(source->conn));
     if (conn != NULL)
-        result = pqx_exec(conn, "ask what blocks", sql, &ignored);
-    if (result != NULL && PQntuples(result) == 1)
+        result = pqx_shaped(pqx_exec(conn, what, sql, &ignored), what, 1, 1, "?", &ignored);
+    if (result != NULL)
         snprintf(text, size, "%s", PQgetvalue(result, 0, 0));
     PQclear(result);
     PQfinish(conn);

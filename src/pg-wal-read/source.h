@@ -39,6 +39,7 @@ struct source {
     char database[NAME_MAX_BYTES + 1];
     uint32_t server_version;
     uint32_t wal_sender_timeout_ms;
+    bool standby; /* known from source_check_server on */
     uint32_t proto_version;
     struct slot_state slot;
 };

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# A physical standby as the source: 16 and later decode WAL on one (trap 31).
+# Physical standbys of newer sources: 16 and later decode on one, 17 and later keep failover slots on
+# one (traps 16, 25, 31).
 
 bats_require_minimum_version 1.5.0
 
@@ -35,7 +36,7 @@ teardown() {
     done
 }
 
-# pair MAJOR: $one, and $two, its physical standby by the slot two. The npm packages have no
+# pair MAJOR [SETTING]: $one, and $two, its physical standby by the slot two. The npm packages have no
 # pg_basebackup.
 pair() {
     local dir=$SCRATCH/$two
@@ -60,6 +61,7 @@ pair() {
         echo "primary_conninfo = 'host=127.0.0.1 port=$(pg_port "$one") user=postgres dbname=postgres'"
         echo "primary_slot_name = 'two'"
         echo "hot_standby_feedback = on"
+        echo "${2:-}"
     } >>"$dir/data/postgresql.conf"
     pg_start "$one"
     pg_start "$two"
@@ -89,6 +91,32 @@ insert() { # SERVER FROM TO
 
 target_has() {
     [ "$(pg_sql dst "SELECT count(*) || ' ' || coalesce(sum(id), 0) FROM t" "$db")" = "$1" ]
+}
+
+# The standby's copy of the slot is one that survives a promotion.
+synced() {
+    [ "$(pg_sql "$two" "SELECT synced AND NOT temporary AND invalidation_reason IS NULL
+                          FROM pg_replication_slots WHERE slot_name = '$db'")" = t ]
+}
+
+@test "PostgreSQL 17: the slot is a failover slot, and a promoted standby goes on with it (traps 16, 25)" {
+    pair 17 "sync_replication_slots = on"
+    config "host=127.0.0.1,127.0.0.1 port=$(pg_port "$one"),$(pg_port "$two") target_session_attrs=read-write"
+    pipeline_start "$conf"
+    [ "$(pg_sql "$one" "SELECT failover FROM pg_replication_slots WHERE slot_name = '$db'")" = t ]
+    insert "$one" 1 100
+    caught_up "$conf" "$one" "$db"
+    wait_until 60 synced
+    insert "$one" 101 200
+    wait_until 30 target_has "200 20100"
+    wait_until 30 eval "[ \"\$(pg_sql $two 'SELECT count(*) FROM t' $db)\" = 200 ]"
+    pg_kill "$one"
+    pg_sql "$two" "SELECT pg_promote()"
+    insert "$two" 201 300
+    caught_up "$conf" "$two" "$db"
+    target_has "300 45150"
+    grep -q "the source moved from timeline 1 to 2" "$conf.log"
+    pipeline_stop "$conf"
 }
 
 @test "PostgreSQL 17: a standby is a source (trap 31)" {
