@@ -83,11 +83,28 @@ check_server(struct session *s, struct err *err)
     return 0;
 }
 
+/* A backend that waits for somebody's lock would not see that we are dead, and keep the locks it
+ * has. Not every platform lets a server look; a connection that failed here fails at the next
+ * command. */
+static void
+let_server_notice_our_end(struct session *s)
+{
+    struct err ignored = {0};
+
+    if (session_exec(s, "set the session", "SET client_connection_check_interval = '5s'",
+                     &ignored) != 0 &&
+        !s->warned)
+        log_write(s->log, LOG_INFO, "%s: a killed worker's session may stay in the target",
+                  ignored.message);
+}
+
 static int
 set_newer_settings(struct session *s, struct err *err)
 {
     int version = PQserverVersion(s->conn);
 
+    if (version >= 140000)
+        let_server_notice_our_end(s);
     if (version >= 140000 &&
         session_exec(s, "set the session", "SET idle_session_timeout = 0", err) != 0)
         return -1;

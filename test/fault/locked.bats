@@ -69,8 +69,9 @@ goes_on() {
     goes_on
 }
 
-@test "walpipe is killed: the next one ends the session that still waits" {
+@test "walpipe is killed: its session leaves the target though the lock stays" {
     pipeline_kill "$conf"
+    wait_until 60 blocked 0
     pipeline_start "$conf"
     wait_until 60 blocked 1
     goes_on
@@ -84,6 +85,7 @@ goes_on() {
     wait_until 30 logged "draining the pipeline"
     wait_until 30 eval "kill -TERM $pid 2>/dev/null; test -s $conf.exit"
     [ "$(cat "$conf.exit")" -eq 111 ]
+    wait_until 60 blocked 0
     pipeline_start "$conf"
     wait_until 60 blocked 1
     goes_on
