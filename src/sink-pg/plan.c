@@ -401,13 +401,23 @@ name_target(struct plan *plan, const char *schema, const char *name, struct err 
     return plan->target == NULL ? err_set(err, EXIT_PEER, "out of memory for a table") : 0;
 }
 
+static PGresult *
+ask(struct making *m, const char *what, const char *query, const char *const *oid,
+    const char *columns, struct err *err)
+{
+    PGresult *result = pqx_exec_params(m->session->conn, what, query, 1, oid, err);
+
+    return pqx_shaped(result, what, 0, PQX_ROWS, columns, err);
+}
+
 static int
 read_table(struct making *m, const char *schema, const char *name, struct err *err)
 {
+    static const char look[] = "look for a table in the target";
     const char *names[] = {schema, name}, *oid[1];
-    PGresult *table = pqx_exec_params(m->session->conn, "look for a table in the target",
-                                      table_query, 2, names, err);
+    PGresult *table = pqx_exec_params(m->session->conn, look, table_query, 2, names, err);
 
+    table = pqx_shaped(table, look, 0, PQX_ROWS, "vv", err);
     if (table == NULL)
         return -1;
     if (PQntuples(table) == 0) {
@@ -418,11 +428,9 @@ read_table(struct making *m, const char *schema, const char *name, struct err *e
     }
     oid[0] = PQgetvalue(table, 0, 0);
     m->plan->truncate_only = PQgetvalue(table, 0, 1)[0] == 'r';
-    m->columns =
-        pqx_exec_params(m->session->conn, "read a table's columns", columns_query, 1, oid, err);
+    m->columns = ask(m, "read a table's columns", columns_query, oid, "vvvvvvvvvvv?vvvv", err);
     if (m->columns != NULL)
-        m->indexes =
-            pqx_exec_params(m->session->conn, "read a table's indexes", indexes_query, 1, oid, err);
+        m->indexes = ask(m, "read a table's indexes", indexes_query, oid, "vvv", err);
     PQclear(table);
     return m->columns == NULL || m->indexes == NULL ? -1 : 0;
 }
