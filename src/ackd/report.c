@@ -36,9 +36,33 @@ static void PRINTF_LIKE(2, 3) add_line(struct buf *page, const char *fmt, ...)
     buf_append(page, "\n", 1);
 }
 
-static bool
-worker_health(const struct ackd *a, const struct worker *w, struct buf *page)
+static uint64_t
+silent_millis(const struct worker *w)
 {
+    return (clock_micros() - w->heard_at) / 1000;
+}
+
+/* Well, as far as anybody can say: a large transaction may take its time. */
+static void
+add_silence(const struct ackd *a, uint32_t index, struct buf *page)
+{
+    const struct worker *w = &a->workers[index];
+    uint64_t received = a->ledger.received, reached = a->ledger.workers[index].reached;
+    uint64_t silent = silent_millis(w);
+
+    if (received > reached && silent >= ACK_SILENT_MILLIS)
+        add_line(page,
+                 "sink %s/%" PRIu32 ": busy or stuck: silent for %" PRIu64 " s, %" PRIu64
+                 " bytes of WAL behind",
+                 a->sinks[w->sink].name, w->shard, silent / 1000, received - reached);
+    else
+        add_line(page, "sink %s/%" PRIu32 ": ok", a->sinks[w->sink].name, w->shard);
+}
+
+static bool
+worker_health(const struct ackd *a, uint32_t index, struct buf *page)
+{
+    const struct worker *w = &a->workers[index];
     const char *name = a->sinks[w->sink].name;
 
     if (!w->registered)
@@ -48,7 +72,7 @@ worker_health(const struct ackd *a, const struct worker *w, struct buf *page)
     else if (!w->target_alive)
         add_line(page, "sink %s/%" PRIu32 ": target down: %s", name, w->shard, w->target_message);
     else {
-        add_line(page, "sink %s/%" PRIu32 ": ok", name, w->shard);
+        add_silence(a, index, page);
         return true;
     }
     return false;
@@ -68,7 +92,7 @@ report_health(const struct ackd *a, struct buf *page)
                  : a->reader == NULL ? "pg-wal-read is not connected"
                                      : "the slot is being created");
     for (uint32_t i = 0; i < a->workers_count; i++)
-        if (!worker_health(a, &a->workers[i], page))
+        if (!worker_health(a, i, page))
             well = false;
     add_line(page, "checkpoint: %s",
              a->checkpoint_failing ? "could not be written, see ackd's log" : "ok");
@@ -78,7 +102,7 @@ report_health(const struct ackd *a, struct buf *page)
 /* ---- status ---- */
 
 static void
-describe_worker(const struct ackd *a, uint32_t index, uint64_t now, struct ack_worker_status *out)
+describe_worker(const struct ackd *a, uint32_t index, struct ack_worker_status *out)
 {
     const struct worker *w = &a->workers[index];
 
@@ -91,7 +115,7 @@ describe_worker(const struct ackd *a, uint32_t index, uint64_t now, struct ack_w
     memcpy(out->sink, a->sinks[w->sink].name, sizeof out->sink);
     memcpy(out->target_message, w->target_message, sizeof out->target_message);
     if (w->registered)
-        out->silent_millis = (now - w->heard_at) / 1000;
+        out->silent_millis = silent_millis(w);
 }
 
 int
@@ -115,7 +139,7 @@ report_status(const struct ackd *a, struct buf *out)
     s->restarts = a->restarts;
     s->workers_count = a->workers_count;
     for (uint32_t i = 0; i < a->workers_count; i++)
-        describe_worker(a, i, now, &s->workers[i]);
+        describe_worker(a, i, &s->workers[i]);
     result = ackmsg_status_encode(out, s);
     free(s);
     return result;

@@ -127,6 +127,10 @@ int ackmsg_decode(const struct frame *frame, struct ack_message *message,
 
 /* ---- ACK_STATUS ---- */
 
+/* A worker that has something to do and says nothing for so long is at work on something large, or
+ * stuck. */
+#define ACK_SILENT_MILLIS UINT64_C(5000)
+
 struct ack_worker_status {
     char sink[NAME_MAX_BYTES + 1];
     uint32_t shard;

@@ -7,7 +7,6 @@
 #include "lib/lsn.h"
 
 /* A sink's flush interval is a second or less. */
-#define SILENT_MILLIS 5000
 
 /* ---- numbers ---- */
 
@@ -82,8 +81,7 @@ worker_lag(const struct ack_status *s, const struct ack_worker_status *w)
     return s->received_lsn > w->reached_lsn ? s->received_lsn - w->reached_lsn : 0;
 }
 
-/* What the worker waits for. One that has something to do and says nothing is either at work on
- * something large, or stuck. */
+/* What the worker waits for. */
 static const char *
 worker_state(const struct ack_status *s, const struct ack_worker_status *w)
 {
@@ -91,7 +89,7 @@ worker_state(const struct ack_status *s, const struct ack_worker_status *w)
         return "not connected";
     if (!w->target_alive)
         return "target down";
-    return worker_lag(s, w) > 0 && w->silent_millis >= SILENT_MILLIS ? "busy or stuck" : "ok";
+    return worker_lag(s, w) > 0 && w->silent_millis >= ACK_SILENT_MILLIS ? "busy or stuck" : "ok";
 }
 
 /* ---- table ---- */

@@ -851,6 +851,8 @@ with Ackd("dst=1 olap=1", extra=("--http", "127.0.0.1:0")) as a:
     olap.say(TARGET, True, "")
     a.wait_log("target of olap/0 is back")
     health(200, "sink olap/0: ok")
+    r.got(200)
+    a.wait_http("/healthz", 200, "sink dst/0: busy or stuck: silent for ")
     assert a.http("/healthz", "HEAD") == (200, "")
     assert a.http("/")[0] == 404 and a.http("/metrics/x")[0] == 404
     assert a.http("/metrics", "POST", b"x=1")[0] == 405 and a.http("/healthz", "DELETE")[0] == 405

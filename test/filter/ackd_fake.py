@@ -233,11 +233,11 @@ class Ackd:
             return answer.code, answer.read().decode()
 
     def wait_http(self, path, status, line):
-        """Until the page has this status and line."""
+        """Until the page has this status and a line that begins so."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             got = self.http(path)
-            if got[0] == status and line in got[1].splitlines():
+            if got[0] == status and any(l.startswith(line) for l in got[1].splitlines()):
                 return
             time.sleep(0.02)
         raise AssertionError("%s is not %d with %r: %r" % (path, status, line, got))
