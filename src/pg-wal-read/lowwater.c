@@ -1,6 +1,8 @@
 /* lowwater.c: see lowwater.h. */
 #include "pg-wal-read/lowwater.h"
 
+#include <netinet/in.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -9,6 +11,10 @@
 /* While busy the socket reports itself readable only from this many bytes on, or after the wait. */
 #define LOW_WATER        (64 * 1024)
 #define BUSY_WAIT_MICROS UINT64_C(3000)
+
+/* Of a socket whose walsender is on this machine. */
+#define LOCAL_RECEIVE_BUFFER (32 * 1024)
+#define LOCAL_LOW_WATER      (8 * 1024)
 
 /* A Unix socket takes some 230 messages before its writer must wait, however small they are. */
 #define UNIX_WAIT_MICROS UINT64_C(200)
@@ -22,6 +28,44 @@
 /* Not busy any more when a wait, or the low-water mark, gave fewer than this. */
 #define IDLE_MESSAGES 16
 
+/* The two ends of a connection within a machine have one address. */
+static bool
+is_local(const struct sockaddr_storage *ours, const struct sockaddr_storage *theirs)
+{
+    if (ours->ss_family != theirs->ss_family)
+        return false;
+    if (ours->ss_family == AF_INET) {
+        const struct sockaddr_in *a = (const void *)ours, *b = (const void *)theirs;
+
+        return a->sin_addr.s_addr == b->sin_addr.s_addr;
+    }
+    if (ours->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *a = (const void *)ours, *b = (const void *)theirs;
+
+        return memcmp(&a->sin6_addr, &b->sin6_addr, sizeof a->sin6_addr) == 0;
+    }
+    return false;
+}
+
+struct lowwater
+lowwater_start(int fd)
+{
+    struct lowwater l = {.way = LOWWATER_TCP};
+    struct sockaddr_storage ours, theirs;
+    socklen_t ours_size = sizeof ours, theirs_size = sizeof theirs;
+    int bytes = LOCAL_RECEIVE_BUFFER;
+
+    if (getsockname(fd, (struct sockaddr *)&ours, &ours_size) != 0 ||
+        getpeername(fd, (struct sockaddr *)&theirs, &theirs_size) != 0)
+        return l;
+    if (ours.ss_family == AF_UNIX)
+        l.way = LOWWATER_UNIX;
+    else if (is_local(&ours, &theirs) &&
+             setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) == 0)
+        l.way = LOWWATER_LOCAL_TCP;
+    return l;
+}
+
 static void
 set_busy(struct lowwater *l, int fd, bool busy)
 {
@@ -31,7 +75,8 @@ set_busy(struct lowwater *l, int fd, bool busy)
         return;
     l->busy = busy;
     l->since = 0;
-    setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+    if (l->way == LOWWATER_TCP)
+        setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
 }
 
 void
@@ -59,22 +104,17 @@ lowwater_end(struct lowwater *l, int fd)
     set_busy(l, fd, false);
 }
 
-/* On a Unix socket poll() does not heed SO_RCVLOWAT. */
 bool
 lowwater_gathers(const struct lowwater *l, int fd)
 {
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    int waiting = 0;
+    int waiting = 0, enough = l->way == LOWWATER_UNIX ? LOW_WATER : LOCAL_LOW_WATER;
 
-    if (!l->busy || getsockname(fd, (struct sockaddr *)&address, &size) != 0 ||
-        address.ss_family != AF_UNIX)
-        return false;
-    return ioctl(fd, FIONREAD, &waiting) == 0 && waiting < LOW_WATER;
+    return l->way != LOWWATER_TCP && l->busy && ioctl(fd, FIONREAD, &waiting) == 0 &&
+           waiting < enough;
 }
 
 uint64_t
-lowwater_patience(bool gathers)
+lowwater_patience(const struct lowwater *l)
 {
-    return gathers ? UNIX_WAIT_MICROS : BUSY_WAIT_MICROS;
+    return l->way == LOWWATER_UNIX ? UNIX_WAIT_MICROS : BUSY_WAIT_MICROS;
 }

@@ -421,7 +421,7 @@ wait_for_events(struct stream *s, struct turn *turn, struct err *err)
     }
     turn->fds[SLOT_SIGNAL] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
     if (s->lowwater.busy && source_readable)
-        deadline = earliest(deadline, clock_micros() + lowwater_patience(turn->gather));
+        deadline = earliest(deadline, clock_micros() + lowwater_patience(&s->lowwater));
     if (source_readable)
         deadline = earliest(deadline, s->heard_at + silence_limit(s));
     if (has_room_for_more(s))
@@ -546,6 +546,7 @@ stream_run(struct stream *s, const struct hello *hello, struct err *err)
         acklink_make_nonblocking(s->ack);
     if (hello_encode(&s->out, hello) != 0)
         return out_of_memory(err);
+    s->lowwater = lowwater_start(PQsocket(s->source->conn));
     s->received_lsn = hello->start_lsn;
     s->heard_at = clock_micros();
     /* What came together with the answer to START_REPLICATION is in libpq's buffer already; poll

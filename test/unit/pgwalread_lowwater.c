@@ -2,6 +2,9 @@
  * links: pg-wal-read/lowwater lib/clock */
 #include "pg-wal-read/lowwater.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,39 +20,106 @@ low_water(int fd)
     return bytes;
 }
 
+static void
+start(struct lowwater *l, int fds[2])
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
+        abort();
+    *l = lowwater_start(fds[0]);
+}
+
+static int
+receive_buffer(int fd)
+{
+    socklen_t size = sizeof(int);
+    int bytes = -1;
+
+    getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size);
+    return bytes;
+}
+
+/* A connection to 127.0.0.2 comes from 127.0.0.1 when it is bound to that: two addresses, as
+ * between machines. */
+static void
+connect_tcp(int fds[2], const char *from)
+{
+    struct sockaddr_in listening = {.sin_family = AF_INET}, own = {.sin_family = AF_INET};
+    socklen_t size = sizeof listening;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    inet_pton(AF_INET, "127.0.0.1", &listening.sin_addr);
+    inet_pton(AF_INET, from, &own.sin_addr);
+    fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&listening, size) != 0 || listen(listener, 1) != 0 ||
+        getsockname(listener, (struct sockaddr *)&listening, &size) != 0 ||
+        bind(fds[0], (struct sockaddr *)&own, sizeof own) != 0 ||
+        connect(fds[0], (struct sockaddr *)&listening, sizeof listening) != 0)
+        abort();
+    fds[1] = accept(listener, NULL, NULL);
+    close(listener);
+}
+
+static void
+test_tcp(void)
+{
+    struct lowwater l;
+    char bytes[16 * 1024] = {0};
+    int fds[2], as_it_was;
+
+    connect_tcp(fds, "127.0.0.2");
+    as_it_was = receive_buffer(fds[0]);
+    l = lowwater_start(fds[0]);
+    lowwater_read(&l, fds[0], 100, false);
+    check(l.busy && low_water(fds[0]) == 64 * 1024 && !lowwater_gathers(&l, fds[0]) &&
+              receive_buffer(fds[0]) == as_it_was,
+          "between machines the socket gathers, as large as it is");
+    close(fds[0]);
+    close(fds[1]);
+
+    connect_tcp(fds, "127.0.0.1");
+    l = lowwater_start(fds[0]);
+    lowwater_read(&l, fds[0], 100, false);
+    check(l.busy && low_water(fds[0]) == 1 && receive_buffer(fds[0]) < as_it_was &&
+              lowwater_gathers(&l, fds[0]),
+          "within a machine we wait ourselves, and the socket is small");
+    check(write(fds[1], bytes, sizeof bytes) == sizeof bytes && !lowwater_gathers(&l, fds[0]),
+          "not while there is much to read, of a large row perhaps");
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int
 main(void)
 {
-    struct lowwater l = {0};
+    struct lowwater l;
     int fds[2];
 
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
-        return 1;
+    start(&l, fds);
     for (int i = 0; i < 20; i++)
         lowwater_read(&l, fds[0], 1, false);
-    check(!l.busy && low_water(fds[0]) == 1, "a small transaction: the next is not kept waiting");
+    check(!l.busy, "a small transaction: the next is not kept waiting");
 
     /* As many as there are between two looks at the clock. */
     for (int i = 0; i < 1000000 && !l.busy; i++)
         lowwater_read(&l, fds[0], 1, false);
-    check(l.busy && low_water(fds[0]) == 64 * 1024,
-          "the bug was that many small reads in a row did not count as busy");
+    check(l.busy, "the bug was that many small reads in a row did not count as busy");
     check(lowwater_gathers(&l, fds[0]), "a Unix socket gathers by our own waiting");
 
     lowwater_read(&l, fds[0], 100, false);
     check(l.busy, "a read of libpq's buffer is still busy");
     lowwater_read(&l, fds[0], 1, false);
-    check(!l.busy && low_water(fds[0]) == 1, "a wait that gave one message ends it");
+    check(!l.busy, "a wait that gave one message ends it");
     check(!lowwater_gathers(&l, fds[0]), "and nothing waits");
 
     lowwater_read(&l, fds[0], 1, true);
     check(l.busy, "more than could be taken is busy");
     lowwater_end(&l, fds[0]);
-    check(!l.busy && low_water(fds[0]) == 1, "the goodbye counts every byte");
+    check(!l.busy, "the goodbye counts every byte");
 
     lowwater_read(&l, fds[0], 100, false);
     check(l.busy, "one read of many is busy");
     close(fds[0]);
     close(fds[1]);
+    test_tcp();
     return check_done();
 }
