@@ -22,7 +22,7 @@ PG_RECVLOGICAL = subprocess.check_output(
 # programs' work, and the disk of a shared machine is its neighbours' too.
 SETTINGS = ("autovacuum=off", "fsync=off", "shared_buffers=1GB", "max_wal_size=20GB",
             "checkpoint_timeout=1h", "max_connections=100", "max_worker_processes=30",
-            "max_logical_replication_workers=20", "wal_sender_timeout=0",
+            "max_logical_replication_workers=20", "wal_retrieve_retry_interval=100ms",
             "logical_decoding_work_mem=256MB", "jit=off")
 
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
