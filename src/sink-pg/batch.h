@@ -7,7 +7,7 @@
 
 /* Frame bytes after which a batch is applied, however few rows they are: with the one row of up to
  * FRAME_MAX that may come on top this bounds a worker's memory. */
-#define BATCH_BYTES_MAX (16u << 20)
+#define BATCH_BYTES_MAX (4u << 20)
 
 struct op_truncate {
     struct op_truncate *next;

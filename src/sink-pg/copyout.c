@@ -70,6 +70,7 @@ copyout_begin(struct copyout *c, struct session *session, const char *script,
 
     c->session = session;
     c->format = format;
+    c->not_recoded = false;
     buf_reset(&c->out, 4 * COPY_CHUNK);
     if (PQsendQuery(session->conn, script) != 1)
         return pqx_error(session->conn, NULL, "copy rows", err);
@@ -153,39 +154,95 @@ send_out(struct copyout *c, struct err *err)
     return 0;
 }
 
+static bool
+append_piece(struct copyout *c, enum recode way, struct bytes piece)
+{
+    if (c->format == COPY_TEXT)
+        return copyout_escape(&c->out, piece.data, piece.len);
+    if (way == RECODE_BYTEA)
+        return recode_hex(&c->out, piece);
+    buf_append(&c->out, piece.data, piece.len);
+    return true;
+}
+
 /* In pieces, so that a large value is held neither here nor in libpq. */
-static int
-put_bytes(struct copyout *c, const uint8_t *data, size_t left, struct err *err)
+static bool
+put_pieces(struct copyout *c, enum recode way, struct bytes value, int *sent, struct err *err)
 {
     for (;;) {
-        size_t n = left < COPY_CHUNK ? left : COPY_CHUNK;
+        size_t n = value.len < COPY_CHUNK ? value.len : COPY_CHUNK;
 
-        if (c->format == COPY_BINARY)
-            buf_append(&c->out, data, n);
-        else if (!copyout_escape(&c->out, data, n))
-            return err_set(err, EXIT_REFUSED, "a text value holds a NUL byte");
-        left -= n;
-        if (left == 0)
-            return 0;
-        data += n;
-        if (buf_len(&c->out) >= COPY_CHUNK && send_out(c, err) != 0)
-            return -1;
+        if (!append_piece(c, way, (struct bytes){.data = value.data, .len = n}))
+            return false;
+        value.len -= n;
+        if (value.len == 0)
+            return true;
+        value.data += n;
+        if (buf_len(&c->out) >= COPY_CHUNK && (*sent = send_out(c, err)) != 0)
+            return true;
     }
 }
 
+static int
+put_same(struct copyout *c, const struct value *v, struct err *err)
+{
+    struct bytes all = {.data = v->data, .len = v->len};
+    int sent = 0;
+
+    if (c->format == COPY_BINARY)
+        append_u32(&c->out, v->len);
+    if (!put_pieces(c, RECODE_SAME, all, &sent, err))
+        return err_set(err, EXIT_REFUSED, "a text value holds a NUL byte");
+    return sent;
+}
+
+static int
+put_recoded(struct copyout *c, const struct value *v, enum recode way, struct err *err)
+{
+    struct bytes text = {.data = v->data, .len = v->len};
+    int sent = 0;
+    bool known;
+
+    switch (way) {
+    case RECODE_SAME:
+        return put_same(c, v, err);
+    case RECODE_JSONB:
+        append_u32(&c->out, v->len + 1);
+        buf_append(&c->out, "\1", 1); /* the version of the format */
+        known = put_pieces(c, RECODE_SAME, text, &sent, err);
+        break;
+    case RECODE_BYTEA:
+        known = text.len >= 2 && text.len % 2 == 0 && memcmp(text.data, "\\x", 2) == 0;
+        if (!known)
+            break;
+        text.data += 2;
+        text.len -= 2;
+        append_u32(&c->out, (uint32_t)(text.len / 2));
+        known = put_pieces(c, RECODE_BYTEA, text, &sent, err);
+        break;
+    default:
+        known = recode_small(&c->out, way, text);
+    }
+    if (known)
+        return sent;
+    c->not_recoded = true;
+    return err_set(err, EXIT_REFUSED, "a text without a known binary form");
+}
+
 int
-copyout_value(struct copyout *c, const struct value *v, struct err *err)
+copyout_value(struct copyout *c, const struct value *v, enum recode way, struct err *err)
 {
     if (v->kind == VALUE_NULL) {
         copyout_null(c);
         return 0;
     }
-    if ((v->kind == VALUE_BINARY) != (c->format == COPY_BINARY) || v->kind == VALUE_UNCHANGED)
+    if (v->kind == VALUE_UNCHANGED || (v->kind == VALUE_BINARY && c->format != COPY_BINARY) ||
+        (v->kind == VALUE_TEXT && c->format == COPY_BINARY && way == RECODE_NONE))
         return err_set(err, EXIT_REFUSED, "values in text and in binary format side by side");
     separate(c);
-    if (c->format == COPY_BINARY)
-        append_u32(&c->out, v->len);
-    return put_bytes(c, v->data, v->len, err);
+    if (v->kind == VALUE_TEXT && c->format == COPY_BINARY)
+        return put_recoded(c, v, way, err);
+    return put_same(c, v, err);
 }
 
 void

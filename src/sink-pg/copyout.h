@@ -4,6 +4,7 @@
 
 #include "lib/buf.h"
 #include "lib/cursor.h"
+#include "sink-pg/recode.h"
 #include "sink-pg/session.h"
 
 enum copy_format { COPY_UNKNOWN, COPY_TEXT, COPY_BINARY };
@@ -12,7 +13,8 @@ enum copy_format { COPY_UNKNOWN, COPY_TEXT, COPY_BINARY };
 struct copyout {
     struct session *session;
     enum copy_format format;
-    uint32_t fields; /* of the row that is being written */
+    uint32_t fields;  /* of the row that is being written */
+    bool not_recoded; /* copyout_value has failed for a text that recode.h does not know */
     struct buf out;
 };
 
@@ -25,10 +27,11 @@ int copyout_begin(struct copyout *c, struct session *session, const char *script
                   enum copy_format format, uint64_t *affected, size_t counts_max,
                   struct err *err) MUST_CHECK;
 
-/* One row: its fields, in COPY's order. A value in the other format, or with a NUL byte, is
- * refused: -1 with err; then copyout_abort. */
+/* One row: its fields, in COPY's order. In binary format a text is recoded that way. A value that
+ * is in the other format then, or has a NUL byte, is refused: -1 with err; then copyout_abort. */
 void copyout_row(struct copyout *c, uint32_t fields);
-int copyout_value(struct copyout *c, const struct value *value, struct err *err) MUST_CHECK;
+int copyout_value(struct copyout *c, const struct value *value, enum recode way,
+                  struct err *err) MUST_CHECK;
 void copyout_char(struct copyout *c, char value);
 void copyout_number(struct copyout *c, uint32_t value);
 void copyout_null(struct copyout *c);

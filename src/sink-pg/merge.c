@@ -132,15 +132,20 @@ static int
 copy_full_row(struct merge *m, const struct plan *plan, const struct value *row, struct err *err)
 {
     for (uint32_t i = 0; i < plan->columns_count; i++)
-        if (copyout_value(&m->copy, &row[plan->columns[i].source], err) != 0)
+        if (copyout_value(&m->copy, &row[plan->columns[i].source], plan->columns[i].recode, err) !=
+            0)
             return -1;
     return copyout_row_end(&m->copy, err);
 }
 
+/* A value that COPY cannot take as it is given. */
 static enum merge_result
-failed(const struct session *s)
+not_copied(struct merge *m, struct plan *plan)
 {
-    return PQstatus(s->conn) == CONNECTION_OK ? MERGE_NOT : MERGE_FAILED;
+    if (m->copy.not_recoded)
+        plan->recodes = false;
+    copyout_abort(&m->copy);
+    return PQstatus(m->copy.session->conn) == CONNECTION_OK ? MERGE_NOT : MERGE_FAILED;
 }
 
 /* The format of the table's rows, as the first of them has it. */
@@ -154,6 +159,8 @@ first_format(struct merge *m, const struct batch *batch, const struct table *tab
         return -1;
     *format = copyout_format(change.new_row != NULL ? change.new_row : change.match,
                              table->relation.columns_count);
+    if (table->plan->recodes)
+        *format = COPY_BINARY;
     return 0;
 }
 
@@ -171,7 +178,7 @@ copy_list(struct merge *m, const struct batch *batch, struct table *table,
             return -1;
         copyout_row(&m->copy, plan->columns_count);
         if (copy_full_row(m, plan, change.new_row, err) != 0) {
-            table->plan->no_copy = true;
+            table->plan->no_copy = !m->copy.not_recoded;
             return -1;
         }
         at = op_list_next(list, batch, at);
@@ -198,10 +205,8 @@ merge_copy(struct merge *m, struct session *s, const struct batch *batch, struct
     m->savepoint = true;
     if (copyout_begin(&m->copy, s, sqltext_get(&m->sql), format, NULL, 0, err) != 0)
         return MERGE_FAILED;
-    if (copy_list(m, batch, table, list, err) != 0) {
-        copyout_abort(&m->copy);
-        return failed(s);
-    }
+    if (copy_list(m, batch, table, list, err) != 0)
+        return not_copied(m, table->plan);
     return copyout_end(&m->copy, err) == 0 ? MERGE_DONE : MERGE_FAILED;
 }
 
@@ -261,7 +266,8 @@ copy_key(struct merge *m, const struct plan *plan, const struct value *row, stru
     for (uint32_t i = 0; i < plan->columns_count; i++)
         if (!plan->columns[i].key)
             copyout_null(&m->copy);
-        else if (copyout_value(&m->copy, &row[plan->columns[i].source], err) != 0)
+        else if (copyout_value(&m->copy, &row[plan->columns[i].source], plan->columns[i].recode,
+                               err) != 0)
             return -1;
     return copyout_row_end(&m->copy, err);
 }
@@ -274,7 +280,7 @@ copy_update(struct merge *m, const struct plan *plan, const struct value *row, s
 
         if (v->kind == VALUE_UNCHANGED)
             copyout_null(&m->copy);
-        else if (copyout_value(&m->copy, v, err) != 0)
+        else if (copyout_value(&m->copy, v, plan->columns[i].recode, err) != 0)
             return -1;
     }
     return copyout_row_end(&m->copy, err);
@@ -319,16 +325,14 @@ fill_temp(struct merge *m, struct session *s, struct plan *plan, enum copy_forma
 
         if (net->kind == NET_NONE || (net->kind == NET_INSERT && !with_inserts))
             continue;
-        if (copy_net(m, plan, net, err) != 0) {
-            copyout_abort(&m->copy);
-            return failed(s);
-        }
+        if (copy_net(m, plan, net, err) != 0)
+            return not_copied(m, plan);
     }
     return copyout_end(&m->copy, err) == 0 ? MERGE_DONE : MERGE_FAILED;
 }
 
 static enum merge_result
-copy_inserts(struct merge *m, const struct plan *plan, struct err *err)
+copy_inserts(struct merge *m, struct plan *plan, struct err *err)
 {
     for (uint32_t i = 0; i < m->compact.count; i++) {
         const struct net *net = &m->compact.nets[i];
@@ -338,10 +342,8 @@ copy_inserts(struct merge *m, const struct plan *plan, struct err *err)
             continue;
         copyout_row(&m->copy, plan->columns_count);
         if (compact_row(&m->compact, net, &m->values, &row, err) != 0 ||
-            copy_full_row(m, plan, row, err) != 0) {
-            copyout_abort(&m->copy);
-            return failed(m->copy.session);
-        }
+            copy_full_row(m, plan, row, err) != 0)
+            return not_copied(m, plan);
     }
     return copyout_end(&m->copy, err) == 0 ? MERGE_DONE : MERGE_FAILED;
 }
@@ -388,7 +390,7 @@ static enum merge_result
 run_merge(struct merge *m, struct session *s, struct table *table, enum copy_format format,
           bool direct, bool evict, struct err *err)
 {
-    const struct plan *plan = table->plan;
+    struct plan *plan = table->plan;
     uint64_t affected[MASKS_MAX + 3] = {0};
     enum merge_result result;
 

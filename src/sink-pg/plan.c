@@ -156,6 +156,8 @@ compare_types(struct making *m, const struct relation_column *from, struct plan_
     if (!built_in && strcmp(from->type_name, PQgetvalue(m->columns, row, COL_TYPE_NAME)) != 0 &&
         PQgetvalue(m->columns, row, COL_TYPE_KIND)[0] != 'd')
         m->plan->binary_copies = false;
+    to->recode = recode_of(to->type_oid, PQgetvalue(m->columns, row, COL_TYPE_KIND)[0]);
+    m->plan->recodes &= m->plan->binary_copies && to->recode != RECODE_NONE;
 }
 
 /* Types that lose something without an error are refused before the first row. */
@@ -262,7 +264,7 @@ read_columns(struct making *m, struct err *err)
 {
     int count = PQntuples(m->columns);
 
-    m->plan->binary_copies = true;
+    m->plan->binary_copies = m->plan->recodes = true;
     m->plan->columns = calloc((size_t)count + 1, sizeof *m->plan->columns);
     m->plan->keys = calloc((size_t)count + 1, sizeof *m->plan->keys);
     m->source = calloc((size_t)count + 1, sizeof *m->source);

@@ -5,6 +5,7 @@
 
 #include "lib/event.h"
 #include "sink-pg/pipe.h"
+#include "sink-pg/recode.h"
 #include "sink-pg/session.h"
 
 /* A column that both sides have. */
@@ -14,6 +15,7 @@ struct plan_column {
     uint32_t type_oid;   /* in the target */
     uint32_t source_oid; /* how the source names its type; for types that are not built in the
                             target's oid */
+    enum recode recode;
     bool key;
     bool not_null;
     bool exact; /* `=` holds for values of the same text only: no 1.0 = 1.00, and there is a `=` */
@@ -64,6 +66,7 @@ struct plan {
     bool identity_key;    /* and it is part of the key */
     bool truncate_only;   /* an ordinary table: TRUNCATE ONLY */
     bool binary_copies;   /* the types are the source's: binary values may be copied */
+    bool recodes;         /* and text values in binary format */
     bool odd_types;       /* a built-in type is another one in the source */
     struct plan_stmt *statements;
     uint32_t statements_count;

@@ -600,6 +600,83 @@ PY
     [ "$(sql "SELECT count(*), sum(id) FROM mixed WHERE v = 'text'")" = "100|4950" ]
 }
 
+@test "values in text format that COPY takes in binary: each as the server's own (trap 69)" {
+    # recoded NAME OID TYPE SEND VALUES: random values, and the edges of the type
+    recoded() {
+        sql "SET timezone = '$1'; SET extra_float_digits = 3; SET datestyle = ISO; DO \$\$ BEGIN PERFORM setseed(0.5); END \$\$;
+             SELECT $2, encode(v::text::bytea, 'hex'), encode($4(v), 'hex') FROM ($5) AS r (v)
+             WHERE v IS NOT NULL" >>"$T/values"
+    }
+    local n='generate_series(1, 3000) AS g'
+    for zone in UTC Asia/Kolkata America/St_Johns Europe/Amsterdam; do
+        recoded $zone 1184 timestamptz timestamptz_send "SELECT to_timestamp(random() * 8e9 - 4e9) FROM $n UNION ALL
+            SELECT unnest('{0001-01-01,9999-12-31 23:59:59.999999,1999-12-31 23:59:59.5,2000-01-01,1937-06-30 12:00,
+                            infinity,-infinity,0044-03-15 BC,10000-01-01,2024-02-29}'::timestamptz[])"
+    done
+    recoded UTC 1114 timestamp timestamp_send "SELECT '0001-01-01'::timestamp + random() * '9990 years'::interval FROM $n
+        UNION ALL SELECT unnest('{1999-12-31 23:59:59.000001,2000-01-01,1900-02-28 23:59:59,infinity}'::timestamp[])"
+    recoded UTC 1082 date date_send "SELECT '0001-01-01'::date + (random() * 3652058)::int FROM $n
+        UNION ALL SELECT unnest('{1999-12-31,2000-01-01,1900-02-28,1900-03-01,infinity,-infinity,0044-03-15 BC}'::date[])"
+    recoded UTC 1700 numeric numeric_send "SELECT (random() - 0.5)::numeric * 10::numeric ^ (random() * 60 - 30)::int FROM $n
+        UNION ALL SELECT round((random() * 1e9)::numeric, (random() * 12)::int) FROM $n
+        UNION ALL SELECT g::numeric / 100 FROM $n UNION ALL SELECT g * 10::numeric ^ (g % 300) FROM $n
+        UNION ALL SELECT -g * 10::numeric ^ (- g % 300) FROM $n
+        UNION ALL SELECT unnest('{0,0.0,0.00000,-0.0,1,-1,9999,10000,10001,0.0001,0.00001,99999999.99990000,
+            NaN,Infinity,-Infinity,123456789012345678901234567890.000100}'::numeric[])
+        UNION ALL SELECT repeat('9', 3000)::numeric UNION ALL SELECT ('0.' || repeat('0', 2000) || '7')::numeric"
+    recoded UTC 701 float8 float8send "SELECT (random() - 0.5) * 10::float8 ^ (random() * 600 - 300) FROM $n
+        UNION ALL SELECT unnest('{0,-0,1,NaN,Infinity,-Infinity,5e-324,1.7976931348623157e308,0.1,1e23}'::float8[])"
+    recoded UTC 700 float4 float4send "SELECT ((random() - 0.5) * 10::float8 ^ (random() * 70 - 35))::float4 FROM $n
+        UNION ALL SELECT unnest('{0,-0,1,NaN,Infinity,-Infinity,1e-45,3.4028235e38,0.1,16777216}'::float4[])"
+    recoded UTC 20 int8 int8send "SELECT ((random() - 0.5) * 1.8e19)::int8 FROM $n
+        UNION ALL SELECT unnest('{0,-1,9223372036854775807,-9223372036854775808}'::int8[])"
+    recoded UTC 23 int4 int4send "SELECT ((random() - 0.5) * 4e9)::int4 FROM $n
+        UNION ALL SELECT unnest('{0,-1,2147483647,-2147483648}'::int4[])"
+    recoded UTC 21 int2 int2send "SELECT generate_series(-32768, 32767)::int2"
+    recoded UTC 26 oid oidsend "SELECT unnest('{0,1,4294967295}'::oid[])"
+    recoded UTC 16 bool boolsend "SELECT unnest('{t,f}'::bool[])"
+    recoded UTC 2950 uuid uuid_send "SELECT md5(random()::text)::uuid FROM $n"
+    run "$WALPIPE_ROOT/build/asan/unit/sinkpg_recode" compare <"$T/values"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    # all but the infinities, NaN and the years that are not of four digits
+    [[ $output =~ ([0-9]+)\ values\ compared,\ ([0-9]+)\ of\ a\ known\ form ]]
+    (( BASH_REMATCH[1] > 100000 && BASH_REMATCH[1] - BASH_REMATCH[2] < 40 ))
+}
+
+@test "a text of no known binary form: the row is there, and COPY takes the table's rows as text (trap 69)" {
+    stream "$T/s" <<'PY'
+e = Events(sink="dst", shards=1)
+e.table(1, "public", "t", [col("id", True, INT4), col("d", oid=1082), col("n", oid=1700), col("j", oid=3802),
+                           col("b", oid=17), col("v"), col("e", oid=90003, type_schema="public", type_name="mood")])
+def row(n, date="2026-11-23"):
+    return [str(n), date, "%d.50" % n, '{"a": %d}' % n, "\\x00ff", "a\tb\\N\n\u00fc", "sad" if n % 2 else None]
+for first in (0, 200, 400):
+    e.begin()
+    for n in range(first, first + 200): e.insert(1, row(n, "infinity" if n == 300 else "0044-03-15 BC" if n == 301 else "2026-11-23"))
+    e.commit()
+    e.begin()
+    for n in range(first, first + 200, 2): e.update(1, row(n, "infinity" if n % 100 == 0 and first == 400 else "1999-12-31"))
+    e.delete(1, [str(first + 1)] + [None] * 6)
+    e.commit()
+e.end(); out(e)
+PY
+    sql "CREATE TYPE mood AS ENUM ('sad', 'happy');
+         CREATE TABLE t (id int PRIMARY KEY, d date, n numeric, j jsonb, b bytea, v text, e mood);
+         ALTER DATABASE $db SET log_statement = 'all'"
+    local log=$SCRATCH/dst/log from
+    from=$(wc -l <"$log")
+    sink --log-level debug --batch-rows 200 <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT count(*), sum(id), sum(n), count(*) FILTER (WHERE d = 'infinity'), min(d),
+                     count(*) FILTER (WHERE d = '1999-12-31'), count(e), count(DISTINCT v) FROM t")" = "597|179097|179395.50|2|0044-03-15 BC|298|297|1" ]
+    [ "$(sql "SELECT v = E'a\tb\\\\N\n\u00fc', b = '\x00ff', j FROM t WHERE id = 42")" = 't|t|{"a": 42}' ]
+    tail -n "+$((from + 1))" "$log" | grep -o 'COPY.*STDIN.*' | sed 's/(.*)//' >"$T/copies"
+    cat "$T/copies"
+    [[ $(head -n 1 "$T/copies") == *BINARY ]]
+    [[ $(tail -n 1 "$T/copies") != *BINARY ]]
+}
+
 # ---- rights and settings ----
 
 @test "a role without rights: the source's order is kept, foreign keys hold (traps 76, 84)" {

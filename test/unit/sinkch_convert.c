@@ -1,6 +1,6 @@
 /* sinkch_convert.c: PostgreSQL values to RowBinary: every type, its bounds and one beyond. */
 /* clang-format off */
-/* links: sink-ch/convert sink-ch/convert_array sink-ch/convert_json sink-ch/convert_float sink-ch/convert_compound sink-ch/convert_binary_time sink-ch/convert_number sink-ch/convert_time sink-ch/convert_binary sink-ch/convert_judge sink-ch/chtype lib/buf lib/cursor; */
+/* links: sink-ch/convert sink-ch/convert_array sink-ch/convert_json sink-ch/convert_float sink-ch/convert_compound sink-ch/convert_binary_time sink-ch/convert_number sink-ch/convert_time lib/moment sink-ch/convert_binary sink-ch/convert_judge sink-ch/chtype lib/buf lib/cursor; */
 /* clang-format on */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* copyout: COPY's text format (trap 101).
  *
- * links: sink-pg/copyout lib/err lib/buf lib/pqx
+ * links: sink-pg/copyout sink-pg/recode lib/moment lib/err lib/buf lib/pqx
  * libs: -lpq */
 #include "sink-pg/copyout.h"
 
@@ -63,23 +63,55 @@ test_rows(void)
     struct err err;
 
     copyout_row(&c, 5);
-    check(copyout_value(&c, &a, &err) == 0 && copyout_value(&c, &null, &err) == 0, "text values");
+    check(copyout_value(&c, &a, RECODE_NONE, &err) == 0 &&
+              copyout_value(&c, &null, RECODE_NONE, &err) == 0,
+          "text values");
     copyout_char(&c, 'I');
     copyout_number(&c, 7);
-    check(copyout_value(&c, &empty, &err) == 0 && copyout_row_end(&c, &err) == 0 &&
+    check(copyout_value(&c, &empty, RECODE_NONE, &err) == 0 && copyout_row_end(&c, &err) == 0 &&
               buf_len(&c.out) == strlen(text_row) &&
               memcmp(c.out.data, text_row, strlen(text_row)) == 0,
           "a row in text format; '' is not NULL");
-    check(copyout_value(&c, &binary, &err) == -1, "a binary value does not fit into it");
+    check(copyout_value(&c, &binary, RECODE_NONE, &err) == -1,
+          "a binary value does not fit into it");
     buf_reset(&c.out, 1024);
     c.format = COPY_BINARY;
     copyout_row(&c, 3);
-    check(copyout_value(&c, &binary, &err) == 0 && copyout_value(&c, &null, &err) == 0, "binary");
+    check(copyout_value(&c, &binary, RECODE_NONE, &err) == 0 &&
+              copyout_value(&c, &null, RECODE_NONE, &err) == 0,
+          "binary");
     copyout_char(&c, 'D');
     check(copyout_row_end(&c, &err) == 0 && buf_len(&c.out) == sizeof binary_row &&
               memcmp(c.out.data, binary_row, sizeof binary_row) == 0,
           "a row in binary format");
-    check(copyout_value(&c, &a, &err) == -1, "a text value does not fit into it");
+    check(copyout_value(&c, &a, RECODE_NONE, &err) == -1 && !c.not_recoded,
+          "a text value does not fit into it");
+    copyout_free(&c);
+}
+
+static void
+test_recoded(void)
+{
+    static const uint8_t row[] = {0, 5, 0, 0, 0,   4,   0, 0, 0, 42, 0,    0,    0, 1, 'a', 0,
+                                  0, 0, 3, 1, '{', '}', 0, 0, 0, 2,  0xde, 0xad, 0, 0, 0,   0};
+    struct value n = text_value("42"), a = text_value("a"), json = text_value("{}"),
+                 hex = text_value("\\xdead"), none = text_value("\\x"),
+                 escape = text_value("\\336\\255");
+    struct copyout c = {.format = COPY_BINARY};
+    struct err err;
+
+    copyout_row(&c, 5);
+    check(copyout_value(&c, &n, RECODE_INT4, &err) == 0 &&
+              copyout_value(&c, &a, RECODE_SAME, &err) == 0 &&
+              copyout_value(&c, &json, RECODE_JSONB, &err) == 0 &&
+              copyout_value(&c, &hex, RECODE_BYTEA, &err) == 0 &&
+              copyout_value(&c, &none, RECODE_BYTEA, &err) == 0 && copyout_row_end(&c, &err) == 0 &&
+              buf_len(&c.out) == sizeof row && memcmp(c.out.data, row, sizeof row) == 0,
+          "a row of texts in binary format");
+    check(copyout_value(&c, &escape, RECODE_BYTEA, &err) == -1 && c.not_recoded,
+          "a bytea in another form is not recoded");
+    c.not_recoded = false;
+    check(copyout_value(&c, &a, RECODE_INT4, &err) == -1 && c.not_recoded, "nor is an odd number");
     copyout_free(&c);
 }
 
@@ -88,5 +120,6 @@ main(void)
 {
     test_escape();
     test_rows();
+    test_recoded();
     return check_done();
 }
