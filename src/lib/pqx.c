@@ -170,6 +170,19 @@ pqx_exec_params(PGconn *conn, const char *what, const char *sql, int count,
     return checked(conn, PQexecParams(conn, sql, count, NULL, params, NULL, NULL, 0), what, err);
 }
 
+PGresult *
+pqx_prepare(PGconn *conn, const char *what, const char *name, const char *sql, struct err *err)
+{
+    return checked(conn, PQprepare(conn, name, sql, 0, NULL), what, err);
+}
+
+PGresult *
+pqx_exec_prepared(PGconn *conn, const char *what, const char *name, int count,
+                  const char *const *params, struct err *err)
+{
+    return checked(conn, PQexecPrepared(conn, name, count, params, NULL, NULL, 0), what, err);
+}
+
 static int
 strange_answer(const char *what, struct err *err, const char *fmt, ...)
 {

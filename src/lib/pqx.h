@@ -30,6 +30,12 @@ PGresult *pqx_exec(PGconn *conn, const char *what, const char *sql, struct err *
 PGresult *pqx_exec_params(PGconn *conn, const char *what, const char *sql, int count,
                           const char *const *params, struct err *err);
 
+/* The same in two steps, for a command that comes often. */
+PGresult *pqx_prepare(PGconn *conn, const char *what, const char *name, const char *sql,
+                      struct err *err);
+PGresult *pqx_exec_prepared(PGconn *conn, const char *what, const char *name, int count,
+                            const char *const *params, struct err *err);
+
 enum { PQX_ROWS = INT_MAX }; /* any number */
 
 /* Requires an answer to have least to most rows and exactly the columns that the letters stand for:

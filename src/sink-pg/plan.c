@@ -13,6 +13,8 @@
 
 #define FIRST_NORMAL_OID 16384
 
+enum catalog_query { QUERY_TABLE, QUERY_COLUMNS, QUERY_INDEXES };
+
 static const char table_query[] =
     "SELECT c.oid, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
     "c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v')";
@@ -403,23 +405,42 @@ name_target(struct plan *plan, const char *schema, const char *name, struct err 
     return plan->target == NULL ? err_set(err, EXIT_PEER, "out of memory for a table") : 0;
 }
 
-static PGresult *
-ask(struct making *m, const char *what, const char *query, const char *const *oid,
-    const char *columns, struct err *err)
-{
-    PGresult *result = pqx_exec_params(m->session->conn, what, query, 1, oid, err);
+static const struct {
+    const char *name, *sql, *what;
+    int params;
+    const char *columns; /* of the answer, as pqx_shaped wants them */
+} queries[SESSION_PREPARED] = {
+    [QUERY_TABLE] = {"walpipe_table", table_query, "look for a table in the target", 2, "vv"},
+    [QUERY_COLUMNS] = {"walpipe_columns", columns_query, "read a table's columns", 1,
+                       "vvvvvvvvvvv?vvvv"},
+    [QUERY_INDEXES] = {"walpipe_indexes", indexes_query, "read a table's indexes", 1, "vvv"}};
 
-    return pqx_shaped(result, what, 0, PQX_ROWS, columns, err);
+/* Prepared: to plan them takes three times as long as to run them, and a source may have thousands
+ * of tables. */
+static PGresult *
+ask(struct making *m, enum catalog_query query, const char *const *params, struct err *err)
+{
+    struct session *s = m->session;
+    const char *what = queries[query].what, *name = queries[query].name;
+    PGresult *result;
+
+    if (s->prepared[query] != s->generation) {
+        result = pqx_prepare(s->conn, what, name, queries[query].sql, err);
+        if (result == NULL)
+            return NULL;
+        PQclear(result);
+        s->prepared[query] = s->generation;
+    }
+    result = pqx_exec_prepared(s->conn, what, name, queries[query].params, params, err);
+    return pqx_shaped(result, what, 0, PQX_ROWS, queries[query].columns, err);
 }
 
 static int
 read_table(struct making *m, const char *schema, const char *name, struct err *err)
 {
-    static const char look[] = "look for a table in the target";
     const char *names[] = {schema, name}, *oid[1];
-    PGresult *table = pqx_exec_params(m->session->conn, look, table_query, 2, names, err);
+    PGresult *table = ask(m, QUERY_TABLE, names, err);
 
-    table = pqx_shaped(table, look, 0, PQX_ROWS, "vv", err);
     if (table == NULL)
         return -1;
     if (PQntuples(table) == 0) {
@@ -430,9 +451,9 @@ read_table(struct making *m, const char *schema, const char *name, struct err *e
     }
     oid[0] = PQgetvalue(table, 0, 0);
     m->plan->truncate_only = PQgetvalue(table, 0, 1)[0] == 'r';
-    m->columns = ask(m, "read a table's columns", columns_query, oid, "vvvvvvvvvvv?vvvv", err);
+    m->columns = ask(m, QUERY_COLUMNS, oid, err);
     if (m->columns != NULL)
-        m->indexes = ask(m, "read a table's indexes", indexes_query, oid, "vvv", err);
+        m->indexes = ask(m, QUERY_INDEXES, oid, err);
     PQclear(table);
     return m->columns == NULL || m->indexes == NULL ? -1 : 0;
 }
