@@ -2,6 +2,7 @@
 #include "pg-wal-read/lowwater.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -15,6 +16,15 @@
 /* Of a socket whose walsender is on this machine. */
 #define LOCAL_RECEIVE_BUFFER (32 * 1024)
 #define LOCAL_LOW_WATER      (8 * 1024)
+
+/* A stall: nothing for a while, then more than came in by itself. */
+#define STALL_MICROS  UINT64_C(150000)
+#define STALL_BYTES   2048
+#define STALLS_MOST   3
+#define STALLS_WITHIN UINT64_C(2000000)
+
+/* As large as it may be. */
+#define FALLBACK_RECEIVE_BUFFER (4 * 1024 * 1024)
 
 /* A Unix socket takes some 230 messages before its writer must wait, however small they are. */
 #define UNIX_WAIT_MICROS UINT64_C(200)
@@ -77,6 +87,47 @@ set_busy(struct lowwater *l, int fd, bool busy)
     l->since = 0;
     if (l->way == LOWWATER_TCP)
         setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+}
+
+void
+lowwater_wait(struct lowwater *l, bool for_bytes)
+{
+    if (!for_bytes)
+        l->waits_since = 0;
+    else if (l->waits_since == 0)
+        l->waits_since = clock_micros();
+}
+
+static void
+leave_local(struct lowwater *l, int fd)
+{
+    bool busy = l->busy;
+    int bytes = FALLBACK_RECEIVE_BUFFER;
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &bytes, sizeof bytes);
+    l->way = LOWWATER_TCP;
+    l->busy = false;
+    set_busy(l, fd, busy);
+}
+
+void
+lowwater_wake(struct lowwater *l, int fd)
+{
+    uint64_t now = clock_micros();
+    bool waited = l->waits_since != 0 && now - l->waits_since >= STALL_MICROS;
+    int waiting = 0;
+
+    l->waits_since = 0;
+    if (l->way != LOWWATER_LOCAL_TCP || !waited || ioctl(fd, FIONREAD, &waiting) != 0)
+        return;
+    if (waiting < STALL_BYTES || now - l->stalled_at > STALLS_WITHIN)
+        l->stalls = 0;
+    if (waiting < STALL_BYTES)
+        return;
+    l->stalled_at = now;
+    if (++l->stalls >= STALLS_MOST)
+        leave_local(l, fd);
 }
 
 void

@@ -221,6 +221,7 @@ read_source(struct stream *s, struct err *err)
 {
     size_t messages, taken = 0, before;
 
+    lowwater_wake(&s->lowwater, PQsocket(s->source->conn));
     do {
         before = buf_len(&s->out);
         if (PQconsumeInput(s->source->conn) != 1)
@@ -401,6 +402,7 @@ wait_for_events(struct stream *s, struct turn *turn, struct err *err)
     uint64_t deadline = s->ack == NULL ? s->feedback_deadline : s->watch->deadline;
     int n;
 
+    lowwater_wait(&s->lowwater, source_readable);
     turn->gather = source_readable && lowwater_gathers(&s->lowwater, PQsocket(s->source->conn));
     turn->fds[SLOT_SOURCE] = (struct pollfd){.fd = PQsocket(s->source->conn)};
     if (source_readable && !turn->gather)

@@ -16,12 +16,12 @@ struct session {
     uint64_t generation; /* grows whenever prepared statements, temporary tables and what is known
                             of the target's catalog are void */
     uint64_t prepared[SESSION_PREPARED]; /* plan.c's queries: in which generation */
-    uint64_t names;      /* for unique names of statements and temporary tables */
-    bool replica;        /* session_replication_role = replica was permitted */
-    bool tx_open;        /* inside BEGIN ... COMMIT */
-    uint64_t tx;         /* counts transactions */
-    bool no_temp;        /* the role may not create temporary tables */
-    bool warned;         /* that replica is not permitted */
+    uint64_t names;                      /* for unique names of statements and temporary tables */
+    bool replica;                        /* session_replication_role = replica was permitted */
+    bool tx_open;                        /* inside BEGIN ... COMMIT */
+    uint64_t tx;                         /* counts transactions */
+    bool no_temp;                        /* the role may not create temporary tables */
+    bool warned;                         /* that replica is not permitted */
 };
 
 /* Connects (once) and sets the session. -1 with err. */

@@ -88,6 +88,58 @@ test_tcp(void)
     close(fds[1]);
 }
 
+/* As when bytes come after so long. */
+static void
+wake_after(struct lowwater *l, int fds[2], size_t bytes, uint64_t micros)
+{
+    char data[16 * 1024] = {0};
+
+    lowwater_wait(l, true);
+    l->waits_since -= micros;
+    if (write(fds[1], data, bytes) != (ssize_t)bytes)
+        abort();
+    lowwater_wake(l, fds[0]);
+    if (read(fds[0], data, sizeof data) != (ssize_t)bytes)
+        abort();
+    lowwater_read(l, fds[0], 100, false);
+}
+
+static void
+test_stalls(void)
+{
+    struct lowwater l;
+    int fds[2];
+
+    connect_tcp(fds, "127.0.0.1");
+    l = lowwater_start(fds[0]);
+    for (int i = 0; i < 10; i++) {
+        wake_after(&l, fds, 8000, 200000);
+        wake_after(&l, fds, 8000, 200000);
+        wake_after(&l, fds, 100, 200000);
+    }
+    for (int i = 0; i < 10; i++)
+        wake_after(&l, fds, 8000, 100000);
+    for (int i = 0; i < 10; i++) {
+        wake_after(&l, fds, 8000, 200000);
+        l.stalled_at -= 3000000;
+    }
+    for (int i = 0; i < 10; i++) {
+        lowwater_wait(&l, true);
+        l.waits_since -= 200000;
+        lowwater_wait(&l, false);
+        wake_after(&l, fds, 8000, 0);
+    }
+    check(l.way == LOWWATER_LOCAL_TCP,
+          "bursts after a rest, and what came while nobody wanted it, are no stalls");
+    for (int i = 0; i < 3; i++)
+        wake_after(&l, fds, 8000, 200000);
+    check(l.way == LOWWATER_TCP && l.busy && low_water(fds[0]) == 64 * 1024 &&
+              receive_buffer(fds[0]) > 128 * 1024,
+          "a connection that stalls gets a large socket and the low-water mark");
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int
 main(void)
 {
@@ -121,5 +173,6 @@ main(void)
     close(fds[0]);
     close(fds[1]);
     test_tcp();
+    test_stalls();
     return check_done();
 }
