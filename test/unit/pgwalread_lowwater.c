@@ -99,7 +99,7 @@ wake_after(struct lowwater *l, int fds[2], size_t bytes, uint64_t micros)
     if (write(fds[1], data, bytes) != (ssize_t)bytes)
         abort();
     lowwater_wake(l, fds[0]);
-    if (read(fds[0], data, sizeof data) != (ssize_t)bytes)
+    if (recv(fds[0], data, sizeof data, MSG_DONTWAIT) != (ssize_t)bytes)
         abort();
     lowwater_read(l, fds[0], 100, false);
 }
