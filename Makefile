@@ -62,8 +62,8 @@ build/$(1)/%.o: src/%.c
 endef
 $(foreach v,$(VARIANTS),$(eval $(call variant_rules,$(v))))
 
-# $(call room_objects,VARIANT,ROOM)
-room_objects = $(patsubst src/%.c,build/$(1)/%.o,$(sort $(wildcard src/$(2)/*.c))) \
+# $(call room_objects,VARIANT,ROOM): a room may have folders of its own
+room_objects = $(patsubst src/%.c,build/$(1)/%.o,$(sort $(wildcard src/$(2)/*.c src/$(2)/*/*.c))) \
                $(foreach m,$($(2)_LIB),build/$(1)/lib/$(m).o)
 
 define program_rules
@@ -83,10 +83,13 @@ bin/%: build/release/bin/%
 asan: $(BUILT_ROOMS:%=build/asan/bin/%)
 
 # ---- unit tests: the head comment of test/unit/X.c says what it links:
-#      "links: lib/cursor lib/err" and, where needed, "libs: -lpq" ----
+#      "links: lib/cursor lib/err" and, where needed, "libs: -lpq"; "sink-ch/convert/" is all of a
+#      folder ----
+
+linked = $(foreach l,$(1),$(if $(filter %/,$(l)),$(patsubst src/%.c,%,$(sort $(wildcard src/$(l)*.c))),$(l)))
 
 UNITS := $(patsubst test/unit/%.c,%,$(wildcard test/unit/*.c))
-unit_links = $(shell sed -n 's/.*links: *\([^;*]*\).*/\1/p' test/unit/$(1).c | head -n 1)
+unit_links = $(call linked,$(shell sed -n 's/.*links: *\([^;*]*\).*/\1/p' test/unit/$(1).c | head -n 1))
 unit_libs  = $(shell sed -n 's/.*libs: *\([^;*]*\).*/\1/p' test/unit/$(1).c | head -n 1)
 
 define unit_rules
@@ -103,7 +106,7 @@ units: $(UNITS:%=build/asan/unit/%)
 # ---- fuzzers: test/fuzz/X.c links like a unit test, is built by clang with libFuzzer ----
 
 FUZZERS := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c))
-fuzz_links = $(shell sed -n 's/.*links: *\([^;*]*\).*/\1/p' test/fuzz/$(1).c | head -n 1)
+fuzz_links = $(call linked,$(shell sed -n 's/.*links: *\([^;*]*\).*/\1/p' test/fuzz/$(1).c | head -n 1))
 fuzz_libs  = $(shell sed -n 's/.*libs: *\([^;*]*\).*/\1/p' test/fuzz/$(1).c | head -n 1)
 
 define fuzz_rules
@@ -168,7 +171,7 @@ lint:
 	@scripts/deps build lint
 	@scripts/lint
 format:
-	clang-format -i $(wildcard src/*/*.[ch] test/unit/*.[ch] test/fuzz/*.[ch])
+	clang-format -i $(wildcard src/*/*.[ch] src/*/*/*.[ch] test/unit/*.[ch] test/fuzz/*.[ch])
 
 MANDIR  := $(DESTDIR)$(PREFIX)/share/man
 MANUALS := $(wildcard src/*/*.[157] docs/*.[157])

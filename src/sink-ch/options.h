@@ -3,7 +3,7 @@
 #define WALPIPE_SINKCH_OPTIONS_H
 
 #include "lib/log.h"
-#include "sink-ch/convert.h"
+#include "sink-ch/convert/convert.h"
 
 #define TARGET_NAME_MAX 255 /* of a database or table: it is a file name too */
 

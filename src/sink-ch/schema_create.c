@@ -3,7 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "sink-ch/convert_parts.h"
+#include "sink-ch/convert/judge.h"
+#include "sink-ch/convert/pgtype.h"
 #include "sink-ch/schema.h"
 
 static int

@@ -2,7 +2,8 @@
  * judgement before the first row, and a line for people. */
 #include <stdio.h>
 
-#include "sink-ch/convert_parts.h"
+#include "sink-ch/convert/judge.h"
+#include "sink-ch/convert/pgtype.h"
 #include "sink-ch/schema.h"
 
 uint32_t

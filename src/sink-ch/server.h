@@ -5,7 +5,7 @@
 
 #include "lib/ackclient.h"
 #include "lib/log.h"
-#include "sink-ch/convert.h"
+#include "sink-ch/convert/convert.h"
 #include "sink-ch/http.h"
 
 struct server {

@@ -2,10 +2,11 @@
  * written must be one whole RowBinary value; what is refused must leave nothing behind and say why.
  */
 /* clang-format off: make reads one line
- * links: sink-ch/convert sink-ch/convert_array sink-ch/convert_json sink-ch/convert_float sink-ch/convert_compound sink-ch/convert_binary_time sink-ch/convert_number sink-ch/convert_time lib/moment sink-ch/convert_binary sink-ch/convert_judge sink-ch/chtype lib/cursor lib/buf lib/err */
+ * links: sink-ch/convert/ lib/moment lib/cursor lib/buf lib/err */
 /* clang-format on */
-#include "sink-ch/convert.h"
+#include "sink-ch/convert/convert.h"
 #include "input.h"
+#include "sink-ch/convert/judge.h"
 
 /* Built-in types that are converted in a way of their own, some arrays, ranges and drawings, and
  * some that nobody knows. */

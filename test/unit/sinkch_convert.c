@@ -1,12 +1,14 @@
 /* sinkch_convert.c: PostgreSQL values to RowBinary: every type, its bounds and one beyond. */
 /* clang-format off */
-/* links: sink-ch/convert sink-ch/convert_array sink-ch/convert_json sink-ch/convert_float sink-ch/convert_compound sink-ch/convert_binary_time sink-ch/convert_number sink-ch/convert_time lib/moment sink-ch/convert_binary sink-ch/convert_judge sink-ch/chtype lib/buf lib/cursor; */
+/* links: sink-ch/convert/ lib/moment lib/buf lib/cursor; */
 /* clang-format on */
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
-#include "sink-ch/convert.h"
+#include "sink-ch/convert/convert.h"
+#include "sink-ch/convert/judge.h"
+#include "sink-ch/convert/pgtype.h"
 
 enum { BOOL = 16, BYTEA = 17, INT8 = 20, INT4 = 23, TEXT = 25, FLOAT8 = 701, DATE = 1082 };
 enum { TIMESTAMP = 1114, TIMESTAMPTZ = 1184, NUMERIC = 1700, UUID = 2950, JSONB = 3802 };

@@ -1,10 +1,14 @@
-/* convert_binary_time.c: PostgreSQL's binary format to its text format, for dates, times and
+/* binary_time.c: PostgreSQL's binary format to its text format, for dates, times and
  * intervals. Layouts: date.c and timestamp.c in src/backend/utils/adt/ of PostgreSQL. */
+#include "sink-ch/convert/binary_time.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "lib/clock.h"
-#include "sink-ch/convert_parts.h"
+#include "sink-ch/convert/base.h"
+#include "sink-ch/convert/binary_scalar.h"
+#include "sink-ch/convert/pgtype.h"
 
 #define DAY_MICROS INT64_C(86400000000)
 

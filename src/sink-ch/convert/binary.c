@@ -1,11 +1,19 @@
-/* convert_compound.c: PostgreSQL's binary format to its text format, for values that are made of
- * others: arrays, ranges, multiranges, points and what is drawn with them. Layouts: array_send,
- * range_send, multirange_send and geo_ops.c in src/backend/utils/adt/ of PostgreSQL. */
+/* binary.c: see binary.h: which type is read where, and values that are made of others: arrays,
+ * ranges, multiranges. Layouts: array_send, range_send and multirange_send in
+ * src/backend/utils/adt/ of PostgreSQL. */
+#include "sink-ch/convert/binary.h"
+
+#include <inttypes.h>
 #include <string.h>
 
-#include "sink-ch/convert_parts.h"
+#include "sink-ch/convert/binary_drawing.h"
+#include "sink-ch/convert/binary_scalar.h"
+#include "sink-ch/convert/binary_time.h"
+#include "sink-ch/convert/pgtype.h"
 
 #define DIMENSIONS_MAX 6 /* MAXDIM */
+
+static bool put_part(struct cursor *c, uint32_t oid, struct buf *out, bool *known);
 
 /* ---- quotes, put around what was written last ---- */
 
@@ -130,7 +138,7 @@ put_element(struct cursor *c, const struct array_shape *shape, struct buf *out, 
     element = cursor_over(bytes.data, bytes.len);
     if (shape->element == PG_BYTEA)
         put_hex(&element, out);
-    else if (!convert_binary_part(&element, shape->element, out, known) || element.left != 0)
+    else if (!put_part(&element, shape->element, out, known) || element.left != 0)
         return false;
     quote_tail(&shape->quoting, from, out);
     return true;
@@ -155,8 +163,8 @@ put_dimension(struct cursor *c, const struct array_shape *shape, uint32_t dimens
     return true;
 }
 
-bool
-convert_binary_array(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
+static bool
+put_array(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
 {
     struct array_shape shape = {.element = convert_element_oid(oid),
                                 .delimiter = oid == PG_BOX_ARRAY ? ';' : ',',
@@ -196,14 +204,14 @@ put_range_bound(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
     if (!cursor_u32(c, &len) || !cursor_bytes(c, len, &bytes))
         return false;
     bound = cursor_over(bytes.data, bytes.len);
-    if (!convert_binary_part(&bound, oid, out, known) || bound.left != 0)
+    if (!put_part(&bound, oid, out, known) || bound.left != 0)
         return false;
     quote_tail(&quoting, from, out);
     return true;
 }
 
-bool
-convert_binary_range(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
+static bool
+put_range(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
 {
     uint8_t flags;
 
@@ -223,8 +231,8 @@ convert_binary_range(struct cursor *c, uint32_t oid, struct buf *out, bool *know
     return true;
 }
 
-bool
-convert_binary_multirange(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
+static bool
+put_multirange(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
 {
     uint32_t count, len;
 
@@ -240,81 +248,76 @@ convert_binary_multirange(struct cursor *c, uint32_t oid, struct buf *out, bool 
         if (!cursor_u32(c, &len) || !cursor_bytes(c, len, &bytes))
             return false;
         range = cursor_over(bytes.data, bytes.len);
-        if (!convert_binary_range(&range, oid, out, known) || range.left != 0)
+        if (!put_range(&range, oid, out, known) || range.left != 0)
             return false;
     }
     buf_append(out, "}", 1);
     return true;
 }
 
-/* ---- points and drawings ---- */
-
-/* count numbers with commas between. */
-static bool
-put_numbers(struct cursor *c, uint32_t count, struct buf *out)
-{
-    bool known = true;
-
-    for (uint32_t i = 0; i < count; i++) {
-        if (i > 0)
-            buf_append(out, ",", 1);
-        if (c->left < 8)
-            return false;
-        struct cursor number = cursor_over(c->at, 8);
-
-        if (!convert_binary_part(&number, PG_FLOAT8, out, &known))
-            return false;
-        c->at += 8;
-        c->left -= 8;
-    }
-    return true;
-}
+/* ---- by type ---- */
 
 static bool
-put_points(struct cursor *c, uint32_t count, const char *brackets, struct buf *out)
+put_made_of_others(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
 {
-    buf_append(out, brackets, brackets[0] != ' ');
-    for (uint32_t i = 0; i < count; i++) {
-        buf_append(out, ",(", i > 0 ? 2 : 0);
-        buf_append(out, "(", i == 0);
-        if (!put_numbers(c, 2, out))
-            return false;
-        buf_append(out, ")", 1);
+    static const struct {
+        uint32_t range, multirange, bound;
+    } ranges[] = {{3904, 4451, PG_INT4},        {3926, 4536, PG_INT8},
+                  {3906, 4532, PG_NUMERIC},     {3908, 4533, PG_TIMESTAMP},
+                  {3910, 4534, PG_TIMESTAMPTZ}, {3912, 4535, PG_DATE}};
+
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        if (oid == ranges[i].range)
+            return put_range(c, ranges[i].bound, out, known);
+        if (oid == ranges[i].multirange)
+            return put_multirange(c, ranges[i].bound, out, known);
     }
-    buf_append(out, brackets + 1, brackets[1] != ' ');
-    return true;
+    if (convert_element_oid(oid) != 0)
+        return put_array(c, oid, out, known);
+    return convert_binary_scalar(c, oid, out, known);
 }
 
-bool
-convert_binary_drawing(struct cursor *c, uint32_t oid, struct buf *out)
+/* Recursive: arrays of multiranges of ranges are the deepest. */
+static bool
+put_part(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
 {
-    uint8_t closed = 1;
-    uint32_t count;
-
     switch (oid) {
+    case PG_DATE:
+    case PG_TIMESTAMP:
+    case PG_TIMESTAMPTZ:
+    case PG_TIME:
+    case PG_TIMETZ:
+    case PG_INTERVAL:
+        return convert_binary_time(c, oid, out);
     case PG_POINT:
-        return put_points(c, 1, "  ", out);
-    case PG_BOX:
-        return put_points(c, 2, "  ", out);
     case PG_LSEG:
-        return put_points(c, 2, "[]", out);
+    case PG_PATH:
+    case PG_BOX:
+    case PG_POLYGON:
     case PG_LINE:
-        buf_append(out, "{", 1);
-        if (!put_numbers(c, 3, out))
-            return false;
-        buf_append(out, "}", 1);
-        return true;
     case PG_CIRCLE:
-        if (!put_points(c, 1, "< ", out))
-            return false;
-        buf_append(out, ",", 1);
-        if (!put_numbers(c, 1, out))
-            return false;
-        buf_append(out, ">", 1);
-        return true;
-    default: /* path, polygon */
-        if (oid == PG_PATH && (!cursor_u8(c, &closed) || closed > 1))
-            return false;
-        return cursor_u32(c, &count) && put_points(c, count, closed == 1 ? "()" : "[]", out);
+        return convert_binary_drawing(c, oid, out);
+    default:
+        return put_made_of_others(c, oid, out, known);
     }
+}
+
+enum convert_status
+convert_binary(struct convert *convert, uint32_t oid, struct bytes value)
+{
+    struct cursor c = cursor_over(value.data, value.len);
+    bool known = true, read;
+
+    buf_reset(&convert->binary, 1u << 20);
+    read = put_part(&c, oid, &convert->binary, &known);
+    if (!known)
+        return convert_bad(convert,
+                           "this program doesn't read the binary format of type oid %" PRIu32
+                           "; set binary = off",
+                           oid);
+    if (convert->binary.failed)
+        return convert_bad(convert, "out of memory");
+    if (!read || c.left != 0)
+        return convert_bad(convert, "malformed binary value of type oid %" PRIu32, oid);
+    return CONVERT_DONE;
 }

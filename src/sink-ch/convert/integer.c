@@ -1,6 +1,8 @@
-/* convert_number.c: decimal text to ClickHouse's integers and decimals, range-checked. A magnitude
+/* integer.c: decimal text to ClickHouse's integers and decimals, range-checked. A magnitude
  * has up to 256 bits in four limbs, the lowest first. */
-#include "sink-ch/convert_parts.h"
+#include "sink-ch/convert/integer.h"
+
+#include "sink-ch/convert/number.h"
 
 #define LIMBS 4
 

@@ -1,7 +1,7 @@
 /* chtype.h: ClickHouse's type names ("Nullable(Decimal(18, 4))") as trees, and the length of a
  * value of a type in RowBinary. Knows nothing of PostgreSQL. */
-#ifndef WALPIPE_CHTYPE_H
-#define WALPIPE_CHTYPE_H
+#ifndef WALPIPE_SINKCH_CONVERT_CHTYPE_H
+#define WALPIPE_SINKCH_CONVERT_CHTYPE_H
 
 #include "lib/cursor.h"
 

@@ -1,12 +1,14 @@
-/* convert_json.c: json text to a column of type JSON. The server is told to read such values as
+/* json.c: json text to a column of type JSON. The server is told to read such values as
  * Strings (input_format_binary_read_json_as_string) and parses them. What its JSON can't hold is
  * found here where that is cheap: a document that is no object would be taken for {} (null) or end
  * in an error that names no column, and so would numbers beyond 64 bits. */
+#include "sink-ch/convert/json.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "sink-ch/convert_parts.h"
+#include "sink-ch/convert/number.h"
 
 static bool
 is_space(uint8_t c)

@@ -1,91 +1,17 @@
-/* convert.c: see convert.h: NULL, strings, what becomes of values that do not fit, and which
- * conversion a column's type asks for. */
-#include "sink-ch/convert.h"
+/* convert.c: see convert.h: NULL, strings, arrays, what becomes of values that do not fit, and
+ * which conversion a column's type asks for. */
+#include "sink-ch/convert/convert.h"
 
 #include <arpa/inet.h>
-#include <endian.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "sink-ch/convert_parts.h"
-
-#define YEAR_1900_DAYS (-25567)
-#define YEAR_1925_DAYS (-16436)
-#define YEAR_2283_DAYS 114635 /* 2283-11-11 */
-#define YEAR_2299_DAYS 120529 /* 2299-12-31 */
-
-/* 18.16 and its like know the days until 2105-12-31 and show later ones as 1970-01-01. */
-const struct convert_limits convert_limits_old = {.date_days = 49672,
-                                                  .datetime_seconds = INT64_C(4291747199),
-                                                  .wide_first_day = 0,
-                                                  .wide_last_day = 49672};
-const struct convert_limits convert_limits_middle = {.date_days = UINT16_MAX,
-                                                     .datetime_seconds = UINT32_MAX,
-                                                     .wide_first_day = YEAR_1925_DAYS,
-                                                     .wide_last_day = YEAR_2283_DAYS};
-const struct convert_limits convert_limits_modern = {.date_days = UINT16_MAX,
-                                                     .datetime_seconds = UINT32_MAX,
-                                                     .wide_first_day = YEAR_1900_DAYS,
-                                                     .wide_last_day = YEAR_2299_DAYS};
-
-enum convert_status
-convert_bad(struct convert *convert, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(convert->reason, sizeof convert->reason, fmt, ap);
-    va_end(ap);
-    return CONVERT_BAD;
-}
-
-enum convert_status
-convert_misfit(struct convert *convert, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(convert->reason, sizeof convert->reason, fmt, ap);
-    va_end(ap);
-    return CONVERT_MISFIT;
-}
-
-bool
-convert_may_clamp(struct convert *convert)
-{
-    convert->altered = convert->altered || convert->policy == CONVERT_CLAMP;
-    return convert->policy == CONVERT_CLAMP;
-}
-
-void
-convert_put(struct buf *out, uint64_t n, uint32_t width)
-{
-    n = htole64(n);
-    buf_append(out, &n, width);
-}
-
-void
-convert_put_length(struct buf *out, uint64_t n)
-{
-    uint8_t bytes[10];
-    size_t len = 0;
-
-    while (n >= 0x80) {
-        bytes[len++] = (uint8_t)(n | 0x80);
-        n >>= 7;
-    }
-    bytes[len++] = (uint8_t)n;
-    buf_append(out, bytes, len);
-}
-
-void
-convert_free(struct convert *convert)
-{
-    buf_free(&convert->binary);
-    buf_free(&convert->decoded);
-    buf_free(&convert->element);
-}
+#include "sink-ch/convert/array.h"
+#include "sink-ch/convert/binary.h"
+#include "sink-ch/convert/float.h"
+#include "sink-ch/convert/integer.h"
+#include "sink-ch/convert/json.h"
+#include "sink-ch/convert/pgtype.h"
+#include "sink-ch/convert/time.h"
 
 static bool
 text_is(struct bytes text, const char *word)
@@ -247,6 +173,80 @@ put_bool(struct convert *convert, struct bytes text, struct buf *out)
     return CONVERT_DONE;
 }
 
+/* ---- Array ---- */
+
+static enum convert_status put_nullable(struct convert *convert, const struct ch_type *type,
+                                        uint32_t oid, bool is_binary, struct bytes value,
+                                        struct buf *out);
+
+static enum convert_status
+put_array_element(struct convert *convert, const struct ch_type *type, uint32_t oid,
+                  struct array_text *a, struct buf *out)
+{
+    struct array_item item;
+
+    if (a->at < a->end && *a->at == '{')
+        return convert_bad(convert, "an array of more dimensions than the column has");
+    if (!array_element(a, &convert->element, &item))
+        return convert_bad(convert, "a malformed array");
+    if (convert->element.failed)
+        return convert_bad(convert, "out of memory");
+    if (!item.is_null)
+        return put_nullable(convert, type, oid, false, item.text, out);
+    if (!type->nullable)
+        return convert_bad(convert, "a null element, and the Array's elements are not Nullable");
+    convert_put(out, 1, 1);
+    return CONVERT_DONE;
+}
+
+/* From the opening brace to behind the closing one. */
+static enum convert_status
+put_array_items(struct convert *convert, const struct ch_type *type, uint32_t element_oid,
+                struct array_text *a, struct buf *out)
+{
+    bool nested = type->element->kind == CH_ARRAY;
+    enum convert_status status;
+    int64_t count;
+
+    if (!array_take(a, '{'))
+        return convert_bad(convert, "an array of fewer dimensions than the column has");
+    count = array_count(a);
+    if (count < 0)
+        return convert_bad(convert, "a malformed array");
+    convert_put_length(out, (uint64_t)count);
+    for (int64_t i = 0; i < count; i++) {
+        if (i > 0 && !array_take(a, a->delimiter))
+            return convert_bad(convert, "a malformed array");
+        status = nested ? put_array_items(convert, type->element, element_oid, a, out)
+                        : put_array_element(convert, type->element, element_oid, a, out);
+        if (status != CONVERT_DONE)
+            return status;
+    }
+    return array_take(a, '}') ? CONVERT_DONE : convert_bad(convert, "a malformed array");
+}
+
+/* An array must have as many dimensions as the column, and begin at 1. */
+static enum convert_status
+put_array(struct convert *convert, const struct ch_type *type, uint32_t oid, struct bytes text,
+          struct buf *out)
+{
+    struct array_text a = {
+        .at = text.data,
+        .end = text.data + text.len,
+        .delimiter = oid == PG_BOX_ARRAY ? ';' : ',',
+    };
+    enum convert_status status;
+
+    if (text.len > 0 && text.data[0] == '[')
+        return convert_bad(convert, "an array that does not begin at 1");
+    if (text.len == 0 || text.data[0] != '{')
+        return convert_bad(convert, "not an array");
+    status = put_array_items(convert, type, convert_element_oid(oid), &a, out);
+    if (status == CONVERT_DONE && a.at != a.end)
+        return convert_bad(convert, "a malformed array");
+    return status;
+}
+
 /* ---- one value ---- */
 
 /* bytea comes as its bytes, all else as PostgreSQL's text. */
@@ -286,7 +286,7 @@ put_value(struct convert *convert, const struct ch_type *type, uint32_t oid, str
     case CH_IPV6:
         return put_address(convert, type, text, out);
     case CH_ARRAY:
-        return convert_array(convert, type, oid, text, out);
+        return put_array(convert, type, oid, text, out);
     case CH_JSON:
         return convert_json(convert, text, out);
     case CH_UNSUPPORTED:
@@ -352,13 +352,6 @@ put_nullable(struct convert *convert, const struct ch_type *type, uint32_t oid, 
         return put_null(convert, type, out);
     }
     return status;
-}
-
-enum convert_status
-convert_nullable(struct convert *convert, const struct ch_type *type, uint32_t oid,
-                 struct bytes text, struct buf *out)
-{
-    return put_nullable(convert, type, oid, false, text, out);
 }
 
 int

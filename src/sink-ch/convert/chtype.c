@@ -1,6 +1,6 @@
 /* chtype.c: see chtype.h. Grammar: a name, then perhaps arguments in parentheses, which are types,
  * numbers, quoted strings or 'name' = number. */
-#include "sink-ch/chtype.h"
+#include "sink-ch/convert/chtype.h"
 
 #include <stdlib.h>
 #include <string.h>

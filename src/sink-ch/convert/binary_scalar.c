@@ -1,29 +1,18 @@
-/* convert_binary.c: PostgreSQL's binary format (the send functions) to the text format that the
- * type has under the settings of events(7). Layouts: src/backend/utils/adt/ of PostgreSQL,
- * functions
+/* binary_scalar.c: PostgreSQL's binary format (the send functions) to the text format that the type
+ * has under the settings of events(7). Layouts: src/backend/utils/adt/ of PostgreSQL, functions
  * *_send. */
+#include "sink-ch/convert/binary_scalar.h"
+
 #include <arpa/inet.h>
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "sink-ch/convert_parts.h"
-
-void
-convert_put_format(struct buf *out, const char *fmt, ...)
-{
-    char text[128];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    buf_append(out, text, strlen(text));
-}
+#include "sink-ch/convert/base.h"
+#include "sink-ch/convert/pgtype.h"
 
 /* ---- integers, floats ---- */
 
@@ -354,27 +343,6 @@ put_lsn(struct cursor *c, struct buf *out)
 /* ---- by type ---- */
 
 static bool
-put_made_of_others(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
-{
-    static const struct {
-        uint32_t range, multirange, bound;
-    } ranges[] = {{3904, 4451, PG_INT4},        {3926, 4536, PG_INT8},
-                  {3906, 4532, PG_NUMERIC},     {3908, 4533, PG_TIMESTAMP},
-                  {3910, 4534, PG_TIMESTAMPTZ}, {3912, 4535, PG_DATE}};
-
-    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
-        if (oid == ranges[i].range)
-            return convert_binary_range(c, ranges[i].bound, out, known);
-        if (oid == ranges[i].multirange)
-            return convert_binary_multirange(c, ranges[i].bound, out, known);
-    }
-    if (convert_element_oid(oid) != 0)
-        return convert_binary_array(c, oid, out, known);
-    *known = false;
-    return false;
-}
-
-static bool
 put_less_common(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
 {
     switch (oid) {
@@ -393,22 +361,14 @@ put_less_common(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
         return put_unsigned(c, out);
     case PG_LSN:
         return put_lsn(c, out);
-    case PG_POINT:
-    case PG_LSEG:
-    case PG_PATH:
-    case PG_BOX:
-    case PG_POLYGON:
-    case PG_LINE:
-    case PG_CIRCLE:
-        return convert_binary_drawing(c, oid, out);
     default:
-        return put_made_of_others(c, oid, out, known);
+        *known = false;
+        return false;
     }
 }
 
-/* Recursive: arrays of multiranges of ranges are the deepest. */
 bool
-convert_binary_part(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
+convert_binary_scalar(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
 {
     switch (oid) {
     case PG_BOOL:
@@ -442,36 +402,9 @@ convert_binary_part(struct cursor *c, uint32_t oid, struct buf *out, bool *known
         return put_versioned(c, out);
     case PG_UUID:
         return put_uuid(c, out);
-    case PG_DATE:
-    case PG_TIMESTAMP:
-    case PG_TIMESTAMPTZ:
-    case PG_TIME:
-    case PG_TIMETZ:
-    case PG_INTERVAL:
-        return convert_binary_time(c, oid, out);
     case PG_NUMERIC:
         return put_numeric(c, out);
     default:
         return put_less_common(c, oid, out, known);
     }
-}
-
-enum convert_status
-convert_binary(struct convert *convert, uint32_t oid, struct bytes value)
-{
-    struct cursor c = cursor_over(value.data, value.len);
-    bool known = true, read;
-
-    buf_reset(&convert->binary, 1u << 20);
-    read = convert_binary_part(&c, oid, &convert->binary, &known);
-    if (!known)
-        return convert_bad(convert,
-                           "this program doesn't read the binary format of type oid %" PRIu32
-                           "; set binary = off",
-                           oid);
-    if (convert->binary.failed)
-        return convert_bad(convert, "out of memory");
-    if (!read || c.left != 0)
-        return convert_bad(convert, "malformed binary value of type oid %" PRIu32, oid);
-    return CONVERT_DONE;
 }

@@ -1,7 +1,8 @@
-/* convert_time.c: PostgreSQL's date and timestamp text (DateStyle ISO) to ClickHouse's times. A
+/* time.c: PostgreSQL's date and timestamp text (DateStyle ISO) to ClickHouse's times. A
  * timestamp without time zone counts as UTC. */
+#include "sink-ch/convert/time.h"
+
 #include "lib/moment.h"
-#include "sink-ch/convert_parts.h"
 
 /* One type's window, in its own unit. */
 struct window {

@@ -1,0 +1,15 @@
+/* binary_scalar.h: types that are not made of others: binary format to text. */
+#ifndef WALPIPE_SINKCH_CONVERT_BINARY_SCALAR_H
+#define WALPIPE_SINKCH_CONVERT_BINARY_SCALAR_H
+
+#include "lib/buf.h"
+#include "lib/cursor.h"
+
+/* One value, appended to out. False: malformed, or with *known set to false a type that is not read
+ * here. */
+bool convert_binary_scalar(struct cursor *c, uint32_t oid, struct buf *out, bool *known) MUST_CHECK;
+
+/* Two's complement of 2, 4 or 8 bytes. */
+bool convert_binary_integer(struct cursor *c, size_t width, int64_t *out) MUST_CHECK;
+
+#endif

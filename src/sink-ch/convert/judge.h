@@ -1,0 +1,16 @@
+/* judge.h: what can be said of a pair of types before any value was seen. */
+#ifndef WALPIPE_SINKCH_CONVERT_JUDGE_H
+#define WALPIPE_SINKCH_CONVERT_JUDGE_H
+
+#include "sink-ch/convert/chtype.h"
+
+enum convert_verdict {
+    CONVERT_FITS,   /* every value fits */
+    CONVERT_PARTLY, /* some values may not: *reason says which */
+    CONVERT_NEVER   /* *reason says why */
+};
+
+enum convert_verdict convert_judge(const struct ch_type *type, uint32_t oid, int32_t typmod,
+                                   const char **reason);
+
+#endif

@@ -1,0 +1,100 @@
+/* pgtype.c: see pgtype.h: which PostgreSQL types this program knows by name or as arrays. */
+#include "sink-ch/convert/pgtype.h"
+
+#include <string.h>
+
+/* Built-in types that are converted in a way of their own, with their arrays' oids. */
+static const struct {
+    const char *name;
+    const char *array_name;
+    uint32_t oid;
+    uint32_t array_oid;
+} builtin[] = {
+    {"bool", "bool[]", PG_BOOL, 1000},
+    {"bytea", "bytea[]", PG_BYTEA, 1001},
+    {"char", "char[]", PG_CHAR, 1002},
+    {"name", "name[]", PG_NAME, 1003},
+    {"int2", "int2[]", PG_INT2, 1005},
+    {"int4", "int4[]", PG_INT4, 1007},
+    {"int8", "int8[]", PG_INT8, 1016},
+    {"text", "text[]", PG_TEXT, 1009},
+    {"oid", "oid[]", PG_OID, 1028},
+    {"json", "json[]", PG_JSON, 199},
+    {"cidr", "cidr[]", PG_CIDR, 651},
+    {"float4", "float4[]", PG_FLOAT4, 1021},
+    {"float8", "float8[]", PG_FLOAT8, 1022},
+    {"inet", "inet[]", PG_INET, 1041},
+    {"bpchar", "bpchar[]", PG_BPCHAR, 1014},
+    {"varchar", "varchar[]", PG_VARCHAR, 1015},
+    {"date", "date[]", PG_DATE, 1182},
+    {"timestamp", "timestamp[]", PG_TIMESTAMP, 1115},
+    {"timestamptz", "timestamptz[]", PG_TIMESTAMPTZ, 1185},
+    {"numeric", "numeric[]", PG_NUMERIC, 1231},
+    {"uuid", "uuid[]", PG_UUID, 2951},
+    {"jsonb", "jsonb[]", PG_JSONB, 3807},
+    {"xid", "xid[]", PG_XID, 1011},
+    {"cid", "cid[]", PG_CID, 1012},
+    {"xml", "xml[]", PG_XML, 143},
+    {"point", "point[]", PG_POINT, 1017},
+    {"lseg", "lseg[]", PG_LSEG, 1018},
+    {"path", "path[]", PG_PATH, 1019},
+    {"box", "box[]", PG_BOX, PG_BOX_ARRAY},
+    {"polygon", "polygon[]", PG_POLYGON, 1027},
+    {"line", "line[]", PG_LINE, 629},
+    {"circle", "circle[]", PG_CIRCLE, 719},
+    {"macaddr8", "macaddr8[]", PG_MACADDR8, 775},
+    {"money", "money[]", PG_MONEY, 791},
+    {"macaddr", "macaddr[]", PG_MACADDR, 1040},
+    {"time", "time[]", PG_TIME, 1183},
+    {"interval", "interval[]", PG_INTERVAL, 1187},
+    {"timetz", "timetz[]", PG_TIMETZ, 1270},
+    {"bit", "bit[]", PG_BIT, 1561},
+    {"varbit", "varbit[]", PG_VARBIT, 1563},
+    {"pg_lsn", "pg_lsn[]", PG_LSN, 3221},
+    {"jsonpath", "jsonpath[]", PG_JSONPATH, 4073},
+    {"xid8", "xid8[]", PG_XID8, 271},
+    {"int4range", "int4range[]", 3904, 3905},
+    {"numrange", "numrange[]", 3906, 3907},
+    {"tsrange", "tsrange[]", 3908, 3909},
+    {"tstzrange", "tstzrange[]", 3910, 3911},
+    {"daterange", "daterange[]", 3912, 3913},
+    {"int8range", "int8range[]", 3926, 3927},
+    {"int4multirange", "int4multirange[]", 4451, 6150},
+    {"nummultirange", "nummultirange[]", 4532, 6151},
+    {"tsmultirange", "tsmultirange[]", 4533, 6152},
+    {"tstzmultirange", "tstzmultirange[]", 4534, 6153},
+    {"datemultirange", "datemultirange[]", 4535, 6155},
+    {"int8multirange", "int8multirange[]", 4536, 6157},
+};
+
+#define BUILTIN_COUNT (sizeof builtin / sizeof *builtin)
+
+uint32_t
+convert_element_oid(uint32_t oid)
+{
+    for (size_t i = 0; i < BUILTIN_COUNT; i++)
+        if (builtin[i].array_oid == oid)
+            return builtin[i].oid;
+    return 0;
+}
+
+const char *
+convert_type_name(uint32_t oid)
+{
+    for (size_t i = 0; i < BUILTIN_COUNT; i++)
+        if (builtin[i].oid == oid || builtin[i].array_oid == oid)
+            return builtin[i].oid == oid ? builtin[i].name : builtin[i].array_name;
+    return NULL;
+}
+
+/* "_name" is the array of "name". */
+uint32_t
+convert_oid_of(const char *type_name)
+{
+    bool array = type_name[0] == '_';
+
+    for (size_t i = 0; i < BUILTIN_COUNT; i++)
+        if (strcmp(builtin[i].name, type_name + array) == 0)
+            return array ? builtin[i].array_oid : builtin[i].oid;
+    return 0;
+}

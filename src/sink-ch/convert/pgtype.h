@@ -1,0 +1,67 @@
+/* pgtype.h: PostgreSQL's built-in types: their oids, their names and their arrays. */
+#ifndef WALPIPE_SINKCH_CONVERT_PGTYPE_H
+#define WALPIPE_SINKCH_CONVERT_PGTYPE_H
+
+#include "lib/base.h"
+
+/* oids of PostgreSQL's built-in types, from pg_type.dat; they never change. */
+enum pg_oid {
+    PG_BOOL = 16,
+    PG_BYTEA = 17,
+    PG_CHAR = 18,
+    PG_NAME = 19,
+    PG_INT8 = 20,
+    PG_INT2 = 21,
+    PG_INT4 = 23,
+    PG_TEXT = 25,
+    PG_OID = 26,
+    PG_XID = 28,
+    PG_CID = 29,
+    PG_JSON = 114,
+    PG_XML = 142,
+    PG_POINT = 600,
+    PG_LSEG = 601,
+    PG_PATH = 602,
+    PG_BOX = 603,
+    PG_POLYGON = 604,
+    PG_LINE = 628,
+    PG_CIDR = 650,
+    PG_FLOAT4 = 700,
+    PG_FLOAT8 = 701,
+    PG_CIRCLE = 718,
+    PG_MACADDR8 = 774,
+    PG_MONEY = 790,
+    PG_MACADDR = 829,
+    PG_INET = 869,
+    PG_BOX_ARRAY = 1020,
+    PG_BPCHAR = 1042,
+    PG_VARCHAR = 1043,
+    PG_DATE = 1082,
+    PG_TIME = 1083,
+    PG_TIMESTAMP = 1114,
+    PG_TIMESTAMPTZ = 1184,
+    PG_INTERVAL = 1186,
+    PG_TIMETZ = 1266,
+    PG_BIT = 1560,
+    PG_VARBIT = 1562,
+    PG_NUMERIC = 1700,
+    PG_UUID = 2950,
+    PG_LSN = 3220,
+    PG_JSONB = 3802,
+    PG_JSONPATH = 4072,
+    PG_XID8 = 5069
+};
+
+#define USER_OID_FIRST 16384 /* FirstNormalObjectId: above are types that somebody created */
+
+/* The element type of a built-in array type; 0: oid is none. */
+uint32_t convert_element_oid(uint32_t oid);
+
+/* The name of a built-in type that convert_oid_of knows; "int4[]" of an array. NULL: another. */
+const char *convert_type_name(uint32_t oid);
+
+/* The oid of a built-in type by its name, for domains over it; 0: not one this program treats
+ * specially. */
+uint32_t convert_oid_of(const char *type_name);
+
+#endif
