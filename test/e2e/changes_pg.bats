@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Every kind of change through the whole pipeline into PostgreSQL: identities, keys, constraints,
 # partitions, filters, truncates, DDL in mid-stream; and what cannot be applied stops the pipeline
-# by name and is made good. test/filter/sink-pg.bats has the same changes, and more of them, from
+# by name and is made good. test/filter/sink-pg-*.bats has the same changes, and more of them, from
 # streams made by hand.
 
 bats_require_minimum_version 1.5.0

@@ -1,4 +1,4 @@
-"""What talks to ackd in ackd.bats: a fake pg-wal-read and fake workers, and ackd itself as a child.
+"""What talks to ackd in ackd-*.bats: a fake pg-wal-read and fake workers, and ackd itself as a child.
 Messages are in docs/ack.7."""
 
 import json

@@ -1,0 +1,156 @@
+#!/usr/bin/env bats
+# sink-ch alone: the tables of the target are checked, made and changed; --check.
+
+load sink-ch
+
+# ---- tables ----
+
+unfit() { # CREATE-STATEMENT MESSAGE
+    q "DROP TABLE IF EXISTS t"
+    q "$1"
+    small >"$DIR/in"
+    exits 100 sink <"$DIR/in"
+    log_has "$2"
+}
+
+@test "a target that would keep wrong rows is refused before the first row (trap 113)" {
+    small >"$DIR/in"
+    exits 100 sink <"$DIR/in"
+    log_has 'for rows of \"public.t\" does not exist in ClickHouse'
+    own="_version UInt64, _is_deleted UInt8"
+    replacing="ENGINE = ReplacingMergeTree(_version)"
+    unfit "CREATE TABLE t (id Int32, v String, $own) $replacing ORDER BY (id, v)" 'is not a key column of the source'
+    unfit "CREATE TABLE t (id Int32, v String, $own) $replacing ORDER BY (id, _version)" '\"_version\" in the sorting key'
+    unfit "CREATE TABLE t (id Int32, v String, $own) $replacing ORDER BY tuple()" 'lacks key columns'
+    unfit "CREATE TABLE t (id Int32, v String, $own) $replacing ORDER BY intDiv(id, 10)" 'is not a key column'
+    unfit "CREATE TABLE t (id Int32, v String, $own) $replacing PARTITION BY v ORDER BY id" 'partitioned by \"v\"'
+    unfit "CREATE TABLE t (id Int32, v String, $own) ENGINE = MergeTree ORDER BY id" 'the engine of'
+    unfit "CREATE TABLE t (id Int32, v String, $own) ENGINE = ReplacingMergeTree ORDER BY id" 'is not versioned by column'
+    unfit "CREATE TABLE t (id Int32, v String, $own, w UInt64) ENGINE = ReplacingMergeTree(w) ORDER BY id" 'is not versioned by column'
+    unfit "CREATE TABLE t (id Int32, v String, _version UInt64) $replacing ORDER BY id" 'no deleted column'
+    unfit "CREATE TABLE t (id Int32, v String, _version UInt32, _is_deleted UInt8) $replacing ORDER BY id" 'no version column'
+    unfit "CREATE TABLE t (id Int32, $own) $replacing ORDER BY id" 'has no column \"v\"'
+    unfit "CREATE TABLE t (id UUID, v String, $own) $replacing ORDER BY id" 'column \"id\" of'
+    q "DROP TABLE t"
+    q "CREATE TABLE t (id Int32, v String, $own) $replacing PARTITION BY intDiv(id, 10) ORDER BY id"
+    sink <"$DIR/in"
+    is "SELECT id FROM t" 1
+    q "DROP TABLE t"
+    q "CREATE TABLE t (id Int32, v String DEFAULT 'it\\'s ENGINE = Log(', $own) $replacing ORDER BY id"
+    sink <"$DIR/in"
+    is "SELECT id FROM t" 1
+}
+
+@test "the bug was that a table's description cost an old server a file read for each table it has" {
+    small >"$DIR/in"
+    fake '{}'
+    sink <"$DIR/in"
+    [ "$(inserts)" = 1 ]
+    jq -r .query "$DIR/requests" >"$DIR/queries"
+    grep -q 'FROM system.tables' "$DIR/queries"
+    exits 1 grep -E 'engine_full|create_table_query' "$DIR/queries"
+}
+
+@test "relations without rows need no target (trap 56)" {
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "leaf", [col("id", True, INT4)])
+e.begin(); e.commit(); e.end()
+EOF
+    sink --create-tables <"$DIR/in"
+    reached_is 2028
+    is "SELECT count() FROM system.tables WHERE database = '$DB' AND name != 'walpipe_progress'" 0
+}
+
+@test "--create-tables: tables, views of current rows, columns that come later" {
+    events >"$DIR/in" <<'EOF'
+cols = [col("a", True, INT4), col("b", True), col("flag", oid=BOOL), col("n", oid=NUMERIC, typmod=(10 << 16 | 2) + 4),
+    col("m", oid=NUMERIC), col("u", oid=UUID), col("d", oid=1082), col("ts", oid=1184), col("ts0", oid=1184, typmod=0),
+    col("f", oid=701), col("dom", oid=20001, type_name="int8"), col("mood", oid=20002, type_schema="public", type_name="mood")]
+e.table(1, "s", "t", cols)
+e.table(2, "public", "log", [col("line")], identity="n")
+row = ["t", "1.50", "1e", "00112233-4455-6677-8899-aabbccddeeff", "2020-02-29", "2020-01-01 00:00:00.123+00", "2020-01-01 00:00:00+00", "1.5", "7", "ok"]
+row[2] = "123.4567"
+e.begin(); e.insert(1, ["1", "x"] + row); e.insert(1, ["2", "x"] + [None] * 10); e.insert(1, ["3", "x"] + [None] * 10)
+e.delete(1, key=["3", "x"] + [None] * 10); e.insert(2, ["l"]); e.commit()
+e.begin()
+e.table(1, "s", "t", cols + [col("later", oid=INT4)])
+e.insert(1, ["4", "y"] + row + ["44"]); e.commit(); e.end()
+EOF
+    sink --create-tables <"$DIR/in"
+    is "SELECT * FROM s_t_current WHERE a IN (1, 4) ORDER BY a" "1 x 1 1.50 123.4567 00112233-4455-6677-8899-aabbccddeeff 2020-02-29 2020-01-01 00:00:00.123+00 2020-01-01 00:00:00 1.5 7 ok \\N
+4 y 1 1.50 123.4567 00112233-4455-6677-8899-aabbccddeeff 2020-02-29 2020-01-01 00:00:00.123+00 2020-01-01 00:00:00 1.5 7 ok 44"
+    is "SELECT count() FROM s_t_current" 3
+    is "SELECT line FROM log" l
+    is "SELECT name, type FROM system.columns WHERE database = '$DB' AND table = 's_t' AND name IN ('a', 'flag', 'n', 'm', 'ts0', 'dom', '_version')" \
+        "a Int32
+flag Nullable(UInt8)
+n Nullable(Decimal(10, 2))
+m Nullable(String)
+ts0 Nullable(DateTime(\\'UTC\\'))
+dom Nullable(Int64)
+_version UInt64"
+    sink --create-tables <"$DIR/in"
+    is "SELECT count() FROM s_t_current" 3
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "f", [col("id", True, INT4)], identity="f")
+e.begin(); e.insert(1, ["1"]); e.commit(); e.end()
+EOF
+    exits 100 sink --create-tables <"$DIR/in"
+    log_has "doesn't say which columns are the key"
+}
+
+@test "a new column under REPLICA IDENTITY FULL is in the view too, unless somebody made that view" {
+    # The bug was that only tables with another identity got their view made anew.
+    events >"$DIR/in" <<'EOF'
+cols = [col("id", True, INT4), col("v")]
+full = [col("id", True, INT4), col("v", True), col("later", True)]
+e.table(1, "public", "t", cols); e.table(2, "public", "mine", cols)
+e.begin(); e.insert(1, ["1", "a"]); e.insert(2, ["1", "a"]); e.commit()
+e.begin(); e.table(1, "public", "t", full, identity="f"); e.table(2, "public", "mine", full, identity="f")
+e.insert(1, ["2", "b", "new"]); e.insert(2, ["2", "b", "new"]); e.commit(); e.end()
+EOF
+    q "CREATE TABLE mine (id Int32, v Nullable(String), _version UInt64, _is_deleted UInt8)
+        ENGINE = ReplacingMergeTree(_version) ORDER BY id"
+    q "CREATE VIEW mine_current AS SELECT id * 10 AS ten FROM mine FINAL"
+    sink --create-tables <"$DIR/in"
+    is "SELECT id, v, later FROM t_current ORDER BY id" "1 a \\N
+2 b new"
+    is "SELECT * FROM mine_current ORDER BY ten" "10
+20"
+    is "SELECT later FROM mine WHERE id = 2" new
+}
+
+# ---- check ----
+
+@test "--check: one line a finding, exit 0 or 100, nothing is written" {
+    table good "id Int32, v String" id
+    q "CREATE TABLE bad (id Int32, v Int32, _version UInt64, _is_deleted UInt8) ENGINE = ReplacingMergeTree(_version) ORDER BY (id, v)"
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "good", [col("id", True, INT4), col("v")])
+e.end()
+EOF
+    check() {
+        timeout -s KILL 60 "$WALPIPE_BIN/sink-ch" --check --url "$URL" --database "$DB" "$@" 2>>"$DIR/log" 3>&-
+    }
+    check <"$DIR/in" >"$DIR/out"
+    grep '^ok    ClickHouse 18.16.1 at' "$DIR/out"
+    grep '^ok    table public.good -> `'"$DB"'`.`good`: 2 columns' "$DIR/out"
+    exits 1 grep FAIL "$DIR/out"
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "good", [col("id", True, INT4), col("v")])
+e.table(2, "public", "bad", [col("id", True, INT4), col("v", oid=17), col("w")])
+e.table(3, "public", "missing", [col("id", True, INT4)])
+e.table(4, "public", "full", [col("id", True, INT4)], identity="f")
+e.end()
+EOF
+    exits 100 check <"$DIR/in" >"$DIR/out"
+    [ "$(grep -c '^FAIL  table public.bad' "$DIR/out")" = 3 ]
+    grep '^FAIL  table public.missing: the target table does not exist' "$DIR/out"
+    exits 100 check --create-tables <"$DIR/in" >"$DIR/out"
+    grep '^ok    table public.missing .*will be created' "$DIR/out"
+    grep '^FAIL  table public.full: under REPLICA IDENTITY FULL' "$DIR/out"
+    is "SELECT count() FROM system.tables WHERE database = '$DB'" 2
+    URL=http://127.0.0.1:1
+    exits 100 check <"$DIR/in" >"$DIR/out"
+    grep '^FAIL  ClickHouse at http://127.0.0.1:1' "$DIR/out"
+}
