@@ -117,7 +117,7 @@ PY
     recoded UTC 26 oid oidsend "SELECT unnest('{0,1,4294967295}'::oid[])"
     recoded UTC 16 bool boolsend "SELECT unnest('{t,f}'::bool[])"
     recoded UTC 2950 uuid uuid_send "SELECT md5(random()::text)::uuid FROM $n"
-    run "$WALPIPE_ROOT/build/asan/unit/sinkpg_recode" compare <"$T/values"
+    run "$WALPIPE_ROOT/build/asan/unit/sink-pg_recode" compare <"$T/values"
     echo "$output"
     [ "$status" -eq 0 ]
     # all but the infinities, NaN and the years that are not of four digits

@@ -1,4 +1,4 @@
-/* sinkch_convert.c: PostgreSQL values to RowBinary: every type, its bounds and one beyond. */
+/* sink-ch_convert.c: PostgreSQL values to RowBinary: every type, its bounds and one beyond. */
 /* clang-format off */
 /* links: sink-ch/convert/ lib/moment lib/buf lib/cursor; */
 /* clang-format on */

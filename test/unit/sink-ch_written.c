@@ -1,4 +1,4 @@
-/* sinkch_written.c: what a cut transaction has written, up to the maximum and beyond.
+/* sink-ch_written.c: what a cut transaction has written, up to the maximum and beyond.
  * links: sink-ch/written lib/hash; */
 #include "check.h"
 #include "sink-ch/written.h"

@@ -1,4 +1,4 @@
-/* pgwalread_lowwater.c: when the reader's socket gathers messages.
+/* pg-wal-read_lowwater.c: when the reader's socket gathers messages.
  * links: pg-wal-read/lowwater lib/clock */
 #include "pg-wal-read/lowwater.h"
 

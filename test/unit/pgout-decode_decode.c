@@ -1,5 +1,5 @@
-/* decode: the decoder over the golden captures, each message damaged in every way that keeps the
- * frame whole. Runs at the repository's root. */
+/* pgout-decode_decode.c: the decoder over the golden captures, each message damaged in every way
+ * that keeps the frame whole. Runs at the repository's root. */
 /* clang-format off: make reads one line
  * links: pgout-decode/decode pgout-decode/pgoutput pgout-decode/relations lib/event lib/wal lib/hash lib/relmap lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */

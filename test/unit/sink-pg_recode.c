@@ -1,4 +1,4 @@
-/* sinkpg_recode.c: text values in binary format. With an argument it compares with a server's:
+/* sink-pg_recode.c: text values in binary format. With an argument it compares with a server's:
  * lines of standard input have a type's oid, a value's text, and the server's binary form of it,
  * the last two in hexadecimal; test/filter/sink-pg-values.bats makes them.
  *
