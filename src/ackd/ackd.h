@@ -1,8 +1,9 @@
-/* ackd.h: what the files of this room share: the state of one ackd, which lives for one run, and
- * what each file does to it. The parts that can be reasoned about alone (ledger, pace, barrier,
- * admission, checkpoint, conn, metrics) have headers of their own and do not include this one.
+/* ackd.h: the state of one ackd, which lives for one run. The parts that can be reasoned about
+ * alone (ledger, pace, barrier, admission, checkpoint, conn, what metrics counts) do not include
+ * this file; those that act on the whole state do: loop calls source and worker, these call
+ * confirm, and none of them calls back.
  *
- * Functions that return int return 0, or -1 with err: ackd then ends, and with it the run. A
+ * Their functions that return int return 0, or -1 with err: ackd then ends, and with it the run. A
  * connection that is merely unwelcome is closed with a line in the log. */
 #ifndef WALPIPE_ACKD_ACKD_H
 #define WALPIPE_ACKD_ACKD_H
@@ -79,76 +80,13 @@ struct ackd {
     struct conn conns[CONNS_MAX];
 };
 
-/* ---- loop.c ---- */
-
-struct http;
-
-/* Serves until the run is over (0) or broke (-1 with err). http may be NULL. */
-int loop_run(struct ackd *ackd, struct http *http, struct err *err) MUST_CHECK;
-
-/* Reads what pg-wal-read has written so far and acts on it. */
-int loop_hear_reader(struct ackd *ackd, struct err *err) MUST_CHECK;
-
-/* ---- source.c: pg-wal-read's messages ---- */
-
-int source_hello(struct ackd *ackd, struct conn *conn, const struct ack_message *message,
-                 struct err *err) MUST_CHECK;
-/* Before the source is known: what pg-wal-read waits for. */
-int source_waiting(struct ackd *ackd, struct conn *conn, const struct ack_message *message,
-                   struct err *err) MUST_CHECK;
-int source_received(struct ackd *ackd, const struct ack_received *received,
-                    struct err *err) MUST_CHECK;
-int source_slot(struct ackd *ackd, const struct ack_slot *slot, struct err *err) MUST_CHECK;
-int source_draining(struct ackd *ackd, struct err *err) MUST_CHECK;
-/* The connection is closed. */
-int source_gone(struct ackd *ackd, struct err *err) MUST_CHECK;
-
-/* ---- worker.c: a worker's messages ---- */
-
-int worker_register(struct ackd *ackd, struct conn *conn, const struct ack_message *message,
-                    struct err *err) MUST_CHECK;
-int worker_message(struct ackd *ackd, struct worker *worker, const struct ack_message *message,
-                   struct err *err) MUST_CHECK;
-int worker_gone(struct ackd *ackd, struct worker *worker, struct err *err) MUST_CHECK;
-
+/* "dst/0" */
 struct worker_name {
-    char text[NAME_MAX_BYTES + 16]; /* "dst/0" */
+    char text[NAME_MAX_BYTES + 16];
 };
-struct worker_name worker_name(const struct ackd *ackd, const struct worker *worker);
+struct worker_name ackd_worker_name(const struct ackd *ackd, const struct worker *worker);
 
-/* ---- confirm.c: checkpoint first, then the feedback ---- */
-
-/* Begins to confirm for the run whose source is set: the checkpoint is made to match it, at once or
- * when every worker has proved that it may be. */
-int confirm_begin(struct ackd *ackd, bool new_timeline, struct err *err) MUST_CHECK;
-
-/* Every worker has registered: what had to be proved is. */
-void confirm_proved(struct ackd *ackd);
-
-/* When confirm_turn has something to do next (clock_micros); 0: nothing is planned. */
-uint64_t confirm_deadline(const struct ackd *ackd);
-
-/* Writes the checkpoint and sends feedback if they are due; ends the drain when all is said. */
-int confirm_turn(struct ackd *ackd, uint64_t now, struct err *err) MUST_CHECK;
-
-/* ---- report.c ---- */
-
-/* True when every part is well; page gets one line a part. */
-bool report_health(const struct ackd *ackd, struct buf *page);
-/* Appends an ACK_STATUS message. */
-int report_status(const struct ackd *ackd, struct buf *out) MUST_CHECK;
-/* Bytes of WAL that are not confirmed to be everywhere. */
-uint64_t report_lag(const struct ackd *ackd);
-
-/* ---- http.c ---- */
-
-/* Listens on "ADDR:PORT" ("[ADDR]:PORT" for IPv6). NULL with err. */
-struct http *http_open(struct ackd *ackd, const char *address, struct err *err);
-void http_close(struct http *http);
-/* To be polled for reading. */
-int http_descriptor(const struct http *http);
-/* When http_turn must be called at the latest (clock_micros); 0: when the descriptor says so. */
-uint64_t http_deadline(const struct http *http, uint64_t now);
-void http_turn(struct http *http);
+/* NULL: there is none of that name. */
+struct sink *ackd_find_sink(struct ackd *ackd, const char *name);
 
 #endif

@@ -1,10 +1,11 @@
 /* confirm.c: what is said to the source. The checkpoint is on disk before an LSN is sent, so that
  * the next start can tell a slot that walpipe moved from one that somebody else did. */
+#include "ackd/confirm.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "ackd/ackd.h"
 #include "lib/clock.h"
 #include "lib/lsn.h"
 

@@ -1,5 +1,7 @@
 /* http.c: /healthz and /metrics by libmicrohttpd, driven by our own poll: its epoll descriptor is
  * one slot of it, and no thread is started. It must not know how the pages come about. */
+#include "ackd/http.h"
+
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
@@ -9,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "ackd/ackd.h"
+#include "ackd/report.h"
 
 /* A scraper, a health checker, a person, and their successors. */
 #define HTTP_CONNECTIONS_MAX 32

@@ -1,5 +1,7 @@
 /* loop.c: one poll over the listener, the connections and the HTTP server; frames to their
  * handlers. */
+#include "ackd/loop.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,7 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ackd/ackd.h"
+#include "ackd/confirm.h"
+#include "ackd/http.h"
+#include "ackd/report.h"
+#include "ackd/source.h"
+#include "ackd/worker.h"
 #include "lib/clock.h"
 #include "lib/sock.h"
 
@@ -32,7 +38,7 @@ peer_name(const struct ackd *a, const struct conn *conn)
         snprintf(out.text, sizeof out.text, "pg-wal-read");
     if (conn->role == CONN_WORKER)
         snprintf(out.text, sizeof out.text, "worker %s",
-                 worker_name(a, &a->workers[conn->worker]).text);
+                 ackd_worker_name(a, &a->workers[conn->worker]).text);
     return out;
 }
 
@@ -126,19 +132,17 @@ take_frames(struct ackd *a, struct conn *conn, struct err *err)
     return 0;
 }
 
-/* One read. *more: something came, there may be more. */
-static int
-hear(struct ackd *a, struct conn *conn, bool *more, struct err *err)
+/* One read. True when something came; there may be more. */
+static bool
+read_once(struct ackd *a, struct conn *conn)
 {
     struct err why = {0};
 
-    *more = false;
     switch (frame_fill(&conn->in, conn->fd, &why)) {
     case FILL_READ:
-        *more = true;
-        return take_frames(a, conn, err);
+        return true;
     case FILL_AGAIN:
-        return 0;
+        return false;
     case FILL_EOF:
         if (buf_len(&conn->in.buf) > 0)
             log_write(&a->log, LOG_WARNING, "%s disconnected inside a message",
@@ -149,18 +153,32 @@ hear(struct ackd *a, struct conn *conn, bool *more, struct err *err)
         break;
     }
     conn->eof = true;
+    return false;
+}
+
+/* Reads what pg-wal-read has written so far and acts on it. */
+static int
+hear_reader(struct ackd *a, struct err *err)
+{
+    for (int i = 0; i < HEAR_READER_FILLS && a->reader != NULL && !a->reader->eof; i++) {
+        if (!read_once(a, a->reader))
+            return 0;
+        if (take_frames(a, a->reader, err) != 0)
+            return -1;
+    }
     return 0;
 }
 
-int
-loop_hear_reader(struct ackd *a, struct err *err)
+static int
+hear(struct ackd *a, struct conn *conn, struct err *err)
 {
-    bool more = true;
-
-    for (int i = 0; i < HEAR_READER_FILLS && more && a->reader != NULL && !a->reader->eof; i++)
-        if (hear(a, a->reader, &more, err) != 0)
-            return -1;
-    return 0;
+    if (!read_once(a, conn))
+        return 0;
+    /* pg-wal-read says what it received before it passes it on, but over another socket. So what it
+     * says is read after a worker's bytes and heeded before them. */
+    if (conn->role != CONN_READER && hear_reader(a, err) != 0)
+        return -1;
+    return take_frames(a, conn, err);
 }
 
 /* ---- connections ---- */
@@ -269,11 +287,6 @@ fill_poll_set(const struct ackd *a, const struct http *http, uint64_t now, struc
 static int
 serve_conns(struct ackd *a, const struct poll_set *set, struct err *err)
 {
-    bool more;
-
-    /* First, so that what was received is known before the workers say what is durable. */
-    if (a->reader != NULL && loop_hear_reader(a, err) != 0)
-        return -1;
     for (size_t i = 0; i < CONNS_MAX; i++) {
         struct conn *conn = &a->conns[i];
         short events = set->fds[POLL_CONNS + i].revents;
@@ -285,8 +298,7 @@ serve_conns(struct ackd *a, const struct poll_set *set, struct err *err)
             conn_flush(conn);
         if (conn->closing && (events & (POLLHUP | POLLERR)) != 0)
             conn->eof = true;
-        if (!conn->closing && !conn->eof && (events & ~POLLOUT) != 0 &&
-            hear(a, conn, &more, err) != 0)
+        if (!conn->closing && !conn->eof && (events & ~POLLOUT) != 0 && hear(a, conn, err) != 0)
             return -1;
     }
     return 0;

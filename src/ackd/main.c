@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "ackd/ackd.h"
+#include "ackd/http.h"
+#include "ackd/loop.h"
 #include "ackd/statedir.h"
 #include "lib/clock.h"
 #include "lib/opt.h"

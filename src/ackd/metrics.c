@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ackd/ackd.h"
+#include "ackd/report.h"
 
 struct buckets {
     size_t count;

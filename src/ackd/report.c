@@ -1,11 +1,12 @@
 /* report.c: what ackd tells people about the pipeline: health as text, status as a message. */
+#include "ackd/report.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ackd/ackd.h"
 #include "lib/clock.h"
 
 uint64_t

@@ -1,10 +1,11 @@
 /* source.c: what pg-wal-read says. */
+#include "ackd/source.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "ackd/ackd.h"
-#include "lib/clock.h"
+#include "ackd/confirm.h"
 #include "lib/lsn.h"
 
 static int
@@ -171,7 +172,7 @@ check_wal_end(const struct ackd *a, uint64_t current_lsn, struct err *err)
     for (uint32_t i = 0; i < a->workers_count; i++) {
         char who[sizeof(struct worker_name) + 8];
 
-        snprintf(who, sizeof who, "sink %s", worker_name(a, &a->workers[i]).text);
+        snprintf(who, sizeof who, "sink %s", ackd_worker_name(a, &a->workers[i]).text);
         if (a->workers[i].registered &&
             admission_wal_end(current_lsn, a->ledger.workers[i].floor, who, err) != 0)
             return -1;

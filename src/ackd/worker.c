@@ -1,37 +1,21 @@
 /* worker.c: what the workers of the sinks say. */
+#include "ackd/worker.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "ackd/ackd.h"
+#include "ackd/confirm.h"
 #include "lib/clock.h"
 #include "lib/lsn.h"
 
-struct worker_name
-worker_name(const struct ackd *a, const struct worker *w)
-{
-    struct worker_name out;
-
-    snprintf(out.text, sizeof out.text, "%s/%" PRIu32, a->sinks[w->sink].name, w->shard);
-    return out;
-}
-
 /* ---- register ---- */
-
-static struct sink *
-find_sink(struct ackd *a, const char *name)
-{
-    for (uint32_t i = 0; i < a->sinks_count; i++)
-        if (strcmp(a->sinks[i].name, name) == 0)
-            return &a->sinks[i];
-    return NULL;
-}
 
 /* The worker it registers for; NULL with err: refused. */
 static struct worker *
 admit(struct ackd *a, const struct ack_register *r, struct err *err)
 {
-    struct sink *s = find_sink(a, r->sink);
+    struct sink *s = ackd_find_sink(a, r->sink);
     struct worker *w;
 
     if (s == NULL || r->shards != s->shards || r->shard >= s->shards) {
@@ -82,7 +66,7 @@ welcome(struct ackd *a, struct conn *conn, struct worker *w, const struct ack_re
     w->heard_at = clock_micros();
     ledger_register(&a->ledger, index, r->durable_lsn);
     log_write(&a->log, LOG_INFO, "worker %s (%s) is registered, progress %s",
-              worker_name(a, w).text, r->program,
+              ackd_worker_name(a, w).text, r->program,
               r->durable_lsn == 0 ? "not kept" : lsn_format(r->durable_lsn).text);
     if (ledger_complete(&a->ledger)) {
         log_write(&a->log, LOG_INFO, "all %" PRIu32 " workers are registered", a->workers_count);
@@ -120,26 +104,19 @@ take_reached(struct ackd *a, struct worker *w, const struct ack_reached *r, stru
     uint32_t index = (uint32_t)(w - a->workers);
     enum ledger_verdict verdict = ledger_reached(&a->ledger, index, r->lsn);
 
-    /* pg-wal-read speaks before it passes data on, but over another socket: its word may lie
-     * there unread while the worker's, later, was read first. */
-    if (verdict == LEDGER_BEYOND_RECEIVED) {
-        if (loop_hear_reader(a, err) != 0)
-            return -1;
-        verdict = ledger_reached(&a->ledger, index, r->lsn);
-    }
     switch (verdict) {
     case LEDGER_OK:
         metrics_count(&w->metrics, r);
         return 0;
     case LEDGER_BACKWARDS:
         return err_set(err, EXIT_BUG, "worker %s went back: it reported %s after %s",
-                       worker_name(a, w).text, lsn_format(r->lsn).text,
+                       ackd_worker_name(a, w).text, lsn_format(r->lsn).text,
                        lsn_format(a->ledger.workers[index].reached).text);
     case LEDGER_BEYOND_RECEIVED:
         break;
     }
     return err_set(err, EXIT_BUG, "worker %s reported %s as durable, but only %s was received",
-                   worker_name(a, w).text, lsn_format(r->lsn).text,
+                   ackd_worker_name(a, w).text, lsn_format(r->lsn).text,
                    lsn_format(a->ledger.received).text);
 }
 
@@ -147,11 +124,11 @@ static void
 take_target(struct ackd *a, struct worker *w, const struct ack_target *t)
 {
     if (w->target_alive && !t->alive)
-        log_write(&a->log, LOG_WARNING, "target of %s is down: %s", worker_name(a, w).text,
+        log_write(&a->log, LOG_WARNING, "target of %s is down: %s", ackd_worker_name(a, w).text,
                   t->message);
     if (!w->target_alive && t->alive) {
         w->metrics.reconnects++;
-        log_write(&a->log, LOG_INFO, "target of %s is back", worker_name(a, w).text);
+        log_write(&a->log, LOG_INFO, "target of %s is back", ackd_worker_name(a, w).text);
     }
     w->target_alive = t->alive;
     memcpy(w->target_message, t->message, sizeof w->target_message);
@@ -196,7 +173,7 @@ worker_message(struct ackd *a, struct worker *w, const struct ack_message *m, st
     w->heard_at = clock_micros();
     if (w->finished)
         return err_set(err, EXIT_BUG, "worker %s spoke after it had finished",
-                       worker_name(a, w).text);
+                       ackd_worker_name(a, w).text);
     switch (m->type) {
     case ACK_REACHED:
         return take_reached(a, w, &m->reached, err);
@@ -210,11 +187,11 @@ worker_message(struct ackd *a, struct worker *w, const struct ack_message *m, st
         return step_barrier(a, s, barrier_done(&s->barrier, w->shard, m->barrier_id, err), err);
     case ACK_FINISHED:
         w->finished = true;
-        log_write(&a->log, LOG_DEBUG, "worker %s has finished", worker_name(a, w).text);
+        log_write(&a->log, LOG_DEBUG, "worker %s has finished", ackd_worker_name(a, w).text);
         return 0;
     default:
         return err_set(err, EXIT_BUG, "worker %s sent message type %d, which is not a worker's",
-                       worker_name(a, w).text, (int)m->type);
+                       ackd_worker_name(a, w).text, (int)m->type);
     }
 }
 
@@ -224,6 +201,7 @@ worker_gone(struct ackd *a, struct worker *w, struct err *err)
     w->conn = NULL;
     if (w->finished)
         return 0;
-    err_set(err, EXIT_PEER, "worker %s disconnected before it finished", worker_name(a, w).text);
+    err_set(err, EXIT_PEER, "worker %s disconnected before it finished",
+            ackd_worker_name(a, w).text);
     return err_hint(err, "its own log says why");
 }

@@ -1,0 +1,20 @@
+/* http.h: /healthz and /metrics, served from loop.c's own poll. */
+#ifndef WALPIPE_ACKD_HTTP_H
+#define WALPIPE_ACKD_HTTP_H
+
+#include "ackd/ackd.h"
+
+struct http;
+
+/* Listens on "ADDR:PORT" ("[ADDR]:PORT" for IPv6). NULL with err. */
+struct http *http_open(struct ackd *ackd, const char *address, struct err *err);
+void http_close(struct http *http);
+
+/* To be polled for reading. */
+int http_descriptor(const struct http *http);
+
+/* When http_turn must be called at the latest (clock_micros); 0: when the descriptor says so. */
+uint64_t http_deadline(const struct http *http, uint64_t now);
+void http_turn(struct http *http);
+
+#endif

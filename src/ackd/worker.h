@@ -1,0 +1,18 @@
+/* worker.h: what the workers of the sinks say. */
+#ifndef WALPIPE_ACKD_WORKER_H
+#define WALPIPE_ACKD_WORKER_H
+
+#include "ackd/ackd.h"
+
+int worker_register(struct ackd *ackd, struct conn *conn, const struct ack_message *message,
+                    struct err *err) MUST_CHECK;
+
+/* What pg-wal-read has written so far must have been read: a worker that reports as durable what
+ * was not received yet has a bug. */
+int worker_message(struct ackd *ackd, struct worker *worker, const struct ack_message *message,
+                   struct err *err) MUST_CHECK;
+
+/* The connection is closed. */
+int worker_gone(struct ackd *ackd, struct worker *worker, struct err *err) MUST_CHECK;
+
+#endif
