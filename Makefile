@@ -16,7 +16,7 @@ SECONDS       ?= 60
 ROOMS := pg-wal-read pgout-decode route sink-pg sink-ch ackd evcat walpipe
 
 FRAMES := err buf lsn cursor pack frame
-FILTER := $(FRAMES) clock log opt sig sock io
+FILTER := $(FRAMES) clock log opt sig sock lockfile io
 WORKER := $(FILTER) event relmap ackmsg ackclient
 
 pg-wal-read_LIB  := $(FILTER) wal ackmsg pqx
@@ -24,9 +24,9 @@ pgout-decode_LIB := $(FILTER) wal event relmap hash sandbox
 route_LIB        := $(FILTER) event relmap hash sandbox
 sink-pg_LIB      := $(WORKER) pqx moment
 sink-ch_LIB      := $(WORKER) moment
-ackd_LIB         := $(FILTER) ackmsg hash
+ackd_LIB         := $(FILTER) ackmsg hash statedir
 evcat_LIB        := $(FILTER) wal event relmap
-walpipe_LIB      := $(FILTER) event ackmsg pqx
+walpipe_LIB      := $(FILTER) event ackmsg statedir pqx
 
 pg-wal-read_EXT := -lpq
 sink-pg_EXT     := -lpq

@@ -6,11 +6,11 @@
 #include "ackd/ackd.h"
 #include "ackd/http.h"
 #include "ackd/loop.h"
-#include "ackd/statedir.h"
 #include "lib/clock.h"
 #include "lib/opt.h"
 #include "lib/sig.h"
 #include "lib/sock.h"
+#include "lib/statedir.h"
 
 enum { OPT_SOCKET, OPT_STATE, OPT_SINK, OPT_HTTP, OPT_PIPELINE, OPT_RESTARTS, OPT_LOG_LEVEL };
 
@@ -166,7 +166,9 @@ serve(struct ackd *a, const struct settings *settings, struct err *err)
     int result;
 
     a->dir = statedir_open(a->dir_path, err);
-    if (a->dir < 0 || load_checkpoint(a, err) != 0)
+    /* The lock is kept until the process ends. */
+    if (a->dir < 0 || statedir_lock(a->dir, a->dir_path, STATEDIR_ACKD, err) < 0 ||
+        load_checkpoint(a, err) != 0)
         return -1;
     if (settings->http != NULL && (http = http_open(a, settings->http, err)) == NULL)
         return -1;

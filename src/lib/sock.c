@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,6 +13,7 @@
 
 #include "lib/clock.h"
 #include "lib/limits.h"
+#include "lib/lockfile.h"
 
 static int
 make_address(const char *path, struct sockaddr_un *addr, struct err *err)
@@ -37,15 +37,11 @@ take_lock(const char *path, struct err *err)
     int fd;
 
     snprintf(lock, sizeof lock, "%s.lock", path);
-    fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_set(err, EXIT_REFUSED, "could not open \"%s\": %s", lock, strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        close(fd);
-        err_set(err, EXIT_PEER, "socket \"%s\" is in use by another process", path);
-        return err_hint(err, "a second pipeline with the same directory? see who holds %s", lock);
-    }
-    return 0;
+    fd = lockfile_take(AT_FDCWD, lock, lock, err);
+    if (fd != LOCKFILE_HELD)
+        return fd < 0 ? -1 : 0;
+    err_set(err, EXIT_PEER, "socket \"%s\" is in use by another process", path);
+    return err_hint(err, "a second pipeline with the same directory? see who holds %s", lock);
 }
 
 int

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "lib/io.h"
+#include "lib/statedir.h"
 #include "walpipe/catalog.h"
 #include "walpipe/helper.h"
 #include "walpipe/plan.h"
-#include "walpipe/statedir.h"
 #include "walpipe/words.h"
 
 struct checking {
@@ -89,22 +89,21 @@ check_state_dir(struct checking *c)
 {
     const char *dir = c->config->state_dir;
     struct err err = {0};
-    int lock;
+    int fd = statedir_open_existing(dir, &err);
+    int lock = fd < 0 ? -1 : statedir_lock(fd, dir, STATEDIR_WALPIPE, &err);
 
-    if (statedir_check(dir, &err) != 0) {
-        if (err.code == EXIT_DONE)
-            say(c, VERDICT_OK, "state directory %s does not exist yet: run will make it", dir);
-        else
-            say_error(c, "state directory", &err);
-        return;
-    }
-    lock = statedir_lock(dir, &err);
-    if (lock < 0) {
+    if (fd == STATEDIR_MISSING)
+        say(c, VERDICT_OK, "state directory %s does not exist yet: run will make it", dir);
+    else if (lock == STATEDIR_IN_USE)
         say(c, VERDICT_WARN, "state directory %s: a pipeline runs in it now", dir);
-        return;
-    }
-    close(lock);
-    say(c, VERDICT_OK, "state directory %s", dir);
+    else if (lock < 0)
+        say_error(c, "state directory", &err);
+    else
+        say(c, VERDICT_OK, "state directory %s", dir);
+    if (lock >= 0)
+        close(lock);
+    if (fd >= 0)
+        close(fd);
 }
 
 /* ---- helpers' lines ---- */

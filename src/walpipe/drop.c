@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/statedir.h"
 #include "walpipe/helper.h"
 #include "walpipe/plan.h"
-#include "walpipe/statedir.h"
 #include "walpipe/words.h"
 
 struct dropping {
@@ -115,12 +115,16 @@ confirmed(const struct config *config)
 static int
 prepare(struct dropping *d, struct err *err)
 {
+    const char *path = d->config->state_dir;
+    int dir;
+
     d->programs = plan_programs_directory(&d->pool, err);
     if (d->programs == NULL)
         return -1;
-    if (statedir_check(d->config->state_dir, err) != 0)
-        return err->code == EXIT_DONE ? 0 : -1;
-    if (statedir_lock(d->config->state_dir, err) >= 0)
+    dir = statedir_open_existing(path, err);
+    if (dir < 0)
+        return dir == STATEDIR_MISSING ? 0 : -1;
+    if (statedir_lock(dir, path, STATEDIR_WALPIPE, err) >= 0)
         return 0;
     return err_hint(err, "stop the pipeline first: drop works only when it does not run");
 }

@@ -8,11 +8,11 @@
 
 #include "lib/clock.h"
 #include "lib/sig.h"
+#include "lib/statedir.h"
 #include "walpipe/backoff.h"
 #include "walpipe/nofile.h"
 #include "walpipe/orphans.h"
 #include "walpipe/plan.h"
-#include "walpipe/statedir.h"
 #include "walpipe/unit.h"
 
 struct running {
@@ -76,14 +76,25 @@ live_and_restart(struct running *r)
     }
 }
 
+/* Both descriptors are kept until the process ends, and with them the lock. */
+static int
+take_directory(const char *path, struct err *err)
+{
+    int dir;
+
+    if (statedir_make_parents(path, err) != 0)
+        return -1;
+    dir = statedir_open(path, err);
+    return dir < 0 || statedir_lock(dir, path, STATEDIR_WALPIPE, err) < 0 ? -1 : 0;
+}
+
 static int
 prepare(struct running *r, struct pool *pool, struct err *err)
 {
     r->place.env = (const char *const *)environ;
     r->place.programs = plan_programs_directory(pool, err);
     if (r->place.programs == NULL || nofile_ensure(r->config->workers_count, err) != 0 ||
-        statedir_make(r->config->state_dir, err) != 0 ||
-        statedir_lock(r->config->state_dir, err) < 0)
+        take_directory(r->config->state_dir, err) != 0)
         return -1;
     r->signals = sig_open(true, err);
     return r->signals < 0 ? -1 : 0;

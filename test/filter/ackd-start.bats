@@ -305,7 +305,7 @@ state = os.path.join(base, "made")
 with Ackd(state=state) as a:
     assert os.stat(state).st_mode & 0o7777 == 0o700
 os.chmod(state, 0o750)
-Ackd(state=state).exit(100, "has mode 0750, others may use it.*chmod 0700")
+Ackd(state=state).exit(100, "is open to other users .mode 0750.*chmod 0700")
 os.chmod(state, 0o700)
 if os.geteuid() == 0:
     os.chown(state, 1, 1)

@@ -213,7 +213,7 @@ pid_of() {
         # shellcheck disable=SC2086 # words
         run "$walpipe" $command -c "$conf"
         [ "$status" -eq 100 ]
-        [[ $output == *"another walpipe uses"* ]]
+        [[ $output == *"in use by another walpipe"* ]]
     done
     process_alive "$run_pid"
 }

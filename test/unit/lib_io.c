@@ -1,5 +1,5 @@
 /* lib/io and lib/sock: pipes whose reader is gone or slow, sockets and their locks.
- * links: lib/io lib/sock lib/clock lib/opt lib/err */
+ * links: lib/io lib/sock lib/lockfile lib/clock lib/opt lib/err */
 #include "lib/io.h"
 
 #include <errno.h>
