@@ -307,7 +307,7 @@ apply_table(struct applier *a, const struct batch *batch, struct table *table,
 {
     bool only = inserts == list->count;
 
-    if (!only && !table->plan->arbiter)
+    if (!only && table->plan->index != INDEX_ARBITER)
         return apply_keyless(a, batch, table, list, careful, err);
     return apply_list(a, batch, table, list, only, careful, err);
 }
@@ -410,8 +410,7 @@ apply_truncate(struct applier *a, const struct op_truncate *truncate, struct err
     buf_reset(sql, 1u << 16);
     sqltext_add(sql, "SAVEPOINT walpipe");
     for (uint32_t i = 0; i < truncate->count; i++)
-        sqltext_add(sql, "; DELETE FROM %s%s",
-                    truncate->tables[i]->plan->truncate_only ? "ONLY " : "",
+        sqltext_add(sql, "; DELETE FROM %s%s", truncate->tables[i]->plan->ordinary ? "ONLY " : "",
                     truncate->tables[i]->plan->target);
     if (sqltext_get(sql) == NULL)
         return APPLY_FAILED;

@@ -1,6 +1,33 @@
 /* catalog.c: see catalog.h. Everything is asked with parameters. */
 #include "sink-pg/catalog.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+/* The table's schema and name give its oid and relkind; its oid gives its columns, of COL_..., and
+ * the unique indexes that may tell its rows apart, of INDEX_.... */
+enum query { QUERY_TABLE, QUERY_COLUMNS, QUERY_INDEXES };
+
+enum {
+    COL_NUMBER,
+    COL_NAME,
+    COL_TYPE_OID,
+    COL_NOT_NULL,
+    COL_IDENTITY,
+    COL_GENERATED,
+    COL_HAS_DEFAULT,
+    COL_TEMP_TYPE,
+    COL_TYPE,
+    COL_TYPE_NAME,
+    COL_TYPE_KIND,
+    COL_EQUALS,
+    COL_OIDS,
+    COL_BASE_TYPE_OID,
+    COL_BASE_TYPMOD,
+    COL_FULL_TYPE
+};
+enum { INDEX_COLUMNS, INDEX_PRIMARY, INDEX_IMMEDIATE };
+
 static const char table_query[] =
     "SELECT c.oid, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
     "c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v')";
@@ -54,10 +81,10 @@ static const struct {
                        "vvvvvvvvvvv?vvvv"},
     [QUERY_INDEXES] = {"walpipe_indexes", indexes_query, "read a table's indexes", 1, "vvv"}};
 
-/* Prepared: to plan them takes three times as long as to run them, and a source may have thousands
- * of tables. */
-PGresult *
-catalog_ask(struct session *s, enum catalog_query query, const char *const *params, struct err *err)
+/* The caller clears the result. NULL with err. Prepared: to plan them takes three times as long as
+ * to run them, and a source may have thousands of tables. */
+static PGresult *
+ask(struct session *s, enum query query, const char *const *params, struct err *err)
 {
     const char *what = queries[query].what, *name = queries[query].name;
     PGresult *result;
@@ -71,4 +98,99 @@ catalog_ask(struct session *s, enum catalog_query query, const char *const *para
     }
     result = pqx_exec_prepared(s->conn, what, name, queries[query].params, params, err);
     return pqx_shaped(result, what, 0, PQX_ROWS, queries[query].columns, err);
+}
+
+static bool
+is_true(const PGresult *r, int row, int field)
+{
+    return PQgetvalue(r, row, field)[0] == 't';
+}
+
+static uint32_t
+oid_of(const PGresult *r, int row, int field)
+{
+    return (uint32_t)strtoul(PQgetvalue(r, row, field), NULL, 10);
+}
+
+static void
+take_column(struct catalog_column *c, const PGresult *r, int row)
+{
+    *c = (struct catalog_column){
+        .name = PQgetvalue(r, row, COL_NAME),
+        .number = (int16_t)strtol(PQgetvalue(r, row, COL_NUMBER), NULL, 10),
+        .not_null = is_true(r, row, COL_NOT_NULL),
+        .has_default = is_true(r, row, COL_HAS_DEFAULT),
+        .generated = PQgetvalue(r, row, COL_GENERATED)[0] != '\0',
+        .identity = PQgetvalue(r, row, COL_IDENTITY)[0] != '\0',
+        .identity_always = PQgetvalue(r, row, COL_IDENTITY)[0] == 'a',
+        .oids = is_true(r, row, COL_OIDS),
+        .kind = PQgetvalue(r, row, COL_TYPE_KIND)[0],
+        .type_oid = oid_of(r, row, COL_TYPE_OID),
+        .base_type_oid = oid_of(r, row, COL_BASE_TYPE_OID),
+        .base_typmod = (int32_t)strtol(PQgetvalue(r, row, COL_BASE_TYPMOD), NULL, 10),
+        .type_name = PQgetvalue(r, row, COL_TYPE_NAME),
+        .type = PQgetvalue(r, row, COL_TYPE),
+        .full_type = PQgetvalue(r, row, COL_FULL_TYPE),
+        .temp_type = PQgetvalue(r, row, COL_TEMP_TYPE),
+        .equals = PQgetisnull(r, row, COL_EQUALS) ? "=" : PQgetvalue(r, row, COL_EQUALS)};
+}
+
+static void
+take_index(struct catalog_index *index, const PGresult *r, int row)
+{
+    const char *at = PQgetvalue(r, row, INDEX_COLUMNS);
+    char *end;
+
+    index->primary = is_true(r, row, INDEX_PRIMARY);
+    index->immediate = is_true(r, row, INDEX_IMMEDIATE);
+    while (*at != '\0' && index->count < INDEX_COLUMNS_MAX) {
+        index->columns[index->count++] = (int16_t)strtol(at, &end, 10);
+        at = end;
+    }
+}
+
+static int
+take_answers(struct catalog *c, const PGresult *columns, const PGresult *indexes, struct err *err)
+{
+    c->columns_count = (uint32_t)PQntuples(columns);
+    c->indexes_count = (uint32_t)PQntuples(indexes);
+    c->columns = calloc(c->columns_count + 1u, sizeof *c->columns);
+    c->indexes = calloc(c->indexes_count + 1u, sizeof *c->indexes);
+    if (c->columns == NULL || c->indexes == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for a table's catalog");
+    for (uint32_t i = 0; i < c->columns_count; i++)
+        take_column(&c->columns[i], columns, (int)i);
+    for (uint32_t i = 0; i < c->indexes_count; i++)
+        take_index(&c->indexes[i], indexes, (int)i);
+    return 1;
+}
+
+int
+catalog_read(struct session *s, const char *schema, const char *name, struct catalog *out,
+             struct err *err)
+{
+    const char *names[] = {schema, name}, *oid[1];
+    PGresult **answers = out->answers;
+
+    *out = (struct catalog){0};
+    answers[0] = ask(s, QUERY_TABLE, names, err);
+    if (answers[0] == NULL)
+        return -1;
+    if (PQntuples(answers[0]) == 0)
+        return 0;
+    oid[0] = PQgetvalue(answers[0], 0, 0);
+    out->kind = PQgetvalue(answers[0], 0, 1)[0];
+    answers[1] = ask(s, QUERY_COLUMNS, oid, err);
+    answers[2] = answers[1] == NULL ? NULL : ask(s, QUERY_INDEXES, oid, err);
+    return answers[2] == NULL ? -1 : take_answers(out, answers[1], answers[2], err);
+}
+
+void
+catalog_free(struct catalog *c)
+{
+    for (size_t i = 0; i < sizeof c->answers / sizeof *c->answers; i++)
+        PQclear(c->answers[i]);
+    free(c->columns);
+    free(c->indexes);
+    *c = (struct catalog){0};
 }

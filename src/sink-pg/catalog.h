@@ -1,36 +1,52 @@
-/* catalog.h: what the target's catalog is asked about a table. */
+/* catalog.h: what the target's catalog says about a table. Judges nothing. */
 #ifndef SINK_PG_CATALOG_H
 #define SINK_PG_CATALOG_H
 
 #include "sink-pg/session.h"
 
-/* Parameters and columns of the answers: the table's schema and name give its oid and relkind; its
- * oid gives its columns, of COL_..., and the unique indexes that may tell its rows apart, of
- * INDEX_.... */
-enum catalog_query { QUERY_TABLE, QUERY_COLUMNS, QUERY_INDEXES };
+#define INDEX_COLUMNS_MAX 32
 
-enum {
-    COL_NUMBER,
-    COL_NAME,
-    COL_TYPE_OID,
-    COL_NOT_NULL,
-    COL_IDENTITY,
-    COL_GENERATED,
-    COL_HAS_DEFAULT,
-    COL_TEMP_TYPE,
-    COL_TYPE,
-    COL_TYPE_NAME,
-    COL_TYPE_KIND,
-    COL_EQUALS,
-    COL_OIDS,
-    COL_BASE_TYPE_OID,
-    COL_BASE_TYPMOD,
-    COL_FULL_TYPE
+/* Strings are the answers' and live as long as the struct catalog. */
+struct catalog_column {
+    const char *name;
+    int16_t number;
+    bool not_null;
+    bool has_default;
+    bool generated;
+    bool identity;        /* of either kind */
+    bool identity_always; /* GENERATED ALWAYS AS IDENTITY */
+    bool oids;            /* somewhere in its values are oids of the catalog, as in regclass */
+    char kind;            /* the type's typtype */
+    uint32_t type_oid;
+    uint32_t base_type_oid; /* of a domain: what it is a domain over; else type_oid */
+    int32_t base_typmod;
+    const char *type_name; /* bare, for a comparison with the source's */
+    const char *type;      /* as SQL, without typmod */
+    const char *full_type; /* with it */
+    const char *temp_type; /* in a temporary table: without a domain's constraints */
+    const char *equals;    /* the operator that the type's indexes call equal */
 };
-enum { INDEX_COLUMNS, INDEX_PRIMARY, INDEX_IMMEDIATE };
 
-/* The caller clears the result. NULL with err. */
-PGresult *catalog_ask(struct session *s, enum catalog_query query, const char *const *params,
-                      struct err *err);
+/* A unique index that is valid for all rows. */
+struct catalog_index {
+    bool primary;
+    bool immediate;
+    uint32_t count;
+    int16_t columns[INDEX_COLUMNS_MAX]; /* their numbers */
+};
+
+struct catalog {
+    char kind; /* the table's relkind */
+    struct catalog_column *columns;
+    uint32_t columns_count;
+    struct catalog_index *indexes;
+    uint32_t indexes_count;
+    PGresult *answers[3];
+};
+
+/* 1: the table is there; 0: it is not; -1 with err. After any of them: catalog_free. */
+int catalog_read(struct session *s, const char *schema, const char *name, struct catalog *out,
+                 struct err *err) MUST_CHECK;
+void catalog_free(struct catalog *c);
 
 #endif

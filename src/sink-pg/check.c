@@ -88,7 +88,7 @@ check_privileges(struct check *c, const char *schema, const char *name)
 static void
 check_table(struct check *c, const struct relation *relation)
 {
-    struct plan_notes notes = {0};
+    struct notes notes = {0};
     const char *schema, *name;
     struct plan *plan;
     struct err err = {0};

@@ -101,7 +101,7 @@ write_upsert(struct buf *sql, const struct plan *plan)
 
     sqltext_add(sql, "INSERT INTO %s (", plan->target);
     write_columns(sql, plan, "");
-    sqltext_add(sql, ")%s SELECT ", plan->identity_always ? " OVERRIDING SYSTEM VALUE" : "");
+    sqltext_add(sql, ")%s SELECT ", plan_has_identity(plan) ? " OVERRIDING SYSTEM VALUE" : "");
     for (uint32_t i = 0; i < plan->columns_count; i++) {
         sqltext_add(sql, i == 0 ? "" : ", ");
         write_source(sql, plan, i);
@@ -143,7 +143,7 @@ static enum merge_result
 not_copied(struct merge *m, struct plan *plan)
 {
     if (m->copy.not_recoded)
-        plan->recodes = false;
+        plan->copy = COPIES_BINARY;
     copyout_abort(&m->copy);
     return PQstatus(m->copy.session->conn) == CONNECTION_OK ? MERGE_NOT : MERGE_FAILED;
 }
@@ -159,7 +159,7 @@ first_format(struct merge *m, const struct batch *batch, const struct table *tab
         return -1;
     *format = copyout_format(change.new_row != NULL ? change.new_row : change.match,
                              table->relation.columns_count);
-    if (table->plan->recodes)
+    if (table->plan->copy == COPIES_RECODED)
         *format = COPY_BINARY;
     return 0;
 }
@@ -178,7 +178,8 @@ copy_list(struct merge *m, const struct batch *batch, struct table *table,
             return -1;
         copyout_row(&m->copy, plan->columns_count);
         if (copy_full_row(m, plan, change.new_row, err) != 0) {
-            table->plan->no_copy = !m->copy.not_recoded;
+            if (!m->copy.not_recoded)
+                table->plan->copy = COPIES_NOTHING;
             return -1;
         }
         at = op_list_next(list, batch, at);
@@ -194,8 +195,8 @@ merge_copy(struct merge *m, struct session *s, const struct batch *batch, struct
 
     if (first_format(m, batch, table, list->first, &format, err) != 0)
         return MERGE_FAILED;
-    if (table->plan->no_copy || table->plan->columns_count == 0 ||
-        (format == COPY_BINARY && !table->plan->binary_copies))
+    if (table->plan->copy == COPIES_NOTHING || table->plan->columns_count == 0 ||
+        (format == COPY_BINARY && table->plan->copy < COPIES_BINARY))
         return MERGE_NOT;
     buf_reset(&m->sql, 1u << 16);
     sqltext_add(&m->sql, "SAVEPOINT walpipe; ");
@@ -459,7 +460,8 @@ merge_apply(struct merge *m, struct session *s, const struct batch *batch, struc
     enum copy_format format;
     bool direct;
 
-    if (plan->match != MATCH_KEY || !plan->arbiter || plan->no_copy || s->no_temp)
+    if (plan->match != MATCH_KEY || plan->index != INDEX_ARBITER || plan->copy == COPIES_NOTHING ||
+        s->no_temp)
         return MERGE_NOT;
     if (m->mask_rows == NULL)
         m->mask_rows = calloc(MASKS_MAX, sizeof *m->mask_rows);
@@ -475,7 +477,7 @@ merge_apply(struct merge *m, struct session *s, const struct batch *batch, struc
     buf_reset(&m->masks, 1u << 16);
     if (first_format(m, batch, table, list->first, &format, err) != 0)
         return MERGE_FAILED;
-    if (format == COPY_BINARY && !plan->binary_copies)
+    if (format == COPY_BINARY && plan->copy < COPIES_BINARY)
         return MERGE_NOT;
     direct = m->compact.inserts >= DIRECT_INSERTS_MIN;
     result = fill_temp(m, s, plan, format, !direct, err);

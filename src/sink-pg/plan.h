@@ -4,13 +4,15 @@
 #define SINK_PG_PLAN_H
 
 #include "lib/event.h"
+#include "sink-pg/catalog.h"
+#include "sink-pg/notes.h"
 #include "sink-pg/pipe.h"
 #include "sink-pg/recode.h"
-#include "sink-pg/session.h"
 
 /* A column that both sides have. */
 struct plan_column {
     uint32_t source;     /* its place in the source's tuples */
+    int16_t number;      /* in the target's catalog */
     const char *name;    /* the relation's string */
     uint32_t type_oid;   /* in the target */
     uint32_t source_oid; /* how the source names its type; for types that are not built in the
@@ -20,6 +22,7 @@ struct plan_column {
     bool not_null;
     bool exact; /* `=` holds for values of the same text only: no 1.0 = 1.00, and there is a `=` */
     bool domain;
+    bool identity_always; /* GENERATED ALWAYS AS IDENTITY */
     bool oids;        /* its values name objects of the source's catalog by oid in binary format */
     bool scalar;      /* ... and are no more than that oid */
     char equals[160]; /* the operator that the type's indexes call equal */
@@ -49,6 +52,21 @@ struct plan_stmt {
     } * params;
 };
 
+/* The index that tells rows apart by exactly the columns in keys. */
+enum plan_index {
+    INDEX_NONE,
+    INDEX_DEFERRABLE, /* which ON CONFLICT cannot use */
+    INDEX_ARBITER
+};
+
+/* What COPY can take of the table's rows; each step includes those before. */
+enum plan_copy {
+    COPIES_NOTHING, /* text and binary values stand side by side */
+    COPIES_TEXT,
+    COPIES_BINARY, /* the types are the source's */
+    COPIES_RECODED /* and text values in binary format */
+};
+
 struct plan {
     uint64_t generation;
     char *target; /* quoted */
@@ -57,34 +75,37 @@ struct plan {
     uint32_t keys_count;
     uint32_t *keys; /* places in columns */
     enum plan_match match;
-    bool arbiter;         /* a unique index on exactly the key that ON CONFLICT can use */
-    bool overwrites;      /* an insert takes the place of the row that has its key. Not under FULL:
-                             a source's deferrable key may belong to two rows for a moment */
-    bool deferrable_key;  /* there is one, but deferrable */
-    bool extra;           /* the target has columns of its own, which keep their values */
-    bool identity_always; /* a column GENERATED ALWAYS AS IDENTITY */
-    bool identity_key;    /* and it is part of the key */
-    bool truncate_only;   /* an ordinary table: TRUNCATE ONLY */
-    bool binary_copies;   /* the types are the source's: binary values may be copied */
-    bool recodes;         /* and text values in binary format */
-    bool odd_types;       /* a built-in type is another one in the source */
+    enum plan_index index;
+    enum plan_copy copy;
+    bool overwrites; /* an insert takes the place of the row that has its key. Not under FULL: a
+                        source's deferrable key may belong to two rows for a moment */
+    bool extra;      /* the target has columns of its own, which keep their values */
+    bool ordinary;   /* an ordinary table: TRUNCATE ONLY */
+    bool odd_types;  /* a built-in type is another one in the source */
     struct plan_stmt *statements;
     uint32_t statements_count;
-    bool no_copy;       /* text and binary values stand side by side: COPY cannot take the rows */
     char temp_name[40]; /* of the temporary table for merges; "" until asked for */
     uint64_t temp_tx;   /* the transaction that filled it last */
 };
 
-/* What is wrong or strange about a target table, for --check. */
-struct plan_notes {
-    char text[8][400];
-    size_t count;
+/* What a plan is made of. */
+struct plan_input {
+    const struct relation *relation;
+    const struct catalog *catalog;
+    const char *label; /* the target's name, for messages */
+    struct notes *notes;
 };
 
 /* Reads the catalog for schema.name. NULL with err: EXIT_REFUSED for a missing table or column.
  * notes may be NULL. */
 struct plan *plan_make(struct session *s, const struct relation *relation, const char *schema,
-                       const char *name, struct plan_notes *notes, struct err *err);
+                       const char *name, struct notes *notes, struct err *err);
 void plan_free(struct plan *plan);
+
+/* Inserts must say OVERRIDING SYSTEM VALUE. */
+bool plan_has_identity(const struct plan *plan);
+
+/* A column of the key is GENERATED ALWAYS AS IDENTITY. */
+bool plan_has_identity_key(const struct plan *plan);
 
 #endif

@@ -36,8 +36,7 @@ rows_truncate_sql(struct rows *rows, const struct op_truncate *truncate)
     for (uint32_t i = 0; i < truncate->count; i++) {
         const struct plan *plan = truncate->tables[i]->plan;
 
-        sqltext_add(sql, "%s%s%s", i == 0 ? "" : ", ", plan->truncate_only ? "ONLY " : "",
-                    plan->target);
+        sqltext_add(sql, "%s%s%s", i == 0 ? "" : ", ", plan->ordinary ? "ONLY " : "", plan->target);
     }
     if ((truncate->flags & TRUNCATE_RESTART_IDENTITY) != 0)
         sqltext_add(sql, " RESTART IDENTITY");

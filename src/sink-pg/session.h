@@ -15,7 +15,7 @@ struct session {
     PGconn *conn;
     uint64_t generation; /* grows whenever prepared statements, temporary tables and what is known
                             of the target's catalog are void */
-    uint64_t prepared[SESSION_PREPARED]; /* plan.c's queries: in which generation */
+    uint64_t prepared[SESSION_PREPARED]; /* catalog.c's queries: in which generation */
     uint64_t names;                      /* for unique names of statements and temporary tables */
     bool replica;                        /* session_replication_role = replica was permitted */
     bool tx_open;                        /* inside BEGIN ... COMMIT */

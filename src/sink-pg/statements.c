@@ -85,7 +85,7 @@ write_insert_into(struct writer *w)
     }
     sqltext_add(&w->sql, " (");
     write_names(w, "");
-    sqltext_add(&w->sql, ")%s ", w->plan->identity_always ? " OVERRIDING SYSTEM VALUE" : "");
+    sqltext_add(&w->sql, ")%s ", plan_has_identity(w->plan) ? " OVERRIDING SYSTEM VALUE" : "");
 }
 
 static void
@@ -133,7 +133,7 @@ static void
 write_insert(struct writer *w)
 {
     /* A deferrable key cannot be ON CONFLICT's arbiter (trap 83). */
-    if (w->plan->deferrable_key && !w->plan->arbiter) {
+    if (w->plan->index == INDEX_DEFERRABLE) {
         sqltext_add(&w->sql, "WITH gone AS (DELETE FROM %s AS t WHERE ", w->plan->target);
         write_key_condition(w, false);
         sqltext_add(&w->sql, ") ");
@@ -219,7 +219,7 @@ write_update(struct writer *w)
         write_find_row(w);
         sqltext_add(&w->sql, ", ");
     }
-    if (w->plan->identity_key && w->stmt->key_changed) {
+    if (plan_has_identity_key(w->plan) && w->stmt->key_changed) {
         write_update_identity(w);
     } else {
         sqltext_add(&w->sql, "u AS (");

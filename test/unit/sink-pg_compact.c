@@ -2,7 +2,7 @@
  * the net changes end alike (traps 79, 80, 81, 88); the same with keys that two rows share for a
  * moment (trap 115). */
 /* clang-format off
- * links: sink-pg/compact sink-pg/batch sink-pg/tables sink-pg/plan sink-pg/catalog sink-pg/recode lib/moment sink-pg/fits sink-pg/sqltext sink-pg/mapping sink-pg/session lib/err lib/buf lib/lsn lib/cursor lib/pack lib/frame lib/event lib/relmap lib/pqx lib/log lib/clock
+ * links: sink-pg/compact sink-pg/batch sink-pg/tables sink-pg/plan sink-pg/columns sink-pg/match sink-pg/notes sink-pg/catalog sink-pg/recode lib/moment sink-pg/fits sink-pg/sqltext sink-pg/mapping sink-pg/session lib/err lib/buf lib/lsn lib/cursor lib/pack lib/frame lib/event lib/relmap lib/pqx lib/log lib/clock
  * libs: -lpq
  * clang-format on */
 #include "sink-pg/compact.h"
@@ -28,7 +28,7 @@ static struct plan plan = {.columns_count = COLUMNS,
                            .keys_count = 1,
                            .keys = plan_keys,
                            .match = MATCH_KEY,
-                           .arbiter = true};
+                           .index = INDEX_ARBITER};
 static struct table table = {.relation = {.relid = 1,
                                           .replica_identity = 'd',
                                           .schema = "s",

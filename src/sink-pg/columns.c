@@ -1,0 +1,193 @@
+/* columns.c: see columns.h. Must not know how rows are found. */
+#include "sink-pg/columns.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sink-pg/fits.h"
+
+#define FIRST_NORMAL_OID 16384
+
+/* Types whose `=` is true only for values that print alike: bool, bytea, "char", name, int8, int2,
+ * int4, text, oid, varchar, date, time, timestamp, timestamptz, uuid; and enums. */
+static bool
+is_exact(uint32_t oid, char kind)
+{
+    static const uint32_t exact[] = {16, 17,   18,   19,   20,   21,   23,  25,
+                                     26, 1043, 1082, 1083, 1114, 1184, 2950};
+
+    for (size_t i = 0; i < sizeof exact / sizeof *exact; i++)
+        if (exact[i] == oid)
+            return true;
+    return kind == 'e';
+}
+
+static const struct relation_column *
+find_source(const struct relation *r, const char *name, uint32_t *place)
+{
+    for (uint32_t i = 0; i < r->columns_count; i++)
+        if (strcmp(r->columns[i].name, name) == 0) {
+            *place = i;
+            return &r->columns[i];
+        }
+    return NULL;
+}
+
+/* regproc, regprocedure, regoper, regoperator, regclass, regtype, regconfig, regdictionary,
+ * regnamespace, regrole, regcollation. */
+static bool
+is_object_name(uint32_t oid)
+{
+    return oid == 24 || (oid >= 2202 && oid <= 2206) || oid == 3734 || oid == 3769 || oid == 4089 ||
+           oid == 4096 || oid == 4191;
+}
+
+/* Binary values can be taken as they are only when the type is the same one. */
+static enum plan_copy
+copy_of(const struct relation_column *from, const struct catalog_column *column,
+        const struct plan_column *to)
+{
+    bool built_in = from->type_oid < FIRST_NORMAL_OID;
+
+    if (built_in ? from->type_oid != to->type_oid : strcmp(from->type_name, column->type_name) != 0)
+        return COPIES_TEXT;
+    if (to->domain || to->oids)
+        return COPIES_TEXT;
+    return to->recode == RECODE_NONE ? COPIES_BINARY : COPIES_RECODED;
+}
+
+static void
+compare_types(struct plan *plan, const struct plan_input *input, const struct relation_column *from,
+              const struct catalog_column *column, struct plan_column *to)
+{
+    bool built_in = from->type_oid < FIRST_NORMAL_OID;
+    enum plan_copy copy;
+
+    to->source_oid = built_in ? from->type_oid : to->type_oid;
+    if (built_in && from->type_oid != to->type_oid) {
+        plan->odd_types = true;
+        notes_add(input->notes,
+                  "column %s: the source's type has oid %" PRIu32 ", the target's is %s", to->name,
+                  from->type_oid, to->type);
+    }
+    to->recode = recode_of(to->type_oid, column->kind);
+    copy = copy_of(from, column, to);
+    if (copy < plan->copy)
+        plan->copy = copy;
+}
+
+/* Types that lose something without an error are refused before the first row. */
+static int
+refuse_loss(const struct plan_input *input, const struct relation_column *from,
+            const struct catalog_column *column, struct err *err)
+{
+    struct fits_type source = {.oid = from->type_oid, .typmod = from->typmod};
+    struct fits_type target = {.oid = column->base_type_oid, .typmod = column->base_typmod};
+    const char *loss = fits_loss(source, target);
+
+    if (loss == NULL)
+        return 0;
+    err_set(err, EXIT_REFUSED,
+            "cannot apply to %s: its column \"%s\" is %s, which cannot hold all values of the "
+            "source's type: %s",
+            input->label, from->name, column->full_type, loss);
+    return err_hint(err, "give the target's column the source's type, or a wider one");
+}
+
+/* A generated column takes its value from its own expression. */
+static int
+leave_generated(const struct plan_input *input, const struct relation_column *from, struct err *err)
+{
+    if (from == NULL || !from->key || input->relation->replica_identity == 'f')
+        return 0;
+    return err_set(err, EXIT_REFUSED,
+                   "cannot apply to %s: its column \"%s\" is generated, but part of the source's "
+                   "replica identity",
+                   input->label, from->name);
+}
+
+static void
+leave_extra(struct plan *plan, const struct plan_input *input, const struct catalog_column *column)
+{
+    plan->extra = true;
+    if (column->not_null && !column->has_default && !column->identity)
+        notes_add(input->notes,
+                  "column %s is not in the source, NOT NULL and has no default: inserts will "
+                  "fail; give it a default",
+                  column->name);
+}
+
+static int
+add_column(struct plan *plan, const struct plan_input *input, const struct catalog_column *column,
+           struct err *err)
+{
+    struct plan_column *to = &plan->columns[plan->columns_count];
+    uint32_t place = 0;
+    const struct relation_column *from = find_source(input->relation, column->name, &place);
+
+    if (column->generated)
+        return leave_generated(input, from, err);
+    if (from == NULL) {
+        leave_extra(plan, input, column);
+        return 0;
+    }
+    plan->columns_count++;
+    to->source = place;
+    to->number = column->number;
+    to->name = from->name;
+    to->type_oid = column->type_oid;
+    to->not_null = column->not_null;
+    to->exact = is_exact(to->type_oid, column->kind);
+    to->domain = column->kind == 'd';
+    to->identity_always = column->identity_always;
+    to->scalar = is_object_name(from->type_oid);
+    to->oids = to->scalar || column->oids;
+    snprintf(to->temp_type, sizeof to->temp_type, "%s", column->temp_type);
+    snprintf(to->type, sizeof to->type, "%s", column->type);
+    snprintf(to->equals, sizeof to->equals, "%s", column->equals);
+    compare_types(plan, input, from, column, to);
+    return refuse_loss(input, from, column, err);
+}
+
+static bool
+has_column(const struct catalog *catalog, const char *name)
+{
+    for (uint32_t i = 0; i < catalog->columns_count; i++)
+        if (strcmp(catalog->columns[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Every source column must be somewhere: nothing is dropped silently (trap 44). */
+static int
+require_all_columns(const struct plan_input *input, struct err *err)
+{
+    for (uint32_t i = 0; i < input->relation->columns_count; i++) {
+        const char *name = input->relation->columns[i].name;
+
+        if (has_column(input->catalog, name))
+            continue;
+        err_set(err, EXIT_REFUSED, "cannot apply to %s: the target table has no column \"%s\"",
+                input->label, name);
+        return err_hint(err, "add the column to the target table, then start again; nothing is "
+                             "lost");
+    }
+    return 0;
+}
+
+int
+columns_read(struct plan *plan, const struct plan_input *input, struct err *err)
+{
+    const struct catalog *catalog = input->catalog;
+
+    plan->copy = COPIES_RECODED;
+    plan->columns = calloc(catalog->columns_count + 1u, sizeof *plan->columns);
+    if (plan->columns == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for the plan of %s", input->label);
+    for (uint32_t i = 0; i < catalog->columns_count; i++)
+        if (add_column(plan, input, &catalog->columns[i], err) != 0)
+            return -1;
+    return require_all_columns(input, err);
+}

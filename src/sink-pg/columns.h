@@ -1,0 +1,11 @@
+/* columns.h: which source column goes into which of the target's, and whether the types fit. */
+#ifndef SINK_PG_COLUMNS_H
+#define SINK_PG_COLUMNS_H
+
+#include "sink-pg/plan.h"
+
+/* Fills the plan's columns, extra, copy and odd_types. -1 with err: EXIT_REFUSED for a column that
+ * is missing in the target, or whose type would lose something of a value silently. */
+int columns_read(struct plan *plan, const struct plan_input *input, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,125 @@
+/* match.c: see match.h. */
+#include "sink-pg/match.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The plan's column for a target column number, or UINT32_MAX. */
+static uint32_t
+column_of_number(const struct plan *plan, int16_t number)
+{
+    for (uint32_t i = 0; i < plan->columns_count; i++)
+        if (plan->columns[i].number == number)
+            return i;
+    return UINT32_MAX;
+}
+
+static bool
+is_in(const uint32_t *list, uint32_t count, uint32_t what)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i] == what)
+            return true;
+    return false;
+}
+
+/* An index's columns as places in the plan; 0 when one of them is not in it. */
+static uint32_t
+index_columns(const struct plan *plan, const struct catalog_index *index, uint32_t *out)
+{
+    for (uint32_t n = 0; n < index->count; n++) {
+        out[n] = column_of_number(plan, index->columns[n]);
+        if (out[n] == UINT32_MAX)
+            return 0;
+    }
+    return index->count;
+}
+
+/* FULL: the target's own primary key finds a row faster than all its columns. A deferrable one does
+ * not tell rows apart: two may hold one key inside a transaction, as when they swap keys. */
+static void
+take_target_key(struct plan *plan, const struct catalog *catalog)
+{
+    uint32_t columns[INDEX_COLUMNS_MAX];
+
+    for (uint32_t i = 0; i < catalog->indexes_count; i++) {
+        const struct catalog_index *index = &catalog->indexes[i];
+        uint32_t n = index_columns(plan, index, columns);
+
+        if (!index->primary || !index->immediate || n == 0)
+            continue;
+        memcpy(plan->keys, columns, n * sizeof *columns);
+        plan->keys_count = n;
+    }
+}
+
+static void
+take_source_key(struct plan *plan, const struct relation *relation)
+{
+    for (uint32_t i = 0; i < plan->columns_count; i++)
+        if (relation->columns[plan->columns[i].source].key)
+            plan->keys[plan->keys_count++] = i;
+}
+
+static bool
+is_on_keys(const struct plan *plan, const struct catalog_index *index)
+{
+    uint32_t columns[INDEX_COLUMNS_MAX];
+    uint32_t n = index_columns(plan, index, columns);
+    bool same = n == plan->keys_count && n > 0;
+
+    for (uint32_t k = 0; k < n && same; k++)
+        same = is_in(plan->keys, plan->keys_count, columns[k]);
+    return same;
+}
+
+static enum plan_index
+find_index(const struct plan *plan, const struct catalog *catalog)
+{
+    enum plan_index found = INDEX_NONE;
+
+    for (uint32_t i = 0; i < catalog->indexes_count; i++)
+        if (is_on_keys(plan, &catalog->indexes[i])) {
+            if (catalog->indexes[i].immediate)
+                return INDEX_ARBITER;
+            found = INDEX_DEFERRABLE;
+        }
+    return found;
+}
+
+static void
+note_slow(const struct plan *plan, struct notes *notes)
+{
+    if (plan->match == MATCH_KEY && plan->index != INDEX_ARBITER)
+        notes_add(notes,
+                  "no unique, immediate, valid index without a predicate on exactly the source's "
+                  "replica identity: updates and deletes go row by row, slowly%s",
+                  plan->index == INDEX_DEFERRABLE ? " (there is one, but deferrable)" : "");
+    if (plan->match == MATCH_ROW)
+        notes_add(notes,
+                  "replica identity full and no primary key: rows are found by all their columns, "
+                  "slowly");
+    if (plan->match == MATCH_NOTHING)
+        notes_add(notes, "the source table has no key: only inserts can be applied");
+}
+
+int
+match_choose(struct plan *plan, const struct plan_input *input, struct err *err)
+{
+    bool full = input->relation->replica_identity == 'f';
+
+    plan->keys = calloc(plan->columns_count + INDEX_COLUMNS_MAX, sizeof *plan->keys);
+    if (plan->keys == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for the plan of %s", input->label);
+    if (full)
+        take_target_key(plan, input->catalog);
+    else
+        take_source_key(plan, input->relation);
+    for (uint32_t k = 0; k < plan->keys_count; k++)
+        plan->columns[plan->keys[k]].key = true;
+    plan->match = plan->keys_count > 0 ? MATCH_KEY : full ? MATCH_ROW : MATCH_NOTHING;
+    plan->index = find_index(plan, input->catalog);
+    plan->overwrites = plan->index == INDEX_ARBITER && !full;
+    note_slow(plan, input->notes);
+    return 0;
+}
