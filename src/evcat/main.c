@@ -10,10 +10,13 @@
 #include "lib/opt.h"
 #include "lib/sig.h"
 
-enum { OPT_IN };
+struct options {
+    const char *in;
+};
 
 static const struct opt_spec specs[] = {
-    [OPT_IN] = {"in", "PATH", "listen on this Unix socket for the stream, not stdin"},
+    {"in", "PATH", "listen on this Unix socket for the stream, not stdin", OPT_TEXT,
+     .offset = offsetof(struct options, in)},
 };
 
 static const struct opt_program program = {
@@ -79,23 +82,20 @@ pump(struct show *show, int in, struct err *err)
 int
 main(int argc, char **argv)
 {
-    struct opt opt = {.program = &program, .argc = argc, .argv = argv, .at = 1};
     struct log log = {.program = "evcat", .level = LOG_INFO};
+    struct options options = {0};
     struct err err = {0};
     struct show *show;
-    const char *in_path = NULL;
-    int which, in, code = EXIT_DONE;
+    int in, code = EXIT_DONE;
 
-    while ((which = opt_next(&opt, &err)) >= 0)
-        in_path = opt.value;
-    if (which == OPT_DONE)
+    switch (opt_parse(&program, argc, argv, &options, &err)) {
+    case OPT_GO:
+        break;
+    case OPT_DONE:
         return EXIT_DONE;
-    if (which == OPT_END && opt.at < argc) {
-        err_set(&err, EXIT_REFUSED, "unexpected argument \"%s\"", argv[opt.at]);
-        which = OPT_BAD;
-    }
-    if (which == OPT_BAD)
+    case OPT_BAD:
         return log_failure(&log, &err);
+    }
     sig_ignore_pipe();
     show = calloc(1, sizeof *show);
     if (show == NULL) {
@@ -103,7 +103,7 @@ main(int argc, char **argv)
         return log_failure(&log, &err);
     }
     show->out = stdout;
-    in = io_open_input(in_path, &err);
+    in = io_open_input(options.in, &err);
     if (in < 0 || pump(show, in, &err) != 0) {
         fflush(stdout);
         code = log_failure(&log, &err);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/log.h"
+
 static void
 print_help(const struct opt_program *program)
 {
@@ -26,72 +28,6 @@ print_help(const struct opt_program *program)
         "\nExit codes: 0 done; 100 usage, config or a state only a person can mend; 101 a bug of\n"
         "walpipe's own; 111 a peer or the system failed, restart. See %s(1).\n",
         program->name);
-}
-
-static const struct opt_spec *
-find(const struct opt_program *program, const char *name, size_t len)
-{
-    for (size_t i = 0; i < program->specs_count; i++)
-        if (strlen(program->specs[i].name) == len && memcmp(program->specs[i].name, name, len) == 0)
-            return &program->specs[i];
-    return NULL;
-}
-
-static int
-bad(const struct opt *opt, struct err *err)
-{
-    err_hint(err, "see %s --help", opt->program->name);
-    return OPT_BAD;
-}
-
-static int
-print_builtin(const struct opt *opt, const char *word)
-{
-    if (strcmp(word, "--help") == 0)
-        print_help(opt->program);
-    else if (strcmp(word, "--version") == 0)
-        printf("%s (walpipe) %s\n", opt->program->name, WALPIPE_VERSION);
-    else
-        return 0;
-    return OPT_DONE;
-}
-
-int
-opt_next(struct opt *opt, struct err *err)
-{
-    const char *word, *equals;
-    const struct opt_spec *spec;
-    size_t len;
-
-    opt->value = NULL;
-    if (opt->at >= opt->argc || opt->argv[opt->at][0] != '-' || opt->argv[opt->at][1] == '\0')
-        return OPT_END;
-    word = opt->argv[opt->at++];
-    if (strcmp(word, "--") == 0)
-        return OPT_END;
-    if (print_builtin(opt, word) != 0)
-        return OPT_DONE;
-    equals = strchr(word, '=');
-    len = equals == NULL ? strlen(word) : (size_t)(equals - word);
-    spec = len < 3 || word[1] != '-' ? NULL : find(opt->program, word + 2, len - 2);
-    if (spec == NULL) {
-        err_set(err, EXIT_REFUSED, "unknown option \"%.*s\"", (int)len, word);
-        return bad(opt, err);
-    }
-    if (spec->argument == NULL && equals != NULL) {
-        err_set(err, EXIT_REFUSED, "option --%s takes no value", spec->name);
-        return bad(opt, err);
-    }
-    if (spec->argument != NULL) {
-        opt->value = equals != NULL        ? equals + 1
-                     : opt->at < opt->argc ? opt->argv[opt->at++]
-                                           : NULL;
-        if (opt->value == NULL) {
-            err_set(err, EXIT_REFUSED, "option --%s needs a value: %s", spec->name, spec->argument);
-            return bad(opt, err);
-        }
-    }
-    return (int)(spec - opt->program->specs);
 }
 
 /* Digits only: strtoull alone would take spaces and a minus sign. */
@@ -137,4 +73,232 @@ opt_duration(const char *name, const char *text, uint64_t *millis, struct err *e
     return err_set(err, EXIT_REFUSED,
                    "%s: \"%s\" is not a duration like 200ms, 5s or 2min (at most a day)", name,
                    text);
+}
+
+/* ---- one value into its field ---- */
+
+static int
+take_text(const struct opt_spec *spec, const char *value, const char **field, struct err *err)
+{
+    *field = value;
+    if (value[0] == '\0')
+        return err_set(err, EXIT_REFUSED, "--%s: the value is empty", spec->name);
+    if (spec->type == OPT_LINE && strpbrk(value, "\r\n") != NULL)
+        return err_set(err, EXIT_REFUSED, "--%s: the value holds a line break", spec->name);
+    return 0;
+}
+
+/* "a, b or c" */
+static void
+list_words(const char *const *words, char *out, size_t size)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; words[i] != NULL && at < size; i++)
+        at += (size_t)snprintf(out + at, size - at, "%s%s",
+                               i == 0                 ? ""
+                               : words[i + 1] == NULL ? " or "
+                                                      : ", ",
+                               words[i]);
+}
+
+static int
+take_word(const struct opt_spec *spec, const char *value, const char *const *words, int *field,
+          struct err *err)
+{
+    char list[200];
+
+    for (int i = 0; words[i] != NULL; i++)
+        if (strcmp(words[i], value) == 0) {
+            *field = i;
+            return 0;
+        }
+    list_words(words, list, sizeof list);
+    return err_set(err, EXIT_REFUSED, "--%s: \"%s\" is not %s", spec->name, value, list);
+}
+
+static int
+take_level(const struct opt_spec *spec, const char *value, enum log_level *field, struct err *err)
+{
+    static const char *const words[] = {[LOG_DEBUG] = "debug",
+                                        [LOG_INFO] = "info",
+                                        [LOG_WARNING] = "warning",
+                                        [LOG_ERROR] = "error",
+                                        [LOG_ERROR + 1] = NULL};
+    int level;
+
+    if (take_word(spec, value, words, &level, err) != 0)
+        return -1;
+    *field = (enum log_level)level;
+    return 0;
+}
+
+static int
+take(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    void *field = (char *)options + spec->offset;
+    char name[64];
+
+    snprintf(name, sizeof name, "--%s", spec->name);
+    switch (spec->type) {
+    case OPT_FLAG:
+        *(bool *)field = true;
+        return 0;
+    case OPT_TEXT:
+    case OPT_LINE:
+        return take_text(spec, value, field, err);
+    case OPT_NUMBER:
+        return opt_number(name, value, spec->min, spec->max, field, err);
+    case OPT_DURATION:
+        return opt_duration(name, value, field, err);
+    case OPT_LEVEL:
+        return take_level(spec, value, field, err);
+    case OPT_WORD:
+        return take_word(spec, value, spec->words, field, err);
+    case OPT_CALL:
+        break;
+    }
+    return spec->take(spec, value, options, err);
+}
+
+/* ---- the command line ---- */
+
+struct parser {
+    const struct opt_program *program;
+    int argc;
+    char **argv;
+    int at; /* the next word */
+    void *options;
+};
+
+static const struct opt_spec *
+find(const struct opt_program *program, const char *name, size_t len)
+{
+    for (size_t i = 0; i < program->specs_count; i++)
+        if (strlen(program->specs[i].name) == len && memcmp(program->specs[i].name, name, len) == 0)
+            return &program->specs[i];
+    return NULL;
+}
+
+/* "-c", alone in its word. */
+static const struct opt_spec *
+find_letter(const struct opt_program *program, const char *word)
+{
+    for (size_t i = 0; i < program->specs_count && word[1] != '-' && word[2] == '\0'; i++)
+        if (program->specs[i].letter == word[1])
+            return &program->specs[i];
+    return NULL;
+}
+
+static const struct opt_spec *
+find_option(const struct opt_program *program, const char *word, size_t len)
+{
+    return len > 2 && word[1] == '-' ? find(program, word + 2, len - 2)
+                                     : find_letter(program, word);
+}
+
+static int
+take_option(struct parser *p, struct err *err)
+{
+    const char *word = p->argv[p->at++], *equals = strchr(word, '='), *value = NULL;
+    size_t len = equals == NULL ? strlen(word) : (size_t)(equals - word);
+    const struct opt_spec *spec = find_option(p->program, word, len);
+
+    if (spec == NULL)
+        return err_set(err, EXIT_REFUSED, "unknown option \"%.*s\"", (int)len, word);
+    if (spec->type == OPT_FLAG && equals != NULL)
+        return err_set(err, EXIT_REFUSED, "option --%s takes no value", spec->name);
+    if (spec->type != OPT_FLAG) {
+        value = equals != NULL ? equals + 1 : p->at < p->argc ? p->argv[p->at++] : NULL;
+        if (value == NULL)
+            return err_set(err, EXIT_REFUSED, "option --%s needs a value: %s", spec->name,
+                           spec->argument);
+    }
+    return take(spec, value, p->options, err);
+}
+
+static int
+take_operand(struct parser *p, struct err *err)
+{
+    const char *word = p->argv[p->at++];
+
+    if (p->program->operand == NULL)
+        return err_set(err, EXIT_REFUSED, "unexpected argument \"%s\"", word);
+    return p->program->operand(NULL, word, p->options, err);
+}
+
+static bool
+print_builtin(const struct opt_program *program, const char *word)
+{
+    if (strcmp(word, "--help") == 0)
+        print_help(program);
+    else if (strcmp(word, "--version") == 0)
+        printf("%s (walpipe) %s\n", program->name, WALPIPE_VERSION);
+    else
+        return false;
+    return true;
+}
+
+/* OPT_GO: that word is read. A lone - is an operand; so is all that follows --. */
+static enum opt_status
+take_next(struct parser *p, bool *only_operands, struct err *err)
+{
+    const char *word = p->argv[p->at];
+    int rc;
+
+    if (*only_operands || word[0] != '-' || word[1] == '\0') {
+        rc = take_operand(p, err);
+    } else if (strcmp(word, "--") == 0) {
+        *only_operands = true;
+        p->at++;
+        rc = 0;
+    } else if (print_builtin(p->program, word)) {
+        return OPT_DONE;
+    } else {
+        rc = take_option(p, err);
+    }
+    return rc == 0 ? OPT_GO : OPT_BAD;
+}
+
+static int
+missing(const struct opt_spec *spec, const void *options, struct err *err)
+{
+    const char *const *field = (const void *)((const char *)options + spec->offset);
+
+    if (*field != NULL)
+        return 0;
+    return err_set(err, EXIT_REFUSED, "option --%s is missing", spec->name);
+}
+
+static int
+say_help(const struct opt_program *program, struct err *err)
+{
+    if (err->hint[0] == '\0')
+        err_hint(err, "see %s --help", program->name);
+    return -1;
+}
+
+enum opt_status
+opt_parse(const struct opt_program *program, int argc, char **argv, void *options, struct err *err)
+{
+    struct parser p = {.program = program, .argc = argc, .argv = argv, .at = 1, .options = options};
+    enum opt_status status = OPT_GO;
+    bool only_operands = false;
+
+    while (status == OPT_GO && p.at < argc)
+        status = take_next(&p, &only_operands, err);
+    for (size_t i = 0; i < program->specs_count && status == OPT_GO; i++)
+        if (program->specs[i].required && missing(&program->specs[i], options, err) != 0)
+            status = OPT_BAD;
+    if (status == OPT_BAD)
+        say_help(program, err);
+    return status;
+}
+
+int
+opt_require(const struct opt_program *program, const char *name, const void *options,
+            struct err *err)
+{
+    return missing(find(program, name, strlen(name)), options, err) == 0 ? 0
+                                                                         : say_help(program, err);
 }

@@ -1,13 +1,49 @@
-/* opt.h: long options from one table, which also makes --help; --help and --version are implied. */
+/* opt.h: a program's options as one table: name, type, range, whether it must be given, and where
+ * its value goes. The table also makes --help; --help and --version are implied. Every kind of
+ * mistake has one wording, whichever program finds it.
+ *
+ *     static const struct opt_spec specs[] = {
+ *         {"in", "PATH", "listen here", OPT_TEXT, .offset = offsetof(struct options, in)},
+ *         {"once", NULL, "only once", OPT_FLAG, .offset = offsetof(struct options, once)},
+ *     };
+ *
+ * Options are written --name VALUE or --name=VALUE; the last of several wins, except with
+ * OPT_CALL. */
 #ifndef WALPIPE_OPT_H
 #define WALPIPE_OPT_H
 
 #include "lib/base.h"
 
+/* What an option's value is, and the type of the field it goes into. */
+enum opt_type {
+    OPT_FLAG,     /* no value; bool, set to true */
+    OPT_TEXT,     /* const char *; not empty */
+    OPT_LINE,     /* const char *; not empty, without a line break */
+    OPT_NUMBER,   /* uint64_t; from min to max */
+    OPT_DURATION, /* uint64_t, milliseconds */
+    OPT_LEVEL,    /* enum log_level */
+    OPT_WORD,     /* an enum; the index into words */
+    OPT_CALL      /* take() decides */
+};
+
+struct opt_spec;
+
+/* Takes one value of an OPT_CALL option into options, the program's own struct. 0, or -1 with
+ * err. */
+typedef int opt_taker(const struct opt_spec *spec, const char *value, void *options,
+                      struct err *err);
+
 struct opt_spec {
     const char *name;     /* without the dashes */
-    const char *argument; /* its name in --help; NULL: the option takes none */
+    const char *argument; /* its name in --help; NULL for OPT_FLAG */
     const char *help;
+    enum opt_type type;
+    size_t offset;            /* of the field in the program's options */
+    bool required;            /* must be given; the field is a pointer */
+    char letter;              /* -c VALUE is the same; 0: no short form */
+    uint64_t min, max;        /* OPT_NUMBER */
+    const char *const *words; /* OPT_WORD; NULL ends them */
+    opt_taker *take;          /* OPT_CALL */
 };
 
 struct opt_program {
@@ -16,24 +52,22 @@ struct opt_program {
     const char *purpose; /* one sentence */
     const struct opt_spec *specs;
     size_t specs_count;
+    opt_taker *operand; /* takes a word that is no option (spec is NULL); NULL: there are none */
 };
 
-struct opt {
-    const struct opt_program *program;
-    int argc;
-    char **argv;
-    int at;            /* the next word to look at; start with 1 */
-    const char *value; /* of the option last returned; NULL where it takes none */
+enum opt_status {
+    OPT_GO,   /* the options are read and complete */
+    OPT_DONE, /* --help or --version was printed: exit 0 */
+    OPT_BAD   /* err is set */
 };
 
-enum {
-    OPT_END = -1,  /* argv[at] is the first operand, if at < argc */
-    OPT_DONE = -2, /* --help or --version was printed: exit 0 */
-    OPT_BAD = -3   /* err is set */
-};
+/* Reads the command line into options, which holds the defaults before. */
+enum opt_status opt_parse(const struct opt_program *program, int argc, char **argv, void *options,
+                          struct err *err) MUST_CHECK;
 
-/* The index into specs of the next option, or one of the above. --name=value and --name value. */
-int opt_next(struct opt *opt, struct err *err) MUST_CHECK;
+/* That an option whose field is a pointer was given, where only some uses of a program need it. */
+int opt_require(const struct opt_program *program, const char *name, const void *options,
+                struct err *err) MUST_CHECK;
 
 /* A decimal number from min to max, and nothing else. */
 int opt_number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *out,

@@ -12,12 +12,19 @@
 #include "lib/sig.h"
 #include "pgout-decode/decode.h"
 
-enum { OPT_IN, OPT_OUT, OPT_LOG_LEVEL };
+struct options {
+    const char *in;
+    const char *out;
+    enum log_level log_level;
+};
+
+#define TO(field) .offset = offsetof(struct options, field)
 
 static const struct opt_spec specs[] = {
-    [OPT_IN] = {"in", "PATH", "listen on this Unix socket for the wal stream, not stdin"},
-    [OPT_OUT] = {"out", "PATH", "send the event stream to this Unix socket, not stdout"},
-    [OPT_LOG_LEVEL] = {"log-level", "LEVEL", "debug, info, warning or error (default: info)"},
+    {"in", "PATH", "listen on this Unix socket for the wal stream, not stdin", OPT_TEXT, TO(in)},
+    {"out", "PATH", "send the event stream to this Unix socket, not stdout", OPT_TEXT, TO(out)},
+    {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
+     TO(log_level)},
 };
 
 static const struct opt_program program = {
@@ -27,41 +34,6 @@ static const struct opt_program program = {
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
 };
-
-struct options {
-    const char *in;
-    const char *out;
-};
-
-static int
-parse_options(int argc, char **argv, struct options *options, struct log *log, struct err *err)
-{
-    struct opt opt = {.program = &program, .argc = argc, .argv = argv, .at = 1};
-    int which;
-
-    while ((which = opt_next(&opt, err)) >= 0)
-        switch (which) {
-        case OPT_IN:
-            options->in = opt.value;
-            break;
-        case OPT_OUT:
-            options->out = opt.value;
-            break;
-        case OPT_LOG_LEVEL:
-            if (!log_level_parse(opt.value, &log->level)) {
-                err_set(err, EXIT_REFUSED, "unknown log level \"%s\"", opt.value);
-                return OPT_BAD;
-            }
-            break;
-        default:
-            break;
-        }
-    if (which == OPT_END && opt.at < argc) {
-        err_set(err, EXIT_REFUSED, "unexpected argument \"%s\"", argv[opt.at]);
-        return OPT_BAD;
-    }
-    return which;
-}
 
 struct pipeline {
     int in;
@@ -148,16 +120,20 @@ int
 main(int argc, char **argv)
 {
     struct log log = {.program = "pgout-decode", .level = LOG_INFO};
-    struct options options = {0};
+    struct options options = {.log_level = LOG_INFO};
     struct err err = {0};
     struct pipeline *p;
-    int which = parse_options(argc, argv, &options, &log, &err);
     int code = EXIT_DONE;
 
-    if (which == OPT_DONE)
+    switch (opt_parse(&program, argc, argv, &options, &err)) {
+    case OPT_GO:
+        break;
+    case OPT_DONE:
         return EXIT_DONE;
-    if (which == OPT_BAD)
+    case OPT_BAD:
         return log_failure(&log, &err);
+    }
+    log.level = options.log_level;
     sig_ignore_pipe();
     sig_wait_for_end();
     p = calloc(1, sizeof *p);

@@ -1,5 +1,5 @@
 /* route.h: which worker of which sink gets which event. Pure: frames in, bytes into the workers'
- * queues; main.c moves them. */
+ * queues; loop.c moves them. */
 #ifndef WALPIPE_ROUTE_H
 #define WALPIPE_ROUTE_H
 

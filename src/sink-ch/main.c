@@ -15,49 +15,47 @@
 /* A batch of more rows would not be one block on a server with default settings. */
 #define BATCH_ROWS_MAX 500000
 
-enum {
-    OPTION_IN,
-    OPTION_URL,
-    OPTION_DATABASE,
-    OPTION_USER,
-    OPTION_PASSWORD_FILE,
-    OPTION_CA_FILE,
-    OPTION_CERT_FILE,
-    OPTION_KEY_FILE,
-    OPTION_PIPELINE,
-    OPTION_ACKD,
-    OPTION_ON_OVERFLOW,
-    OPTION_CREATE_TABLES,
-    OPTION_VERSION_COLUMN,
-    OPTION_DELETED_COLUMN,
-    OPTION_BATCH_ROWS,
-    OPTION_FLUSH_INTERVAL,
-    OPTION_MAP,
-    OPTION_CHECK,
-    OPTION_LOG_LEVEL
-};
+static int
+take_map(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    (void)spec;
+    return options_add_mappings(options, value, err);
+}
+
+/* The words of enum convert_policy. */
+static const char *const policies[] = {
+    [CONVERT_ERROR] = "error", [CONVERT_CLAMP] = "clamp", [CONVERT_NULL] = "null", NULL};
+
+#define TO(field) .offset = offsetof(struct options, field)
 
 static const struct opt_spec specs[] = {
-    [OPTION_IN] = {"in", "PATH", "listen on this Unix socket for the event stream; default stdin"},
-    [OPTION_URL] = {"url", "URL", "ClickHouse's HTTP interface: http://host:8123"},
-    [OPTION_DATABASE] = {"database", "NAME", "where the tables are"},
-    [OPTION_USER] = {"user", "NAME", "ClickHouse user; default: the server's default user"},
-    [OPTION_PASSWORD_FILE] = {"password-file", "FILE", "its password; else $WALPIPE_CH_PASSWORD"},
-    [OPTION_CA_FILE] = {"ca-file", "FILE", "authorities for https; default the system's"},
-    [OPTION_CERT_FILE] = {"cert-file", "FILE", "client certificate for https"},
-    [OPTION_KEY_FILE] = {"key-file", "FILE", "and its key"},
-    [OPTION_PIPELINE] = {"pipeline", "NAME", "names this pipeline's queries"},
-    [OPTION_ACKD] = {"ackd", "SOCKET", "ackd's socket"},
-    [OPTION_ON_OVERFLOW] = {"on-overflow", "WHAT",
-                            "error, clamp or null: what a value that does not fit becomes"},
-    [OPTION_CREATE_TABLES] = {"create-tables", NULL, "create missing tables, add new columns"},
-    [OPTION_VERSION_COLUMN] = {"version-column", "NAME", "default _version"},
-    [OPTION_DELETED_COLUMN] = {"deleted-column", "NAME", "default _is_deleted"},
-    [OPTION_BATCH_ROWS] = {"batch-rows", "N", "send when so many rows wait; default 10000"},
-    [OPTION_FLUSH_INTERVAL] = {"flush-interval", "TIME", "or when the oldest waits so long; 1s"},
-    [OPTION_MAP] = {"map", "'a.b -> c.d, ...'", "source tables that go elsewhere; repeatable"},
-    [OPTION_CHECK] = {"check", NULL, "say whether the target fits the relations on stdin"},
-    [OPTION_LOG_LEVEL] = {"log-level", "LEVEL", "debug, info, warning or error; default info"},
+    {"in", "PATH", "listen on this Unix socket for the event stream; default stdin", OPT_TEXT,
+     TO(in)},
+    {"url", "URL", "ClickHouse's HTTP interface: http://host:8123", OPT_LINE, TO(url),
+     .required = true},
+    {"database", "NAME", "where the tables are", OPT_LINE, TO(database), .required = true},
+    {"user", "NAME", "ClickHouse user; default: the server's default user", OPT_LINE, TO(user)},
+    {"password-file", "FILE", "its password; else $WALPIPE_CH_PASSWORD", OPT_TEXT,
+     TO(password_file)},
+    {"ca-file", "FILE", "authorities for https; default the system's", OPT_TEXT, TO(ca_file)},
+    {"cert-file", "FILE", "client certificate for https", OPT_TEXT, TO(cert_file)},
+    {"key-file", "FILE", "and its key", OPT_TEXT, TO(key_file)},
+    {"pipeline", "NAME", "names this pipeline's queries", OPT_LINE, TO(pipeline)},
+    {"ackd", "SOCKET", "ackd's socket", OPT_TEXT, TO(ackd)},
+    {"on-overflow", "WHAT", "error, clamp or null: what a value that does not fit becomes",
+     OPT_WORD, TO(on_overflow), .words = policies},
+    {"create-tables", NULL, "create missing tables, add new columns", OPT_FLAG, TO(create_tables)},
+    {"version-column", "NAME", "default _version", OPT_LINE, TO(version_column)},
+    {"deleted-column", "NAME", "default _is_deleted", OPT_LINE, TO(deleted_column)},
+    {"batch-rows", "N", "send when so many rows wait; default 10000", OPT_NUMBER, TO(batch_rows),
+     .min = 1, .max = BATCH_ROWS_MAX},
+    {"flush-interval", "TIME", "or when the oldest waits so long; 1s", OPT_DURATION,
+     TO(flush_millis)},
+    {"map", "'a.b -> c.d, ...'", "source tables that go elsewhere; repeatable", OPT_CALL,
+     .take = take_map},
+    {"check", NULL, "say whether the target fits the relations on stdin", OPT_FLAG, TO(check)},
+    {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
+     TO(log_level)},
 };
 
 static const struct opt_program program = {
@@ -68,133 +66,30 @@ static const struct opt_program program = {
     .specs_count = sizeof specs / sizeof *specs,
 };
 
-/* The string option that stands for itself; NULL: it needs a closer look. */
-static const char **
-plain_option(struct options *options, int option)
-{
-    switch (option) {
-    case OPTION_IN:
-        return &options->in;
-    case OPTION_URL:
-        return &options->url;
-    case OPTION_DATABASE:
-        return &options->database;
-    case OPTION_USER:
-        return &options->user;
-    case OPTION_PASSWORD_FILE:
-        return &options->password_file;
-    case OPTION_CA_FILE:
-        return &options->ca_file;
-    case OPTION_CERT_FILE:
-        return &options->cert_file;
-    case OPTION_KEY_FILE:
-        return &options->key_file;
-    case OPTION_PIPELINE:
-        return &options->pipeline;
-    case OPTION_ACKD:
-        return &options->ackd;
-    case OPTION_VERSION_COLUMN:
-        return &options->version_column;
-    case OPTION_DELETED_COLUMN:
-        return &options->deleted_column;
-    default:
-        return NULL;
-    }
-}
-
 static int
-take_policy(const char *value, enum convert_policy *policy, struct err *err)
+check_options(const struct options *options, struct err *err)
 {
-    static const char *const names[] = {
-        [CONVERT_ERROR] = "error", [CONVERT_CLAMP] = "clamp", [CONVERT_NULL] = "null"};
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(value, names[i]) == 0) {
-            *policy = (enum convert_policy)i;
-            return 0;
-        }
-    return err_set(err, EXIT_REFUSED, "--on-overflow: \"%s\" is not error, clamp or null", value);
-}
-
-static int
-take_option(struct options *options, int option, const char *value, struct err *err)
-{
-    const char **plain = plain_option(options, option);
-
-    if (plain != NULL) {
-        *plain = value;
-        if (value[0] != '\0' && strpbrk(value, "\r\n") == NULL)
-            return 0;
-        return err_set(err, EXIT_REFUSED, "--%s: empty, or holds a line break", specs[option].name);
-    }
-    switch (option) {
-    case OPTION_ON_OVERFLOW:
-        return take_policy(value, &options->on_overflow, err);
-    case OPTION_CREATE_TABLES:
-        options->create_tables = true;
-        return 0;
-    case OPTION_CHECK:
-        options->check = true;
-        return 0;
-    case OPTION_BATCH_ROWS:
-        return opt_number("--batch-rows", value, 1, BATCH_ROWS_MAX, &options->batch_rows, err);
-    case OPTION_FLUSH_INTERVAL:
-        return opt_duration("--flush-interval", value, &options->flush_millis, err);
-    case OPTION_MAP:
-        return options_add_mappings(options, value, err);
-    default:
-        if (log_level_parse(value, &options->log_level))
-            return 0;
-        return err_set(err, EXIT_REFUSED,
-                       "--log-level: \"%s\" is not debug, info, warning or error", value);
-    }
-}
-
-static int
-check_options(const struct opt *opt, const struct options *options, struct err *err)
-{
-    static const int needed[] = {OPTION_URL, OPTION_DATABASE, OPTION_PIPELINE, OPTION_ACKD};
-
-    if (opt->at < opt->argc)
-        return err_set(err, EXIT_REFUSED, "unexpected argument \"%s\"", opt->argv[opt->at]);
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
-        struct options copy = *options;
-
-        if (*plain_option(&copy, needed[i]) == NULL &&
-            !(options->check && needed[i] >= OPTION_PIPELINE)) {
-            err_set(err, EXIT_REFUSED, "option --%s is missing", specs[needed[i]].name);
-            return err_hint(err, "see sink-ch --help");
-        }
-    }
+    if (!options->check && (opt_require(&program, "pipeline", options, err) != 0 ||
+                            opt_require(&program, "ackd", options, err) != 0))
+        return -1;
     if (strcmp(options->version_column, options->deleted_column) == 0)
         return err_set(err, EXIT_REFUSED,
                        "--version-column and --deleted-column are the same column");
     return options_check_tls(options, err);
 }
 
-/* 0, 1 (--help was printed) or -1 with err. */
-static int
-read_options(int argc, char **argv, struct options *options, struct err *err)
+static enum opt_status
+options_parse(int argc, char **argv, struct options *options, struct err *err)
 {
-    struct opt opt = {.program = &program, .argc = argc, .argv = argv, .at = 1};
+    enum opt_status status;
 
     *options = (struct options){.version_column = "_version",
                                 .deleted_column = "_is_deleted",
                                 .batch_rows = 10000,
                                 .flush_millis = 1000,
                                 .log_level = LOG_INFO};
-    for (;;) {
-        int option = opt_next(&opt, err);
-
-        if (option == OPT_DONE)
-            return 1;
-        if (option == OPT_BAD)
-            return -1;
-        if (option == OPT_END)
-            return check_options(&opt, options, err);
-        if (take_option(options, option, opt.value, err) != 0)
-            return -1;
-    }
+    status = opt_parse(&program, argc, argv, options, err);
+    return status == OPT_GO && check_options(options, err) != 0 ? OPT_BAD : status;
 }
 
 static int
@@ -318,11 +213,12 @@ main(int argc, char **argv)
     struct log log = {.program = program.name, .level = LOG_INFO};
     struct options options;
     struct err err = {0};
-    int rc = read_options(argc, argv, &options, &err);
+    enum opt_status status = options_parse(argc, argv, &options, &err);
+    int rc;
 
-    if (rc != 0) {
+    if (status != OPT_GO) {
         options_free(&options);
-        return rc == 1 ? EXIT_DONE : log_failure(&log, &err);
+        return status == OPT_DONE ? EXIT_DONE : log_failure(&log, &err);
     }
     log.level = options.log_level;
     sig_ignore_pipe();

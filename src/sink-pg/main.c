@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "lib/io.h"
-#include "lib/opt.h"
 #include "lib/sig.h"
 #include "sink-pg/check.h"
 #include "sink-pg/sink.h"
@@ -48,15 +47,17 @@ main(int argc, char **argv)
     struct err err = {0};
     int rc, in;
 
-    switch (options_parse(argc, argv, &options, &log, &err)) {
-    case OPT_END:
+    switch (options_parse(argc, argv, &options, &err)) {
+    case OPT_GO:
         break;
     case OPT_DONE:
+        mapping_free(&options.mapping);
         return EXIT_DONE;
-    default:
+    case OPT_BAD:
         mapping_free(&options.mapping);
         return log_failure(&log, &err);
     }
+    log.level = options.log_level;
     sig_ignore_pipe();
     sig_wait_for_end();
     if (options.drop_progress) {

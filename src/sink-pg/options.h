@@ -3,6 +3,7 @@
 #define SINK_PG_OPTIONS_H
 
 #include "lib/log.h"
+#include "lib/opt.h"
 #include "sink-pg/mapping.h"
 
 struct options {
@@ -13,13 +14,13 @@ struct options {
     const char *sink; /* --drop-progress */
     bool check;
     bool drop_progress;
-    uint32_t batch_rows;
+    uint64_t batch_rows;
     uint64_t flush_millis;
+    enum log_level log_level;
     struct mapping mapping;
 };
 
-/* OPT_END: go on; OPT_DONE: exit 0; OPT_BAD: err is set. */
-int options_parse(int argc, char **argv, struct options *options, struct log *log,
-                  struct err *err) MUST_CHECK;
+enum opt_status options_parse(int argc, char **argv, struct options *options,
+                              struct err *err) MUST_CHECK;
 
 #endif

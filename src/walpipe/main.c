@@ -13,28 +13,6 @@
 #include "walpipe/run.h"
 #include "walpipe/status.h"
 
-enum { OPTION_CONFIG, OPTION_JSON, OPTION_YES };
-
-static const struct opt_spec specs[] = {
-    [OPTION_CONFIG] = {"config", "FILE", "the config file, walpipe.conf(5); -c FILE is the same"},
-    [OPTION_JSON] = {"json", NULL, "status: one JSON object instead of a table"},
-    [OPTION_YES] = {"yes", NULL, "drop: do not ask"},
-};
-
-static const struct opt_program program = {
-    .name = "walpipe",
-    .usage = "COMMAND -c FILE",
-    .purpose = "Replicate a PostgreSQL database by logical decoding: run, watch and drop a "
-               "pipeline.\n\n"
-               "  run       run the pipeline in the foreground; SIGTERM or SIGINT drains it\n"
-               "  check     try everything that can be tried without moving a row\n"
-               "  print     the shell pipeline that run would build, ready to edit and tee\n"
-               "  status    LSNs, lag, rates and health of the running pipeline\n"
-               "  drop      drop the slot and the progress rows, after asking",
-    .specs = specs,
-    .specs_count = sizeof specs / sizeof *specs,
-};
-
 struct options {
     const char *command;
     const char *config;
@@ -108,68 +86,40 @@ find_command(const char *name)
 }
 
 static int
-usage_error(struct err *err)
+take_command(const struct opt_spec *spec, const char *word, void *options, struct err *err)
 {
-    err_hint(err, "see walpipe --help");
-    return OPT_BAD;
+    struct options *o = options;
+
+    (void)spec;
+    if (o->command != NULL)
+        return err_set(err, EXIT_REFUSED, "unexpected argument \"%s\"", word);
+    o->command = word;
+    return 0;
 }
 
-static int
-take_word(struct options *o, const char *word, struct err *err)
-{
-    if (o->command == NULL) {
-        o->command = word;
-        return 0;
-    }
-    err_set(err, EXIT_REFUSED, "unexpected argument \"%s\"", word);
-    return usage_error(err);
-}
+#define TO(field) .offset = offsetof(struct options, field)
 
-static int
-take_option(struct options *o, int option, const char *value, struct err *err)
-{
-    switch (option) {
-    case OPTION_CONFIG:
-        o->config = value;
-        return 0;
-    case OPTION_JSON:
-        o->json = true;
-        return 0;
-    case OPTION_YES:
-        o->yes = true;
-        return 0;
-    default:
-        err_set(err, EXIT_BUG, "option %d is not handled", option);
-        return OPT_BAD;
-    }
-}
+static const struct opt_spec specs[] = {
+    {"config", "FILE", "the config file, walpipe.conf(5); -c FILE is the same", OPT_TEXT,
+     TO(config), .letter = 'c'},
+    {"json", NULL, "status: one JSON object instead of a table", OPT_FLAG, TO(json)},
+    {"yes", NULL, "drop: do not ask", OPT_FLAG, TO(yes)},
+};
 
-/* The command and the options in any order; -c is the one short option. */
-static int
-parse_options(int argc, char **argv, struct options *o, struct err *err)
-{
-    struct opt opt = {.program = &program, .argc = argc, .argv = argv, .at = 1};
-    int result = 0;
-
-    while (result == 0 && opt.at < argc) {
-        if (strcmp(argv[opt.at], "-c") == 0) {
-            if (argv[opt.at + 1] == NULL) {
-                err_set(err, EXIT_REFUSED, "option -c needs a value: FILE");
-                return usage_error(err);
-            }
-            o->config = argv[opt.at + 1];
-            opt.at += 2;
-        } else if (argv[opt.at][0] != '-') {
-            result = take_word(o, argv[opt.at++], err);
-        } else {
-            result = opt_next(&opt, err);
-            result = result >= 0         ? take_option(o, result, opt.value, err)
-                     : result == OPT_END ? take_word(o, "--", err)
-                                         : result;
-        }
-    }
-    return result;
-}
+static const struct opt_program program = {
+    .name = "walpipe",
+    .usage = "COMMAND -c FILE",
+    .purpose = "Replicate a PostgreSQL database by logical decoding: run, watch and drop a "
+               "pipeline.\n\n"
+               "  run       run the pipeline in the foreground; SIGTERM or SIGINT drains it\n"
+               "  check     try everything that can be tried without moving a row\n"
+               "  print     the shell pipeline that run would build, ready to edit and tee\n"
+               "  status    LSNs, lag, rates and health of the running pipeline\n"
+               "  drop      drop the slot and the progress rows, after asking",
+    .specs = specs,
+    .specs_count = sizeof specs / sizeof *specs,
+    .operand = take_command,
+};
 
 static int
 check_options(const struct options *o, struct err *err)
@@ -187,7 +137,7 @@ check_options(const struct options *o, struct err *err)
         err_set(err, EXIT_REFUSED, "option --yes is only for walpipe drop");
     else
         return 0;
-    return usage_error(err);
+    return err_hint(err, "see walpipe --help");
 }
 
 /* A descriptor below 3 that is closed at the start would become some pipe of the pipeline's. */
@@ -230,14 +180,18 @@ main(int argc, char **argv)
     struct log log = {.program = "walpipe", .level = LOG_INFO};
     struct options options = {0};
     struct err err = {0};
-    int result;
 
     open_standard_descriptors();
     sig_ignore_pipe();
-    result = parse_options(argc, argv, &options, &err);
-    if (result == OPT_DONE)
+    switch (opt_parse(&program, argc, argv, &options, &err)) {
+    case OPT_GO:
+        if (check_options(&options, &err) == 0)
+            return with_config(&options, &log);
+        break;
+    case OPT_DONE:
         return EXIT_DONE;
-    if (result != 0 || check_options(&options, &err) != 0)
-        return log_failure(&log, &err);
-    return with_config(&options, &log);
+    case OPT_BAD:
+        break;
+    }
+    return log_failure(&log, &err);
 }

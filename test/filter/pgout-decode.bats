@@ -469,7 +469,7 @@ PY
     try "$decode" operand
     one_error 100 'unexpected argument "operand"'
     try "$decode" --log-level loud
-    one_error 100 'unknown log level "loud"'
+    one_error 100 '--log-level: "loud" is not debug, info, warning or error'
 }
 
 @test "sockets: --in listens, --out connects" {

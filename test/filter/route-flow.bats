@@ -343,16 +343,16 @@ PY
             return 1
         }
     done <<'CASES'
-at least one --sink is needed|
+option --sink is missing|
 sink "a" has no --to|--sink a
 sink "b" has no --to|--sink a --to /dev/null --sink b
 sink "a" is named twice|--sink a --to /dev/null --sink a
 --to before the first --sink|--to /dev/null
 --tables before the first --sink|--tables *.*
 --shard-key before the first --sink|--shard-key key
-shard key "keys" is not key, table or column:NAME|--sink a --shard-key keys
-shard key "column:" is not key, table or column:NAME|--sink a --shard-key column:
-unknown log level "loud"|--log-level loud
+--shard-key: "keys" is not key, table or column:NAME|--sink a --shard-key keys
+--shard-key: "column:" is not key, table or column:NAME|--sink a --shard-key column:
+--log-level: "loud" is not debug, info, warning or error|--log-level loud
 unexpected argument "x"|--sink a --to /dev/null x
 descriptor 77 of "/dev/fd/77" is not open|--sink a --to /dev/fd/77
 CASES

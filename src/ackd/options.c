@@ -1,0 +1,128 @@
+/* options.c: see options.h. */
+#include "ackd/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Names stand in metrics' labels, in the checkpoint and in "dst/0" without any quoting. */
+static bool
+good_name(const char *name, size_t len)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  "_-.";
+
+    return len >= 1 && len <= NAME_MAX_BYTES && strspn(name, allowed) >= len;
+}
+
+static int
+check_sink_name(const struct ackd *a, const char *text, size_t len, struct err *err)
+{
+    if (!good_name(text, len))
+        return err_set(err, EXIT_REFUSED,
+                       "--sink: \"%s\" is not NAME=SHARDS with a name of letters, digits, _, - "
+                       "and . (at most %d bytes)",
+                       text, NAME_MAX_BYTES);
+    for (uint32_t i = 0; i < a->sinks_count; i++)
+        if (strlen(a->sinks[i].name) == len && memcmp(a->sinks[i].name, text, len) == 0)
+            return err_set(err, EXIT_REFUSED, "--sink: sink \"%s\" is given twice",
+                           a->sinks[i].name);
+    return 0;
+}
+
+static int
+add_sink(const struct opt_spec *spec, const char *text, void *options, struct err *err)
+{
+    struct ackd *a = ((struct options *)options)->ackd;
+    const char *equals = strrchr(text, '=');
+    size_t len = equals == NULL ? 0 : (size_t)(equals - text);
+    struct sink *s = &a->sinks[a->sinks_count];
+    uint64_t shards;
+
+    (void)spec;
+    if (check_sink_name(a, text, len, err) != 0 ||
+        opt_number("--sink", equals + 1, 1, WORKERS_MAX, &shards, err) != 0)
+        return -1;
+    if (shards > WORKERS_MAX - a->workers_count)
+        return err_set(err, EXIT_REFUSED, "--sink: more than %u workers in all sinks together",
+                       WORKERS_MAX);
+    memcpy(s->name, text, len);
+    s->shards = (uint32_t)shards;
+    s->first_worker = a->workers_count;
+    for (uint32_t shard = 0; shard < s->shards; shard++)
+        a->workers[a->workers_count++] = (struct worker){.sink = a->sinks_count, .shard = shard};
+    a->sinks_count++;
+    return 0;
+}
+
+static int
+take_pipeline(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    struct ackd *a = ((struct options *)options)->ackd;
+
+    (void)spec;
+    if (!good_name(value, strlen(value)))
+        return err_set(err, EXIT_REFUSED,
+                       "--pipeline: \"%s\" is not a name of letters, digits, _, - and . (at "
+                       "most %d bytes)",
+                       value, NAME_MAX_BYTES);
+    memcpy(a->pipeline, value, strlen(value) + 1);
+    return 0;
+}
+
+#define TO(field) .offset = offsetof(struct options, field)
+
+static const struct opt_spec specs[] = {
+    {"socket", "PATH", "listen here for pg-wal-read and the workers", OPT_TEXT, TO(socket),
+     .required = true},
+    {"state", "DIR", "keep the checkpoint here (mode 0700, made when missing)", OPT_TEXT, TO(state),
+     .required = true},
+    {"sink", "NAME=SHARDS", "a sink and how many workers it has; repeat for each", OPT_CALL,
+     .take = add_sink},
+    {"http", "ADDR:PORT", "serve /healthz and /metrics", OPT_TEXT, TO(http)},
+    {"pipeline", "NAME", "the pipeline's name, which the checkpoint must carry", OPT_CALL,
+     .take = take_pipeline},
+    {"restarts", "N", "how often the supervisor has restarted the pipeline", OPT_NUMBER,
+     TO(restarts), .max = UINT32_MAX},
+    {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
+     TO(log_level)},
+};
+
+static const struct opt_program program = {
+    .name = "ackd",
+    .usage = "--socket PATH --state DIR --sink NAME=SHARDS [--sink ...] [OPTION]...",
+    .purpose = "Collects what the workers of all sinks have made durable and confirms to the "
+               "source what is safe.",
+    .specs = specs,
+    .specs_count = sizeof specs / sizeof *specs};
+
+/* For the checkpoint. */
+static void
+describe_sinks(struct ackd *a)
+{
+    size_t at = 0;
+
+    for (uint32_t i = 0; i < a->sinks_count; i++)
+        at += (size_t)snprintf(a->sinks_line + at, sizeof a->sinks_line - at, "%s%s/%u",
+                               i == 0 ? "" : " ", a->sinks[i].name, a->sinks[i].shards);
+}
+
+enum opt_status
+options_parse(int argc, char **argv, struct ackd *ackd, struct options *options, struct err *err)
+{
+    enum opt_status status;
+
+    *options = (struct options){.ackd = ackd, .log_level = LOG_INFO};
+    status = opt_parse(&program, argc, argv, options, err);
+    ackd->log.level = options->log_level;
+    if (status != OPT_GO)
+        return status;
+    if (ackd->sinks_count == 0) {
+        err_set(err, EXIT_REFUSED, "option --sink is missing");
+        err_hint(err, "see ackd --help");
+        return OPT_BAD;
+    }
+    ackd->dir_path = options->state;
+    ackd->restarts = options->restarts;
+    describe_sinks(ackd);
+    return OPT_GO;
+}

@@ -1,0 +1,22 @@
+/* options.h: ackd's command line. */
+#ifndef WALPIPE_ACKD_OPTIONS_H
+#define WALPIPE_ACKD_OPTIONS_H
+
+#include "ackd/ackd.h"
+#include "lib/opt.h"
+
+/* What is not kept in struct ackd. */
+struct options {
+    struct ackd *ackd;
+    const char *socket;
+    const char *state;
+    const char *http; /* NULL: off */
+    uint64_t restarts;
+    enum log_level log_level;
+};
+
+/* Fills the sinks, the workers, the pipeline's name, the directory and the log level of ackd. */
+enum opt_status options_parse(int argc, char **argv, struct ackd *ackd, struct options *options,
+                              struct err *err) MUST_CHECK;
+
+#endif

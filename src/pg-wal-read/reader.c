@@ -1,0 +1,244 @@
+/* reader.c: see reader.h. */
+#include "pg-wal-read/reader.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/clock.h"
+#include "lib/io.h"
+#include "lib/lsn.h"
+#include "lib/sig.h"
+#include "pg-wal-read/stream.h"
+
+/* How often a slot is looked at that cannot be used yet. */
+#define WAIT_MILLIS 500
+
+/* After so long the log says what the making of a slot waits for, and then again and again. */
+#define CREATION_PATIENCE_MICROS UINT64_C(5000000)
+
+struct reader {
+    struct log *log;
+    const struct options *options;
+    struct run_id run_id;
+    struct source source;
+    struct acklink ack;
+    struct slotwatch watch;
+    struct stream stream;
+    struct hello hello;
+};
+
+static int
+tell_source(struct reader *r, struct err *err)
+{
+    struct ack_source s = {.system_identifier = r->source.system_identifier,
+                           .timeline = r->source.timeline,
+                           .previous_timeline = r->source.previous_timeline,
+                           .switch_lsn = r->source.switch_lsn,
+                           .server_version = r->source.server_version,
+                           .confirmed_lsn =
+                               r->source.slot.exists ? r->source.slot.confirmed_lsn : 0,
+                           .wal_sender_timeout_ms = r->source.wal_sender_timeout_ms};
+
+    if (r->options->no_ack)
+        return 0;
+    memcpy(s.database, r->source.database, sizeof s.database);
+    snprintf(s.slot, sizeof s.slot, "%s", r->options->source.slot);
+    return acklink_source(&r->ack, &s, err);
+}
+
+/* What we wait for, to the log and to ackd. */
+static int PRINTF_LIKE(4, 5)
+    say_waiting(struct reader *r, bool standby, struct err *err, const char *fmt, ...)
+{
+    struct ack_waiting waiting = {.standby = standby};
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(waiting.message, sizeof waiting.message, fmt, ap);
+    va_end(ap);
+    if (waiting.message[0] != '\0')
+        log_write(r->log, LOG_WARNING, "%s%s", standby ? "standby: " : "", waiting.message);
+    return r->options->no_ack ? 0 : acklink_waiting(&r->ack, &waiting, err);
+}
+
+static int
+pause_for(struct reader *r, int millis, struct err *err)
+{
+    if (!r->options->no_ack)
+        return acklink_pause(&r->ack, millis, err);
+    poll(NULL, 0, millis);
+    return 0;
+}
+
+/* The server waits for every open transaction, one of them perhaps forgotten. */
+static int
+wait_for_creation(struct reader *r, struct err *err)
+{
+    const struct source_options *options = &r->options->source;
+    uint64_t say_at = clock_micros() + CREATION_PATIENCE_MICROS;
+    char blockers[160];
+    int created;
+
+    if (source_create_slot(&r->source, options, err) != 0)
+        return -1;
+    while ((created = source_slot_created(&r->source, options, WAIT_MILLIS, err)) == 0) {
+        if (pause_for(r, 0, err) != 0)
+            return -1;
+        if (clock_micros() < say_at)
+            continue;
+        say_at = clock_micros() + CREATION_PATIENCE_MICROS;
+        source_what_blocks(&r->source, options, blockers, sizeof blockers);
+        if (say_waiting(r, false, err,
+                        "the source makes slot \"%s\" when every transaction that was open has "
+                        "ended; it waits for %s",
+                        options->slot, blockers[0] == '\0' ? "one of them" : blockers) != 0)
+            return -1;
+    }
+    return created < 0 ? -1 : 0;
+}
+
+/* ackd refuses a slot that is gone when its checkpoint says that there was one. */
+static int
+create_missing_slot(struct reader *r, struct err *err)
+{
+    if (r->source.slot.exists)
+        return 0;
+    if (!r->options->source.create_slot) {
+        err_set(err, EXIT_REFUSED, "replication slot \"%s\" does not exist",
+                r->options->source.slot);
+        return err_hint(err, "create it, or set create_slot = yes");
+    }
+    if (tell_source(r, err) != 0 || wait_for_creation(r, err) != 0)
+        return -1;
+    log_write(r->log, LOG_INFO, "created replication slot \"%s\" at %s", r->options->source.slot,
+              lsn_format(r->source.slot.confirmed_lsn).text);
+    return 0;
+}
+
+/* A slot in use is waited for: a second walpipe is the first one's hot standby. */
+static int
+wait_for_slot(struct reader *r, struct err *err)
+{
+    int said_pid = 0;
+
+    for (;;) {
+        if (source_read_slot(&r->source, &r->options->source, err) != 0)
+            return -1;
+        if (!r->source.slot.exists || r->source.slot.active_pid == 0)
+            return 0;
+        if (said_pid != r->source.slot.active_pid &&
+            say_waiting(r, true, err,
+                        "slot \"%s\" is in use by the source's process %d%s%s%s: waiting until it "
+                        "is free",
+                        r->options->source.slot, r->source.slot.active_pid,
+                        r->source.slot.user[0] == '\0' ? "" : " (", r->source.slot.user,
+                        r->source.slot.user[0] == '\0' ? "" : ")") != 0)
+            return -1;
+        said_pid = r->source.slot.active_pid;
+        if (pause_for(r, WAIT_MILLIS, err) != 0)
+            return -1;
+    }
+}
+
+static int
+start(struct reader *r, struct err *err)
+{
+    const struct source_options *options = &r->options->source;
+
+    if (source_connect(&r->source, options, err) != 0 ||
+        source_check_server(&r->source, options, err) != 0)
+        return -1;
+    for (;;) {
+        if (wait_for_slot(r, err) != 0 || create_missing_slot(r, err) != 0 ||
+            source_check_slot(&r->source, options, err) != 0 || tell_source(r, err) != 0)
+            return -1;
+        switch (source_start(&r->source, options, err)) {
+        case SOURCE_STREAMING:
+            return 0;
+        case SOURCE_SLOT_ACTIVE:
+            if (pause_for(r, WAIT_MILLIS, err) != 0)
+                return -1;
+            break;
+        case SOURCE_FAILED:
+            return -1;
+        }
+    }
+}
+
+static void
+fill_hello(struct reader *r)
+{
+    struct hello *h = &r->hello;
+
+    snprintf(h->stream, sizeof h->stream, "wal");
+    snprintf(h->program, sizeof h->program, "pg-wal-read");
+    h->run_id = r->run_id;
+    h->system_identifier = r->source.system_identifier;
+    h->timeline = r->source.timeline;
+    memcpy(h->database, r->source.database, sizeof h->database);
+    snprintf(h->slot, sizeof h->slot, "%s", r->options->source.slot);
+    h->publications_count = r->options->source.publications_count;
+    memcpy(h->publications, r->options->source.publications, sizeof h->publications);
+    h->server_version = r->source.server_version;
+    h->proto_version = r->source.proto_version;
+    h->start_lsn = r->source.slot.confirmed_lsn;
+}
+
+static int
+run(struct reader *r, struct err *err)
+{
+    struct stream *s = &r->stream;
+    bool acks = !r->options->no_ack;
+
+    s->out_fd = io_open_output(r->options->out, err);
+    if (s->out_fd < 0)
+        return -1;
+    io_enlarge_pipe(s->out_fd, 4 * IO_CHUNK);
+    s->out_fd = io_make_nonblocking(s->out_fd, err);
+    if (s->out_fd < 0 || run_id_new(&r->run_id, err) != 0)
+        return -1;
+    if (acks && acklink_connect(&r->ack, r->options->ackd, &r->run_id, err) != 0)
+        return -1;
+    if (start(r, err) != 0)
+        return -1;
+    /* Until here SIGTERM simply ends the program: there is nothing to drain. */
+    s->signal_fd = sig_open(false, err);
+    if (s->signal_fd < 0)
+        return -1;
+    slotwatch_init(&r->watch, r->options->source.conninfo, r->options->source.slot);
+    s->log = r->log;
+    s->source = &r->source;
+    s->ack = acks ? &r->ack : NULL;
+    s->watch = acks ? &r->watch : NULL;
+    fill_hello(r);
+    log_write(r->log, LOG_INFO, "streaming from slot \"%s\" at %s, run %s", r->hello.slot,
+              lsn_format(r->hello.start_lsn).text, run_id_format(&r->run_id).text);
+    return stream_run(s, &r->hello, err);
+}
+
+int
+reader_run(struct log *log, const struct options *options)
+{
+    struct reader *r = calloc(1, sizeof *r);
+    struct err err = {0};
+    int code = EXIT_DONE;
+
+    if (r == NULL) {
+        err_set(&err, EXIT_PEER, "out of memory at the start");
+        return log_failure(log, &err);
+    }
+    r->log = log;
+    r->options = options;
+    r->ack.fd = -1;
+    if (run(r, &err) != 0)
+        code = log_failure(log, &err);
+    slotwatch_free(&r->watch);
+    source_close(&r->source);
+    acklink_close(&r->ack);
+    buf_free(&r->stream.out);
+    free(r);
+    return code;
+}

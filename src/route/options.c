@@ -1,0 +1,129 @@
+/* options.c: see options.h. --shard-key, --tables and --to are of the --sink before them. */
+#include "route/options.h"
+
+#include <string.h>
+
+static int
+add_sink(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    struct options *o = options;
+
+    (void)spec;
+    if (o->sinks_count == WORKERS_MAX)
+        return err_set(err, EXIT_REFUSED, "more than %u sinks", WORKERS_MAX);
+    if (value[0] == '\0' || strlen(value) > NAME_MAX_BYTES)
+        return err_set(err, EXIT_REFUSED, "sink name \"%s\" has not 1 to %d bytes", value,
+                       NAME_MAX_BYTES);
+    for (size_t i = 0; i < o->sinks_count; i++)
+        if (strcmp(o->sinks[i].name, value) == 0)
+            return err_set(err, EXIT_REFUSED, "sink \"%s\" is named twice", value);
+    o->sinks[o->sinks_count++] =
+        (struct sink){.name = value, .workers = &o->workers[o->workers_count]};
+    return 0;
+}
+
+/* The sink that an option is for; NULL with err. */
+static struct sink *
+last_sink(const struct opt_spec *spec, struct options *o, struct err *err)
+{
+    if (o->sinks_count > 0)
+        return &o->sinks[o->sinks_count - 1];
+    err_set(err, EXIT_REFUSED, "--%s before the first --sink", spec->name);
+    return NULL;
+}
+
+static int
+set_shard_key(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    static const char prefix[] = "column:";
+    struct sink *sink = last_sink(spec, options, err);
+
+    if (sink == NULL)
+        return -1;
+    if (strcmp(value, "key") == 0) {
+        sink->tables.shard_key = SHARD_BY_KEY;
+    } else if (strcmp(value, "table") == 0) {
+        sink->tables.shard_key = SHARD_BY_TABLE;
+    } else if (strncmp(value, prefix, sizeof prefix - 1) == 0 && value[sizeof prefix - 1] != '\0') {
+        sink->tables.shard_key = SHARD_BY_COLUMN;
+        sink->tables.shard_column = value + sizeof prefix - 1;
+    } else {
+        return err_set(err, EXIT_REFUSED, "--%s: \"%s\" is not key, table or column:NAME",
+                       spec->name, value);
+    }
+    return 0;
+}
+
+static int
+add_tables(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    struct sink *sink = last_sink(spec, options, err);
+
+    return sink == NULL ? -1 : filter_parse(&sink->tables.filter, value, err);
+}
+
+static int
+add_worker(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    struct options *o = options;
+    struct sink *sink = last_sink(spec, o, err);
+
+    if (sink == NULL)
+        return -1;
+    if (o->workers_count == WORKERS_MAX)
+        return err_set(err, EXIT_REFUSED, "more than %u workers", WORKERS_MAX);
+    o->workers[o->workers_count++] = (struct worker){.path = value, .fd = -1};
+    sink->shards++;
+    return 0;
+}
+
+#define TO(field) .offset = offsetof(struct options, field)
+
+static const struct opt_spec specs[] = {
+    {"in", "PATH", "listen on this Unix socket for the event stream, not stdin", OPT_TEXT, TO(in)},
+    {"sink", "NAME", "begin a sink; the options below are of the last one named", OPT_CALL,
+     .take = add_sink},
+    {"shard-key", "KEY", "key, table or column:NAME (default: key)", OPT_CALL,
+     .take = set_shard_key},
+    {"tables", "LIST", "tables it takes: public.*, !public.audit (default: all)", OPT_CALL,
+     .take = add_tables},
+    {"to", "PATH", "a worker: FIFO, /dev/fd/N or Unix socket; as many as shards", OPT_CALL,
+     .take = add_worker},
+    {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
+     TO(log_level)},
+};
+
+static const struct opt_program program = {
+    .name = "route",
+    .usage = "--sink NAME [--shard-key KEY] [--tables LIST] --to PATH [--to PATH]... "
+             "[--sink NAME ...]",
+    .purpose = "Gives each worker of each sink its share of the event stream.",
+    .specs = specs,
+    .specs_count = sizeof specs / sizeof *specs,
+};
+
+static int
+check_options(const struct options *o, struct err *err)
+{
+    size_t i = 0;
+
+    while (i < o->sinks_count && o->sinks[i].shards > 0)
+        i++;
+    if (o->sinks_count == 0)
+        err_set(err, EXIT_REFUSED, "option --sink is missing");
+    else if (i < o->sinks_count)
+        err_set(err, EXIT_REFUSED, "sink \"%s\" has no --to", o->sinks[i].name);
+    else
+        return 0;
+    return err_hint(err, "see route --help");
+}
+
+enum opt_status
+options_parse(int argc, char **argv, struct options *options, struct err *err)
+{
+    enum opt_status status;
+
+    options->log_level = LOG_INFO;
+    status = opt_parse(&program, argc, argv, options, err);
+    return status == OPT_GO && check_options(options, err) != 0 ? OPT_BAD : status;
+}
