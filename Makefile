@@ -19,14 +19,14 @@ FRAMES := err buf lsn cursor pack frame
 FILTER := $(FRAMES) clock log opt sig sock lockfile io
 WORKER := $(FILTER) event relmap ackmsg ackclient
 
-pg-wal-read_LIB  := $(FILTER) wal ackmsg pqx
+pg-wal-read_LIB  := $(FILTER) wal ackmsg pqx verdict
 pgout-decode_LIB := $(FILTER) wal event relmap hash sandbox
 route_LIB        := $(FILTER) event relmap hash sandbox
-sink-pg_LIB      := $(WORKER) pqx moment
-sink-ch_LIB      := $(WORKER) moment
+sink-pg_LIB      := $(WORKER) pqx moment verdict
+sink-ch_LIB      := $(WORKER) moment verdict
 ackd_LIB         := $(FILTER) ackmsg hash statedir
 evcat_LIB        := $(FILTER) wal event relmap
-walpipe_LIB      := $(FILTER) event ackmsg statedir pqx
+walpipe_LIB      := $(FILTER) event ackmsg statedir pqx verdict
 
 pg-wal-read_EXT := -lpq
 sink-pg_EXT     := -lpq

@@ -3,8 +3,10 @@
 
 #include <stdio.h>
 
+#include "lib/verdict.h"
+
 struct check {
-    bool failed;
+    struct verdicts verdicts;
     const char *table; /* being looked at */
 };
 
@@ -12,11 +14,9 @@ static void
 say(void *context, enum finding finding, const char *text, const char *hint)
 {
     struct check *check = context;
-    bool fail = finding == FINDING_FAIL;
 
-    check->failed = check->failed || fail;
-    printf("%s  table %s: %s%s%s\n", fail ? "FAIL" : "warn", check->table, text,
-           hint[0] == '\0' ? "" : ": ", hint);
+    verdict_say(&check->verdicts, finding == FINDING_FAIL ? VERDICT_FAIL : VERDICT_WARN,
+                "table %s: %s%s%s", check->table, text, hint[0] == '\0' ? "" : ": ", hint);
 }
 
 static int
@@ -25,30 +25,32 @@ check_server(struct worker *w, struct check *check)
     struct err err = {0};
 
     if (server_probe(&w->server, w->options->database, &err) != 0) {
-        printf("FAIL  ClickHouse at %s: %s%s%s\n", w->options->url, err.message,
-               err.hint[0] == '\0' ? "" : ": ", err.hint);
-        check->failed = true;
+        verdict_say(&check->verdicts, VERDICT_FAIL, "ClickHouse at %s: %s%s%s", w->options->url,
+                    err.message, err.hint[0] == '\0' ? "" : ": ", err.hint);
         return -1;
     }
-    printf("ok    ClickHouse %s at %s, database %s\n", w->server.version, w->options->url,
-           w->options->database);
+    verdict_say(&check->verdicts, VERDICT_OK, "ClickHouse %s at %s, database %s", w->server.version,
+                w->options->url, w->options->database);
     if (!w->server.has_uint128)
-        printf("warn  ClickHouse %s has no UInt128: in transactions of more than 16,383 changes "
-               "the later ones rely on their order of arrival\n",
-               w->server.version);
+        verdict_say(&check->verdicts, VERDICT_WARN,
+                    "ClickHouse %s has no UInt128: in transactions of more than 16,383 changes "
+                    "the later ones rely on their order of arrival",
+                    w->server.version);
     return 0;
 }
 
 /* "what: id int4 -> Int32, ..." as one line that is no finding. */
 static void
-print_mapping(const struct worker *w, const struct table *table, const char *what)
+print_mapping(struct check *check, const struct worker *w, const struct table *table,
+              const char *what)
 {
     struct buf mapping = {0};
 
     schema_put_mapping(&w->server, table, &mapping);
     buf_append(&mapping, "", 1);
-    printf("ok    table %s -> %s: %s: %s\n", table->source_name, table->target_sql, what,
-           mapping.failed ? "out of memory" : (const char *)mapping.data);
+    verdict_say(&check->verdicts, VERDICT_OK, "table %s -> %s: %s: %s", table->source_name,
+                table->target_sql, what,
+                mapping.failed ? "out of memory" : (const char *)mapping.data);
     buf_free(&mapping);
 }
 
@@ -62,7 +64,7 @@ check_missing(struct worker *w, const struct table *table, struct check *check)
     else if (!schema_can_create(table, &reason))
         say(check, FINDING_FAIL, reason, "create the target table by hand");
     else
-        print_mapping(w, table, "will be created, or gets the columns it lacks");
+        print_mapping(check, w, table, "will be created, or gets the columns it lacks");
 }
 
 static int
@@ -79,7 +81,7 @@ check_table(struct worker *w, struct relation *relation, struct check *check, st
     switch (schema_load(&w->server, w->options, table, false, &report, &failure)) {
     case SCHEMA_READY:
         snprintf(columns, sizeof columns, "%u columns", table->columns_count);
-        print_mapping(w, table, columns);
+        print_mapping(check, w, table, columns);
         break;
     case SCHEMA_MISSING:
         check_missing(w, table, check);
@@ -123,7 +125,7 @@ check_frame(struct worker *w, struct frame *frame, struct check *check, bool con
 int
 check_run(struct worker *w, struct err *err)
 {
-    struct check check = {0};
+    struct check check = {.verdicts.out = stdout};
     bool connected = check_server(w, &check) == 0, ended = false;
     struct frame frame;
 
@@ -147,6 +149,5 @@ check_run(struct worker *w, struct err *err)
             }
         }
     }
-    fflush(stdout);
-    return check.failed ? 1 : 0;
+    return check.verdicts.failed ? 1 : 0;
 }

@@ -1,9 +1,9 @@
 /* check.c: see check.h. Changes nothing in the target. */
 #include "sink-pg/check.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
+#include "lib/verdict.h"
 #include "sink-pg/progress.h"
 #include "sink-pg/sink.h"
 
@@ -13,28 +13,8 @@ struct check {
     struct session session;
     struct hello hello;
     struct frame_reader reader;
-    bool failed;
+    struct verdicts verdicts;
 };
-
-PRINTF_LIKE(2, 3)
-static void
-say(const char *word, const char *fmt, ...)
-{
-    va_list ap;
-
-    printf("%-5s ", word);
-    va_start(ap, fmt);
-    vprintf(fmt, ap);
-    va_end(ap);
-    putchar('\n');
-}
-
-static void
-fail(struct check *c, const struct err *err)
-{
-    c->failed = true;
-    say("FAIL", "%s%s%s", err->message, err->hint[0] == '\0' ? "" : ": ", err->hint);
-}
 
 static void
 check_session(struct check *c)
@@ -42,20 +22,23 @@ check_session(struct check *c)
     struct err err = {0};
     char message[200];
 
-    say("ok", "target: connected to PostgreSQL %s",
-        PQparameterStatus(c->session.conn, "server_version"));
+    verdict_say(&c->verdicts, VERDICT_OK, "target: connected to PostgreSQL %s",
+                PQparameterStatus(c->session.conn, "server_version"));
     if (c->session.replica)
-        say("ok", "target: session_replication_role = replica is permitted");
+        verdict_say(&c->verdicts, VERDICT_OK,
+                    "target: session_replication_role = replica is permitted");
     else
-        say("warn", "target: the role may not set session_replication_role: triggers and foreign "
+        verdict_say(&c->verdicts, VERDICT_WARN,
+                    "target: the role may not set session_replication_role: triggers and foreign "
                     "keys fire; slower");
     if (c->session.no_temp)
-        say("warn", "target: the role may not create temporary tables: slower");
+        verdict_say(&c->verdicts, VERDICT_WARN,
+                    "target: the role may not create temporary tables: slower");
     if (progress_check(&c->session, c->options->pipeline, &c->hello, message, sizeof message,
                        &err) != 0)
-        fail(c, &err);
+        verdict_fail(&c->verdicts, NULL, &err);
     else
-        say("ok", "%s", message);
+        verdict_say(&c->verdicts, VERDICT_OK, "%s", message);
 }
 
 static const char privileges_query[] =
@@ -73,14 +56,14 @@ check_privileges(struct check *c, const char *schema, const char *name)
 
     result = pqx_shaped(result, what, 1, 1, "?", &err);
     if (result == NULL) {
-        fail(c, &err);
+        verdict_fail(&c->verdicts, NULL, &err);
         return;
     }
     if (!PQgetisnull(result, 0, 0)) {
         err_set(&err, EXIT_REFUSED, "%s.%s: the role lacks %s", schema, name,
                 PQgetvalue(result, 0, 0));
         err_hint(&err, "grant it");
-        fail(c, &err);
+        verdict_fail(&c->verdicts, NULL, &err);
     }
     PQclear(result);
 }
@@ -96,14 +79,14 @@ check_table(struct check *c, const struct relation *relation)
     mapping_target(&c->options->mapping, relation->schema, relation->name, &schema, &name);
     plan = plan_make(&c->session, relation, schema, name, &notes, &err);
     if (plan == NULL) {
-        fail(c, &err);
+        verdict_fail(&c->verdicts, NULL, &err);
         return;
     }
     for (size_t i = 0; i < notes.count; i++)
-        say("warn", "%s.%s: %s", schema, name, notes.text[i]);
+        verdict_say(&c->verdicts, VERDICT_WARN, "%s.%s: %s", schema, name, notes.text[i]);
     check_privileges(c, schema, name);
-    say("ok", "%s.%s -> %s.%s: %u columns", relation->schema, relation->name, schema, name,
-        plan->columns_count);
+    verdict_say(&c->verdicts, VERDICT_OK, "%s.%s -> %s.%s: %u columns", relation->schema,
+                relation->name, schema, name, plan->columns_count);
     plan_free(plan);
 }
 
@@ -162,7 +145,7 @@ check_stream(struct check *c, int in, struct err *err)
 int
 check_run(const struct options *options, const struct log *log, int in, struct err *err)
 {
-    struct check c = {.options = options, .quiet = *log};
+    struct check c = {.options = options, .quiet = *log, .verdicts.out = stdout};
     struct err why = {0};
     int rc;
 
@@ -176,12 +159,12 @@ check_run(const struct options *options, const struct log *log, int in, struct e
     if (rc == 0 && session_open(&c.session, &why) == 0)
         check_session(&c);
     else if (rc == 0)
-        fail(&c, &why);
+        verdict_fail(&c.verdicts, NULL, &why);
     if (rc == 0)
         rc = check_stream(&c, in, err);
     session_close(&c.session);
     frame_reader_free(&c.reader);
     if (rc != 0)
         return -1;
-    return c.failed ? EXIT_REFUSED : EXIT_DONE;
+    return c.verdicts.failed ? EXIT_REFUSED : EXIT_DONE;
 }

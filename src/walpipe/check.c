@@ -3,7 +3,6 @@
 #include "walpipe/check.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -13,6 +12,7 @@
 
 #include "lib/io.h"
 #include "lib/statedir.h"
+#include "lib/verdict.h"
 #include "walpipe/catalog.h"
 #include "walpipe/helper.h"
 #include "walpipe/plan.h"
@@ -24,38 +24,8 @@ struct checking {
     struct pool pool;
     const char *programs;
     const char *const *env; /* walpipe's own */
-    bool failed;
+    struct verdicts verdicts;
 };
-
-enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL };
-
-/* Every line begins with six bytes of verdict. */
-#define VERDICT_WIDTH 6
-
-static const char *const verdicts[] = {"ok    ", "warn  ", "FAIL  "};
-
-PRINTF_LIKE(3, 4)
-static void
-say(struct checking *c, enum verdict verdict, const char *fmt, ...)
-{
-    va_list ap;
-
-    fputs(verdicts[verdict], stdout);
-    va_start(ap, fmt);
-    vprintf(fmt, ap);
-    va_end(ap);
-    putchar('\n');
-    fflush(stdout);
-    if (verdict == VERDICT_FAIL)
-        c->failed = true;
-}
-
-static void
-say_error(struct checking *c, const char *what, const struct err *err)
-{
-    say(c, VERDICT_FAIL, "%s: %s%s%s", what, err->message, err->hint[0] == '\0' ? "" : ": ",
-        err->hint);
-}
 
 /* ---- the config and the state directory ---- */
 
@@ -75,13 +45,13 @@ check_config(struct checking *c)
     const struct config *config = c->config;
     struct stat st;
 
-    say(c, VERDICT_OK, "config %s: pipeline %s, %zu sink(s), %u worker(s)", config->path,
-        config->name, config->sinks_count, config->workers_count);
+    verdict_say(&c->verdicts, VERDICT_OK, "config %s: pipeline %s, %zu sink(s), %u worker(s)",
+                config->path, config->name, config->sinks_count, config->workers_count);
     if (has_password(config) && stat(config->path, &st) == 0 && (st.st_mode & 077) != 0)
-        say(c, VERDICT_WARN,
-            "config %s holds a password and other users can read it: chmod 0600, or use a "
-            "password file (passfile=)",
-            config->path);
+        verdict_say(&c->verdicts, VERDICT_WARN,
+                    "config %s holds a password and other users can read it: chmod 0600, or use a "
+                    "password file (passfile=)",
+                    config->path);
 }
 
 static void
@@ -93,13 +63,15 @@ check_state_dir(struct checking *c)
     int lock = fd < 0 ? -1 : statedir_lock(fd, dir, STATEDIR_WALPIPE, &err);
 
     if (fd == STATEDIR_MISSING)
-        say(c, VERDICT_OK, "state directory %s does not exist yet: run will make it", dir);
+        verdict_say(&c->verdicts, VERDICT_OK,
+                    "state directory %s does not exist yet: run will make it", dir);
     else if (lock == STATEDIR_IN_USE)
-        say(c, VERDICT_WARN, "state directory %s: a pipeline runs in it now", dir);
+        verdict_say(&c->verdicts, VERDICT_WARN, "state directory %s: a pipeline runs in it now",
+                    dir);
     else if (lock < 0)
-        say_error(c, "state directory", &err);
+        verdict_fail(&c->verdicts, "state directory", &err);
     else
-        say(c, VERDICT_OK, "state directory %s", dir);
+        verdict_say(&c->verdicts, VERDICT_OK, "state directory %s", dir);
     if (lock >= 0)
         close(lock);
     if (fd >= 0)
@@ -115,14 +87,12 @@ relay(struct checking *c, const char *whose, char *output)
     char *rest, *line;
 
     for (line = strtok_r(output, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
-        bool known = false;
+        enum verdict verdict;
+        const char *text = verdict_read(line, &verdict);
 
-        for (enum verdict v = VERDICT_OK; v <= VERDICT_FAIL && !known; v++)
-            if (strncmp(line, verdicts[v], VERDICT_WIDTH) == 0) {
-                say(c, v, "%s%s", whose, line + VERDICT_WIDTH);
-                known = true;
-            }
-        if (!known)
+        if (text != NULL)
+            verdict_say(&c->verdicts, verdict, "%s%s", whose, text);
+        else
             printf("      %s%s\n", whose, line);
     }
     fflush(stdout);
@@ -132,20 +102,21 @@ static void
 run_check(struct checking *c, const char *whose, const struct helper *helper)
 {
     struct err err = {0};
-    bool failed_before = c->failed;
+    bool failed_before = c->verdicts.failed;
     char *output = NULL;
     int code = helper_run(helper, &c->pool, &output, &err);
 
     if (code < 0) {
-        say(c, VERDICT_FAIL, "%s%s: %s", whose, err.message, err.hint);
+        verdict_say(&c->verdicts, VERDICT_FAIL, "%s%s: %s", whose, err.message, err.hint);
         return;
     }
-    c->failed = false;
+    c->verdicts.failed = false;
     relay(c, whose, output);
-    if (code != EXIT_DONE && !c->failed)
-        say(c, VERDICT_FAIL, "%s%s --check ended with exit code %d: its own message is in the log",
-            whose, helper->argv[0], code);
-    c->failed = c->failed || failed_before;
+    if (code != EXIT_DONE && !c->verdicts.failed)
+        verdict_say(&c->verdicts, VERDICT_FAIL,
+                    "%s%s --check ended with exit code %d: its own message is in the log", whose,
+                    helper->argv[0], code);
+    c->verdicts.failed = c->verdicts.failed || failed_before;
 }
 
 /* ---- the source ---- */
@@ -187,17 +158,19 @@ check_identities(struct checking *c, const struct catalog *catalog)
         if (catalog_has_identity(rel) || !catalog->publishes_changes)
             continue;
         without++;
-        say(c, VERDICT_WARN,
+        verdict_say(
+            &c->verdicts, VERDICT_WARN,
             "table %s.%s has no replica identity: the source refuses its updates and deletes: add "
             "a primary key (not deferrable), or ALTER TABLE ... REPLICA IDENTITY FULL",
             rel->schema, rel->name);
     }
     if (catalog->count == 0)
-        say(c, VERDICT_WARN, "publication %s: no table is published yet",
-            c->config->source.publication);
+        verdict_say(&c->verdicts, VERDICT_WARN, "publication %s: no table is published yet",
+                    c->config->source.publication);
     else if (without == 0)
-        say(c, VERDICT_OK, "replica identity: %zu published table(s), %zu with identity full",
-            catalog->count, full);
+        verdict_say(&c->verdicts, VERDICT_OK,
+                    "replica identity: %zu published table(s), %zu with identity full",
+                    catalog->count, full);
 }
 
 /* ---- sinks ---- */
@@ -270,7 +243,7 @@ route_to_sink(struct checking *c, const char *whose, const struct sink_config *s
 
     helper.out = memory_file(&err);
     if (helper.out < 0 || lseek(source, 0, SEEK_SET) != 0) {
-        say(c, VERDICT_FAIL, "%s%s", whose, err.message);
+        verdict_say(&c->verdicts, VERDICT_FAIL, "%s%s", whose, err.message);
         return -1;
     }
     code = helper_run(&helper, &c->pool, &output, &err);
@@ -278,10 +251,10 @@ route_to_sink(struct checking *c, const char *whose, const struct sink_config *s
         return helper.out;
     close(helper.out);
     if (code < 0)
-        say(c, VERDICT_FAIL, "%s%s", whose, err.message);
+        verdict_say(&c->verdicts, VERDICT_FAIL, "%s%s", whose, err.message);
     else
-        say(c, VERDICT_FAIL, "%sroute ended with exit code %d: its own message is in the log",
-            whose, code);
+        verdict_say(&c->verdicts, VERDICT_FAIL,
+                    "%sroute ended with exit code %d: its own message is in the log", whose, code);
     return -1;
 }
 
@@ -293,14 +266,16 @@ check_sink(struct checking *c, const struct sink_config *sink, int source)
     struct helper helper = {.directory = c->programs, .out = -1};
 
     if (source < 0) {
-        say(c, VERDICT_WARN, "%snot checked, because the source's tables could not be read", whose);
+        verdict_say(&c->verdicts, VERDICT_WARN,
+                    "%snot checked, because the source's tables could not be read", whose);
         return;
     }
     helper.in = route_to_sink(c, whose, sink, source);
     if (helper.in < 0)
         return;
     if (sink->type == SINK_EXEC) {
-        say(c, VERDICT_OK, "%sa program of yours, not tried: %s", whose, sink->command);
+        verdict_say(&c->verdicts, VERDICT_OK, "%sa program of yours, not tried: %s", whose,
+                    sink->command);
     } else {
         helper.argv = plan_sink_arguments(c->config, &c->pool, sink, true);
         helper.env = sink->type == SINK_PG ? plan_login_env(&c->pool, c->env, sink->password)
@@ -317,7 +292,7 @@ check_sinks(struct checking *c, const struct catalog *catalog)
     int source = catalog == NULL ? -1 : describe_source(catalog, &err);
 
     if (catalog != NULL && source < 0)
-        say_error(c, "check", &err);
+        verdict_fail(&c->verdicts, "check", &err);
     for (size_t i = 0; i < c->config->sinks_count; i++)
         check_sink(c, &c->config->sinks[i], source);
     if (source >= 0)
@@ -338,7 +313,7 @@ check_all(struct checking *c)
     if (known)
         check_identities(c, &catalog);
     else
-        say_error(c, "source", &err);
+        verdict_fail(&c->verdicts, "source", &err);
     check_sinks(c, known ? &catalog : NULL);
     catalog_free(&catalog);
 }
@@ -346,7 +321,8 @@ check_all(struct checking *c)
 int
 check_pipeline(const struct config *config, const struct log *log)
 {
-    struct checking c = {.config = config, .log = log, .env = (const char *const *)environ};
+    struct checking c = {
+        .config = config, .log = log, .env = (const char *const *)environ, .verdicts.out = stdout};
     struct err err = {0};
     int code;
 
@@ -355,7 +331,7 @@ check_pipeline(const struct config *config, const struct log *log)
         code = log_failure(log, &err);
     } else {
         check_all(&c);
-        code = c.failed ? EXIT_REFUSED : EXIT_DONE;
+        code = c.verdicts.failed ? EXIT_REFUSED : EXIT_DONE;
     }
     pool_free(&c.pool);
     return code;

@@ -1,0 +1,28 @@
+/* verdict.h: the lines of --check: "ok    ...", "warn  ..." or "FAIL  ...: what to do", one per
+ * finding. Every program writes its own; walpipe check reads and passes on the others'. */
+#ifndef WALPIPE_VERDICT_H
+#define WALPIPE_VERDICT_H
+
+#include <stdio.h>
+
+#include "lib/base.h"
+
+enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL };
+
+/* Set out to use. */
+struct verdicts {
+    FILE *out;
+    bool failed; /* a line was VERDICT_FAIL */
+};
+
+/* Writes one line, at once. */
+void verdict_say(struct verdicts *verdicts, enum verdict verdict, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+/* FAIL with err's message and hint, and before them what it is about; NULL: nothing. */
+void verdict_fail(struct verdicts *verdicts, const char *what, const struct err *err);
+
+/* What a line says behind its verdict, which goes into *verdict; NULL where line has none. */
+const char *verdict_read(const char *line, enum verdict *verdict);
+
+#endif
