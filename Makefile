@@ -162,9 +162,13 @@ build/test/chdb-front: test/chdb/front.c src/lib/buf.c
 
 # ---- what people type ----
 
-.PHONY: test demo lint format
+.PHONY: test check long demo lint format
 test:
 	@scripts/test
+check:
+	@scripts/test check
+long:
+	@MINUTES=$(MINUTES) SEED=$(SEED) scripts/test long
 demo:
 	@scripts/demo
 lint:
@@ -194,6 +198,8 @@ help:
 	@echo 'make            build every program into bin/'
 	@echo 'make demo       source, PostgreSQL and ClickHouse target, pgbench, and the comparison'
 	@echo 'make test       all tests; the last line is "N passed, N failed"'
+	@echo 'make check      the part of them that takes under two minutes'
+	@echo 'make long       histories, torture and worlds with new seeds; MINUTES=10 (each) SEED=N'
 	@echo 'make lint       the house rules'
 	@echo 'make format     clang-format all C files'
 	@echo 'make fuzz       run every fuzzer; SECONDS=60 each'
