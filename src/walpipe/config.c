@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/statedir.h"
 #include "walpipe/inifile.h"
-#include "walpipe/values.h"
 
 /* libinih's limit for a section header, less "sink ". */
 #define SINK_NAME_MAX 40
@@ -337,7 +337,7 @@ config_read(const char *path, struct config *config, struct err *err)
     if (inifile_read(path, is_key, &config->pool, &sections, err) != 0 ||
         read_sections(&r, sections) != 0)
         return -1;
-    config->socket = pool_print(&config->pool, "%s/%s", config->state_dir, CONFIG_SOCKET_NAME);
+    config->socket = pool_print(&config->pool, "%s/%s", config->state_dir, STATEDIR_SOCKET);
     return 0;
 }
 
@@ -346,10 +346,4 @@ config_free(struct config *config)
 {
     pool_free(&config->pool);
     *config = (struct config){0};
-}
-
-const char *
-config_sink_type(enum sink_type type)
-{
-    return type == SINK_PG ? "pg" : type == SINK_CH ? "ch" : "exec";
 }

@@ -6,11 +6,7 @@
 #include "lib/limits.h"
 #include "lib/log.h"
 #include "walpipe/pool.h"
-
-/* The ack socket's name in the state directory. */
-#define CONFIG_SOCKET_NAME "ackd.sock"
-
-enum sink_type { SINK_PG = 1, SINK_CH = 2, SINK_EXEC = 3 };
+#include "walpipe/values.h"
 
 /* Text is never NULL where it is required or has a default; NULL elsewhere means "not given". */
 struct sink_config {
@@ -72,8 +68,5 @@ struct config {
 int config_read(const char *path, struct config *config, struct err *err) MUST_CHECK;
 
 void config_free(struct config *config);
-
-/* "pg", "ch" or "exec". */
-const char *config_sink_type(enum sink_type type);
 
 #endif

@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "lib/frame.h"
+#include "lib/log.h"
 #include "lib/opt.h"
 #include "lib/pqx.h"
-#include "walpipe/config.h"
+#include "lib/statedir.h"
 
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 static const char digits[] = "0123456789";
@@ -66,7 +67,7 @@ values_slot(const char *value, void *out, struct pool *pool, struct err *err)
 int
 values_directory(const char *value, void *out, struct pool *pool, struct err *err)
 {
-    size_t most = SOCKET_PATH_MAX - strlen("/" CONFIG_SOCKET_NAME);
+    size_t most = SOCKET_PATH_MAX - strlen("/" STATEDIR_SOCKET);
 
     if (value[0] != '/')
         return refuse(err, "an absolute path, as /var/lib/walpipe/NAME");
@@ -270,9 +271,11 @@ values_level(const char *value, void *out, struct pool *pool, struct err *err)
 int
 values_sink_type(const char *value, void *out, struct pool *pool, struct err *err)
 {
+    static const char *const names[] = {[SINK_PG] = "pg", [SINK_CH] = "ch", [SINK_EXEC] = "exec"};
+
     (void)pool;
     for (enum sink_type type = SINK_PG; type <= SINK_EXEC; type++)
-        if (strcmp(value, config_sink_type(type)) == 0) {
+        if (strcmp(value, names[type]) == 0) {
             *(enum sink_type *)out = type;
             return 0;
         }

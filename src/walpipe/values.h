@@ -7,6 +7,8 @@
 #include "lib/limits.h"
 #include "walpipe/pool.h"
 
+enum sink_type { SINK_PG = 1, SINK_CH = 2, SINK_EXEC = 3 };
+
 typedef int value_parser(const char *value, void *out, struct pool *pool, struct err *err);
 
 value_parser values_text;        /* const char *; not empty */
