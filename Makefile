@@ -25,8 +25,8 @@ route_LIB        := $(FILTER) event relmap hash sandbox
 sink-pg_LIB      := $(WORKER) pqx moment verdict
 sink-ch_LIB      := $(WORKER) moment verdict
 ackd_LIB         := $(FILTER) ackmsg hash statedir
-evcat_LIB        := $(FILTER) wal event relmap
-walpipe_LIB      := $(FILTER) event ackmsg statedir pqx verdict
+evcat_LIB        := $(FILTER) wal event relmap json
+walpipe_LIB      := $(FILTER) event ackmsg statedir json pqx verdict
 
 pg-wal-read_EXT := -lpq
 sink-pg_EXT     := -lpq

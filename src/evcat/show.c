@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "evcat/json.h"
+#include "lib/json.h"
 #include "lib/wal.h"
 
 static void
@@ -47,13 +47,11 @@ show_hello(struct show *s, const struct frame *frame, struct err *err)
         json_uint(&j, "version", STREAM_VERSION);
         json_cstr(&j, "program", h->program);
         json_cstr(&j, "run_id", run.text);
-        json_name(&j, "system_identifier");
-        fprintf(s->out, "\"%" PRIu64 "\"", h->system_identifier);
+        json_uint_text(&j, "system_identifier", h->system_identifier);
         json_uint(&j, "timeline", h->timeline);
         json_cstr(&j, "database", h->database);
         json_cstr(&j, "slot", h->slot);
-        json_name(&j, "publications");
-        json_open(&j, '[');
+        json_open_member(&j, "publications", '[');
         for (uint32_t i = 0; i < h->publications_count; i++)
             json_cstr(&j, NULL, h->publications[i]);
         json_close(&j, ']');
@@ -147,18 +145,15 @@ put_relation(struct show *s, const struct relation *r)
     json_cstr(&j, "schema", r->schema);
     json_cstr(&j, "name", r->name);
     json_cstr(&j, "replica_identity", identity);
-    json_name(&j, "columns");
-    json_open(&j, '[');
+    json_open_member(&j, "columns", '[');
     for (uint32_t i = 0; i < r->columns_count; i++) {
         const struct relation_column *column = &r->columns[i];
 
-        json_name(&j, NULL);
-        json_open(&j, '{');
+        json_open_member(&j, NULL, '{');
         json_cstr(&j, "name", column->name);
         json_bool(&j, "key", column->key);
         json_uint(&j, "type_oid", column->type_oid);
-        json_name(&j, "typmod");
-        fprintf(s->out, "%" PRId32, column->typmod);
+        json_int(&j, "typmod", column->typmod);
         if (column->type_name[0] != '\0') {
             json_cstr(&j, "type_schema", column->type_schema);
             json_cstr(&j, "type_name", column->type_name);
@@ -219,14 +214,12 @@ put_value(struct json *j, const char *name, const struct value *value)
         json_string(j, name, b);
         break;
     case VALUE_BINARY:
-        json_name(j, name);
-        json_open(j, '{');
+        json_open_member(j, name, '{');
         json_hex(j, "binary", b);
         json_close(j, '}');
         break;
     case VALUE_UNCHANGED:
-        json_name(j, name);
-        json_open(j, '{');
+        json_open_member(j, name, '{');
         json_bool(j, "unchanged", true);
         json_close(j, '}');
         break;
@@ -240,8 +233,7 @@ put_tuple(struct show *s, struct json *j, const char *name, uint32_t relid,
     const struct relation *r = relmap_get(&s->tables, relid);
     bool named = r != NULL && r->columns_count == tuple->count;
 
-    json_name(j, name);
-    json_open(j, named ? '{' : '[');
+    json_open_member(j, name, named ? '{' : '[');
     for (uint32_t i = 0; i < tuple->count; i++)
         if (!named || !only_key || r->columns[i].key)
             put_value(j, named ? r->columns[i].name : NULL, &tuple->values[i]);
@@ -288,8 +280,7 @@ show_truncate(struct show *s, struct cursor *body, uint32_t elements, struct err
     json_uint(&j, "ordinal", truncate.ordinal);
     json_bool(&j, "cascade", (truncate.flags & TRUNCATE_CASCADE) != 0);
     json_bool(&j, "restart_identity", (truncate.flags & TRUNCATE_RESTART_IDENTITY) != 0);
-    json_name(&j, "relations");
-    json_open(&j, '[');
+    json_open_member(&j, "relations", '[');
     for (uint32_t i = 0; i < truncate.count; i++)
         put_table(s, &j, NULL, truncate.relids[i]);
     json_close(&j, ']');

@@ -10,8 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/calendar.h"
+#include "lib/jsontext.h"
 #include "lib/lsn.h"
-#include "lib/utf8.h"
 
 #define LINE_SIZE 4096 /* PIPE_BUF */
 
@@ -60,33 +61,13 @@ add_cstr(struct line *line, const char *s)
 static void
 add_json_string(struct line *line, const char *text)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    size_t left = strlen(text);
+    struct bytes rest = {.data = (const uint8_t *)text, .len = strlen(text)};
+    char piece[JSONTEXT_MAX];
 
     add(line, "\"", 1);
-    while (left > 0) {
-        size_t n = utf8_sequence(s, left);
-        char escaped[8];
-
-        if (line->len + 16 > LINE_SIZE)
-            break;
-        if (n == 0) {
-            n = 1;
-            snprintf(escaped, sizeof escaped, "\\u%04x", 0xfffd);
-            add_cstr(line, escaped);
-        } else if (*s == '"' || *s == '\\') {
-            escaped[0] = '\\';
-            escaped[1] = (char)*s;
-            add(line, escaped, 2);
-        } else if (*s < 0x20) {
-            snprintf(escaped, sizeof escaped, "\\u%04x", *s);
-            add_cstr(line, escaped);
-        } else {
-            add(line, (const char *)s, n);
-        }
-        s += n;
-        left -= n;
-    }
+    /* A character stands there as a whole or not at all. */
+    while (rest.len > 0 && line->len + 16 <= LINE_SIZE)
+        add(line, piece, jsontext_take(&rest, piece));
     add(line, "\"", 1);
 }
 
@@ -108,40 +89,21 @@ add_number(struct line *line, const char *name, uint64_t number)
     add_cstr(line, text);
 }
 
-static int
-is_leap(int64_t year)
-{
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
-
-static int
-days_of_month(int month, int64_t year)
-{
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-
-    return days[month] + (month == 1 && is_leap(year));
-}
-
-/* By hand: gmtime() and strftime() look for the time zone's file, which a sandbox forbids. */
 static void
 add_time(struct line *line)
 {
+    struct calendar_date date;
     struct timespec now;
-    int64_t seconds, day, year;
-    char text[96];
-    int month;
+    int64_t seconds;
+    char text[128];
 
     clock_gettime(CLOCK_REALTIME, &now);
+    date = calendar_date(now.tv_sec / 86400);
     seconds = now.tv_sec % 86400;
-    day = now.tv_sec / 86400;
-    for (year = 1970; day >= 365 + is_leap(year); year++)
-        day -= 365 + is_leap(year);
-    for (month = 0; day >= days_of_month(month, year); month++)
-        day -= days_of_month(month, year);
     snprintf(text, sizeof text,
-             "{\"time\":\"%04" PRId64 "-%02d-%02" PRId64 "T%02" PRId64 ":%02" PRId64 ":%02" PRId64
-             ".%03ldZ\"",
-             year, month + 1, day + 1, seconds / 3600, seconds / 60 % 60, seconds % 60,
+             "{\"time\":\"%04" PRId64 "-%02" PRId64 "-%02" PRId64 "T%02" PRId64 ":%02" PRId64
+             ":%02" PRId64 ".%03ldZ\"",
+             date.year, date.month, date.day, seconds / 3600, seconds / 60 % 60, seconds % 60,
              now.tv_nsec / 1000000);
     add_cstr(line, text);
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "lib/calendar.h"
+
 static bool
 take_char(struct bytes *s, char c)
 {
@@ -25,34 +27,6 @@ take_digits(struct bytes *s, size_t min, size_t max, int64_t *out)
     s->data += n;
     s->len -= n;
     return n >= min;
-}
-
-static bool
-is_leap(int64_t year)
-{
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
-
-static int64_t
-days_in(int64_t year, int64_t month)
-{
-    static const int8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-
-    return days[month - 1] + (month == 2 && is_leap(year));
-}
-
-/* Days since 1970-01-01 in the proleptic Gregorian calendar; year 0 is 1 BC. */
-static int64_t
-days_from_civil(int64_t year, int64_t month, int64_t day)
-{
-    int64_t era, year_of_era, day_of_year;
-
-    year -= month <= 2; /* years begin in March, so that leap days come last */
-    era = (year >= 0 ? year : year - 399) / 400;
-    year_of_era = year - era * 400;
-    day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
-           719468;
 }
 
 static bool
@@ -132,8 +106,8 @@ moment_read(struct bytes s, struct moment *m)
         year = 1 - year;
     else if (s.len > 0)
         return false;
-    if (month < 1 || month > 12 || day < 1 || day > days_in(year, month))
+    if (month < 1 || month > 12 || day < 1 || day > calendar_days_in_month(year, month))
         return false;
-    m->seconds = days_from_civil(year, month, day) * MOMENT_DAY + time;
+    m->seconds = calendar_days((struct calendar_date){year, month, day}) * MOMENT_DAY + time;
     return true;
 }

@@ -4,9 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lib/json.h"
 #include "lib/lsn.h"
-
-/* A sink's flush interval is a second or less. */
 
 /* ---- numbers ---- */
 
@@ -158,106 +157,81 @@ statustext_table(const char *pipeline, const struct status_samples *s, FILE *out
 /* ---- json ---- */
 
 static void
-json_text(const char *text, FILE *out)
+json_source(struct json *j, const struct ack_status *s)
 {
-    fputc('"', out);
-    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++)
-        if (*c == '"' || *c == '\\')
-            fprintf(out, "\\%c", *c);
-        else if (*c < 0x20)
-            fprintf(out, "\\u%04x", *c);
-        else if (*c >= 0x7f)
-            fputc('?', out); /* a server's message may be in any encoding, JSON may not */
-        else
-            fputc(*c, out);
-    fputc('"', out);
+    json_open_member(j, "source", '{');
+    json_bool(j, "alive", s->source_alive);
+    json_bool(j, "standby", s->waiting.standby);
+    json_cstr(j, "waits_for", s->waiting.message);
+    json_cstr(j, "database", s->source.database);
+    json_cstr(j, "slot", s->source.slot);
+    json_uint_text(j, "system_identifier", s->source.system_identifier);
+    json_uint(j, "timeline", s->source.timeline);
+    json_uint(j, "server_version", s->source.server_version);
+    json_close(j, '}');
 }
 
 static void
-json_member(const char *name, const char *text, FILE *out)
+json_slot(struct json *j, const struct ack_slot *slot)
 {
-    fprintf(out, "\"%s\":", name);
-    json_text(text, out);
-}
-
-static void
-json_source(const struct ack_status *s, FILE *out)
-{
-    fprintf(out, "\"source\":{\"alive\":%s,\"standby\":%s,", s->source_alive ? "true" : "false",
-            s->waiting.standby ? "true" : "false");
-    json_member("waits_for", s->waiting.message, out);
-    fputc(',', out);
-    json_member("database", s->source.database, out);
-    fputc(',', out);
-    json_member("slot", s->source.slot, out);
-    /* A system identifier has 64 bits, more than a JSON reader's numbers need to have. */
-    fprintf(out,
-            ",\"system_identifier\":\"%" PRIu64 "\",\"timeline\":%" PRIu32
-            ",\"server_version\":%" PRIu32 "},",
-            s->source.system_identifier, s->source.timeline, s->source.server_version);
-}
-
-static void
-json_slot(const struct ack_slot *slot, FILE *out)
-{
-    fprintf(out,
-            "\"slot\":{\"current_lsn\":\"%s\",\"restart_lsn\":\"%s\",\"retained_bytes\":%" PRIu64
-            ",",
-            lsn_format(slot->current_lsn).text, lsn_format(slot->restart_lsn).text,
-            slot->retained_bytes);
-    fprintf(out, "\"xmin_age\":%" PRIu64 ",\"output_full\":%s,", slot->xmin_age,
-            slot->output_full ? "true" : "false");
-    json_member("wal_status", slot->wal_status, out);
+    json_open_member(j, "slot", '{');
+    json_lsn(j, "current_lsn", slot->current_lsn);
+    json_lsn(j, "restart_lsn", slot->restart_lsn);
+    json_uint(j, "retained_bytes", slot->retained_bytes);
+    json_uint(j, "xmin_age", slot->xmin_age);
+    json_bool(j, "output_full", slot->output_full);
+    json_cstr(j, "wal_status", slot->wal_status);
     if (slot->safe_wal_size >= 0)
-        fprintf(out, ",\"safe_wal_size\":%" PRId64 "},", slot->safe_wal_size);
+        json_int(j, "safe_wal_size", slot->safe_wal_size);
     else
-        fputs(",\"safe_wal_size\":null},", out);
+        json_null(j, "safe_wal_size");
+    json_close(j, '}');
 }
 
 static void
-json_worker(const struct status_samples *s, const struct ack_worker_status *w, FILE *out)
+json_worker(struct json *j, const struct status_samples *s, const struct ack_worker_status *w)
 {
     double per_second = rate(s, w);
 
-    fputc('{', out);
-    json_member("sink", w->sink, out);
-    fprintf(out,
-            ",\"shard\":%" PRIu32 ",\"registered\":%s,\"target_alive\":%s,\"reached_lsn\":\"%s\","
-            "\"lag_bytes\":%" PRIu64 ",\"events\":%" PRIu64 ",\"batches\":%" PRIu64
-            ",\"silent_millis\":%" PRIu64 ",",
-            w->shard, w->registered ? "true" : "false", w->target_alive ? "true" : "false",
-            lsn_format(w->reached_lsn).text, worker_lag(&s->now, w), w->events, w->batches,
-            w->silent_millis);
+    json_open_member(j, NULL, '{');
+    json_cstr(j, "sink", w->sink);
+    json_uint(j, "shard", w->shard);
+    json_bool(j, "registered", w->registered);
+    json_bool(j, "target_alive", w->target_alive);
+    json_lsn(j, "reached_lsn", w->reached_lsn);
+    json_uint(j, "lag_bytes", worker_lag(&s->now, w));
+    json_uint(j, "events", w->events);
+    json_uint(j, "batches", w->batches);
+    json_uint(j, "silent_millis", w->silent_millis);
     if (per_second >= 0)
-        fprintf(out, "\"events_per_second\":%.1f,", per_second);
+        json_tenths(j, "events_per_second", per_second);
     else
-        fputs("\"events_per_second\":null,", out);
-    json_member("state", worker_state(&s->now, w), out);
-    fputc(',', out);
-    json_member("target_message", w->target_message, out);
-    fputc('}', out);
+        json_null(j, "events_per_second");
+    json_cstr(j, "state", worker_state(&s->now, w));
+    json_cstr(j, "target_message", w->target_message);
+    json_close(j, '}');
 }
 
 void
 statustext_json(const char *pipeline, const struct status_samples *s, FILE *out)
 {
     const struct ack_status *now = &s->now;
+    struct json j = {.out = out};
 
-    fputc('{', out);
-    json_member("pipeline", pipeline, out);
-    fputc(',', out);
-    json_member("run_id", run_id_format(&now->run_id).text, out);
-    fprintf(out, ",\"uptime_millis\":%" PRIu64 ",\"restarts\":%" PRIu64 ",", now->uptime_millis,
-            now->restarts);
-    json_source(now, out);
-    json_slot(&now->slot, out);
-    fprintf(out,
-            "\"received_lsn\":\"%s\",\"safe_lsn\":\"%s\",\"lag_bytes\":%" PRIu64 ",\"workers\":[",
-            lsn_format(now->received_lsn).text, lsn_format(now->safe_lsn).text, now->lag_bytes);
-    for (uint32_t i = 0; i < now->workers_count; i++) {
-        if (i > 0)
-            fputc(',', out);
-        json_worker(s, &now->workers[i], out);
-    }
-    fputs("]}\n", out);
+    json_open(&j, '{');
+    json_cstr(&j, "pipeline", pipeline);
+    json_cstr(&j, "run_id", run_id_format(&now->run_id).text);
+    json_uint(&j, "uptime_millis", now->uptime_millis);
+    json_uint(&j, "restarts", now->restarts);
+    json_source(&j, now);
+    json_slot(&j, &now->slot);
+    json_lsn(&j, "received_lsn", now->received_lsn);
+    json_lsn(&j, "safe_lsn", now->safe_lsn);
+    json_uint(&j, "lag_bytes", now->lag_bytes);
+    json_open_member(&j, "workers", '[');
+    for (uint32_t i = 0; i < now->workers_count; i++)
+        json_worker(&j, s, &now->workers[i]);
+    json_close(&j, ']');
+    json_close(&j, '}');
+    fputc('\n', out);
 }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "lib/calendar.h"
 #include "lib/clock.h"
 #include "sink-ch/convert/base.h"
 #include "sink-ch/convert/binary_scalar.h"
@@ -16,19 +17,11 @@
 static void
 put_day(int64_t days, struct buf *out, bool *bc)
 {
-    int64_t z = days + 719468; /* days since 0000-03-01 */
-    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t day_of_era = z - era * 146097;
-    int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t mp = (5 * day_of_year + 2) / 153;
-    int64_t month = mp < 10 ? mp + 3 : mp - 9;
-    int64_t year = year_of_era + era * 400 + (month <= 2);
+    struct calendar_date date = calendar_date(days);
 
-    *bc = year <= 0;
-    convert_put_format(out, "%04" PRId64 "-%02" PRId64 "-%02" PRId64, *bc ? 1 - year : year, month,
-                       day_of_year - (153 * mp + 2) / 5 + 1);
+    *bc = date.year <= 0;
+    convert_put_format(out, "%04" PRId64 "-%02" PRId64 "-%02" PRId64,
+                       *bc ? 1 - date.year : date.year, date.month, date.day);
 }
 
 static bool

@@ -1,12 +1,12 @@
 /* json.c: see json.h. */
-#include "evcat/json.h"
+#include "lib/json.h"
 
 #include <string.h>
 #include <time.h>
 
 #include "lib/clock.h"
+#include "lib/jsontext.h"
 #include "lib/lsn.h"
-#include "lib/utf8.h"
 
 void
 json_open(struct json *j, char bracket)
@@ -25,23 +25,11 @@ json_close(struct json *j, char bracket)
 static void
 put_escaped(struct json *j, struct bytes s)
 {
-    size_t i = 0;
+    char piece[JSONTEXT_MAX];
 
     putc('"', j->out);
-    while (i < s.len) {
-        const uint8_t *at = s.data + i;
-        size_t n = utf8_sequence(at, s.len - i);
-
-        if (n == 0)
-            fputs("\\ufffd", j->out);
-        else if (*at == '"' || *at == '\\')
-            fprintf(j->out, "\\%c", *at);
-        else if (*at < 0x20 || *at == 0x7f)
-            fprintf(j->out, "\\u%04x", *at);
-        else
-            fwrite(at, 1, n, j->out);
-        i += n == 0 ? 1 : n;
-    }
+    while (s.len > 0)
+        fwrite(piece, 1, jsontext_take(&s, piece), j->out);
     putc('"', j->out);
 }
 
@@ -55,6 +43,13 @@ json_name(struct json *j, const char *name)
         return;
     put_escaped(j, (struct bytes){.data = (const uint8_t *)name, .len = strlen(name)});
     putc(':', j->out);
+}
+
+void
+json_open_member(struct json *j, const char *name, char bracket)
+{
+    json_name(j, name);
+    json_open(j, bracket);
 }
 
 void
@@ -82,6 +77,27 @@ json_bool(struct json *j, const char *name, bool b)
 {
     json_name(j, name);
     fputs(b ? "true" : "false", j->out);
+}
+
+void
+json_uint_text(struct json *j, const char *name, uint64_t n)
+{
+    json_name(j, name);
+    fprintf(j->out, "\"%llu\"", (unsigned long long)n);
+}
+
+void
+json_int(struct json *j, const char *name, int64_t n)
+{
+    json_name(j, name);
+    fprintf(j->out, "%lld", (long long)n);
+}
+
+void
+json_tenths(struct json *j, const char *name, double n)
+{
+    json_name(j, name);
+    fprintf(j->out, "%.1f", n);
 }
 
 void

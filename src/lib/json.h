@@ -1,4 +1,5 @@
-/* json.h: one JSON object a line, written through stdio. */
+/* json.h: JSON written through stdio, without blanks: one object a line where the caller ends the
+ * line. */
 #ifndef WALPIPE_JSON_H
 #define WALPIPE_JSON_H
 
@@ -16,11 +17,18 @@ void json_close(struct json *j, char bracket);
 
 /* A member's name; the value follows. In arrays NULL. */
 void json_name(struct json *j, const char *name);
+/* The name of an object or an array that is a member, and its opening bracket. */
+void json_open_member(struct json *j, const char *name, char bracket);
 
 /* A string. Bytes that are not UTF-8 become U+FFFD: JSON has no way to hold them. */
 void json_string(struct json *j, const char *name, struct bytes s);
 void json_cstr(struct json *j, const char *name, const char *s);
 void json_uint(struct json *j, const char *name, uint64_t n);
+/* As a string: for 64 bits, which are more than the numbers of a JSON reader need to have. */
+void json_uint_text(struct json *j, const char *name, uint64_t n);
+void json_int(struct json *j, const char *name, int64_t n);
+/* With one digit behind the point. */
+void json_tenths(struct json *j, const char *name, double n);
 void json_bool(struct json *j, const char *name, bool b);
 void json_null(struct json *j, const char *name);
 void json_hex(struct json *j, const char *name, struct bytes b);
