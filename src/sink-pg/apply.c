@@ -1,49 +1,17 @@
 /* apply.c: see apply.h.
  *
  * Few changes: all of them, the progress and the COMMIT in one pipeline, one round trip. Many:
- * table by table, as sets of rows where that works, else one by one. Whatever a set-based way does
- * not manage is undone to a savepoint and done one by one. */
+ * table by table, each by the way that suits it. */
 #include "sink-pg/apply.h"
 
 #include <string.h>
 
+#include "sink-pg/savepoint.h"
 #include "sink-pg/sqltext.h"
-
-/* Changes of one table (or, all together, of a batch) up to which one by one is faster than a
- * COPY, a merge and their round trips. */
-#define ONE_BY_ONE_MAX 50
-
-/* A row from this size on is copied too: COPY takes it in pieces, parameters are one more copy here
- * and one in libpq. */
-#define LARGE_ROW (4u << 20)
 
 /* A table updated in more different sets of columns than this loses its prepared statements now and
  * then: the server keeps a plan for each. */
 #define STATEMENTS_MAX 200
-
-static enum apply_result
-classify(struct applier *a, const struct err *err)
-{
-    if (PQstatus(a->session.conn) != CONNECTION_OK || err->code == EXIT_PEER)
-        return APPLY_RETRY;
-    return err->code == EXIT_REFUSED ? APPLY_REFUSED : APPLY_FAILED;
-}
-
-static enum apply_result
-classify_pipe(struct applier *a, struct err *err)
-{
-    const struct pipe_failure *f = &a->rows.pipe.failure;
-
-    if (f->lost) {
-        err->code = EXIT_PEER;
-        return APPLY_RETRY;
-    }
-    if (f->kind == STEP_PROGRESS && strcmp(f->sqlstate, "22012") == 0) {
-        progress_fenced(&a->progress, err);
-        return APPLY_FAILED;
-    }
-    return classify(a, err);
-}
 
 /* ---- plans ---- */
 
@@ -59,7 +27,7 @@ plan_table(struct applier *a, struct table *table, uint64_t commit_lsn, struct e
 }
 
 static int
-plan_tables(struct applier *a, const struct batch *batch, uint32_t to, struct err *err)
+plan_tables(struct applier *a, const struct apply_work *work, struct err *err)
 {
     const struct table *last = NULL;
 
@@ -68,8 +36,8 @@ plan_tables(struct applier *a, const struct batch *batch, uint32_t to, struct er
         if (session_forget(&a->session, err) != 0)
             return -1;
     }
-    for (uint32_t i = 0; i < to; i++) {
-        const struct op *op = &batch->ops[i];
+    for (uint32_t i = 0; i < work->to; i++) {
+        const struct op *op = &work->batch->ops[i];
 
         for (uint32_t t = 0; op->truncate != NULL && t < op->truncate->count; t++)
             if (plan_table(a, op->truncate->tables[t], op->commit_lsn, err) != 0)
@@ -83,256 +51,96 @@ plan_tables(struct applier *a, const struct batch *batch, uint32_t to, struct er
     return 0;
 }
 
-/* ---- one by one ---- */
+/* ---- the end of a transaction ---- */
 
 static int
 queue_commit(struct applier *a, const struct position *commit, struct err *err)
 {
-    if (progress_queue(&a->progress, &a->rows.pipe, commit, err) != 0)
+    if (progress_queue(&a->progress, &a->ways.rows.pipe, commit, err) != 0)
         return -1;
-    return pipe_command(&a->rows.pipe, STEP_COMMIT, "COMMIT", err);
+    return pipe_command(&a->ways.rows.pipe, STEP_COMMIT, "COMMIT", err);
 }
 
-/* A command of our own could not be queued: the connection is lost, and the pipeline with it. */
-static enum apply_result
-give_up_pipe(struct applier *a, const struct err *err)
+/* Of a pipeline that holds queue_commit's commands. */
+static enum outcome
+finish(struct applier *a, const struct batch *batch, struct err *err)
 {
-    struct err ignored;
+    struct rows *rows = &a->ways.rows;
+    const struct pipe_failure *f = &rows->pipe.failure;
 
-    a->rows.pipe.failure.lost = true;
-    if (pipe_finish(&a->rows.pipe, &ignored) != 0)
-        session_close(&a->session);
-    return err->code == EXIT_PEER ? APPLY_RETRY : APPLY_FAILED;
+    if (rows_finish(rows, batch, err) == 0)
+        return OUTCOME_DONE;
+    if (!f->lost && f->kind == STEP_PROGRESS && strcmp(f->sqlstate, "22012") == 0) {
+        progress_fenced(&a->progress, err);
+        return OUTCOME_FAILED;
+    }
+    return rows_outcome(rows, err);
 }
 
-static enum apply_result
-apply_direct(struct applier *a, const struct batch *batch, uint32_t to,
-             const struct position *commit, struct err *err)
+static enum outcome
+commit_alone(struct applier *a, const struct apply_work *work, struct err *err)
 {
-    struct op_list list = {.first = 0, .end = to, .count = to};
-    struct pipe *pipe = &a->rows.pipe;
+    struct rows *rows = &a->ways.rows;
+    enum outcome outcome;
+
+    if (rows_start(rows, &a->session, err) != 0)
+        return rows_outcome(rows, err);
+    if (queue_commit(a, work->commit, err) != 0)
+        return rows_give_up(rows, err);
+    outcome = finish(a, work->batch, err);
+    if (outcome == OUTCOME_DONE)
+        a->session.tx_open = false;
+    return outcome;
+}
+
+/* ---- all in one pipeline ---- */
+
+static enum outcome
+apply_direct(struct applier *a, const struct apply_work *work, struct err *err)
+{
+    struct op_list list = {.batch = work->batch, .end = work->to, .count = work->to};
+    struct rows *rows = &a->ways.rows;
     bool inside = a->session.tx_open;
+    enum outcome outcome;
 
-    if (rows_start(&a->rows, &a->session, err) != 0)
-        return classify_pipe(a, err);
+    if (rows_start(rows, &a->session, err) != 0)
+        return rows_outcome(rows, err);
     a->session.tx_open = true;
     a->session.tx += !inside;
-    if (pipe_command(pipe, STEP_COMMAND, inside ? "SAVEPOINT walpipe" : "BEGIN", err) != 0)
-        return give_up_pipe(a, err);
-    if (rows_queue(&a->rows, batch, &list, err) != 0)
-        return classify_pipe(a, err);
-    if ((inside && pipe_command(pipe, STEP_COMMAND, "RELEASE SAVEPOINT walpipe", err) != 0) ||
-        (commit != NULL && queue_commit(a, commit, err) != 0))
-        return give_up_pipe(a, err);
-    if (rows_finish(&a->rows, batch, err) != 0)
-        return classify_pipe(a, err);
-    a->session.tx_open = commit == NULL;
-    return APPLY_DONE;
-}
-
-static enum apply_result
-apply_one_by_one(struct applier *a, const struct batch *batch, const struct op_list *list,
-                 bool deferred, struct err *err)
-{
-    struct pipe *pipe = &a->rows.pipe;
-
-    if (rows_start(&a->rows, &a->session, err) != 0)
-        return classify_pipe(a, err);
-    if (pipe_command(pipe, STEP_COMMAND, "SAVEPOINT walpipe", err) != 0 ||
-        (deferred && pipe_command(pipe, STEP_COMMAND, "SET CONSTRAINTS ALL DEFERRED", err) != 0))
-        return give_up_pipe(a, err);
-    if (rows_queue(&a->rows, batch, list, err) != 0)
-        return classify_pipe(a, err);
-    if (pipe_command(pipe, STEP_COMMAND, "RELEASE SAVEPOINT walpipe", err) != 0)
-        return give_up_pipe(a, err);
-    return rows_finish(&a->rows, batch, err) != 0 ? classify_pipe(a, err) : APPLY_DONE;
-}
-
-/* ---- one table ---- */
-
-static int
-to_savepoint(struct applier *a, struct err *err)
-{
-    return session_exec(&a->session, "roll back to the savepoint",
-                        "ROLLBACK TO SAVEPOINT walpipe; RELEASE SAVEPOINT walpipe", err);
-}
-
-/* From a set-based attempt: done (released), or undone. *undone tells which. */
-static enum apply_result
-settle(struct applier *a, enum merge_result result, bool *undone, struct err *err)
-{
-    *undone = result != MERGE_DONE;
-    if (result == MERGE_FAILED && PQstatus(a->session.conn) != CONNECTION_OK)
-        return APPLY_RETRY;
-    if (result == MERGE_DONE)
-        return session_exec(&a->session, "release the savepoint", "RELEASE SAVEPOINT walpipe",
-                            err) == 0
-                   ? APPLY_DONE
-                   : classify(a, err);
-    if (!a->merge.savepoint)
-        return APPLY_DONE;
-    return to_savepoint(a, err) == 0 ? APPLY_DONE : classify(a, err);
-}
-
-static enum apply_result
-apply_as_set(struct applier *a, const struct batch *batch, struct table *table,
-             const struct op_list *list, bool inserts_only, bool evict, bool *undone,
-             struct err *err)
-{
-    struct err why = {0};
-    enum merge_result result;
-
-    a->merge.savepoint = false;
-    result = inserts_only ? merge_copy(&a->merge, &a->session, batch, table, list, &why)
-                          : merge_apply(&a->merge, &a->session, batch, table, list, evict, &why);
-    if (result != MERGE_DONE)
-        log_write(a->session.log, LOG_DEBUG, "%s: one by one instead of as a set: %s", table->label,
-                  why.message[0] == '\0' ? "not a case for it" : why.message);
-    if (PQstatus(a->session.conn) != CONNECTION_OK)
-        *err = why;
-    return settle(a, result, undone, err);
-}
-
-/* Unique values that change places within the batch: the rows are taken out first. Not where that
- * would fire foreign keys' actions. */
-static bool
-may_evict(const struct applier *a, const struct table *table)
-{
-    return a->session.replica && table->plan->match == MATCH_KEY &&
-           strcmp(a->rows.pipe.failure.sqlstate, "23505") == 0;
-}
-
-static void
-hint_key_taken(const struct applier *a, const struct table *table, struct err *err)
-{
-    if (table->relation.replica_identity == 'f' &&
-        strcmp(a->rows.pipe.failure.sqlstate, "23505") == 0)
-        err_hint(err, "under REPLICA IDENTITY FULL no row takes another one's place: if the "
-                      "source's constraint is DEFERRABLE, the target's must be too; if the source "
-                      "does not have the target's row, delete it");
-}
-
-static enum apply_result
-apply_rows(struct applier *a, const struct batch *batch, struct table *table,
-           const struct op_list *list, bool deferred, struct err *err)
-{
-    enum apply_result result = apply_one_by_one(a, batch, list, deferred, err);
-    struct err first;
-    bool undone;
-
-    if (result == APPLY_REFUSED)
-        hint_key_taken(a, table, err);
-    if (result != APPLY_REFUSED || !may_evict(a, table))
-        return result;
-    first = *err;
-    if (to_savepoint(a, err) != 0)
-        return classify(a, err);
-    result = apply_as_set(a, batch, table, list, false, true, &undone, err);
-    if (result != APPLY_DONE || !undone)
-        return result;
-    *err = first;
-    return APPLY_REFUSED;
-}
-
-static bool
-has_large_row(const struct batch *batch, const struct op_list *list)
-{
-    uint32_t at = list->first;
-
-    for (uint32_t i = 0; i < list->count; i++) {
-        if (batch->ops[at].length >= LARGE_ROW)
-            return true;
-        at = op_list_next(list, batch, at);
-    }
-    return false;
-}
-
-/* One by one is not better. */
-static bool
-suits_a_set(const struct batch *batch, const struct op_list *list)
-{
-    return list->count > ONE_BY_ONE_MAX || has_large_row(batch, list);
-}
-
-static enum apply_result
-apply_list(struct applier *a, const struct batch *batch, struct table *table,
-           const struct op_list *list, bool inserts_only, bool careful, struct err *err)
-{
-    bool undone = false;
-    enum apply_result result;
-
-    if (!careful && suits_a_set(batch, list)) {
-        result = apply_as_set(a, batch, table, list, inserts_only, false, &undone, err);
-        if (result != APPLY_DONE || !undone)
-            return result;
-    }
-    return apply_rows(a, batch, table, list, careful || undone, err);
-}
-
-/* The list's next part that is all inserts, or has none; *at moves behind it. */
-static struct op_list
-next_part(const struct batch *batch, const struct op_list *list, uint32_t *at, bool *inserts)
-{
-    struct op_list part = {.linked = list->linked, .first = *at, .end = list->end};
-
-    *inserts = batch->ops[*at].type == FRAME_INSERT;
-    do {
-        part.count++;
-        *at = op_list_next(list, batch, *at);
-    } while (*at != OP_NONE && (batch->ops[*at].type == FRAME_INSERT) == *inserts);
-    return part;
-}
-
-/* Without a key that could be merged by, only runs of inserts go as sets. */
-static enum apply_result
-apply_keyless(struct applier *a, const struct batch *batch, struct table *table,
-              const struct op_list *list, bool careful, struct err *err)
-{
-    enum apply_result result = APPLY_DONE;
-    uint32_t at = list->first;
-
-    while (at != OP_NONE && result == APPLY_DONE) {
-        bool inserts;
-        struct op_list part = next_part(batch, list, &at, &inserts);
-
-        result = inserts ? apply_list(a, batch, table, &part, true, careful, err)
-                         : apply_rows(a, batch, table, &part, careful, err);
-    }
-    return result;
-}
-
-static enum apply_result
-apply_table(struct applier *a, const struct batch *batch, struct table *table,
-            const struct op_list *list, uint32_t inserts, bool careful, struct err *err)
-{
-    bool only = inserts == list->count;
-
-    if (!only && table->plan->index != INDEX_ARBITER)
-        return apply_keyless(a, batch, table, list, careful, err);
-    return apply_list(a, batch, table, list, only, careful, err);
+    if (pipe_command(&rows->pipe, STEP_COMMAND, inside ? SAVEPOINT_SET : "BEGIN", err) != 0)
+        return rows_give_up(rows, err);
+    if (rows_queue(rows, &list, err) != 0)
+        return rows_outcome(rows, err);
+    if ((inside && pipe_command(&rows->pipe, STEP_COMMAND, SAVEPOINT_KEEP, err) != 0) ||
+        (work->commit != NULL && queue_commit(a, work->commit, err) != 0))
+        return rows_give_up(rows, err);
+    outcome = finish(a, work->batch, err);
+    if (outcome == OUTCOME_DONE)
+        a->session.tx_open = work->commit == NULL;
+    return outcome;
 }
 
 /* ---- segments: rows between two truncates or changes of a table's description ---- */
 
 /* Runs of one table's rows, in the source's order. */
-static enum apply_result
-apply_in_order(struct applier *a, const struct batch *batch, uint32_t from, uint32_t to,
-               bool careful, struct err *err)
+static enum outcome
+apply_in_order(struct applier *a, const struct apply_work *work, uint32_t from, uint32_t to,
+               struct err *err)
 {
-    enum apply_result result = APPLY_DONE;
+    enum outcome outcome = OUTCOME_DONE;
 
-    while (from < to && result == APPLY_DONE) {
-        struct table *table = batch->ops[from].table;
-        struct op_list list = {.first = from, .end = from};
-        uint32_t inserts = 0;
+    while (from < to && outcome == OUTCOME_DONE) {
+        const struct op *ops = work->batch->ops;
+        struct op_list list = {
+            .batch = work->batch, .table = ops[from].table, .first = from, .end = from};
 
-        for (; list.end < to && batch->ops[list.end].table == table; list.end++)
-            inserts += batch->ops[list.end].type == FRAME_INSERT;
+        for (; list.end < to && ops[list.end].table == list.table; list.end++)
+            list.inserts += ops[list.end].type == FRAME_INSERT;
         list.count = list.end - from;
         from = list.end;
-        result = apply_table(a, batch, table, &list, inserts, careful, err);
+        outcome = ways_apply(&a->ways, &a->session, &list, work->careful, err);
     }
-    return result;
+    return outcome;
 }
 
 /* Links each table's rows; the tables in the order of their first row. */
@@ -362,180 +170,197 @@ link_tables(struct batch *batch, uint32_t from, uint32_t to)
     return first;
 }
 
-static enum apply_result
-apply_by_table(struct applier *a, struct batch *batch, uint32_t from, uint32_t to, bool careful,
+static enum outcome
+apply_by_table(struct applier *a, const struct apply_work *work, uint32_t from, uint32_t to,
                struct err *err)
 {
-    enum apply_result result = APPLY_DONE;
+    enum outcome outcome = OUTCOME_DONE;
 
-    for (struct table *table = link_tables(batch, from, to); table != NULL;
+    for (struct table *table = link_tables(work->batch, from, to); table != NULL;
          table = table->segment_next) {
-        struct op_list list = {.linked = true, .first = table->first, .count = table->count};
+        struct op_list list = {.batch = work->batch,
+                               .table = table,
+                               .linked = true,
+                               .first = table->first,
+                               .count = table->count,
+                               .inserts = table->inserts};
 
-        if (result == APPLY_DONE)
-            result = apply_table(a, batch, table, &list, table->inserts, careful, err);
+        if (outcome == OUTCOME_DONE)
+            outcome = ways_apply(&a->ways, &a->session, &list, work->careful, err);
         table->first = OP_NONE;
     }
-    return result;
+    return outcome;
 }
 
-static enum apply_result
-apply_segment(struct applier *a, struct batch *batch, uint32_t from, uint32_t to, bool careful,
+static enum outcome
+apply_segment(struct applier *a, const struct apply_work *work, uint32_t from, uint32_t to,
               struct err *err)
 {
     bool ordered = !a->session.replica;
 
     for (uint32_t i = from; i < to && !ordered; i++)
-        ordered = batch->ops[i].table->shared;
-    return ordered ? apply_in_order(a, batch, from, to, careful, err)
-                   : apply_by_table(a, batch, from, to, careful, err);
+        ordered = work->batch->ops[i].table->shared;
+    return ordered ? apply_in_order(a, work, from, to, err)
+                   : apply_by_table(a, work, from, to, err);
+}
+
+static const char *
+delete_all_sql(struct rows *rows, const struct op_truncate *truncate)
+{
+    struct buf *sql = &rows->sql;
+
+    buf_reset(sql, 1u << 16);
+    sqltext_add(sql, SAVEPOINT_SET);
+    for (uint32_t i = 0; i < truncate->count; i++) {
+        const struct plan *plan = truncate->tables[i]->plan;
+
+        sqltext_add(sql, "; DELETE FROM %s%s", plan->ordinary ? "ONLY " : "", plan->target);
+    }
+    return sqltext_get(sql);
 }
 
 /* A table that a foreign key refers to cannot be truncated, whatever the session's role: then its
  * rows are deleted. CASCADE is never passed on: it would reach tables that are not replicated
  * (trap 85). */
-static enum apply_result
+static enum outcome
 apply_truncate(struct applier *a, const struct op_truncate *truncate, struct err *err)
 {
     struct session *s = &a->session;
-    struct buf *sql = &a->rows.sql;
-    const char *text = rows_truncate_sql(&a->rows, truncate);
+    const char *text = rows_truncate_sql(&a->ways.rows, truncate);
+    enum outcome outcome;
 
-    if (text == NULL || session_exec(s, "set a savepoint", "SAVEPOINT walpipe", err) != 0)
-        return classify(a, err);
+    if (text == NULL) {
+        err_set(err, EXIT_PEER, "out of memory for a truncate");
+        return OUTCOME_FAILED;
+    }
+    outcome = savepoint_set(s, err);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
     if (session_exec(s, "truncate", text, err) == 0)
-        goto release;
-    if (classify(a, err) != APPLY_REFUSED || to_savepoint(a, err) != 0)
-        return classify(a, err);
-    buf_reset(sql, 1u << 16);
-    sqltext_add(sql, "SAVEPOINT walpipe");
-    for (uint32_t i = 0; i < truncate->count; i++)
-        sqltext_add(sql, "; DELETE FROM %s%s", truncate->tables[i]->plan->ordinary ? "ONLY " : "",
-                    truncate->tables[i]->plan->target);
-    if (sqltext_get(sql) == NULL)
-        return APPLY_FAILED;
-    if (session_exec(s, "delete the rows of truncated tables", sqltext_get(sql), err) != 0)
-        return classify(a, err);
-release:
-    return session_exec(s, "release the savepoint", "RELEASE SAVEPOINT walpipe", err) == 0
-               ? APPLY_DONE
-               : classify(a, err);
+        return savepoint_keep(s, err);
+    if (outcome_of(s, err) != OUTCOME_REFUSED)
+        return outcome_of(s, err);
+    outcome = savepoint_undo(s, err);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    text = delete_all_sql(&a->ways.rows, truncate);
+    if (text == NULL) {
+        err_set(err, EXIT_PEER, "out of memory for a truncate");
+        return OUTCOME_FAILED;
+    }
+    if (session_exec(s, "delete the rows of truncated tables", text, err) != 0)
+        return outcome_of(s, err);
+    return savepoint_keep(s, err);
 }
 
-static enum apply_result
-apply_segments(struct applier *a, struct batch *batch, uint32_t to, bool careful, struct err *err)
+static enum outcome
+apply_segments(struct applier *a, const struct apply_work *work, struct err *err)
 {
-    enum apply_result result = APPLY_DONE;
+    enum outcome outcome = OUTCOME_DONE;
     uint32_t at = 0;
 
-    while (at < to && result == APPLY_DONE) {
-        const struct op *op = &batch->ops[at];
+    while (at < work->to && outcome == OUTCOME_DONE) {
+        const struct op *op = &work->batch->ops[at];
         uint32_t end = at;
 
-        while (end < to && batch->ops[end].table != NULL)
+        while (end < work->to && work->batch->ops[end].table != NULL)
             end++;
         if (op->type == FRAME_TRUNCATE) {
-            result = apply_truncate(a, op->truncate, err);
+            outcome = apply_truncate(a, op->truncate, err);
             err->lsn = op->commit_lsn;
         } else if (end > at) {
-            result = apply_segment(a, batch, at, end, careful, err);
+            outcome = apply_segment(a, work, at, end, err);
         }
         at = end > at ? end : at + 1;
     }
-    return result;
+    return outcome;
 }
 
 /* ---- a batch ---- */
 
-static enum apply_result
-apply_in_parts(struct applier *a, struct batch *batch, uint32_t to, const struct position *commit,
-               bool careful, struct err *err)
+static enum outcome
+apply_in_parts(struct applier *a, const struct apply_work *work, struct err *err)
 {
-    enum apply_result result;
+    enum outcome outcome;
 
     if (!a->session.tx_open) {
         a->session.tx_open = true;
         a->session.tx++;
         if (session_exec(&a->session, "begin",
-                         careful ? "BEGIN; SET CONSTRAINTS ALL DEFERRED" : "BEGIN", err) != 0)
-            return classify(a, err);
+                         work->careful ? "BEGIN; SET CONSTRAINTS ALL DEFERRED" : "BEGIN", err) != 0)
+            return outcome_of(&a->session, err);
     }
-    result = apply_segments(a, batch, to, careful, err);
-    if (result != APPLY_DONE || commit == NULL)
-        return result;
-    if (rows_start(&a->rows, &a->session, err) != 0)
-        return classify_pipe(a, err);
-    if (queue_commit(a, commit, err) != 0)
-        return give_up_pipe(a, err);
-    if (rows_finish(&a->rows, batch, err) != 0)
-        return classify_pipe(a, err);
-    a->session.tx_open = false;
-    return APPLY_DONE;
+    outcome = apply_segments(a, work, err);
+    if (outcome != OUTCOME_DONE || work->commit == NULL)
+        return outcome;
+    return commit_alone(a, work, err);
 }
 
 /* After a direct attempt that the server refused: what earlier pieces did must still be there. */
-static enum apply_result
+static enum outcome
 undo_direct(struct applier *a, bool pieces, const struct err *why, struct err *err)
 {
     if (!pieces) {
         session_rollback(&a->session);
-        return a->session.conn != NULL ? APPLY_DONE : APPLY_RETRY;
+        return a->session.conn != NULL ? OUTCOME_DONE : OUTCOME_RETRY;
     }
     if (PQtransactionStatus(a->session.conn) != PQTRANS_INERROR) {
         *err = *why;
-        return APPLY_REFUSED;
+        return OUTCOME_REFUSED;
     }
-    return to_savepoint(a, err) == 0 ? APPLY_DONE : classify(a, err);
+    return savepoint_undo(&a->session, err);
 }
 
-static enum apply_result
-attempt(struct applier *a, struct batch *batch, uint32_t to, const struct position *commit,
-        bool careful, struct err *err)
+static enum outcome
+attempt(struct applier *a, const struct apply_work *work, struct err *err)
 {
-    struct op_list all = {.first = 0, .end = to, .count = to};
+    struct op_list all = {.batch = work->batch, .end = work->to, .count = work->to};
     bool pieces = a->session.tx_open;
-    enum apply_result result;
+    enum outcome outcome;
+    struct err why;
 
-    if (plan_tables(a, batch, to, err) != 0)
-        return classify(a, err);
-    if (!careful && !suits_a_set(batch, &all)) {
-        struct err why = *err;
-
-        result = apply_direct(a, batch, to, commit, &why);
-        if (result == APPLY_REFUSED && to > 0) {
-            result = undo_direct(a, pieces, &why, err);
-            return result == APPLY_DONE ? apply_in_parts(a, batch, to, commit, false, err) : result;
-        }
+    if (plan_tables(a, work, err) != 0)
+        return outcome_of(&a->session, err);
+    if (work->careful || ways_suit_set(&all))
+        return apply_in_parts(a, work, err);
+    why = *err;
+    outcome = apply_direct(a, work, &why);
+    if (outcome != OUTCOME_REFUSED || work->to == 0) {
         *err = why;
-        return result;
+        return outcome;
     }
-    return apply_in_parts(a, batch, to, commit, careful, err);
+    outcome = undo_direct(a, pieces, &why, err);
+    return outcome == OUTCOME_DONE ? apply_in_parts(a, work, err) : outcome;
 }
 
-enum apply_result
-apply_batch(struct applier *a, struct batch *batch, uint32_t to, const struct position *commit,
-            bool careful, struct err *err)
+enum outcome
+apply_batch(struct applier *a, const struct apply_work *work, struct err *err)
 {
-    enum apply_result result;
+    enum outcome outcome;
 
     err->lsn = 0;
     err->relation[0] = '\0';
     err->hint[0] = '\0';
-    result = attempt(a, batch, to, commit, careful, err);
-    if (result == APPLY_DONE) {
+    outcome = attempt(a, work, err);
+    if (outcome == OUTCOME_DONE) {
         err->lsn = 0;
-        return result;
+        return outcome;
     }
     if (a->session.conn != NULL && PQstatus(a->session.conn) != CONNECTION_OK)
         session_close(&a->session);
     session_rollback(&a->session);
-    return result;
+    return outcome;
+}
+
+const char *
+apply_sqlstate(const struct applier *a)
+{
+    return a->ways.rows.pipe.failure.sqlstate;
 }
 
 void
 apply_free(struct applier *a)
 {
     session_close(&a->session);
-    rows_free(&a->rows);
-    merge_free(&a->merge);
+    ways_free(&a->ways);
 }

@@ -111,6 +111,14 @@ batch_free(struct batch *b)
     *b = (struct batch){0};
 }
 
+uint32_t
+op_list_next(const struct op_list *list, uint32_t at)
+{
+    if (list->linked)
+        return list->batch->ops[at].next;
+    return at + 1 < list->end ? at + 1 : OP_NONE;
+}
+
 /* ---- one row ---- */
 
 bool

@@ -39,6 +39,21 @@ struct batch {
     struct op_truncate *truncates;
 };
 
+/* Changes of a batch: the ops from `first` up to (not with) `end`; or, linked, count ops from
+ * `first` on through op.next. */
+struct op_list {
+    struct batch *batch;
+    struct table *table; /* whose rows they all are; NULL: of several, or truncates among them */
+    bool linked;
+    uint32_t first;
+    uint32_t end;
+    uint32_t count;
+    uint32_t inserts; /* of count */
+};
+
+/* The op behind `at`; OP_NONE when it was the last. */
+uint32_t op_list_next(const struct op_list *list, uint32_t at);
+
 int batch_add_row(struct batch *b, struct table *table, uint8_t type, struct bytes body,
                   uint64_t commit_lsn, struct err *err) MUST_CHECK;
 

@@ -8,16 +8,15 @@
 #include "lib/hash.h"
 
 int
-compact_start(struct compact *c, const struct batch *batch, const struct table *table,
-              uint32_t changes, bool by_row, struct err *err)
+compact_start(struct compact *c, const struct op_list *list, bool by_row, struct err *err)
 {
     uint32_t size = 64;
 
     /* An update may take two places. */
-    while (size < 4 * (uint64_t)changes)
+    while (size < 4 * (uint64_t)list->count)
         size *= 2;
-    c->batch = batch;
-    c->table = table;
+    c->batch = list->batch;
+    c->table = list->table;
     c->by_row = by_row;
     c->count = 0;
     c->values_count = 0;
@@ -28,7 +27,7 @@ compact_start(struct compact *c, const struct batch *batch, const struct table *
         c->slots_size = c->slots == NULL ? 0 : size;
     }
     if (c->slots == NULL)
-        return err_set(err, EXIT_PEER, "out of memory to compact %u changes", changes);
+        return err_set(err, EXIT_PEER, "out of memory to compact %u changes", list->count);
     memset(c->slots, 0, c->slots_size * sizeof *c->slots);
     return 0;
 }
@@ -158,11 +157,11 @@ merge_rows(struct compact *c, const struct net *earlier, const struct change *ch
 
 /* ---- the changes ---- */
 
-static enum compact_result
+static enum outcome
 no_memory(struct err *err)
 {
     err_set(err, EXIT_PEER, "out of memory to compact a batch");
-    return COMPACT_FAILED;
+    return OUTCOME_RETRY;
 }
 
 /* Under REPLICA IDENTITY FULL the source's key may be deferrable: two rows can then hold one key
@@ -208,27 +207,27 @@ leave(struct compact *c, struct net *net, bool fresh, uint32_t op, const struct 
     return true;
 }
 
-static enum compact_result
+static enum outcome
 add_insert(struct compact *c, uint32_t op, const struct change *change, struct err *err)
 {
     bool fresh;
     struct net *net;
 
     if (!change->complete)
-        return COMPACT_ODD;
+        return OUTCOME_NOT;
     net = find_net(c, change->new_row, &fresh);
     if (net == NULL)
         return no_memory(err);
     if (!fresh && is_full(c) && net->kind != NET_DELETE && net->kind != NET_NONE)
-        return COMPACT_ODD;
+        return OUTCOME_NOT;
     net->kind =
         !fresh && (net->kind == NET_DELETE || net->kind == NET_REPLACE) ? NET_REPLACE : NET_INSERT;
     net->op = op;
     net->merged = 0;
-    return COMPACT_DONE;
+    return OUTCOME_DONE;
 }
 
-static enum compact_result
+static enum outcome
 add_delete(struct compact *c, uint32_t op, const struct change *change, struct err *err)
 {
     bool fresh;
@@ -236,10 +235,10 @@ add_delete(struct compact *c, uint32_t op, const struct change *change, struct e
 
     if (net == NULL)
         return no_memory(err);
-    return leave(c, net, fresh, op, change) ? COMPACT_DONE : COMPACT_ODD;
+    return leave(c, net, fresh, op, change) ? OUTCOME_DONE : OUTCOME_NOT;
 }
 
-static enum compact_result
+static enum outcome
 add_update(struct compact *c, uint32_t op, const struct change *change, struct err *err)
 {
     uint32_t merged = 0;
@@ -250,20 +249,20 @@ add_update(struct compact *c, uint32_t op, const struct change *change, struct e
         return no_memory(err);
     if (!fresh && net->kind != NET_NONE &&
         (net->kind == NET_DELETE || !is_same_row(c, net, change)))
-        return COMPACT_ODD;
+        return OUTCOME_NOT;
     if (fresh || net->kind == NET_NONE) {
         net->kind = NET_UPDATE;
         net->expected = true;
     } else if (!change->complete && merge_rows(c, net, change, &merged, &complete, err) != 0) {
-        return COMPACT_FAILED;
+        return OUTCOME_RETRY;
     }
     net->op = op;
     net->merged = merged;
-    return COMPACT_DONE;
+    return OUTCOME_DONE;
 }
 
 /* Columns that only the target has would be lost with the old row. */
-static enum compact_result
+static enum outcome
 add_key_change(struct compact *c, uint32_t op, const struct change *change, struct err *err)
 {
     uint32_t merged = 0;
@@ -271,31 +270,31 @@ add_key_change(struct compact *c, uint32_t op, const struct change *change, stru
     struct net *net;
 
     if (c->table->plan->extra)
-        return COMPACT_ODD;
+        return OUTCOME_NOT;
     net = find_net(c, change->match, &fresh);
     if (net == NULL)
         return no_memory(err);
     if (!complete && !fresh && net->kind != NET_DELETE &&
         merge_rows(c, net, change, &merged, &complete, err) != 0)
-        return COMPACT_FAILED;
+        return OUTCOME_RETRY;
     if (!complete)
-        return COMPACT_ODD;
+        return OUTCOME_NOT;
     if (!leave(c, net, fresh, op, change))
-        return COMPACT_ODD;
+        return OUTCOME_NOT;
     net = find_net(c, change->new_row, &fresh);
     if (net == NULL)
         return no_memory(err);
     fresh = fresh || net->kind == NET_NONE;
     if (!fresh && net->kind != NET_DELETE)
-        return COMPACT_ODD;
+        return OUTCOME_NOT;
     net->kind = fresh ? NET_INSERT : NET_REPLACE;
     net->op = op;
     net->merged = merged;
-    return COMPACT_DONE;
+    return OUTCOME_DONE;
 }
 
 /* Whatever keys rows have meanwhile: what matters is which rows there are in the end. */
-static enum compact_result
+static enum outcome
 count_row(struct compact *c, uint32_t op, const struct value *row, enum net_kind kind,
           struct err *err)
 {
@@ -305,27 +304,27 @@ count_row(struct compact *c, uint32_t op, const struct value *row, enum net_kind
     if (net == NULL)
         return no_memory(err);
     if (!fresh && net->kind == kind)
-        return COMPACT_ODD;
+        return OUTCOME_NOT;
     net->kind = fresh || net->kind == NET_NONE ? kind : NET_NONE;
     net->op = op;
-    return COMPACT_DONE;
+    return OUTCOME_DONE;
 }
 
-static enum compact_result
+static enum outcome
 add_by_row(struct compact *c, uint32_t op, const struct change *change, struct err *err)
 {
-    enum compact_result result = COMPACT_DONE;
+    enum outcome result = OUTCOME_DONE;
 
     if (!change->complete)
-        return COMPACT_ODD;
+        return OUTCOME_NOT;
     if (change->type != FRAME_INSERT)
         result = count_row(c, op, change->match, NET_DELETE, err);
-    if (result == COMPACT_DONE && change->type != FRAME_DELETE)
+    if (result == OUTCOME_DONE && change->type != FRAME_DELETE)
         result = count_row(c, op, change->new_row, NET_INSERT, err);
     return result;
 }
 
-enum compact_result
+enum outcome
 compact_add(struct compact *c, uint32_t op, const struct change *change, struct err *err)
 {
     if (c->by_row)

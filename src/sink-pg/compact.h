@@ -19,6 +19,7 @@
 #define SINK_PG_COMPACT_H
 
 #include "sink-pg/batch.h"
+#include "sink-pg/outcome.h"
 
 enum net_kind {
     NET_INSERT = 'I',
@@ -56,12 +57,12 @@ struct compact {
     uint32_t deletes, replaces, updates, inserts; /* kinds in nets; by compact_count */
 };
 
-enum compact_result { COMPACT_DONE, COMPACT_ODD, COMPACT_FAILED /* err is set */ };
-
-int compact_start(struct compact *c, const struct batch *batch, const struct table *table,
-                  uint32_t changes, bool by_row, struct err *err) MUST_CHECK;
-enum compact_result compact_add(struct compact *c, uint32_t op, const struct change *change,
-                                struct err *err) MUST_CHECK;
+/* For the changes of one table. */
+int compact_start(struct compact *c, const struct op_list *list, bool by_row,
+                  struct err *err) MUST_CHECK;
+/* DONE; NOT: it is odd; RETRY: out of memory, err is set. */
+enum outcome compact_add(struct compact *c, uint32_t op, const struct change *change,
+                         struct err *err) MUST_CHECK;
 void compact_count(struct compact *c);
 
 /* The net change's values in source order: of a delete those that find the row. values is room for

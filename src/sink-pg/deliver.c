@@ -249,7 +249,7 @@ worth_another_try(struct deliver *d, struct tries *tries, struct err *err)
         d->applier.stale = true;
         return true;
     }
-    if (hello->shards < 2 || strcmp(d->applier.rows.pipe.failure.sqlstate, "23505") != 0)
+    if (hello->shards < 2 || strcmp(apply_sqlstate(&d->applier), "23505") != 0)
         return false;
     if (tries->unique_since == 0)
         tries->unique_since = clock_micros();
@@ -265,17 +265,19 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
               struct err *err)
 {
     struct tries tries = {.pieces = d->applier.session.tx_open};
+    struct apply_work work = {.batch = batch, .to = to, .commit = commit};
     int rc = 0;
 
     while (rc == 0) {
-        switch (apply_batch(&d->applier, batch, to, commit, tries.careful, err)) {
-        case APPLY_DONE:
+        work.careful = tries.careful;
+        switch (apply_batch(&d->applier, &work, err)) {
+        case OUTCOME_DONE:
             rc = 1;
             break;
-        case APPLY_RETRY:
+        case OUTCOME_RETRY:
             rc = recover(d, &tries, commit, err);
             break;
-        case APPLY_REFUSED:
+        case OUTCOME_REFUSED:
             if (!worth_another_try(d, &tries, err))
                 return -1;
             if (tries.unique_since != 0 && wait_a_while(d, backoff_millis(d), err) != 0)
@@ -288,7 +290,8 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
                 rc = applied;
             }
             break;
-        case APPLY_FAILED:
+        case OUTCOME_NOT:
+        case OUTCOME_FAILED:
             return -1;
         }
     }

@@ -1,11 +1,11 @@
-/* merge.c: see merge.h. The temporary table has the columns op "char", mask integer, and c0, c1 ...
- * for the plan's columns; a delete fills the key's columns only. */
+/* merge.c: see merge.h. In the temporary table a delete fills the key's columns only. */
 #include "sink-pg/merge.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "sink-pg/mergesql.h"
+#include "sink-pg/savepoint.h"
 #include "sink-pg/sqltext.h"
 
 /* Fewer inserts beside other changes go through the temporary table: that saves a round trip. */
@@ -14,116 +14,39 @@
 /* More sets of updated columns than this are faster one by one. */
 #define MASKS_MAX 16
 
-/* ---- text of the statements ---- */
+/* One attempt. Its steps end with OUTCOME_DONE, OUTCOME_NOT, or OUTCOME_REFUSED with err, whatever
+ * the error was: settle looks whether the connection is still there. */
+struct attempt {
+    struct merge *m;
+    struct session *session;
+    const struct op_list *list;
+    struct table *table;
+    struct plan *plan;
+    enum copy_format format;
+    bool evict;
+    bool direct; /* inserts go into the target at once, not by the temporary table */
+};
 
-static void
-write_columns(struct buf *sql, const struct plan *plan, const char *prefix)
+/* Done: what was done stays. Else nothing does. */
+static enum outcome
+settle(const struct attempt *a, enum outcome outcome, const struct err *why, struct err *err)
 {
-    for (uint32_t i = 0; i < plan->columns_count; i++) {
-        sqltext_add(sql, "%s%s", i == 0 ? "" : ", ", prefix);
-        sqltext_name(sql, plan->columns[i].name);
+    struct session *s = a->session;
+
+    if (outcome == OUTCOME_DONE)
+        return savepoint_keep(s, err);
+    log_write(s->log, LOG_DEBUG, "%s: one by one instead of as a set: %s", a->table->label,
+              why->message[0] == '\0' ? "not a case for it" : why->message);
+    if (PQstatus(s->conn) != CONNECTION_OK) {
+        *err = *why;
+        return OUTCOME_RETRY;
     }
-}
-
-/* A column of the temporary table as a value of the target's type. */
-static void
-write_source(struct buf *sql, const struct plan *plan, uint32_t column)
-{
-    sqltext_add(sql, "s.c%u", column);
-    if (plan->columns[column].domain)
-        sqltext_add(sql, "::%s", plan->columns[column].type);
-}
-
-static void
-write_join(struct buf *sql, const struct plan *plan)
-{
-    for (uint32_t k = 0; k < plan->keys_count; k++) {
-        uint32_t column = plan->keys[k];
-
-        sqltext_add(sql, " AND t.");
-        sqltext_name(sql, plan->columns[column].name);
-        sqltext_add(sql, " %s ", plan->columns[column].equals);
-        write_source(sql, plan, column);
+    if (a->m->savepoint) {
+        outcome = savepoint_undo(s, err);
+        if (outcome != OUTCOME_DONE)
+            return outcome;
     }
-}
-
-static void
-write_copy_into_target(struct buf *sql, const struct plan *plan, enum copy_format format)
-{
-    sqltext_add(sql, "COPY %s (", plan->target);
-    write_columns(sql, plan, "");
-    sqltext_add(sql, ") FROM STDIN%s", format == COPY_BINARY ? " BINARY" : "");
-}
-
-static void
-write_fill_temp(struct buf *sql, struct session *s, struct plan *plan, enum copy_format format)
-{
-    if (plan->temp_name[0] == '\0')
-        snprintf(plan->temp_name, sizeof plan->temp_name, "pg_temp.walpipe_%llu",
-                 (unsigned long long)++s->names);
-    sqltext_add(sql,
-                "SAVEPOINT walpipe; CREATE TEMP TABLE IF NOT EXISTS %s (op \"char\", mask int4",
-                plan->temp_name + strlen("pg_temp."));
-    for (uint32_t i = 0; i < plan->columns_count; i++)
-        sqltext_add(sql, ", c%u %s", i, plan->columns[i].temp_type);
-    sqltext_add(sql, ") ON COMMIT DELETE ROWS; ");
-    if (plan->temp_tx == s->tx)
-        sqltext_add(sql, "TRUNCATE %s; ", plan->temp_name);
-    plan->temp_tx = s->tx;
-    sqltext_add(sql, "COPY %s FROM STDIN%s", plan->temp_name,
-                format == COPY_BINARY ? " BINARY" : "");
-}
-
-static void
-write_update(struct buf *sql, const struct plan *plan, uint32_t number, const uint8_t *mask)
-{
-    const char *before = " SET ";
-
-    sqltext_add(sql, "UPDATE %s AS t", plan->target);
-    for (uint32_t i = 0; i < plan->columns_count; i++) {
-        if (plan->columns[i].key || mask[i] != 0)
-            continue;
-        sqltext_add(sql, "%s", before);
-        sqltext_name(sql, plan->columns[i].name);
-        sqltext_add(sql, " = ");
-        write_source(sql, plan, i);
-        before = ", ";
-    }
-    sqltext_add(sql, " FROM %s AS s WHERE s.op = 'U' AND s.mask = %u", plan->temp_name, number);
-    write_join(sql, plan);
-    sqltext_add(sql, "; ");
-}
-
-static void
-write_upsert(struct buf *sql, const struct plan *plan)
-{
-    const char *before = ") DO UPDATE SET ";
-
-    sqltext_add(sql, "INSERT INTO %s (", plan->target);
-    write_columns(sql, plan, "");
-    sqltext_add(sql, ")%s SELECT ", plan_has_identity(plan) ? " OVERRIDING SYSTEM VALUE" : "");
-    for (uint32_t i = 0; i < plan->columns_count; i++) {
-        sqltext_add(sql, i == 0 ? "" : ", ");
-        write_source(sql, plan, i);
-    }
-    sqltext_add(sql, " FROM %s AS s WHERE s.op IN ('I', 'R')%s", plan->temp_name,
-                plan->overwrites ? " ON CONFLICT (" : "; ");
-    if (!plan->overwrites)
-        return;
-    for (uint32_t k = 0; k < plan->keys_count; k++) {
-        sqltext_add(sql, k == 0 ? "" : ", ");
-        sqltext_name(sql, plan->columns[plan->keys[k]].name);
-    }
-    for (uint32_t i = 0; i < plan->columns_count; i++) {
-        if (plan->columns[i].key)
-            continue;
-        sqltext_add(sql, "%s", before);
-        sqltext_name(sql, plan->columns[i].name);
-        sqltext_add(sql, " = EXCLUDED.");
-        sqltext_name(sql, plan->columns[i].name);
-        before = ", ";
-    }
-    sqltext_add(sql, before[0] == ')' ? ") DO NOTHING; " : "; ");
+    return OUTCOME_NOT;
 }
 
 /* ---- copying ---- */
@@ -139,104 +62,128 @@ copy_full_row(struct merge *m, const struct plan *plan, const struct value *row,
 }
 
 /* A value that COPY cannot take as it is given. */
-static enum merge_result
-not_copied(struct merge *m, struct plan *plan)
+static enum outcome
+not_copied(const struct attempt *a)
 {
-    if (m->copy.not_recoded)
-        plan->copy = COPIES_BINARY;
-    copyout_abort(&m->copy);
-    return PQstatus(m->copy.session->conn) == CONNECTION_OK ? MERGE_NOT : MERGE_FAILED;
+    if (a->m->copy.not_recoded)
+        a->plan->copy = COPIES_BINARY;
+    copyout_abort(&a->m->copy);
+    return OUTCOME_NOT;
 }
 
 /* The format of the table's rows, as the first of them has it. */
 static int
-first_format(struct merge *m, const struct batch *batch, const struct table *table, uint32_t op,
-             enum copy_format *format, struct err *err)
+first_format(struct attempt *a, struct err *err)
 {
+    const struct batch *batch = a->list->batch;
     struct change change;
 
-    if (change_decode(batch, &batch->ops[op], &m->values, &change, err) != 0)
+    if (change_decode(batch, &batch->ops[a->list->first], &a->m->values, &change, err) != 0)
         return -1;
-    *format = copyout_format(change.new_row != NULL ? change.new_row : change.match,
-                             table->relation.columns_count);
-    if (table->plan->copy == COPIES_RECODED)
-        *format = COPY_BINARY;
+    a->format = copyout_format(change.new_row != NULL ? change.new_row : change.match,
+                               a->table->relation.columns_count);
+    if (a->plan->copy == COPIES_RECODED)
+        a->format = COPY_BINARY;
     return 0;
 }
 
-static int
-copy_list(struct merge *m, const struct batch *batch, struct table *table,
-          const struct op_list *list, struct err *err)
+static bool
+takes_format(const struct attempt *a)
 {
-    const struct plan *plan = table->plan;
-    uint32_t at = list->first;
+    return a->format != COPY_BINARY || a->plan->copy >= COPIES_BINARY;
+}
 
-    for (uint32_t i = 0; i < list->count; i++) {
+/* Runs m->sql, of which the last is a COPY, behind a savepoint. */
+static int
+begin_copy(const struct attempt *a, struct err *err)
+{
+    struct merge *m = a->m;
+
+    if (sqltext_get(&m->sql) == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for a statement");
+    m->savepoint = true;
+    return copyout_begin(&m->copy, a->session, sqltext_get(&m->sql), a->format, NULL, 0, err);
+}
+
+static int
+copy_list(const struct attempt *a, struct err *err)
+{
+    const struct op_list *list = a->list;
+    struct merge *m = a->m;
+
+    for (uint32_t at = list->first, i = 0; i < list->count; i++) {
         struct change change;
 
-        if (change_decode(batch, &batch->ops[at], &m->values, &change, err) != 0)
+        if (change_decode(list->batch, &list->batch->ops[at], &m->values, &change, err) != 0)
             return -1;
-        copyout_row(&m->copy, plan->columns_count);
-        if (copy_full_row(m, plan, change.new_row, err) != 0) {
+        copyout_row(&m->copy, a->plan->columns_count);
+        if (copy_full_row(m, a->plan, change.new_row, err) != 0) {
             if (!m->copy.not_recoded)
-                table->plan->copy = COPIES_NOTHING;
+                a->plan->copy = COPIES_NOTHING;
             return -1;
         }
-        at = op_list_next(list, batch, at);
+        at = op_list_next(list, at);
     }
     return 0;
 }
 
-enum merge_result
-merge_copy(struct merge *m, struct session *s, const struct batch *batch, struct table *table,
-           const struct op_list *list, struct err *err)
+static enum outcome
+run_copy(struct attempt *a, struct err *err)
 {
-    enum copy_format format;
+    struct merge *m = a->m;
 
-    if (first_format(m, batch, table, list->first, &format, err) != 0)
-        return MERGE_FAILED;
-    if (table->plan->copy == COPIES_NOTHING || table->plan->columns_count == 0 ||
-        (format == COPY_BINARY && table->plan->copy < COPIES_BINARY))
-        return MERGE_NOT;
+    if (first_format(a, err) != 0)
+        return OUTCOME_REFUSED;
+    if (a->plan->copy == COPIES_NOTHING || a->plan->columns_count == 0 || !takes_format(a))
+        return OUTCOME_NOT;
     buf_reset(&m->sql, 1u << 16);
-    sqltext_add(&m->sql, "SAVEPOINT walpipe; ");
-    write_copy_into_target(&m->sql, table->plan, format);
-    if (sqltext_get(&m->sql) == NULL)
-        return MERGE_NOT;
-    m->savepoint = true;
-    if (copyout_begin(&m->copy, s, sqltext_get(&m->sql), format, NULL, 0, err) != 0)
-        return MERGE_FAILED;
-    if (copy_list(m, batch, table, list, err) != 0)
-        return not_copied(m, table->plan);
-    return copyout_end(&m->copy, err) == 0 ? MERGE_DONE : MERGE_FAILED;
+    sqltext_add(&m->sql, SAVEPOINT_SET "; ");
+    mergesql_copy_into_target(&m->sql, a->plan, a->format);
+    if (begin_copy(a, err) != 0)
+        return OUTCOME_REFUSED;
+    if (copy_list(a, err) != 0)
+        return not_copied(a);
+    return copyout_end(&m->copy, err) == 0 ? OUTCOME_DONE : OUTCOME_REFUSED;
+}
+
+static struct attempt
+attempt_of(struct merge *m, struct session *s, const struct op_list *list)
+{
+    m->savepoint = false;
+    return (struct attempt){
+        .m = m, .session = s, .list = list, .table = list->table, .plan = list->table->plan};
+}
+
+enum outcome
+merge_copy(struct merge *m, struct session *s, const struct op_list *list, struct err *err)
+{
+    struct attempt a = attempt_of(m, s, list);
+    struct err why = {0};
+    enum outcome outcome = run_copy(&a, &why);
+
+    return settle(&a, outcome, &why, err);
 }
 
 /* ---- merging ---- */
 
-static enum merge_result
-compact_list(struct merge *m, const struct batch *batch, const struct table *table,
-             const struct op_list *list, bool by_row, struct err *err)
+static enum outcome
+compact_list(const struct attempt *a, struct err *err)
 {
-    uint32_t at = list->first;
+    const struct op_list *list = a->list;
+    enum outcome outcome = OUTCOME_DONE;
+    struct merge *m = a->m;
 
-    if (compact_start(&m->compact, batch, table, list->count, by_row, err) != 0)
-        return MERGE_FAILED;
-    for (uint32_t i = 0; i < list->count; i++) {
+    if (compact_start(&m->compact, list, a->evict && !a->plan->overwrites, err) != 0)
+        return OUTCOME_REFUSED;
+    for (uint32_t at = list->first, i = 0; i < list->count && outcome == OUTCOME_DONE; i++) {
         struct change change;
 
-        if (change_decode(batch, &batch->ops[at], &m->values, &change, err) != 0)
-            return MERGE_FAILED;
-        switch (compact_add(&m->compact, at, &change, err)) {
-        case COMPACT_DONE:
-            break;
-        case COMPACT_ODD:
-            return MERGE_NOT;
-        case COMPACT_FAILED:
-            return MERGE_FAILED;
-        }
-        at = op_list_next(list, batch, at);
+        if (change_decode(list->batch, &list->batch->ops[at], &m->values, &change, err) != 0)
+            return OUTCOME_REFUSED;
+        outcome = compact_add(&m->compact, at, &change, err);
+        at = op_list_next(list, at);
     }
-    return MERGE_DONE;
+    return outcome;
 }
 
 /* The number of the update's set of columns; MASKS_MAX when there are too many. */
@@ -310,43 +257,44 @@ copy_net(struct merge *m, const struct plan *plan, const struct net *net, struct
                                      : copy_full_row(m, plan, row, err);
 }
 
-static enum merge_result
-fill_temp(struct merge *m, struct session *s, struct plan *plan, enum copy_format format,
-          bool with_inserts, struct err *err)
+static enum outcome
+fill_temp(const struct attempt *a, struct err *err)
 {
+    struct merge *m = a->m;
+
     buf_reset(&m->sql, 1u << 16);
-    write_fill_temp(&m->sql, s, plan, format);
-    if (sqltext_get(&m->sql) == NULL)
-        return MERGE_NOT;
-    m->savepoint = true;
-    if (copyout_begin(&m->copy, s, sqltext_get(&m->sql), format, NULL, 0, err) != 0)
-        return MERGE_FAILED;
+    sqltext_add(&m->sql, SAVEPOINT_SET "; ");
+    mergesql_fill_temp(&m->sql, a->session, a->plan, a->format);
+    if (begin_copy(a, err) != 0)
+        return OUTCOME_REFUSED;
     for (uint32_t i = 0; i < m->compact.count; i++) {
         const struct net *net = &m->compact.nets[i];
 
-        if (net->kind == NET_NONE || (net->kind == NET_INSERT && !with_inserts))
+        if (net->kind == NET_NONE || (net->kind == NET_INSERT && a->direct))
             continue;
-        if (copy_net(m, plan, net, err) != 0)
-            return not_copied(m, plan);
+        if (copy_net(m, a->plan, net, err) != 0)
+            return not_copied(a);
     }
-    return copyout_end(&m->copy, err) == 0 ? MERGE_DONE : MERGE_FAILED;
+    return copyout_end(&m->copy, err) == 0 ? OUTCOME_DONE : OUTCOME_REFUSED;
 }
 
-static enum merge_result
-copy_inserts(struct merge *m, struct plan *plan, struct err *err)
+static enum outcome
+copy_inserts(const struct attempt *a, struct err *err)
 {
+    struct merge *m = a->m;
+
     for (uint32_t i = 0; i < m->compact.count; i++) {
         const struct net *net = &m->compact.nets[i];
         const struct value *row;
 
         if (net->kind != NET_INSERT)
             continue;
-        copyout_row(&m->copy, plan->columns_count);
+        copyout_row(&m->copy, a->plan->columns_count);
         if (compact_row(&m->compact, net, &m->values, &row, err) != 0 ||
-            copy_full_row(m, plan, row, err) != 0)
-            return not_copied(m, plan);
+            copy_full_row(m, a->plan, row, err) != 0)
+            return not_copied(a);
     }
-    return copyout_end(&m->copy, err) == 0 ? MERGE_DONE : MERGE_FAILED;
+    return copyout_end(&m->copy, err) == 0 ? OUTCOME_DONE : OUTCOME_REFUSED;
 }
 
 /* Deletes that must find a row. */
@@ -363,18 +311,19 @@ expected_deletes(const struct compact *c)
 
 /* affected: of the DELETE where there is one, of each mask's UPDATE. Updates that found no row are
  * for the slow path, which inserts the row and says so. */
-static enum merge_result
-check_counts(struct merge *m, struct table *table, const uint64_t *affected, bool evict)
+static enum outcome
+check_counts(const struct attempt *a, const uint64_t *affected)
 {
+    const struct merge *m = a->m;
     bool deletes = m->compact.deletes + m->compact.replaces > 0;
-    uint64_t expected = deletes && !evict ? expected_deletes(&m->compact) : 0;
+    uint64_t expected = deletes && !a->evict ? expected_deletes(&m->compact) : 0;
 
     for (uint32_t i = 0; i < m->masks_count; i++)
         if (affected[i + deletes] != m->mask_rows[i])
-            return MERGE_NOT;
+            return OUTCOME_NOT;
     if (affected[0] < expected)
-        table->missing_deletes += expected - affected[0];
-    return MERGE_DONE;
+        a->table->missing_deletes += expected - affected[0];
+    return OUTCOME_DONE;
 }
 
 /* All columns but the key's are unchanged: there is nothing to set. */
@@ -387,43 +336,48 @@ sets_something(const struct plan *plan, const uint8_t *mask)
     return false;
 }
 
-static enum merge_result
-run_merge(struct merge *m, struct session *s, struct table *table, enum copy_format format,
-          bool direct, bool evict, struct err *err)
+/* False: not a case for a merge. */
+static bool
+write_merge(const struct attempt *a)
 {
-    struct plan *plan = table->plan;
-    uint64_t affected[MASKS_MAX + 3] = {0};
-    enum merge_result result;
+    struct merge *m = a->m;
 
     buf_reset(&m->sql, 1u << 16);
-    if (m->compact.deletes + m->compact.replaces > 0) {
-        sqltext_add(&m->sql, "DELETE FROM %s AS t USING %s AS s WHERE s.op IN ('D', 'R')",
-                    plan->target, plan->temp_name);
-        write_join(&m->sql, plan);
-        sqltext_add(&m->sql, "; ");
-    }
+    if (m->compact.deletes + m->compact.replaces > 0)
+        mergesql_delete(&m->sql, a->plan);
     for (uint32_t i = 0; i < m->masks_count; i++) {
-        const uint8_t *mask = m->masks.data + (size_t)i * plan->columns_count;
+        const uint8_t *mask = m->masks.data + (size_t)i * a->plan->columns_count;
 
-        if (!sets_something(plan, mask))
-            return MERGE_NOT;
-        write_update(&m->sql, plan, i, mask);
+        if (!sets_something(a->plan, mask))
+            return false;
+        mergesql_update(&m->sql, a->plan, i, mask);
     }
-    if (m->compact.replaces > 0 || (m->compact.inserts > 0 && !direct))
-        write_upsert(&m->sql, plan);
-    if (direct)
-        write_copy_into_target(&m->sql, plan, format);
-    if (sqltext_get(&m->sql) == NULL)
-        return MERGE_NOT;
-    if (!direct)
-        return copyout_script(s, "merge a batch", sqltext_get(&m->sql), affected, MASKS_MAX + 3,
-                              err) != 0
-                   ? MERGE_FAILED
-                   : check_counts(m, table, affected, evict);
-    if (copyout_begin(&m->copy, s, sqltext_get(&m->sql), format, affected, MASKS_MAX + 3, err) != 0)
-        return MERGE_FAILED;
-    result = copy_inserts(m, plan, err);
-    return result == MERGE_DONE ? check_counts(m, table, affected, evict) : result;
+    if (m->compact.replaces > 0 || (m->compact.inserts > 0 && !a->direct))
+        mergesql_upsert(&m->sql, a->plan);
+    if (a->direct)
+        mergesql_copy_into_target(&m->sql, a->plan, a->format);
+    return sqltext_get(&m->sql) != NULL;
+}
+
+static enum outcome
+run_merge(const struct attempt *a, struct err *err)
+{
+    struct merge *m = a->m;
+    uint64_t affected[MASKS_MAX + 3] = {0};
+    enum outcome outcome = OUTCOME_DONE;
+
+    if (!write_merge(a))
+        return OUTCOME_NOT;
+    if (a->direct) {
+        if (copyout_begin(&m->copy, a->session, sqltext_get(&m->sql), a->format, affected,
+                          MASKS_MAX + 3, err) != 0)
+            return OUTCOME_REFUSED;
+        outcome = copy_inserts(a, err);
+    } else if (copyout_script(a->session, "merge a batch", sqltext_get(&m->sql), affected,
+                              MASKS_MAX + 3, err) != 0) {
+        return OUTCOME_REFUSED;
+    }
+    return outcome == OUTCOME_DONE ? check_counts(a, affected) : outcome;
 }
 
 /* Every whole row becomes a replaced one; columns only the target has
@@ -451,37 +405,53 @@ make_evicting(struct merge *m, const struct plan *plan)
     return true;
 }
 
-enum merge_result
-merge_apply(struct merge *m, struct session *s, const struct batch *batch, struct table *table,
-            const struct op_list *list, bool evict, struct err *err)
+static bool
+can_merge(const struct attempt *a)
 {
-    struct plan *plan = table->plan;
-    enum merge_result result;
-    enum copy_format format;
-    bool direct;
+    return a->plan->match == MATCH_KEY && a->plan->index == INDEX_ARBITER &&
+           a->plan->copy != COPIES_NOTHING && !a->session->no_temp;
+}
 
-    if (plan->match != MATCH_KEY || plan->index != INDEX_ARBITER || plan->copy == COPIES_NOTHING ||
-        s->no_temp)
-        return MERGE_NOT;
+static enum outcome
+compact_and_merge(struct attempt *a, struct err *err)
+{
+    struct merge *m = a->m;
+    enum outcome outcome;
+
+    if (!can_merge(a))
+        return OUTCOME_NOT;
     if (m->mask_rows == NULL)
         m->mask_rows = calloc(MASKS_MAX, sizeof *m->mask_rows);
     if (m->mask_rows == NULL)
-        return MERGE_NOT;
-    result = compact_list(m, batch, table, list, evict && !plan->overwrites, err);
-    if (result != MERGE_DONE)
-        return result;
-    if (evict && !make_evicting(m, plan))
-        return MERGE_NOT;
+        return OUTCOME_NOT;
+    outcome = compact_list(a, err);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    if (a->evict && !make_evicting(m, a->plan))
+        return OUTCOME_NOT;
     compact_count(&m->compact);
     m->masks_count = 0;
     buf_reset(&m->masks, 1u << 16);
-    if (first_format(m, batch, table, list->first, &format, err) != 0)
-        return MERGE_FAILED;
-    if (format == COPY_BINARY && plan->copy < COPIES_BINARY)
-        return MERGE_NOT;
-    direct = m->compact.inserts >= DIRECT_INSERTS_MIN;
-    result = fill_temp(m, s, plan, format, !direct, err);
-    return result == MERGE_DONE ? run_merge(m, s, table, format, direct, evict, err) : result;
+    if (first_format(a, err) != 0)
+        return OUTCOME_REFUSED;
+    if (!takes_format(a))
+        return OUTCOME_NOT;
+    a->direct = m->compact.inserts >= DIRECT_INSERTS_MIN;
+    outcome = fill_temp(a, err);
+    return outcome == OUTCOME_DONE ? run_merge(a, err) : outcome;
+}
+
+enum outcome
+merge_apply(struct merge *m, struct session *s, const struct op_list *list, bool evict,
+            struct err *err)
+{
+    struct attempt a = attempt_of(m, s, list);
+    struct err why = {0};
+    enum outcome outcome;
+
+    a.evict = evict;
+    outcome = compact_and_merge(&a, &why);
+    return settle(&a, outcome, &why, err);
 }
 
 void

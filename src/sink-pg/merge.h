@@ -9,7 +9,7 @@
 
 /* Zero-initialise; reused for the process's life. */
 struct merge {
-    bool savepoint; /* SAVEPOINT walpipe was sent; the caller clears it before */
+    bool savepoint; /* the attempt has sent it */
     struct compact compact;
     struct copyout copy;
     struct row_values values;
@@ -19,23 +19,16 @@ struct merge {
     uint32_t *mask_rows; /* how many updates each mask has */
 };
 
-enum merge_result {
-    MERGE_DONE,
-    MERGE_NOT,   /* not a case for sets of rows, or the counts are not the expected ones: roll back
-                    to the savepoint and apply one by one */
-    MERGE_FAILED /* err is set: by the server, or the connection is lost */
-};
-
-/* Both begin with SAVEPOINT walpipe and do not release it. */
+/* Both are an attempt inside an open transaction: OUTCOME_DONE, OUTCOME_NOT, also when the server
+ * refuses something, or how it failed. */
 
 /* The list holds inserts only. */
-enum merge_result merge_copy(struct merge *m, struct session *s, const struct batch *batch,
-                             struct table *table, const struct op_list *list, struct err *err);
+enum outcome merge_copy(struct merge *m, struct session *s, const struct op_list *list,
+                        struct err *err);
 
 /* evict: every row that is written is deleted before, so that unique values can change places. */
-enum merge_result merge_apply(struct merge *m, struct session *s, const struct batch *batch,
-                              struct table *table, const struct op_list *list, bool evict,
-                              struct err *err);
+enum outcome merge_apply(struct merge *m, struct session *s, const struct op_list *list, bool evict,
+                         struct err *err);
 
 void merge_free(struct merge *m);
 

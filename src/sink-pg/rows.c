@@ -12,14 +12,6 @@
 #define STEPS_PER_SYNC 1000
 #define BYTES_PER_SYNC (4u << 20)
 
-uint32_t
-op_list_next(const struct op_list *list, const struct batch *batch, uint32_t at)
-{
-    if (list->linked)
-        return batch->ops[at].next;
-    return at + 1 < list->end ? at + 1 : OP_NONE;
-}
-
 int
 rows_start(struct rows *rows, struct session *session, struct err *err)
 {
@@ -221,9 +213,9 @@ rows_finish(struct rows *rows, const struct batch *batch, struct err *err)
 }
 
 int
-rows_queue(struct rows *rows, const struct batch *batch, const struct op_list *list,
-           struct err *err)
+rows_queue(struct rows *rows, const struct op_list *list, struct err *err)
 {
+    const struct batch *batch = list->batch;
     uint64_t bytes = 0;
     uint32_t at = list->first;
 
@@ -244,9 +236,29 @@ rows_queue(struct rows *rows, const struct batch *batch, const struct op_list *l
             return -1;
         }
         bytes += batch->ops[at].length;
-        at = op_list_next(list, batch, at);
+        at = op_list_next(list, at);
     }
     return 0;
+}
+
+enum outcome
+rows_outcome(const struct rows *rows, struct err *err)
+{
+    if (!rows->pipe.failure.lost)
+        return outcome_of(rows->pipe.session, err);
+    err->code = EXIT_PEER;
+    return OUTCOME_RETRY;
+}
+
+enum outcome
+rows_give_up(struct rows *rows, const struct err *err)
+{
+    struct err ignored;
+
+    rows->pipe.failure.lost = true;
+    if (pipe_finish(&rows->pipe, &ignored) != 0)
+        session_close(rows->pipe.session);
+    return err->code == EXIT_PEER ? OUTCOME_RETRY : OUTCOME_FAILED;
 }
 
 void

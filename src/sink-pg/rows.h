@@ -4,19 +4,9 @@
 #define SINK_PG_ROWS_H
 
 #include "sink-pg/batch.h"
+#include "sink-pg/outcome.h"
 #include "sink-pg/pipe.h"
 #include "sink-pg/statements.h"
-
-/* Changes of a batch: the ops from `first` up to (not with) `end`; or, linked, count ops from
- * `first` on through op.next. */
-struct op_list {
-    bool linked;
-    uint32_t first;
-    uint32_t end;
-    uint32_t count;
-};
-
-uint32_t op_list_next(const struct op_list *list, const struct batch *batch, uint32_t at);
 
 /* Zero-initialise; reused for the process's life. */
 struct rows {
@@ -31,11 +21,17 @@ int rows_start(struct rows *rows, struct session *session, struct err *err) MUST
 
 /* Queues the changes; long lists are sent and answered in parts. -1 with err: the pipeline is
  * ended and rows->pipe.failure says why. */
-int rows_queue(struct rows *rows, const struct batch *batch, const struct op_list *list,
-               struct err *err) MUST_CHECK;
+int rows_queue(struct rows *rows, const struct op_list *list, struct err *err) MUST_CHECK;
 
 /* Ends the pipeline, to which the caller has added what comes after. The error names the change. */
 int rows_finish(struct rows *rows, const struct batch *batch, struct err *err) MUST_CHECK;
+
+/* After one of these failed: how. */
+enum outcome rows_outcome(const struct rows *rows, struct err *err);
+
+/* Instead of rows_finish, when a command of the caller's could not be queued: the connection is
+ * lost, and the pipeline with it. */
+enum outcome rows_give_up(struct rows *rows, const struct err *err);
 
 /* "TRUNCATE a, b" as SQL, until the next call. NULL: out of memory. */
 const char *rows_truncate_sql(struct rows *rows, const struct op_truncate *truncate);

@@ -2,7 +2,7 @@
  * the net changes end alike (traps 79, 80, 81, 88); the same with keys that two rows share for a
  * moment (trap 115). */
 /* clang-format off
- * links: sink-pg/compact sink-pg/batch sink-pg/tables sink-pg/plan sink-pg/columns sink-pg/match sink-pg/notes sink-pg/catalog sink-pg/recode lib/moment sink-pg/fits sink-pg/sqltext sink-pg/mapping sink-pg/session lib/err lib/buf lib/lsn lib/cursor lib/pack lib/frame lib/event lib/relmap lib/pqx lib/log lib/clock
+ * links: sink-pg/compact sink-pg/outcome sink-pg/batch sink-pg/tables sink-pg/plan sink-pg/columns sink-pg/match sink-pg/notes sink-pg/catalog sink-pg/recode lib/moment sink-pg/fits sink-pg/sqltext sink-pg/mapping sink-pg/session lib/err lib/buf lib/lsn lib/cursor lib/pack lib/frame lib/event lib/relmap lib/pqx lib/log lib/clock
  * libs: -lpq
  * clang-format on */
 #include "sink-pg/compact.h"
@@ -84,14 +84,16 @@ add(uint8_t type, int key, int a, int b, int old)
     buf_free(&frame);
 }
 
-static enum compact_result
+static enum outcome
 run_as(bool by_row)
 {
-    enum compact_result result = COMPACT_DONE;
+    struct op_list list = {
+        .batch = &batch, .table = &table, .end = batch.count, .count = batch.count};
+    enum outcome result = OUTCOME_DONE;
 
-    if (compact_start(&compact, &batch, &table, batch.count, by_row, &err) != 0)
+    if (compact_start(&compact, &list, by_row, &err) != 0)
         abort();
-    for (uint32_t i = 0; i < batch.count && result == COMPACT_DONE; i++) {
+    for (uint32_t i = 0; i < batch.count && result == OUTCOME_DONE; i++) {
         struct change change;
 
         if (change_decode(&batch, &batch.ops[i], &values, &change, &err) != 0)
@@ -102,7 +104,7 @@ run_as(bool by_row)
     return result;
 }
 
-static enum compact_result
+static enum outcome
 run(void)
 {
     return run_as(false);
@@ -195,7 +197,7 @@ test_random(unsigned seed)
         memcpy(after, before, sizeof after);
         for (int n = rand() % 12; n >= 0; n--)
             random_change(after);
-        if (run() != COMPACT_DONE) {
+        if (run() != OUTCOME_DONE) {
             odd++;
             continue;
         }
@@ -215,37 +217,37 @@ test_table_of_trap_80(void)
     batch_drop(&batch, batch.count);
     add(FRAME_INSERT, 1, 1, 1, -1);
     add(FRAME_UPDATE, 1, 2, -1, -1);
-    check(run() == COMPACT_DONE && compact.inserts == 1 && compact.count == 1 &&
+    check(run() == OUTCOME_DONE && compact.inserts == 1 && compact.count == 1 &&
               number(&row_of(&compact.nets[0])[2]) == 1,
           "insert + update is an insert that keeps the unchanged value");
     add(FRAME_DELETE, 1, 0, 0, -1);
-    check(run() == COMPACT_DONE && compact.deletes == 1 && !compact.nets[0].expected,
+    check(run() == OUTCOME_DONE && compact.deletes == 1 && !compact.nets[0].expected,
           "insert + delete is a delete, of a row that need not be there");
     add(FRAME_INSERT, 1, 3, 3, -1);
-    check(run() == COMPACT_DONE && compact.replaces == 1, "delete + insert is a replace");
+    check(run() == OUTCOME_DONE && compact.replaces == 1, "delete + insert is a replace");
     add(FRAME_UPDATE, 1, -1, 4, -1);
-    check(run() == COMPACT_DONE && compact.replaces == 1 &&
+    check(run() == OUTCOME_DONE && compact.replaces == 1 &&
               number(&row_of(&compact.nets[0])[1]) == 3,
           "and stays one after an update");
     batch_drop(&batch, batch.count);
     add(FRAME_UPDATE, 1, 1, 5, -1);
     add(FRAME_UPDATE, 1, 2, -1, -1);
-    check(run() == COMPACT_DONE && compact.updates == 1 && compact.nets[0].expected &&
+    check(run() == OUTCOME_DONE && compact.updates == 1 && compact.nets[0].expected &&
               number(&row_of(&compact.nets[0])[2]) == 5,
           "update + update keeps the earlier value where the later has none");
     add(FRAME_DELETE, 1, 0, 0, -1);
-    check(run() == COMPACT_DONE && compact.deletes == 1 && compact.nets[0].expected,
+    check(run() == OUTCOME_DONE && compact.deletes == 1 && compact.nets[0].expected,
           "update + delete is a delete");
     add(FRAME_UPDATE, 1, 1, 1, -1);
-    check(run() == COMPACT_ODD, "an update of a deleted row is odd");
+    check(run() == OUTCOME_NOT, "an update of a deleted row is odd");
     batch_drop(&batch, batch.count);
     add(FRAME_UPDATE, 2, 1, -1, 1);
-    check(run() == COMPACT_ODD, "a key change without all values is odd (trap 81)");
+    check(run() == OUTCOME_NOT, "a key change without all values is odd (trap 81)");
     batch_drop(&batch, batch.count);
     add(FRAME_UPDATE, 9, 1, 1, 1);
     add(FRAME_UPDATE, 1, 2, 2, 2);
     add(FRAME_UPDATE, 2, 3, 3, 9);
-    check(run() == COMPACT_DONE && compact.replaces == 2 && compact.deletes == 1,
+    check(run() == OUTCOME_DONE && compact.replaces == 2 && compact.deletes == 1,
           "a swap of two keys over a third");
 }
 
@@ -371,7 +373,7 @@ test_full(unsigned seed, bool by_row)
         for (int n = rand() % 8; n >= 0; n--)
             random_full_change(rows);
         leave_one_row_a_key(rows);
-        if (run_as(by_row) != COMPACT_DONE) {
+        if (run_as(by_row) != OUTCOME_DONE) {
             odd++;
             continue;
         }
@@ -399,14 +401,14 @@ test_full_by_name(void)
     batch_drop(&batch, batch.count);
     add_full(NULL, &comes);
     add_full(&was, NULL);
-    check(run() == COMPACT_ODD, "full: insert onto a key, then delete of its old row: odd");
-    check(run_as(true) == COMPACT_DONE && compact.count == 2 && compact.inserts == 1 &&
+    check(run() == OUTCOME_NOT, "full: insert onto a key, then delete of its old row: odd");
+    check(run_as(true) == OUTCOME_DONE && compact.count == 2 && compact.inserts == 1 &&
               compact.deletes == 1,
           "by row: one comes, one goes");
     batch_drop(&batch, batch.count);
     add_full(NULL, &comes);
     add_full(&comes, NULL);
-    check(run() == COMPACT_DONE &&
+    check(run() == OUTCOME_DONE &&
               compact.deletes + compact.replaces + compact.inserts + compact.updates == 0,
           "full: a row that comes and goes leaves the key's old row alone");
     table.relation.replica_identity = 'd';

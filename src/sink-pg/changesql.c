@@ -1,0 +1,249 @@
+/* changesql.c: see changesql.h. Must not know values. */
+#include "sink-pg/changesql.h"
+
+#include "sink-pg/sqltext.h"
+
+struct writer {
+    struct buf *sql;
+    const struct plan *plan;
+    struct plan_stmt *stmt;
+};
+
+/* The parameter's number; the same value is passed once. */
+static uint32_t
+param(struct writer *w, uint32_t column, bool match)
+{
+    struct plan_stmt *s = w->stmt;
+
+    for (uint32_t i = 0; i < s->params_count; i++)
+        if (s->params[i].column == column && s->params[i].match == match)
+            return i + 1;
+    s->params[s->params_count] = (struct plan_param){.column = column, .match = match};
+    return ++s->params_count;
+}
+
+static void
+write_names(struct writer *w, const char *prefix)
+{
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        sqltext_add(w->sql, "%s%s", i == 0 ? "" : ", ", prefix);
+        sqltext_name(w->sql, w->plan->columns[i].name);
+    }
+}
+
+static void
+write_new_values(struct writer *w)
+{
+    for (uint32_t i = 0; i < w->plan->columns_count; i++)
+        sqltext_add(w->sql, "%s$%u", i == 0 ? "" : ", ", param(w, i, false));
+}
+
+static void
+write_key_names(struct writer *w)
+{
+    for (uint32_t k = 0; k < w->plan->keys_count; k++) {
+        sqltext_add(w->sql, k == 0 ? "" : ", ");
+        sqltext_name(w->sql, w->plan->columns[w->plan->keys[k]].name);
+    }
+}
+
+/* An existing row is overwritten: its key came back through a row filter (trap 55). */
+static void
+write_on_conflict(struct writer *w)
+{
+    const char *before = " DO UPDATE SET ";
+
+    if (!w->plan->overwrites)
+        return;
+    sqltext_add(w->sql, " ON CONFLICT (");
+    write_key_names(w);
+    sqltext_add(w->sql, ")");
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        if (w->plan->columns[i].key)
+            continue;
+        sqltext_add(w->sql, "%s", before);
+        sqltext_name(w->sql, w->plan->columns[i].name);
+        sqltext_add(w->sql, " = EXCLUDED.");
+        sqltext_name(w->sql, w->plan->columns[i].name);
+        before = ", ";
+    }
+    if (before[0] == ' ')
+        sqltext_add(w->sql, " DO NOTHING");
+}
+
+static void
+write_insert_into(struct writer *w)
+{
+    sqltext_add(w->sql, "INSERT INTO %s", w->plan->target);
+    if (w->plan->columns_count == 0) {
+        sqltext_add(w->sql, " DEFAULT VALUES");
+        return;
+    }
+    sqltext_add(w->sql, " (");
+    write_names(w, "");
+    sqltext_add(w->sql, ")%s ", plan_has_identity(w->plan) ? " OVERRIDING SYSTEM VALUE" : "");
+}
+
+static void
+write_key_condition(struct writer *w, bool match)
+{
+    for (uint32_t k = 0; k < w->plan->keys_count; k++) {
+        uint32_t column = w->plan->keys[k];
+
+        sqltext_add(w->sql, "%st.", k == 0 ? "" : " AND ");
+        sqltext_name(w->sql, w->plan->columns[column].name);
+        sqltext_add(w->sql, " %s $%u", w->plan->columns[column].equals, param(w, column, match));
+    }
+}
+
+/* Without a key: a row that equals the old one in every column, also as text where equal values may
+ * be written differently or where the type has no `=` (trap 54). */
+static void
+write_row_condition(struct writer *w)
+{
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        const struct plan_column *col = &w->plan->columns[i];
+        const char *text = col->exact ? "" : "::pg_catalog.text";
+
+        sqltext_add(w->sql, "%s", i == 0 ? "" : " AND ");
+        sqltext_name(w->sql, col->name);
+        sqltext_add(w->sql, "%s %s $%u%s", text,
+                    col->not_null && col->exact ? "=" : "IS NOT DISTINCT FROM", param(w, i, true),
+                    text);
+    }
+    if (w->plan->columns_count == 0)
+        sqltext_add(w->sql, "true");
+}
+
+/* "m AS (...), " before a statement that then joins m: one row and no more. */
+static void
+write_find_row(struct writer *w)
+{
+    sqltext_add(w->sql, "m AS MATERIALIZED (SELECT tableoid AS o, ctid AS c FROM %s WHERE ",
+                w->plan->target);
+    write_row_condition(w);
+    sqltext_add(w->sql, " LIMIT 1)");
+}
+
+static void
+write_insert(struct writer *w)
+{
+    /* A deferrable key cannot be ON CONFLICT's arbiter (trap 83). */
+    if (w->plan->index == INDEX_DEFERRABLE) {
+        sqltext_add(w->sql, "WITH gone AS (DELETE FROM %s AS t WHERE ", w->plan->target);
+        write_key_condition(w, false);
+        sqltext_add(w->sql, ") ");
+    }
+    write_insert_into(w);
+    if (w->plan->columns_count == 0)
+        return;
+    sqltext_add(w->sql, "VALUES (");
+    write_new_values(w);
+    sqltext_add(w->sql, ")");
+    write_on_conflict(w);
+}
+
+static void
+write_delete(struct writer *w)
+{
+    if (w->plan->match == MATCH_KEY) {
+        sqltext_add(w->sql, "DELETE FROM %s AS t WHERE ", w->plan->target);
+        write_key_condition(w, true);
+        return;
+    }
+    sqltext_add(w->sql, "WITH ");
+    write_find_row(w);
+    sqltext_add(w->sql, " DELETE FROM %s AS t USING m WHERE t.ctid = m.c AND t.tableoid = m.o",
+                w->plan->target);
+}
+
+static bool
+is_set(const struct writer *w, uint32_t column)
+{
+    return w->stmt->mask[column] == 0 && (!w->plan->columns[column].key || w->stmt->key_changed);
+}
+
+static void
+write_update_in_place(struct writer *w)
+{
+    const char *before = " SET ";
+
+    sqltext_add(w->sql, "UPDATE %s AS t", w->plan->target);
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        if (!is_set(w, i))
+            continue;
+        sqltext_add(w->sql, "%s", before);
+        sqltext_name(w->sql, w->plan->columns[i].name);
+        sqltext_add(w->sql, " = $%u", param(w, i, false));
+        before = ", ";
+    }
+    if (w->plan->match == MATCH_KEY) {
+        sqltext_add(w->sql, " WHERE ");
+        write_key_condition(w, true);
+    } else {
+        sqltext_add(w->sql, " FROM m WHERE t.ctid = m.c AND t.tableoid = m.o");
+    }
+}
+
+/* A key GENERATED ALWAYS AS IDENTITY cannot be set by UPDATE (trap 86): the row is taken out and
+ * put in again under its new key, with the values that were not sent. */
+static void
+write_update_identity(struct writer *w)
+{
+    sqltext_add(w->sql, "d AS (DELETE FROM %s AS t WHERE ", w->plan->target);
+    write_key_condition(w, true);
+    sqltext_add(w->sql, " RETURNING *), u AS (");
+    write_insert_into(w);
+    sqltext_add(w->sql, "SELECT ");
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        sqltext_add(w->sql, "%s", i == 0 ? "" : ", ");
+        if (w->stmt->mask[i] == 0) {
+            sqltext_add(w->sql, "$%u", param(w, i, false));
+            continue;
+        }
+        sqltext_add(w->sql, "d.");
+        sqltext_name(w->sql, w->plan->columns[i].name);
+    }
+    sqltext_add(w->sql, " FROM d RETURNING 1)");
+}
+
+static void
+write_update(struct writer *w)
+{
+    sqltext_add(w->sql, "WITH ");
+    if (w->plan->match == MATCH_ROW) {
+        write_find_row(w);
+        sqltext_add(w->sql, ", ");
+    }
+    if (plan_has_identity_key(w->plan) && w->stmt->key_changed) {
+        write_update_identity(w);
+    } else {
+        sqltext_add(w->sql, "u AS (");
+        write_update_in_place(w);
+        sqltext_add(w->sql, " RETURNING 1)");
+    }
+    if (w->stmt->partial) {
+        sqltext_add(w->sql, " SELECT 1 / pg_catalog.count(*) FROM u");
+        return;
+    }
+    sqltext_add(w->sql, " ");
+    write_insert_into(w);
+    sqltext_add(w->sql, "SELECT ");
+    write_new_values(w);
+    sqltext_add(w->sql, " WHERE NOT EXISTS (SELECT FROM u)");
+    write_on_conflict(w);
+}
+
+void
+changesql_write(struct buf *sql, const struct plan *plan, struct plan_stmt *stmt)
+{
+    struct writer w = {.sql = sql, .plan = plan, .stmt = stmt};
+
+    stmt->params_count = 0;
+    if (stmt->kind == FRAME_INSERT)
+        write_insert(&w);
+    else if (stmt->kind == FRAME_DELETE)
+        write_delete(&w);
+    else
+        write_update(&w);
+}

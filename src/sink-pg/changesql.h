@@ -1,0 +1,12 @@
+/* changesql.h: the text of the statement that applies one change, with parameters. What the
+ * statements promise is said in statements.h. */
+#ifndef SINK_PG_CHANGESQL_H
+#define SINK_PG_CHANGESQL_H
+
+#include "sink-pg/plan.h"
+
+/* Appends the text for changes of stmt's shape, and fills stmt->params, which has room for two for
+ * each column. Memory errors stick to sql. */
+void changesql_write(struct buf *sql, const struct plan *plan, struct plan_stmt *stmt);
+
+#endif

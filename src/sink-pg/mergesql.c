@@ -1,0 +1,125 @@
+/* mergesql.c: see mergesql.h. */
+#include "sink-pg/mergesql.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "sink-pg/sqltext.h"
+
+static void
+write_columns(struct buf *sql, const struct plan *plan, const char *prefix)
+{
+    for (uint32_t i = 0; i < plan->columns_count; i++) {
+        sqltext_add(sql, "%s%s", i == 0 ? "" : ", ", prefix);
+        sqltext_name(sql, plan->columns[i].name);
+    }
+}
+
+/* A column of the temporary table as a value of the target's type. */
+static void
+write_source(struct buf *sql, const struct plan *plan, uint32_t column)
+{
+    sqltext_add(sql, "s.c%u", column);
+    if (plan->columns[column].domain)
+        sqltext_add(sql, "::%s", plan->columns[column].type);
+}
+
+static void
+write_join(struct buf *sql, const struct plan *plan)
+{
+    for (uint32_t k = 0; k < plan->keys_count; k++) {
+        uint32_t column = plan->keys[k];
+
+        sqltext_add(sql, " AND t.");
+        sqltext_name(sql, plan->columns[column].name);
+        sqltext_add(sql, " %s ", plan->columns[column].equals);
+        write_source(sql, plan, column);
+    }
+}
+
+void
+mergesql_copy_into_target(struct buf *sql, const struct plan *plan, enum copy_format format)
+{
+    sqltext_add(sql, "COPY %s (", plan->target);
+    write_columns(sql, plan, "");
+    sqltext_add(sql, ") FROM STDIN%s", format == COPY_BINARY ? " BINARY" : "");
+}
+
+void
+mergesql_fill_temp(struct buf *sql, struct session *s, struct plan *plan, enum copy_format format)
+{
+    if (plan->temp_name[0] == '\0')
+        snprintf(plan->temp_name, sizeof plan->temp_name, "pg_temp.walpipe_%llu",
+                 (unsigned long long)++s->names);
+    sqltext_add(sql, "CREATE TEMP TABLE IF NOT EXISTS %s (op \"char\", mask int4",
+                plan->temp_name + strlen("pg_temp."));
+    for (uint32_t i = 0; i < plan->columns_count; i++)
+        sqltext_add(sql, ", c%u %s", i, plan->columns[i].temp_type);
+    sqltext_add(sql, ") ON COMMIT DELETE ROWS; ");
+    if (plan->temp_tx == s->tx)
+        sqltext_add(sql, "TRUNCATE %s; ", plan->temp_name);
+    plan->temp_tx = s->tx;
+    sqltext_add(sql, "COPY %s FROM STDIN%s", plan->temp_name,
+                format == COPY_BINARY ? " BINARY" : "");
+}
+
+void
+mergesql_update(struct buf *sql, const struct plan *plan, uint32_t number, const uint8_t *mask)
+{
+    const char *before = " SET ";
+
+    sqltext_add(sql, "UPDATE %s AS t", plan->target);
+    for (uint32_t i = 0; i < plan->columns_count; i++) {
+        if (plan->columns[i].key || mask[i] != 0)
+            continue;
+        sqltext_add(sql, "%s", before);
+        sqltext_name(sql, plan->columns[i].name);
+        sqltext_add(sql, " = ");
+        write_source(sql, plan, i);
+        before = ", ";
+    }
+    sqltext_add(sql, " FROM %s AS s WHERE s.op = 'U' AND s.mask = %u", plan->temp_name, number);
+    write_join(sql, plan);
+    sqltext_add(sql, "; ");
+}
+
+void
+mergesql_upsert(struct buf *sql, const struct plan *plan)
+{
+    const char *before = ") DO UPDATE SET ";
+
+    sqltext_add(sql, "INSERT INTO %s (", plan->target);
+    write_columns(sql, plan, "");
+    sqltext_add(sql, ")%s SELECT ", plan_has_identity(plan) ? " OVERRIDING SYSTEM VALUE" : "");
+    for (uint32_t i = 0; i < plan->columns_count; i++) {
+        sqltext_add(sql, i == 0 ? "" : ", ");
+        write_source(sql, plan, i);
+    }
+    sqltext_add(sql, " FROM %s AS s WHERE s.op IN ('I', 'R')%s", plan->temp_name,
+                plan->overwrites ? " ON CONFLICT (" : "; ");
+    if (!plan->overwrites)
+        return;
+    for (uint32_t k = 0; k < plan->keys_count; k++) {
+        sqltext_add(sql, k == 0 ? "" : ", ");
+        sqltext_name(sql, plan->columns[plan->keys[k]].name);
+    }
+    for (uint32_t i = 0; i < plan->columns_count; i++) {
+        if (plan->columns[i].key)
+            continue;
+        sqltext_add(sql, "%s", before);
+        sqltext_name(sql, plan->columns[i].name);
+        sqltext_add(sql, " = EXCLUDED.");
+        sqltext_name(sql, plan->columns[i].name);
+        before = ", ";
+    }
+    sqltext_add(sql, before[0] == ')' ? ") DO NOTHING; " : "; ");
+}
+
+void
+mergesql_delete(struct buf *sql, const struct plan *plan)
+{
+    sqltext_add(sql, "DELETE FROM %s AS t USING %s AS s WHERE s.op IN ('D', 'R')", plan->target,
+                plan->temp_name);
+    write_join(sql, plan);
+    sqltext_add(sql, "; ");
+}

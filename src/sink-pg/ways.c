@@ -1,0 +1,162 @@
+/* ways.c: see ways.h. Whatever a set-based way does not manage is undone and done one by one. */
+#include "sink-pg/ways.h"
+
+#include <string.h>
+
+#include "sink-pg/savepoint.h"
+
+/* Changes up to which one by one is faster than a COPY, a merge and their round trips. */
+#define ONE_BY_ONE_MAX 50
+
+/* A row from this size on is copied too: COPY takes it in pieces, parameters are one more copy here
+ * and one in libpq. */
+#define LARGE_ROW (4u << 20)
+
+static bool
+has_large_row(const struct op_list *list)
+{
+    uint32_t at = list->first;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (list->batch->ops[at].length >= LARGE_ROW)
+            return true;
+        at = op_list_next(list, at);
+    }
+    return false;
+}
+
+bool
+ways_suit_set(const struct op_list *list)
+{
+    return list->count > ONE_BY_ONE_MAX || has_large_row(list);
+}
+
+static enum outcome
+one_by_one(struct ways *w, struct session *s, const struct op_list *list, bool deferred,
+           struct err *err)
+{
+    struct rows *rows = &w->rows;
+
+    if (rows_start(rows, s, err) != 0)
+        return rows_outcome(rows, err);
+    if (pipe_command(&rows->pipe, STEP_COMMAND, SAVEPOINT_SET, err) != 0 ||
+        (deferred &&
+         pipe_command(&rows->pipe, STEP_COMMAND, "SET CONSTRAINTS ALL DEFERRED", err) != 0))
+        return rows_give_up(rows, err);
+    if (rows_queue(rows, list, err) != 0)
+        return rows_outcome(rows, err);
+    if (pipe_command(&rows->pipe, STEP_COMMAND, SAVEPOINT_KEEP, err) != 0)
+        return rows_give_up(rows, err);
+    return rows_finish(rows, list->batch, err) != 0 ? rows_outcome(rows, err) : OUTCOME_DONE;
+}
+
+/* After one by one was refused: a unique value may be somebody else's. */
+static bool
+is_key_taken(const struct ways *w)
+{
+    return strcmp(w->rows.pipe.failure.sqlstate, "23505") == 0;
+}
+
+static void
+hint_key_taken(const struct table *table, struct err *err)
+{
+    if (table->relation.replica_identity == 'f')
+        err_hint(err, "under REPLICA IDENTITY FULL no row takes another one's place: if the "
+                      "source's constraint is DEFERRABLE, the target's must be too; if the source "
+                      "does not have the target's row, delete it");
+}
+
+/* Unique values that change places within the batch: the rows are taken out first. Not where that
+ * would fire foreign keys' actions. */
+static enum outcome
+evict(struct ways *w, struct session *s, const struct op_list *list, struct err *err)
+{
+    struct err first = *err;
+    enum outcome outcome;
+
+    if (!s->replica || list->table->plan->match != MATCH_KEY)
+        return OUTCOME_REFUSED;
+    outcome = savepoint_undo(s, err);
+    if (outcome == OUTCOME_DONE)
+        outcome = merge_apply(&w->merge, s, list, true, err);
+    if (outcome != OUTCOME_NOT)
+        return outcome;
+    *err = first;
+    return OUTCOME_REFUSED;
+}
+
+static enum outcome
+apply_rows(struct ways *w, struct session *s, const struct op_list *list, bool deferred,
+           struct err *err)
+{
+    enum outcome outcome = one_by_one(w, s, list, deferred, err);
+
+    if (outcome != OUTCOME_REFUSED || !is_key_taken(w))
+        return outcome;
+    hint_key_taken(list->table, err);
+    return evict(w, s, list, err);
+}
+
+static enum outcome
+apply_best(struct ways *w, struct session *s, const struct op_list *list, bool careful,
+           struct err *err)
+{
+    enum outcome outcome;
+
+    if (careful || !ways_suit_set(list))
+        return apply_rows(w, s, list, careful, err);
+    outcome = list->inserts == list->count ? merge_copy(&w->merge, s, list, err)
+                                           : merge_apply(&w->merge, s, list, false, err);
+    return outcome == OUTCOME_NOT ? apply_rows(w, s, list, true, err) : outcome;
+}
+
+/* The list's next part that is all inserts, or has none; *at moves behind it. */
+static struct op_list
+next_part(const struct op_list *list, uint32_t *at)
+{
+    const struct op *ops = list->batch->ops;
+    struct op_list part = *list;
+    bool inserts = ops[*at].type == FRAME_INSERT;
+
+    part.first = *at;
+    part.count = 0;
+    do {
+        part.count++;
+        *at = op_list_next(list, *at);
+    } while (*at != OP_NONE && (ops[*at].type == FRAME_INSERT) == inserts);
+    part.inserts = inserts ? part.count : 0;
+    return part;
+}
+
+/* Without a key that could be merged by, only runs of inserts go as sets. */
+static enum outcome
+apply_keyless(struct ways *w, struct session *s, const struct op_list *list, bool careful,
+              struct err *err)
+{
+    enum outcome outcome = OUTCOME_DONE;
+    uint32_t at = list->first;
+
+    while (at != OP_NONE && outcome == OUTCOME_DONE) {
+        struct op_list part = next_part(list, &at);
+
+        outcome = part.inserts > 0 ? apply_best(w, s, &part, careful, err)
+                                   : apply_rows(w, s, &part, careful, err);
+    }
+    return outcome;
+}
+
+enum outcome
+ways_apply(struct ways *w, struct session *s, const struct op_list *list, bool careful,
+           struct err *err)
+{
+    if (list->inserts < list->count && list->table->plan->index != INDEX_ARBITER)
+        return apply_keyless(w, s, list, careful, err);
+    return apply_best(w, s, list, careful, err);
+}
+
+void
+ways_free(struct ways *w)
+{
+    rows_free(&w->rows);
+    merge_free(&w->merge);
+}
