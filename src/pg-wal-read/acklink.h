@@ -4,13 +4,10 @@
 #ifndef WALPIPE_ACKLINK_H
 #define WALPIPE_ACKLINK_H
 
-#include "lib/ackmsg.h"
+#include "lib/ackconn.h"
 
 struct acklink {
-    int fd;
-    struct run_id run_id;
-    struct frame_reader reader;
-    struct buf out;
+    struct ackconn conn;
     uint64_t reported_lsn; /* last received LSN said to ackd */
     uint64_t flushed_lsn;  /* highest flush LSN that went to the server */
     bool drained;

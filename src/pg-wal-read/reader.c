@@ -232,7 +232,7 @@ reader_run(struct log *log, const struct options *options)
     }
     r->log = log;
     r->options = options;
-    r->ack.fd = -1;
+    r->ack.conn.fd = -1;
     if (run(r, &err) != 0)
         code = log_failure(log, &err);
     slotwatch_free(&r->watch);

@@ -241,7 +241,7 @@ read_source(struct stream *s, struct err *err)
 static int
 write_out(struct stream *s, struct err *err)
 {
-    while (buf_len(&s->out) > 0 && (s->ack == NULL || buf_len(&s->ack->out) == 0)) {
+    while (buf_len(&s->out) > 0 && (s->ack == NULL || buf_len(&s->ack->conn.out) == 0)) {
         struct bytes data = {.data = s->out.data + s->out.start, .len = buf_len(&s->out)};
         int64_t n;
 
@@ -415,8 +415,8 @@ wait_for_events(struct stream *s, struct turn *turn, struct err *err)
     turn->fds[SLOT_ACK] = (struct pollfd){.fd = -1};
     turn->fds[SLOT_WATCH] = (struct pollfd){.fd = -1};
     if (s->ack != NULL) {
-        turn->fds[SLOT_ACK] = (struct pollfd){.fd = s->ack->fd, .events = POLLIN};
-        if (buf_len(&s->ack->out) > 0)
+        turn->fds[SLOT_ACK] = (struct pollfd){.fd = s->ack->conn.fd, .events = POLLIN};
+        if (buf_len(&s->ack->conn.out) > 0)
             turn->fds[SLOT_ACK].events |= POLLOUT;
         turn->fds[SLOT_WATCH] =
             (struct pollfd){.fd = slotwatch_fd(s->watch), .events = s->watch->events};

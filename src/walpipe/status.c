@@ -2,20 +2,15 @@
  * difference gives the rates. A restart in between shows as another run id: no rates then. */
 #include "walpipe/status.h"
 
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <unistd.h>
 
-#include "lib/ackmsg.h"
+#include "lib/ackconn.h"
 #include "lib/clock.h"
-#include "lib/io.h"
-#include "lib/lsn.h"
-#include "lib/sock.h"
 #include "walpipe/statustext.h"
 
 #define SAMPLE_MILLIS 1000
@@ -23,42 +18,27 @@
 /* ackd answers at once; one that does not is stuck. */
 #define ANSWER_SECONDS 5
 
+/* Waits for ackd's answer, which is a status. */
 static int
-ask(int fd, struct err *err)
-{
-    struct ack_message request = {.type = ACK_STATUS_REQUEST};
-    struct buf out = {0};
-    int result;
-
-    if (ackmsg_encode(&out, &request) != 0)
-        result = err_set(err, EXIT_PEER, "out of memory for a message to ackd");
-    else
-        result = io_write_all(fd, (struct bytes){out.data, buf_len(&out)}, err);
-    buf_free(&out);
-    return result;
-}
-
-static int
-hear(int fd, struct frame_reader *reader, struct ack_status *status, struct err *err)
+hear(struct ackconn *conn, struct ack_status *status, struct err *err)
 {
     struct ack_message message;
-    struct frame frame;
-    enum frame_status next;
+    int found;
 
-    while ((next = frame_next(reader, &frame, err)) == FRAME_NEED_MORE)
-        switch (frame_fill(reader, fd, err)) {
+    while ((found = ackconn_next(conn, &message, err)) == 0)
+        switch (frame_fill(&conn->reader, conn->fd, err)) {
         case FILL_READ:
             break;
         case FILL_AGAIN:
             err_set(err, EXIT_PEER, "ackd did not answer within %d seconds", ANSWER_SECONDS);
             return err_hint(err, "is it stopped, or the machine overloaded? see its log");
         case FILL_EOF:
-            err_set(err, EXIT_PEER, "ackd closed the connection");
+            (void)ackconn_gone_error(err);
             return err_hint(err, "the pipeline is just ending or restarting: try again");
         case FILL_FAILED:
             return -1;
         }
-    if (next == FRAME_BAD || ackmsg_decode(&frame, &message, err) != 0)
+    if (found < 0)
         return -1;
     if (message.type != ACK_STATUS || !ackmsg_status_decode(message.status, status)) {
         err_set(err, EXIT_REFUSED, "ackd's answer is not a status this walpipe understands");
@@ -68,49 +48,44 @@ hear(int fd, struct frame_reader *reader, struct ack_status *status, struct err 
 }
 
 static int
-sample(int fd, struct ack_status *status, struct err *err)
+sample(struct ackconn *conn, struct ack_status *status, struct err *err)
 {
-    struct frame_reader reader;
-    int result;
+    struct ack_message request = {.type = ACK_STATUS_REQUEST};
 
-    frame_reader_init(&reader, ACK_FRAME_MAX);
-    result = ask(fd, err) != 0 ? -1 : hear(fd, &reader, status, err);
-    frame_reader_free(&reader);
-    return result;
+    return ackconn_say(conn, &request, err) != 0 ? -1 : hear(conn, status, err);
 }
 
 static int
-open_ackd(const struct config *config, struct err *err)
+open_ackd(const struct config *config, struct ackconn *conn, struct err *err)
 {
     struct timeval patience = {.tv_sec = ANSWER_SECONDS};
-    int fd = sock_connect(config->socket, 0, err);
 
-    if (fd < 0) {
+    if (ackconn_open(conn, config->socket, 0, err) != 0) {
         char why[sizeof err->message];
 
         memcpy(why, err->message, sizeof why);
         err_set(err, EXIT_PEER, "pipeline \"%s\" is not running: %.900s", config->name, why);
         return err_hint(err, "start it with walpipe run -c %.400s", config->path);
     }
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    return fd;
+    setsockopt(conn->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    return 0;
 }
 
 static int
 sample_twice(const struct config *config, struct status_samples *s, struct err *err)
 {
-    int fd = open_ackd(config, err), result;
+    struct ackconn conn;
+    int result = open_ackd(config, &conn, err);
 
-    if (fd < 0)
-        return -1;
-    result = sample(fd, &s->before, err);
+    if (result == 0)
+        result = sample(&conn, &s->before, err);
     if (result == 0) {
         s->micros = clock_micros();
         poll(NULL, 0, SAMPLE_MILLIS);
-        result = sample(fd, &s->now, err);
+        result = sample(&conn, &s->now, err);
         s->micros = clock_micros() - s->micros;
     }
-    close(fd);
+    ackconn_close(&conn);
     return result;
 }
 
