@@ -1,6 +1,10 @@
 /* check.c: see check.h. */
 #include "sink-ch/check.h"
 
+#include "sink-ch/schema.h"
+#include "sink-ch/schema_create.h"
+#include "sink-ch/schema_mapping.h"
+
 #include <stdio.h>
 
 #include "lib/verdict.h"

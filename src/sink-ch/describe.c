@@ -58,7 +58,6 @@ ask(struct server *server, const struct table *table, const char *select, const 
     struct err *err)
 {
     struct buf sql = {0};
-    int rc;
 
     server_put_text(&sql, select);
     server_put_text(&sql, " WHERE database = ");
@@ -68,13 +67,7 @@ ask(struct server *server, const struct table *table, const char *select, const 
     server_put_text(&sql, " = ");
     server_put_literal(&sql, table->target.table);
     server_put_text(&sql, " FORMAT RowBinary");
-    buf_append(&sql, "", 1);
-    if (sql.failed)
-        rc = err_set(err, EXIT_PEER, "out of memory for a query");
-    else
-        rc = server_query(server, asking, (const char *)sql.data, err);
-    buf_free(&sql);
-    return rc;
+    return server_query(server, asking, &sql, err);
 }
 
 static struct cursor
@@ -107,18 +100,11 @@ ask_statement(struct server *server, const struct table *table, const char *stat
               struct err *err)
 {
     struct buf sql = {0};
-    int rc;
 
     server_put_text(&sql, statement);
     server_put_text(&sql, table->target_sql);
     server_put_text(&sql, " FORMAT RowBinary");
-    buf_append(&sql, "", 1);
-    if (sql.failed)
-        rc = err_set(err, EXIT_PEER, "out of memory for a query");
-    else
-        rc = server_query(server, asking, (const char *)sql.data, err);
-    buf_free(&sql);
-    return rc;
+    return server_query(server, asking, &sql, err);
 }
 
 /* 1, 0 or -1 with err. */

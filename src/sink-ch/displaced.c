@@ -3,7 +3,7 @@
  * 115). A later change of the older one, which it names by its whole old row, must not be taken for
  * a change of the newer one. The newer one is in the batch or, where a batch was cut inside the
  * transaction, in ClickHouse; of these written.h remembers hashes. */
-#include "sink-ch/rows_parts.h"
+#include "sink-ch/displaced.h"
 
 static uint32_t
 suffix_length(const struct table *table)

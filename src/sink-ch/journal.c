@@ -17,21 +17,6 @@
 #define OPEN_TRIES       3
 #define OPEN_WAIT_MILLIS 200
 
-static int
-run(struct journal *j, struct buf *sql, const char *what, bool query, struct err *err)
-{
-    int rc;
-
-    buf_append(sql, "", 1);
-    if (sql->failed)
-        rc = err_set(err, EXIT_PEER, "out of memory for a statement");
-    else
-        rc = query ? server_query(j->server, what, (const char *)sql->data, err)
-                   : server_statement(j->server, what, (const char *)sql->data, err);
-    buf_free(sql);
-    return rc;
-}
-
 static void
 put_number(struct buf *sql, uint64_t n)
 {
@@ -60,7 +45,7 @@ make_table(struct journal *j, struct err *err)
                           "updated_at DateTime DEFAULT now()) ENGINE = ReplacingMergeTree(lsn) "
                           "ORDER BY (pipeline, sink, system_identifier, timeline, slot, shards, "
                           "shard)");
-    return run(j, &sql, "create " TABLE, false, err);
+    return server_statement(j->server, "create " TABLE, &sql, err);
 }
 
 static void
@@ -96,7 +81,7 @@ read_table(struct journal *j, uint64_t *lsn, struct err *err)
     server_put_text(&sql, " AND shard = ");
     put_number(&sql, j->hello->shard);
     server_put_text(&sql, ") FORMAT TabSeparated");
-    if (run(j, &sql, "read " TABLE, true, err) != 0)
+    if (server_query(j->server, "read " TABLE, &sql, err) != 0)
         return -1;
     buf_append(answer, "", 1);
     if (answer->failed)
@@ -164,7 +149,7 @@ journal_note(struct journal *j, uint64_t lsn, struct err *err)
     server_put_text(&sql, ", ");
     put_number(&sql, lsn);
     server_put_text(&sql, ")");
-    if (run(j, &sql, "note the progress in " TABLE, false, err) == 0)
+    if (server_statement(j->server, "note the progress in " TABLE, &sql, err) == 0)
         return 0;
     if (err->code != EXIT_REFUSED)
         return -1;

@@ -5,92 +5,12 @@
 
 #include "lib/clock.h"
 #include "lib/io.h"
-#include "lib/opt.h"
 #include "lib/sig.h"
 #include "sink-ch/check.h"
+#include "sink-ch/secrets.h"
 #include "sink-ch/worker.h"
 
 #define PASSWORD_SIZE 1024
-
-/* A batch of more rows would not be one block on a server with default settings. */
-#define BATCH_ROWS_MAX 500000
-
-static int
-take_map(const struct opt_spec *spec, const char *value, void *options, struct err *err)
-{
-    (void)spec;
-    return options_add_mappings(options, value, err);
-}
-
-/* The words of enum convert_policy. */
-static const char *const policies[] = {
-    [CONVERT_ERROR] = "error", [CONVERT_CLAMP] = "clamp", [CONVERT_NULL] = "null", NULL};
-
-#define TO(field) .offset = offsetof(struct options, field)
-
-static const struct opt_spec specs[] = {
-    {"in", "PATH", "listen on this Unix socket for the event stream; default stdin", OPT_TEXT,
-     TO(in)},
-    {"url", "URL", "ClickHouse's HTTP interface: http://host:8123", OPT_LINE, TO(url),
-     .required = true},
-    {"database", "NAME", "where the tables are", OPT_LINE, TO(database), .required = true},
-    {"user", "NAME", "ClickHouse user; default: the server's default user", OPT_LINE, TO(user)},
-    {"password-file", "FILE", "its password; else $WALPIPE_CH_PASSWORD", OPT_TEXT,
-     TO(password_file)},
-    {"ca-file", "FILE", "authorities for https; default the system's", OPT_TEXT, TO(ca_file)},
-    {"cert-file", "FILE", "client certificate for https", OPT_TEXT, TO(cert_file)},
-    {"key-file", "FILE", "and its key", OPT_TEXT, TO(key_file)},
-    {"pipeline", "NAME", "names this pipeline's queries", OPT_LINE, TO(pipeline)},
-    {"ackd", "SOCKET", "ackd's socket", OPT_TEXT, TO(ackd)},
-    {"on-overflow", "WHAT", "error, clamp or null: what a value that does not fit becomes",
-     OPT_WORD, TO(on_overflow), .words = policies},
-    {"create-tables", NULL, "create missing tables, add new columns", OPT_FLAG, TO(create_tables)},
-    {"version-column", "NAME", "default _version", OPT_LINE, TO(version_column)},
-    {"deleted-column", "NAME", "default _is_deleted", OPT_LINE, TO(deleted_column)},
-    {"batch-rows", "N", "send when so many rows wait; default 10000", OPT_NUMBER, TO(batch_rows),
-     .min = 1, .max = BATCH_ROWS_MAX},
-    {"flush-interval", "TIME", "or when the oldest waits so long; 1s", OPT_DURATION,
-     TO(flush_millis)},
-    {"map", "'a.b -> c.d, ...'", "source tables that go elsewhere; repeatable", OPT_CALL,
-     .take = take_map},
-    {"check", NULL, "say whether the target fits the relations on stdin", OPT_FLAG, TO(check)},
-    {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
-     TO(log_level)},
-};
-
-static const struct opt_program program = {
-    .name = "sink-ch",
-    .usage = "--url URL --database NAME --pipeline NAME --ackd SOCKET [OPTION]...",
-    .purpose = "Applies walpipe's event stream to ClickHouse.",
-    .specs = specs,
-    .specs_count = sizeof specs / sizeof *specs,
-};
-
-static int
-check_options(const struct options *options, struct err *err)
-{
-    if (!options->check && (opt_require(&program, "pipeline", options, err) != 0 ||
-                            opt_require(&program, "ackd", options, err) != 0))
-        return -1;
-    if (strcmp(options->version_column, options->deleted_column) == 0)
-        return err_set(err, EXIT_REFUSED,
-                       "--version-column and --deleted-column are the same column");
-    return options_check_tls(options, err);
-}
-
-static enum opt_status
-options_parse(int argc, char **argv, struct options *options, struct err *err)
-{
-    enum opt_status status;
-
-    *options = (struct options){.version_column = "_version",
-                                .deleted_column = "_is_deleted",
-                                .batch_rows = 10000,
-                                .flush_millis = 1000,
-                                .log_level = LOG_INFO};
-    status = opt_parse(&program, argc, argv, options, err);
-    return status == OPT_GO && check_options(options, err) != 0 ? OPT_BAD : status;
-}
 
 static int
 read_hello(struct worker *w, struct err *err)
@@ -138,7 +58,7 @@ open_server(struct worker *w, struct err *err)
         .key_file = w->options->key_file,
     };
 
-    if (options_password(w->options, password, sizeof password, err) != 0)
+    if (secrets_password(w->options, password, sizeof password, err) != 0)
         return -1;
     if (password[0] == '\0')
         http.password = NULL;
@@ -173,7 +93,7 @@ replicate(struct worker *w, struct err *err)
     if (ackclient_connect(&w->ack, w->options->ackd, err) != 0 || open_server(w, err) != 0 ||
         server_probe(&w->server, w->options->database, err) != 0 ||
         journal_open(&w->journal, &durable, err) != 0 ||
-        ackclient_register(&w->ack, program.name, &w->hello, durable, w->hello.timeline, err) != 0)
+        ackclient_register(&w->ack, "sink-ch", &w->hello, durable, w->hello.timeline, err) != 0)
         return -1;
     w->server.registered = true;
     w->convert.limits = w->server.limits;
@@ -210,12 +130,14 @@ int
 main(int argc, char **argv)
 {
     static struct worker worker; /* large: it holds the values of the widest row */
-    struct log log = {.program = program.name, .level = LOG_INFO};
+    struct log log = {.program = "sink-ch", .level = LOG_INFO};
     struct options options;
     struct err err = {0};
     enum opt_status status = options_parse(argc, argv, &options, &err);
     int rc;
 
+    if (status == OPT_GO && secrets_check_tls(&options, &err) != 0)
+        status = OPT_BAD;
     if (status != OPT_GO) {
         options_free(&options);
         return status == OPT_DONE ? EXIT_DONE : log_failure(&log, &err);

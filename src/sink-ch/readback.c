@@ -9,11 +9,11 @@
  * lacks are the same all along: they fill the holes. Where there is no such row, but a version at
  * least as new as ours at the row's own key, ours is superseded and leaves the batch. Else the
  * value is nowhere, which is an error. */
+#include "sink-ch/readback.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "sink-ch/worker.h"
 
 static const char asking[] = "read back values that the source did not send";
 

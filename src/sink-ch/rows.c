@@ -3,7 +3,10 @@
  *
  * A key change adds the new row before the old key's tombstone: should a request be cut in the
  * middle (trap 103), the unchanged TOAST values are still in at least one of the two. */
-#include "sink-ch/rows_parts.h"
+#include "sink-ch/rows.h"
+
+#include "sink-ch/displaced.h"
+#include "sink-ch/rows_value.h"
 
 #define ROW_MAX ((size_t)2 << 30)
 

@@ -1,8 +1,8 @@
 /* rows_value.c: one value of a change, converted to its column's type: with the policy for what
  * does not fit, and an error that names the row and the value. */
-#include <stdio.h>
+#include "sink-ch/rows_value.h"
 
-#include "sink-ch/rows_parts.h"
+#include <stdio.h>
 
 #define EXCERPT 64 /* bytes of a value in a message */
 

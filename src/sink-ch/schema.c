@@ -2,25 +2,13 @@
  * of its own. */
 #include "sink-ch/schema.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "sink-ch/describe.h"
-
-void
-report_say(struct report *report, enum finding finding, const char *hint, const char *fmt, ...)
-{
-    char text[512];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    if (finding == FINDING_FAIL)
-        report->failed = true;
-    report->say(report->context, finding, text, hint);
-}
+#include "sink-ch/schema_create.h"
+#include "sink-ch/schema_mapping.h"
+#include "sink-ch/schema_type.h"
+#include "sink-ch/view.h"
 
 /* ---- lists in ClickHouse's texts: "a, `b c`", "'/path', 'replica', _version" ---- */
 
@@ -77,15 +65,6 @@ find_column(const struct table *table, const char *name)
         if (strcmp(table->columns[i].name, name) == 0)
             return &table->columns[i];
     return NULL;
-}
-
-static bool
-identity_has_key(const struct relation *relation)
-{
-    for (uint32_t i = 0; i < relation->columns_count; i++)
-        if (relation->columns[i].key)
-            return true;
-    return false;
 }
 
 /* The sorting key decides which rows replace each other: it must be the source's key and nothing
@@ -185,7 +164,7 @@ check_engine(struct table *table, const struct options *options, const struct de
     bool replacing = ends_with(d->engine, "ReplacingMergeTree");
     bool full = table->relation.replica_identity == 'f';
 
-    table->keyed = identity_has_key(&table->relation) && (replacing || !full);
+    table->keyed = table_has_key(table) && (replacing || !full);
     if (table->keyed && !replacing) {
         report_say(report, FINDING_FAIL, "updates and deletes need ENGINE = ReplacingMergeTree",
                    "the engine of %s is %s", table->target_sql, d->engine);
@@ -442,7 +421,7 @@ schema_load(struct server *server, const struct options *options, struct table *
     if (table->described.failed || examine(server, table, options, &d, report, err) != 0)
         goto out;
     if (may_create && !report->failed && table->has_version && table->has_deleted &&
-        schema_create_view(server, options, table, err) != 0)
+        view_create(server, options, table, err) != 0)
         goto out;
     table->loaded = !report->failed;
     status = report->failed ? SCHEMA_UNFIT : SCHEMA_READY;

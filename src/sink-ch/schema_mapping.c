@@ -1,20 +1,12 @@
 /* schema_mapping.c: which PostgreSQL type meets which ClickHouse type, column by column: the
  * judgement before the first row, and a line for people. */
+#include "sink-ch/schema_mapping.h"
+
 #include <stdio.h>
 
 #include "sink-ch/convert/judge.h"
 #include "sink-ch/convert/pgtype.h"
-#include "sink-ch/schema.h"
-
-uint32_t
-schema_oid(const struct relation_column *column)
-{
-    uint32_t base = 0;
-
-    if (column->type_schema[0] == '\0' && column->type_name[0] != '\0')
-        base = convert_oid_of(column->type_name);
-    return base != 0 ? base : column->type_oid;
-}
+#include "sink-ch/schema_type.h"
 
 /* ---- the judgement ---- */
 

@@ -5,11 +5,15 @@
  *
  * A request keeps its query id over all its tries. While the server is still busy with a try whose
  * answer we lost, it refuses the same id, so a late first try can't overtake what comes next. */
+#include "sink-ch/send.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "sink-ch/worker.h"
+#include "sink-ch/displaced.h"
+#include "sink-ch/readback.h"
+#include "sink-ch/schema.h"
 
 #define BODY_KEEP ((size_t)32 << 20)
 

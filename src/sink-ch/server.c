@@ -204,16 +204,29 @@ run(struct server *server, const char *what, const char *sql, bool expect_empty,
     return server_request(server, what, &request, err) == HTTP_DONE ? 0 : -1;
 }
 
-int
-server_query(struct server *server, const char *what, const char *sql, struct err *err)
+static int
+run_text(struct server *server, const char *what, struct buf *sql, bool expect_empty,
+         struct err *err)
 {
-    return run(server, what, sql, false, err);
+    int rc;
+
+    buf_append(sql, "", 1);
+    rc = sql->failed ? err_set(err, EXIT_PEER, "could not %s: out of memory", what)
+                     : run(server, what, (const char *)sql->data, expect_empty, err);
+    buf_free(sql);
+    return rc;
 }
 
 int
-server_statement(struct server *server, const char *what, const char *sql, struct err *err)
+server_query(struct server *server, const char *what, struct buf *sql, struct err *err)
 {
-    return run(server, what, sql, true, err);
+    return run_text(server, what, sql, false, err);
+}
+
+int
+server_statement(struct server *server, const char *what, struct buf *sql, struct err *err)
+{
+    return run_text(server, what, sql, true, err);
 }
 
 /* ---- what it can do ---- */
@@ -244,7 +257,7 @@ probe_version(struct server *server, struct err *err)
     struct bytes version;
     unsigned major = 0, minor = 0;
 
-    if (server_query(server, what, "SELECT version() FORMAT RowBinary", err) != 0)
+    if (run(server, what, "SELECT version() FORMAT RowBinary", false, err) != 0)
         return -1;
     c = answer_cursor(server);
     if (!server_read_string(&c, &version) || c.left != 0 || version.len >= sizeof server->version)
@@ -273,10 +286,10 @@ probe_types(struct server *server, struct err *err)
     struct cursor c;
     struct bytes name;
 
-    if (server_query(server, what,
-                     "SELECT name FROM system.data_type_families WHERE name IN ('UInt128', 'Bool', "
-                     "'Date32', 'DateTime64', 'Decimal256') FORMAT RowBinary",
-                     err) != 0)
+    if (run(server, what,
+            "SELECT name FROM system.data_type_families WHERE name IN ('UInt128', 'Bool', "
+            "'Date32', 'DateTime64', 'Decimal256') FORMAT RowBinary",
+            false, err) != 0)
         return -1;
     for (c = answer_cursor(server); c.left > 0;) {
         if (!server_read_string(&c, &name))
@@ -332,7 +345,6 @@ static int
 ask_settings(struct server *server, const char *what, struct err *err)
 {
     struct buf sql = {0};
-    int rc;
 
     server_put_text(&sql, "SELECT name, value FROM system.settings WHERE name IN ("
                           "'max_insert_block_size'");
@@ -341,11 +353,7 @@ ask_settings(struct server *server, const char *what, struct err *err)
         server_put_literal(&sql, wanted_settings[i].name);
     }
     server_put_text(&sql, ") FORMAT RowBinary");
-    buf_append(&sql, "", 1);
-    rc = sql.failed ? err_set(err, EXIT_PEER, "out of memory for a query")
-                    : server_query(server, what, (const char *)sql.data, err);
-    buf_free(&sql);
-    return rc;
+    return server_query(server, what, &sql, err);
 }
 
 static int
@@ -382,17 +390,13 @@ static int
 probe_database(struct server *server, const char *database, struct err *err)
 {
     struct buf sql = {0};
-    int rc;
 
     server_put_text(&sql, "SELECT name FROM system.databases WHERE name = ");
     server_put_literal(&sql, database);
-    buf_append(&sql, "", 1);
-    if (sql.failed)
-        return err_set(err, EXIT_PEER, "out of memory for a query");
-    rc = server_query(server, "look for the database", (const char *)sql.data, err);
-    buf_free(&sql);
-    if (rc != 0 || buf_len(&server->answer.body) > 0)
-        return rc;
+    if (server_query(server, "look for the database", &sql, err) != 0)
+        return -1;
+    if (buf_len(&server->answer.body) > 0)
+        return 0;
     err_set(err, EXIT_REFUSED, "database \"%s\" does not exist in ClickHouse", database);
     return err_hint(err, "CREATE DATABASE %s, or correct --database", database);
 }

@@ -43,10 +43,11 @@ int server_probe(struct server *server, const char *database, struct err *err) M
 enum http_outcome server_request(struct server *server, const char *what,
                                  const struct http_request *request, struct err *err) MUST_CHECK;
 
-/* A statement without data. 0 with server->answer, or -1 with err. */
-int server_query(struct server *server, const char *what, const char *sql,
+/* A query or a statement without data: the text that sql holds, without a NUL; frees it. 0, with
+ * server->answer, or -1 with err. */
+int server_query(struct server *server, const char *what, struct buf *sql,
                  struct err *err) MUST_CHECK;
-int server_statement(struct server *server, const char *what, const char *sql,
+int server_statement(struct server *server, const char *what, struct buf *sql,
                      struct err *err) MUST_CHECK;
 
 void server_free(struct server *server);

@@ -37,8 +37,8 @@ table_new(struct relation *relation, uint32_t number, const struct options *opti
     *relation = (struct relation){0};
     snprintf(table->source_name, sizeof table->source_name, "%s.%s", table->relation.schema,
              table->relation.name);
-    if (options_target(options, table->relation.schema, table->relation.name, &table->target) !=
-        0) {
+    if (mapping_target(&options->mappings, options->database, table->relation.schema,
+                       table->relation.name, &table->target) != 0) {
         err_set(err, EXIT_REFUSED, "the name of table \"%s\" is too long", table->source_name);
         goto failed;
     }
@@ -51,6 +51,15 @@ table_new(struct relation *relation, uint32_t number, const struct options *opti
 failed:
     table_free(table);
     return NULL;
+}
+
+bool
+table_has_key(const struct table *table)
+{
+    for (uint32_t i = 0; i < table->relation.columns_count; i++)
+        if (table->relation.columns[i].key)
+            return true;
+    return false;
 }
 
 void

@@ -50,6 +50,9 @@ struct table *table_new(struct relation *relation, uint32_t number, const struct
                         struct err *err);
 void table_free(struct table *table);
 
+/* True when the source says which columns are the key; all are under REPLICA IDENTITY FULL. */
+bool table_has_key(const struct table *table);
+
 /* Forgets what schema_load found. */
 void table_unload(struct table *table);
 

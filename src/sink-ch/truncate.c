@@ -4,21 +4,16 @@
  * how far a table was truncated: "walpipe: truncated at 167772160.0" (the version's two halves), or
  * "truncating" while that is being done. Changes with a lower version than that are dead and are
  * not applied any more (rows.c), and a truncate that is done is not done again. */
+#include "sink-ch/truncate.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "sink-ch/worker.h"
+#include "sink-ch/rows.h"
 
 static const char truncating[] = "walpipe: truncating at ";
 static const char truncated[] = "walpipe: truncated at ";
-
-static int
-out_of_memory(const struct table *table, struct err *err)
-{
-    err_set(err, EXIT_PEER, "out of memory for a statement");
-    return table_error(table, 0, err);
-}
 
 static bool
 parse_mark(const char *text, const char *state, struct version *version)
@@ -56,7 +51,6 @@ truncate_read_mark(struct worker *worker, struct table *table, struct err *err)
     struct buf sql = {0};
     struct bytes comment;
     struct cursor c;
-    int rc;
 
     if (!table->has_version)
         return 0;
@@ -67,11 +61,7 @@ truncate_read_mark(struct worker *worker, struct table *table, struct err *err)
     server_put_text(&sql, " AND name = ");
     server_put_literal(&sql, worker->options->version_column);
     server_put_text(&sql, " FORMAT RowBinary");
-    buf_append(&sql, "", 1);
-    rc = sql.failed ? out_of_memory(table, err)
-                    : server_query(server, "read a column's comment", (const char *)sql.data, err);
-    buf_free(&sql);
-    if (rc != 0)
+    if (server_query(server, "read a column's comment", &sql, err) != 0)
         return -1;
     c = cursor_over(server->answer.body.data, buf_len(&server->answer.body));
     if (c.left > 0 && server_read_string(&c, &comment))
@@ -97,11 +87,7 @@ write_mark(struct worker *worker, struct table *table, const char *state, struct
     server_put_name(&sql, worker->options->version_column);
     server_put_text(&sql, " ");
     server_put_literal(&sql, text);
-    buf_append(&sql, "", 1);
-    rc = sql.failed ? out_of_memory(table, err)
-                    : server_statement(&worker->server, "note a truncate in a column's comment",
-                                       (const char *)sql.data, err);
-    buf_free(&sql);
+    rc = server_statement(&worker->server, "note a truncate in a column's comment", &sql, err);
     if (rc == 0 || err->code != EXIT_REFUSED)
         return rc;
     log_write(worker->log, LOG_WARNING, "%s; %s is truncated without a note", err->message,
@@ -118,11 +104,7 @@ empty_table(struct worker *worker, const struct table *table, struct err *err)
 
     server_put_text(&sql, "TRUNCATE TABLE ");
     server_put_text(&sql, table->target_sql);
-    buf_append(&sql, "", 1);
-    rc = sql.failed
-             ? out_of_memory(table, err)
-             : server_statement(&worker->server, "truncate a table", (const char *)sql.data, err);
-    buf_free(&sql);
+    rc = server_statement(&worker->server, "truncate a table", &sql, err);
     return rc == 0 ? 0 : table_error(table, worker->transaction.commit_lsn, err);
 }
 

@@ -2,6 +2,11 @@
  * or old enough, and what is durable then to ackd. See worker.h. */
 #include "sink-ch/worker.h"
 
+#include "sink-ch/rows.h"
+#include "sink-ch/schema.h"
+#include "sink-ch/send.h"
+#include "sink-ch/truncate.h"
+
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>

@@ -2,13 +2,17 @@
  * for a truncate's note, and for values that were not sent. http.c is replaced by answers from the
  * input. */
 /* clang-format off: make reads one line
- * links: sink-ch/convert/ lib/moment sink-ch/server sink-ch/describe sink-ch/schema sink-ch/schema_create sink-ch/schema_mapping sink-ch/table sink-ch/options sink-ch/truncate sink-ch/readback sink-ch/batch lib/ackclient lib/ackmsg lib/sock lib/lockfile lib/io lib/opt lib/event lib/hash lib/log lib/clock lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: sink-ch/convert/ lib/moment sink-ch/server sink-ch/describe sink-ch/schema sink-ch/schema_create sink-ch/schema_mapping sink-ch/table sink-ch/options sink-ch/mapping sink-ch/report sink-ch/schema_type sink-ch/view sink-ch/truncate sink-ch/readback sink-ch/batch lib/ackclient lib/ackmsg lib/sock lib/lockfile lib/io lib/opt lib/event lib/hash lib/log lib/clock lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
 #include <stdio.h>
 
 #include "input.h"
 #include "sink-ch/describe.h"
-#include "sink-ch/worker.h"
+#include "sink-ch/readback.h"
+#include "sink-ch/rows.h"
+#include "sink-ch/schema.h"
+#include "sink-ch/schema_mapping.h"
+#include "sink-ch/truncate.h"
 
 static struct cursor answers;
 
@@ -157,7 +161,7 @@ take_mappings(struct options *options)
     copy = strndup((const char *)text.data, text.len);
     require(copy != NULL);
     if (copy[0] != '\0')
-        rc = options_add_mappings(options, copy, &err);
+        rc = mapping_add(&options->mappings, copy, &err);
     require(rc == 0 || err.code == EXIT_REFUSED);
     free(copy);
     return rc == 0;

@@ -1,0 +1,23 @@
+/* report.h: who hears what is wrong with a table. */
+#ifndef WALPIPE_SINKCH_REPORT_H
+#define WALPIPE_SINKCH_REPORT_H
+
+#include "lib/base.h"
+
+enum finding {
+    FINDING_WARN, /* works, but look */
+    FINDING_FAIL  /* rows of this table can't be applied */
+};
+
+/* Who hears about a table's problems; schema_load goes on to the last one. */
+struct report {
+    void (*say)(void *context, enum finding finding, const char *text, const char *hint);
+    void *context;
+    bool failed;
+};
+
+/* hint: "" where there is none. */
+void report_say(struct report *report, enum finding finding, const char *hint, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+#endif

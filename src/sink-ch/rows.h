@@ -1,0 +1,14 @@
+/* rows.h: a row event to rows of the batch. */
+#ifndef WALPIPE_SINKCH_ROWS_H
+#define WALPIPE_SINKCH_ROWS_H
+
+#include "sink-ch/state.h"
+
+/* Adds what a decoded insert, update or delete leaves behind to the batch. */
+int rows_apply(struct worker *worker, struct table *table, uint8_t type,
+               const struct row_event *row, struct err *err) MUST_CHECK;
+
+struct version rows_version(const struct worker *worker, const struct table *table,
+                            uint64_t ordinal);
+
+#endif

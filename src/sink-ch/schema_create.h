@@ -1,0 +1,21 @@
+/* schema_create.h: --create-tables: the ClickHouse table for a source table, and columns that the
+ * source got later. */
+#ifndef WALPIPE_SINKCH_SCHEMA_CREATE_H
+#define WALPIPE_SINKCH_SCHEMA_CREATE_H
+
+#include "sink-ch/table.h"
+
+/* Creates the table. -1 with err, also for a table whose key the stream
+ * doesn't tell. */
+int schema_create(struct server *server, const struct options *options, const struct table *table,
+                  struct err *err) MUST_CHECK;
+
+/* Adds the columns of the relation that are not among existing[], and makes the view anew. */
+int schema_add_columns(struct server *server, const struct options *options,
+                       const struct table *table, const char *const *existing,
+                       size_t existing_count, struct err *err) MUST_CHECK;
+
+/* False, with the reason, for a table that schema_create refuses. */
+bool schema_can_create(const struct table *table, const char **reason);
+
+#endif

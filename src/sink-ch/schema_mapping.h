@@ -1,0 +1,16 @@
+/* schema_mapping.h: which PostgreSQL type meets which ClickHouse type, column by column. */
+#ifndef WALPIPE_SINKCH_SCHEMA_MAPPING_H
+#define WALPIPE_SINKCH_SCHEMA_MAPPING_H
+
+#include "sink-ch/report.h"
+#include "sink-ch/table.h"
+
+/* Reports the columns whose type can't hold every value of the source's type. */
+void schema_judge(const struct server *server, const struct options *options,
+                  const struct table *table, struct report *report);
+
+/* "id int4 -> Int32, ..." for each column that is or would be written; of a table that is not
+ * loaded the types that it would be created with. Appends to out. */
+void schema_put_mapping(const struct server *server, const struct table *table, struct buf *out);
+
+#endif

@@ -1,0 +1,14 @@
+/* schema_type.h: which type a column is created with. */
+#ifndef WALPIPE_SINKCH_SCHEMA_TYPE_H
+#define WALPIPE_SINKCH_SCHEMA_TYPE_H
+
+#include "sink-ch/table.h"
+
+/* Appends the type that a column is created with. */
+void schema_put_type(const struct server *server, const struct relation_column *column, bool key,
+                     struct buf *sql);
+
+/* The oid that decides a column's conversion: of a domain the base type's. */
+uint32_t schema_oid(const struct relation_column *column);
+
+#endif

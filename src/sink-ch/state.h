@@ -1,0 +1,59 @@
+/* state.h: what one worker holds; the files that apply events share it. */
+#ifndef WALPIPE_SINKCH_STATE_H
+#define WALPIPE_SINKCH_STATE_H
+
+#include "lib/relmap.h"
+#include "sink-ch/batch.h"
+#include "sink-ch/journal.h"
+#include "sink-ch/table.h"
+#include "sink-ch/written.h"
+
+/* The open transaction. */
+struct transaction {
+    bool open;
+    uint64_t commit_lsn;
+    uint64_t events; /* received so far */
+    uint32_t mark;   /* the batch's entries before it */
+};
+
+struct progress {
+    uint64_t committed; /* everything up to here was received */
+    uint64_t noted;     /* durable, and in the journal */
+    uint64_t noted_at;
+    uint64_t reported; /* told to ackd as durable */
+    uint64_t reported_at;
+    uint64_t events;       /* received since the last report */
+    uint64_t first_row_at; /* clock_micros of the batch's first row; 0: no rows */
+};
+
+/* A barrier that this worker is to apply: the next change. */
+struct open_barrier {
+    bool open;
+    uint64_t id;
+};
+
+struct worker {
+    const struct options *options;
+    const struct log *log;
+    struct hello hello;
+    struct frame_reader reader;
+    int input_fd;
+    struct ackclient ack;
+    struct server server;
+    struct journal journal;
+    struct relmap tables;
+    struct table **by_number;
+    uint32_t tables_count;
+    struct batch batch;
+    struct convert convert;
+    struct row_values values; /* of the row event in hand */
+    struct buf old_key;
+    struct buf old_row;
+    struct buf body; /* of a request */
+    struct transaction transaction;
+    struct written written; /* by the open transaction */
+    struct progress progress;
+    struct open_barrier barrier;
+};
+
+#endif
