@@ -115,20 +115,32 @@ name_column_by_type(const struct plan *plan, struct err *err)
     snprintf(err->message, sizeof err->message, "column %s: %.700s", names, was);
 }
 
-/* "unnamed portal parameter $2 = '...'" is the server's context of a value it cannot read; for a
- * person the column is named. */
+/* The number in "unnamed portal parameter $2 = '...'", in whatever language; 0: there is none. */
+static uint32_t
+parameter_number(const char *context)
+{
+    const char *at = context;
+
+    while ((at = strchr(at, '$')) != NULL)
+        if (*++at >= '1' && *at <= '9')
+            return (uint32_t)strtoul(at, NULL, 10);
+    return 0;
+}
+
+/* The server's context of a value it cannot read has the parameter; for a person the column is
+ * named. */
 static void
 name_column(const struct plan *plan, const struct change *change, struct err *err)
 {
-    const char *at = strstr(err->hint, "parameter $"), *column;
+    uint32_t number = parameter_number(err->hint);
+    const char *column;
     char was[sizeof err->message];
 
-    if (at == NULL) {
+    if (number == 0) {
         name_column_by_type(plan, err);
         return;
     }
-    column =
-        statements_column(plan, change, (uint32_t)strtoul(at + strlen("parameter $"), NULL, 10));
+    column = statements_column(plan, change, number);
     if (column == NULL)
         return;
     snprintf(was, sizeof was, "%s", err->message);
@@ -155,11 +167,11 @@ hint_binary(const struct op *op, const struct change *change, const char *sqlsta
                       "on both sides");
 }
 
-/* A missing partition has a check constraint's SQLSTATE (trap 89). */
+/* A missing partition has a check constraint's SQLSTATE, but no constraint (trap 89). */
 static void
-hint_partition(const char *sqlstate, struct err *err)
+hint_partition(const struct pipe_failure *f, struct err *err)
 {
-    if (strcmp(sqlstate, "23514") == 0 && strstr(err->message, "no partition of relation") != NULL)
+    if (strcmp(f->sqlstate, "23514") == 0 && f->constraint[0] == '\0')
         err_hint(err, "create the partition in the target, then start again; nothing is lost");
 }
 
@@ -178,7 +190,7 @@ explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
     if (strcmp(f->sqlstate, "22012") == 0 && op->type == FRAME_UPDATE && !change.complete)
         missing_row(err);
     name_column(op->table->plan, &change, err);
-    hint_partition(f->sqlstate, err);
+    hint_partition(f, err);
     hint_binary(op, &change, f->sqlstate, err);
     change_name(op, &change, err);
 }
