@@ -6,80 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEYWORDS_MAX 64
-
-static void
-drop_notice(void *arg, const PGresult *result)
-{
-    (void)arg;
-    (void)result;
-}
-
-struct keywords {
-    const char *names[KEYWORDS_MAX + 1];
-    const char *values[KEYWORDS_MAX + 1];
-    size_t count;
-};
-
-/* Later entries win in libpq, so the order is defaults, conninfo, forced. */
-static void
-add_keyword(struct keywords *k, const char *name, const char *value)
-{
-    if (k->count < KEYWORDS_MAX) {
-        k->names[k->count] = name;
-        k->values[k->count] = value;
-        k->count++;
-    }
-}
-
-static int
-conninfo_error(char *message, struct err *err)
-{
-    size_t n = message == NULL ? 0 : strcspn(message, "\n");
-
-    err_set(err, EXIT_REFUSED, "malformed conninfo: %.*s", (int)n, message == NULL ? "" : message);
-    PQfreemem(message);
-    return err_hint(err, "expected libpq's form: host=... dbname=... user=...");
-}
-
-PGconn *
-pqx_connect(const char *conninfo, const struct pqx_keyword *forced, size_t forced_count,
-            struct err *err)
-{
-    struct keywords k = {0};
-    char *message = NULL;
-    PQconninfoOption *options = PQconninfoParse(conninfo, &message);
-    PGconn *conn;
-
-    if (options == NULL) {
-        conninfo_error(message, err);
-        return NULL;
-    }
-    add_keyword(&k, "connect_timeout", "10");
-    add_keyword(&k, "keepalives_idle", "10");
-    add_keyword(&k, "keepalives_interval", "5");
-    add_keyword(&k, "keepalives_count", "3");
-    add_keyword(&k, "tcp_user_timeout", "30000");
-    for (const PQconninfoOption *o = options; o->keyword != NULL; o++)
-        if (o->val != NULL)
-            add_keyword(&k, o->keyword, o->val);
-    for (size_t i = 0; i < forced_count; i++)
-        add_keyword(&k, forced[i].keyword, forced[i].value);
-    add_keyword(&k, "client_encoding", "UTF8");
-    conn = PQconnectdbParams(k.names, k.values, 0);
-    PQconninfoFree(options);
-    if (conn == NULL) {
-        err_set(err, EXIT_PEER, "out of memory for a connection");
-        return NULL;
-    }
-    PQsetNoticeReceiver(conn, drop_notice, NULL);
-    if (PQstatus(conn) == CONNECTION_OK)
-        return conn;
-    pqx_error(conn, NULL, "connect", err);
-    PQfinish(conn);
-    return NULL;
-}
-
 enum exit_code
 pqx_exit_code(const char *sqlstate)
 {
@@ -92,26 +18,6 @@ pqx_exit_code(const char *sqlstate)
         if (strncmp(sqlstate, retry[i], strlen(retry[i])) == 0)
             return EXIT_PEER;
     return EXIT_REFUSED;
-}
-
-/* libpq reports a failed login as text only; these are the server's messages of classes 28 and 3D,
- * which no waiting heals (measured on 15). The server must not be shut to be sure of them: it
- * answers "the database system is starting up" otherwise. */
-static enum exit_code
-connect_exit_code(const char *message)
-{
-    static const char *const final[] = {
-        "password authentication failed", "no pg_hba.conf entry",
-        "no password supplied",           "\" does not exist",
-        "authentication failed for user", "is not permitted to log in",
-        "certificate verify failed",      "does not match host name",
-        "root certificate file",          "certificate has expired",
-        "server does not support SSL"};
-
-    for (size_t i = 0; i < sizeof final / sizeof *final; i++)
-        if (strstr(message, final[i]) != NULL)
-            return EXIT_REFUSED;
-    return EXIT_PEER;
 }
 
 int
@@ -131,8 +37,7 @@ pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *er
         for (char *p = text; *p != '\0'; p++)
             if (*p == '\n' || *p == '\t')
                 *p = ' ';
-        return err_set(err, PQstatus(conn) == CONNECTION_OK ? EXIT_PEER : connect_exit_code(text),
-                       "could not %s: %s", what, text);
+        return err_set(err, EXIT_PEER, "could not %s: %s", what, text);
     }
     err_set(err, pqx_exit_code(sqlstate), "could not %s: %s%s%.300s%s (SQLSTATE %s)", what, primary,
             detail == NULL ? "" : " (", detail == NULL ? "" : detail, detail == NULL ? "" : ")",
@@ -226,6 +131,16 @@ pqx_shaped(PGresult *result, const char *what, int least, int most, const char *
     return NULL;
 }
 
+int
+pqx_malformed(char *message, struct err *err)
+{
+    size_t n = message == NULL ? 0 : strcspn(message, "\n");
+
+    err_set(err, EXIT_REFUSED, "malformed conninfo: %.*s", (int)n, message == NULL ? "" : message);
+    PQfreemem(message);
+    return err_hint(err, "expected libpq's form: host=... dbname=... user=...");
+}
+
 /* Appends "name='value' " with libpq's quoting. *at has room for it. */
 static void
 append_quoted(char **at, const char *name, const char *value)
@@ -251,7 +166,7 @@ pqx_take_password(const char *conninfo, char **without, char **password, struct 
 
     *without = *password = NULL;
     if (options == NULL)
-        return conninfo_error(message, err);
+        return pqx_malformed(message, err);
     for (const PQconninfoOption *o = options; o->keyword != NULL; o++)
         if (o->val != NULL)
             size += strlen(o->keyword) + 2 * strlen(o->val) + 4;

@@ -1,5 +1,4 @@
-/* pqx.h: what walpipe adds to libpq: connections with walpipe's session settings, results as
- * struct err, and SQLSTATE as "retry" or "stop". */
+/* pqx.h: what walpipe adds to libpq: results as struct err, and SQLSTATE as "retry" or "stop". */
 #ifndef WALPIPE_PQX_H
 #define WALPIPE_PQX_H
 
@@ -7,19 +6,6 @@
 #include <limits.h>
 
 #include "lib/base.h"
-
-/* One keyword of a connection string that walpipe sets; it wins over conninfo's. */
-struct pqx_keyword {
-    const char *keyword;
-    const char *value;
-};
-
-/* Connects. Defaults that conninfo may override: keepalives, tcp_user_timeout and connect_timeout,
- * so that a dead peer is noticed in seconds; client_encoding is always UTF8. Notices are dropped.
- * NULL with err: EXIT_PEER when trying again may help, EXIT_REFUSED when only a person can (a
- * malformed conninfo, a wrong password, no such database or role). */
-PGconn *pqx_connect(const char *conninfo, const struct pqx_keyword *forced, size_t forced_count,
-                    struct err *err);
 
 /* Runs one command and requires its result to be PGRES_TUPLES_OK or PGRES_COMMAND_OK. NULL with
  * err otherwise. The caller clears the result. what names the command in the error: "could not
@@ -56,6 +42,9 @@ int pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err
 /* EXIT_PEER for the SQLSTATE classes that heal by waiting, else EXIT_REFUSED; "" or NULL (the
  * connection broke) is EXIT_PEER. Source: appendix "PostgreSQL Error Codes". */
 enum exit_code pqx_exit_code(const char *sqlstate);
+
+/* Sets err for a message of PQconninfoParse, and frees that. Always -1. */
+int pqx_malformed(char *message, struct err *err);
 
 /* A password in a connection string would stand in the process list. Moves it from conninfo to
  * *password (both malloc'd; *password NULL when there is none). -1 with err for a malformed

@@ -8,6 +8,7 @@
 
 #include "lib/clock.h"
 #include "lib/lsn.h"
+#include "lib/pqconn.h"
 #include "lib/pqx.h"
 
 #define ASK_EVERY_MICROS UINT64_C(5000000)
@@ -46,7 +47,9 @@ give_up(struct slotwatch *watch)
 static bool
 lets_nobody_in(const struct slotwatch *watch)
 {
-    return strstr(PQerrorMessage(watch->conn), "57P03") != NULL;
+    char sqlstate[6];
+
+    return pqconn_sqlstate(watch->conn, sqlstate) && strcmp(sqlstate, "57P03") == 0;
 }
 
 static void
@@ -65,15 +68,14 @@ connection_failed(struct slotwatch *watch)
 static void
 start_connecting(struct slotwatch *watch)
 {
-    const char *keywords[] = {"dbname", "application_name", "client_encoding", NULL};
-    const char *values[] = {watch->conninfo, "walpipe slotwatch", "UTF8", NULL};
+    static const struct pqconn_keyword forced[] = {{"application_name", "walpipe slotwatch"}};
+    struct err ignored = {0};
 
-    watch->conn = PQconnectStartParams(keywords, values, 1);
+    watch->conn = pqconn_start(watch->conninfo, forced, 1, &ignored);
     if (watch->conn == NULL || PQstatus(watch->conn) == CONNECTION_BAD) {
         give_up(watch);
         return;
     }
-    PQsetErrorVerbosity(watch->conn, PQERRORS_SQLSTATE);
     watch->state = SLOTWATCH_CONNECTING;
     watch->events = POLLOUT;
     watch->deadline = clock_micros() + GIVE_UP_MICROS;

@@ -9,6 +9,7 @@
 
 #include "lib/lsn.h"
 #include "lib/opt.h"
+#include "lib/pqconn.h"
 #include "lib/pqx.h"
 
 /* ---- publications ---- */
@@ -72,14 +73,14 @@ source_parse_publications(const char *list, struct source_options *options, stru
 static int
 set_session(struct source *source, struct err *err)
 {
-    /* Roles and databases may have settings of their own; the stream must not depend on them. */
-    static const char sql[] =
-        "SET datestyle = ISO; SET intervalstyle = postgres; SET extra_float_digits = 3;"
-        "SET bytea_output = hex; SET timezone = 'UTC'; SET lc_monetary = 'C';"
-        "SET xmlbinary = base64; SET statement_timeout = 0; SET lock_timeout = 0;"
-        "SET idle_in_transaction_session_timeout = 0; SET search_path = ''";
-    PGresult *result = pqx_exec(source->conn, "prepare the replication session", sql, err);
+    /* Roles and databases may have settings of their own. */
+    static const char sql[] = "SET statement_timeout = 0; SET lock_timeout = 0;"
+                              "SET idle_in_transaction_session_timeout = 0";
+    PGresult *result;
 
+    if (pqconn_agree_on_text(source->conn, err) != 0)
+        return -1;
+    result = pqx_exec(source->conn, "prepare the replication session", sql, err);
     PQclear(result);
     return result == NULL ? -1 : 0;
 }
@@ -157,10 +158,11 @@ int
 source_connect(struct source *source, const struct source_options *options, struct err *err)
 {
     char name[96];
-    const struct pqx_keyword forced[] = {{"replication", "database"}, {"application_name", name}};
+    const struct pqconn_keyword forced[] = {{"replication", "database"},
+                                            {"application_name", name}};
 
     snprintf(name, sizeof name, "walpipe %s", options->slot);
-    source->conn = pqx_connect(options->conninfo, forced, sizeof forced / sizeof *forced, err);
+    source->conn = pqconn_open(options->conninfo, forced, sizeof forced / sizeof *forced, err);
     if (source->conn == NULL)
         return -1;
     source->server_version = (uint32_t)PQserverVersion(source->conn);
@@ -416,10 +418,10 @@ void
 source_what_blocks(const struct source *source, const struct source_options *options, char *text,
                    size_t size)
 {
-    static const struct pqx_keyword forced[] = {{"application_name", "walpipe"}};
+    static const struct pqconn_keyword forced[] = {{"application_name", "walpipe"}};
     static const char what[] = "ask what blocks";
     struct err ignored = {0};
-    PGconn *conn = pqx_connect(options->conninfo, forced, 1, &ignored);
+    PGconn *conn = pqconn_open(options->conninfo, forced, 1, &ignored);
     char sql[512];
     PGresult *result = NULL;
 

@@ -3,20 +3,13 @@
 
 #include <string.h>
 
+#include "lib/pqconn.h"
+
 /* What ALTER ROLE ... SET or a server's defaults could do to us (traps 67, 78, 97). The text of
- * values is read as the source session of pg-wal-read writes it. Joins of a batch with its table
+ * values is set by pqconn. Joins of a batch with its table
  * must go by index whatever the statistics say: a sequential scan of a big table a batch is the
  * worst that can happen (trap 96); jit would fire on the switched-off nodes' costs. */
-static const char settings[] = "SET search_path = '';"
-                               "SET datestyle = 'ISO, MDY';"
-                               "SET intervalstyle = 'postgres';"
-                               "SET bytea_output = 'hex';"
-                               "SET extra_float_digits = 3;"
-                               "SET timezone = 'UTC';"
-                               "SET lc_monetary = 'C';"
-                               "SET xmloption = 'content';"
-                               "SET array_nulls = on;"
-                               "SET standard_conforming_strings = on;"
+static const char settings[] = "SET standard_conforming_strings = on;"
                                "SET default_transaction_read_only = off;"
                                "SET default_transaction_isolation = 'read committed';"
                                "SET default_transaction_deferrable = off;"
@@ -136,7 +129,7 @@ become_replica(struct session *s, struct err *err)
 int
 session_open(struct session *s, struct err *err)
 {
-    const struct pqx_keyword forced[] = {
+    const struct pqconn_keyword forced[] = {
         {"application_name", s->application_name},
         /* Not read-write: that asks default_transaction_read_only, which we override. */
         {"target_session_attrs", "primary"},
@@ -144,10 +137,11 @@ session_open(struct session *s, struct err *err)
 
     s->tx_open = false;
     s->generation++;
-    s->conn = pqx_connect(s->conninfo, forced, sizeof forced / sizeof *forced, err);
+    s->conn = pqconn_open(s->conninfo, forced, sizeof forced / sizeof *forced, err);
     if (s->conn == NULL)
         return -1;
-    if (session_exec(s, "set the session", settings, err) != 0 ||
+    if (pqconn_agree_on_text(s->conn, err) != 0 ||
+        session_exec(s, "set the session", settings, err) != 0 ||
         session_exec(s, "set synchronous_commit", durable, err) != 0 ||
         set_newer_settings(s, err) != 0 || check_server(s, err) != 0 ||
         become_replica(s, err) != 0) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/lsn.h"
+#include "lib/pqconn.h"
 #include "lib/pqx.h"
 #include "walpipe/values.h"
 
@@ -187,8 +188,8 @@ read_columns(struct catalog *c, PGconn *conn, const char *publications, struct p
 int
 catalog_read(struct catalog *c, const struct config *config, struct pool *pool, struct err *err)
 {
-    const struct pqx_keyword forced[] = {{"application_name", "walpipe check"},
-                                         {"password", config->source.password}};
+    const struct pqconn_keyword forced[] = {{"application_name", "walpipe check"},
+                                            {"password", config->source.password}};
     const char *publications;
     PGconn *conn;
     int result;
@@ -197,7 +198,7 @@ catalog_read(struct catalog *c, const struct config *config, struct pool *pool, 
     fill_publications(&c->hello, config->source.publication);
     publications = publications_literal(pool, &c->hello);
     conn =
-        pqx_connect(config->source.conninfo, forced, config->source.password == NULL ? 1 : 2, err);
+        pqconn_open(config->source.conninfo, forced, config->source.password == NULL ? 1 : 2, err);
     if (conn == NULL)
         return -1;
     result = read_source(c, conn, config, publications, err) != 0 ||

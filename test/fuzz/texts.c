@@ -1,7 +1,7 @@
 /* texts: what people write: durations, numbers, LSNs, table patterns, publications, mappings. The
  * first byte says which. */
 /* clang-format off: make reads one line
- * links: route/filter pg-wal-read/source sink-pg/mapping lib/pqx lib/opt lib/lsn lib/err; libs: -lpq */
+ * links: route/filter pg-wal-read/source sink-pg/mapping lib/pqx lib/pqconn lib/clock lib/opt lib/lsn lib/err; libs: -lpq */
 /* clang-format on */
 #include "input.h"
 #include "lib/lsn.h"

@@ -53,18 +53,6 @@ test_password(void)
           "a password is not: %s", err.message);
 }
 
-static void
-test_connect(void)
-{
-    struct err err = {0};
-
-    check(pqx_connect("nosuch=1", NULL, 0, &err) == NULL && err.code == EXIT_REFUSED,
-          "an unknown keyword: %s", err.message);
-    check(pqx_connect("host=/nonexistent dbname=x", NULL, 0, &err) == NULL &&
-              err.code == EXIT_PEER && strchr(err.message, '\n') == NULL,
-          "no server: %s", err.message);
-}
-
 /* An answer of so many rows whose columns are named by letters: '?' is NULL in every row. */
 static PGresult *
 answer(int rows, const char *columns)
@@ -128,7 +116,6 @@ main(void)
 {
     test_exit_codes();
     test_password();
-    test_connect();
     test_shape();
     return check_done();
 }
