@@ -8,10 +8,13 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
-import proxy
 import workload
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import proxy  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAMS = ("walpipe", "ackd", "pg-wal-read", "pgout-decode", "route", "sink-pg", "sink-ch")
@@ -187,10 +190,13 @@ batch_rows = 500
         return [p for p in proc_children(self.process.pid) if proc_state(p) == "Z"]
 
     def kill(self):
-        """As the OOM killer would; the kernel has to end the programs."""
+        """As the OOM killer would; the kernel has to end the programs. A process that ends loses its
+        executable's name before its locks and sockets."""
+        before = self.everybody()
         self.process.kill()
         self.process.wait()
-        wait_for(15, "walpipe was killed, its programs live on", lambda: not self.everybody())
+        wait_for(15, "walpipe was killed, its programs live on", lambda: not self.everybody() and
+                 all(proc_state(pid) in ("", "Z") for pid in before))
 
     def wait_until_begun(self):
         """Before it has begun, a signal has its usual meaning."""

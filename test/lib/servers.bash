@@ -55,11 +55,20 @@ wait_until() {
     done
 }
 
-# A zombie is dead: nobody may be there to collect it.
+# A zombie is dead: nobody may be there to collect it. But the first thread of a process that was
+# killed can be a zombie while others still end, and as long as one does, the process holds its
+# files, locks and ports.
 process_alive() {
-    local state
-    state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) || return 1
-    [ "${state%% *}" != Z ] && [ -n "$state" ]
+    local file line state
+    for file in "/proc/$1/task"/*/stat; do
+        { read -r line <"$file"; } 2>/dev/null || continue
+        state=${line##*) }
+        case ${state%% *} in
+        Z | X) ;;
+        *) return 0 ;;
+        esac
+    done
+    return 1
 }
 
 process_gone() {
@@ -238,10 +247,16 @@ pg_stop() {
         >/dev/null 3>&- 4>&-
 }
 
-# As the power failing: the postmaster first, so that it cannot tidy up after its children.
+process_stopped() {
+    grep -q '^State:[^TZ]*T' "/proc/$1/status"
+}
+
+# As the power failing: the postmaster first, so that it cannot tidy up after its children. It is
+# stopped before they are counted: the next server on this directory must not meet one that was
+# forked meanwhile.
 pg_kill() {
     local pid children child
-    pid=$(pg_pid "$1") || return 1
+    pid=$(pg_pid "$1") && kill -STOP "$pid" && wait_until 10 process_stopped "$pid" || return 1
     children=$(pgrep -P "$pid")
     kill -KILL "$pid" || return 1
     for child in $children; do
