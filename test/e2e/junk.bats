@@ -99,7 +99,7 @@ import random
 random.seed($seed)
 for n in range(200):
     body = bytes([0x90 + random.randrange(1, 16), random.randrange(0, 28)]) + random.randbytes(random.randrange(40))
-    out((hello(sink="dst", shards=1) if n == 0 else b"") + struct.pack(">I", len(body)) + body)
+    out((hello(sink="dst", shards=1) if n == 0 else b"") + framed(body))
 PY
         all_fed "$T/in"
     done

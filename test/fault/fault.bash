@@ -27,7 +27,7 @@ fault_servers() {
         port_new >"$SCRATCH/$name/proxy"
         links+=("$name=$(cat "$SCRATCH/$name/proxy"):$(cat "$SCRATCH/$name/port")")
     done
-    setsid /usr/bin/python3 "$BATS_TEST_DIRNAME/proxy.py" serve "$SCRATCH/proxy.sock" "${links[@]}" \
+    setsid /usr/bin/python3 "$WALPIPE_ROOT/test/lib/proxy.py" serve "$SCRATCH/proxy.sock" "${links[@]}" \
         </dev/null >"$SCRATCH/proxy.log" 2>&1 3>&- &
     kill_later "$!"
     disown
@@ -35,7 +35,7 @@ fault_servers() {
 }
 
 proxy() {
-    /usr/bin/python3 "$BATS_TEST_DIRNAME/proxy.py" tell "$SCRATCH/proxy.sock" "$@"
+    /usr/bin/python3 "$WALPIPE_ROOT/test/lib/proxy.py" tell "$SCRATCH/proxy.sock" "$@"
 }
 
 through() { # SERVER DB

@@ -124,15 +124,13 @@ EOF
 with Ackd() as a:
     r = Reader(a).start(100)
     w = Worker(a)
-    body = msgpack.packb([REGISTER, RUN, "fake", "dst", 0, 1, 0], use_bin_type=True)
-    for byte in struct.pack(">I", len(body)) + body:
+    for byte in frame(REGISTER, RUN, "fake", "dst", 0, 1, 0):
         w.raw(bytes([byte]))
     w.expect(ACCEPTED)
     r.got(10**6)
     block = b""
     for lsn in range(1000, 21000):
-        body = msgpack.packb([REACHED, RUN, lsn, 1, 0, 0], use_bin_type=True)
-        block += struct.pack(">I", len(body)) + body
+        block += frame(REACHED, RUN, lsn, 1, 0, 0)
     w.raw(block)
     r.confirmed(20999)
 EOF

@@ -303,7 +303,7 @@ run_reader() {
 }
 
 @test "an ack beyond what was received is never sent (trap 11)" {
-    /usr/bin/python3 "$BATS_TEST_DIRNAME/feedback_fake.py" "$PWD/ackd.sock" 9223372036854775808 3>&- &
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/../lib/fake_ackd.py" "$PWD/ackd.sock" --flush 9223372036854775808 >acks.json 3>&- &
     reader_pids+=($!)
     make_slot
     before=$(pg_sql src "select confirmed_flush_lsn from pg_replication_slots where slot_name = '$slot'")
@@ -317,7 +317,7 @@ run_reader() {
 
 @test "an ack that goes back is never sent (trap 12)" {
     make_slot
-    /usr/bin/python3 "$BATS_TEST_DIRNAME/feedback_fake.py" "$PWD/ackd.sock" 1 3>&- &
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/../lib/fake_ackd.py" "$PWD/ackd.sock" --flush 1 >acks.json 3>&- &
     reader_pids+=($!)
     start_reader --ackd "$PWD/ackd.sock"
     pg_sql src "insert into t values (20, 'x')"
@@ -328,7 +328,7 @@ run_reader() {
 
 @test "an ack of what was received moves the slot" {
     make_slot
-    /usr/bin/python3 "$BATS_TEST_DIRNAME/feedback_fake.py" "$PWD/ackd.sock" received 3>&- &
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/../lib/fake_ackd.py" "$PWD/ackd.sock" --flush received >acks.json 3>&- &
     reader_pids+=($!)
     start_reader --ackd "$PWD/ackd.sock"
     wait_until 10 streaming

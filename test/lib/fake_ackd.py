@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 """fake_ackd.py: answers on the ack socket (docs/ack.7) and prints what it is told.
 
-    fake_ackd.py SOCKET [--refuse MESSAGE] [--silent-barriers] [--quit-after N]
+    fake_ackd.py SOCKET [--refuse MESSAGE] [--silent-barriers] [--quit-after N] [--flush LSN]
 
 Every message that comes becomes one JSON line on stdout, as {"from": 1, "message": "reached",
 "run_id": "00..", "lsn": 8232, ...}; "from" counts connections; {"from": 1, "message": "closed"}
 ends one. Workers and pg-wal-read are accepted (with --refuse: refused). A barrier is let go when
 all shards of the sink have reached it: its applier first, then, when that is done, the others;
 with --silent-barriers never. --quit-after N: exits after N messages, as an ackd that dies.
+--flush LSN: answers each "received" with feedback whose flush LSN is this one (decimal, or
+"received": the one that was received); without it there is no feedback.
 Ends at SIGTERM."""
 
 import argparse
@@ -16,53 +18,42 @@ import os
 import selectors
 import signal
 import socket
-import struct
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from stream import frame, unpack  # noqa: E402
+import stream  # noqa: E402
 
 MESSAGES = {
-    1: ("source", ["system_identifier", "timeline", "database", "slot", "server_version",
-                   "confirmed_lsn", "wal_sender_timeout", "previous_timeline",
-                   "switch_lsn"]),
-    2: ("received", ["lsn", "reply_requested"]),
-    3: ("slot", ["current_lsn", "restart_lsn", "retained_bytes", "wal_status", "safe_wal_size",
-                 "xmin_age", "output_full"]),
-    4: ("draining", []),
-    5: ("waiting", ["standby", "text"]),
-    8: ("register", ["program", "sink", "shard", "shards", "durable_lsn", "timeline"]),
-    9: ("reached", ["lsn", "events", "batch_rows", "flush_micros"]),
-    10: ("target", ["alive", "reason"]),
-    11: ("barrier_reached", ["id", "applier"]),
-    12: ("barrier_done", ["id"]),
-    13: ("finished", []),
-    16: ("status_request", []),
+    stream.SOURCE: ("source", ["system_identifier", "timeline", "database", "slot", "server_version",
+                               "confirmed_lsn", "wal_sender_timeout", "previous_timeline",
+                               "switch_lsn"]),
+    stream.RECEIVED: ("received", ["lsn", "reply_requested"]),
+    stream.SLOT: ("slot", ["current_lsn", "restart_lsn", "retained_bytes", "wal_status", "safe_wal_size",
+                           "xmin_age", "output_full"]),
+    stream.DRAINING: ("draining", []),
+    stream.WAITING: ("waiting", ["standby", "text"]),
+    stream.REGISTER: ("register", ["program", "sink", "shard", "shards", "durable_lsn", "timeline"]),
+    stream.REACHED: ("reached", ["lsn", "events", "batch_rows", "flush_micros"]),
+    stream.TARGET: ("target", ["alive", "reason"]),
+    stream.BARRIER_REACHED: ("barrier_reached", ["id", "applier"]),
+    stream.BARRIER_DONE: ("barrier_done", ["id"]),
+    stream.FINISHED: ("finished", []),
+    stream.STATUS_REQUEST: ("status_request", []),
 }
-ACCEPTED, REFUSED, DRAINED, GO = 32, 33, 35, 36
 
 
 class Connection:
     def __init__(self, number, sock):
         self.number, self.sock = number, sock
-        self.pending = b""
+        self.incoming = stream.Incoming()
         self.registration = None
         self.run_id = bytes(16)
 
     def send(self, type_, *elements):
         try:
-            self.sock.sendall(frame(type_, self.run_id, *elements))
+            self.sock.sendall(stream.frame(type_, self.run_id, *elements))
         except OSError:
             pass
-
-    def frames(self, data):
-        self.pending += data
-        while len(self.pending) >= 4:
-            length, = struct.unpack_from(">I", self.pending)
-            if len(self.pending) < 4 + length:
-                return
-            body, self.pending = self.pending[4:4 + length], self.pending[4 + length:]
-            yield unpack(body)
 
 
 class Ackd:
@@ -84,19 +75,22 @@ class Ackd:
         self.tell(c, name, {"run_id": elements[1].hex(), **fields})
         if name in ("register", "source"):
             if self.options.refuse:
-                c.send(REFUSED, self.options.refuse, "the test said so")
+                c.send(stream.REFUSED, self.options.refuse, "the test said so")
             else:
                 c.registration = fields
-                c.send(ACCEPTED)
+                c.send(stream.ACCEPTED)
+        elif name == "received" and self.options.flush:
+            lsn = fields["lsn"] if self.options.flush == "received" else int(self.options.flush)
+            c.send(stream.FEEDBACK, stream.feedback_bytes(fields["lsn"], lsn))
         elif name == "draining":
-            c.send(DRAINED)
+            c.send(stream.DRAINED)
         elif name == "barrier_reached" and not self.options.silent_barriers:
             self.barrier_reached(c, fields)
         elif name == "barrier_done":
             waiting = self.barriers.pop((c.registration["sink"], fields["id"]), {})
             for other in waiting.values():
                 if other is not c:
-                    other.send(GO, fields["id"])
+                    other.send(stream.GO, fields["id"])
         self.count += 1
         if self.options.quit_after and self.count >= self.options.quit_after:
             sys.exit(0)
@@ -105,7 +99,7 @@ class Ackd:
         waiting = self.barriers.setdefault((c.registration["sink"], fields["id"]), {})
         waiting[c.registration["shard"]] = c
         if len(waiting) == c.registration["shards"]:
-            waiting[fields["applier"]].send(GO, fields["id"])
+            waiting[fields["applier"]].send(stream.GO, fields["id"])
 
     def serve(self):
         selector = selectors.DefaultSelector()
@@ -131,7 +125,7 @@ class Ackd:
                     c.sock.close()
                     self.tell(c, "closed", {})
                     continue
-                for elements in c.frames(data):
+                for elements in c.incoming.frames(data):
                     self.received(c, elements)
 
 
@@ -141,6 +135,7 @@ def main():
     parser.add_argument("--refuse")
     parser.add_argument("--silent-barriers", action="store_true")
     parser.add_argument("--quit-after", type=int, default=0)
+    parser.add_argument("--flush")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

@@ -35,10 +35,14 @@ UNCHANGED = msgpack.ExtType(1, b"")
 RUN_ID = bytes(range(16))
 
 
+def framed(body):
+    return struct.pack(">I", len(body)) + body
+
+
 def frame(*elements):
     """One frame of exactly these elements."""
-    body = msgpack.packb(list(elements), use_bin_type=True, unicode_errors="surrogateescape")
-    return struct.pack(">I", len(body)) + body
+    return framed(msgpack.packb(list(elements), use_bin_type=True,
+                                unicode_errors="surrogateescape"))
 
 
 def unpack(body):
@@ -62,6 +66,32 @@ def read_frames(stream):
                 raise EOFError("end of file inside a frame")
             body += chunk
         yield unpack(body)
+
+
+class Incoming:
+    """Bytes as they come from a socket, and the frames among them."""
+
+    def __init__(self):
+        self.pending = b""
+
+    def add(self, data):
+        self.pending += data
+
+    def frame(self):
+        """The next whole frame's elements, or None."""
+        if len(self.pending) < 4:
+            return None
+        end_ = 4 + struct.unpack_from(">I", self.pending)[0]
+        if len(self.pending) < end_:
+            return None
+        body, self.pending = self.pending[4:end_], self.pending[end_:]
+        return unpack(body)
+
+    def frames(self, data):
+        """Yields what becomes whole with data."""
+        self.add(data)
+        while (elements := self.frame()) is not None:
+            yield elements
 
 
 # ---- both streams ----
@@ -370,6 +400,25 @@ class Wal:
     def end(self, reason="drain"):
         self.bytes += end(reason)
         return self
+
+
+# ---- the ack socket: ack(7); each message is frame(TYPE, run_id, ...) ----
+
+(SOURCE, RECEIVED, SLOT, DRAINING, WAITING, REGISTER, REACHED, TARGET, BARRIER_REACHED, BARRIER_DONE,
+ FINISHED, STATUS_REQUEST) = 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 16
+ACCEPTED, REFUSED, FEEDBACK, DRAINED, GO, STATUS = 32, 33, 34, 35, 36, 37
+FEEDBACK_BYTES = ">cQQQqB"  # PostgreSQL's standby status update
+
+
+def feedback_bytes(write, flush):
+    return struct.pack(FEEDBACK_BYTES, b"r", write, flush, flush, 0, 0)
+
+
+def unpack_feedback(data):
+    """(write, flush, time, reply requested)"""
+    tag, write, flush, apply, when, reply = struct.unpack(FEEDBACK_BYTES, data)
+    assert tag == b"r" and flush == apply
+    return write, flush, when, reply
 
 
 # ---- as a program ----

@@ -8,7 +8,6 @@ import select
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -16,11 +15,7 @@ import time
 import urllib.error
 import urllib.request
 
-import msgpack
-
-(SOURCE, RECEIVED, SLOT, DRAINING, WAITING, REGISTER, REACHED, TARGET, BARRIER_REACHED, BARRIER_DONE,
- FINISHED, STATUS_REQUEST) = 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 16
-ACCEPTED, REFUSED, FEEDBACK, DRAINED, GO, STATUS = 32, 33, 34, 35, 36, 37
+from stream import *  # noqa: E402,F403
 
 RUN = bytes(range(16))
 OTHER_RUN = bytes(range(1, 17))
@@ -35,7 +30,7 @@ class Gone(Exception):
 class Peer:
     def __init__(self, ackd, run=RUN):
         self.run = run
-        self.received = b""
+        self.incoming = Incoming()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(ackd.socket_path)
         ackd.peers.append(self)  # alive until the test ends, whoever forgets it
@@ -44,18 +39,15 @@ class Peer:
         self.socket.sendall(data)
 
     def say(self, kind, *fields, run=None):
-        body = msgpack.packb([kind, self.run if run is None else run, *fields], use_bin_type=True)
-        self.raw(struct.pack(">I", len(body)) + body)
+        self.raw(frame(kind, self.run if run is None else run, *fields))
 
     def hear(self, seconds=PATIENCE):
         """The next message as a list, or None when none came in time."""
         deadline = time.monotonic() + seconds
         while True:
-            if len(self.received) >= 4:
-                size = struct.unpack(">I", self.received[:4])[0]
-                if len(self.received) >= 4 + size:
-                    body, self.received = self.received[4:4 + size], self.received[4 + size:]
-                    return msgpack.unpackb(body, raw=False, strict_map_key=False)
+            elements = self.incoming.frame()
+            if elements is not None:
+                return elements
             left = deadline - time.monotonic()
             if not select.select([self.socket], [], [], max(left, 0))[0]:
                 return None
@@ -65,7 +57,7 @@ class Peer:
                 data = b""
             if not data:
                 raise Gone()
-            self.received += data
+            self.incoming.add(data)
 
     def expect(self, kind, seconds=PATIENCE):
         message = self.hear(seconds)
@@ -112,8 +104,8 @@ class Reader(Peer):
                 return None
             if message[0] != FEEDBACK:
                 raise AssertionError("%r came, feedback was awaited" % (message,))
-            tag, write, flush, apply, when, reply = struct.unpack(">cQQQqB", message[2])
-            assert tag == b"r" and flush == apply and flush <= write
+            write, flush, when, reply = unpack_feedback(message[2])
+            assert flush <= write
             self.asked = reply == 1
             assert abs(when / 1e6 + 946684800 - time.time()) < 60
             return write, flush

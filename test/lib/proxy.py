@@ -16,6 +16,7 @@ CONTROL is the path of a Unix socket. Commands, each for one link NAME:
     NAME commit before|after [N]  the next N COMMITs of the PostgreSQL protocol (default 1): reset
                             before the command reaches the server, or after the server has
                             answered it, the answer lost
+    NAME commit turns N     every Nth COMMIT from now on, in turn before and after
     NAME answer [N]         the next N HTTP requests with a body (INSERT or a statement): it reaches
                             the server, the answer is lost
     NAME body [N]           the next N HTTP INSERTs: a part of the body reaches the server, then the
@@ -48,6 +49,8 @@ class Link:
         self.refuse = False
         self.armed = {}  # kind: how many are left
         self.limit = None  # (direction, bytes)
+        self.every = 0  # of how many COMMITs one is cut
+        self.commits = 0  # since then
         self.going.set()
 
     def take(self, kind):
@@ -60,6 +63,13 @@ class Link:
 
     def note(self, kind):
         self.counts[kind] = self.counts.get(kind, 0) + 1
+
+    def commit_fault(self):
+        """What is to happen to a COMMIT that comes now: "before", "after" or None."""
+        self.commits += 1
+        if self.every and self.commits % self.every == 0:
+            self.armed["commit " + ("after" if self.commits // self.every % 2 else "before")] = 1
+        return next((when for when in ("before", "after") if self.take("commit " + when)), None)
 
     async def accept(self, reader, writer):
         if self.refuse:
@@ -158,12 +168,12 @@ class Connection:
     async def request(self, data):
         """What is to happen at a client's request. False: the connection is over."""
         link = self.link
-        if any(c in data for c in COMMIT):
-            if link.take("commit before"):
-                self.cut()
-                return False
-            if link.take("commit after"):
-                return await self.lose_answer(data, (b"COMMIT\0", b"ROLLBACK\0"))
+        fault = link.commit_fault() if any(c in data for c in COMMIT) else None
+        if fault == "before":
+            self.cut()
+            return False
+        if fault == "after":
+            return await self.lose_answer(data, (b"COMMIT\0", b"ROLLBACK\0"))
         if data.startswith(b"POST ") or data.startswith(b"GET "):
             if b"INSERT" in data and link.take("body"):
                 return await self.half_body(data)
@@ -225,7 +235,9 @@ class Connection:
 
 
 def arm(link, what, words):
-    if what == "commit":
+    if what == "commit" and words[0] == "turns":
+        link.every, link.commits = int(words[1]), 0
+    elif what == "commit":
         link.armed["commit " + words[0]] = int(words[1]) if len(words) > 1 else 1
     elif what == "bytes":
         link.limit = (words[0], max(1, int(words[1])))
