@@ -211,11 +211,8 @@ delete_all_sql(struct rows *rows, const struct op_truncate *truncate)
 
     buf_reset(sql, 1u << 16);
     sqltext_add(sql, SAVEPOINT_SET);
-    for (uint32_t i = 0; i < truncate->count; i++) {
-        const struct plan *plan = truncate->tables[i]->plan;
-
-        sqltext_add(sql, "; DELETE FROM %s%s", plan->ordinary ? "ONLY " : "", plan->target);
-    }
+    for (uint32_t i = 0; i < truncate->count; i++)
+        sqltext_add(sql, "; DELETE FROM %s", truncate->tables[i]->plan->rows);
     return sqltext_get(sql);
 }
 

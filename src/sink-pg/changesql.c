@@ -120,7 +120,7 @@ static void
 write_find_row(struct writer *w)
 {
     sqltext_add(w->sql, "m AS MATERIALIZED (SELECT tableoid AS o, ctid AS c FROM %s WHERE ",
-                w->plan->target);
+                w->plan->rows);
     write_row_condition(w);
     sqltext_add(w->sql, " LIMIT 1)");
 }
@@ -130,7 +130,7 @@ write_insert(struct writer *w)
 {
     /* A deferrable key cannot be ON CONFLICT's arbiter (trap 83). */
     if (w->plan->index == INDEX_DEFERRABLE) {
-        sqltext_add(w->sql, "WITH gone AS (DELETE FROM %s AS t WHERE ", w->plan->target);
+        sqltext_add(w->sql, "WITH gone AS (DELETE FROM %s AS t WHERE ", w->plan->rows);
         write_key_condition(w, false);
         sqltext_add(w->sql, ") ");
     }
@@ -147,14 +147,14 @@ static void
 write_delete(struct writer *w)
 {
     if (w->plan->match == MATCH_KEY) {
-        sqltext_add(w->sql, "DELETE FROM %s AS t WHERE ", w->plan->target);
+        sqltext_add(w->sql, "DELETE FROM %s AS t WHERE ", w->plan->rows);
         write_key_condition(w, true);
         return;
     }
     sqltext_add(w->sql, "WITH ");
     write_find_row(w);
     sqltext_add(w->sql, " DELETE FROM %s AS t USING m WHERE t.ctid = m.c AND t.tableoid = m.o",
-                w->plan->target);
+                w->plan->rows);
 }
 
 static bool
@@ -168,7 +168,7 @@ write_update_in_place(struct writer *w)
 {
     const char *before = " SET ";
 
-    sqltext_add(w->sql, "UPDATE %s AS t", w->plan->target);
+    sqltext_add(w->sql, "UPDATE %s AS t", w->plan->rows);
     for (uint32_t i = 0; i < w->plan->columns_count; i++) {
         if (!is_set(w, i))
             continue;
@@ -190,7 +190,7 @@ write_update_in_place(struct writer *w)
 static void
 write_update_identity(struct writer *w)
 {
-    sqltext_add(w->sql, "d AS (DELETE FROM %s AS t WHERE ", w->plan->target);
+    sqltext_add(w->sql, "d AS (DELETE FROM %s AS t WHERE ", w->plan->rows);
     write_key_condition(w, true);
     sqltext_add(w->sql, " RETURNING *), u AS (");
     write_insert_into(w);

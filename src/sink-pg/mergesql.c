@@ -68,7 +68,7 @@ mergesql_update(struct buf *sql, const struct plan *plan, uint32_t number, const
 {
     const char *before = " SET ";
 
-    sqltext_add(sql, "UPDATE %s AS t", plan->target);
+    sqltext_add(sql, "UPDATE %s AS t", plan->rows);
     for (uint32_t i = 0; i < plan->columns_count; i++) {
         if (plan->columns[i].key || mask[i] != 0)
             continue;
@@ -118,7 +118,7 @@ mergesql_upsert(struct buf *sql, const struct plan *plan)
 void
 mergesql_delete(struct buf *sql, const struct plan *plan)
 {
-    sqltext_add(sql, "DELETE FROM %s AS t USING %s AS s WHERE s.op IN ('D', 'R')", plan->target,
+    sqltext_add(sql, "DELETE FROM %s AS t USING %s AS s WHERE s.op IN ('D', 'R')", plan->rows,
                 plan->temp_name);
     write_join(sql, plan);
     sqltext_add(sql, "; ");

@@ -10,17 +10,27 @@
 #include "sink-pg/match.h"
 #include "sink-pg/sqltext.h"
 
+/* Never ONLY for a partitioned table: the rows are its partitions'. */
 static int
-name_target(struct plan *plan, const char *schema, const char *name, struct err *err)
+name_target(struct plan *plan, const char *schema, const char *name, char kind, struct err *err)
 {
+    static const char only[] = "ONLY ";
     struct buf sql = {0};
 
+    sqltext_add(&sql, "%s", only);
     sqltext_name(&sql, schema);
     sqltext_add(&sql, ".");
     sqltext_name(&sql, name);
-    plan->target = sqltext_get(&sql) == NULL ? NULL : strdup((const char *)sql.data);
+    if (sqltext_get(&sql) != NULL) {
+        const char *text = (const char *)sql.data;
+
+        plan->target = strdup(text + strlen(only));
+        plan->rows = strdup(kind == 'r' ? text : text + strlen(only));
+    }
     buf_free(&sql);
-    return plan->target == NULL ? err_set(err, EXIT_PEER, "out of memory for a table") : 0;
+    return plan->rows == NULL || plan->target == NULL
+               ? err_set(err, EXIT_PEER, "out of memory for a table")
+               : 0;
 }
 
 static int
@@ -48,12 +58,11 @@ plan_make(struct session *s, const struct relation *relation, const char *schema
         return NULL;
     }
     plan->generation = s->generation;
-    if (name_target(plan, schema, name, err) != 0)
-        goto out;
     switch (catalog_read(s, schema, name, &catalog, err)) {
     case 1:
-        plan->ordinary = catalog.kind == 'r';
-        rc = columns_read(plan, &input, err);
+        rc = name_target(plan, schema, name, catalog.kind, err);
+        if (rc == 0)
+            rc = columns_read(plan, &input, err);
         if (rc == 0)
             rc = match_choose(plan, &input, err);
         break;
@@ -61,7 +70,6 @@ plan_make(struct session *s, const struct relation *relation, const char *schema
         rc = no_table(label, err);
         break;
     }
-out:
     catalog_free(&catalog);
     if (rc == 0)
         return plan;
@@ -101,6 +109,7 @@ plan_free(struct plan *plan)
         free(stmt);
     }
     free(plan->target);
+    free(plan->rows);
     free(plan->columns);
     free(plan->keys);
     free(plan);

@@ -69,7 +69,9 @@ enum plan_copy {
 
 struct plan {
     uint64_t generation;
-    char *target; /* quoted */
+    char *target; /* quoted: where rows come in */
+    char *rows;   /* the same where rows that are there are meant: ONLY it, for an ordinary table;
+                     other tables may inherit from it, and their rows are not its own */
     uint32_t columns_count;
     struct plan_column *columns;
     uint32_t keys_count;
@@ -80,7 +82,6 @@ struct plan {
     bool overwrites; /* an insert takes the place of the row that has its key. Not under FULL: a
                         source's deferrable key may belong to two rows for a moment */
     bool extra;      /* the target has columns of its own, which keep their values */
-    bool ordinary;   /* an ordinary table: TRUNCATE ONLY */
     bool odd_types;  /* a built-in type is another one in the source */
     struct plan_stmt *statements;
     uint32_t statements_count;

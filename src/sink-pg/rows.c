@@ -25,11 +25,8 @@ rows_truncate_sql(struct rows *rows, const struct op_truncate *truncate)
 
     buf_reset(sql, 1u << 16);
     sqltext_add(sql, "TRUNCATE ");
-    for (uint32_t i = 0; i < truncate->count; i++) {
-        const struct plan *plan = truncate->tables[i]->plan;
-
-        sqltext_add(sql, "%s%s%s", i == 0 ? "" : ", ", plan->ordinary ? "ONLY " : "", plan->target);
-    }
+    for (uint32_t i = 0; i < truncate->count; i++)
+        sqltext_add(sql, "%s%s", i == 0 ? "" : ", ", truncate->tables[i]->plan->rows);
     if ((truncate->flags & TRUNCATE_RESTART_IDENTITY) != 0)
         sqltext_add(sql, " RESTART IDENTITY");
     return sqltext_get(sql);
