@@ -6,12 +6,15 @@
 #include "sink-ch/schema_mapping.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "lib/verdict.h"
 
 struct check {
     struct verdicts verdicts;
     const char *table; /* being looked at */
+    struct table **seen;
+    uint32_t seen_count;
 };
 
 static void
@@ -72,6 +75,20 @@ check_missing(struct worker *w, const struct table *table, struct check *check)
 }
 
 static int
+keep_table(struct check *check, struct table *table, struct err *err)
+{
+    struct table **more = realloc(check->seen, (check->seen_count + 1) * sizeof(struct table *));
+
+    if (more == NULL) {
+        table_free(table);
+        return err_set(err, EXIT_PEER, "out of memory for a table");
+    }
+    check->seen = more;
+    check->seen[check->seen_count++] = table;
+    return 0;
+}
+
+static int
 check_table(struct worker *w, struct relation *relation, struct check *check, struct err *err)
 {
     struct table *table = table_new(relation, 0, w->options, err);
@@ -79,9 +96,12 @@ check_table(struct worker *w, struct relation *relation, struct check *check, st
     struct err failure = {0};
     char columns[32];
 
-    if (table == NULL)
+    if (table == NULL || keep_table(check, table, err) != 0)
         return -1;
     check->table = table->source_name;
+    if (table_check_target(table, check->seen, check->seen_count, false, &failure) != 0)
+        say(check, FINDING_FAIL, failure.message, failure.hint);
+    failure = (struct err){0};
     switch (schema_load(&w->server, w->options, table, false, &report, &failure)) {
     case SCHEMA_READY:
         snprintf(columns, sizeof columns, "%u columns", table->columns_count);
@@ -96,7 +116,6 @@ check_table(struct worker *w, struct relation *relation, struct check *check, st
         say(check, FINDING_FAIL, failure.message, failure.hint);
         break;
     }
-    table_free(table);
     return 0;
 }
 
@@ -126,11 +145,10 @@ check_frame(struct worker *w, struct frame *frame, struct check *check, bool con
     return 0;
 }
 
-int
-check_run(struct worker *w, struct err *err)
+static int
+check_relations(struct worker *w, struct check *check, bool connected, struct err *err)
 {
-    struct check check = {.verdicts.out = stdout};
-    bool connected = check_server(w, &check) == 0, ended = false;
+    bool ended = false;
     struct frame frame;
 
     while (!ended) {
@@ -138,7 +156,7 @@ check_run(struct worker *w, struct err *err)
         case FRAME_BAD:
             return -1;
         case FRAME_READY:
-            if (check_frame(w, &frame, &check, connected, &ended, err) != 0)
+            if (check_frame(w, &frame, check, connected, &ended, err) != 0)
                 return -1;
             break;
         case FRAME_NEED_MORE:
@@ -153,5 +171,18 @@ check_run(struct worker *w, struct err *err)
             }
         }
     }
-    return check.verdicts.failed ? 1 : 0;
+    return 0;
+}
+
+int
+check_run(struct worker *w, struct err *err)
+{
+    struct check check = {.verdicts.out = stdout};
+    bool connected = check_server(w, &check) == 0;
+    int rc = check_relations(w, &check, connected, err);
+
+    for (uint32_t i = 0; i < check.seen_count; i++)
+        table_free(check.seen[i]);
+    free(check.seen);
+    return rc == 0 && check.verdicts.failed ? 1 : rc;
 }

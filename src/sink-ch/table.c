@@ -91,6 +91,25 @@ table_free(struct table *table)
     free(table);
 }
 
+/* A table that was dropped and made again has the same name and another relid. */
+int
+table_check_target(const struct table *table, struct table *const *tables, uint32_t count,
+                   bool loaded_only, struct err *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct table *other = tables[i];
+
+        if ((loaded_only && !other->loaded) || strcmp(other->target_sql, table->target_sql) != 0 ||
+            strcmp(other->source_name, table->source_name) == 0)
+            continue;
+        err_set(err, EXIT_REFUSED, "tables \"%s\" and \"%s\" of the source both go to %s",
+                other->source_name, table->source_name, table->target_sql);
+        return err_hint(err, "their rows would replace each other: set map for one of them, or "
+                             "leave it out of the sink's tables");
+    }
+    return 0;
+}
+
 int
 table_error(const struct table *table, uint64_t lsn, struct err *err)
 {

@@ -56,6 +56,12 @@ bool table_has_key(const struct table *table);
 /* Forgets what schema_load found. */
 void table_unload(struct table *table);
 
+/* Refuses a target that another of the tables has: rows of two source tables would replace each
+ * other, and a truncate of one would empty both. 0, or -1 with err. tables may hold the table
+ * itself; without loaded_only also tables count that no row came for. */
+int table_check_target(const struct table *table, struct table *const *tables, uint32_t count,
+                       bool loaded_only, struct err *err) MUST_CHECK;
+
 /* Fills err's relation and LSN; always -1. */
 int table_error(const struct table *table, uint64_t lsn, struct err *err);
 

@@ -229,6 +229,8 @@ load_table(struct worker *w, struct table *table, struct err *err)
     struct err unfit = {0};
     struct report report = {.say = keep_first_failure, .context = &unfit};
 
+    if (table_check_target(table, w->by_number, w->tables_count, true, err) != 0)
+        return table_error(table, w->transaction.commit_lsn, err);
     switch (schema_load(&w->server, w->options, table, w->options->create_tables, &report, err)) {
     case SCHEMA_READY:
         if (truncate_read_mark(w, table, err) == 0)

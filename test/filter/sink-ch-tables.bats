@@ -51,6 +51,41 @@ unfit() { # CREATE-STATEMENT MESSAGE
     exits 1 grep -E 'engine_full|create_table_query' "$DIR/queries"
 }
 
+@test "the bug was that two source tables went into one table of ClickHouse and replaced each other's rows" {
+    table t 'id Int32, v String' id
+    table a_b 'id Int32, v String' id
+    events >"$DIR/in" <<'EOF'
+for n, (s, t) in enumerate((("public", "x1"), ("public", "x2"), ("a", "b"), ("public", "a_b")), 1):
+    e.table(n, s, t, [col("id", True, INT4), col("v")])
+e.begin(); e.insert(1, ["1", "x1"]); e.insert(2, ["1", "x2"]); e.commit(); e.end()
+EOF
+    map='public.x1 -> t, public.x2 -> t'
+    exits 100 sink --map "$map" <"$DIR/in"
+    log_has "tables \\\"public.x1\\\" and \\\"public.x2\\\" of the source both go to \`$DB\`.\`t\`"
+    log_has 'set map for one of them'
+    is "SELECT count() FROM t" 0
+    reached_is 0
+    events >"$DIR/relations" <<'EOF'
+for n, (s, t) in enumerate((("public", "x1"), ("public", "x2"), ("a", "b"), ("public", "a_b")), 1):
+    e.table(n, s, t, [col("id", True, INT4), col("v")])
+e.end()
+EOF
+    exits 100 sink --check --map "$map" <"$DIR/relations" >"$DIR/out"
+    grep -F 'FAIL  table public.x2: tables "public.x1" and "public.x2" of the source both go to' "$DIR/out"
+    grep -F 'FAIL  table public.a_b: tables "a.b" and "public.a_b" of the source both go to' "$DIR/out"
+    [ "$(grep -c ^FAIL "$DIR/out")" -eq 2 ]
+    # a table that was made anew has the same name and another relid; one without rows is not written
+    events >"$DIR/again" <<'EOF'
+e.table(1, "public", "x1", [col("id", True, INT4), col("v")])
+e.table(3, "public", "x2", [col("id", True, INT4), col("v")])
+e.begin(); e.insert(1, ["1", "x1"]); e.commit()
+e.table(2, "public", "x1", [col("id", True, INT4), col("v")])
+e.begin(); e.insert(2, ["2", "anew"]); e.commit(); e.end()
+EOF
+    sink --map "$map" <"$DIR/again"
+    is "SELECT id, v FROM t ORDER BY id" $'1 x1\n2 anew'
+}
+
 @test "relations without rows need no target (trap 56)" {
     events >"$DIR/in" <<'EOF'
 e.table(1, "public", "leaf", [col("id", True, INT4)])
