@@ -25,6 +25,11 @@
 /* What a stream's reader asks of one read(2), and what its writer collects before one write(2). */
 #define IO_CHUNK (256u << 10)
 
+/* Rows of a batch. ClickHouse takes an INSERT as one block, which is there as a whole or not at
+ * all, up to max_insert_block_size, by default 1,048,576 rows; sink-ch lets the batch of an open
+ * transaction grow to twice this. */
+#define BATCH_ROWS_MAX 500000u
+
 /* Workers of all sinks together that ackd and route hold tables for. */
 #define WORKERS_MAX 256u
 

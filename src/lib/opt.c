@@ -161,6 +161,16 @@ take(const struct opt_spec *spec, const char *value, void *options, struct err *
     return spec->take(spec, value, options, err);
 }
 
+int
+opt_prefix(const struct opt_spec *spec, struct err *err)
+{
+    char message[sizeof err->message];
+
+    snprintf(message, sizeof message, "--%s: %.900s", spec->name, err->message);
+    memcpy(err->message, message, sizeof message);
+    return -1;
+}
+
 /* ---- the command line ---- */
 
 struct parser {

@@ -69,6 +69,9 @@ enum opt_status opt_parse(const struct opt_program *program, int argc, char **ar
 int opt_require(const struct opt_program *program, const char *name, const void *options,
                 struct err *err) MUST_CHECK;
 
+/* For a taker whose err does not say yet which option it is of: puts "--NAME: " in front. -1. */
+int opt_prefix(const struct opt_spec *spec, struct err *err);
+
 /* A decimal number from min to max, and nothing else. */
 int opt_number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *out,
                struct err *err) MUST_CHECK;

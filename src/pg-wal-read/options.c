@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lib/names.h"
 #include "lib/pqx.h"
 
 static int
@@ -18,10 +19,18 @@ take_conninfo(const struct opt_spec *spec, const char *value, void *options, str
 static int
 take_publications(const struct opt_spec *spec, const char *value, void *options, struct err *err)
 {
-    struct options *o = options;
+    struct source_options *source = &((struct options *)options)->source;
+    const char *at = value;
 
-    (void)spec;
-    return source_parse_publications(value, &o->source, err);
+    while (at != NULL) {
+        if (source->publications_count == PUBLICATIONS_MAX)
+            return err_set(err, EXIT_REFUSED, "--%s: more than %d publications", spec->name,
+                           PUBLICATIONS_MAX);
+        if (names_next(&at, source->publications[source->publications_count], err) != 0)
+            return opt_prefix(spec, err);
+        source->publications_count++;
+    }
+    return 0;
 }
 
 #define TO(field) .offset = offsetof(struct options, field)

@@ -12,62 +12,6 @@
 #include "lib/pqconn.h"
 #include "lib/pqx.h"
 
-/* ---- publications ---- */
-
-static int
-add_publication(struct source_options *options, const char *name, size_t len, struct err *err)
-{
-    if (len == 0)
-        return err_set(err, EXIT_REFUSED, "empty publication name");
-    if (len > NAME_MAX_BYTES)
-        return err_set(err, EXIT_REFUSED, "publication name \"%.*s\" is longer than %d bytes",
-                       (int)len, name, NAME_MAX_BYTES);
-    if (options->publications_count == PUBLICATIONS_MAX)
-        return err_set(err, EXIT_REFUSED, "more than %d publications", PUBLICATIONS_MAX);
-    memcpy(options->publications[options->publications_count], name, len);
-    options->publications[options->publications_count++][len] = '\0';
-    return 0;
-}
-
-/* One name from *at, which moves behind it; false for a quote that is not closed. What does not fit
- * into name is left out: one byte too many tells. */
-static bool
-parse_name(const char **at, char name[NAME_MAX_BYTES + 2], size_t *len)
-{
-    const char *p = *at + strspn(*at, " ");
-    bool quoted = *p == '"', closed = !quoted;
-
-    *len = 0;
-    for (p += quoted; *p != '\0' && (quoted || *p != ','); p++) {
-        if (quoted && *p == '"' && *++p != '"') {
-            closed = true;
-            break;
-        }
-        if (*len <= NAME_MAX_BYTES)
-            name[(*len)++] = *p;
-    }
-    while (!quoted && *len > 0 && name[*len - 1] == ' ')
-        (*len)--;
-    *at = p + strspn(p, " ");
-    return closed;
-}
-
-int
-source_parse_publications(const char *list, struct source_options *options, struct err *err)
-{
-    char name[NAME_MAX_BYTES + 2];
-    const char *p = list;
-    size_t len;
-
-    do {
-        if (!parse_name(&p, name, &len) || (*p != '\0' && *p != ','))
-            return err_set(err, EXIT_REFUSED, "malformed publication list: %s", list);
-        if (add_publication(options, name, len, err) != 0)
-            return -1;
-    } while (*p++ == ',');
-    return 0;
-}
-
 /* ---- connection ---- */
 
 static int

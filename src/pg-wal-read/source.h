@@ -44,11 +44,6 @@ struct source {
     struct slot_state slot;
 };
 
-/* "a,b" or repeated options into options->publications: names as they are in pg_publication, a
- * comma separates; a name with a comma in it is written "a,b" with double quotes. */
-int source_parse_publications(const char *list, struct source_options *options,
-                              struct err *err) MUST_CHECK;
-
 /* Connects with replication=database, fixes the session's output settings (the text of dates,
  * floats and so on depends on them) and identifies the server. */
 int source_connect(struct source *source, const struct source_options *options,

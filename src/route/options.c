@@ -59,7 +59,9 @@ add_tables(const struct opt_spec *spec, const char *value, void *options, struct
 {
     struct sink *sink = last_sink(spec, options, err);
 
-    return sink == NULL ? -1 : filter_parse(&sink->tables.filter, value, err);
+    if (sink == NULL)
+        return -1;
+    return tablefilter_add(&sink->tables.filter, value, err) == 0 ? 0 : opt_prefix(spec, err);
 }
 
 static int

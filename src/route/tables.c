@@ -96,7 +96,7 @@ tables_learn(struct tables *tables, const char *sink, uint32_t shards,
     if (table == NULL)
         goto out_of_memory;
     table->relid = relation->relid;
-    table->taken = *taken = filter_takes(&tables->filter, relation->schema, relation->name);
+    table->taken = *taken = tablefilter_takes(&tables->filter, relation->schema, relation->name);
     table->name = hash_string(hash_string(HASH_SEED, relation->schema), relation->name);
     if (table->taken && shards > 1) {
         if (tables->shard_key == SHARD_BY_COLUMN &&
@@ -131,5 +131,5 @@ tables_free(struct tables *tables)
     while ((table = relmap_next(&tables->known, &at)) != NULL)
         free(table);
     relmap_free(&tables->known);
-    filter_free(&tables->filter);
+    tablefilter_free(&tables->filter);
 }

@@ -5,7 +5,7 @@
 
 #include "lib/event.h"
 #include "lib/relmap.h"
-#include "route/filter.h"
+#include "lib/tablefilter.h"
 
 enum shard_key { SHARD_BY_KEY, SHARD_BY_TABLE, SHARD_BY_COLUMN };
 
@@ -21,7 +21,7 @@ struct routed_table {
 };
 
 struct tables {
-    struct filter filter;
+    struct tablefilter filter;
     enum shard_key shard_key;
     const char *shard_column; /* SHARD_BY_COLUMN */
     struct relmap known;

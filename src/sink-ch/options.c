@@ -3,16 +3,14 @@
 
 #include <string.h>
 
-/* A batch of more rows would not be one block on a server with default settings. */
-#define BATCH_ROWS_MAX 500000
+#include "lib/limits.h"
 
 static int
 take_map(const struct opt_spec *spec, const char *value, void *options, struct err *err)
 {
     struct options *o = options;
 
-    (void)spec;
-    return mapping_add(&o->mappings, value, err);
+    return tablemap_add(&o->map, value, TABLEMAP_ANY, err) == 0 ? 0 : opt_prefix(spec, err);
 }
 
 /* The words of enum convert_policy. */
@@ -88,5 +86,5 @@ options_parse(int argc, char **argv, struct options *options, struct err *err)
 void
 options_free(struct options *options)
 {
-    mapping_free(&options->mappings);
+    tablemap_free(&options->map);
 }

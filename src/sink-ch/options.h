@@ -4,8 +4,8 @@
 
 #include "lib/log.h"
 #include "lib/opt.h"
+#include "lib/tablemap.h"
 #include "sink-ch/convert/base.h"
-#include "sink-ch/mapping.h"
 
 struct options {
     const char *in;
@@ -26,7 +26,7 @@ struct options {
     uint64_t batch_rows;
     uint64_t flush_millis;
     enum log_level log_level;
-    struct mappings mappings;
+    struct tablemap map;
 };
 
 /* OPT_GO, or what main is to do instead: see lib/opt.h. options_free is due in any case. */

@@ -37,7 +37,7 @@ table_new(struct relation *relation, uint32_t number, const struct options *opti
     *relation = (struct relation){0};
     snprintf(table->source_name, sizeof table->source_name, "%s.%s", table->relation.schema,
              table->relation.name);
-    if (mapping_target(&options->mappings, options->database, table->relation.schema,
+    if (mapping_target(&options->map, options->database, table->relation.schema,
                        table->relation.name, &table->target) != 0) {
         err_set(err, EXIT_REFUSED, "the name of table \"%s\" is too long", table->source_name);
         goto failed;

@@ -3,6 +3,7 @@
 #define WALPIPE_SINKCH_TABLE_H
 
 #include "lib/event.h"
+#include "sink-ch/mapping.h"
 #include "sink-ch/options.h"
 #include "sink-ch/server.h"
 #include "sink-ch/version.h"

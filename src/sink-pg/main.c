@@ -51,10 +51,10 @@ main(int argc, char **argv)
     case OPT_GO:
         break;
     case OPT_DONE:
-        mapping_free(&options.mapping);
+        tablemap_free(&options.mapping);
         return EXIT_DONE;
     case OPT_BAD:
-        mapping_free(&options.mapping);
+        tablemap_free(&options.mapping);
         return log_failure(&log, &err);
     }
     log.level = options.log_level;
@@ -68,6 +68,6 @@ main(int argc, char **argv)
         rc = options.check ? check_run(&options, &log, in, &err) : run(&options, &log, in, &err);
         close(in);
     }
-    mapping_free(&options.mapping);
+    tablemap_free(&options.mapping);
     return rc < 0 ? log_failure(&log, &err) : rc;
 }

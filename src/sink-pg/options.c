@@ -4,7 +4,6 @@
 #include "lib/pqx.h"
 
 #define BATCH_ROWS_DEFAULT   10000
-#define BATCH_ROWS_MAX       1000000
 #define FLUSH_MILLIS_DEFAULT 200
 
 static int
@@ -12,8 +11,8 @@ take_map(const struct opt_spec *spec, const char *value, void *options, struct e
 {
     struct options *o = options;
 
-    (void)spec;
-    return mapping_parse(&o->mapping, value, err);
+    return tablemap_add(&o->mapping, value, TABLEMAP_QUALIFIED, err) == 0 ? 0
+                                                                          : opt_prefix(spec, err);
 }
 
 #define TO(field) .offset = offsetof(struct options, field)

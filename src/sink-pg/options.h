@@ -4,7 +4,7 @@
 
 #include "lib/log.h"
 #include "lib/opt.h"
-#include "sink-pg/mapping.h"
+#include "lib/tablemap.h"
 
 struct options {
     const char *in;
@@ -17,7 +17,7 @@ struct options {
     uint64_t batch_rows;
     uint64_t flush_millis;
     enum log_level log_level;
-    struct mapping mapping;
+    struct tablemap mapping;
 };
 
 enum opt_status options_parse(int argc, char **argv, struct options *options,

@@ -34,7 +34,7 @@ struct table {
 };
 
 struct tables {
-    const struct mapping *mapping;
+    const struct tablemap *mapping;
     struct relmap map;
     struct table *retired; /* replaced; rows of the batch may still need them */
 };

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "lib/lsn.h"
+#include "lib/names.h"
 #include "lib/pqconn.h"
 #include "lib/pqx.h"
-#include "walpipe/values.h"
 
 /* %s: the published columns, by version. $1: publications. A table may be in several of them.
  * Types from 10000 on (FirstGenbkiObjectId) are announced, domains by their base type and types
@@ -71,11 +71,12 @@ field_u32(const PGresult *r, int row, int field)
 static void
 fill_publications(struct hello *h, const char *list)
 {
+    struct err ignored;
     const char *at = list;
 
     /* config.c has checked the list. */
     while (at != NULL && h->publications_count < PUBLICATIONS_MAX &&
-           values_next_publication(&at, h->publications[h->publications_count]))
+           names_next(&at, h->publications[h->publications_count], &ignored) == 0)
         h->publications_count++;
 }
 

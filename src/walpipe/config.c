@@ -60,7 +60,8 @@ static const struct key keys[] = {
      offsetof(struct sink_config, batch_rows)},
     {"flush_interval", IN_PG | IN_CH, KEY_OPTIONAL, values_duration,
      offsetof(struct sink_config, flush_interval)},
-    {MAP_KEY, IN_PG | IN_CH, KEY_MANY, values_map, offsetof(struct sink_config, maps)},
+    {MAP_KEY, IN_PG, KEY_MANY, values_map_pg, offsetof(struct sink_config, maps)},
+    {MAP_KEY, IN_CH, KEY_MANY, values_map_ch, offsetof(struct sink_config, maps)},
     {"conninfo", IN_PG, KEY_REQUIRED | KEY_SECRET, values_conninfo,
      offsetof(struct sink_config, conninfo)},
     {"url", IN_CH, KEY_REQUIRED | KEY_SECRET, values_url, offsetof(struct sink_config, url)},
@@ -210,25 +211,30 @@ read_keys(const struct reading *r, unsigned where, const struct inifile_section 
 
 /* ---- sections ---- */
 
-static void
-read_maps(struct pool *pool, const struct inifile_section *section, struct sink_config *sink)
-{
-    size_t count = 0;
-
-    for (const struct inifile_entry *e = section->entries; e != NULL; e = e->next)
-        count += strcmp(e->key, MAP_KEY) == 0;
-    if (count == 0)
-        return;
-    sink->maps = pool_take(pool, count * sizeof *sink->maps);
-    for (const struct inifile_entry *e = section->entries; e != NULL; e = e->next)
-        if (strcmp(e->key, MAP_KEY) == 0)
-            sink->maps[sink->maps_count++] = e->value;
-}
-
 static unsigned
 sink_keys(enum sink_type type)
 {
     return type == SINK_PG ? IN_PG : type == SINK_CH ? IN_CH : IN_EXEC;
+}
+
+/* The lines of map, each as it is and all together: a table may not stand in two of them. */
+static int
+read_maps(const struct reading *r, const struct inifile_section *section, struct sink_config *sink)
+{
+    enum tablemap_target target = sink->type == SINK_PG ? TABLEMAP_QUALIFIED : TABLEMAP_ANY;
+    size_t count = 0;
+
+    for (const struct inifile_entry *e = section->entries; e != NULL; e = e->next)
+        count += strcmp(e->key, MAP_KEY) == 0;
+    sink->maps = pool_take(&r->config->pool, (count + 1) * sizeof *sink->maps);
+    for (const struct inifile_entry *e = section->entries; e != NULL; e = e->next) {
+        if (strcmp(e->key, MAP_KEY) != 0)
+            continue;
+        sink->maps[sink->maps_count++] = e->value;
+        if (tablemap_add(&sink->map, e->value, target, r->err) != 0)
+            return refuse_value(r, find_key(sink_keys(sink->type), MAP_KEY), e);
+    }
+    return sink->tables == NULL ? 0 : tablefilter_add(&sink->filter, sink->tables, r->err);
 }
 
 static int
@@ -266,9 +272,8 @@ read_sink(const struct reading *r, const struct inifile_section *section)
     sink->batch_rows = 10000;
     sink->flush_interval = sink->type == SINK_CH ? "1s" : "200ms";
     sink->user = "default";
-    if (read_keys(r, sink_keys(sink->type), section, sink) != 0)
+    if (read_keys(r, sink_keys(sink->type), section, sink) != 0 || read_maps(r, section, sink) != 0)
         return -1;
-    read_maps(&config->pool, section, sink);
     config->workers_count += sink->shards;
     if (config->workers_count > WORKERS_MAX)
         return refuse(r, section->line, "use fewer shards",
@@ -344,6 +349,10 @@ config_read(const char *path, struct config *config, struct err *err)
 void
 config_free(struct config *config)
 {
+    for (size_t i = 0; i < config->sinks_count; i++) {
+        tablefilter_free(&config->sinks[i].filter);
+        tablemap_free(&config->sinks[i].map);
+    }
     pool_free(&config->pool);
     *config = (struct config){0};
 }

@@ -5,6 +5,8 @@
 
 #include "lib/limits.h"
 #include "lib/log.h"
+#include "lib/tablefilter.h"
+#include "lib/tablemap.h"
 #include "walpipe/pool.h"
 #include "walpipe/values.h"
 
@@ -20,6 +22,8 @@ struct sink_config {
     const char *flush_interval;
     const char **maps; /* as given, each one or more "a.b -> c.d" */
     size_t maps_count;
+    struct tablefilter filter; /* what tables says */
+    struct tablemap map;       /* what maps say */
     /* pg */
     const char *conninfo; /* without its password */
     const char *password; /* NULL: none */

@@ -2,7 +2,7 @@
 #include "walpipe/values.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +11,8 @@
 #include "lib/opt.h"
 #include "lib/pqx.h"
 #include "lib/statedir.h"
+#include "lib/tablefilter.h"
+#include "lib/tablemap.h"
 
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 static const char digits[] = "0123456789";
@@ -130,69 +132,6 @@ values_url(const char *value, void *out, struct pool *pool, struct err *err)
     return values_text(value, out, pool, err);
 }
 
-/* The next element of a comma-separated list, without the blanks around it. False at the end. */
-static bool
-next_element(const char **at, const char **element, size_t *len)
-{
-    const char *start = *at;
-    size_t n;
-
-    if (start == NULL)
-        return false;
-    n = strcspn(start, ",");
-    *at = start[n] == ',' ? start + n + 1 : NULL;
-    while (n > 0 && isspace((unsigned char)start[0])) {
-        start++;
-        n--;
-    }
-    while (n > 0 && isspace((unsigned char)start[n - 1]))
-        n--;
-    *element = start;
-    *len = n;
-    return true;
-}
-
-/* Takes one name, bare or in double quotes ("" is a quote), into name; *at is behind it then. */
-static bool
-take_publication(const char **at, char name[NAME_MAX_BYTES + 1])
-{
-    const char *p = *at;
-    bool quoted = *p == '"', closed = !quoted;
-    size_t n = 0;
-
-    for (p += quoted; *p != '\0' && (quoted || *p != ','); p++) {
-        if (quoted && *p == '"' && *++p != '"') {
-            closed = true;
-            break;
-        }
-        if (n == NAME_MAX_BYTES)
-            return false;
-        name[n++] = *p;
-    }
-    while (!quoted && n > 0 && isspace((unsigned char)name[n - 1]))
-        n--;
-    name[n] = '\0';
-    *at = p;
-    return closed && n > 0;
-}
-
-bool
-values_next_publication(const char **at, char name[NAME_MAX_BYTES + 1])
-{
-    const char *p = *at;
-
-    while (isspace((unsigned char)*p))
-        p++;
-    if (!take_publication(&p, name))
-        return false;
-    while (isspace((unsigned char)*p))
-        p++;
-    if (*p != '\0' && *p != ',')
-        return false;
-    *at = *p == ',' ? p + 1 : NULL;
-    return true;
-}
-
 int
 values_publication(const char *value, void *out, struct pool *pool, struct err *err)
 {
@@ -200,42 +139,45 @@ values_publication(const char *value, void *out, struct pool *pool, struct err *
     const char *at = value;
     size_t count = 0;
 
-    while (at != NULL)
-        if (!values_next_publication(&at, name) || ++count > PUBLICATIONS_MAX)
-            return refuse(err, "one publication, or several with commas between them (each of at "
-                               "most 63 bytes, at most 64 of them)");
+    while (at != NULL) {
+        if (count++ == PUBLICATIONS_MAX)
+            return err_set(err, EXIT_REFUSED, "more than %d publications", PUBLICATIONS_MAX);
+        if (names_next(&at, name, err) != 0)
+            return -1;
+    }
     return values_text(value, out, pool, err);
 }
 
 int
 values_tables(const char *value, void *out, struct pool *pool, struct err *err)
 {
-    const char *at = value, *element;
-    size_t len;
+    struct tablefilter filter = {0};
+    int rc = tablefilter_add(&filter, value, err);
 
-    /* Quoted names may hold commas and dots: route knows. */
-    while (strchr(value, '"') == NULL && next_element(&at, &element, &len))
-        if (len == 0 || memchr(element, '.', len) == NULL || element[len - 1] == '.')
-            return refuse(err, "SCHEMA.TABLE or SCHEMA.* (\"!\" in front leaves out), with commas "
-                               "between them");
-    return values_text(value, out, pool, err);
+    tablefilter_free(&filter);
+    return rc != 0 ? -1 : values_text(value, out, pool, err);
+}
+
+static int
+check_map(const char *value, enum tablemap_target target, struct err *err)
+{
+    struct tablemap map = {0};
+    int rc = tablemap_add(&map, value, target, err);
+
+    tablemap_free(&map);
+    return rc;
 }
 
 int
-values_map(const char *value, void *out, struct pool *pool, struct err *err)
+values_map_pg(const char *value, void *out, struct pool *pool, struct err *err)
 {
-    const char *at = value, *element;
-    size_t len;
+    return check_map(value, TABLEMAP_QUALIFIED, err) != 0 ? -1 : values_text(value, out, pool, err);
+}
 
-    /* Quoted names may hold commas and dots: the sink knows. */
-    while (strchr(value, '"') == NULL && next_element(&at, &element, &len)) {
-        const char *arrow = memmem(element, len, "->", 2);
-
-        if (arrow == NULL || arrow == element || arrow + 2 == element + len ||
-            memchr(element, '.', (size_t)(arrow - element)) == NULL)
-            return refuse(err, "SCHEMA.TABLE -> TARGET, with commas between several");
-    }
-    return values_text(value, out, pool, err);
+int
+values_map_ch(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    return check_map(value, TABLEMAP_ANY, err) != 0 ? -1 : values_text(value, out, pool, err);
 }
 
 int
@@ -309,13 +251,16 @@ values_switch(const char *value, void *out, struct pool *pool, struct err *err)
 }
 
 static int
-parse_u32(const char *value, uint64_t max, void *out, const char *expected, struct err *err)
+parse_u32(const char *value, uint32_t max, void *out, struct err *err)
 {
     struct err ignored;
+    char expected[64];
     uint64_t n;
 
-    if (opt_number("", value, 1, max, &n, &ignored) != 0)
+    if (opt_number("", value, 1, max, &n, &ignored) != 0) {
+        snprintf(expected, sizeof expected, "a whole number from 1 to %u", max);
         return refuse(err, expected);
+    }
     *(uint32_t *)out = (uint32_t)n;
     return 0;
 }
@@ -324,14 +269,14 @@ int
 values_shards(const char *value, void *out, struct pool *pool, struct err *err)
 {
     (void)pool;
-    return parse_u32(value, WORKERS_MAX, out, "a whole number from 1 to 256", err);
+    return parse_u32(value, WORKERS_MAX, out, err);
 }
 
 int
 values_batch_rows(const char *value, void *out, struct pool *pool, struct err *err)
 {
     (void)pool;
-    return parse_u32(value, 10000000, out, "a whole number from 1 to 10000000", err);
+    return parse_u32(value, BATCH_ROWS_MAX, out, err);
 }
 
 /* libpq's message may quote a part of the connection string, and that part be a password. */

@@ -19,7 +19,8 @@ value_parser values_http;        /* const char *; ADDR:PORT, or NULL for an empt
 value_parser values_url;         /* const char *; http:// or https://, without a password */
 value_parser values_publication; /* const char *; a list, as given */
 value_parser values_tables;      /* const char *; a list of patterns */
-value_parser values_map;         /* const char *; a list of "a.b -> c.d" */
+value_parser values_map_pg;      /* const char *; a list of "a.b -> c.d" */
+value_parser values_map_ch;      /* const char *; a list of "a.b -> [c.]d" */
 value_parser values_shard_key;   /* const char * */
 value_parser values_duration;    /* const char *; checked, as given */
 value_parser values_level;       /* enum log_level */
@@ -35,10 +36,6 @@ struct conninfo_value {
     const char *password;
 };
 value_parser values_conninfo;
-
-/* The next name of a list of publications, unquoted; *at moves on, to NULL behind the last one.
- * False for a malformed list. */
-bool values_next_publication(const char **at, char name[NAME_MAX_BYTES + 1]);
 
 /* Letters, digits, _ and, where asked, -; at most max bytes. */
 bool values_is_name(const char *value, bool dash, size_t max);

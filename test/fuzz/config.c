@@ -1,7 +1,7 @@
 /* config: the config file. One that is refused says where; one that is taken makes a plan in which
  * no password stands on a command line. */
 /* clang-format off: make reads one line
- * links: walpipe/config walpipe/values walpipe/inifile walpipe/pool walpipe/plan walpipe/words lib/pqx lib/opt lib/log lib/lsn lib/clock lib/frame lib/pack lib/cursor lib/buf lib/err; libs: -lpq -linih */
+ * links: walpipe/config walpipe/values walpipe/inifile walpipe/pool walpipe/plan walpipe/words lib/names lib/tablefilter lib/tablemap lib/pqx lib/opt lib/log lib/lsn lib/clock lib/frame lib/pack lib/cursor lib/buf lib/err; libs: -lpq -linih */
 /* clang-format on */
 #include "walpipe/config.h"
 

@@ -1,7 +1,7 @@
 /* route: event frames through route with sinks of every kind; each worker's stream must be whole.
  */
 /* clang-format off: make reads one line
- * links: route/route route/tables route/filter lib/event lib/relmap lib/hash lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: route/route route/tables lib/names lib/tablefilter lib/event lib/relmap lib/hash lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
 #include "route/route.h"
 #include "input.h"
@@ -66,7 +66,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sinks[1].tables.shard_key = SHARD_BY_TABLE;
     sinks[2].tables.shard_key = SHARD_BY_COLUMN;
     sinks[2].tables.shard_column = "id";
-    require(filter_parse(&sinks[1].tables.filter, "*.*, !*.t", &err) == 0);
+    require(tablefilter_add(&sinks[1].tables.filter, "*.*, !*.t", &err) == 0);
     r.sinks = sinks;
     r.sinks_count = SINKS;
     r.greeted = true;

@@ -1,14 +1,13 @@
 /* texts: what people write: durations, numbers, LSNs, table patterns, publications, mappings. The
  * first byte says which. */
 /* clang-format off: make reads one line
- * links: route/filter pg-wal-read/source sink-pg/mapping lib/pqx lib/pqconn lib/clock lib/opt lib/lsn lib/err; libs: -lpq */
+ * links: lib/names lib/tablefilter lib/tablemap lib/opt lib/lsn lib/err */
 /* clang-format on */
 #include "input.h"
 #include "lib/lsn.h"
 #include "lib/opt.h"
-#include "pg-wal-read/source.h"
-#include "route/filter.h"
-#include "sink-pg/mapping.h"
+#include "lib/tablefilter.h"
+#include "lib/tablemap.h"
 
 static void
 try_lsn(const char *text)
@@ -20,53 +19,82 @@ try_lsn(const char *text)
     require(lsn_parse(lsn_format(lsn).text, &again) && again == lsn);
 }
 
+/* A name that was read is read again as it is shown. */
+static void
+require_shown(const char *name)
+{
+    char shown[2 * TARGET_NAME_MAX + 3], again[NAME_MAX_BYTES + 1];
+    const char *at = shown;
+    struct err err = {0};
+
+    names_show(name, shown, sizeof shown);
+    if (strlen(name) <= NAME_MAX_BYTES)
+        require(names_next(&at, again, &err) == 0 && at == NULL && strcmp(again, name) == 0);
+}
+
 static void
 try_filter(const char *text)
 {
     static const char *const names[] = {"",    "public", "orders",
                                         "a*b", "a\"b",   "aaaaaaaaaaaaaaaaaaab"};
-    struct filter filter = {0};
+    struct tablefilter filter = {0}, again = {0};
     struct err err = {0};
+    char shown[600];
 
-    if (filter_parse(&filter, text, &err) == 0) {
+    if (tablefilter_add(&filter, text, &err) == 0) {
         require(filter.count > 0);
+        for (size_t i = 0; i < filter.count; i++) {
+            names_show_pattern(&filter.patterns[i], shown, sizeof shown);
+            require(tablefilter_add(&again, shown, &err) == 0);
+        }
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             for (size_t k = 0; k < sizeof names / sizeof *names; k++)
-                (void)filter_takes(&filter, names[i], names[k]);
+                require(tablefilter_takes(&filter, names[i], names[k]) ==
+                        tablefilter_takes(&again, names[i], names[k]));
+    } else {
+        require(err.code == EXIT_REFUSED && err.message[0] != '\0');
     }
-    filter_free(&filter);
+    tablefilter_free(&filter);
+    tablefilter_free(&again);
 }
 
 static void
-try_publications(const char *text)
+try_names(const char *text)
 {
-    static struct source_options options;
+    char name[NAME_MAX_BYTES + 1];
+    const char *at = text;
     struct err err = {0};
 
-    options.publications_count = 0;
-    if (source_parse_publications(text, &options, &err) != 0) {
-        require(err.code == EXIT_REFUSED);
-        return;
+    while (at != NULL) {
+        if (names_next(&at, name, &err) != 0) {
+            require(err.code == EXIT_REFUSED && err.hint[0] != '\0');
+            return;
+        }
+        require(name[0] != '\0');
+        require_shown(name);
     }
-    require(options.publications_count > 0 && options.publications_count <= PUBLICATIONS_MAX);
-    for (uint32_t i = 0; i < options.publications_count; i++)
-        require(options.publications[i][0] != '\0');
 }
 
 static void
-try_mapping(const char *text)
+try_map(const char *text, enum tablemap_target target)
 {
-    struct mapping map = {0};
-    const char *schema, *name;
+    struct tablemap map = {0};
     struct err err = {0};
 
-    if (mapping_parse(&map, text, &err) == 0) {
-        require(map.count > 0);
-        mapping_target(&map, map.entries[0].from_schema, map.entries[0].from_name, &schema, &name);
-        require(schema[0] != '\0' && name[0] != '\0');
+    if (tablemap_add(&map, text, target, &err) == 0) {
+        const struct table_mapping *m = &map.entries[map.count - 1];
+
+        require(tablemap_find(&map, m->schema, m->table) == m);
+        require(m->to_table[0] != '\0');
+        require(target == TABLEMAP_ANY || m->to_schema[0] != '\0');
+        require_shown(m->schema);
+        require_shown(m->to_table);
+    } else {
+        require(err.code == EXIT_REFUSED && err.message[0] != '\0');
     }
-    mapping_free(&map);
+    tablemap_free(&map);
 }
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -95,10 +123,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         try_filter(text);
         break;
     case 4:
-        try_publications(text);
+        try_names(text);
         break;
     default:
-        try_mapping(text);
+        try_map(text, TABLEMAP_QUALIFIED);
+        try_map(text, TABLEMAP_ANY);
     }
     free(text);
     return 0;

@@ -1,6 +1,6 @@
 /* walpipe_config.c: what a config file means, and what each mistake in it is called. */
 /* clang-format off */
-/* links: walpipe/config walpipe/values walpipe/inifile walpipe/pool lib/pqx lib/opt lib/log lib/lsn lib/err
+/* links: walpipe/config walpipe/values walpipe/inifile walpipe/pool lib/names lib/tablefilter lib/tablemap lib/pqx lib/opt lib/log lib/lsn lib/err
  * libs: -lpq -linih */
 /* clang-format on */
 #include <stdio.h>
@@ -97,7 +97,7 @@ test_values(void)
                "create_slot = no\nstreaming = on\nbinary = yes\n"
                "[sink a-b_1]\ntype = pg\nconninfo = host=b\n   dbname=shop ; more\n\tuser=apply\n"
                "# comment\nshards = 3\nshard_key = column:id\ntables = public.*, !public.audit\n"
-               "map = a.b -> c.d\nmap = a.c -> e\n"
+               "map = a.b -> c.d\nmap = a.c -> e.c\n"
                "batch_rows = 5\nflush_interval = 2min\n",
                &c))
         return;
@@ -106,7 +106,7 @@ test_values(void)
     check(same(c.sinks[0].conninfo, "host=b dbname=shop user=apply"), "continued: %s",
           c.sinks[0].conninfo);
     check(c.sinks[0].shards == 3 && c.workers_count == 3, "shards");
-    check(c.sinks[0].maps_count == 2 && same(c.sinks[0].maps[1], "a.c -> e"), "maps");
+    check(c.sinks[0].maps_count == 2 && same(c.sinks[0].maps[1], "a.c -> e.c"), "maps");
     check(c.sinks[0].batch_rows == 5 && same(c.sinks[0].flush_interval, "2min"), "batch");
     config_free(&c);
     if (!reads(PIPELINE SOURCE "[sink o]\ntype=ch\nurl=http://h:1\ndatabase=d\non_overflow=null\n",
@@ -192,8 +192,8 @@ test_mistakes(void)
     refuses("[pipeline]\nhttp = 127.0.0.300:80\n", 2, "ADDRESS:PORT");
     refuses("[pipeline]\nlog_level = loud\n", 2, "debug, info");
     refuses("[source]\nslot = A\n", 2, "lower case");
-    refuses("[source]\npublication = a,,b\n", 2, "one publication");
-    refuses("[source]\npublication = \"a\n", 2, "one publication");
+    refuses("[source]\npublication = a,,b\n", 2, "expected a name");
+    refuses("[source]\npublication = \"a\n", 2, "not closed");
     refuses("[source]\nbinary = maybe\n", 2, "yes or no");
     refuses("[source]\nconninfo = hots=x\n", 2, "hots");
     refuses("[sink a]\n", 1, "needs the key \"type\"");
@@ -206,8 +206,13 @@ test_mistakes(void)
     refuses("[sink a]\ntype = exec\ncommand = x\nshard_key = column:\n", 4, "column:NAME");
     refuses("[sink a]\ntype = exec\ncommand = x\ntables = public\n", 4, "SCHEMA.TABLE");
     refuses("[sink a]\ntype = pg\nconninfo = host=x\nmap = a.b\n", 4, "->");
+    refuses("[sink a]\ntype = pg\nconninfo = host=x\nmap = a.b -> c\n", 4, "no schema");
+    refuses("[sink a]\ntype = pg\nconninfo = host=x\nmap = a.b -> c.d\nmap = a.b -> c.e\n", 5,
+            "twice");
+    refuses("[sink a]\ntype = ch\nurl = http://x\ndatabase = d\nmap = a.B -> c\n", 5, "upper-case");
     refuses("[sink a]\ntype = pg\nconninfo = host=x\nflush_interval = 5\n", 4, "duration");
-    refuses("[sink a]\ntype = pg\nconninfo = host=x\nbatch_rows = 0\n", 4, "1 to 10000000");
+    refuses("[sink a]\ntype = pg\nconninfo = host=x\nbatch_rows = 0\n", 4, "1 to 500000");
+    refuses("[sink a]\ntype = pg\nconninfo = host=x\nbatch_rows = 500001\n", 4, "1 to 500000");
     refuses("[sink a]\ntype = ch\nurl = http://u:p@h\n", 3, "password_file");
     refuses("[sink a]\ntype = exec\ncommand = x\nshards = 200\n"
             "[sink b]\ntype = exec\ncommand = x\nshards = 57\n",

@@ -1,0 +1,53 @@
+/* names.h: names and lists of tables as people write them in options and in the config: the one
+ * grammar of `tables`, `map` and `publication`. walpipe.conf(5), NAMES, is its description.
+ *
+ *     name    = bare | quoted
+ *     bare    = lower-case letters, digits, _, $ and every character beyond ASCII
+ *     quoted  = " anything but NUL, "" for a quote "
+ *     pattern = [!] part . part             a part: bare, quoted and * one behind the other
+ *     mapping = name . name -> [name .] name
+ *     list    = elements with commas between them, blanks anywhere around a name
+ *
+ * An upper-case letter needs quotes. PostgreSQL would fold it, ClickHouse would not: what is meant
+ * has to be written. */
+#ifndef WALPIPE_NAMES_H
+#define WALPIPE_NAMES_H
+
+#include "lib/base.h"
+#include "lib/limits.h"
+
+/* A database or table of ClickHouse: it is a file name too. */
+#define TARGET_NAME_MAX 255
+
+/* Bit i of any says that text[i] is a * for any run of characters. */
+struct name_pattern {
+    char text[NAME_MAX_BYTES + 1];
+    uint64_t any;
+};
+
+struct table_pattern {
+    bool exclude; /* ! in front */
+    struct name_pattern schema;
+    struct name_pattern table;
+};
+
+struct table_mapping {
+    char schema[NAME_MAX_BYTES + 1];
+    char table[NAME_MAX_BYTES + 1];
+    char to_schema[TARGET_NAME_MAX + 1]; /* or database; empty where only a table is given */
+    char to_table[TARGET_NAME_MAX + 1];
+};
+
+/* Each takes the next element of the list at *at, which moves behind it, to NULL behind the last
+ * one. 0, or -1 with err: message and hint say what was expected where. */
+int names_next(const char **at, char name[NAME_MAX_BYTES + 1], struct err *err) MUST_CHECK;
+int names_next_pattern(const char **at, struct table_pattern *pattern, struct err *err) MUST_CHECK;
+int names_next_mapping(const char **at, struct table_mapping *mapping, struct err *err) MUST_CHECK;
+
+bool names_match(const struct name_pattern *pattern, const char *name);
+
+/* As they would be written, into out, for messages; cut where out is full. */
+void names_show(const char *name, char *out, size_t size);
+void names_show_pattern(const struct table_pattern *pattern, char *out, size_t size);
+
+#endif
