@@ -11,6 +11,10 @@
 
 #define WALPIPE_VERSION "0.1.0"
 
+/* The schema of walpipe's own tables in a target. It is never replicated: in the next target these
+ * rows would say what is durable there. */
+#define WALPIPE_SCHEMA "walpipe"
+
 /* What a program tells its supervisor. */
 enum exit_code {
     EXIT_DONE = 0,      /* all work done */

@@ -2,6 +2,7 @@
 #include "route/tables.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/hash.h"
 
@@ -86,6 +87,13 @@ has_moved(const struct tables *tables, const struct routed_table *table)
     return before->moved || before->placement != table->placement || before->name != table->name;
 }
 
+static bool
+is_taken(const struct tables *tables, const struct relation *relation)
+{
+    return strcmp(relation->schema, WALPIPE_SCHEMA) != 0 &&
+           tablefilter_takes(&tables->filter, relation->schema, relation->name);
+}
+
 int
 tables_learn(struct tables *tables, const char *sink, uint32_t shards,
              const struct relation *relation, bool *taken, struct err *err)
@@ -96,7 +104,7 @@ tables_learn(struct tables *tables, const char *sink, uint32_t shards,
     if (table == NULL)
         goto out_of_memory;
     table->relid = relation->relid;
-    table->taken = *taken = tablefilter_takes(&tables->filter, relation->schema, relation->name);
+    table->taken = *taken = is_taken(tables, relation);
     table->name = hash_string(hash_string(HASH_SEED, relation->schema), relation->name);
     if (table->taken && shards > 1) {
         if (tables->shard_key == SHARD_BY_COLUMN &&

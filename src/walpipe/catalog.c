@@ -13,15 +13,15 @@
 #include "lib/pqx.h"
 
 /* %s: the published columns, by version. $1: publications. A table may be in several of them.
- * Types from 10000 on (FirstGenbkiObjectId) are announced, domains by their base type and types
- * of pg_catalog with an empty schema. */
+ * walpipe's own schema is never replicated. Types from 10000 on (FirstGenbkiObjectId) are
+ * announced, domains by their base type and types of pg_catalog with an empty schema. */
 static const char columns_sql[] =
     "WITH published AS ("
     "  SELECT DISTINCT ON (c.oid) c.oid, n.nspname, c.relname, c.relreplident, %s AS attnames"
     "  FROM pg_catalog.pg_publication_tables p"
     "  JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname"
     "  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
-    "  WHERE p.pubname = ANY ($1::pg_catalog.text[])"
+    "  WHERE p.pubname = ANY ($1::pg_catalog.text[]) AND n.nspname <> '" WALPIPE_SCHEMA "'"
     "  ORDER BY c.oid) "
     "SELECT t.oid, t.relreplident, t.nspname, t.relname, a.attname,"
     "  t.relreplident = 'f' OR coalesce(a.attnum = ANY (i.indkey), false),"
