@@ -1,0 +1,186 @@
+"""make.py: the world of a seed: which units it has, on which servers, under which config, and what
+happens in which order. Knows how to choose, not how to run.
+
+A world is a dict that JSON can hold:
+    name, source, target   "SEED.N", major versions
+    units, publication     see units.py; the publication's DDL
+    config, role           keys of the config file that differ from its defaults; the sink's user
+    steps                  [{"do": ...}]: tx, start, stop, kill, sync, hold, release, restart, target"""
+
+import random
+
+import units
+
+OTHER_MAJORS = [13, 14, 16, 17, 18]
+PROGRAMS = ["sink-pg", "sink-pg", "route", "pg-wal-read", "pgout-decode", "ackd"]
+
+
+def choose_units(r, kinds):
+    names = [k for k in units.KINDS if not kinds or k in kinds]
+    weights = [units.KINDS[k][1] for k in names]
+    made = []
+    for n in range(r.choice([1, 1, 1, 2, 3])):
+        kind = r.choices(names, weights)[0]
+        made.append(units.KINDS[kind][0](r, f"u{n}"))
+        if made[-1]["alone"]:
+            return [made[-1]]
+    return made
+
+
+def choose_major(r, side, world):
+    least = max(u["needs"].get(side, 0) for u in world["units"])
+    if least:
+        return r.choice([m for m in OTHER_MAJORS if m >= least])
+    return 15 if r.random() < 0.75 else r.choice(OTHER_MAJORS)
+
+
+def choose_layout(r, world):
+    """shards and shard_key."""
+    config = {"shards": r.choice([1, 1, 1, 2, 3, 4])}
+    if world["units"][0]["kind"] in ("merged", "unique", "collate", "foreign", "partition"):
+        config["shards"] = r.choice([1, 2, 3, 4, 4])
+    if config["shards"] > 1:
+        config["shard_key"] = r.choice(["key", "key", "key", "table", "column:id"])
+    return config
+
+
+def choose_config(r, world):
+    config = choose_layout(r, world)
+    if world["source"] >= 14 and r.random() < 0.4:
+        config["binary"] = "on"
+    if r.random() < 0.5:
+        config["batch_rows"] = r.choice([3, 10, 40, 400])
+    if r.random() < 0.5:
+        config["flush_interval"] = r.choice(["10ms", "50ms"])
+    return config
+
+
+def change_config(r, world, config):
+    """What the next start runs with."""
+    changed = dict(config)
+    if r.random() < 0.6:
+        changed.pop("shard_key", None)
+        changed.update(choose_layout(r, world))
+    if world["source"] >= 14 and r.random() < 0.25:
+        changed["binary"] = "off" if config.get("binary") == "on" else "on"
+    if r.random() < 0.25:
+        changed["batch_rows"] = r.choice([3, 40, 10000])
+    return changed
+
+
+def publication(r, world):
+    via = any(u["via_root"] for u in world["units"])
+    options = f" WITH (publish_via_partition_root = {'true' if via else 'false'})"
+    if r.random() < 0.3:
+        return "CREATE PUBLICATION pub FOR ALL TABLES" + options
+    names = ", ".join(t for u in world["units"] for t in u["publish"])
+    return f"CREATE PUBLICATION pub FOR TABLE {names}" + options
+
+
+def some_transaction(r, world):
+    """Of one unit, most often."""
+    which = r.randrange(len(world["units"]))
+    sql = world["units"][which]["transaction"](r)
+    if r.random() < 0.1 and len(world["units"]) > 1:
+        sql = sql + r.choice(world["units"])["transaction"](r)
+    return {"do": "tx", "sql": sql}
+
+
+class Steps:
+    """Builds the list; keeps what is running."""
+
+    def __init__(self, r, world):
+        self.r, self.world, self.config = r, world, dict(world["config"])
+        self.steps, self.held, self.restarts = [], False, 0
+
+    def add(self, **step):
+        self.steps.append(step)
+
+    def transactions(self, count):
+        for _ in range(count):
+            self.steps.append(some_transaction(self.r, self.world))
+
+    def release(self):
+        if self.held:
+            self.add(do="release")
+            self.held = False
+
+    def hold(self):
+        """Whoever needs this row waits, and workers stand at different positions."""
+        locks = [u["hold"] for u in self.world["units"] if u["hold"]]
+        if locks and not self.held:
+            self.add(do="hold", sql=self.r.choice(locks))
+            self.held = True
+
+    def down(self):
+        """Ends the pipeline, cleanly or not, and starts it, often with another config."""
+        r = self.r
+        clean = r.random() < 0.4
+        if clean:
+            self.release()
+        elif r.random() < 0.6:
+            self.hold()
+            self.transactions(r.randint(2, 6))
+            self.add(do="wait", seconds=r.choice([0.3, 1.0]))
+        self.add(do="stop" if clean else "kill", program="walpipe")
+        self.release()
+        self.transactions(r.choice([0, 1, 4]))
+        config = change_config(r, self.world, self.config) if r.random() < 0.6 else self.config
+        if config != self.config:
+            self.config = config
+            self.add(do="config", config=config)
+        self.add(do="start")
+
+    def switch(self):
+        """publish_via_partition_root, while running."""
+        found = [u["switch"] for u in self.world["units"] if u.get("switch")]
+        if found:
+            self.add(do="tx", sql=[found[0].format(value=self.r.choice(["true", "false"]))])
+
+    def disturb(self):
+        what = self.r.random()
+        if what < 0.3:
+            self.release()
+            self.add(do="sync")
+        elif what < 0.45 and self.restarts < 2:
+            self.restarts += 1
+            self.down()
+        elif what < 0.52 and self.restarts < 2:
+            self.restarts += 1
+            self.add(do="kill", program=self.r.choice(PROGRAMS))
+        elif what < 0.6:
+            self.hold()
+        elif what < 0.7:
+            self.release()
+        elif what < 0.72 and self.restarts < 2:
+            self.restarts += 1
+            self.release()
+            self.add(do="restart")
+        elif what < 0.9:
+            self.switch()
+
+    def make(self):
+        r = self.r
+        self.transactions(r.choice([0, 1, 5]))
+        self.add(do="start")
+        for _ in range(r.randint(3, 8)):
+            self.transactions(r.randint(1, 4))
+            if r.random() < 0.45:
+                self.disturb()
+        self.release()
+        return self.steps
+
+
+def make(seed, number, kinds=()):
+    r = random.Random(f"{seed}.{number}")
+    world = {"name": f"{seed}.{number}", "units": choose_units(r, kinds)}
+    world["source"] = choose_major(r, "source", world)
+    world["target"] = choose_major(r, "target", world)
+    world["config"] = choose_config(r, world)
+    plain_role = 0.5 if any(u["kind"] == "foreign" for u in world["units"]) else 0.08
+    world["role"] = "apply" if r.random() < plain_role else "postgres"
+    world["publication"] = publication(r, world)
+    world["steps"] = Steps(r, world).make()
+    for u in world["units"]:
+        del u["transaction"]
+    return world

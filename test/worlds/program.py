@@ -1,0 +1,150 @@
+"""program.py: walpipe run, as a process that worlds start, stop and kill, and what its log says."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+
+class Gone(Exception):
+    """walpipe ended by itself."""
+
+    def __init__(self, code):
+        super().__init__(f"walpipe ended with {code}")
+        self.code = code
+
+
+class Hang(Exception):
+    pass
+
+
+def children(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            return [int(p) for p in f.read().split()]
+    except OSError:
+        return []
+
+
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline") as f:
+            return os.path.basename(f.read().split("\0")[0])
+    except OSError:
+        return ""
+
+
+class Pipeline:
+    def __init__(self, env, config, patience):
+        self.bin, self.env, self.config, self.patience = env["WALPIPE_BIN"], env, config, patience
+        self.log = config + ".log"
+        self.process, self.streams = None, 0
+        open(self.log, "w").close()
+
+    def command(self, *words):
+        return [os.path.join(self.bin, "walpipe"), *words, "-c", self.config]
+
+    def start(self):
+        self.streams = self.count("streaming from slot")
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command("run"), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env=self.env, start_new_session=True)
+
+    def text(self):
+        with open(self.log, errors="replace") as f:
+            return f.read()
+
+    def count(self, words):
+        return self.text().count(words)
+
+    def look(self):
+        """Raises Gone where it ended without being told."""
+        if self.process is not None and self.process.poll() is not None:
+            code, self.process = self.process.returncode, None
+            raise Gone(code)
+
+    def wait_for(self, what, condition, seconds=None):
+        end = time.monotonic() + (seconds or self.patience)
+        while not condition():
+            self.look()
+            if time.monotonic() > end:
+                raise Hang(f"waited {seconds or self.patience} s in vain: {what}")
+            time.sleep(0.03)
+
+    def wait_streaming(self):
+        self.wait_for("streaming", lambda: self.count("streaming from slot") > self.streams)
+
+    def stop(self):
+        """SIGTERM; it must drain. Before it streams, a signal ends it at once, which is right too."""
+        self.wait_streaming()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(self.patience + 65)
+        except subprocess.TimeoutExpired:
+            raise Hang("SIGTERM did not end it") from None
+        self.process = None
+        if code != 0:
+            raise Gone(code)
+
+    def kill(self, program):
+        """SIGKILL to walpipe, or to one of its programs, which the unit must survive."""
+        self.look()
+        if program == "walpipe":
+            mine = children(self.process.pid)
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+            end = time.monotonic() + 20
+            while any(name_of(p) for p in mine):
+                if time.monotonic() > end:
+                    raise Hang("walpipe was killed, its programs live on")
+                time.sleep(0.02)
+            return
+        self.wait_streaming()
+        for pid in children(self.process.pid):
+            if name_of(pid) == program:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+                break
+
+    def end(self):
+        """Whatever state it is in."""
+        if self.process is not None:
+            mine = children(self.process.pid)
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+            end = time.monotonic() + 20
+            while any(name_of(p) for p in mine) and time.monotonic() < end:
+                time.sleep(0.02)
+
+    # ---- the log ----
+
+    def entries(self):
+        for line in self.text().split("\n"):
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue
+
+    def last_error(self):
+        errors = [e for e in self.entries() if e.get("level") == "error"]
+        hinted = [e for e in errors if e.get("hint")]
+        return (hinted or errors or [{}])[-1]
+
+    def sanitizer(self):
+        """The first line of a sanitizer's finding, or of one of walpipe's own bugs."""
+        for line in self.text().split("\n"):
+            if "Sanitizer" in line or "runtime error:" in line or "exit status 101" in line:
+                return line[:300]
+        return None
+
+    def check(self):
+        """walpipe check: (exit code, its lines that are not ok)."""
+        done = subprocess.run(self.command("check"), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              env=self.env, timeout=120)
+        out = done.stdout + done.stderr
+        return done.returncode, [line for line in out.split("\n") if line and not line.startswith("ok")]

@@ -1,0 +1,447 @@
+"""world.py: runs one world on the servers: databases, pipeline, steps, verdict.
+
+A verdict is a dict: {"end": "equal" | "refused" | "fault", "kind": ..., "text": [lines], ...}."""
+
+import os
+import re
+import shutil
+import time
+
+import psycopg2
+
+import oracle
+from program import Gone, Hang, Pipeline
+
+CONTROL_PATIENCE = 20
+
+
+class Bench:
+    """Servers that are started when a world needs them, and kept."""
+
+    def __init__(self, servers, options):
+        self.servers, self.options = servers, options
+        self.started = set()
+
+    def name(self, side, major):
+        return f"{side}{major}"
+
+    def server(self, side, major):
+        name = self.name(side, major)
+        if name not in self.started:
+            more = ["max_worker_processes=30", "wal_retrieve_retry_interval=200ms", "max_connections=60",
+                    "max_wal_size=4GB", "autovacuum=off"]
+            self.servers.postgres(name, major, *more)
+            self.started.add(name)
+            self.run(name, "CREATE ROLE apply LOGIN")
+        return name
+
+    def conninfo(self, name, database="postgres", role="postgres"):
+        with open(self.servers.path(f"{name}/port")) as f:
+            port = f.read().strip()
+        return f"host={self.servers.path(name)} port={port} user={role} dbname={database}"
+
+    def connect(self, name, database="postgres"):
+        connection = psycopg2.connect(self.conninfo(name, database))
+        connection.autocommit = True
+        connection.set_client_encoding("UTF8")
+        return connection
+
+    def run(self, name, *statements, database="postgres"):
+        connection = self.connect(name, database)
+        try:
+            cursor = connection.cursor()
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def restart(self, name, major):
+        bindir = self.servers.bindir(major)
+        old = self.servers.env.get("PG_BINDIR")
+        if bindir:
+            self.servers.env["PG_BINDIR"] = bindir
+        try:
+            self.servers("pg_stop", name, "immediate")
+            self.servers("pg_start", name)
+        finally:
+            if bindir:
+                self.servers.env.pop("PG_BINDIR")
+            if old:
+                self.servers.env["PG_BINDIR"] = old
+
+
+class BadWorld(Exception):
+    """The generator's own mistake: DDL that a server refuses."""
+
+
+class Run:
+    def __init__(self, bench, world, number, say=lambda text: None):
+        self.bench, self.world, self.say = bench, world, say
+        self.id = f"w{os.getpid()}_{number}"
+        self.source = bench.server("source", world["source"])
+        self.target = bench.server("target", world["target"])
+        self.config = dict(world["config"])
+        self.connections, self.states = {}, []
+        self.base = bench.servers.path(self.id)
+        self.pipeline = Pipeline(bench.servers.env, self.base + ".conf", bench.options.patience)
+        self.holder, self.code, self.hang, self.tolerated = None, None, None, 0
+        self.statics, self.ended, self.counts = {}, False, {"tx": 0, "failed": 0}
+
+    # ---- connections ----
+
+    def cursor(self, side):
+        if side not in self.connections:
+            name = self.source if side == "source" else self.target
+            self.connections[side] = self.bench.connect(name, f"{self.id}_{side}")
+        return self.connections[side].cursor()
+
+    def sql(self, side, text):
+        cursor = self.cursor(side)
+        cursor.execute(text)
+        return cursor.fetchall() if cursor.description else []
+
+    def value(self, text):
+        return self.sql("source", text)[0][0]
+
+    # ---- set-up ----
+
+    def ddl(self, side, statements, role):
+        if role != "postgres":
+            self.sql(side, f"SET ROLE {role}")
+        for statement in statements:
+            try:
+                self.sql(side, statement)
+            except psycopg2.Error as error:
+                raise BadWorld(f"{side}: {statement}: {error}") from None
+        self.sql(side, "RESET ROLE")
+
+    def make_database(self, side, units, role="postgres"):
+        name = self.source if side == "source" else self.target
+        self.bench.run(name, f"CREATE DATABASE {self.id}_{side} OWNER {role}")
+        for u in units:
+            self.ddl(side, u["source" if side == "source" else "target"], role)
+
+    def set_up(self):
+        w = self.world
+        self.make_database("source", w["units"])
+        self.make_database("target", w["units"], w["role"])
+        self.ddl("source", [w["publication"]], "postgres")
+        for kind in ("run", "control"):
+            self.sql("source", f"SELECT pg_create_logical_replication_slot('{self.id}_{kind}', 'pgoutput')")
+        for check in self.checks("static"):
+            self.statics[check["target"]] = oracle.target_rows(self.cursor("target"), check)
+        self.remember()
+        self.write_config()
+
+    def checks(self, kind):
+        return [c for u in self.world["units"] for c in u["checks"] if c["check"] == kind]
+
+    def write_config(self):
+        w, b = self.world, self.bench
+        mapped = ", ".join(f"public.{quoted(s)} -> public.{quoted(t)}"
+                           for u in w["units"] for s, t in u["map"].items())
+        config = {k: v for k, v in self.config.items() if k != "binary"}
+        lines = ["[pipeline]", "name = world", f"state_dir = {self.base}.state", "[source]",
+                 f"conninfo = {b.conninfo(self.source, self.id + '_source')}", f"slot = {self.id}_run",
+                 "publication = pub", f"binary = {self.config.get('binary', 'off')}", "[sink dst]", "type = pg",
+                 f"conninfo = {b.conninfo(self.target, self.id + '_target', w['role'])}"]
+        lines += [f"{k} = {v}" for k, v in config.items()] + ([f"map = {mapped}"] if mapped else [])
+        with open(self.base + ".conf", "w") as f:
+            f.write("\n".join(lines) + "\n")
+
+    # ---- steps ----
+
+    def transaction(self, statements):
+        cursor = self.cursor("source")
+        cursor.execute("BEGIN")
+        for statement in statements:
+            cursor.execute("SAVEPOINT s")
+            try:
+                cursor.execute(statement)
+                cursor.execute("RELEASE s")
+            except psycopg2.Error as error:
+                self.counts["failed"] += 1
+                self.say(f"  -- fails: {str(error).splitlines()[0]}")
+                cursor.execute("ROLLBACK TO s")
+        cursor.execute("COMMIT")
+        self.counts["tx"] += 1
+        self.remember()
+
+    def remember(self):
+        """The source's rows as of now, for what a refusal leaves behind."""
+        lsn = self.value("SELECT pg_current_wal_insert_lsn()")
+        rows = []
+        for check in self.checks("rows"):
+            lines = oracle.source_rows(self.cursor("source"), check)
+            rows.append(lines if len(lines) < oracle.SMALL else None)
+        self.states.append((lsn, rows))
+
+    def confirmed(self, slot):
+        return self.value(f"SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '{slot}'")
+
+    def reached(self, slot, goal):
+        return self.value(f"SELECT confirmed_flush_lsn >= '{goal}' FROM pg_replication_slots "
+                          f"WHERE slot_name = '{slot}'")
+
+    def sync(self):
+        """Waits as long as it moves."""
+        goal = self.value("SELECT pg_current_wal_lsn()")
+        slot, where, moved = f"{self.id}_run", None, time.monotonic()
+        while not self.reached(slot, goal):
+            self.pipeline.look()
+            now = self.confirmed(slot)
+            if now != where:
+                where, moved = now, time.monotonic()
+            if time.monotonic() - moved > self.bench.options.patience:
+                raise Hang(f"the slot stands at {where}, the goal is {goal}")
+            time.sleep(0.03)
+
+    def step(self, step):
+        do = step["do"]
+        if do == "tx":
+            return self.transaction(step["sql"])
+        if self.ended:
+            return None
+        return getattr(self, "do_" + do)(step)
+
+    def do_start(self, _):
+        self.pipeline.start()
+
+    def do_stop(self, _):
+        self.pipeline.stop()
+
+    def do_kill(self, step):
+        self.tolerated += 1
+        self.pipeline.kill(step["program"])
+
+    def do_sync(self, _):
+        if self.pipeline.process:
+            self.sync()
+
+    def do_wait(self, step):
+        end = time.monotonic() + step["seconds"]
+        while time.monotonic() < end:
+            self.pipeline.look()
+            time.sleep(0.05)
+
+    def do_config(self, step):
+        self.config = dict(step["config"])
+        self.write_config()
+
+    def do_hold(self, step):
+        self.do_release(step)
+        self.holder = self.bench.connect(self.target, f"{self.id}_target")
+        self.holder.autocommit = False
+        self.holder.cursor().execute(step["sql"])
+
+    def do_release(self, _):
+        if self.holder:
+            self.holder.close()
+            self.holder = None
+
+    def do_restart(self, _):
+        self.tolerated += 1
+        self.connections.pop("target", None)
+        self.bench.restart(self.target, self.world["target"])
+
+    def do_target(self, step):
+        for statement in step["sql"]:
+            self.sql("target", statement)
+
+    def run_steps(self):
+        """All of them: after the pipeline's end the source's go on, for the control."""
+        for number, step in enumerate(self.world["steps"]):
+            self.say(f"step {number}: {step}")
+            self.guarded(self.step, step)
+        self.do_release(None)
+        if not self.ended:
+            self.guarded(self.finish)
+
+    def finish(self):
+        if not self.pipeline.process:
+            self.pipeline.start()
+        self.sync()
+        self.pipeline.stop()
+
+    def guarded(self, call, *values):
+        try:
+            call(*values)
+        except Gone as gone:
+            self.code, self.ended = gone.code, True
+        except Hang as hang:
+            self.hang, self.ended = str(hang), True
+            self.pipeline.end()
+
+    # ---- verdict ----
+
+    def verdict(self):
+        bug = self.pipeline.sanitizer()
+        if bug:
+            return self.fault("crash", [bug])
+        if self.hang:
+            return self.fault("hang", [self.hang, "last error: " + str(self.pipeline.last_error())])
+        if self.code == 100:
+            return self.refused()
+        if self.code is not None:
+            return self.fault(f"exit {self.code}", [str(self.pipeline.last_error())])
+        return self.compared()
+
+    def fault(self, kind, text, **more):
+        return {"end": "fault", "kind": kind, "text": text, **more}
+
+    def compared(self):
+        wrong, cut = [], []
+        for check in self.checks("rows"):
+            differ, lose = oracle.compare(self.cursor("source"), self.cursor("target"), check)
+            wrong += [f"{check['target']}: {text}" for text in differ]
+            cut += [f"{check['target']}: {text}" for text in lose]
+        wrong += self.wrong_statics()
+        judged = self.checks("control")
+        if wrong or cut or judged:
+            control = self.control()
+            if control["end"] == "done":
+                wrong += control["wrong"]
+            elif not wrong and not cut and not self.checks("rows"):
+                return {"end": "unjudged", "kind": "control " + control["end"], "text": control["text"]}
+            served = control.get("served", control["end"])
+            if wrong:
+                return self.fault("differ", wrong, control=served)
+            if cut:
+                return self.fault("cut", cut[:8], control=served)
+        return {"end": "equal", "kind": "", "text": []}
+
+    def wrong_statics(self):
+        return [f"{c['target']}: {text}" for c in self.checks("static") for text in oracle.differences(
+            self.statics[c["target"]], oracle.target_rows(self.cursor("target"), c))]
+
+    def refused(self):
+        error = self.pipeline.last_error()
+        message = error.get("message", "no error in the log")
+        reason = reason_of(message)
+        text = [message, "hint: " + str(error.get("hint"))]
+        wrong = self.wrong_partly() + self.wrong_statics()
+        if wrong:
+            return self.fault("confirmed before the refusal", text + wrong)
+        if not error.get("hint"):
+            return self.fault("no hint", [str(error)], reason=reason)
+        control = self.control()
+        code, blind = self.pipeline.check()
+        return {"end": "refused", "kind": reason, "text": text + blind[:4] + control.get("text", []),
+                "control": control.get("served", control["end"]), "blind": code == 0}
+
+    def wrong_partly(self):
+        """Everything up to the LSN that is confirmed must be there."""
+        lsn = self.confirmed(f"{self.id}_run")
+        known = self.value("SELECT array[" + ", ".join(f"pg_lsn '{s[0]}' <= '{lsn}'" for s in self.states) + "]")
+        first = max([n for n, is_older in enumerate(known) if is_older], default=0)
+        out = []
+        for number, check in enumerate(self.checks("rows")):
+            states = [rows[number] for _, rows in self.states[first:]]
+            out += [f"{check['target']}: {text}" for text in oracle.compare_partly(
+                states, self.cursor("target"), check, self.config.get("shards", 1))]
+        return out
+
+    # ---- PostgreSQL's own subscription ----
+
+    def control(self):
+        """{"end": "done" | "impossible" | "failed", "served": does it end equal, "wrong": lines}."""
+        w = self.world
+        if not all(u["control"] for u in w["units"]):
+            return {"end": "impossible", "text": []}
+        self.make_database("control", w["units"])
+        more = ", disable_on_error = true" if w["target"] >= 15 else ""
+        self.sql("control", f"CREATE SUBSCRIPTION {self.id} CONNECTION "
+                 f"'{self.bench.conninfo(self.source, self.id + '_source')}' PUBLICATION pub WITH "
+                 f"(copy_data = false, create_slot = false, slot_name = '{self.id}_control'{more})")
+        goal = self.value("SELECT pg_current_wal_lsn()")
+        end = time.monotonic() + CONTROL_PATIENCE
+        while not self.reached(f"{self.id}_control", goal):
+            enabled = self.sql("control", f"SELECT subenabled FROM pg_subscription WHERE subname = '{self.id}'")
+            if not enabled[0][0] or time.monotonic() > end:
+                return {"end": "failed", "text": ["control: " + self.control_error()]}
+            time.sleep(0.03)
+        return self.compare_control()
+
+    def control_error(self):
+        with open(self.bench.servers.path(f"{self.target}/log"), errors="replace") as f:
+            lines = [line for line in f if " ERROR: " in line and "walpipe" not in line]
+        return lines[-1].strip()[:300] if lines else "no error, no end"
+
+    def compare_control(self):
+        wrong, served = [], True
+        for check in self.checks("rows"):
+            differ, cut = oracle.compare(self.cursor("source"), self.cursor("control"), check)
+            served = served and not differ and not cut
+        for check in self.checks("control"):
+            want = oracle.target_rows(self.cursor("control"), check)
+            found = oracle.target_rows(self.cursor("target"), check)
+            wrong += [f"{check['target']} against the subscription's: {text}"
+                      for text in oracle.differences(want, found)]
+        return {"end": "done", "served": served, "wrong": wrong, "text": []}
+
+    # ---- the end ----
+
+    def clean(self):
+        self.pipeline.end()
+        self.do_release(None)
+        try:
+            if "control" in self.connections:
+                for statement in (f"ALTER SUBSCRIPTION {self.id} DISABLE",
+                                  f"ALTER SUBSCRIPTION {self.id} SET (slot_name = NONE)",
+                                  f"DROP SUBSCRIPTION {self.id}"):
+                    self.sql("control", statement)
+        except psycopg2.Error as error:
+            self.say(f"the control stays: {error}")
+        for connection in self.connections.values():
+            connection.close()
+        self.connections = {}
+        self.drop_slots()
+        for name, sides in ((self.source, ["source"]), (self.target, ["target", "control"])):
+            for side in sides:
+                self.bench.run(name, f"DROP DATABASE IF EXISTS {self.id}_{side} WITH (FORCE)")
+        for end in (".conf", ".conf.log"):
+            if os.path.exists(self.base + end):
+                os.remove(self.base + end)
+        shutil.rmtree(self.base + ".state", ignore_errors=True)
+
+    def drop_slots(self):
+        for _ in range(100):
+            self.bench.run(self.source, "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
+                           f"WHERE slot_name LIKE '{self.id}\\_%' AND active")
+            try:
+                self.bench.run(self.source, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+                               f"WHERE slot_name LIKE '{self.id}\\_%'")
+                return
+            except psycopg2.Error:
+                time.sleep(0.05)
+
+
+def quoted(name):
+    return name if re.fullmatch("[a-z_][a-z0-9_]*", name) else '"' + name + '"'
+
+
+def reason_of(message):
+    """A message without what belongs to this world alone."""
+    message = re.sub(r'"[^"]*"', '"_"', message)
+    message = re.sub(r"\b[0-9A-F]+/[0-9A-F]+\b", "LSN", message)
+    message = re.sub(r"\bu\d+_\w+(\.\w+)?", "_", message)
+    return re.sub(r"\b\d+\b", "N", message)[:160]
+
+
+def run(bench, world, number, say=lambda text: None):
+    """The verdict; the world's databases are gone afterwards."""
+    started = time.monotonic()
+    one = Run(bench, world, number, say)
+    try:
+        one.set_up()
+        one.run_steps()
+        verdict = one.verdict()
+        verdict["log"] = one.pipeline.text()
+        verdict["config"] = open(one.base + ".conf").read()
+    except BadWorld as error:
+        verdict = {"end": "bad", "kind": "bad world", "text": [str(error)]}
+    finally:
+        one.clean()
+    verdict.update(seconds=time.monotonic() - started, **one.counts)
+    return verdict
