@@ -142,6 +142,13 @@ history: asan
 	@scripts/deps test
 	@test/history/history.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) --verbose
 
+# ---- random set-ups: `make worlds SECONDS=600 SEED=7`; --world SEED.N for one of them ----
+
+.PHONY: worlds
+worlds: asan
+	@scripts/deps test
+	@test/worlds/worlds.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) --shrink
+
 # ---- speed, as ratios: `make bench`, RUNS=5, ONLY=bulk,small; docs/performance.md is rewritten by a
 #      whole one ----
 
@@ -205,6 +212,7 @@ help:
 	@echo 'make fuzz       run every fuzzer; SECONDS=60 each'
 	@echo 'make torture    kill, stop and cut everything at random; MINUTES=10 SEED=n'
 	@echo 'make history    random histories on real servers; SECONDS=60 SEED=N'
+	@echo 'make worlds     random set-ups of source, target and config; SECONDS=60 SEED=N'
 	@echo 'make bench      speed against PostgreSQL itself; RUNS=5 ONLY=bulk,small,...'
 	@echo 'make install    programs and manual pages; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make uninstall  take them away again'

@@ -31,6 +31,7 @@ class Dml:
         self.arbiter = more.pop("arbiter", True)  # ON CONFLICT is possible
         self.bulks = more.pop("bulks", True)
         self.most = more.pop("most", 300)  # rows of a bulk
+        self.bulk_share = more.pop("bulk_share", 0.15)  # of the transactions
         self.only = more.pop("only", "")
         self.overriding = more.pop("overriding", "")
         assert not more, more
@@ -108,6 +109,6 @@ class Dml:
         return out + r.sample(more, r.randint(0, 2))
 
     def transaction(self, r):
-        if self.bulks and r.random() < 0.15:
+        if self.bulks and r.random() < self.bulk_share:
             return self.bulk(r)
         return [self.one(r) for _ in range(r.choice([1, 1, 1, 2, 3, 6]))]

@@ -58,7 +58,10 @@ def choose_config(r, world):
 def change_config(r, world, config):
     """What the next start runs with."""
     changed = dict(config)
-    if r.random() < 0.6:
+    way = r.random()
+    if way < 0.35 and config["shards"] > 1:
+        changed["shard_key"] = r.choice(["key", "table", "column:id"])
+    elif way < 0.7:
         changed.pop("shard_key", None)
         changed.update(choose_layout(r, world))
     if world["source"] >= 14 and r.random() < 0.25:
@@ -142,17 +145,17 @@ class Steps:
         if what < 0.3:
             self.release()
             self.add(do="sync")
-        elif what < 0.45 and self.restarts < 2:
+        elif what < 0.55 and self.restarts < 2:
             self.restarts += 1
             self.down()
-        elif what < 0.52 and self.restarts < 2:
+        elif what < 0.6 and self.restarts < 2:
             self.restarts += 1
             self.add(do="kill", program=self.r.choice(PROGRAMS))
-        elif what < 0.6:
+        elif what < 0.67:
             self.hold()
-        elif what < 0.7:
+        elif what < 0.75:
             self.release()
-        elif what < 0.72 and self.restarts < 2:
+        elif what < 0.77 and self.restarts < 2:
             self.restarts += 1
             self.release()
             self.add(do="restart")
@@ -161,7 +164,7 @@ class Steps:
 
     def make(self):
         r = self.r
-        self.transactions(r.choice([0, 1, 5]))
+        self.transactions(r.choice([0, 1, 5, 12]))  # what is there at once goes in large batches
         self.add(do="start")
         for _ in range(r.randint(3, 8)):
             self.transactions(r.randint(1, 4))
@@ -171,11 +174,11 @@ class Steps:
         return self.steps
 
 
-def make(seed, number, kinds=()):
+def make(seed, number, options):
     r = random.Random(f"{seed}.{number}")
-    world = {"name": f"{seed}.{number}", "units": choose_units(r, kinds)}
-    world["source"] = choose_major(r, "source", world)
-    world["target"] = choose_major(r, "target", world)
+    world = {"name": f"{seed}.{number}", "units": choose_units(r, options.kinds)}
+    world["source"] = 15 if options.installed else choose_major(r, "source", world)
+    world["target"] = 15 if options.installed else choose_major(r, "target", world)
     world["config"] = choose_config(r, world)
     plain_role = 0.5 if any(u["kind"] == "foreign" for u in world["units"]) else 0.08
     world["role"] = "apply" if r.random() < plain_role else "postgres"

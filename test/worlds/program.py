@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -72,6 +73,10 @@ class Pipeline:
                 raise Hang(f"waited {seconds or self.patience} s in vain: {what}")
             time.sleep(0.03)
 
+    def retries(self):
+        """How often the sink tried in vain."""
+        return self.count("waiting for the target")
+
     def wait_streaming(self):
         self.wait_for("streaming", lambda: self.count("streaming from slot") > self.streams)
 
@@ -102,6 +107,7 @@ class Pipeline:
                 time.sleep(0.02)
             return
         self.wait_streaming()
+        self.streams = self.count("streaming from slot")
         for pid in children(self.process.pid):
             if name_of(pid) == program:
                 try:
@@ -132,13 +138,16 @@ class Pipeline:
 
     def last_error(self):
         errors = [e for e in self.entries() if e.get("level") == "error"]
-        hinted = [e for e in errors if e.get("hint")]
-        return (hinted or errors or [{}])[-1]
+        fatal = [e for e in errors if e.get("exit_code") == 100]
+        return (fatal or errors or [{}])[-1]
+
+    def last_words(self, words):
+        return [line for line in self.text().split("\n") if words in line][-1][:400]
 
     def sanitizer(self):
         """The first line of a sanitizer's finding, or of one of walpipe's own bugs."""
         for line in self.text().split("\n"):
-            if "Sanitizer" in line or "runtime error:" in line or "exit status 101" in line:
+            if re.search(r"Sanitizer|runtime error:|ended with exit code (101|99)", line):
                 return line[:300]
         return None
 

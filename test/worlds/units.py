@@ -209,6 +209,9 @@ def partition(r, name):
     table = Dml(root, [("id", integer(1, 25, 0)), ("k", integer(0, 2, 0))], [("v", WORDS), ("big", wide)], most=150)
 
     def transaction(r):
+        n = r.randint(1, 20)
+        if r.random() < 0.2:  # the key changes, big does not
+            return [f"UPDATE {root} SET id = id + {r.choice([30, -1, 1])} WHERE id BETWEEN {n} AND {n + 4}"]
         return [f"TRUNCATE {root}"] if r.random() < 0.02 else table.transaction(r)
 
     switch = "ALTER PUBLICATION pub SET (publish_via_partition_root = {value})" if plan == "same" else None
@@ -334,12 +337,17 @@ def collate(r, name):
     source_made = made.replace(f" COLLATE {name}_ci", "") if only_target else made
     identity = [f"ALTER TABLE {t} REPLICA IDENTITY FULL"] if r.random() < 0.2 else []
     table = Dml(t, [("k", key)], [("v", WORDS), ("n", integer(0, 9))], spread=spread)
+    upper = r.choice(["upper(k)", "CASE WHEN k = lower(k) COLLATE \"C\" THEN upper(k) ELSE lower(k) END"])
 
     def transaction(r):
         if r.random() < 0.3:
             n = r.randint(1, 15)
             a, b = (s.format(n=n, h=n * 24) for s in r.choices(spellings, k=2))
-            return r.choice([[f"DELETE FROM {t} WHERE k = {a}", f"INSERT INTO {t} (k, v) VALUES ({b}, 'again')"],
+            again = upper if kind in ("nondeterministic", "citext") else "k"
+            every = (f"WITH gone AS (DELETE FROM {t} RETURNING *) INSERT INTO {t} SELECT {again}, j, v, n + 1 FROM gone")
+            return r.choice([[f"INSERT INTO {t} (k) SELECT {spread.format(g='g')} FROM generate_series(1, 400) AS g "
+                              "ON CONFLICT DO NOTHING"], [every], [every],
+                             [f"DELETE FROM {t} WHERE k = {a}", f"INSERT INTO {t} (k, v) VALUES ({b}, 'again')"],
                              [f"UPDATE {t} SET k = {b}, n = n + 1 WHERE k = {a}"]])
         return table.transaction(r)
 
@@ -433,15 +441,15 @@ def triggers(r, name):
     made = f"CREATE TABLE {t} (id int PRIMARY KEY, v text, n int)"
     target = [made, f"CREATE TABLE {log} (at bigserial, op text, id int, v text)"]
     kind = r.choice(["log", "log", "cancel", "cancel", "change", "rule", "move"])
-    mode = r.choice(["REPLICA", "ALWAYS", "REPLICA", "ALWAYS", "", "DISABLE"])
+    mode = r.choice(["REPLICA", "ALWAYS", "REPLICA", "ALWAYS", "REPLICA", "ALWAYS", "", "DISABLE"])
     moment = r.choice(["BEFORE", "AFTER"]) if kind == "log" else "BEFORE"
     ops = " OR ".join(r.sample(["INSERT", "UPDATE", "DELETE"], r.randint(1, 3)))
     body = {
-        "log": f"INSERT INTO {log} (op, id, v) VALUES (tg_op, coalesce(new.id, old.id), new.v); RETURN coalesce(new, old);",
+        "log": f"INSERT INTO public.{log} (op, id, v) VALUES (tg_op, coalesce(new.id, old.id), new.v); RETURN coalesce(new, old);",
         "cancel": f"IF {r.choice(['true', 'coalesce(new.id, old.id) < 10'])} "
                   "THEN RETURN NULL; END IF; RETURN coalesce(new, old);",
         "change": "IF tg_op <> 'DELETE' THEN new.v := coalesce(new.v, '') || '!'; END IF; RETURN coalesce(new, old);",
-        "move": f"UPDATE {t} SET n = -1 WHERE id = coalesce(new.id, old.id) + 1; RETURN coalesce(new, old);"}
+        "move": f"UPDATE public.{t} SET n = -1 WHERE id = coalesce(new.id, old.id) + 1; RETURN coalesce(new, old);"}
     if kind == "rule":
         event = r.choice(["INSERT", "UPDATE", "DELETE"])
         row = "old" if event == "DELETE" else "new"
@@ -458,7 +466,7 @@ def triggers(r, name):
     source = [made] + ([f"ALTER TABLE {t} REPLICA IDENTITY FULL"] if full else [])
     # an update of a row that is not there inserts it (sink-pg(1)): a cancelled insert's key must not move
     table = Dml(t, [("id", integer(1, 20, 0))], [("v", WORDS), ("n", integer(0, 9))], most=80,
-                key_updates=kind != "cancel")
+                key_updates=kind != "cancel", bulk_share=0.35)
     checks = [{"check": "control", "target": t},
               {"check": "control", "target": log,
                "columns": ["row_number() OVER (ORDER BY at)", "op", "id", "v"]}]

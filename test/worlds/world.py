@@ -13,6 +13,7 @@ import oracle
 from program import Gone, Hang, Pipeline
 
 CONTROL_PATIENCE = 20
+RETRIES = 7  # of a sink whose target is there: more will not help
 
 
 class Bench:
@@ -187,7 +188,7 @@ class Run:
     def sync(self):
         """Waits as long as it moves."""
         goal = self.value("SELECT pg_current_wal_lsn()")
-        slot, where, moved = f"{self.id}_run", None, time.monotonic()
+        slot, where, moved, tried = f"{self.id}_run", None, time.monotonic(), self.pipeline.retries()
         while not self.reached(slot, goal):
             self.pipeline.look()
             now = self.confirmed(slot)
@@ -195,6 +196,8 @@ class Run:
                 where, moved = now, time.monotonic()
             if time.monotonic() - moved > self.bench.options.patience:
                 raise Hang(f"the slot stands at {where}, the goal is {goal}")
+            if self.pipeline.retries() - tried > RETRIES and not self.holder:
+                raise Hang(f"tries again and again: {self.pipeline.last_words('waiting for the target')}")
             time.sleep(0.03)
 
     def step(self, step):

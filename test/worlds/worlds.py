@@ -84,7 +84,7 @@ class Session:
         number = self.options.first
         while self.more(number - self.options.first):
             number += 1
-            world = make.make(self.options.seed, number, self.options.kinds)
+            world = make.make(self.options.seed, number, self.options)
             verdict = self.run(world)
             self.note(world, verdict)
             if verdict["end"] == "fault":
@@ -105,7 +105,7 @@ class Session:
                 world = json.load(f)
         else:
             seed, number = self.options.world.split(".")
-            world = make.make(int(seed), int(number), self.options.kinds)
+            world = make.make(int(seed), int(number), self.options)
         print(script.text(world), flush=True)
         verdict = self.run(copy.deepcopy(world), lambda text: print(text, flush=True))
         print(verdict.get("log", ""))
@@ -138,6 +138,7 @@ def parse():
     parser.add_argument("--first", type=int, default=0, help="leave out the first worlds of the seed")
     parser.add_argument("--world", help="SEED.N or a world.json: only this one")
     parser.add_argument("--kinds", default="", help="only these kinds of units (units.py)")
+    parser.add_argument("--installed", action="store_true", help="only the installed PostgreSQL, none from npm")
     parser.add_argument("--shrink", action="store_true", help="make a failing world smaller")
     parser.add_argument("--shrink-seconds", type=int, default=240)
     parser.add_argument("--patience", type=int, default=45, help="seconds without progress")
