@@ -17,7 +17,7 @@ ROOMS := pg-wal-read pgout-decode route sink-pg sink-ch ackd evcat walpipe
 
 FRAMES := err buf lsn cursor pack frame
 FILTER := $(FRAMES) clock log opt sig sock lockfile io
-WORKER := $(FILTER) event relmap ackmsg ackconn ackclient
+WORKER := $(FILTER) event relmap ackmsg ackconn ackclient backoff intake
 
 pg-wal-read_LIB  := $(FILTER) wal ackmsg ackconn pqx pqconn names verdict
 pgout-decode_LIB := $(FILTER) wal event relmap hash sandbox
@@ -26,7 +26,7 @@ sink-pg_LIB      := $(WORKER) pqx pqconn moment names tablemap verdict
 sink-ch_LIB      := $(WORKER) moment names tablemap verdict
 ackd_LIB         := $(FILTER) ackmsg hash statedir
 evcat_LIB        := $(FILTER) wal event relmap json
-walpipe_LIB      := $(FILTER) event ackmsg ackconn statedir json pqx pqconn names tablefilter tablemap verdict
+walpipe_LIB      := $(FILTER) event ackmsg backoff ackconn statedir json pqx pqconn names tablefilter tablemap verdict
 
 pg-wal-read_EXT := -lpq
 sink-pg_EXT     := -lpq

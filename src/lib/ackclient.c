@@ -27,8 +27,8 @@ ackclient_close(struct ackclient *ack)
     buf_free(&ack->out);
 }
 
-static int
-ackd_gone(struct err *err)
+int
+ackclient_gone_error(struct err *err)
 {
     err_set(err, EXIT_PEER, "ackd closed the connection");
     return err_hint(err, "its own log says why");
@@ -42,7 +42,7 @@ say(struct ackclient *ack, struct ack_message *message, struct err *err)
     if (ackmsg_encode(&ack->out, message) != 0)
         return err_set(err, EXIT_PEER, "out of memory for a message to ackd");
     if (io_write_all(ack->fd, (struct bytes){ack->out.data, buf_len(&ack->out)}, err) != 0)
-        return ackd_gone(err);
+        return ackclient_gone_error(err);
     return 0;
 }
 
@@ -66,7 +66,7 @@ hear(struct ackclient *ack, struct ack_message *message, struct err *err)
         case FILL_AGAIN:
             break;
         case FILL_EOF:
-            return ackd_gone(err);
+            return ackclient_gone_error(err);
         case FILL_FAILED:
             return -1;
         }

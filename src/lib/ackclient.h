@@ -40,4 +40,7 @@ int ackclient_finished(struct ackclient *ack, struct err *err) MUST_CHECK;
 /* True when ackd closed the connection; does not wait. */
 bool ackclient_gone(const struct ackclient *ack);
 
+/* The error for that. Always -1. */
+int ackclient_gone_error(struct err *err);
+
 #endif

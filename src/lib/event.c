@@ -273,15 +273,13 @@ decode_old_row(struct cursor *c, struct row_event *row, struct value *values)
 }
 
 bool
-row_decode(struct cursor *body, uint8_t type, uint32_t elements, struct row_event *row,
-           struct row_values *values)
+row_decode_rest(struct cursor *body, uint8_t type, uint32_t elements, struct row_event *row,
+                struct row_values *values)
 {
     row->old_kind = OLD_NONE;
     row->old_row.count = 0;
     row->new_row.count = 0;
     if (type < FRAME_INSERT || type > FRAME_DELETE || elements + 1 != row_elements[type])
-        return false;
-    if (!row_header_decode(body, type, &row->header))
         return false;
     if (type != FRAME_INSERT && !decode_old_row(body, row, values->old_values))
         return false;
@@ -290,6 +288,14 @@ row_decode(struct cursor *body, uint8_t type, uint32_t elements, struct row_even
     if (type != FRAME_DELETE && !decode_tuple(body, &row->new_row, values->new_values))
         return false;
     return body->left == 0;
+}
+
+bool
+row_decode(struct cursor *body, uint8_t type, uint32_t elements, struct row_event *row,
+           struct row_values *values)
+{
+    return row_header_decode(body, type, &row->header) &&
+           row_decode_rest(body, type, elements, row, values);
 }
 
 /* ---- truncate: [22, ordinal, flags, [relid, ...]] ---- */

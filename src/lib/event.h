@@ -119,6 +119,10 @@ bool row_header_decode(struct cursor *body, uint8_t type, struct row_header *hea
 bool row_decode(struct cursor *body, uint8_t type, uint32_t elements, struct row_event *row,
                 struct row_values *values) MUST_CHECK;
 
+/* The same where the header was read before: all but row->header is set. */
+bool row_decode_rest(struct cursor *body, uint8_t type, uint32_t elements, struct row_event *row,
+                     struct row_values *values) MUST_CHECK;
+
 #define TRUNCATE_CASCADE          1
 #define TRUNCATE_RESTART_IDENTITY 2
 

@@ -3,17 +3,24 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/random.h>
 #include <unistd.h>
 
+#include "lib/backoff.h"
 #include "lib/clock.h"
 #include "lib/sig.h"
 #include "lib/statedir.h"
-#include "walpipe/backoff.h"
 #include "walpipe/nofile.h"
 #include "walpipe/orphans.h"
 #include "walpipe/plan.h"
 #include "walpipe/unit.h"
+
+#define BACKOFF_FIRST_MILLIS 100
+/* Together with the sinks' own, at most 5 s: when all is healthy again after a long outage, people
+ * expect to see rows within seconds. */
+#define BACKOFF_MOST_MILLIS 8000
+
+/* A pipeline that lived so long was healthy: the failures before are forgotten. */
+#define HEALTH_MICROS (UINT64_C(10) * 1000 * 1000)
 
 struct running {
     const struct config *config;
@@ -61,13 +68,12 @@ live_and_restart(struct running *r)
     for (;;) {
         uint64_t started = clock_micros(), wait;
         struct unit_end end = live_once(r);
-        uint32_t random = 0;
 
         if (end.code == EXIT_DONE || end.code == EXIT_REFUSED || end.asked)
             return (int)end.code;
-        /* Without random bits the wait is only less spread. */
-        (void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
-        wait = backoff_next(&r->backoff, (clock_micros() - started) / 1000, random);
+        if (clock_micros() - started >= HEALTH_MICROS)
+            backoff_forget(&r->backoff);
+        wait = backoff_next(&r->backoff, backoff_random());
         r->place.restarts++;
         log_write(r->log, LOG_WARNING, "restarting the pipeline in %llu ms (restart %llu)",
                   (unsigned long long)wait, (unsigned long long)r->place.restarts);
@@ -103,7 +109,11 @@ prepare(struct running *r, struct pool *pool, struct err *err)
 int
 run_pipeline(const struct config *config, const struct log *log)
 {
-    struct running r = {.config = config, .log = log};
+    struct running r = {
+        .config = config,
+        .log = log,
+        .backoff = {.first_millis = BACKOFF_FIRST_MILLIS, .most_millis = BACKOFF_MOST_MILLIS},
+    };
     struct pool pool = {0};
     struct err err = {0};
     int code;

@@ -1,11 +1,9 @@
-/* walpipe_plan.c: which programs with which arguments and environments a config becomes; quoting;
- * backoff.
+/* walpipe_plan.c: which programs with which arguments and environments a config becomes; quoting.
  *
- * links: walpipe/plan walpipe/words walpipe/pool walpipe/backoff lib/log lib/lsn lib/err */
+ * links: walpipe/plan walpipe/words walpipe/pool lib/log lib/lsn lib/err */
 #include <string.h>
 
 #include "check.h"
-#include "walpipe/backoff.h"
 #include "walpipe/plan.h"
 #include "walpipe/words.h"
 
@@ -144,25 +142,6 @@ test_quoting(void)
     pool_free(&pool);
 }
 
-static void
-test_backoff(void)
-{
-    struct backoff b = {0};
-    static const uint64_t expected[] = {100, 200, 400, 800, 1600, 3200, 6400, 8000, 8000};
-
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        struct backoff twin = b;
-        uint64_t most = backoff_next(&b, 5, 0),
-                 least = backoff_next(&twin, 5, (uint32_t)(most / 2));
-
-        check(most == expected[i] && least == (most + 1) / 2, "failure %zu: %llu to %llu ms", i + 1,
-              (unsigned long long)least, (unsigned long long)most);
-    }
-    check(backoff_next(&b, 9999, 0) == 8000, "9.999 s are not health");
-    check(backoff_next(&b, 10000, 0) == 100, "10 s are");
-    check(backoff_next(&b, 0, 0) == 200, "and then it begins anew");
-}
-
 int
 main(void)
 {
@@ -174,6 +153,5 @@ main(void)
     test_environments(&plan);
     plan_free(&plan);
     test_quoting();
-    test_backoff();
     return check_done();
 }

@@ -1,0 +1,148 @@
+/* intake: an event stream as it comes from a pipe; what is handed out must be in the order that
+ * events(7) promises.
+ */
+/* clang-format off: make reads one line
+ * links: lib/intake lib/backoff lib/ackclient lib/ackmsg lib/event lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
+/* clang-format on */
+#include "lib/intake.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "input.h"
+
+struct model {
+    bool in_transaction;
+    bool ended;
+    uint64_t changes;
+    uint64_t ordinal;
+    uint64_t lsn; /* of the last commit */
+};
+
+static void
+follow_change(struct model *m, uint64_t ordinal)
+{
+    require(m->in_transaction && ordinal > m->ordinal);
+    m->ordinal = ordinal;
+    m->changes++;
+}
+
+static void
+follow_row(struct model *m, struct intake_item *item)
+{
+    static struct row_values values;
+    static struct row_event row;
+
+    follow_change(m, item->header.ordinal);
+    if (row_decode_rest(&item->body, item->type, item->elements, &row, &values))
+        require(row.new_row.count <= COLUMNS_MAX && row.old_row.count <= COLUMNS_MAX);
+}
+
+static void
+follow_relation(struct intake_item *item)
+{
+    struct relation relation;
+    struct err err = {0};
+
+    if (relation_decode(&item->body, item->elements, &relation, &err) == 0)
+        relation_free(&relation);
+}
+
+static void
+follow_transaction(struct model *m, const struct intake_item *item)
+{
+    if (item->kind == INTAKE_BEGIN) {
+        require(!m->in_transaction && item->begin.commit_lsn >= m->lsn);
+        *m = (struct model){.in_transaction = true, .lsn = m->lsn};
+        return;
+    }
+    require(m->in_transaction && item->commit.events == m->changes &&
+            item->commit.end_lsn >= m->lsn);
+    m->in_transaction = false;
+    m->lsn = item->commit.end_lsn;
+}
+
+static void
+follow(struct model *m, struct intake_item *item)
+{
+    require(!m->ended);
+    switch (item->kind) {
+    case INTAKE_BEGIN:
+    case INTAKE_COMMIT:
+        follow_transaction(m, item);
+        break;
+    case INTAKE_ROW:
+        follow_row(m, item);
+        break;
+    case INTAKE_TRUNCATE:
+        for (uint32_t i = 0; i < item->truncate->count; i++)
+            require(item->truncate->relids[i] <= UINT32_MAX);
+        follow_change(m, item->truncate->ordinal);
+        break;
+    case INTAKE_RELATION:
+        follow_relation(item);
+        break;
+    case INTAKE_WATERMARK:
+        require(!m->in_transaction);
+        break;
+    case INTAKE_END:
+        m->ended = true;
+        break;
+    case INTAKE_ORIGIN:
+    case INTAKE_BARRIER:
+        require(m->in_transaction);
+        break;
+    case INTAKE_MESSAGE:
+        require(m->in_transaction == item->message.transactional);
+        break;
+    case INTAKE_IDLE:
+    case INTAKE_TARGET:
+        require(false); /* the input is a file, and there is no target */
+    }
+}
+
+/* The messages as frames behind a hello of worker 0 of 2. */
+static int
+file_of(const uint8_t *data, size_t size)
+{
+    static const struct hello hello = {
+        .stream = "event", .program = "route", .sink = "s", .shard = 0, .shards = 2};
+    struct cursor input = cursor_over(data, size);
+    struct bytes message;
+    struct buf out = {0};
+    int fd = memfd_create("stream", MFD_CLOEXEC);
+
+    require(fd >= 0 && hello_encode(&out, &hello) == 0);
+    while (input_next(&input, &message)) {
+        uint8_t *memory;
+        struct frame frame = input_frame(message, &memory);
+
+        buf_append(&out, frame.raw.data, frame.raw.len);
+        free(memory);
+    }
+    require(!out.failed && pwrite(fd, out.data, out.end, 0) == (ssize_t)out.end);
+    buf_free(&out);
+    return fd;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int fd = file_of(data, size), rc;
+    struct model model = {0};
+    struct err err = {0};
+    struct intake_item item;
+    struct intake in;
+
+    intake_init(&in, fd);
+    require(intake_hello(&in, &err) == 0);
+    while ((rc = intake_next(&in, 0, &item, &err)) == 0) {
+        follow(&model, &item);
+        if (size > 0 && data[size - 1] % 2 == 0)
+            intake_release(&in);
+    }
+    require(rc == 1 ? model.ended : err.message[0] != '\0' && err.code != EXIT_DONE);
+    intake_free(&in);
+    close(fd);
+    return 0;
+}
