@@ -3,16 +3,16 @@
 
 #include <stdio.h>
 
+#include "lib/intake.h"
 #include "lib/verdict.h"
+#include "sink-pg/plan.h"
 #include "sink-pg/progress.h"
-#include "sink-pg/sink.h"
 
 struct check {
     const struct options *options;
     struct log quiet; /* what the session would log is said in lines here */
     struct session session;
-    struct hello hello;
-    struct frame_reader reader;
+    struct intake intake;
     struct verdicts verdicts;
 };
 
@@ -34,7 +34,7 @@ check_session(struct check *c)
     if (c->session.no_temp)
         verdict_say(&c->verdicts, VERDICT_WARN,
                     "target: the role may not create temporary tables: slower");
-    if (progress_check(&c->session, c->options->pipeline, &c->hello, message, sizeof message,
+    if (progress_check(&c->session, c->options->pipeline, &c->intake.hello, message, sizeof message,
                        &err) != 0)
         verdict_fail(&c->verdicts, NULL, &err);
     else
@@ -90,56 +90,18 @@ check_table(struct check *c, const struct relation *relation)
     plan_free(plan);
 }
 
-/* 1: that was the end. */
 static int
-take_frame(struct check *c, struct frame *frame, struct err *err)
+check_stream(struct check *c, struct err *err)
 {
     struct relation relation;
-    uint32_t elements;
-    uint8_t type;
+    int rc;
 
-    if (!frame_type(&frame->body, &type, &elements))
-        return err_set(err, EXIT_REFUSED, "malformed frame in the event stream");
-    if (type == FRAME_END)
-        return 1;
-    if (type != FRAME_RELATION)
-        return err_set(err, EXIT_REFUSED, "frame type %u: --check reads relation events only",
-                       type);
-    if (relation_decode(&frame->body, elements, &relation, err) != 0)
-        return -1;
-    if (c->session.conn != NULL)
-        check_table(c, &relation);
-    relation_free(&relation);
-    return 0;
-}
-
-static int
-check_stream(struct check *c, int in, struct err *err)
-{
-    for (;;) {
-        struct frame frame;
-        int rc;
-
-        switch (frame_next(&c->reader, &frame, err)) {
-        case FRAME_READY:
-            rc = take_frame(c, &frame, err);
-            if (rc != 0)
-                return rc < 0 ? -1 : 0;
-            break;
-        case FRAME_BAD:
-            return -1;
-        case FRAME_NEED_MORE:
-            switch (frame_fill(&c->reader, in, err)) {
-            case FILL_READ:
-            case FILL_AGAIN:
-                break;
-            case FILL_EOF:
-                return frame_eof_error(&c->reader, "event", err);
-            case FILL_FAILED:
-                return -1;
-            }
-        }
+    while ((rc = intake_next_relation(&c->intake, &relation, err)) == 0) {
+        if (c->session.conn != NULL)
+            check_table(c, &relation);
+        relation_free(&relation);
     }
+    return rc < 0 ? -1 : 0;
 }
 
 int
@@ -154,16 +116,16 @@ check_run(const struct options *options, const struct log *log, int in, struct e
     c.session.conninfo = options->conninfo;
     snprintf(c.session.application_name, sizeof c.session.application_name,
              "walpipe sink-pg --check");
-    frame_reader_init(&c.reader, FRAME_MAX);
-    rc = sink_read_hello(in, &c.reader, &c.hello, err);
+    intake_init(&c.intake, in);
+    rc = intake_hello(&c.intake, err);
     if (rc == 0 && session_open(&c.session, &why) == 0)
         check_session(&c);
     else if (rc == 0)
         verdict_fail(&c.verdicts, NULL, &why);
     if (rc == 0)
-        rc = check_stream(&c, in, err);
+        rc = check_stream(&c, err);
     session_close(&c.session);
-    frame_reader_free(&c.reader);
+    intake_free(&c.intake);
     if (rc != 0)
         return -1;
     return c.verdicts.failed ? EXIT_REFUSED : EXIT_DONE;

@@ -1,94 +1,22 @@
 /* deliver.c: see deliver.h. */
 #include "sink-pg/deliver.h"
 
-#include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "lib/clock.h"
 #include "sink-pg/takeover.h"
 
-#define BACKOFF_FIRST_MILLIS 100
-#define BACKOFF_LAST_MILLIS  5000
-
 /* With several workers a unique value may have to be released by another worker first. */
 #define UNIQUE_PATIENCE_MICROS (UINT64_C(20) * 1000 * 1000)
 
-/* ---- waiting ---- */
-
-/* Half of it certain, half random, so that workers do not come back all at once. */
-static uint64_t
-backoff_millis(struct deliver *d)
-{
-    uint64_t millis = BACKOFF_FIRST_MILLIS;
-
-    for (uint32_t i = 0; i < d->failures && millis < BACKOFF_LAST_MILLIS; i++)
-        millis *= 2;
-    if (millis > BACKOFF_LAST_MILLIS)
-        millis = BACKOFF_LAST_MILLIS;
-    d->failures++;
-    d->jitter = d->jitter * UINT64_C(6364136223846793005) + clock_micros();
-    return millis / 2 + (d->jitter >> 33) % (millis / 2 + 1);
-}
-
-/* The writer is gone and has left nothing: no `end` will come. */
-static bool
-input_is_dead(const struct deliver *d, short revents)
-{
-    int left = 0;
-
-    if ((revents & (POLLHUP | POLLRDHUP | POLLERR)) == 0 || buf_len(&d->reader->buf) > 0)
-        return false;
-    return ioctl(d->in, FIONREAD, &left) == 0 && left == 0;
-}
-
-static int
-wait_a_while(struct deliver *d, uint64_t millis, struct err *err)
-{
-    uint64_t until = clock_micros() + millis * 1000;
-
-    for (;;) {
-        struct pollfd fds[] = {{.fd = d->ack->fd, .events = POLLIN | POLLRDHUP},
-                               {.fd = d->in, .events = POLLRDHUP}};
-        uint64_t now = clock_micros();
-        int n, timeout = now >= until ? 0 : clock_poll_timeout(until);
-
-        n = poll(fds, 2, timeout);
-        if (n > 0 && fds[0].revents != 0) {
-            err_set(err, EXIT_PEER, "ackd closed the connection while the target was waited for");
-            return err_hint(err, "its own log says why");
-        }
-        if (n > 0 && input_is_dead(d, fds[1].revents))
-            return frame_eof_error(d->reader, "event", err);
-        if (now >= until)
-            return 0;
-        /* A hung-up pipe that still holds data makes poll return at once. */
-        if (n > 0)
-            poll(fds, 1, timeout);
-    }
-}
-
 /* ---- the target comes and goes ---- */
 
+/* The target has answered; from now on its socket is watched while there is no input. */
 static int
-tell_down(struct deliver *d, const struct err *why, struct err *err)
+target_up(struct deliver *d, struct err *err)
 {
-    log_write(d->log, LOG_WARNING, "waiting for the target: %s", why->message);
-    if (!d->registered || d->told_down)
-        return 0;
-    d->told_down = true;
-    return ackclient_target(d->ack, false, why->message, err);
-}
-
-static int
-tell_up(struct deliver *d, struct err *err)
-{
-    d->failures = 0;
-    if (!d->told_down)
-        return 0;
-    d->told_down = false;
-    log_write(d->log, LOG_INFO, "the target answers again");
-    return ackclient_target(d->ack, true, "", err);
+    d->intake->target_fd = PQsocket(d->applier.session.conn);
+    return intake_target_up(d->intake, err);
 }
 
 /* One try to have a connection and the progress row. */
@@ -110,6 +38,12 @@ try_connect(struct deliver *d, bool first, struct position *found, struct err *e
 }
 
 static int
+wait_for_target(struct deliver *d, const struct err *why, struct err *err)
+{
+    return intake_target_down(d->intake, why->message, err) != 0 ? -1 : intake_wait(d->intake, err);
+}
+
+static int
 connect_patiently(struct deliver *d, bool first, struct position *found, struct err *err)
 {
     for (;;) {
@@ -120,7 +54,7 @@ connect_patiently(struct deliver *d, bool first, struct position *found, struct 
         *err = why;
         if (why.code != EXIT_PEER || d->applier.progress.fenced)
             return -1;
-        if (tell_down(d, &why, err) != 0 || wait_a_while(d, backoff_millis(d), err) != 0)
+        if (wait_for_target(d, &why, err) != 0)
             return -1;
     }
 }
@@ -132,8 +66,7 @@ deliver_start(struct deliver *d, struct err *err)
 
     if (connect_patiently(d, true, &unused, err) != 0)
         return -1;
-    d->failures = 0;
-    return 0;
+    return target_up(d, err);
 }
 
 /* *applied: the commit whose answer was lost was carried out (trap 77). */
@@ -146,7 +79,6 @@ reconnect(struct deliver *d, const struct position *commit, bool *applied, struc
     *applied = false;
     if (connect_patiently(d, false, &found, err) != 0)
         return -1;
-    d->reconnects++;
     if (commit != NULL && position_equal(&found, commit)) {
         *applied = true;
         return 0;
@@ -177,9 +109,10 @@ deliver_look(struct deliver *d, struct err *err)
         return -1;
     }
     session_close(s);
-    if (tell_down(d, &why, err) != 0 || reconnect(d, NULL, &applied, err) != 0)
+    if (intake_target_down(d->intake, why.message, err) != 0 ||
+        reconnect(d, NULL, &applied, err) != 0)
         return -1;
-    return tell_up(d, err);
+    return target_up(d, err);
 }
 
 /* ---- a batch ---- */
@@ -223,7 +156,7 @@ recover(struct deliver *d, const struct tries *tries, const struct position *com
 
     /* Also from a server that answers: it may have become read-only. */
     session_close(s);
-    if (tell_down(d, &why, err) != 0 || wait_a_while(d, backoff_millis(d), err) != 0)
+    if (wait_for_target(d, &why, err) != 0)
         return -1;
     if (reconnect(d, commit, &applied, err) != 0)
         return -1;
@@ -280,7 +213,7 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
         case OUTCOME_REFUSED:
             if (!worth_another_try(d, &tries, err))
                 return -1;
-            if (tries.unique_since != 0 && wait_a_while(d, backoff_millis(d), err) != 0)
+            if (tries.unique_since != 0 && intake_wait(d->intake, err) != 0)
                 return -1;
             if (d->applier.session.conn == NULL) {
                 bool applied;
@@ -300,7 +233,7 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
     if (commit != NULL)
         d->applier.progress.durable = *commit;
     say_missing(d, batch, to);
-    return tell_up(d, err);
+    return target_up(d, err);
 }
 
 void

@@ -3,21 +3,14 @@
 #ifndef SINK_PG_DELIVER_H
 #define SINK_PG_DELIVER_H
 
-#include "lib/ackclient.h"
+#include "lib/intake.h"
 #include "sink-pg/apply.h"
 
-/* Zero-initialise, then set applier's session and progress, log, in, reader and ack. */
+/* Zero-initialise, then set applier's session and progress, log and intake. */
 struct deliver {
     struct applier applier;
     const struct log *log;
-    int in; /* watched while the target is waited for: nobody may be there any more */
-    const struct frame_reader *reader;
-    struct ackclient *ack;
-    bool registered; /* ackd may be told about the target */
-    bool told_down;
-    uint32_t failures; /* in a row */
-    uint64_t jitter;
-    uint64_t reconnects;
+    struct intake *intake; /* watched while the target is waited for; is told of the target */
 };
 
 /* Connects to the target, waiting for it as long as it takes, and takes the progress row. */

@@ -5,7 +5,7 @@
 #include "lib/io.h"
 #include "lib/sig.h"
 #include "sink-pg/check.h"
-#include "sink-pg/sink.h"
+#include "sink-pg/worker.h"
 
 static int
 drop_progress(const struct options *options, struct log *log, struct err *err)
@@ -25,17 +25,15 @@ drop_progress(const struct options *options, struct log *log, struct err *err)
 static int
 run(const struct options *options, struct log *log, int in, struct err *err)
 {
-    static struct sink sink; /* large: decoded rows */
+    static struct worker worker; /* large: decoded rows */
     int rc;
 
-    sink.options = options;
-    sink.log = log;
-    sink.in = in;
-    frame_reader_init(&sink.reader, FRAME_MAX);
-    rc = sink_run(&sink, err);
+    worker.options = options;
+    worker.log = log;
+    rc = worker_run(&worker, in, err);
     if (rc == 0)
         log_write(log, LOG_INFO, "drained");
-    sink_free(&sink);
+    worker_free(&worker);
     return rc;
 }
 

@@ -1,0 +1,358 @@
+/* worker.c: see worker.h. Decides when a batch is applied and what may be reported; how it is
+ * applied is deliver.c's and apply.c's. */
+#include "sink-pg/worker.h"
+
+#include <stdio.h>
+
+#include "lib/clock.h"
+#include "lib/lsn.h"
+
+/* ---- to the target ---- */
+
+static const struct position *
+durable(const struct worker *w)
+{
+    return &w->deliver.applier.progress.durable;
+}
+
+static int
+report(struct worker *w, struct err *err)
+{
+    struct ack_reached reached = {.lsn = durable(w)->lsn,
+                                  .events = w->applied_rows,
+                                  .batch_rows = w->applied_rows,
+                                  .flush_micros = w->flush_micros};
+
+    if (reached.lsn <= w->reported_lsn)
+        return 0;
+    w->reported_lsn = reached.lsn;
+    w->applied_rows = 0;
+    w->flush_micros = 0;
+    return ackclient_reached(&w->intake.ack, &reached, err);
+}
+
+/* Applies the first `to` ops; with commit, commits. The frame in hand is gone afterwards. */
+static int
+flush(struct worker *w, uint32_t to, const struct position *commit, struct err *err)
+{
+    uint64_t began = clock_micros();
+    uint32_t rows = w->batch.rows;
+
+    intake_release(&w->intake);
+    if (deliver_batch(&w->deliver, &w->batch, to, commit, err) != 0)
+        return -1;
+    batch_drop(&w->batch, to);
+    w->applied_rows += rows - w->batch.rows;
+    w->flush_micros += clock_micros() - began;
+    if (w->batch.count == 0 && tables_drop_retired(&w->tables))
+        w->deliver.applier.stale = true;
+    if (commit == NULL)
+        return 0;
+    w->written_at = clock_micros();
+    w->row_since = w->batch.count > 0 ? w->written_at : 0;
+    return report(w, err);
+}
+
+/* Commits the whole transactions that have come. While pieces of an open one are in the target's
+ * transaction there are none. */
+static int
+flush_whole(struct worker *w, struct err *err)
+{
+    struct position to = w->position;
+
+    if (w->deliver.applier.session.tx_open && w->intake.in_transaction)
+        return 0;
+    if (w->batch.boundary == 0 && !w->deliver.applier.session.tx_open &&
+        position_equal(&to, durable(w))) {
+        w->row_since = 0;
+        return report(w, err);
+    }
+    return flush(w, w->batch.boundary, &to, err);
+}
+
+static bool
+is_full(const struct worker *w)
+{
+    return w->batch.rows >= w->options->batch_rows || buf_len(&w->batch.bytes) >= BATCH_BYTES_MAX;
+}
+
+/* The open transaction is larger than a batch: its first part goes into a target transaction that
+ * stays open until its commit comes. */
+static int
+flush_full(struct worker *w, struct err *err)
+{
+    if (!is_full(w))
+        return 0;
+    if (w->batch.boundary > 0 && flush_whole(w, err) != 0)
+        return -1;
+    return is_full(w) ? flush(w, w->batch.count, NULL, err) : 0;
+}
+
+/* Commits everything that has come, also of the open transaction: only around a barrier. */
+static int
+flush_partly(struct worker *w, struct err *err)
+{
+    struct position to = w->position;
+
+    if (w->batch.count == 0 && !w->deliver.applier.session.tx_open)
+        return 0;
+    if (w->intake.ordinal > 0) {
+        if (to.partial_commit_lsn != w->intake.begin.commit_lsn ||
+            to.partial_ordinal < w->intake.ordinal)
+            to.partial_ordinal = w->intake.ordinal;
+        to.partial_commit_lsn = w->intake.begin.commit_lsn;
+    }
+    if (flush(w, w->batch.count, &to, err) != 0)
+        return -1;
+    w->position = to;
+    return 0;
+}
+
+/* ---- the stream's items ---- */
+
+static void
+on_begin(struct worker *w, const struct intake_item *item)
+{
+    w->skip = item->begin.commit_lsn < durable(w)->lsn;
+}
+
+static bool
+has_flush_time(const struct worker *w)
+{
+    return w->row_since != 0 && clock_micros() - w->row_since >= w->options->flush_millis * 1000;
+}
+
+static int
+on_commit(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    const struct commit_event *commit = &item->commit;
+    struct position *p = &w->position;
+
+    w->batch.boundary = w->batch.count;
+    if (p->partial_commit_lsn == commit->commit_lsn)
+        p->partial_commit_lsn = p->partial_ordinal = 0;
+    if (commit->end_lsn > p->lsn)
+        p->lsn = commit->end_lsn;
+    if (w->row_since == 0)
+        w->row_since = clock_micros();
+    if (w->deliver.applier.session.tx_open || is_full(w) || has_flush_time(w))
+        return flush_whole(w, err);
+    return 0;
+}
+
+static int
+on_watermark(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    if (item->watermark > w->position.lsn)
+        w->position.lsn = item->watermark;
+    if (w->row_since == 0)
+        w->row_since = clock_micros();
+    return has_flush_time(w) ? flush_whole(w, err) : 0;
+}
+
+/* The change is durable in the target already. */
+static bool
+is_old(const struct worker *w, uint64_t ordinal)
+{
+    const struct position *p = &w->position;
+
+    return w->skip ||
+           (p->partial_commit_lsn == w->intake.begin.commit_lsn && ordinal <= p->partial_ordinal);
+}
+
+/* After a change was taken or skipped. */
+static int
+after_change(struct worker *w, struct err *err)
+{
+    if (!w->intake.barrier_open)
+        return flush_full(w, err);
+    return flush_partly(w, err) != 0 ? -1 : intake_barrier_done(&w->intake, err);
+}
+
+static int
+on_row(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    struct bytes body = {.data = item->frame.body.at, .len = item->frame.body.left};
+    struct table *table = tables_get(&w->tables, item->header.relid);
+
+    if (table == NULL)
+        return intake_unknown_relation(&w->intake, item->header.relid, err);
+    if (w->row_since == 0)
+        w->row_since = clock_micros();
+    if (!is_old(w, item->header.ordinal) &&
+        batch_add_row(&w->batch, table, item->type, body, w->intake.begin.commit_lsn, err) != 0)
+        return -1;
+    return after_change(w, err);
+}
+
+static int
+on_truncate(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    if (!is_old(w, item->truncate->ordinal) &&
+        batch_add_truncate(&w->batch, &w->tables, item->truncate, w->intake.begin.commit_lsn,
+                           err) != 0)
+        return -1;
+    return after_change(w, err);
+}
+
+static int
+on_relation(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    bool changed;
+
+    if (tables_relation(&w->tables, &item->frame, &changed, err) != 0)
+        return -1;
+    if (!changed)
+        return 0;
+    /* What came before must not wait for a target that has only the new description, or only the
+     * old one. */
+    if (w->batch.boundary > 0 && flush_whole(w, err) != 0)
+        return -1;
+    return batch_add_cut(&w->batch, err);
+}
+
+/* All before is made durable; the others wait until the applier has made the next change durable
+ * too. That change may be durable here already, from before a restart: the waiting is still due. */
+static int
+on_barrier(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    return flush_partly(w, err) != 0 ? -1 : intake_barrier_wait(&w->intake, item, err);
+}
+
+static int
+on_end(struct worker *w, struct err *err)
+{
+    if (!w->intake.in_transaction)
+        return flush_whole(w, err);
+    /* The open transaction comes again at the next start. */
+    if (w->deliver.applier.session.tx_open)
+        session_rollback(&w->deliver.applier.session);
+    return w->batch.boundary > 0 || !position_equal(&w->position, durable(w)) ? flush_whole(w, err)
+                                                                              : report(w, err);
+}
+
+/* Nothing comes at the moment: what is complete does not wait for more. */
+static int
+on_idle(struct worker *w, struct err *err)
+{
+    bool tx_open = w->deliver.applier.session.tx_open;
+
+    w->idle_until = 0;
+    if (w->batch.boundary > 0 || (tx_open && !w->intake.in_transaction))
+        return flush_whole(w, err);
+    if (w->batch.count > 0 || tx_open || position_equal(&w->position, durable(w)))
+        return 0;
+    /* Only a watermark or empty transactions: at once when the last write is long ago. */
+    w->idle_until = w->written_at + w->options->flush_millis * 1000;
+    return clock_micros() < w->idle_until ? 0 : flush_whole(w, err);
+}
+
+static int
+on_item(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    switch (item->kind) {
+    case INTAKE_ROW:
+        return on_row(w, item, err);
+    case INTAKE_BEGIN:
+        on_begin(w, item);
+        return 0;
+    case INTAKE_COMMIT:
+        return on_commit(w, item, err);
+    case INTAKE_TRUNCATE:
+        return on_truncate(w, item, err);
+    case INTAKE_RELATION:
+        return on_relation(w, item, err);
+    case INTAKE_WATERMARK:
+        return on_watermark(w, item, err);
+    case INTAKE_BARRIER:
+        return on_barrier(w, item, err);
+    case INTAKE_END:
+        return on_end(w, err);
+    case INTAKE_IDLE:
+        return on_idle(w, err);
+    case INTAKE_TARGET:
+        return deliver_look(&w->deliver, err);
+    case INTAKE_ORIGIN:
+    case INTAKE_MESSAGE:
+        break;
+    }
+    return 0;
+}
+
+/* ---- start and end ---- */
+
+static void
+say(void *context, bool warning, const char *text)
+{
+    const struct worker *w = context;
+
+    log_write(w->log, warning ? LOG_WARNING : LOG_INFO, "%s", text);
+}
+
+/* Everything that needs to know whose worker this is. */
+static void
+wire(struct worker *w)
+{
+    const struct hello *hello = &w->intake.hello;
+    struct deliver *d = &w->deliver;
+    struct session *s = &d->applier.session;
+
+    w->log->sink = hello->sink;
+    w->log->shard = hello->shard;
+    snprintf(s->application_name, sizeof s->application_name, "walpipe sink-pg %.20s/%.20s/%u",
+             w->options->pipeline, hello->sink, hello->shard);
+    s->conninfo = w->options->conninfo;
+    s->log = d->log = w->log;
+    d->applier.progress.pipeline = w->options->pipeline;
+    d->applier.progress.hello = hello;
+    d->intake = &w->intake;
+    w->tables.mapping = &w->options->mapping;
+}
+
+static int
+start(struct worker *w, struct err *err)
+{
+    const struct progress *p = &w->deliver.applier.progress;
+
+    if (intake_hello(&w->intake, err) != 0 ||
+        intake_connect(&w->intake, "sink-pg", w->options->ackd, err) != 0)
+        return -1;
+    wire(w);
+    if (deliver_start(&w->deliver, err) != 0)
+        return -1;
+    w->position = p->durable;
+    w->reported_lsn = p->durable.lsn;
+    if (intake_register(&w->intake, "sink-pg", p->durable.lsn, p->timeline, err) != 0)
+        return -1;
+    log_write(w->log, LOG_INFO, "registered; the target is at %s",
+              p->durable.lsn == 0 ? "its beginning" : lsn_format(p->durable.lsn).text);
+    return 0;
+}
+
+int
+worker_run(struct worker *w, int in, struct err *err)
+{
+    struct intake_item item;
+    int rc;
+
+    intake_init(&w->intake, in);
+    w->intake.say = say;
+    w->intake.context = w;
+    if (start(w, err) != 0)
+        return -1;
+    while ((rc = intake_next(&w->intake, w->idle_until, &item, err)) == 0) {
+        w->idle_until = 0;
+        if (on_item(w, &item, err) != 0)
+            return -1;
+    }
+    return rc < 0 ? -1 : ackclient_finished(&w->intake.ack, err);
+}
+
+void
+worker_free(struct worker *w)
+{
+    deliver_free(&w->deliver);
+    batch_free(&w->batch);
+    tables_free(&w->tables);
+    intake_free(&w->intake);
+}

@@ -1,0 +1,34 @@
+/* worker.h: the life of one worker: the event stream in, batches to the target, reports to ackd. */
+#ifndef SINK_PG_WORKER_H
+#define SINK_PG_WORKER_H
+
+#include "lib/intake.h"
+#include "sink-pg/deliver.h"
+#include "sink-pg/options.h"
+
+/* Zero-initialise, then set options and log. */
+struct worker {
+    const struct options *options;
+    struct log *log;
+    struct intake intake;
+    struct deliver deliver;
+    struct tables tables;
+    struct batch batch;
+    bool skip;                /* the open transaction is durable already */
+    struct position position; /* where the target will be when the batch's whole transactions are
+                                 applied */
+    /* Time. */
+    uint64_t row_since;  /* the first row or commit of the batch came; 0: none waits */
+    uint64_t written_at; /* the progress was */
+    uint64_t idle_until; /* when to look again if nothing comes; 0: never */
+    /* Reports. */
+    uint64_t reported_lsn;
+    uint64_t applied_rows; /* since the last report */
+    uint64_t flush_micros;
+};
+
+/* Reads the stream on `in` to the end frame. 0, or -1 with err. */
+int worker_run(struct worker *worker, int in, struct err *err) MUST_CHECK;
+void worker_free(struct worker *worker);
+
+#endif
