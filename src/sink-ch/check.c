@@ -120,58 +120,18 @@ check_table(struct worker *w, struct relation *relation, struct check *check, st
 }
 
 static int
-check_frame(struct worker *w, struct frame *frame, struct check *check, bool connected, bool *ended,
-            struct err *err)
-{
-    struct relation relation;
-    uint32_t elements;
-    uint8_t type;
-
-    if (!frame_type(&frame->body, &type, &elements))
-        return err_set(err, EXIT_REFUSED, "malformed frame in the event stream");
-    if (type == FRAME_END) {
-        *ended = true;
-        return 0;
-    }
-    if (type != FRAME_RELATION)
-        return err_set(err, EXIT_REFUSED,
-                       "--check reads hello, relation events and end only, not frame type %u",
-                       type);
-    if (relation_decode(&frame->body, elements, &relation, err) != 0)
-        return -1;
-    if (connected)
-        return check_table(w, &relation, check, err);
-    relation_free(&relation);
-    return 0;
-}
-
-static int
 check_relations(struct worker *w, struct check *check, bool connected, struct err *err)
 {
-    bool ended = false;
-    struct frame frame;
+    struct relation relation;
+    int rc;
 
-    while (!ended) {
-        switch (frame_next(&w->reader, &frame, err)) {
-        case FRAME_BAD:
+    while ((rc = intake_next_relation(&w->intake, &relation, err)) == 0) {
+        if (!connected)
+            relation_free(&relation);
+        else if (check_table(w, &relation, check, err) != 0)
             return -1;
-        case FRAME_READY:
-            if (check_frame(w, &frame, check, connected, &ended, err) != 0)
-                return -1;
-            break;
-        case FRAME_NEED_MORE:
-            switch (frame_fill(&w->reader, w->input_fd, err)) {
-            case FILL_READ:
-            case FILL_AGAIN:
-                break;
-            case FILL_EOF:
-                return frame_eof_error(&w->reader, "event", err);
-            case FILL_FAILED:
-                return -1;
-            }
-        }
     }
-    return 0;
+    return rc < 0 ? -1 : 0;
 }
 
 int

@@ -12,36 +12,18 @@
 
 #define PASSWORD_SIZE 1024
 
-static int
-read_hello(struct worker *w, struct err *err)
-{
-    struct frame frame;
-
-    for (;;) {
-        switch (frame_next(&w->reader, &frame, err)) {
-        case FRAME_READY:
-            return hello_decode(&frame, "event", &w->hello, err);
-        case FRAME_BAD:
-            return -1;
-        case FRAME_NEED_MORE:
-            break;
-        }
-        switch (frame_fill(&w->reader, w->input_fd, err)) {
-        case FILL_READ:
-        case FILL_AGAIN:
-            break;
-        case FILL_EOF:
-            return frame_eof_error(&w->reader, "event", err);
-        case FILL_FAILED:
-            return -1;
-        }
-    }
-}
-
 static bool
 ackd_is_gone(void *context)
 {
     return ackclient_gone(context);
+}
+
+static void
+say(void *context, bool warning, const char *text)
+{
+    const struct worker *w = context;
+
+    log_write(w->log, warning ? LOG_WARNING : LOG_INFO, "%s", text);
 }
 
 /* Not before hello was read: it names the sink. */
@@ -64,16 +46,13 @@ open_server(struct worker *w, struct err *err)
         http.password = NULL;
     if (!w->options->check) {
         http.gone = ackd_is_gone;
-        http.context = &w->ack;
-        w->server.ack = &w->ack;
-        w->server.input = &w->reader;
-        w->server.input_fd = w->input_fd;
+        http.context = &w->intake.ack;
+        w->server.intake = &w->intake;
     }
     w->server.log = w->log;
-    w->server.give_up = w->options->check;
     snprintf(w->server.query_id, sizeof w->server.query_id, "walpipe-%.63s-%s-%u-%.8s",
-             w->options->pipeline == NULL ? "check" : w->options->pipeline, w->hello.sink,
-             w->hello.shard, run_id_format(&w->hello.run_id).text);
+             w->options->pipeline == NULL ? "check" : w->options->pipeline, w->intake.hello.sink,
+             w->intake.hello.shard, run_id_format(&w->intake.hello.run_id).text);
     w->server.http = http_new(&http, err);
     explicit_bzero(password, sizeof password);
     return w->server.http == NULL ? -1 : 0;
@@ -84,18 +63,15 @@ replicate(struct worker *w, struct err *err)
 {
     uint64_t durable;
 
-    if (w->hello.shards == 0 || w->hello.shard >= w->hello.shards)
-        return err_set(err, EXIT_REFUSED, "the event stream did not come through route");
     w->journal = (struct journal){.server = &w->server,
-                                  .hello = &w->hello,
+                                  .hello = &w->intake.hello,
                                   .pipeline = w->options->pipeline,
                                   .database = w->options->database};
-    if (ackclient_connect(&w->ack, w->options->ackd, err) != 0 || open_server(w, err) != 0 ||
-        server_probe(&w->server, w->options->database, err) != 0 ||
+    if (intake_connect(&w->intake, "sink-ch", w->options->ackd, err) != 0 ||
+        open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0 ||
         journal_open(&w->journal, &durable, err) != 0 ||
-        ackclient_register(&w->ack, "sink-ch", &w->hello, durable, w->hello.timeline, err) != 0)
+        intake_register(&w->intake, "sink-ch", durable, w->intake.hello.timeline, err) != 0)
         return -1;
-    w->server.registered = true;
     w->convert.limits = w->server.limits;
     log_write(w->log, LOG_INFO, "replicating into ClickHouse %s", w->server.version);
     return worker_run(w, err);
@@ -104,17 +80,17 @@ replicate(struct worker *w, struct err *err)
 static int
 work(struct worker *w, struct log *log, struct err *err)
 {
-    int rc;
+    int rc, in = io_open_input(w->options->in, err);
 
-    frame_reader_init(&w->reader, FRAME_MAX);
     batch_init(&w->batch);
-    w->ack.fd = -1;
-    w->input_fd = io_open_input(w->options->in, err);
-    if (w->input_fd < 0 || read_hello(w, err) != 0)
+    intake_init(&w->intake, in);
+    w->intake.say = say;
+    w->intake.context = w;
+    if (in < 0 || intake_hello(&w->intake, err) != 0)
         return -1;
-    if (w->hello.sink[0] != '\0') {
-        log->sink = w->hello.sink;
-        log->shard = w->hello.shard;
+    if (w->intake.hello.sink[0] != '\0') {
+        log->sink = w->intake.hello.sink;
+        log->shard = w->intake.hello.shard;
     }
     if (!w->options->check)
         return replicate(w, err);

@@ -147,7 +147,7 @@ send_batch(struct worker *worker, struct err *err)
 {
     uint32_t number = worker->batch.first_table;
 
-    frame_reader_trim(&worker->reader);
+    intake_release(&worker->intake);
     for (; number != BATCH_NONE; number = worker->batch.tables[number].next) {
         struct sending sending = {
             .worker = worker,

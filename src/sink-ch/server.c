@@ -2,15 +2,8 @@
 #include "sink-ch/server.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "lib/clock.h"
-
-#define BACKOFF_FIRST_MILLIS 200
-#define BACKOFF_LAST_MILLIS  5000
-#define SLICE_MILLIS         500 /* of waiting, between looks at ackd and the input */
 
 /* ---- SQL text ---- */
 
@@ -55,109 +48,20 @@ server_read_string(struct cursor *c, struct bytes *out)
 /* ---- waiting for a server that is down ---- */
 
 static int
-ackd_died(struct err *err)
+say_up(struct server *server, struct err *err)
 {
-    err_set(err, EXIT_PEER, "ackd closed the connection");
-    return err_hint(err, "its own log says why");
+    return server->intake == NULL ? 0 : intake_target_up(server->intake, err);
 }
 
-/* The type of the last whole frame that the reader holds; -1: none. */
 static int
-last_frame_type(const struct frame_reader *input)
+wait_for_server(struct server *server, const char *what, struct err *err)
 {
-    const struct buf *b = &input->buf;
-    size_t at = b->start;
-    int last = -1;
+    struct err why;
 
-    while (b->end - at >= FRAME_HEADER) {
-        const uint8_t *p = b->data + at;
-        size_t len = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-        struct cursor body = cursor_over(p + FRAME_HEADER, len);
-        uint32_t elements;
-        uint8_t type;
-
-        if (len > b->end - at - FRAME_HEADER || !frame_type(&body, &type, &elements))
-            return -1;
-        last = type;
-        at += FRAME_HEADER + len;
-    }
-    return last;
-}
-
-/* The writer is gone. What it wrote last is still in the pipe, which is small: if that is `end`, it
- * left in order and the rows we hold must still get to their target. */
-static int
-input_hung_up(struct server *server, struct err *err)
-{
-    enum fill_status status;
-
-    if (server->frame_in_use)
-        return 0;
-    do
-        status = frame_fill(server->input, server->input_fd, err);
-    while (status == FILL_READ);
-    if (status == FILL_FAILED)
+    err_set(&why, EXIT_PEER, "could not %s: %s", what, server->answer.message);
+    if (intake_target_down(server->intake, why.message, err) != 0)
         return -1;
-    if (status == FILL_EOF && last_frame_type(server->input) != FRAME_END)
-        return frame_eof_error(server->input, "event", err);
-    server->input_fd = -1; /* all of it is in memory now */
-    return 0;
-}
-
-static int
-wait_slice(struct server *server, uint64_t deadline, struct err *err)
-{
-    struct pollfd fds[] = {
-        {.fd = server->ack == NULL ? -1 : server->ack->fd, .events = POLLRDHUP},
-        {.fd = server->input == NULL ? -1 : server->input_fd, .events = 0},
-    };
-    int timeout = clock_poll_timeout(deadline);
-
-    if (poll(fds, 2, timeout > SLICE_MILLIS ? SLICE_MILLIS : timeout) <= 0)
-        return 0;
-    if (fds[0].revents != 0)
-        return ackd_died(err);
-    if ((fds[1].revents & (POLLHUP | POLLERR)) != 0)
-        return input_hung_up(server, err);
-    return 0;
-}
-
-/* The backoff with its jitter: between half of it and all. */
-static uint64_t
-jittered_micros(uint64_t millis)
-{
-    uint64_t half = millis * 500;
-
-    return half + (clock_micros() * UINT64_C(2654435761) >> 8) % (half + 1);
-}
-
-static int
-wait_backoff(struct server *server, uint64_t *millis, struct err *err)
-{
-    uint64_t deadline = clock_micros() + jittered_micros(*millis);
-
-    *millis = *millis * 2 > BACKOFF_LAST_MILLIS ? BACKOFF_LAST_MILLIS : *millis * 2;
-    while (clock_micros() < deadline)
-        if (wait_slice(server, deadline, err) != 0)
-            return -1;
-    return 0;
-}
-
-/* Tells ackd and the log when the target goes and when it comes back, once each. */
-static int
-say_target(struct server *server, bool alive, const char *what, struct err *err)
-{
-    if (server->down == !alive)
-        return 0;
-    server->down = !alive;
-    if (alive)
-        log_write(server->log, LOG_INFO, "the target is back");
-    else
-        log_write(server->log, LOG_WARNING, "could not %s, trying again: %s", what,
-                  server->answer.message);
-    if (server->ack == NULL || !server->registered)
-        return 0;
-    return ackclient_target(server->ack, alive, alive ? "" : server->answer.message, err);
+    return intake_wait(server->intake, err);
 }
 
 static int
@@ -173,22 +77,20 @@ enum http_outcome
 server_request(struct server *server, const char *what, const struct http_request *request,
                struct err *err)
 {
-    uint64_t backoff = BACKOFF_FIRST_MILLIS;
-
     for (;;) {
         enum http_outcome outcome = http_post(server->http, request, &server->answer);
 
         if (outcome == HTTP_DONE)
-            return say_target(server, true, what, err) == 0 ? HTTP_DONE : HTTP_GONE;
+            return say_up(server, err) == 0 ? HTTP_DONE : HTTP_GONE;
         if (outcome == HTTP_GONE) {
-            ackd_died(err);
+            ackclient_gone_error(err);
             return HTTP_GONE;
         }
-        if (outcome != HTTP_RETRY || server->give_up) {
+        if (outcome != HTTP_RETRY || server->intake == NULL) {
             refuse(server, what, err);
             return outcome == HTTP_RETRY ? HTTP_STOP : outcome;
         }
-        if (say_target(server, false, what, err) != 0 || wait_backoff(server, &backoff, err) != 0)
+        if (wait_for_server(server, what, err) != 0)
             return HTTP_GONE;
     }
 }

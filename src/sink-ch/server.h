@@ -3,7 +3,7 @@
 #ifndef WALPIPE_SINKCH_SERVER_H
 #define WALPIPE_SINKCH_SERVER_H
 
-#include "lib/ackclient.h"
+#include "lib/intake.h"
 #include "lib/log.h"
 #include "sink-ch/convert/convert.h"
 #include "sink-ch/http.h"
@@ -11,18 +11,12 @@
 struct server {
     struct http *http;
     const struct log *log;
-    bool give_up; /* --check: a server that is down is an error at once */
 
-    /* Who would make waiting pointless; each may be absent (NULL, -1). */
-    struct ackclient *ack;
-    bool registered; /* ackd may be told about the target */
-    struct frame_reader *input;
-    int input_fd;
-    bool frame_in_use; /* the input's buffer must not move now */
+    struct intake
+        *intake; /* is told of the target and watched while it is waited for; NULL: none */
 
     char query_id[160]; /* its fixed part */
     uint64_t queries;
-    bool down;
     struct http_answer answer; /* of the last request */
 
     /* ---- known after server_probe ---- */

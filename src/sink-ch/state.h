@@ -2,6 +2,7 @@
 #ifndef WALPIPE_SINKCH_STATE_H
 #define WALPIPE_SINKCH_STATE_H
 
+#include "lib/intake.h"
 #include "lib/relmap.h"
 #include "sink-ch/batch.h"
 #include "sink-ch/journal.h"
@@ -12,8 +13,7 @@
 struct transaction {
     bool open;
     uint64_t commit_lsn;
-    uint64_t events; /* received so far */
-    uint32_t mark;   /* the batch's entries before it */
+    uint32_t mark; /* the batch's entries before it */
 };
 
 struct progress {
@@ -26,19 +26,10 @@ struct progress {
     uint64_t first_row_at; /* clock_micros of the batch's first row; 0: no rows */
 };
 
-/* A barrier that this worker is to apply: the next change. */
-struct open_barrier {
-    bool open;
-    uint64_t id;
-};
-
 struct worker {
     const struct options *options;
     const struct log *log;
-    struct hello hello;
-    struct frame_reader reader;
-    int input_fd;
-    struct ackclient ack;
+    struct intake intake;
     struct server server;
     struct journal journal;
     struct relmap tables;
@@ -53,7 +44,6 @@ struct worker {
     struct transaction transaction;
     struct written written; /* by the open transaction */
     struct progress progress;
-    struct open_barrier barrier;
 };
 
 #endif

@@ -8,7 +8,6 @@
 #include "sink-ch/truncate.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 
 #include "lib/clock.h"
@@ -26,12 +25,6 @@
 
 /* Reports without a batch: commits and watermarks with nothing for us. */
 #define REPORT_INTERVAL_MICROS 100000
-
-static int
-malformed(const char *event, struct err *err)
-{
-    return err_set(err, EXIT_REFUSED, "malformed %s event", event);
-}
 
 /* ---- reports ---- */
 
@@ -70,7 +63,7 @@ report(struct worker *w, uint64_t rows, uint64_t micros, bool last, struct err *
         return 0;
     reached.lsn = p->noted;
     reached.events = p->events;
-    if (ackclient_reached(&w->ack, &reached, err) != 0)
+    if (ackclient_reached(&w->intake.ack, &reached, err) != 0)
         return -1;
     p->reported = p->noted;
     p->reported_at = clock_micros();
@@ -192,12 +185,12 @@ put_table(struct worker *w, struct relation *relation, struct table *old, struct
 
 /* Rows that wait were encoded by the old description, so they go first. */
 static int
-on_relation(struct worker *w, struct cursor *body, uint32_t elements, struct err *err)
+on_relation(struct worker *w, struct intake_item *item, struct err *err)
 {
     struct relation relation;
     struct table *old;
 
-    if (relation_decode(body, elements, &relation, err) != 0)
+    if (relation_decode(&item->body, item->elements, &relation, err) != 0)
         return -1;
     old = relmap_get(&w->tables, relation.relid);
     if (old != NULL && same_relation(&old->relation, &relation)) {
@@ -251,61 +244,45 @@ load_table(struct worker *w, struct table *table, struct err *err)
     return table_error(table, w->transaction.commit_lsn, err);
 }
 
-/* The table of a change, ready to be written. The change's frame is still in use, so the input's
- * buffer must stay where it is while the server is asked. */
+/* The table of a change, ready to be written. */
 static struct table *
 ready_table(struct worker *w, uint32_t relid, struct err *err)
 {
     struct table *table = relmap_get(&w->tables, relid);
-    int rc;
 
     if (table == NULL) {
-        err_set(err, EXIT_BUG, "a change of relation %" PRIu32 " came before its relation event",
-                relid);
+        intake_unknown_relation(&w->intake, relid, err);
         return NULL;
     }
-    if (table->loaded)
-        return table;
-    w->server.frame_in_use = true;
-    rc = load_table(w, table, err);
-    w->server.frame_in_use = false;
-    return rc == 0 ? table : NULL;
+    return table->loaded || load_table(w, table, err) == 0 ? table : NULL;
 }
 
 /* ---- changes ---- */
 
 static int
-count_change(struct worker *w, struct err *err)
+malformed_row(const struct worker *w, const struct table *table, const char *what, struct err *err)
 {
-    if (!w->transaction.open)
-        return err_set(err, EXIT_BUG, "a change came outside of a transaction");
-    w->transaction.events++;
-    w->progress.events++;
-    return 0;
+    err_set(err, EXIT_REFUSED, "malformed row event for table \"%s\": %s", table->source_name,
+            what);
+    return table_error(table, w->transaction.commit_lsn, err);
 }
 
 static int
-on_row(struct worker *w, uint8_t type, struct cursor *body, uint32_t elements, struct err *err)
+apply_row(struct worker *w, struct intake_item *item, struct err *err)
 {
-    struct row_event row;
-    struct table *table;
+    struct row_event row = {.header = item->header};
+    struct table *table = ready_table(w, item->header.relid, err);
+    uint32_t columns;
 
-    if (count_change(w, err) != 0)
-        return -1;
-    if (!row_decode(body, type, elements, &row, &w->values))
-        return malformed("row", err);
-    table = ready_table(w, row.header.relid, err);
     if (table == NULL)
         return -1;
-    if ((type != FRAME_DELETE && row.new_row.count != table->relation.columns_count) ||
-        (row.old_kind != OLD_NONE && row.old_row.count != table->relation.columns_count)) {
-        err_set(err, EXIT_BUG,
-                "a row of table \"%s\" has another number of columns than its "
-                "relation event",
-                table->source_name);
-        return table_error(table, w->transaction.commit_lsn, err);
-    }
-    if (rows_apply(w, table, type, &row, err) != 0)
+    columns = table->relation.columns_count;
+    if (!row_decode_rest(&item->body, item->type, item->elements, &row, &w->values))
+        return malformed_row(w, table, "it cannot be decoded", err);
+    if ((item->type != FRAME_DELETE && row.new_row.count != columns) ||
+        (row.old_kind != OLD_NONE && row.old_row.count != columns))
+        return malformed_row(w, table, "its number of columns is not the table's", err);
+    if (rows_apply(w, table, item->type, &row, err) != 0)
         return -1;
     if (w->progress.first_row_at == 0)
         w->progress.first_row_at = clock_micros();
@@ -313,237 +290,131 @@ on_row(struct worker *w, uint8_t type, struct cursor *body, uint32_t elements, s
 }
 
 static int
-on_truncate(struct worker *w, struct cursor *body, uint32_t elements, struct err *err)
+apply_truncate(struct worker *w, const struct truncate_event *truncate, struct err *err)
 {
-    struct truncate_event truncate;
-    int rc;
+    int rc = flush(w, err);
 
-    if (count_change(w, err) != 0 || truncate_decode(body, elements, &truncate, err) != 0)
-        return -1;
-    rc = flush(w, err);
-    for (uint32_t i = 0; rc == 0 && i < truncate.count; i++) {
-        struct table *table = ready_table(w, truncate.relids[i], err);
+    for (uint32_t i = 0; rc == 0 && i < truncate->count; i++) {
+        struct table *table = ready_table(w, truncate->relids[i], err);
 
-        rc = table == NULL ? -1 : truncate_apply(w, table, truncate.ordinal, err);
+        rc = table == NULL ? -1 : truncate_apply(w, table, truncate->ordinal, err);
     }
-    free(truncate.relids);
     return rc;
+}
+
+/* Behind a barrier the change is made durable at once, and the other workers go on. */
+static int
+on_change(struct worker *w, struct intake_item *item, struct err *err)
+{
+    int rc =
+        item->kind == INTAKE_ROW ? apply_row(w, item, err) : apply_truncate(w, item->truncate, err);
+
+    w->progress.events++;
+    if (rc != 0 || !w->intake.barrier_open)
+        return rc;
+    return flush(w, err) != 0 ? -1 : intake_barrier_done(&w->intake, err);
 }
 
 /* ---- transactions ---- */
 
-static int
-on_begin(struct worker *w, struct cursor *body, uint32_t elements, struct err *err)
+static void
+on_begin(struct worker *w, const struct begin_event *begin)
 {
-    struct begin_event begin;
-
-    if (!begin_decode(body, elements, &begin))
-        return malformed("begin", err);
-    if (w->transaction.open)
-        return err_set(err, EXIT_BUG, "a transaction began inside a transaction");
     written_forget(&w->written);
     w->transaction = (struct transaction){
-        .open = true, .commit_lsn = begin.commit_lsn, .mark = w->batch.entries_count};
-    return 0;
+        .open = true, .commit_lsn = begin->commit_lsn, .mark = w->batch.entries_count};
 }
 
-static int
-on_commit(struct worker *w, struct cursor *body, uint32_t elements, struct err *err)
+static void
+on_commit(struct worker *w, const struct commit_event *commit)
 {
-    struct commit_event commit;
-    struct transaction *t = &w->transaction;
-
-    if (!commit_decode(body, elements, &commit))
-        return malformed("commit", err);
-    err->lsn = commit.commit_lsn;
-    if (!t->open || commit.commit_lsn != t->commit_lsn)
-        return err_set(err, EXIT_BUG, "a commit came that ends no open transaction");
-    if (commit.events != t->events)
-        return err_set(err, EXIT_BUG,
-                       "the transaction has %" PRIu64 " changes for this worker, but %" PRIu64
-                       " arrived",
-                       commit.events, t->events);
-    if (w->barrier.open)
-        return err_set(err, EXIT_BUG, "no change came after barrier %" PRIu64, w->barrier.id);
-    if (commit.end_lsn < w->progress.committed)
-        return err_set(err, EXIT_BUG, "a commit's end LSN is lower than the one before");
-    err->lsn = 0;
-    t->open = false;
-    w->progress.committed = commit.end_lsn;
-    return 0;
+    w->transaction.open = false;
+    w->progress.committed = commit->end_lsn;
 }
 
-static int
-on_watermark(struct worker *w, struct cursor *body, uint32_t elements, struct err *err)
+static void
+on_watermark(struct worker *w, uint64_t lsn)
 {
-    uint64_t lsn;
-
-    if (!watermark_decode(body, elements, &lsn))
-        return malformed("watermark", err);
-    if (w->transaction.open)
-        return err_set(err, EXIT_BUG, "a watermark came inside a transaction");
     if (lsn > w->progress.committed)
         w->progress.committed = lsn;
-    return 0;
 }
 
 static int
-on_barrier(struct worker *w, struct cursor *body, uint32_t elements, struct err *err)
+on_barrier(struct worker *w, const struct intake_item *item, struct err *err)
 {
-    struct barrier_event barrier;
-
-    if (!barrier_decode(body, elements, &barrier))
-        return malformed("barrier", err);
-    if (flush(w, err) != 0 || ackclient_barrier_wait(&w->ack, &barrier, err) != 0)
-        return -1;
-    w->barrier.open = barrier.applier == w->hello.shard;
-    w->barrier.id = barrier.id;
-    return 0;
-}
-
-/* The change behind a barrier was applied: make it durable, let the other workers go on. */
-static int
-finish_barrier(struct worker *w, struct err *err)
-{
-    if (flush(w, err) != 0 || ackclient_barrier_done(&w->ack, w->barrier.id, err) != 0)
-        return -1;
-    w->barrier.open = false;
-    return 0;
+    return flush(w, err) != 0 ? -1 : intake_barrier_wait(&w->intake, item, err);
 }
 
 /* An open transaction comes again at the next start: its rows leave the batch. */
 static int
-on_end(struct worker *w, struct cursor *body, uint32_t elements, struct err *err)
+on_end(struct worker *w, struct err *err)
 {
-    char reason[32];
-
-    if (!end_decode(body, elements, reason))
-        return malformed("end", err);
-    w->server.input = NULL; /* it may close now */
     if (w->transaction.open)
         batch_rollback(&w->batch, w->transaction.mark);
-    return flush_all(w, true, err) != 0 ? -1 : ackclient_finished(&w->ack, err);
+    return flush_all(w, true, err) != 0 ? -1 : ackclient_finished(&w->intake.ack, err);
 }
 
 /* ---- the loop ---- */
 
-static int
-on_message(struct cursor *body, uint32_t elements, struct err *err)
+/* When there is something to do if nothing comes; 0: never. */
+static uint64_t
+next_deadline(const struct worker *w)
 {
-    struct message_event message;
+    uint64_t flush_at = flush_deadline(w), report_at = report_deadline(w);
 
-    return message_decode(body, elements, &message) ? 0 : malformed("message", err);
+    return flush_at == 0 || (report_at != 0 && report_at < flush_at) ? report_at : flush_at;
 }
 
 static int
-on_origin(struct cursor *body, uint32_t elements, struct err *err)
+on_idle(struct worker *w, struct err *err)
 {
-    struct origin_event origin;
-
-    return origin_decode(body, elements, &origin) ? 0 : malformed("origin", err);
-}
-
-/* *ended: that was the last one. */
-static int
-on_frame(struct worker *w, struct frame *frame, bool *ended, struct err *err)
-{
-    struct cursor *body = &frame->body;
-    uint32_t elements;
-    uint8_t type;
-
-    if (!frame_type(body, &type, &elements))
-        return err_set(err, EXIT_REFUSED, "malformed frame in the event stream");
-    switch (type) {
-    case FRAME_INSERT:
-    case FRAME_UPDATE:
-    case FRAME_DELETE:
-        if (on_row(w, type, body, elements, err) != 0)
-            return -1;
-        return w->barrier.open ? finish_barrier(w, err) : 0;
-    case FRAME_TRUNCATE:
-        if (on_truncate(w, body, elements, err) != 0)
-            return -1;
-        return w->barrier.open ? finish_barrier(w, err) : 0;
-    case FRAME_BEGIN:
-        return on_begin(w, body, elements, err);
-    case FRAME_COMMIT:
-        return on_commit(w, body, elements, err);
-    case FRAME_RELATION:
-        return on_relation(w, body, elements, err);
-    case FRAME_WATERMARK:
-        return on_watermark(w, body, elements, err);
-    case FRAME_BARRIER:
-        return on_barrier(w, body, elements, err);
-    case FRAME_MESSAGE:
-        return on_message(body, elements, err);
-    case FRAME_ORIGIN:
-        return on_origin(body, elements, err);
-    case FRAME_END:
-        *ended = true;
-        return on_end(w, body, elements, err);
-    default:
-        return err_set(err, EXIT_REFUSED, "frame type %u does not belong into the event stream",
-                       type);
-    }
-}
-
-/* Does what has become due, then waits for input and reads some. */
-static int
-wait_for_input(struct worker *w, struct err *err)
-{
-    uint64_t flush_at, report_at;
-    struct pollfd fds[2] = {{.fd = w->input_fd, .events = POLLIN},
-                            {.fd = w->ack.fd, .events = POLLIN | POLLRDHUP}};
-
     if (is_due(flush_deadline(w)) && flush(w, err) != 0)
         return -1;
-    if (is_due(report_deadline(w)) && report(w, 0, 0, false, err) != 0)
-        return -1;
-    flush_at = flush_deadline(w);
-    report_at = report_deadline(w);
-    if (flush_at == 0 || (report_at != 0 && report_at < flush_at))
-        flush_at = report_at;
-    if (poll(fds, 2, clock_poll_timeout(flush_at)) <= 0)
-        return 0; /* a deadline, or a signal that we wait out */
-    if (fds[1].revents != 0) {
-        err_set(err, EXIT_PEER, "ackd closed the connection");
-        return err_hint(err, "its own log says why");
-    }
-    switch (frame_fill(&w->reader, w->input_fd, err)) {
-    case FILL_READ:
-    case FILL_AGAIN:
-        return 0;
-    case FILL_EOF:
-        return frame_eof_error(&w->reader, "event", err);
-    case FILL_FAILED:
+    return is_due(report_deadline(w)) ? report(w, 0, 0, false, err) : 0;
+}
+
+static int
+on_item(struct worker *w, struct intake_item *item, struct err *err)
+{
+    switch (item->kind) {
+    case INTAKE_ROW:
+    case INTAKE_TRUNCATE:
+        return on_change(w, item, err);
+    case INTAKE_BEGIN:
+        on_begin(w, &item->begin);
+        break;
+    case INTAKE_COMMIT:
+        on_commit(w, &item->commit);
+        break;
+    case INTAKE_RELATION:
+        return on_relation(w, item, err);
+    case INTAKE_WATERMARK:
+        on_watermark(w, item->watermark);
+        break;
+    case INTAKE_BARRIER:
+        return on_barrier(w, item, err);
+    case INTAKE_END:
+        return on_end(w, err);
+    case INTAKE_IDLE:
+        return on_idle(w, err);
+    case INTAKE_TARGET:
+    case INTAKE_ORIGIN:
+    case INTAKE_MESSAGE:
         break;
     }
-    return -1;
+    return 0;
 }
 
 int
 worker_run(struct worker *w, struct err *err)
 {
-    struct frame frame;
-    bool ended = false;
+    struct intake_item item;
+    int rc;
 
-    while (!ended) {
-        switch (frame_next(&w->reader, &frame, err)) {
-        case FRAME_BAD:
+    while ((rc = intake_next(&w->intake, next_deadline(w), &item, err)) == 0)
+        if (on_item(w, &item, err) != 0 || (is_full(w) && flush(w, err) != 0))
             return -1;
-        case FRAME_NEED_MORE:
-            if (wait_for_input(w, err) != 0)
-                return -1;
-            break;
-        case FRAME_READY:
-            if (on_frame(w, &frame, &ended, err) != 0)
-                return -1;
-            if (is_full(w) && flush(w, err) != 0)
-                return -1;
-            break;
-        }
-    }
-    return 0;
+    return rc < 0 ? -1 : 0;
 }
 
 void
@@ -560,6 +431,5 @@ worker_free(struct worker *w)
     buf_free(&w->old_row);
     buf_free(&w->body);
     server_free(&w->server);
-    frame_reader_free(&w->reader);
-    ackclient_close(&w->ack);
+    intake_free(&w->intake);
 }

@@ -167,7 +167,7 @@ logs() {
     olap "ATTACH TABLE t"
     fill
     src "INSERT INTO t SELECT g, repeat(md5(g::text), 30) FROM generate_series(1, 5000) g"
-    wait_until 30 logs "trying again"
+    wait_until 30 logs "waiting for the target"
     rows ch 1
     rm "$small/filler"
     wait_until 90 rows ch 5001

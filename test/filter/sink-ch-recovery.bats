@@ -26,7 +26,7 @@ EOF
     ch_start ch
     wait "$pid"
     grep -q '"alive": true' "$DIR/acks"
-    log_has "trying again"
+    log_has "waiting for the target"
     log_has "the target is back"
     is "SELECT count() FROM t FINAL" 200
     reached_is e728
@@ -49,7 +49,7 @@ reached_more_than() {
     local pid=$!
     exec 7>"$DIR/fifo"
     cat "$DIR/in" >&7
-    wait_until 10 log_has "trying again"
+    wait_until 10 log_has "waiting for the target"
     kill "$ACKD_PID"
     exits 111 wait "$pid"
     log_has "ackd closed the connection"
@@ -62,7 +62,7 @@ reached_more_than() {
     pid=$!
     exec 7>"$DIR/fifo"
     cat "$DIR/cut" >&7
-    wait_until 10 log_has "trying again"
+    wait_until 10 log_has "waiting for the target"
     exec 7>&-
     exits 111 wait "$pid"
     log_has "was cut inside a frame"
@@ -154,7 +154,7 @@ e.table(1, "public", "t", [col("id", True, INT4), col("v")])
 e.begin(); e.insert(1, ["1", "a"]); e.commit(events=2); e.end()
 EOF
     exits 101 sink <"$DIR/in"
-    log_has "2 changes for this worker, but 1 arrived"
+    log_has "2 changes for this worker, 1 came"
     reached_is 0
 }
 
