@@ -4,34 +4,22 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Built-in type oids never change: src/include/catalog/pg_type.dat. */
-enum {
-    TYPE_BOOL = 16,
-    TYPE_BYTEA = 17,
-    TYPE_NAME = 19,
-    TYPE_INT8 = 20,
-    TYPE_INT2 = 21,
-    TYPE_INT4 = 23,
-    TYPE_TEXT = 25,
-    TYPE_OID = 26,
-    TYPE_VARCHAR = 1043,
-    TYPE_UUID = 2950
-};
+#include "lib/pgtype.h"
 
 bool
 hash_type_is_canonical(uint32_t type_oid)
 {
     switch (type_oid) {
-    case TYPE_BOOL:
-    case TYPE_BYTEA:
-    case TYPE_NAME:
-    case TYPE_INT8:
-    case TYPE_INT2:
-    case TYPE_INT4:
-    case TYPE_TEXT:
-    case TYPE_OID:
-    case TYPE_VARCHAR:
-    case TYPE_UUID:
+    case PG_BOOL:
+    case PG_BYTEA:
+    case PG_NAME:
+    case PG_INT8:
+    case PG_INT2:
+    case PG_INT4:
+    case PG_TEXT:
+    case PG_OID:
+    case PG_VARCHAR:
+    case PG_UUID:
         return true;
     default:
         return false;
@@ -56,19 +44,19 @@ hash_integer(uint64_t *h, uint32_t type_oid, struct cursor *c)
     char text[24];
     int len;
 
-    if (type_oid == TYPE_INT8) {
+    if (type_oid == PG_INT8) {
         if (!cursor_u64(c, &n8))
             return false;
         len = snprintf(text, sizeof text, "%" PRId64, (int64_t)n8);
-    } else if (type_oid == TYPE_INT2) {
+    } else if (type_oid == PG_INT2) {
         if (!cursor_u16(c, &n2))
             return false;
         len = snprintf(text, sizeof text, "%d", (int)(int16_t)n2);
     } else {
         if (!cursor_u32(c, &n4))
             return false;
-        len = type_oid == TYPE_OID ? snprintf(text, sizeof text, "%" PRIu32, n4)
-                                   : snprintf(text, sizeof text, "%" PRId32, (int32_t)n4);
+        len = type_oid == PG_OID ? snprintf(text, sizeof text, "%" PRIu32, n4)
+                                 : snprintf(text, sizeof text, "%" PRId32, (int32_t)n4);
     }
     *h = hash_bytes(*h, text, (size_t)len);
     return c->left == 0;
@@ -93,19 +81,19 @@ hash_binary(uint64_t *h, uint32_t type_oid, const struct value *value)
     struct cursor c = cursor_over(value->data, value->len);
 
     switch (type_oid) {
-    case TYPE_INT8:
-    case TYPE_INT4:
-    case TYPE_INT2:
-    case TYPE_OID:
+    case PG_INT8:
+    case PG_INT4:
+    case PG_INT2:
+    case PG_OID:
         return hash_integer(h, type_oid, &c);
-    case TYPE_BOOL:
+    case PG_BOOL:
         if (value->len != 1 || value->data[0] > 1)
             return false;
         *h = hash_bytes(*h, value->data[0] == 1 ? "t" : "f", 1);
         return true;
-    case TYPE_UUID:
+    case PG_UUID:
         return hash_uuid(h, value);
-    case TYPE_BYTEA:
+    case PG_BYTEA:
         *h = hash_bytes(*h, "\\x", 2);
         for (uint32_t i = 0; i < value->len; i++)
             *h = hash_hex(*h, value->data[i]);

@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
+#include "lib/pgtype.h"
 #include "sink-ch/convert/judge.h"
-#include "sink-ch/convert/pgtype.h"
 #include "sink-ch/schema_type.h"
 
 /* ---- the judgement ---- */
@@ -64,7 +64,7 @@ schema_judge(const struct server *server, const struct options *options, const s
 static void
 put_source_type(const struct relation_column *column, struct buf *out)
 {
-    const char *name = convert_type_name(schema_oid(column));
+    const char *name = pgtype_name(schema_oid(column));
     int32_t typmod = column->typmod;
     char text[64];
 
@@ -78,10 +78,9 @@ put_source_type(const struct relation_column *column, struct buf *out)
         server_put_text(out, ".");
     }
     server_put_text(out, name != NULL ? name : column->type_name);
-    if (schema_oid(column) != PG_NUMERIC || typmod < 4)
+    if (schema_oid(column) != PG_NUMERIC || !pgtype_has_precision(typmod))
         return;
-    snprintf(text, sizeof text, "(%d,%d)", (typmod - 4) >> 16 & 0xffff,
-             (((typmod - 4) & 0x7ff) ^ 1024) - 1024);
+    snprintf(text, sizeof text, "(%d,%d)", pgtype_precision(typmod), pgtype_scale(typmod));
     server_put_text(out, text);
 }
 

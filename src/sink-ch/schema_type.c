@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "sink-ch/convert/pgtype.h"
+#include "lib/pgtype.h"
 
 uint32_t
 schema_oid(const struct relation_column *column)
@@ -12,7 +12,7 @@ schema_oid(const struct relation_column *column)
     uint32_t base = 0;
 
     if (column->type_schema[0] == '\0' && column->type_name[0] != '\0')
-        base = convert_oid_of(column->type_name);
+        base = pgtype_oid(column->type_name);
     return base != 0 ? base : column->type_oid;
 }
 
@@ -34,10 +34,9 @@ put_format(struct buf *sql, const char *fmt, ...)
 static void
 put_numeric_type(const struct server *server, int32_t typmod, struct buf *sql)
 {
-    int32_t precision = (typmod - 4) >> 16 & 0xffff;
-    int32_t scale = (((typmod - 4) & 0x7ff) ^ 1024) - 1024;
+    int32_t precision = pgtype_precision(typmod), scale = pgtype_scale(typmod);
 
-    if (typmod < 4 || scale < 0 || scale > precision ||
+    if (!pgtype_has_precision(typmod) || scale < 0 || scale > precision ||
         precision > (server->has_decimal256 ? 76 : 38))
         server_put_text(sql, "String");
     else

@@ -6,17 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/pgtype.h"
 #include "sink-pg/fits.h"
 
-#define FIRST_NORMAL_OID 16384
-
-/* Types whose `=` is true only for values that print alike: bool, bytea, "char", name, int8, int2,
- * int4, text, oid, varchar, date, time, timestamp, timestamptz, uuid; and enums. */
+/* Types whose `=` is true only for values that print alike. */
 static bool
 is_exact(uint32_t oid, char kind)
 {
-    static const uint32_t exact[] = {16, 17,   18,   19,   20,   21,   23,  25,
-                                     26, 1043, 1082, 1083, 1114, 1184, 2950};
+    static const uint32_t exact[] = {PG_BOOL, PG_BYTEA, PG_CHAR,      PG_NAME,        PG_INT8,
+                                     PG_INT2, PG_INT4,  PG_TEXT,      PG_OID,         PG_VARCHAR,
+                                     PG_DATE, PG_TIME,  PG_TIMESTAMP, PG_TIMESTAMPTZ, PG_UUID};
 
     for (size_t i = 0; i < sizeof exact / sizeof *exact; i++)
         if (exact[i] == oid)
@@ -35,21 +34,12 @@ find_source(const struct relation *r, const char *name, uint32_t *place)
     return NULL;
 }
 
-/* regproc, regprocedure, regoper, regoperator, regclass, regtype, regconfig, regdictionary,
- * regnamespace, regrole, regcollation. */
-static bool
-is_object_name(uint32_t oid)
-{
-    return oid == 24 || (oid >= 2202 && oid <= 2206) || oid == 3734 || oid == 3769 || oid == 4089 ||
-           oid == 4096 || oid == 4191;
-}
-
 /* Binary values can be taken as they are only when the type is the same one. */
 static enum plan_copy
 copy_of(const struct relation_column *from, const struct catalog_column *column,
         const struct plan_column *to)
 {
-    bool built_in = from->type_oid < FIRST_NORMAL_OID;
+    bool built_in = from->type_oid < PGTYPE_USER_FIRST;
 
     if (built_in ? from->type_oid != to->type_oid : strcmp(from->type_name, column->type_name) != 0)
         return COPIES_TEXT;
@@ -62,7 +52,7 @@ static void
 compare_types(struct plan *plan, const struct plan_input *input, const struct relation_column *from,
               const struct catalog_column *column, struct plan_column *to)
 {
-    bool built_in = from->type_oid < FIRST_NORMAL_OID;
+    bool built_in = from->type_oid < PGTYPE_USER_FIRST;
     enum plan_copy copy;
 
     to->source_oid = built_in ? from->type_oid : to->type_oid;
@@ -142,7 +132,7 @@ add_column(struct plan *plan, const struct plan_input *input, const struct catal
     to->exact = is_exact(to->type_oid, column->kind);
     to->domain = column->kind == 'd';
     to->identity_always = column->identity_always;
-    to->scalar = is_object_name(from->type_oid);
+    to->scalar = pgtype_names_object(from->type_oid);
     to->oids = to->scalar || column->oids;
     snprintf(to->temp_type, sizeof to->temp_type, "%s", column->temp_type);
     snprintf(to->type, sizeof to->type, "%s", column->type);

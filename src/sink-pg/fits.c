@@ -3,86 +3,62 @@
  * day that stands behind a date, all without a word. */
 #include "sink-pg/fits.h"
 
-enum {
-    CHAR1 = 18,
-    NAME = 19,
-    INT8 = 20,
-    INT2 = 21,
-    INT4 = 23,
-    TEXT = 25,
-    FLOAT4 = 700,
-    FLOAT8 = 701,
-    MONEY = 790,
-    BPCHAR = 1042,
-    VARCHAR = 1043,
-    DATE = 1082,
-    TIME = 1083,
-    TIMESTAMP = 1114,
-    TIMESTAMPTZ = 1184,
-    INTERVAL = 1186,
-    TIMETZ = 1266,
-    NUMERIC = 1700
-};
-
-/* The scale in numeric's typmod: 11 bits with sign, behind the length of a varlena header. */
-static int32_t
-numeric_scale(int32_t typmod)
-{
-    return (((typmod - 4) & 0x7ff) ^ 1024) - 1024;
-}
+#include "lib/pgtype.h"
 
 static bool
 is_float(uint32_t oid)
 {
-    return oid == FLOAT4 || oid == FLOAT8;
+    return oid == PG_FLOAT4 || oid == PG_FLOAT8;
 }
 
 static bool
 is_text(uint32_t oid)
 {
-    return oid == TEXT || oid == VARCHAR || oid == BPCHAR;
+    return oid == PG_TEXT || oid == PG_VARCHAR || oid == PG_BPCHAR;
 }
 
 static const char *
 loss_of_digits(struct fits_type from, struct fits_type to)
 {
     static const char loss[] = "digits would be rounded away";
-    bool integer = from.oid == INT2 || from.oid == INT4 || from.oid == INT8;
+    bool integer = from.oid == PG_INT2 || from.oid == PG_INT4 || from.oid == PG_INT8;
 
-    if (to.oid == FLOAT4 && (from.oid == FLOAT8 || from.oid == INT4 || from.oid == INT8))
+    if (to.oid == PG_FLOAT4 &&
+        (from.oid == PG_FLOAT8 || from.oid == PG_INT4 || from.oid == PG_INT8))
         return loss;
-    if (to.oid == FLOAT8 && from.oid == INT8)
+    if (to.oid == PG_FLOAT8 && from.oid == PG_INT8)
         return loss;
-    if (is_float(to.oid) && from.oid == NUMERIC)
+    if (is_float(to.oid) && from.oid == PG_NUMERIC)
         return loss;
-    if (to.oid == MONEY && (from.oid == NUMERIC || is_float(from.oid)))
+    if (to.oid == PG_MONEY && (from.oid == PG_NUMERIC || is_float(from.oid)))
         return loss;
-    if (to.oid != NUMERIC || to.typmod == -1)
+    if (to.oid != PG_NUMERIC || to.typmod == -1)
         return NULL;
-    if (from.oid == NUMERIC)
-        return from.typmod == -1 || numeric_scale(from.typmod) > numeric_scale(to.typmod) ? loss
-                                                                                          : NULL;
-    return is_float(from.oid) || (integer && numeric_scale(to.typmod) < 0) ? loss : NULL;
+    if (from.oid == PG_NUMERIC)
+        return from.typmod == -1 || pgtype_scale(from.typmod) > pgtype_scale(to.typmod) ? loss
+                                                                                        : NULL;
+    return is_float(from.oid) || (integer && pgtype_scale(to.typmod) < 0) ? loss : NULL;
 }
 
 static bool
 has_time_of_day(uint32_t oid)
 {
-    return oid == TIME || oid == TIMETZ || oid == TIMESTAMP || oid == TIMESTAMPTZ;
+    return oid == PG_TIME || oid == PG_TIMETZ || oid == PG_TIMESTAMP || oid == PG_TIMESTAMPTZ;
 }
 
 static const char *
 loss_of_time(struct fits_type from, struct fits_type to)
 {
-    bool stamp = from.oid == TIMESTAMP || from.oid == TIMESTAMPTZ;
+    bool stamp = from.oid == PG_TIMESTAMP || from.oid == PG_TIMESTAMPTZ;
 
-    if (stamp && to.oid == DATE)
+    if (stamp && to.oid == PG_DATE)
         return "the time of day would be cut off";
-    if (stamp && (to.oid == TIME || to.oid == TIMETZ))
+    if (stamp && (to.oid == PG_TIME || to.oid == PG_TIMETZ))
         return "the date would be cut off";
-    if (from.oid == TIMETZ && to.oid == TIME)
+    if (from.oid == PG_TIMETZ && to.oid == PG_TIME)
         return "the time zone would be cut off";
-    if (from.oid == INTERVAL && to.oid == INTERVAL && to.typmod != -1 && to.typmod != from.typmod)
+    if (from.oid == PG_INTERVAL && to.oid == PG_INTERVAL && to.typmod != -1 &&
+        to.typmod != from.typmod)
         return "fields or fractions of seconds would be cut off";
     if (has_time_of_day(from.oid) && has_time_of_day(to.oid) && to.typmod != -1 &&
         (from.typmod == -1 || from.typmod > to.typmod))
@@ -97,7 +73,7 @@ fits_loss(struct fits_type from, struct fits_type to)
 
     if (loss == NULL)
         loss = loss_of_time(from, to);
-    if (loss == NULL && is_text(from.oid) && (to.oid == NAME || to.oid == CHAR1))
+    if (loss == NULL && is_text(from.oid) && (to.oid == PG_NAME || to.oid == PG_CHAR))
         loss = "text would be cut off";
     return loss;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/moment.h"
+#include "lib/pgtype.h"
 
 /* From 1970-01-01 to 2000-01-01, PostgreSQL's day 0. */
 #define EPOCH_DAYS 10957
@@ -18,16 +19,29 @@
 enum recode
 recode_of(uint32_t type_oid, char kind)
 {
-    /* oids of built-in types never change (src/include/catalog/pg_type.dat). */
     static const struct {
         uint32_t oid;
         enum recode way;
-    } ways[] = {{16, RECODE_BOOL},      {17, RECODE_BYTEA},       {20, RECODE_INT8},
-                {21, RECODE_INT2},      {23, RECODE_INT4},        {25, RECODE_SAME},
-                {26, RECODE_OID},       {114, RECODE_SAME},       {700, RECODE_FLOAT4},
-                {701, RECODE_FLOAT8},   {1042, RECODE_SAME},      {1043, RECODE_SAME},
-                {1082, RECODE_DATE},    {1114, RECODE_TIMESTAMP}, {1184, RECODE_TIMESTAMP},
-                {1700, RECODE_NUMERIC}, {2950, RECODE_UUID},      {3802, RECODE_JSONB}};
+    } ways[] = {
+        {PG_BOOL, RECODE_BOOL},
+        {PG_BYTEA, RECODE_BYTEA},
+        {PG_INT8, RECODE_INT8},
+        {PG_INT2, RECODE_INT2},
+        {PG_INT4, RECODE_INT4},
+        {PG_TEXT, RECODE_SAME},
+        {PG_OID, RECODE_OID},
+        {PG_JSON, RECODE_SAME},
+        {PG_FLOAT4, RECODE_FLOAT4},
+        {PG_FLOAT8, RECODE_FLOAT8},
+        {PG_BPCHAR, RECODE_SAME},
+        {PG_VARCHAR, RECODE_SAME},
+        {PG_DATE, RECODE_DATE},
+        {PG_TIMESTAMP, RECODE_TIMESTAMP},
+        {PG_TIMESTAMPTZ, RECODE_TIMESTAMP},
+        {PG_NUMERIC, RECODE_NUMERIC},
+        {PG_UUID, RECODE_UUID},
+        {PG_JSONB, RECODE_JSONB},
+    };
 
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         if (ways[i].oid == type_oid)

@@ -2,7 +2,7 @@
  * written must be one whole RowBinary value; what is refused must leave nothing behind and say why.
  */
 /* clang-format off: make reads one line
- * links: sink-ch/convert/ lib/moment lib/cursor lib/buf lib/err */
+ * links: lib/pgtype sink-ch/convert/ lib/moment lib/cursor lib/buf lib/err */
 /* clang-format on */
 #include "sink-ch/convert/convert.h"
 #include "input.h"

@@ -1,14 +1,14 @@
 /* sink-ch_convert.c: PostgreSQL values to RowBinary: every type, its bounds and one beyond. */
 /* clang-format off */
-/* links: sink-ch/convert/ lib/moment lib/buf lib/cursor; */
+/* links: lib/pgtype sink-ch/convert/ lib/moment lib/buf lib/cursor; */
 /* clang-format on */
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
+#include "lib/pgtype.h"
 #include "sink-ch/convert/convert.h"
 #include "sink-ch/convert/judge.h"
-#include "sink-ch/convert/pgtype.h"
 
 enum { BOOL = 16, BYTEA = 17, INT8 = 20, INT4 = 23, TEXT = 25, FLOAT8 = 701, DATE = 1082 };
 enum { TIMESTAMP = 1114, TIMESTAMPTZ = 1184, NUMERIC = 1700, UUID = 2950, JSONB = 3802 };
@@ -521,8 +521,7 @@ verdicts(void)
     verdict("Int32", FLOAT8, -1, CONVERT_PARTLY);
     verdict("Array(Int32)", INT4, -1, CONVERT_NEVER);
     verdict("Map(Int8, Int8)", TEXT, -1, CONVERT_NEVER);
-    check(convert_oid_of("int4") == INT4 && convert_oid_of("_int4") == 1007 &&
-              convert_oid_of("mood") == 0,
+    check(pgtype_oid("int4") == INT4 && pgtype_oid("_int4") == 1007 && pgtype_oid("mood") == 0,
           "domains over built-in types are known by name");
 }
 

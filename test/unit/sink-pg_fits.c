@@ -1,6 +1,6 @@
 /* fits: which types of the target lose something silently.
  *
- * links: sink-pg/fits
+ * links: lib/pgtype sink-pg/fits
  */
 #include "sink-pg/fits.h"
 

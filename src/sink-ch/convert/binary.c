@@ -6,10 +6,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lib/pgtype.h"
 #include "sink-ch/convert/binary_drawing.h"
 #include "sink-ch/convert/binary_scalar.h"
 #include "sink-ch/convert/binary_time.h"
-#include "sink-ch/convert/pgtype.h"
 
 #define DIMENSIONS_MAX 6 /* MAXDIM */
 
@@ -166,7 +166,7 @@ put_dimension(struct cursor *c, const struct array_shape *shape, uint32_t dimens
 static bool
 put_array(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
 {
-    struct array_shape shape = {.element = convert_element_oid(oid),
+    struct array_shape shape = {.element = pgtype_element(oid),
                                 .delimiter = oid == PG_BOX_ARRAY ? ';' : ',',
                                 .quoting = {.special = "{},\"\\", .null_word = true}};
 
@@ -272,7 +272,7 @@ put_made_of_others(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
         if (oid == ranges[i].multirange)
             return put_multirange(c, ranges[i].bound, out, known);
     }
-    if (convert_element_oid(oid) != 0)
+    if (pgtype_element(oid) != 0)
         return put_array(c, oid, out, known);
     return convert_binary_scalar(c, oid, out, known);
 }

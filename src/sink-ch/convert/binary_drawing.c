@@ -2,8 +2,8 @@
  * with them. Layouts: geo_ops.c in src/backend/utils/adt/ of PostgreSQL. */
 #include "sink-ch/convert/binary_drawing.h"
 
+#include "lib/pgtype.h"
 #include "sink-ch/convert/binary_scalar.h"
-#include "sink-ch/convert/pgtype.h"
 
 /* count numbers with commas between. */
 static bool

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/pgtype.h"
 #include "sink-ch/convert/base.h"
-#include "sink-ch/convert/pgtype.h"
 
 /* ---- integers, floats ---- */
 

@@ -7,9 +7,9 @@
 
 #include "lib/calendar.h"
 #include "lib/clock.h"
+#include "lib/pgtype.h"
 #include "sink-ch/convert/base.h"
 #include "sink-ch/convert/binary_scalar.h"
-#include "sink-ch/convert/pgtype.h"
 
 #define DAY_MICROS INT64_C(86400000000)
 

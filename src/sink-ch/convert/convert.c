@@ -5,12 +5,12 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "lib/pgtype.h"
 #include "sink-ch/convert/array.h"
 #include "sink-ch/convert/binary.h"
 #include "sink-ch/convert/float.h"
 #include "sink-ch/convert/integer.h"
 #include "sink-ch/convert/json.h"
-#include "sink-ch/convert/pgtype.h"
 #include "sink-ch/convert/time.h"
 
 static bool
@@ -241,7 +241,7 @@ put_array(struct convert *convert, const struct ch_type *type, uint32_t oid, str
         return convert_bad(convert, "an array that does not begin at 1");
     if (text.len == 0 || text.data[0] != '{')
         return convert_bad(convert, "not an array");
-    status = put_array_items(convert, type, convert_element_oid(oid), &a, out);
+    status = put_array_items(convert, type, pgtype_element(oid), &a, out);
     if (status == CONVERT_DONE && a.at != a.end)
         return convert_bad(convert, "a malformed array");
     return status;
@@ -317,7 +317,8 @@ put_binary(struct convert *convert, const struct ch_type *type, uint32_t oid, st
     enum convert_status status;
     struct bytes text;
 
-    if (type->kind == CH_ENUM && oid >= USER_OID_FIRST) /* an enum's label is its binary format */
+    if (type->kind == CH_ENUM &&
+        oid >= PGTYPE_USER_FIRST) /* an enum's label is its binary format */
         return put_enum(convert, type, value, out);
     status = convert_binary(convert, oid, value);
     if (status != CONVERT_DONE)

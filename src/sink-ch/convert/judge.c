@@ -2,7 +2,7 @@
  * seen. */
 #include "sink-ch/convert/judge.h"
 
-#include "sink-ch/convert/pgtype.h"
+#include "lib/pgtype.h"
 
 enum family {
     INTEGER,
@@ -55,9 +55,9 @@ family_of(uint32_t oid)
     case PG_VARCHAR:
         return TEXT;
     default:
-        if (oid >= USER_OID_FIRST)
+        if (oid >= PGTYPE_USER_FIRST)
             return TEXT;
-        return convert_element_oid(oid) != 0 ? ARRAY : OTHER;
+        return pgtype_element(oid) != 0 ? ARRAY : OTHER;
     }
 }
 
@@ -99,9 +99,7 @@ judge_decimal(const struct ch_type *type, uint32_t oid, int32_t typmod, const ch
 {
     enum family family = family_of(oid);
     uint32_t whole = type->precision - type->scale;
-    /* numeric(p,s): typmod - 4 = p << 16 | s as 11 bits, signed since 15 */
-    int32_t precision = (typmod - 4) >> 16 & 0xffff;
-    int32_t scale = (((typmod - 4) & 0x7ff) ^ 1024) - 1024;
+    int32_t precision = pgtype_precision(typmod), scale = pgtype_scale(typmod);
 
     if (family == INTEGER) {
         static const uint32_t digits[] = {5, 10, 19};
@@ -110,7 +108,7 @@ judge_decimal(const struct ch_type *type, uint32_t oid, int32_t typmod, const ch
             return CONVERT_FITS;
         return say(CONVERT_PARTLY, reason, "large numbers do not fit");
     }
-    if (family == NUMERIC && typmod < 4)
+    if (family == NUMERIC && !pgtype_has_precision(typmod))
         return say(CONVERT_PARTLY, reason,
                    "numeric without precision: NaN, large numbers and more digits do not fit");
     if (family == NUMERIC && (scale > (int32_t)type->scale || precision - scale > (int32_t)whole))
@@ -174,7 +172,7 @@ judge_one_family(uint32_t oid, enum family own, const char **reason)
 static enum convert_verdict
 judge_array(const struct ch_type *type, uint32_t oid, const char **reason)
 {
-    uint32_t element = convert_element_oid(oid);
+    uint32_t element = pgtype_element(oid);
     const struct ch_type *innermost = type->element;
 
     while (innermost->kind == CH_ARRAY)

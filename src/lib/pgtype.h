@@ -1,6 +1,6 @@
-/* pgtype.h: PostgreSQL's built-in types: their oids, their names and their arrays. */
-#ifndef WALPIPE_SINKCH_CONVERT_PGTYPE_H
-#define WALPIPE_SINKCH_CONVERT_PGTYPE_H
+/* pgtype.h: PostgreSQL's built-in types: their oids, names and arrays, and what a typmod says. */
+#ifndef WALPIPE_PGTYPE_H
+#define WALPIPE_PGTYPE_H
 
 #include "lib/base.h"
 
@@ -13,6 +13,7 @@ enum pg_oid {
     PG_INT8 = 20,
     PG_INT2 = 21,
     PG_INT4 = 23,
+    PG_REGPROC = 24,
     PG_TEXT = 25,
     PG_OID = 26,
     PG_XID = 28,
@@ -52,16 +53,24 @@ enum pg_oid {
     PG_XID8 = 5069
 };
 
-#define USER_OID_FIRST 16384 /* FirstNormalObjectId: above are types that somebody created */
+/* Above are types that somebody created (FirstNormalObjectId). */
+#define PGTYPE_USER_FIRST 16384
+
+/* numeric(p,s), from its typmod; only where pgtype_has_precision. A scale may be negative. */
+bool pgtype_has_precision(int32_t typmod);
+int32_t pgtype_precision(int32_t typmod);
+int32_t pgtype_scale(int32_t typmod);
+
+/* regclass and its like, whose binary format is the oid of something in the source's catalog. */
+bool pgtype_names_object(uint32_t oid);
 
 /* The element type of a built-in array type; 0: oid is none. */
-uint32_t convert_element_oid(uint32_t oid);
+uint32_t pgtype_element(uint32_t oid);
 
-/* The name of a built-in type that convert_oid_of knows; "int4[]" of an array. NULL: another. */
-const char *convert_type_name(uint32_t oid);
+/* The name of a built-in type that pgtype_oid knows; "int4[]" of an array. NULL: another. */
+const char *pgtype_name(uint32_t oid);
 
-/* The oid of a built-in type by its name, for domains over it; 0: not one this program treats
- * specially. */
-uint32_t convert_oid_of(const char *type_name);
+/* The oid of a built-in type by its name, for domains over it; 0: not one of this table. */
+uint32_t pgtype_oid(const char *type_name);
 
 #endif

@@ -1,9 +1,9 @@
-/* pgtype.c: see pgtype.h: which PostgreSQL types this program knows by name or as arrays. */
-#include "sink-ch/convert/pgtype.h"
+/* pgtype.c: see pgtype.h. Source: src/include/catalog/pg_type.dat. */
+#include "lib/pgtype.h"
 
 #include <string.h>
 
-/* Built-in types that are converted in a way of their own, with their arrays' oids. */
+/* With the arrays' oids. */
 static const struct {
     const char *name;
     const char *array_name;
@@ -70,7 +70,7 @@ static const struct {
 #define BUILTIN_COUNT (sizeof builtin / sizeof *builtin)
 
 uint32_t
-convert_element_oid(uint32_t oid)
+pgtype_element(uint32_t oid)
 {
     for (size_t i = 0; i < BUILTIN_COUNT; i++)
         if (builtin[i].array_oid == oid)
@@ -79,7 +79,7 @@ convert_element_oid(uint32_t oid)
 }
 
 const char *
-convert_type_name(uint32_t oid)
+pgtype_name(uint32_t oid)
 {
     for (size_t i = 0; i < BUILTIN_COUNT; i++)
         if (builtin[i].oid == oid || builtin[i].array_oid == oid)
@@ -89,7 +89,7 @@ convert_type_name(uint32_t oid)
 
 /* "_name" is the array of "name". */
 uint32_t
-convert_oid_of(const char *type_name)
+pgtype_oid(const char *type_name)
 {
     bool array = type_name[0] == '_';
 
@@ -97,4 +97,33 @@ convert_oid_of(const char *type_name)
         if (strcmp(builtin[i].name, type_name + array) == 0)
             return array ? builtin[i].array_oid : builtin[i].oid;
     return 0;
+}
+
+/* Behind the length of a varlena's header: precision, and the scale in 11 bits, signed since 15
+ * (src/backend/utils/adt/numeric.c, make_numeric_typmod). */
+bool
+pgtype_has_precision(int32_t typmod)
+{
+    return typmod >= 4;
+}
+
+int32_t
+pgtype_precision(int32_t typmod)
+{
+    return (typmod - 4) >> 16 & 0xffff;
+}
+
+int32_t
+pgtype_scale(int32_t typmod)
+{
+    return (((typmod - 4) & 0x7ff) ^ 1024) - 1024;
+}
+
+/* regproc, regprocedure, regoper, regoperator, regclass, regtype, regconfig, regdictionary,
+ * regnamespace, regrole, regcollation. */
+bool
+pgtype_names_object(uint32_t oid)
+{
+    return oid == PG_REGPROC || (oid >= 2202 && oid <= 2206) || oid == 3734 || oid == 3769 ||
+           oid == 4089 || oid == 4096 || oid == 4191;
 }
