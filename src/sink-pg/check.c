@@ -5,6 +5,7 @@
 
 #include "lib/intake.h"
 #include "lib/verdict.h"
+#include "sink-pg/mapping.h"
 #include "sink-pg/plan.h"
 #include "sink-pg/progress.h"
 
