@@ -33,6 +33,7 @@ class Dml:
         self.most = more.pop("most", 300)  # rows of a bulk
         self.bulk_share = more.pop("bulk_share", 0.15)  # of the transactions
         self.only = more.pop("only", "")
+        self.fresh = more.pop("fresh", None)  # the key of a new row, where none may come again
         self.overriding = more.pop("overriding", "")
         assert not more, more
 
@@ -42,9 +43,13 @@ class Dml:
     def values(self, r, given):
         return ", ".join(make(r) for _, make in given)
 
+    def new_keys(self):
+        return [(self.keys[0][0], lambda r: self.fresh)] + self.keys[1:] if self.fresh else self.keys
+
     def insert(self, r):
-        every = self.keys + self.columns
-        rows = ", ".join(f"({self.values(r, every)})" for _ in range(1 if r.random() < 0.7 else r.randint(2, 4)))
+        every = self.new_keys() + self.columns
+        count = 1 if r.random() < 0.7 else r.randint(2, 4)
+        rows = ", ".join(f"({self.values(r, every)})" for _ in range(count))
         conflict = " ON CONFLICT DO NOTHING" if self.arbiter and r.random() < 0.8 else ""
         return f"INSERT INTO {self.table} ({self.names(every)}) {self.overriding} VALUES {rows}{conflict}"
 
@@ -94,7 +99,7 @@ class Dml:
         """Many rows at a time, often changed again in the same transaction."""
         first = r.randint(1, 200)
         last = first + r.choice([60, 60, 150, self.most])
-        spread = self.spread.format(g="g")
+        spread = self.fresh or self.spread.format(g="g")
         keys = [spread] + [self.case(r, make) for _, make in self.keys[1:]] if self.keys else []
         cells = ", ".join(keys + [self.case(r, make) for _, make in self.columns])
         conflict = " ON CONFLICT DO NOTHING" if self.arbiter else ""

@@ -71,6 +71,19 @@ def change_config(r, world, config):
     return changed
 
 
+def choose_topology(r, world):
+    """Most worlds have one pipeline from one database to another. "chain": a second one leads from the
+    target on; "self": the target is the source; "twoway": a second one leads back."""
+    ordinary = all(u["kind"] in ("plain", "inherit", "unique", "columns") for u in world["units"])
+    fitting = ordinary and world["role"] == "postgres" and world["target"] == world["source"]
+    if not fitting or r.random() < 0.5:
+        return "one"
+    world["config"].pop("binary", None)
+    if r.random() < 0.2:
+        return "self"
+    return r.choice(["chain", "twoway"])
+
+
 def publication(r, world):
     via = any(u["via_root"] for u in world["units"])
     options = f" WITH (publish_via_partition_root = {'true' if via else 'false'})"
@@ -161,6 +174,8 @@ class Steps:
             self.add(do="restart")
         elif what < 0.9:
             self.switch()
+            if self.world["topology"] == "chain":
+                self.add(do="hop")
 
     def make(self):
         r = self.r
@@ -174,6 +189,17 @@ class Steps:
         return self.steps
 
 
+def two_ways(r, world):
+    """Half of the transactions come from the other side, at quiet points: nobody wants conflicts. No
+    kill, no change of the config."""
+    steps = [s for s in world["steps"] if s["do"] == "tx"]
+    for step in r.sample(steps, len(steps) // 2):
+        step["side"] = "target"
+    world["steps"] = [{"do": "start"}]
+    for step in steps:
+        world["steps"] += [step, {"do": "sync"}]
+
+
 def make(seed, number, options):
     r = random.Random(f"{seed}.{number}")
     world = {"name": f"{seed}.{number}", "units": choose_units(r, options.kinds)}
@@ -182,8 +208,15 @@ def make(seed, number, options):
     world["config"] = choose_config(r, world)
     plain_role = 0.5 if any(u["kind"] == "foreign" for u in world["units"]) else 0.08
     world["role"] = "apply" if r.random() < plain_role else "postgres"
+    world["role"] = next((u["role"] for u in world["units"] if u.get("role")), world["role"])
+    world["topology"] = choose_topology(r, world)
     world["publication"] = publication(r, world)
     world["steps"] = Steps(r, world).make()
+    if world["topology"] == "twoway":
+        two_ways(r, world)
+    if world["topology"] == "self":
+        world["steps"] = [{"do": "start"}, *[s for s in world["steps"] if s["do"] == "tx"],
+                          {"do": "wait", "seconds": 3}]
     for u in world["units"]:
         del u["transaction"]
     return world

@@ -46,6 +46,12 @@ class Pipeline:
     def command(self, *words):
         return [os.path.join(self.bin, "walpipe"), *words, "-c", self.config]
 
+    def refuses_key(self):
+        """Whether the config file has a key that this walpipe does not know."""
+        done = subprocess.run(self.command("print"), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              env=self.env)
+        return "unknown key" in done.stdout + done.stderr
+
     def start(self):
         self.streams = self.count("streaming from slot")
         with open(self.log, "ab") as log:

@@ -462,15 +462,17 @@ def triggers(r, name):
                    f"CREATE TRIGGER tr {moment} {ops} ON {t} FOR EACH ROW EXECUTE FUNCTION {name}_f()"]
         if mode:
             target.append(f"ALTER TABLE {t} {mode if mode == 'DISABLE' else 'ENABLE ' + mode} TRIGGER tr")
-    full = r.random() < 0.2
-    source = [made] + ([f"ALTER TABLE {t} REPLICA IDENTITY FULL"] if full else [])
+    source = [made, f"CREATE SEQUENCE {name}_seq"]
+    source += [f"ALTER TABLE {t} REPLICA IDENTITY FULL"] if r.random() < 0.2 else []
+    # where a delete is cancelled the key must not come again;
     # an update of a row that is not there inserts it (sink-pg(1)): a cancelled insert's key must not move
     table = Dml(t, [("id", integer(1, 20, 0))], [("v", WORDS), ("n", integer(0, 9))], most=80,
-                key_updates=kind != "cancel", bulk_share=0.35)
+                key_updates=kind != "cancel", bulk_share=0.35,
+                fresh=f"nextval('{name}_seq')" if kind in ("cancel", "rule") else None)
     checks = [{"check": "control", "target": t},
               {"check": "control", "target": log,
                "columns": ["row_number() OVER (ORDER BY at)", "op", "id", "v"]}]
-    return unit("triggers", name, source=source, target=target, publish=[t], transaction=table.transaction,
+    return unit("triggers", name, role="postgres", source=source, target=target, publish=[t], transaction=table.transaction,
                 alone=True, checks=checks, order_free=True, note=f"{kind} {mode or 'origin'} {moment} {ops}",
                 hold=lock(t, "id", 3))
 

@@ -2,6 +2,7 @@
 
 A verdict is a dict: {"end": "equal" | "refused" | "fault", "kind": ..., "text": [lines], ...}."""
 
+import glob
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import oracle
 from program import Gone, Hang, Pipeline
 
 CONTROL_PATIENCE = 20
+NEVER = "belongs to another (source|slot)"  # each world has a target of its own
 RETRIES = 7  # of a sink whose target is there: more will not help
 
 
@@ -87,11 +89,13 @@ class Run:
         self.base = bench.servers.path(self.id)
         self.pipeline = Pipeline(bench.servers.env, self.base + ".conf", bench.options.patience)
         self.holder, self.code, self.hang, self.tolerated = None, None, None, 0
-        self.statics, self.ended, self.counts = {}, False, {"tx": 0, "failed": 0}
+        self.second, self.statics, self.ended, self.counts = None, {}, False, {"tx": 0, "failed": 0}
 
     # ---- connections ----
 
     def cursor(self, side):
+        if side == "target" and self.world["topology"] == "self":
+            side = "source"
         if side not in self.connections:
             name = self.source if side == "source" else self.target
             self.connections[side] = self.bench.connect(name, f"{self.id}_{side}")
@@ -102,8 +106,11 @@ class Run:
         cursor.execute(text)
         return cursor.fetchall() if cursor.description else []
 
+    def ask(self, side, text):
+        return self.sql(side, text)[0][0]
+
     def value(self, text):
-        return self.sql("source", text)[0][0]
+        return self.ask("source", text)
 
     # ---- set-up ----
 
@@ -126,7 +133,8 @@ class Run:
     def set_up(self):
         w = self.world
         self.make_database("source", w["units"])
-        self.make_database("target", w["units"], w["role"])
+        if w["topology"] != "self":
+            self.make_database("target", w["units"], w["role"])
         self.ddl("source", [w["publication"]], "postgres")
         for kind in ("run", "control"):
             self.sql("source", f"SELECT pg_create_logical_replication_slot('{self.id}_{kind}', 'pgoutput')")
@@ -134,27 +142,59 @@ class Run:
             self.statics[check["target"]] = oracle.target_rows(self.cursor("target"), check)
         self.remember()
         self.write_config()
+        self.set_up_second()
+
+    def set_up_second(self):
+        """The second pipeline of a topology."""
+        w = self.world
+        if w["topology"] in ("chain", "twoway"):
+            self.second = Pipeline(self.bench.servers.env, self.base + ".2.conf", self.bench.options.patience)
+            self.ddl("target", ["CREATE PUBLICATION pub FOR ALL TABLES", "SELECT "
+                     f"pg_create_logical_replication_slot('{self.id}_second', 'pgoutput')"], "postgres")
+            if w["topology"] == "chain":
+                self.make_database("next", w["units"])
+                self.publish_keyless()
+            last = "next" if w["topology"] == "chain" else "source"
+            self.write(self.second, w, "target", last, "second")
+
+    def publish_keyless(self):
+        """Tables of the target without a key can only be published with FULL."""
+        found = self.sql("target", "SELECT oid::regclass FROM pg_class WHERE relkind IN ('r', 'p') AND relreplident = "
+                         "'d' AND relnamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_index "
+                         "WHERE indrelid = pg_class.oid AND indisprimary AND indimmediate)")
+        for (table,) in found:
+            self.sql("target", f"ALTER TABLE {table} REPLICA IDENTITY FULL")
 
     def checks(self, kind):
         return [c for u in self.world["units"] for c in u["checks"] if c["check"] == kind]
 
     def write_config(self):
-        w, b = self.world, self.bench
+        self.write(self.pipeline, self.world, "source", "target", "run")
+
+    def write(self, pipeline, w, source, target, slot):
+        """The config file of a pipeline between two sides."""
+        b, servers = self.bench, {"source": self.source}
         mapped = ", ".join(f"public.{quoted(s)} -> public.{quoted(t)}"
                            for u in w["units"] for s, t in u["map"].items())
         config = {k: v for k, v in self.config.items() if k != "binary"}
-        lines = ["[pipeline]", "name = world", f"state_dir = {self.base}.state", "[source]",
-                 f"conninfo = {b.conninfo(self.source, self.id + '_source')}", f"slot = {self.id}_run",
-                 "publication = pub", f"binary = {self.config.get('binary', 'off')}", "[sink dst]", "type = pg",
-                 f"conninfo = {b.conninfo(self.target, self.id + '_target', w['role'])}"]
+        target = "source" if w["topology"] == "self" else target
+        here, there = servers.get(source, self.target), servers.get(target, self.target)
+        lines = ["[pipeline]", "name = world", f"state_dir = {self.base}.{slot}.state", "[source]",
+                 f"conninfo = {b.conninfo(here, f'{self.id}_{source}')}", f"slot = {self.id}_{slot}",
+                 "publication = pub", f"binary = {self.config.get('binary', 'off')}"]
+        lines += ["origin = none"] if w["topology"] == "twoway" else []
+        lines += ["[sink dst]", "type = pg", f"conninfo = {b.conninfo(there, f'{self.id}_{target}', w['role'])}"]
         lines += [f"{k} = {v}" for k, v in config.items()] + ([f"map = {mapped}"] if mapped else [])
-        with open(self.base + ".conf", "w") as f:
+        with open(pipeline.config, "w") as f:
             f.write("\n".join(lines) + "\n")
+        if w["topology"] == "twoway" and pipeline.refuses_key():
+            with open(pipeline.config, "w") as f:
+                f.write("\n".join(line for line in lines if line != "origin = none") + "\n")
 
     # ---- steps ----
 
-    def transaction(self, statements):
-        cursor = self.cursor("source")
+    def transaction(self, statements, side="source"):
+        cursor = self.cursor(side)
         cursor.execute("BEGIN")
         for statement in statements:
             cursor.execute("SAVEPOINT s")
@@ -178,38 +218,54 @@ class Run:
             rows.append(lines if len(lines) < oracle.SMALL else None)
         self.states.append((lsn, rows))
 
-    def confirmed(self, slot):
-        return self.value(f"SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '{slot}'")
+    def confirmed(self, slot, side="source"):
+        return self.ask(side, f"SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '{slot}'")
 
-    def reached(self, slot, goal):
-        return self.value(f"SELECT confirmed_flush_lsn >= '{goal}' FROM pg_replication_slots "
+    def reached(self, slot, goal, side="source"):
+        return self.ask(side, f"SELECT confirmed_flush_lsn >= '{goal}' FROM pg_replication_slots "
                           f"WHERE slot_name = '{slot}'")
 
     def sync(self):
         """Waits as long as it moves."""
-        goal = self.value("SELECT pg_current_wal_lsn()")
-        slot, where, moved, tried = f"{self.id}_run", None, time.monotonic(), self.pipeline.retries()
-        while not self.reached(slot, goal):
-            self.pipeline.look()
-            now = self.confirmed(slot)
+        self.sync_one(self.pipeline, f"{self.id}_run", "source")
+        if self.world["topology"] == "twoway" and self.second.process:
+            self.sync_one(self.second, f"{self.id}_second", "target")
+            self.sync_one(self.pipeline, f"{self.id}_run", "source")
+
+    def sync_one(self, pipeline, slot, side):
+        goal = self.ask(side, "SELECT pg_current_wal_lsn()")
+        where, moved, tried = None, time.monotonic(), pipeline.retries()
+        while not self.reached(slot, goal, side):
+            pipeline.look()
+            now = self.confirmed(slot, side)
             if now != where:
                 where, moved = now, time.monotonic()
             if time.monotonic() - moved > self.bench.options.patience:
                 raise Hang(f"the slot stands at {where}, the goal is {goal}")
-            if self.pipeline.retries() - tried > RETRIES and not self.holder:
-                raise Hang(f"tries again and again: {self.pipeline.last_words('waiting for the target')}")
+            if pipeline.retries() - tried > RETRIES and not self.holder:
+                raise Hang(f"tries again and again: {pipeline.last_words('waiting for the target')}")
             time.sleep(0.03)
 
     def step(self, step):
         do = step["do"]
         if do == "tx":
-            return self.transaction(step["sql"])
+            return self.transaction(step["sql"], step.get("side", "source"))
         if self.ended:
             return None
         return getattr(self, "do_" + do)(step)
 
     def do_start(self, _):
         self.pipeline.start()
+        if self.world["topology"] == "twoway":
+            self.pipeline.wait_streaming()
+            self.second.start()
+            self.second.wait_streaming()
+
+    def do_hop(self, _):
+        """The second pipeline of a chain runs until it has what is there now."""
+        self.second.start()
+        self.sync_one(self.second, f"{self.id}_second", "target")
+        self.second.stop()
 
     def do_stop(self, _):
         self.pipeline.stop()
@@ -265,7 +321,20 @@ class Run:
         if not self.pipeline.process:
             self.pipeline.start()
         self.sync()
+        if self.world["topology"] == "twoway":
+            self.must_be_quiet()
+            self.second.stop()
         self.pipeline.stop()
+        if self.world["topology"] == "chain":
+            self.do_hop(None)
+
+    def must_be_quiet(self):
+        """Two pipelines that send each other the same rows write for ever."""
+        before = self.value("SELECT pg_current_wal_insert_lsn()")
+        time.sleep(0.7)
+        grown = self.value(f"SELECT pg_current_wal_insert_lsn() - pg_lsn '{before}'")
+        if grown > 20000:
+            raise Hang(f"nobody writes, but the source's WAL grew by {grown} bytes: a loop")
 
     def guarded(self, call, *values):
         try:
@@ -274,20 +343,33 @@ class Run:
             self.code, self.ended = gone.code, True
         except Hang as hang:
             self.hang, self.ended = str(hang), True
-            self.pipeline.end()
+            self.end_pipelines()
+
+    def end_pipelines(self):
+        self.pipeline.end()
+        if self.second:
+            self.second.end()
+
+    def culprit(self):
+        """The pipeline whose log tells what happened."""
+        if self.second and self.pipeline.last_error().get("exit_code") != 100:
+            return self.second
+        return self.pipeline
 
     # ---- verdict ----
 
     def verdict(self):
-        bug = self.pipeline.sanitizer()
+        bug = self.pipeline.sanitizer() or (self.second and self.second.sanitizer())
         if bug:
             return self.fault("crash", [bug])
         if self.hang:
-            return self.fault("hang", [self.hang, "last error: " + str(self.pipeline.last_error())])
+            return self.fault("hang", [self.hang, "last error: " + str(self.culprit().last_error())])
         if self.code == 100:
             return self.refused()
         if self.code is not None:
-            return self.fault(f"exit {self.code}", [str(self.pipeline.last_error())])
+            return self.fault(f"exit {self.code}", [str(self.culprit().last_error())])
+        if self.world["topology"] == "self":
+            return self.fault("loop", ["the target is the source, and it was not refused"])
         return self.compared()
 
     def fault(self, kind, text, **more):
@@ -295,10 +377,11 @@ class Run:
 
     def compared(self):
         wrong, cut = [], []
-        for check in self.checks("rows"):
-            differ, lose = oracle.compare(self.cursor("source"), self.cursor("target"), check)
-            wrong += [f"{check['target']}: {text}" for text in differ]
-            cut += [f"{check['target']}: {text}" for text in lose]
+        sides = ["target", "next"] if self.world["topology"] == "chain" else ["target"]
+        for side, check in [(s, c) for s in sides for c in self.checks("rows")]:
+            differ, lose = oracle.compare(self.cursor("source"), self.cursor(side), check)
+            wrong += [f"{side} {check['target']}: {text}" for text in differ]
+            cut += [f"{side} {check['target']}: {text}" for text in lose]
         wrong += self.wrong_statics()
         judged = self.checks("control")
         if wrong or cut or judged:
@@ -319,19 +402,22 @@ class Run:
             self.statics[c["target"]], oracle.target_rows(self.cursor("target"), c))]
 
     def refused(self):
-        error = self.pipeline.last_error()
+        error = self.culprit().last_error()
         message = error.get("message", "no error in the log")
         reason = reason_of(message)
         text = [message, "hint: " + str(error.get("hint"))]
-        wrong = self.wrong_partly() + self.wrong_statics()
+        wrong = self.wrong_partly() + self.wrong_statics() if self.world["topology"] in ("one", "chain") else []
         if wrong:
             return self.fault("confirmed before the refusal", text + wrong)
-        if not error.get("hint"):
-            return self.fault("no hint", [str(error)], reason=reason)
+        if re.search(NEVER, message):
+            return self.fault("refused what nobody did", text)
         control = self.control()
-        code, blind = self.pipeline.check()
+        code, blind = self.culprit().check()
+        if self.world["topology"] == "self" and code == 0:
+            return self.fault("loop", text + ["the target is the source: check passes"])
         return {"end": "refused", "kind": reason, "text": text + blind[:4] + control.get("text", []),
-                "control": control.get("served", control["end"]), "blind": code == 0}
+                "control": control.get("served", control["end"]), "blind": code == 0,
+                "mute": not error.get("hint")}
 
     def wrong_partly(self):
         """Everything up to the LSN that is confirmed must be there."""
@@ -350,7 +436,7 @@ class Run:
     def control(self):
         """{"end": "done" | "impossible" | "failed", "served": does it end equal, "wrong": lines}."""
         w = self.world
-        if not all(u["control"] for u in w["units"]):
+        if w["topology"] != "one" or not all(u["control"] for u in w["units"]):
             return {"end": "impossible", "text": []}
         self.make_database("control", w["units"])
         more = ", disable_on_error = true" if w["target"] >= 15 else ""
@@ -386,38 +472,40 @@ class Run:
     # ---- the end ----
 
     def clean(self):
-        self.pipeline.end()
+        self.end_pipelines()
         self.do_release(None)
-        try:
-            if "control" in self.connections:
-                for statement in (f"ALTER SUBSCRIPTION {self.id} DISABLE",
-                                  f"ALTER SUBSCRIPTION {self.id} SET (slot_name = NONE)",
-                                  f"DROP SUBSCRIPTION {self.id}"):
-                    self.sql("control", statement)
-        except psycopg2.Error as error:
-            self.say(f"the control stays: {error}")
+        if "control" in self.connections:
+            for statement in ("DISABLE", "SET (slot_name = NONE)"):
+                self.sql("control", f"ALTER SUBSCRIPTION {self.id} {statement}")
+            self.sql("control", f"DROP SUBSCRIPTION {self.id}")
         for connection in self.connections.values():
             connection.close()
         self.connections = {}
-        self.drop_slots()
-        for name, sides in ((self.source, ["source"]), (self.target, ["target", "control"])):
+        for name, sides in ((self.source, ["source"]), (self.target, ["target", "control", "next"])):
+            self.drop_slots(name)
             for side in sides:
                 self.bench.run(name, f"DROP DATABASE IF EXISTS {self.id}_{side} WITH (FORCE)")
-        for end in (".conf", ".conf.log"):
-            if os.path.exists(self.base + end):
-                os.remove(self.base + end)
-        shutil.rmtree(self.base + ".state", ignore_errors=True)
+        for path in glob.glob(glob.escape(self.base) + ".*"):
+            if os.path.isdir(path):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                os.remove(path)
 
-    def drop_slots(self):
+    def drop_slots(self, name):
+        """Those of this world, and origins too: both are the cluster's, and there are few."""
+        mine = f"slot_name LIKE '{self.id}\\_%'"
         for _ in range(100):
-            self.bench.run(self.source, "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
-                           f"WHERE slot_name LIKE '{self.id}\\_%' AND active")
+            self.bench.run(name, "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
+                           f"WHERE {mine} AND active")
             try:
-                self.bench.run(self.source, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
-                               f"WHERE slot_name LIKE '{self.id}\\_%'")
-                return
+                self.bench.run(name, f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE {mine}")
+                break
             except psycopg2.Error:
                 time.sleep(0.05)
+        try:
+            self.bench.run(name, "SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin")
+        except psycopg2.Error as error:
+            self.say(f"origins stay: {error}")
 
 
 def quoted(name):
@@ -426,7 +514,7 @@ def quoted(name):
 
 def reason_of(message):
     """A message without what belongs to this world alone."""
-    message = re.sub(r'"[^"]*"', '"_"', message)
+    message = re.sub(r'"[^"]*"', '"_"', re.sub(r"/tmp/\S+", "FILE", message))
     message = re.sub(r"\b[0-9A-F]+/[0-9A-F]+\b", "LSN", message)
     message = re.sub(r"\bu\d+_\w+(\.\w+)?", "_", message)
     return re.sub(r"\b\d+\b", "N", message)[:160]
@@ -440,7 +528,7 @@ def run(bench, world, number, say=lambda text: None):
         one.set_up()
         one.run_steps()
         verdict = one.verdict()
-        verdict["log"] = one.pipeline.text()
+        verdict["log"] = one.pipeline.text() + ("\n" + one.second.text() if one.second else "")
         verdict["config"] = open(one.base + ".conf").read()
     except BadWorld as error:
         verdict = {"end": "bad", "kind": "bad world", "text": [str(error)]}

@@ -31,6 +31,8 @@ def describe(world):
     kinds = ", ".join(u["kind"] + (f" ({u['note']})" if u.get("note") else "") for u in world["units"])
     config = " ".join(f"{k}={v}" for k, v in world["config"].items())
     role = "" if world["role"] == "postgres" else f" role={world['role']}"
+    if world["topology"] != "one":
+        role += f" topology={world['topology']}"
     return f"{world['source']}->{world['target']} {kinds}; {config}{role}"
 
 
@@ -39,6 +41,7 @@ class Session:
         self.options, self.bench, self.number = options, worlds.Bench(servers, options), 0
         self.ends, self.reasons = collections.Counter(), collections.Counter()
         self.faults, self.began = [], time.monotonic()
+        self.mute = collections.Counter()
         self.blind, self.needless = collections.Counter(), collections.Counter()
 
     def run(self, world, say=lambda text: None):
@@ -53,6 +56,9 @@ class Session:
             if verdict["control"] is True:
                 self.needless[verdict["kind"]] += 1
                 more += " [subscription can]"
+            if verdict["mute"]:
+                self.mute[verdict["kind"]] += 1
+                more += " [no hint]"
             if verdict["blind"]:
                 self.blind[verdict["kind"]] += 1
                 more += " [check passes]"
@@ -85,6 +91,8 @@ class Session:
         while self.more(number - self.options.first):
             number += 1
             world = make.make(self.options.seed, number, self.options)
+            if self.options.topology not in (None, world["topology"]):
+                continue
             verdict = self.run(world)
             self.note(world, verdict)
             if verdict["end"] == "fault":
@@ -118,7 +126,7 @@ class Session:
         print(f"\nseed {self.options.seed}: {sum(self.ends.values())} worlds in "
               f"{time.monotonic() - self.began:.0f} s: " + ", ".join(f"{n} {e}" for e, n in self.ends.items()))
         for title, counted in (("refused", self.reasons), ("refused, but the subscription can", self.needless),
-                               ("refused, but check passes", self.blind)):
+                               ("refused, but check passes", self.blind), ("refused without a hint", self.mute)):
             if counted:
                 print(f"{title}:")
                 for reason, count in counted.most_common():
@@ -138,6 +146,7 @@ def parse():
     parser.add_argument("--first", type=int, default=0, help="leave out the first worlds of the seed")
     parser.add_argument("--world", help="SEED.N or a world.json: only this one")
     parser.add_argument("--kinds", default="", help="only these kinds of units (units.py)")
+    parser.add_argument("--topology", help="only worlds of this one: one, chain, twoway, self")
     parser.add_argument("--installed", action="store_true", help="only the installed PostgreSQL, none from npm")
     parser.add_argument("--shrink", action="store_true", help="make a failing world smaller")
     parser.add_argument("--shrink-seconds", type=int, default=240)
