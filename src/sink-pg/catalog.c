@@ -26,7 +26,7 @@ enum {
     COL_BASE_TYPMOD,
     COL_FULL_TYPE
 };
-enum { INDEX_COLUMNS, INDEX_PRIMARY, INDEX_IMMEDIATE };
+enum { INDEX_COLUMNS, INDEX_PRIMARY, INDEX_IMMEDIATE, INDEX_EXCLUSION };
 
 static const char table_query[] =
     "SELECT c.oid, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
@@ -67,9 +67,13 @@ static const char columns_query[] =
 
 static const char indexes_query[] =
     "SELECT pg_catalog.array_to_string((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1], ' '), "
-    "i.indisprimary, i.indimmediate FROM pg_catalog.pg_index i WHERE i.indrelid = $1::oid AND "
-    "i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL "
-    "ORDER BY i.indisprimary DESC, i.indexrelid";
+    "i.indisprimary, i.indimmediate, i.indisexclusion FROM pg_catalog.pg_index i "
+    "WHERE i.indrelid = $1::oid AND i.indisunique AND i.indisvalid AND i.indisready "
+    "AND i.indislive AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT EXISTS "
+    "(SELECT FROM ROWS FROM (pg_catalog.unnest(i.indkey::pg_catalog.int2[]), "
+    "pg_catalog.unnest(i.indcollation::pg_catalog.oid[])) AS k(number, collation_oid) "
+    "JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number "
+    "WHERE k.collation_oid <> a.attcollation) ORDER BY i.indisprimary DESC, i.indexrelid";
 
 static const struct {
     const char *name, *sql, *what;
@@ -79,7 +83,7 @@ static const struct {
     [QUERY_TABLE] = {"walpipe_table", table_query, "look for a table in the target", 2, "vv"},
     [QUERY_COLUMNS] = {"walpipe_columns", columns_query, "read a table's columns", 1,
                        "vvvvvvvvvvv?vvvv"},
-    [QUERY_INDEXES] = {"walpipe_indexes", indexes_query, "read a table's indexes", 1, "vvv"}};
+    [QUERY_INDEXES] = {"walpipe_indexes", indexes_query, "read a table's indexes", 1, "vvvv"}};
 
 /* The caller clears the result. NULL with err. Prepared: to plan them takes three times as long as
  * to run them, and a source may have thousands of tables. */
@@ -143,6 +147,7 @@ take_index(struct catalog_index *index, const PGresult *r, int row)
 
     index->primary = is_true(r, row, INDEX_PRIMARY);
     index->immediate = is_true(r, row, INDEX_IMMEDIATE);
+    index->exclusion = is_true(r, row, INDEX_EXCLUSION);
     while (*at != '\0' && index->count < INDEX_COLUMNS_MAX) {
         index->columns[index->count++] = (int16_t)strtol(at, &end, 10);
         at = end;

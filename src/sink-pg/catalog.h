@@ -27,10 +27,12 @@ struct catalog_column {
     const char *equals;    /* the operator that the type's indexes call equal */
 };
 
-/* A unique index that is valid for all rows. */
+/* A unique index that is valid for all rows, and holds for two of them what the columns' own
+ * operators and collations call equal. */
 struct catalog_index {
     bool primary;
     bool immediate;
+    bool exclusion; /* PRIMARY KEY or UNIQUE ... WITHOUT OVERLAPS */
     uint32_t count;
     int16_t columns[INDEX_COLUMNS_MAX]; /* their numbers */
 };

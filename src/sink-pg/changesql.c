@@ -53,13 +53,13 @@ write_on_conflict(struct writer *w)
 {
     const char *before = " DO UPDATE SET ";
 
-    if (!w->plan->overwrites)
+    if (!w->plan->overwrites || w->plan->index != INDEX_ARBITER)
         return;
     sqltext_add(w->sql, " ON CONFLICT (");
     write_key_names(w);
     sqltext_add(w->sql, ")");
     for (uint32_t i = 0; i < w->plan->columns_count; i++) {
-        if (w->plan->columns[i].key)
+        if (!plan_overwrites(w->plan, i))
             continue;
         sqltext_add(w->sql, "%s", before);
         sqltext_name(w->sql, w->plan->columns[i].name);
@@ -74,7 +74,7 @@ write_on_conflict(struct writer *w)
 static void
 write_insert_into(struct writer *w)
 {
-    sqltext_add(w->sql, "INSERT INTO %s", w->plan->target);
+    sqltext_add(w->sql, "INSERT INTO %s AS t", w->plan->target);
     if (w->plan->columns_count == 0) {
         sqltext_add(w->sql, " DEFAULT VALUES");
         return;
@@ -125,21 +125,115 @@ write_find_row(struct writer *w)
     sqltext_add(w->sql, " LIMIT 1)");
 }
 
+/* ---- columns that SET cannot name ---- */
+
+/* A value is sent for the column, and it cannot be set. */
+static bool
+must_be_inserted(const struct writer *w, uint32_t column)
+{
+    return w->stmt->mask[column] == 0 && !plan_can_set(w->plan, column) &&
+           (!w->plan->columns[column].key || w->stmt->key_changed);
+}
+
+static bool
+any_must_be_inserted(const struct writer *w)
+{
+    for (uint32_t i = 0; i < w->plan->columns_count; i++)
+        if (must_be_inserted(w, i))
+            return true;
+    return false;
+}
+
+/* " AND (t.a IS DISTINCT FROM $1 OR ...)", or that none is. */
+static void
+write_differs(struct writer *w, bool differs)
+{
+    const char *before = differs ? " AND (" : " AND ";
+
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        if (!must_be_inserted(w, i))
+            continue;
+        sqltext_add(w->sql, "%st.", before);
+        sqltext_name(w->sql, w->plan->columns[i].name);
+        sqltext_add(w->sql, " IS %sDISTINCT FROM $%u", differs ? "" : "NOT ", param(w, i, false));
+        before = differs ? " OR " : " AND ";
+    }
+    sqltext_add(w->sql, differs ? ")" : "");
+}
+
+static void
+write_moved_values(struct writer *w)
+{
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        sqltext_add(w->sql, "%s", i == 0 ? "" : ", ");
+        if (w->stmt->mask[i] == 0) {
+            sqltext_add(w->sql, "$%u", param(w, i, false));
+            continue;
+        }
+        sqltext_add(w->sql, "d.");
+        sqltext_name(w->sql, w->plan->columns[i].name);
+    }
+    for (uint32_t i = 0; i < w->plan->extras_count; i++) {
+        sqltext_add(w->sql, ", d.");
+        sqltext_name(w->sql, w->plan->extras[i]);
+    }
+}
+
+/* "d AS (...), i AS (...)": a row whose identity columns get other values (trap 86) is taken out
+ * and put in again, with the values that were not sent and those that only the target has. */
+static void
+write_move(struct writer *w)
+{
+    bool by_key = w->plan->match == MATCH_KEY;
+
+    sqltext_add(w->sql, "d AS (DELETE FROM %s AS t%s WHERE ", w->plan->rows,
+                by_key ? "" : " USING m");
+    if (by_key)
+        write_key_condition(w, w->stmt->kind != FRAME_INSERT);
+    else
+        sqltext_add(w->sql, "t.ctid = m.c AND t.tableoid = m.o");
+    write_differs(w, true);
+    sqltext_add(w->sql, " RETURNING t.*), i AS (INSERT INTO %s (", w->plan->target);
+    write_names(w, "");
+    for (uint32_t i = 0; i < w->plan->extras_count; i++) {
+        sqltext_add(w->sql, ", ");
+        sqltext_name(w->sql, w->plan->extras[i]);
+    }
+    sqltext_add(w->sql, ") OVERRIDING SYSTEM VALUE SELECT ");
+    write_moved_values(w);
+    sqltext_add(w->sql, " FROM d RETURNING 1)");
+}
+
+/* ---- the three kinds of change ---- */
+
+/* Where ON CONFLICT cannot find the row that has the key (trap 83), or cannot give it its values,
+ * that row goes first. */
 static void
 write_insert(struct writer *w)
 {
-    /* A deferrable key cannot be ON CONFLICT's arbiter (trap 83). */
-    if (w->plan->index == INDEX_DEFERRABLE) {
+    bool moves = w->plan->overwrites && any_must_be_inserted(w);
+    bool first = w->plan->overwrites && w->plan->index == INDEX_UNIQUE;
+
+    if (first) {
         sqltext_add(w->sql, "WITH gone AS (DELETE FROM %s AS t WHERE ", w->plan->rows);
         write_key_condition(w, false);
-        sqltext_add(w->sql, ") ");
+        sqltext_add(w->sql, " RETURNING 1) ");
+    } else if (moves) {
+        sqltext_add(w->sql, "WITH ");
+        write_move(w);
+        sqltext_add(w->sql, " ");
     }
     write_insert_into(w);
     if (w->plan->columns_count == 0)
         return;
-    sqltext_add(w->sql, "VALUES (");
+    sqltext_add(w->sql, first || moves ? "SELECT " : "VALUES (");
     write_new_values(w);
-    sqltext_add(w->sql, ")");
+    if (first)
+        sqltext_add(w->sql, " WHERE (SELECT pg_catalog.count(*) FROM gone) >= 0");
+    else if (moves)
+        sqltext_add(w->sql, " WHERE NOT EXISTS (SELECT FROM i)");
+    else
+        sqltext_add(w->sql, ")");
     write_on_conflict(w);
 }
 
@@ -160,15 +254,27 @@ write_delete(struct writer *w)
 static bool
 is_set(const struct writer *w, uint32_t column)
 {
-    return w->stmt->mask[column] == 0 && (!w->plan->columns[column].key || w->stmt->key_changed);
+    return w->stmt->mask[column] == 0 && plan_can_set(w->plan, column) &&
+           (!w->plan->columns[column].key || w->stmt->key_changed);
 }
 
+static bool
+any_is_set(const struct writer *w)
+{
+    for (uint32_t i = 0; i < w->plan->columns_count; i++)
+        if (is_set(w, i))
+            return true;
+    return false;
+}
+
+/* "u AS (...)": an update, or a look at the row, when nothing of it can be set. */
 static void
 write_update_in_place(struct writer *w)
 {
+    bool by_key = w->plan->match == MATCH_KEY, sets = any_is_set(w);
     const char *before = " SET ";
 
-    sqltext_add(w->sql, "UPDATE %s AS t", w->plan->rows);
+    sqltext_add(w->sql, "u AS (%s %s AS t", sets ? "UPDATE" : "SELECT FROM", w->plan->rows);
     for (uint32_t i = 0; i < w->plan->columns_count; i++) {
         if (!is_set(w, i))
             continue;
@@ -177,61 +283,44 @@ write_update_in_place(struct writer *w)
         sqltext_add(w->sql, " = $%u", param(w, i, false));
         before = ", ";
     }
-    if (w->plan->match == MATCH_KEY) {
+    if (by_key) {
         sqltext_add(w->sql, " WHERE ");
         write_key_condition(w, true);
     } else {
-        sqltext_add(w->sql, " FROM m WHERE t.ctid = m.c AND t.tableoid = m.o");
+        sqltext_add(w->sql, "%s WHERE t.ctid = m.c AND t.tableoid = m.o", sets ? " FROM m" : ", m");
     }
-}
-
-/* A key GENERATED ALWAYS AS IDENTITY cannot be set by UPDATE (trap 86): the row is taken out and
- * put in again under its new key, with the values that were not sent. */
-static void
-write_update_identity(struct writer *w)
-{
-    sqltext_add(w->sql, "d AS (DELETE FROM %s AS t WHERE ", w->plan->rows);
-    write_key_condition(w, true);
-    sqltext_add(w->sql, " RETURNING *), u AS (");
-    write_insert_into(w);
-    sqltext_add(w->sql, "SELECT ");
-    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
-        sqltext_add(w->sql, "%s", i == 0 ? "" : ", ");
-        if (w->stmt->mask[i] == 0) {
-            sqltext_add(w->sql, "$%u", param(w, i, false));
-            continue;
-        }
-        sqltext_add(w->sql, "d.");
-        sqltext_name(w->sql, w->plan->columns[i].name);
-    }
-    sqltext_add(w->sql, " FROM d RETURNING 1)");
+    write_differs(w, false);
+    sqltext_add(w->sql, sets ? " RETURNING 1)" : ")");
 }
 
 static void
 write_update(struct writer *w)
 {
+    bool moves = any_must_be_inserted(w);
+
     sqltext_add(w->sql, "WITH ");
     if (w->plan->match == MATCH_ROW) {
         write_find_row(w);
         sqltext_add(w->sql, ", ");
     }
-    if (plan_has_identity_key(w->plan) && w->stmt->key_changed) {
-        write_update_identity(w);
-    } else {
-        sqltext_add(w->sql, "u AS (");
-        write_update_in_place(w);
-        sqltext_add(w->sql, " RETURNING 1)");
+    if (moves) {
+        write_move(w);
+        sqltext_add(w->sql, ", ");
     }
+    write_update_in_place(w);
     if (w->stmt->partial) {
-        sqltext_add(w->sql, " SELECT 1 / pg_catalog.count(*) FROM u");
+        sqltext_add(w->sql, " SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM u%s) AS x",
+                    moves ? " UNION ALL SELECT FROM i" : "");
         return;
     }
     sqltext_add(w->sql, " ");
     write_insert_into(w);
     sqltext_add(w->sql, "SELECT ");
     write_new_values(w);
-    sqltext_add(w->sql, " WHERE NOT EXISTS (SELECT FROM u)");
-    write_on_conflict(w);
+    sqltext_add(w->sql, " WHERE NOT EXISTS (SELECT FROM u)%s",
+                moves ? " AND NOT EXISTS (SELECT FROM i)" : "");
+    if (!moves)
+        write_on_conflict(w);
 }
 
 void

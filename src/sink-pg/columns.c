@@ -101,7 +101,7 @@ leave_generated(const struct plan_input *input, const struct relation_column *fr
 static void
 leave_extra(struct plan *plan, const struct plan_input *input, const struct catalog_column *column)
 {
-    plan->extra = true;
+    snprintf(plan->extras[plan->extras_count++], sizeof *plan->extras, "%s", column->name);
     if (column->not_null && !column->has_default && !column->identity)
         notes_add(input->notes,
                   "column %s is not in the source, NOT NULL and has no default: inserts will "
@@ -174,7 +174,8 @@ columns_read(struct plan *plan, const struct plan_input *input, struct err *err)
 
     plan->copy = COPIES_RECODED;
     plan->columns = calloc(catalog->columns_count + 1u, sizeof *plan->columns);
-    if (plan->columns == NULL)
+    plan->extras = calloc(catalog->columns_count + 1u, sizeof *plan->extras);
+    if (plan->columns == NULL || plan->extras == NULL)
         return err_set(err, EXIT_PEER, "out of memory for the plan of %s", input->label);
     for (uint32_t i = 0; i < catalog->columns_count; i++)
         if (add_column(plan, input, &catalog->columns[i], err) != 0)

@@ -4,7 +4,7 @@
 
 #include "sink-pg/plan.h"
 
-/* Fills the plan's columns, extra, copy and odd_types. -1 with err: EXIT_REFUSED for a column that
+/* Fills the plan's columns, extras, copy and odd_types. -1 with err: EXIT_REFUSED for a column that
  * is missing in the target, or whose type would lose something of a value silently. */
 int columns_read(struct plan *plan, const struct plan_input *input, struct err *err) MUST_CHECK;
 

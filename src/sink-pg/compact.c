@@ -269,7 +269,7 @@ add_key_change(struct compact *c, uint32_t op, const struct change *change, stru
     bool fresh, complete = change->complete;
     struct net *net;
 
-    if (c->table->plan->extra)
+    if (c->table->plan->extras_count > 0)
         return OUTCOME_NOT;
     net = find_net(c, change->match, &fresh);
     if (net == NULL)

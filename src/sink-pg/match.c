@@ -80,9 +80,9 @@ find_index(const struct plan *plan, const struct catalog *catalog)
 
     for (uint32_t i = 0; i < catalog->indexes_count; i++)
         if (is_on_keys(plan, &catalog->indexes[i])) {
-            if (catalog->indexes[i].immediate)
+            if (catalog->indexes[i].immediate && !catalog->indexes[i].exclusion)
                 return INDEX_ARBITER;
-            found = INDEX_DEFERRABLE;
+            found = INDEX_UNIQUE;
         }
     return found;
 }
@@ -94,7 +94,9 @@ note_slow(const struct plan *plan, struct notes *notes)
         notes_add(notes,
                   "no unique, immediate, valid index without a predicate on exactly the source's "
                   "replica identity: updates and deletes go row by row, slowly%s",
-                  plan->index == INDEX_DEFERRABLE ? " (there is one, but deferrable)" : "");
+                  plan->index == INDEX_UNIQUE
+                      ? " (there is one, but deferrable or WITHOUT OVERLAPS)"
+                      : "");
     if (plan->match == MATCH_ROW)
         notes_add(notes,
                   "replica identity full and no primary key: rows are found by all their columns, "
@@ -119,7 +121,7 @@ match_choose(struct plan *plan, const struct plan_input *input, struct err *err)
         plan->columns[plan->keys[k]].key = true;
     plan->match = plan->keys_count > 0 ? MATCH_KEY : full ? MATCH_ROW : MATCH_NOTHING;
     plan->index = find_index(plan, input->catalog);
-    plan->overwrites = plan->index == INDEX_ARBITER && !full;
+    plan->overwrites = plan->index != INDEX_NONE && !full;
     note_slow(plan, input->notes);
     return 0;
 }

@@ -309,8 +309,16 @@ expected_deletes(const struct compact *c)
     return n;
 }
 
-/* affected: of the DELETE where there is one, of each mask's UPDATE. Updates that found no row are
- * for the slow path, which inserts the row and says so. */
+/* Rows that come by the upsert. */
+static uint64_t
+expected_upserts(const struct attempt *a)
+{
+    return a->m->compact.replaces + (a->direct ? 0 : a->m->compact.inserts);
+}
+
+/* affected: of the DELETE where there is one, of each mask's UPDATE, of the upsert where there is
+ * one. Updates that found no row are for the slow path, which inserts the row and says so; so are
+ * rows whose identity column would have to change. */
 static enum outcome
 check_counts(const struct attempt *a, const uint64_t *affected)
 {
@@ -321,6 +329,9 @@ check_counts(const struct attempt *a, const uint64_t *affected)
     for (uint32_t i = 0; i < m->masks_count; i++)
         if (affected[i + deletes] != m->mask_rows[i])
             return OUTCOME_NOT;
+    if (plan_has_identity(a->plan) && expected_upserts(a) > 0 &&
+        affected[m->masks_count + deletes] != expected_upserts(a))
+        return OUTCOME_NOT;
     if (affected[0] < expected)
         a->table->missing_deletes += expected - affected[0];
     return OUTCOME_DONE;
@@ -331,7 +342,7 @@ static bool
 sets_something(const struct plan *plan, const uint8_t *mask)
 {
     for (uint32_t i = 0; i < plan->columns_count; i++)
-        if (!plan->columns[i].key && mask[i] == 0)
+        if (!plan->columns[i].key && mask[i] == 0 && plan_can_set(plan, i))
             return true;
     return false;
 }
@@ -352,7 +363,7 @@ write_merge(const struct attempt *a)
             return false;
         mergesql_update(&m->sql, a->plan, i, mask);
     }
-    if (m->compact.replaces > 0 || (m->compact.inserts > 0 && !a->direct))
+    if (expected_upserts(a) > 0)
         mergesql_upsert(&m->sql, a->plan);
     if (a->direct)
         mergesql_copy_into_target(&m->sql, a->plan, a->format);
@@ -385,7 +396,7 @@ run_merge(const struct attempt *a, struct err *err)
 static bool
 make_evicting(struct merge *m, const struct plan *plan)
 {
-    if (plan->extra)
+    if (plan->extras_count > 0)
         return false;
     for (uint32_t i = 0; i < m->compact.count && !m->compact.by_row; i++) {
         struct net *net = &m->compact.nets[i];

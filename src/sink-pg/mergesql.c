@@ -70,7 +70,7 @@ mergesql_update(struct buf *sql, const struct plan *plan, uint32_t number, const
 
     sqltext_add(sql, "UPDATE %s AS t", plan->rows);
     for (uint32_t i = 0; i < plan->columns_count; i++) {
-        if (plan->columns[i].key || mask[i] != 0)
+        if (plan->columns[i].key || mask[i] != 0 || !plan_can_set(plan, i))
             continue;
         sqltext_add(sql, "%s", before);
         sqltext_name(sql, plan->columns[i].name);
@@ -80,31 +80,28 @@ mergesql_update(struct buf *sql, const struct plan *plan, uint32_t number, const
     }
     sqltext_add(sql, " FROM %s AS s WHERE s.op = 'U' AND s.mask = %u", plan->temp_name, number);
     write_join(sql, plan);
+    for (uint32_t i = 0; i < plan->columns_count; i++)
+        if (!plan->columns[i].key && mask[i] == 0 && !plan_can_set(plan, i)) {
+            sqltext_add(sql, " AND t.");
+            sqltext_name(sql, plan->columns[i].name);
+            sqltext_add(sql, " = s.c%u", i);
+        }
     sqltext_add(sql, "; ");
 }
 
-void
-mergesql_upsert(struct buf *sql, const struct plan *plan)
+/* What cannot be set must be as it is already, else the row is left as it is. */
+static void
+write_on_conflict(struct buf *sql, const struct plan *plan)
 {
     const char *before = ") DO UPDATE SET ";
 
-    sqltext_add(sql, "INSERT INTO %s (", plan->target);
-    write_columns(sql, plan, "");
-    sqltext_add(sql, ")%s SELECT ", plan_has_identity(plan) ? " OVERRIDING SYSTEM VALUE" : "");
-    for (uint32_t i = 0; i < plan->columns_count; i++) {
-        sqltext_add(sql, i == 0 ? "" : ", ");
-        write_source(sql, plan, i);
-    }
-    sqltext_add(sql, " FROM %s AS s WHERE s.op IN ('I', 'R')%s", plan->temp_name,
-                plan->overwrites ? " ON CONFLICT (" : "; ");
-    if (!plan->overwrites)
-        return;
+    sqltext_add(sql, " ON CONFLICT (");
     for (uint32_t k = 0; k < plan->keys_count; k++) {
         sqltext_add(sql, k == 0 ? "" : ", ");
         sqltext_name(sql, plan->columns[plan->keys[k]].name);
     }
     for (uint32_t i = 0; i < plan->columns_count; i++) {
-        if (plan->columns[i].key)
+        if (!plan_overwrites(plan, i))
             continue;
         sqltext_add(sql, "%s", before);
         sqltext_name(sql, plan->columns[i].name);
@@ -112,7 +109,36 @@ mergesql_upsert(struct buf *sql, const struct plan *plan)
         sqltext_name(sql, plan->columns[i].name);
         before = ", ";
     }
-    sqltext_add(sql, before[0] == ')' ? ") DO NOTHING; " : "; ");
+    if (before[0] == ')') {
+        sqltext_add(sql, ") DO NOTHING");
+        return;
+    }
+    before = " WHERE ";
+    for (uint32_t i = 0; i < plan->columns_count; i++) {
+        if (plan->columns[i].key || plan_can_set(plan, i))
+            continue;
+        sqltext_add(sql, "%st.", before);
+        sqltext_name(sql, plan->columns[i].name);
+        sqltext_add(sql, " = EXCLUDED.");
+        sqltext_name(sql, plan->columns[i].name);
+        before = " AND ";
+    }
+}
+
+void
+mergesql_upsert(struct buf *sql, const struct plan *plan)
+{
+    sqltext_add(sql, "INSERT INTO %s AS t (", plan->target);
+    write_columns(sql, plan, "");
+    sqltext_add(sql, ")%s SELECT ", plan_has_identity(plan) ? " OVERRIDING SYSTEM VALUE" : "");
+    for (uint32_t i = 0; i < plan->columns_count; i++) {
+        sqltext_add(sql, i == 0 ? "" : ", ");
+        write_source(sql, plan, i);
+    }
+    sqltext_add(sql, " FROM %s AS s WHERE s.op IN ('I', 'R')", plan->temp_name);
+    if (plan->overwrites)
+        write_on_conflict(sql, plan);
+    sqltext_add(sql, "; ");
 }
 
 void

@@ -87,12 +87,17 @@ plan_has_identity(const struct plan *plan)
 }
 
 bool
-plan_has_identity_key(const struct plan *plan)
+plan_can_set(const struct plan *plan, uint32_t column)
 {
-    for (uint32_t k = 0; k < plan->keys_count; k++)
-        if (plan->columns[plan->keys[k]].identity_always)
-            return true;
-    return false;
+    return !plan->columns[column].identity_always;
+}
+
+bool
+plan_overwrites(const struct plan *plan, uint32_t column)
+{
+    const struct plan_column *c = &plan->columns[column];
+
+    return plan_can_set(plan, column) && (!c->key || !c->exact);
 }
 
 void
@@ -110,6 +115,7 @@ plan_free(struct plan *plan)
     }
     free(plan->target);
     free(plan->rows);
+    free(plan->extras);
     free(plan->columns);
     free(plan->keys);
     free(plan);

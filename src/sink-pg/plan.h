@@ -55,7 +55,7 @@ struct plan_stmt {
 /* The index that tells rows apart by exactly the columns in keys. */
 enum plan_index {
     INDEX_NONE,
-    INDEX_DEFERRABLE, /* which ON CONFLICT cannot use */
+    INDEX_UNIQUE, /* ON CONFLICT cannot use it: it is deferrable, or WITHOUT OVERLAPS */
     INDEX_ARBITER
 };
 
@@ -79,10 +79,13 @@ struct plan {
     enum plan_match match;
     enum plan_index index;
     enum plan_copy copy;
-    bool overwrites; /* an insert takes the place of the row that has its key. Not under FULL: a
-                        source's deferrable key may belong to two rows for a moment */
-    bool extra;      /* the target has columns of its own, which keep their values */
-    bool odd_types;  /* a built-in type is another one in the source */
+    bool overwrites; /* an insert takes the place of the row that has its key, by whatever index.
+                        Not under FULL: a source's deferrable key may belong to two rows for a
+                        moment */
+    uint32_t extras_count;
+    char (
+        *extras)[NAME_MAX_BYTES + 1]; /* columns that only the target has: they keep their values */
+    bool odd_types;                   /* a built-in type is another one in the source */
     struct plan_stmt *statements;
     uint32_t statements_count;
     char temp_name[40]; /* of the temporary table for merges; "" until asked for */
@@ -106,7 +109,12 @@ void plan_free(struct plan *plan);
 /* Inserts must say OVERRIDING SYSTEM VALUE. */
 bool plan_has_identity(const struct plan *plan);
 
-/* A column of the key is GENERATED ALWAYS AS IDENTITY. */
-bool plan_has_identity_key(const struct plan *plan);
+/* SET may name the column: not one GENERATED ALWAYS AS IDENTITY (428C9), whose new value only an
+ * insert can bring. */
+bool plan_can_set(const struct plan *plan, uint32_t column);
+
+/* An insert that overwrites a row sets the column: also a key's that may be written differently,
+ * as 1.0 and 1.00. */
+bool plan_overwrites(const struct plan *plan, uint32_t column);
 
 #endif

@@ -120,7 +120,7 @@ choose_shape(const struct plan *plan, const struct change *c, struct shape *shap
     /* Only key columns, and unchanged: all there is to do is to insert the row if it is missing. */
     if (!sets)
         shape->kind = FRAME_INSERT;
-    return sets || (!shape->partial && plan->overwrites);
+    return sets || (!shape->partial && plan->overwrites && plan->index == INDEX_ARBITER);
 }
 
 /* ---- parameters ---- */

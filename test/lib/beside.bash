@@ -81,7 +81,7 @@ same() {
         beside_rows wal "$table" >"$SCRATCH/$name.got"
         diff "$SCRATCH/$name.want" "$SCRATCH/$name.got" >"$SCRATCH/$name.diff" && continue
         echo "$table: the subscription's rows (<) and walpipe's (>):"
-        head -n 20 "$SCRATCH/$name.diff"
+        head -n 20 "$SCRATCH/$name.diff" | cut -c 1-300
         return 1
     done
 }
@@ -93,7 +93,7 @@ as_source() {
         beside_rows src "$table" >"$SCRATCH/$name.want"
         diff "$SCRATCH/$name.want" "$SCRATCH/$name.got" >"$SCRATCH/$name.diff" && continue
         echo "$table: the source's rows (<) and the targets' (>):"
-        head -n 20 "$SCRATCH/$name.diff"
+        head -n 20 "$SCRATCH/$name.diff" | cut -c 1-300
         return 1
     done
 }
