@@ -35,6 +35,8 @@ take_publications(const struct opt_spec *spec, const char *value, void *options,
 
 #define TO(field) .offset = offsetof(struct options, field)
 
+static const char *const origins[] = {"any", "none", NULL};
+
 static const struct opt_spec specs[] = {
     {"conninfo", "CONNINFO", "the source, in libpq's form; no password here", OPT_CALL,
      TO(source.conninfo), .required = true, .take = take_conninfo},
@@ -49,6 +51,8 @@ static const struct opt_spec specs[] = {
      TO(source.streaming)},
     {"messages", NULL, "ask for logical messages (server 14 and later)", OPT_FLAG,
      TO(source.messages)},
+    {"origin", "any|none", "none: without what came to the source by replication (16 and later)",
+     OPT_WORD, TO(source.origin), .words = origins},
     {"out", "PATH", "send the wal stream to this Unix socket, not stdout", OPT_TEXT, TO(out)},
     {"check", NULL, "try what can be tried without reading WAL; one line each", OPT_FLAG,
      TO(check)},

@@ -438,13 +438,16 @@ start_command(struct source *source, const struct source_options *options, struc
     char *sql = publications == NULL ? NULL : malloc(size);
 
     if (sql != NULL)
-        snprintf(sql, size,
-                 "START_REPLICATION SLOT %s LOGICAL 0/0 (proto_version '%" PRIu32
-                 "', publication_names %s%s%s%s)",
-                 slot, source->proto_version, publications,
-                 options->binary ? ", binary 'true'" : "",
-                 options->messages ? ", messages 'true'" : "",
-                 options->streaming ? ", streaming 'on'" : "");
+        snprintf(
+            sql, size,
+            "START_REPLICATION SLOT %s LOGICAL 0/0 (proto_version '%" PRIu32
+            "', publication_names %s%s%s%s%s)",
+            slot, source->proto_version, publications, options->binary ? ", binary 'true'" : "",
+            options->messages ? ", messages 'true'" : "",
+            options->streaming ? ", streaming 'on'" : "",
+            /* An older server says the origin of each transaction, and pgout-decode drops. */
+            options->origin == ORIGIN_NONE && source->server_version >= 160000 ? ", origin 'none'"
+                                                                               : "");
     else if (publications != NULL)
         err_set(err, EXIT_PEER, "out of memory for a command");
     PQfreemem(slot);

@@ -16,6 +16,7 @@ struct source_options {
     bool binary;
     bool streaming;
     bool messages;
+    enum { ORIGIN_ANY, ORIGIN_NONE } origin;
 };
 
 /* What pg_replication_slots says of the slot. */

@@ -70,6 +70,7 @@ decode_begin(struct decoder *d, struct cursor *c, struct buf *out, struct err *e
     if (d->in_transaction)
         return malformed(PGOUTPUT_BEGIN, "the transaction before has not ended", err);
     d->in_transaction = true;
+    d->foreign = false;
     d->ordinal = 0;
     d->held_lsn = 0;
     return begin_encode(out, &d->begin) == 0 ? 0 : out_of_memory(err);
@@ -87,7 +88,7 @@ decode_commit(struct decoder *d, struct cursor *c, struct buf *out, struct err *
     if (commit.end_lsn <= commit.commit_lsn || commit.end_lsn <= d->last_lsn)
         return malformed(PGOUTPUT_COMMIT, "its end LSN goes back", err);
     commit.events = d->ordinal;
-    d->in_transaction = false;
+    d->in_transaction = d->foreign = false;
     d->last_lsn = commit.end_lsn;
     if (commit_encode(out, &commit) != 0)
         return out_of_memory(err);
@@ -103,6 +104,9 @@ decode_origin(struct decoder *d, struct cursor *c, struct buf *out, struct err *
         return malformed(PGOUTPUT_ORIGIN, "malformed", err);
     if (!d->in_transaction)
         return malformed(PGOUTPUT_ORIGIN, "outside of a transaction", err);
+    if (d->local_only && d->ordinal > 0)
+        return malformed(PGOUTPUT_ORIGIN, "behind a change of its transaction", err);
+    d->foreign = d->local_only;
     return origin_encode(out, &origin) == 0 ? 0 : out_of_memory(err);
 }
 
@@ -255,10 +259,21 @@ refuse_tag(uint8_t tag, struct err *err)
     return err_hint(err, "the slot has two_phase enabled; use a slot created without it");
 }
 
+/* Tables are announced once, perhaps in a transaction that is dropped. */
+static bool
+is_change(uint8_t tag)
+{
+    return tag == PGOUTPUT_INSERT || tag == PGOUTPUT_UPDATE || tag == PGOUTPUT_DELETE ||
+           tag == PGOUTPUT_TRUNCATE || tag == PGOUTPUT_MESSAGE;
+}
+
 static int
 decode_message_by_tag(struct decoder *d, uint8_t tag, struct cursor *c, struct buf *out,
                       struct err *err)
 {
+    /* Its begin and its commit go on, so that its position is reached. */
+    if (d->foreign && is_change(tag))
+        return 0;
     switch (tag) {
     case PGOUTPUT_INSERT:
     case PGOUTPUT_UPDATE:

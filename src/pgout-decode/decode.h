@@ -7,9 +7,12 @@
 #include "pgout-decode/relations.h"
 
 struct decoder {
+    bool
+        local_only; /* the caller's wish: without the changes of transactions that have an origin */
     struct relations relations;
     bool in_transaction;
-    bool ended; /* the end frame was seen */
+    bool foreign; /* the open transaction came to the source by replication, and local_only */
+    bool ended;   /* the end frame was seen */
     struct begin_event begin;
     uint64_t ordinal;     /* of the open transaction's last change */
     uint64_t last_lsn;    /* end LSN or watermark last written: events never go back */

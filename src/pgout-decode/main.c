@@ -12,9 +12,12 @@
 #include "lib/sig.h"
 #include "pgout-decode/decode.h"
 
+static const char *const origins[] = {"any", "none", NULL};
+
 struct options {
     const char *in;
     const char *out;
+    enum { ORIGIN_ANY, ORIGIN_NONE } origin;
     enum log_level log_level;
 };
 
@@ -23,13 +26,15 @@ struct options {
 static const struct opt_spec specs[] = {
     {"in", "PATH", "listen on this Unix socket for the wal stream, not stdin", OPT_TEXT, TO(in)},
     {"out", "PATH", "send the event stream to this Unix socket, not stdout", OPT_TEXT, TO(out)},
+    {"origin", "any|none", "none: drop the changes of what came to the source by replication",
+     OPT_WORD, TO(origin), .words = origins},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
 };
 
 static const struct opt_program program = {
     .name = "pgout-decode",
-    .usage = "[--in PATH] [--out PATH]",
+    .usage = "[--in PATH] [--out PATH] [--origin any|none]",
     .purpose = "Decodes pgoutput: reads pg-wal-read's wal stream, writes walpipe's event stream.",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
@@ -141,6 +146,7 @@ main(int argc, char **argv)
         err_set(&err, EXIT_PEER, "out of memory at the start");
         return log_failure(&log, &err);
     }
+    p->decoder.local_only = options.origin == ORIGIN_NONE;
     frame_reader_init(&p->reader, FRAME_MAX);
     p->in = io_open_input(options.in, &err);
     p->out_fd = p->in < 0 ? -1 : io_open_output(options.out, &err);

@@ -138,6 +138,8 @@ check_reader(struct checking *c)
         words_add(&w, "--streaming");
     if (source->binary)
         words_add(&w, "--binary");
+    if (source->local_only)
+        words_add_option(&w, "--origin", "none");
     words_add(&w, "--check");
     words_add_option(&w, "--log-level", log_level_name(c->config->log_level));
     helper.argv = w.list;

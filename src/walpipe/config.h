@@ -51,6 +51,7 @@ struct source_config {
     bool create_slot;
     bool streaming;
     bool binary;
+    bool local_only; /* origin = none */
 };
 
 struct config {

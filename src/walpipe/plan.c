@@ -209,6 +209,8 @@ decode_arguments(const struct config *config, struct pool *pool)
     struct words w = {.pool = pool};
 
     words_add(&w, "pgout-decode");
+    if (config->source.local_only)
+        words_add_option(&w, "--origin", "none");
     add_level(&w, config);
     return w.list;
 }
@@ -230,6 +232,8 @@ reader_arguments(const struct config *config, struct pool *pool)
         words_add(&w, "--streaming");
     if (source->binary)
         words_add(&w, "--binary");
+    if (source->local_only)
+        words_add_option(&w, "--origin", "none");
     add_level(&w, config);
     return w.list;
 }

@@ -250,6 +250,18 @@ values_switch(const char *value, void *out, struct pool *pool, struct err *err)
     return 0;
 }
 
+int
+values_origin(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    bool none = strcmp(value, "none") == 0;
+
+    (void)pool;
+    if (!none && strcmp(value, "any") != 0)
+        return refuse(err, "any or none");
+    *(bool *)out = none;
+    return 0;
+}
+
 static int
 parse_u32(const char *value, uint32_t max, void *out, struct err *err)
 {

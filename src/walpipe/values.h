@@ -27,6 +27,7 @@ value_parser values_level;       /* enum log_level */
 value_parser values_overflow;    /* const char *; error, clamp or null, as given */
 value_parser values_sink_type;   /* enum sink_type */
 value_parser values_switch;      /* bool; yes, no, on, off */
+value_parser values_origin;      /* bool; none is true, any false */
 value_parser values_shards;      /* uint32_t */
 value_parser values_batch_rows;  /* uint32_t */
 

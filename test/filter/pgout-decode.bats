@@ -49,6 +49,37 @@ check_golden() {
     check_golden root
 }
 
+# the bug was that two databases which replicate to each other sent every change round for ever
+@test "--origin none: what came by replication is dropped, its table and its position are not" {
+    build <<'PY'
+w = Wal()
+t, u = pg_relation(1, "s", "t", [("id", True, 23, -1)]), pg_relation(2, "s", "u", [("id", True, 23, -1)])
+w.add(pg_begin(0x2000), t, pg_insert(1, ["1"]), pg_commit(0x2000, 0x2028))
+w.add(pg_begin(0x3000), pg_origin(0, "other"), u, pg_insert(1, ["2"]), pg_update(1, ["2"]),
+      pg_delete(1, key=["2"]), pg_truncate([1]), pg_message(0x2900, "p", b"m"), pg_insert(2, ["3"]),
+      pg_commit(0x3000, 0x3028))
+w.add(pg_begin(0x4000), pg_insert(2, ["4"]), pg_commit(0x4000, 0x4028)).end()
+out(w)
+PY
+    try "$decode" --origin none
+    [ "$status" -eq 0 ]
+    shown
+    expect 'map(.type) == ["hello", "begin", "relation", "insert", "commit",
+        "begin", "origin", "relation", "commit", "begin", "insert", "commit", "end"]'
+    expect 'map(select(.type == "commit").events) == [1, 0, 1]'
+    expect 'map(select(.type == "commit").end_lsn) == ["0/2028", "0/3028", "0/4028"]'
+    expect 'map(select(.new).new.id) == ["1", "4"]'
+    for option in "--origin any" ""; do
+        # shellcheck disable=SC2086 # words
+        try "$decode" $option
+        [ "$status" -eq 0 ]
+        shown
+        expect 'map(select(.type == "commit").events) == [1, 5, 1]'
+    done
+    try "$decode" --origin local
+    [ "$status" -eq 100 ]
+}
+
 @test "a table of 1,600 columns, and one with none" {
     in=$(golden wide.wal)
     try "$decode"

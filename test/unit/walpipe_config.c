@@ -94,7 +94,7 @@ test_values(void)
 
     if (!reads("\xef\xbb\xbf; a comment\r\n" PIPELINE
                "http = 127.0.0.1:9187 ; a comment\nlog_level=debug\n" SOURCE
-               "create_slot = no\nstreaming = on\nbinary = yes\n"
+               "create_slot = no\nstreaming = on\nbinary = yes\norigin = none\n"
                "[sink a-b_1]\ntype = pg\nconninfo = host=b\n   dbname=shop ; more\n\tuser=apply\n"
                "# comment\nshards = 3\nshard_key = column:id\ntables = public.*, !public.audit\n"
                "map = a.b -> c.d\nmap = a.c -> e.c\n"
@@ -103,6 +103,7 @@ test_values(void)
         return;
     check(same(c.http, "127.0.0.1:9187") && c.log_level == LOG_DEBUG, "http and level");
     check(!c.source.create_slot && c.source.streaming && c.source.binary, "switches");
+    check(c.source.local_only, "origin");
     check(same(c.sinks[0].conninfo, "host=b dbname=shop user=apply"), "continued: %s",
           c.sinks[0].conninfo);
     check(c.sinks[0].shards == 3 && c.workers_count == 3, "shards");
