@@ -58,6 +58,10 @@ show_hello(struct show *s, const struct frame *frame, struct err *err)
         json_uint(&j, "server_version", h->server_version);
         json_uint(&j, "proto_version", h->proto_version);
         json_lsn(&j, "start_lsn", h->start_lsn);
+        if (h->previous_timeline != 0) {
+            json_uint(&j, "previous_timeline", h->previous_timeline);
+            json_lsn(&j, "switch_lsn", h->switch_lsn);
+        }
         if (h->sink[0] != '\0') {
             json_cstr(&j, "sink", h->sink);
             json_uint(&j, "shard", h->shard);

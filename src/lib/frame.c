@@ -6,7 +6,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define HELLO_ELEMENTS 17
+#define HELLO_ELEMENTS         17
+#define HELLO_ELEMENTS_HISTORY 19 /* of a source that was promoted once */
 
 /* A reader keeps so much memory when it holds no bytes. */
 #define READER_KEEP ((size_t)4 * IO_CHUNK)
@@ -174,7 +175,8 @@ hello_encode(struct buf *buf, const struct hello *h)
 {
     struct packer p;
 
-    frame_begin(&p, buf, FRAME_HELLO, HELLO_ELEMENTS);
+    frame_begin(&p, buf, FRAME_HELLO,
+                h->previous_timeline != 0 ? HELLO_ELEMENTS_HISTORY : HELLO_ELEMENTS);
     pack_cstr(&p, STREAM_MAGIC);
     pack_uint(&p, STREAM_VERSION);
     pack_cstr(&p, h->stream);
@@ -193,6 +195,10 @@ hello_encode(struct buf *buf, const struct hello *h)
     pack_cstr(&p, h->sink);
     pack_uint(&p, h->shard);
     pack_uint(&p, h->shards);
+    if (h->previous_timeline != 0) {
+        pack_uint(&p, h->previous_timeline);
+        pack_uint(&p, h->switch_lsn);
+    }
     return frame_end(&p);
 }
 
@@ -208,15 +214,19 @@ decode_publications(struct cursor *c, struct hello *h)
 }
 
 static bool
-decode_hello_fields(struct cursor *c, struct hello *h)
+decode_hello_fields(struct cursor *c, bool history, struct hello *h)
 {
+    h->previous_timeline = 0;
+    h->switch_lsn = 0;
     return mp_cstr(c, h->program, sizeof h->program) && mp_run_id(c, &h->run_id) &&
            mp_uint(c, &h->system_identifier) && mp_uint32(c, &h->timeline) &&
            mp_cstr(c, h->database, sizeof h->database) && mp_cstr(c, h->slot, sizeof h->slot) &&
            decode_publications(c, h) && mp_uint32(c, &h->server_version) &&
            mp_uint32(c, &h->proto_version) && mp_uint(c, &h->start_lsn) &&
            mp_cstr(c, h->sink, sizeof h->sink) && mp_uint32(c, &h->shard) &&
-           mp_uint32(c, &h->shards) && c->left == 0;
+           mp_uint32(c, &h->shards) &&
+           (!history || (mp_uint32(c, &h->previous_timeline) && mp_uint(c, &h->switch_lsn))) &&
+           c->left == 0;
 }
 
 int
@@ -243,7 +253,9 @@ hello_decode(const struct frame *frame, const char *stream, struct hello *h, str
                 h->stream, stream);
         return err_hint(err, "the order is pg-wal-read | pgout-decode | route | sink");
     }
-    if (elements != HELLO_ELEMENTS - 1 || !decode_hello_fields(&c, h))
+    elements++; /* the type */
+    if ((elements != HELLO_ELEMENTS && elements != HELLO_ELEMENTS_HISTORY) ||
+        !decode_hello_fields(&c, elements == HELLO_ELEMENTS_HISTORY, h))
         return err_set(err, EXIT_REFUSED, "malformed hello frame in the %s stream", stream);
     return 0;
 }

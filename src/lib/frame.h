@@ -117,6 +117,8 @@ struct hello {
     char sink[NAME_MAX_BYTES + 1];
     uint32_t shard;
     uint32_t shards;
+    uint32_t previous_timeline; /* that the timeline came out of, by a promotion; 0: of none */
+    uint64_t switch_lsn;        /* there */
 };
 
 int hello_encode(struct buf *buf, const struct hello *hello) MUST_CHECK;

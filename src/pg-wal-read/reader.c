@@ -185,6 +185,8 @@ fill_hello(struct reader *r)
     h->server_version = r->source.server_version;
     h->proto_version = r->source.proto_version;
     h->start_lsn = r->source.slot.confirmed_lsn;
+    h->previous_timeline = r->source.previous_timeline;
+    h->switch_lsn = r->source.switch_lsn;
 }
 
 static int

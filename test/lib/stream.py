@@ -98,10 +98,11 @@ class Incoming:
 
 def hello(stream="event", program="test", run_id=RUN_ID, system_identifier=7000000000000000001,
           timeline=1, database="postgres", slot="s", publications=("p",), server_version=150020,
-          proto_version=1, start_lsn=0x1000, sink="", shard=0, shards=0, magic="walpipe", version=1):
+          proto_version=1, start_lsn=0x1000, sink="", shard=0, shards=0, magic="walpipe", version=1,
+          previous_timeline=0, switch_lsn=0):
     return frame(0, magic, version, stream, program, run_id, system_identifier, timeline, database,
                  slot, list(publications), server_version, proto_version, start_lsn, sink, shard,
-                 shards)
+                 shards, *((previous_timeline, switch_lsn) if previous_timeline else ()))
 
 
 def end(reason="drain"):

@@ -76,9 +76,9 @@ count_frames(int fd, uint32_t max, struct err *err)
 }
 
 static void
-test_hello_round_trip(void)
+test_hello_round_trip(struct hello in)
 {
-    struct hello in = sample_hello(), out;
+    struct hello out;
     struct buf buf = {0};
     struct frame frame;
     struct err err = {0};
@@ -92,7 +92,8 @@ test_hello_round_trip(void)
               strcmp(in.database, out.database) == 0 && strcmp(in.slot, out.slot) == 0 &&
               out.publications_count == 2 && strcmp(out.publications[1], "q") == 0 &&
               in.server_version == out.server_version && in.start_lsn == out.start_lsn &&
-              strcmp(in.sink, out.sink) == 0 && out.shard == 1 && out.shards == 4,
+              strcmp(in.sink, out.sink) == 0 && out.shard == 1 && out.shards == 4 &&
+              in.previous_timeline == out.previous_timeline && in.switch_lsn == out.switch_lsn,
           "into the same");
     check(hello_decode(&frame, "event", &out, &err) == -1 && err.code == EXIT_REFUSED,
           "a wal stream is not an event stream: %s", err.message);
@@ -276,7 +277,12 @@ test_run_id(void)
 int
 main(void)
 {
-    test_hello_round_trip();
+    struct hello promoted = sample_hello();
+
+    test_hello_round_trip(sample_hello());
+    promoted.previous_timeline = 2;
+    promoted.switch_lsn = UINT64_C(0x16B374D000);
+    test_hello_round_trip(promoted);
     test_hello_version();
     test_pieces_of_every_size();
     test_byte_by_byte();
