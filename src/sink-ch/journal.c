@@ -10,12 +10,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/lsn.h"
+
 #define TABLE "walpipe_progress"
 
 /* Workers of a sink start at the same moment, and old servers answer the second CREATE TABLE IF NOT
  * EXISTS with an error while the first is carried out. */
 #define OPEN_TRIES       3
 #define OPEN_WAIT_MILLIS 200
+
+/* How long a mutation may take. */
+#define DROP_TRIES       300
+#define DROP_WAIT_MILLIS 100
 
 static void
 put_number(struct buf *sql, uint64_t n)
@@ -49,14 +55,20 @@ make_table(struct journal *j, struct err *err)
 }
 
 static void
+put_where_sink(const struct journal *j, const char *sink, struct buf *sql)
+{
+    server_put_text(sql, " WHERE pipeline = ");
+    server_put_literal(sql, j->pipeline);
+    server_put_text(sql, " AND sink = ");
+    server_put_literal(sql, sink);
+}
+
+static void
 put_where(const struct journal *j, struct buf *sql)
 {
     server_put_text(sql, " FROM ");
     put_table(j, sql);
-    server_put_text(sql, " WHERE pipeline = ");
-    server_put_literal(sql, j->pipeline);
-    server_put_text(sql, " AND sink = ");
-    server_put_literal(sql, j->hello->sink);
+    put_where_sink(j, j->hello->sink, sql);
     server_put_text(sql, " AND system_identifier = ");
     put_number(sql, j->hello->system_identifier);
     server_put_text(sql, " AND timeline = ");
@@ -90,6 +102,98 @@ read_table(struct journal *j, uint64_t *lsn, struct err *err)
     return 0;
 }
 
+/* ---- other histories ---- */
+
+struct seen {
+    uint64_t other_system;  /* 0: none */
+    uint32_t last_timeline; /* of this system; 0: none */
+    uint64_t last_lsn;      /* that was noted there */
+};
+
+static int
+read_seen(struct journal *j, struct seen *seen, struct err *err)
+{
+    struct buf sql = {0};
+    uint64_t system, timeline, lsn;
+    char *at;
+
+    server_put_text(&sql, "SELECT system_identifier, timeline, max(lsn) FROM ");
+    put_table(j, &sql);
+    put_where_sink(j, j->hello->sink, &sql);
+    server_put_text(&sql, " GROUP BY system_identifier, timeline FORMAT TabSeparated");
+    if (server_query(j->server, "read " TABLE, &sql, err) != 0)
+        return -1;
+    buf_append(&j->server->answer.body, "", 1);
+    if (j->server->answer.body.failed)
+        return err_set(err, EXIT_PEER, "out of memory for an answer");
+    at = (char *)j->server->answer.body.data + j->server->answer.body.start;
+    for (; *at != '\0'; at += *at == '\n') {
+        system = strtoull(at, &at, 10);
+        timeline = strtoull(at, &at, 10);
+        lsn = strtoull(at, &at, 10);
+        if (*at != '\n')
+            return err_set(err, EXIT_PEER, "could not read " TABLE ": malformed answer");
+        if (system != j->hello->system_identifier) {
+            seen->other_system = system;
+        } else if (timeline >= seen->last_timeline) {
+            seen->last_timeline = (uint32_t)timeline;
+            seen->last_lsn = lsn;
+        }
+    }
+    return 0;
+}
+
+static int
+refuse_seen(const struct journal *j, const struct seen *seen, struct err *err)
+{
+    const struct hello *hello = j->hello;
+
+    if (seen->last_timeline == 0)
+        err_set(err, EXIT_REFUSED,
+                "the target holds what sink %s wrote from another cluster: " TABLE
+                " has system identifier %" PRIu64 ", the source %" PRIu64,
+                hello->sink, seen->other_system, hello->system_identifier);
+    else if (seen->last_timeline > hello->timeline)
+        err_set(err, EXIT_REFUSED,
+                "the source is on timeline %" PRIu32 ", and the target has what sink %s wrote from "
+                "the later timeline %" PRIu32 ": this is the primary from before a promotion, or a "
+                "backup",
+                hello->timeline, hello->sink, seen->last_timeline);
+    else if (seen->last_timeline == hello->previous_timeline)
+        err_set(err, EXIT_REFUSED,
+                "the source left timeline %" PRIu32
+                " at %s, and sink %s has in its target what was "
+                "written there up to %s: rows that the source of today never had",
+                seen->last_timeline, lsn_format(hello->switch_lsn).text, hello->sink,
+                lsn_format(seen->last_lsn).text);
+    else
+        err_set(err, EXIT_REFUSED,
+                "the progress of sink %s is of timeline %" PRIu32 ", the source is on timeline "
+                "%" PRIu32 ", which came out of timeline %" PRIu32,
+                hello->sink, seen->last_timeline, hello->timeline, hello->previous_timeline);
+    return err_hint(err, "stop the pipeline, run \"walpipe drop\", TRUNCATE the target tables in "
+                         "ClickHouse and copy the source's rows into them with version 0, then "
+                         "start again");
+}
+
+static int
+judge_seen(struct journal *j, struct err *err)
+{
+    const struct hello *hello = j->hello;
+    struct seen seen = {0};
+
+    if (read_seen(j, &seen, err) != 0)
+        return -1;
+    if (seen.last_timeline == hello->timeline)
+        j->known = JOURNAL_OURS;
+    else if (seen.last_timeline != 0 && seen.last_timeline == hello->previous_timeline &&
+             seen.last_lsn <= hello->switch_lsn)
+        j->known = JOURNAL_PREVIOUS;
+    else if (seen.last_timeline != 0 || seen.other_system != 0)
+        return refuse_seen(j, &seen, err);
+    return 0;
+}
+
 int
 journal_open(struct journal *j, uint64_t *durable, struct err *err)
 {
@@ -119,7 +223,7 @@ journal_open(struct journal *j, uint64_t *durable, struct err *err)
      * last notes. */
     if (lsn >= j->hello->start_lsn)
         *durable = lsn;
-    return 0;
+    return judge_seen(j, err);
 }
 
 int
@@ -157,4 +261,57 @@ journal_note(struct journal *j, uint64_t lsn, struct err *err)
     j->off = true;
     *err = (struct err){0};
     return 0;
+}
+
+int
+journal_claim(struct journal *j, struct err *err)
+{
+    if (j->off || j->known == JOURNAL_OURS)
+        return 0;
+    j->known = JOURNAL_OURS;
+    return journal_note(j, 0, err);
+}
+
+/* ---- forgetting ---- */
+
+static int
+count_notes(struct journal *j, const char *sink, bool *any, struct err *err)
+{
+    struct buf sql = {0}, *answer = &j->server->answer.body;
+
+    server_put_text(&sql, "SELECT count() FROM ");
+    put_table(j, &sql);
+    put_where_sink(j, sink, &sql);
+    server_put_text(&sql, " FORMAT TabSeparated");
+    if (server_query(j->server, "read " TABLE, &sql, err) != 0)
+        return -1;
+    *any = buf_len(answer) == 0 || answer->data[answer->start] != '0';
+    return 0;
+}
+
+int
+journal_drop(struct journal *j, const char *sink, struct err *err)
+{
+    struct buf sql = {0};
+    bool any;
+
+    if (make_table(j, err) != 0 || count_notes(j, sink, &any, err) != 0)
+        return -1;
+    if (!any)
+        return 0;
+    server_put_text(&sql, "ALTER TABLE ");
+    put_table(j, &sql);
+    server_put_text(&sql, " DELETE");
+    put_where_sink(j, sink, &sql);
+    if (server_statement(j->server, "delete from " TABLE, &sql, err) != 0)
+        return -1;
+    for (int i = 0; any && i < DROP_TRIES; i++) { /* it is carried out in the background */
+        poll(NULL, 0, DROP_WAIT_MILLIS);
+        if (count_notes(j, sink, &any, err) != 0)
+            return -1;
+    }
+    if (!any)
+        return 0;
+    err_set(err, EXIT_PEER, "could not delete from " TABLE ": the rows are still there");
+    return err_hint(err, "look at system.mutations in ClickHouse");
 }

@@ -9,19 +9,35 @@
 #include "lib/frame.h"
 #include "sink-ch/server.h"
 
+/* What the journal says of rows that came before. */
+enum journal_known {
+    JOURNAL_NOTHING,
+    JOURNAL_OURS,    /* they were of this source and timeline */
+    JOURNAL_PREVIOUS /* of the timeline that this one came out of, and end before it began */
+};
+
 struct journal {
     struct server *server;
     const struct hello *hello;
     const char *pipeline;
     const char *database;
+    enum journal_known known;
     bool off; /* the user may not: nothing is noted, nothing can be proved */
 };
 
 /* Makes the table where it is missing and looks what it says of this source. *durable: everything
- * up to there is in ClickHouse; 0: it does not say so. */
+ * up to there is in ClickHouse; 0: it does not say so. What a sink of this name wrote from another
+ * source, or from a timeline beyond where this source left it, is refused. */
 int journal_open(struct journal *journal, uint64_t *durable, struct err *err) MUST_CHECK;
 
 /* Everything up to lsn is in ClickHouse. Returns when the note is, too. */
 int journal_note(struct journal *journal, uint64_t lsn, struct err *err) MUST_CHECK;
+
+/* Writes down that this source's rows come into the database; before the first one of a table that
+ * cannot say so itself. */
+int journal_claim(struct journal *journal, struct err *err) MUST_CHECK;
+
+/* Forgets all that sinks of this name noted; returns when it is gone. */
+int journal_drop(struct journal *journal, const char *sink, struct err *err) MUST_CHECK;
 
 #endif

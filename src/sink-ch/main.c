@@ -7,6 +7,7 @@
 #include "lib/io.h"
 #include "lib/sig.h"
 #include "sink-ch/check.h"
+#include "sink-ch/history.h"
 #include "sink-ch/secrets.h"
 #include "sink-ch/worker.h"
 
@@ -44,7 +45,7 @@ open_server(struct worker *w, struct err *err)
         return -1;
     if (password[0] == '\0')
         http.password = NULL;
-    if (!w->options->check) {
+    if (!w->options->check && !w->options->drop_progress) {
         http.gone = ackd_is_gone;
         http.context = &w->intake.ack;
         w->server.intake = &w->intake;
@@ -69,7 +70,7 @@ replicate(struct worker *w, struct err *err)
                                   .database = w->options->database};
     if (intake_connect(&w->intake, "sink-ch", w->options->ackd, err) != 0 ||
         open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0 ||
-        journal_open(&w->journal, &durable, err) != 0 ||
+        journal_open(&w->journal, &durable, err) != 0 || history_open(w, err) != 0 ||
         intake_register(&w->intake, "sink-ch", durable, w->intake.hello.timeline, err) != 0)
         return -1;
     w->convert.limits = w->server.limits;
@@ -78,11 +79,25 @@ replicate(struct worker *w, struct err *err)
 }
 
 static int
+drop_progress(struct worker *w, struct err *err)
+{
+    w->journal = (struct journal){
+        .server = &w->server, .pipeline = w->options->pipeline, .database = w->options->database};
+    if (open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0)
+        return -1;
+    return journal_drop(&w->journal, w->options->sink, err);
+}
+
+static int
 work(struct worker *w, struct log *log, struct err *err)
 {
-    int rc, in = io_open_input(w->options->in, err);
+    int rc, in;
 
     batch_init(&w->batch);
+    intake_init(&w->intake, -1);
+    if (w->options->drop_progress)
+        return drop_progress(w, err);
+    in = io_open_input(w->options->in, err);
     intake_init(&w->intake, in);
     w->intake.say = say;
     w->intake.context = w;

@@ -44,6 +44,9 @@ static const struct opt_spec specs[] = {
      TO(flush_millis)},
     {"map", "'a.b -> c.d, ...'", "source tables that go elsewhere; repeatable", OPT_CALL,
      .take = take_map},
+    {"drop-progress", NULL, "remove a sink's rows from walpipe_progress", OPT_FLAG,
+     TO(drop_progress)},
+    {"sink", "NAME", "the sink of --drop-progress", OPT_TEXT, TO(sink)},
     {"check", NULL, "say whether the target fits the relations on stdin", OPT_FLAG, TO(check)},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
@@ -60,8 +63,11 @@ static const struct opt_program program = {
 static int
 check_options(const struct options *options, struct err *err)
 {
-    if (!options->check && (opt_require(&program, "pipeline", options, err) != 0 ||
-                            opt_require(&program, "ackd", options, err) != 0))
+    if (!options->check && opt_require(&program, "pipeline", options, err) != 0)
+        return -1;
+    if ((options->drop_progress && opt_require(&program, "sink", options, err) != 0) ||
+        (!options->drop_progress && !options->check &&
+         opt_require(&program, "ackd", options, err) != 0))
         return -1;
     if (strcmp(options->version_column, options->deleted_column) == 0)
         return err_set(err, EXIT_REFUSED,

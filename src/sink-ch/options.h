@@ -23,6 +23,8 @@ struct options {
     enum convert_policy on_overflow;
     bool create_tables;
     bool check;
+    bool drop_progress;
+    const char *sink; /* of --drop-progress */
     uint64_t batch_rows;
     uint64_t flush_millis;
     enum log_level log_level;

@@ -408,7 +408,7 @@ rows_apply(struct worker *worker, struct table *table, uint8_t type, const struc
 
     if (check_short_version(worker, table, err) != 0)
         return -1;
-    if (table->has_version && version_compare(version_of(&change), table->truncation.at) < 0)
+    if (table->has_version && version_compare(version_of(&change), table->mark.at) < 0)
         return 0; /* a replay: a later truncate has already taken it */
     if (type == FRAME_INSERT)
         return add_row(&change, err);

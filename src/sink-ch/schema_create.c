@@ -1,6 +1,7 @@
 /* schema_create.c: see schema_create.h. */
 #include "sink-ch/schema_create.h"
 
+#include "sink-ch/mark.h"
 #include "sink-ch/schema_type.h"
 #include "sink-ch/view.h"
 
@@ -34,6 +35,10 @@ put_columns(const struct server *server, const struct options *options, const st
     }
     server_put_name(sql, options->version_column);
     server_put_text(sql, server->has_uint128 ? " UInt128" : " UInt64");
+    if (table->system_identifier != 0) {
+        server_put_text(sql, " COMMENT ");
+        mark_put_new(table, sql);
+    }
     if (table_has_key(table)) {
         server_put_text(sql, ", ");
         server_put_name(sql, options->deleted_column);

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static char *
-target_sql(const struct target_name *target)
+char *
+table_target_sql(const struct target_name *target)
 {
     struct buf sql = {0};
 
@@ -42,7 +42,7 @@ table_new(struct relation *relation, uint32_t number, const struct options *opti
         err_set(err, EXIT_REFUSED, "the name of table \"%s\" is too long", table->source_name);
         goto failed;
     }
-    table->target_sql = target_sql(&table->target);
+    table->target_sql = table_target_sql(&table->target);
     if (table->target_sql == NULL) {
         err_set(err, EXIT_PEER, "out of memory for a table");
         goto failed;
@@ -77,7 +77,7 @@ table_unload(struct table *table)
     table->insert_sql = NULL;
     table->columns_count = table->keys_count = 0;
     table->loaded = table->keyed = table->has_version = table->has_deleted = false;
-    table->truncation = (struct truncation){0};
+    table->mark = (struct mark){0};
 }
 
 void

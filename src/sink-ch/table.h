@@ -19,11 +19,14 @@ struct column {
     bool altered; /* a value of it did not fit and was not written as it is */
 };
 
-/* The newest truncate that the target has seen, in any run (truncate.c). */
-struct truncation {
-    struct version at; /* 0: none */
+/* What the table says of itself: mark.h. */
+struct mark {
+    uint64_t system_identifier; /* whose rows it holds; 0: it does not say */
+    uint32_t timeline;
+    char source[132];  /* "schema.table" there */
+    struct version at; /* of the newest truncate that the target has seen; 0: none */
     bool done;
-    bool keeps_mark; /* it may be written down */
+    bool writable;
 };
 
 struct table {
@@ -31,7 +34,9 @@ struct table {
     struct relation relation;
     char source_name[132]; /* "schema.table", for messages */
     struct target_name target;
-    char *target_sql; /* `database`.`table` */
+    char *target_sql;           /* `database`.`table` */
+    uint64_t system_identifier; /* of the source; 0: not known */
+    uint32_t timeline;
 
     /* ---- known after schema_load ---- */
     bool loaded;
@@ -42,7 +47,7 @@ struct table {
     uint32_t keys_count; /* they come first */
     struct column *columns;
     char *insert_sql;
-    struct truncation truncation;
+    struct mark mark;
     struct buf described; /* system.columns' answer, to see whether it changed */
 };
 
@@ -56,6 +61,9 @@ bool table_has_key(const struct table *table);
 
 /* Forgets what schema_load found. */
 void table_unload(struct table *table);
+
+/* `database`.`table`, to be freed; NULL: out of memory. */
+char *table_target_sql(const struct target_name *target);
 
 /* Refuses a target that another of the tables has: rows of two source tables would replace each
  * other, and a truncate of one would empty both. 0, or -1 with err. tables may hold the table

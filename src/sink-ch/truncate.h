@@ -4,9 +4,6 @@
 
 #include "sink-ch/state.h"
 
-/* Reads which truncate the table has seen last; after schema_load. */
-int truncate_read_mark(struct worker *worker, struct table *table, struct err *err) MUST_CHECK;
-
 /* Empties the table, by the truncate event of this ordinal; unless that was done before. */
 int truncate_apply(struct worker *worker, struct table *table, uint64_t ordinal,
                    struct err *err) MUST_CHECK;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "lib/clock.h"
+#include "sink-ch/history.h"
 
 /* Encoded bytes that wait, over all tables. */
 #define BATCH_BYTES_MAX ((size_t)16 << 20)
@@ -177,6 +178,8 @@ put_table(struct worker *w, struct relation *relation, struct table *old, struct
         table_free(table);
         return err_set(err, EXIT_PEER, "out of memory for a table");
     }
+    table->system_identifier = w->intake.hello.system_identifier;
+    table->timeline = w->intake.hello.timeline;
     w->by_number[number] = table;
     w->tables_count += old == NULL;
     table_free(old);
@@ -226,7 +229,7 @@ load_table(struct worker *w, struct table *table, struct err *err)
         return table_error(table, w->transaction.commit_lsn, err);
     switch (schema_load(&w->server, w->options, table, w->options->create_tables, &report, err)) {
     case SCHEMA_READY:
-        if (truncate_read_mark(w, table, err) == 0)
+        if (history_admit(w, table, err) == 0)
             return 0;
         break;
     case SCHEMA_MISSING:

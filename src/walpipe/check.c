@@ -279,7 +279,7 @@ check_sink(struct checking *c, const struct sink_config *sink, int source)
         verdict_say(&c->verdicts, VERDICT_OK, "%sa program of yours, not tried: %s", whose,
                     sink->command);
     } else {
-        helper.argv = plan_sink_arguments(c->config, &c->pool, sink, true);
+        helper.argv = plan_sink_arguments(c->config, &c->pool, sink, PLAN_CHECK);
         helper.env = sink->type == SINK_PG ? plan_login_env(&c->pool, c->env, sink->password)
                                            : plan_clean_env(&c->pool, c->env);
         run_check(c, whose, &helper);

@@ -66,16 +66,13 @@ drop_slot(struct dropping *d)
 static void
 drop_progress(struct dropping *d, const struct sink_config *sink)
 {
-    struct words w = {.pool = &d->pool};
-    struct helper helper;
+    const char *const *env = (const char *const *)environ;
+    struct helper helper = {
+        .argv = plan_sink_arguments(d->config, &d->pool, sink, PLAN_DROP),
+        .env = sink->type == SINK_PG ? plan_login_env(&d->pool, env, sink->password)
+                                     : plan_clean_env(&d->pool, env),
+    };
 
-    words_add(&w, "sink-pg");
-    words_add_option(&w, "--conninfo", sink->conninfo);
-    words_add_option(&w, "--pipeline", d->config->name);
-    words_add(&w, "--drop-progress");
-    words_add_option(&w, "--sink", sink->name);
-    helper.argv = w.list;
-    helper.env = plan_login_env(&d->pool, (const char *const *)environ, sink->password);
     run_drop(d, pool_print(&d->pool, "progress of sink %s", sink->name), &helper);
 }
 
@@ -140,7 +137,7 @@ drop_pipeline(const struct config *config, const struct log *log, bool yes)
     } else if (yes || confirmed(config)) {
         drop_slot(&d);
         for (size_t i = 0; i < config->sinks_count; i++)
-            if (config->sinks[i].type == SINK_PG)
+            if (config->sinks[i].type != SINK_EXEC)
                 drop_progress(&d, &config->sinks[i]);
         drop_checkpoint(&d);
     }

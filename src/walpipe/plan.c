@@ -148,7 +148,7 @@ add_ch_options(struct words *w, const struct sink_config *sink)
 
 const char *const *
 plan_sink_arguments(const struct config *config, struct pool *pool, const struct sink_config *sink,
-                    bool check)
+                    enum plan_use use)
 {
     struct words w = {.pool = pool};
 
@@ -160,8 +160,11 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
     words_add_option(&w, "--pipeline", config->name);
     for (size_t i = 0; i < sink->maps_count; i++)
         words_add_option(&w, "--map", sink->maps[i]);
-    if (check) {
+    if (use == PLAN_CHECK) {
         words_add(&w, "--check");
+    } else if (use == PLAN_DROP) {
+        words_add_option(&w, "--sink", sink->name);
+        words_add(&w, "--drop-progress");
     } else {
         words_add_option(&w, "--ackd", config->socket);
         words_add_option(&w, "--batch-rows", pool_print(pool, "%u", sink->batch_rows));
@@ -262,7 +265,7 @@ add_worker(struct plan *plan, const struct config *config, const struct plan_pla
     struct pool *pool = &plan->pool;
     const char *const *argv = sink->type == SINK_EXEC
                                   ? exec_arguments(pool, sink)
-                                  : plan_sink_arguments(config, pool, sink, false);
+                                  : plan_sink_arguments(config, pool, sink, PLAN_RUN);
     struct plan_program *p = add_program(plan, PLAN_WORKER, place, argv);
 
     p->sink = sink;

@@ -58,9 +58,13 @@ const char *plan_program_path(struct pool *pool, const char *directory, const ch
 const char *const *plan_clean_env(struct pool *pool, const char *const *env);
 const char *const *plan_login_env(struct pool *pool, const char *const *env, const char *password);
 
-/* The arguments of a sink's program: "sink-pg" or "sink-ch" with its target and options, for check
- * without what only a running pipeline has. Not for exec sinks. */
+/* What a sink's program is started for: --check and --drop-progress go without what only a running
+ * pipeline has. */
+enum plan_use { PLAN_RUN, PLAN_CHECK, PLAN_DROP };
+
+/* The arguments of a sink's program: "sink-pg" or "sink-ch" with its target and options. Not for
+ * exec sinks. */
 const char *const *plan_sink_arguments(const struct config *config, struct pool *pool,
-                                       const struct sink_config *sink, bool check);
+                                       const struct sink_config *sink, enum plan_use use);
 
 #endif

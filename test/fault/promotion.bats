@@ -152,6 +152,57 @@ ended() {
     [ "$(rows dst)" = "200 20100" ]
 }
 
+# The same source into a ClickHouse.
+into_clickhouse() {
+    ch_new "ch$db"
+    sed -i '/^\[sink pg\]/,$d' "$conf"
+    cat >>"$conf" <<CONF
+[sink olap]
+type = ch
+url = $(ch_url "ch$db")
+database = default
+create_tables = yes
+flush_interval = 50ms
+CONF
+}
+
+@test "the bug was that a ClickHouse kept rows of a lost tail, which hid those of the standby that was behind" {
+    into_clickhouse
+    pipeline_start "$conf"
+    insert "$one" 1 100
+    caught_up "$conf" "$one" "$db"
+    copy_slot
+    pg_stop "$two"
+    insert "$one" 101 200
+    caught_up "$conf" "$one" "$db"
+    pg_kill "$one"
+    pg_start "$two"
+    as_postgres "$(pg_bindir)/pg_ctl" promote -s -w -t 60 -D "$(pg_data "$two")" >/dev/null 3>&-
+    insert "$two" 101 5000
+    ended 100
+    logged "the source left timeline 1 at .*, and sink olap has in its target what was written there up to"
+    [ "$(ch_sql "ch$db" "SELECT count() FROM t")" -eq 200 ]
+    ch_stop "ch$db"
+}
+
+@test "a ClickHouse goes on with a standby that had everything" {
+    into_clickhouse
+    pipeline_start "$conf"
+    insert "$one" 1 100
+    caught_up "$conf" "$one" "$db"
+    copy_slot
+    insert "$one" 101 200
+    caught_up "$conf" "$one" "$db"
+    standby_has_all
+    promote
+    insert "$two" 201 300
+    wait_until 60 logged "the source moved from timeline 1 to 2"
+    caught_up "$conf" "$two" "$db" 60
+    [ "$(ch_sql "ch$db" "SELECT count(), sum(id) FROM t_current")" = $'300\t45150' ]
+    ch_sql "ch$db" "SELECT comment FROM system.columns WHERE table = 't' AND name = '_version'" | grep -q '/2 public.t'
+    ch_stop "ch$db"
+}
+
 @test "a standby that is not promoted is waited for (trap 31)" {
     sed -i 's/ target_session_attrs=read-write//; s/host=127.0.0.1,127.0.0.1 port=[0-9]*,/host=127.0.0.1 port=/' "$conf"
     pipeline_start "$conf" &

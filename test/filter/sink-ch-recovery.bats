@@ -82,7 +82,7 @@ reached_more_than() {
     ch_sql ch "INSERT INTO walpipe_progress (pipeline, sink, shard, shards, system_identifier, timeline, slot, lsn)
         SELECT 'p', 'olap', arrayJoin([0, 1]), 3, 7000000000000000001, 1, 's', 9000000" "$DB"
     ch_sql ch "INSERT INTO walpipe_progress (pipeline, sink, shard, shards, system_identifier, timeline, slot, lsn)
-        VALUES ('p', 'olap', 0, 1, 8, 1, 's', 9000000), ('p', 'olap', 0, 1, 7000000000000000001, 2, 's', 9000000),
+        VALUES ('p', 'olap', 0, 1, 8, 1, 's', 9000000), ('p', 'olap', 0, 1, 7000000000000000001, 1, 't', 9000000),
         ('p2', 'olap', 0, 1, 7000000000000000001, 1, 's', 9000000), ('p', 'olap', 0, 1, 7000000000000000001, 1, 's', 1)" "$DB"
     sink --create-tables <"$DIR/in"
     registered 0

@@ -1,9 +1,14 @@
 # sink-ch.bash: what the tests of sink-ch alone share: event streams written by stream.py, a real
-# ClickHouse, a fake ackd.
+# ClickHouse, a fake ackd. With WALPIPE_CH=modern the ClickHouse is today's (chdb.bash).
 
 setup_file() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    ch_new ch
+    if [ "${WALPIPE_CH:-}" = modern ]; then
+        source "$BATS_TEST_DIRNAME/../lib/chdb.bash"
+        chdb_new ch
+    else
+        ch_new ch
+    fi
 }
 
 teardown_file() {

@@ -2,12 +2,13 @@
  * for a truncate's note, and for values that were not sent. http.c is replaced by answers from the
  * input. */
 /* clang-format off: make reads one line
- * links: lib/pgtype sink-ch/convert/ lib/moment sink-ch/server sink-ch/describe sink-ch/schema sink-ch/schema_create sink-ch/schema_mapping sink-ch/table sink-ch/options sink-ch/mapping lib/tablemap lib/names sink-ch/report sink-ch/schema_type sink-ch/view sink-ch/truncate sink-ch/readback sink-ch/batch lib/ackclient lib/ackmsg lib/sock lib/lockfile lib/io lib/opt lib/event lib/hash lib/log lib/clock lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: lib/pgtype sink-ch/convert/ lib/moment sink-ch/server sink-ch/describe sink-ch/schema sink-ch/schema_create sink-ch/schema_mapping sink-ch/table sink-ch/options sink-ch/mapping lib/tablemap lib/names sink-ch/report sink-ch/schema_type sink-ch/view sink-ch/truncate sink-ch/mark sink-ch/history sink-ch/journal lib/intake lib/backoff sink-ch/readback sink-ch/batch lib/ackclient lib/ackmsg lib/sock lib/lockfile lib/io lib/opt lib/event lib/hash lib/log lib/clock lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
 #include <stdio.h>
 
 #include "input.h"
 #include "sink-ch/describe.h"
+#include "sink-ch/history.h"
 #include "sink-ch/readback.h"
 #include "sink-ch/rows.h"
 #include "sink-ch/schema.h"
@@ -137,7 +138,8 @@ try_table(struct worker *w, bool may_create, char identity)
     status = schema_load(&w->server, w->options, table, may_create, &report, &err);
     require(status != SCHEMA_ERROR || err.message[0] != '\0');
     require(status != SCHEMA_UNFIT || report.failed);
-    if (status == SCHEMA_READY && truncate_read_mark(w, table, &err) == 0) {
+    if (status == SCHEMA_READY && history_open(w, &err) == 0 &&
+        history_admit(w, table, &err) == 0) {
         try_readback(w, table);
         w->transaction.commit_lsn = 0x1000;
         (void)!truncate_apply(w, table, 1, &err);
@@ -172,6 +174,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct worker w;
     static const struct log log = {.program = "fuzz", .level = LOG_ERROR};
+    static const struct hello hello = {.system_identifier = 7,
+                                       .timeline = 2,
+                                       .previous_timeline = 1,
+                                       .switch_lsn = 0x800,
+                                       .start_lsn = 0x700};
     struct options options = {
         .database = "d", .version_column = "_version", .deleted_column = "_is_deleted"};
     static const char identities[] = "dfni";
@@ -182,11 +189,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!cursor_u8(&answers, &flags))
         return 0;
     options.create_tables = (flags & 1) != 0;
-    w = (struct worker){.options = &options,
-                        .log = &log,
-                        .server.give_up = true,
-                        .server.log = &log,
-                        .input_fd = -1};
+    w = (struct worker){
+        .options = &options,
+        .log = &log,
+        .server.log = &log,
+        .journal = {.server = &w.server, .hello = &hello, .pipeline = "p", .database = "d"}};
     batch_init(&w.batch);
     w.convert.limits = &convert_limits_old;
     if (!take_mappings(&options))

@@ -1,0 +1,321 @@
+/* history.c: see history.h. */
+#include "sink-ch/history.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/lsn.h"
+#include "sink-ch/mark.h"
+
+static const char copy_anew[] = "stop the pipeline, run \"walpipe drop\", TRUNCATE the target "
+                                "tables in ClickHouse and copy the "
+                                "source's rows into them with version 0, then start again";
+
+static bool
+is_ours(const struct hello *hello, const struct mark *mark)
+{
+    return mark->system_identifier == hello->system_identifier && mark->timeline == hello->timeline;
+}
+
+/* ---- what a table holds ---- */
+
+struct content {
+    bool any;
+    uint64_t lsn; /* the highest one in the versions; 0: none, or rows that somebody copied */
+};
+
+static void
+put_highest_lsn(const struct options *options, uint32_t width, struct buf *sql)
+{
+    server_put_text(sql, width == 16 ? "toUInt64(bitShiftRight(max("
+                                     : "toUInt64(bitShiftLeft(bitShiftRight(max(");
+    server_put_name(sql, options->version_column);
+    server_put_text(sql, width == 16 ? "), 64))" : "), 14), 2))");
+}
+
+static int
+read_content(struct server *server, const struct options *options, const char *target_sql,
+             uint32_t width, struct content *content, struct err *err)
+{
+    static const char what[] = "look for a table's newest row";
+    struct buf sql = {0}, *answer = &server->answer.body;
+    char *at;
+
+    server_put_text(&sql, "SELECT count(), ");
+    put_highest_lsn(options, width, &sql);
+    server_put_text(&sql, " FROM ");
+    server_put_text(&sql, target_sql);
+    server_put_text(&sql, " FORMAT TabSeparated");
+    if (server_query(server, what, &sql, err) != 0)
+        return -1;
+    buf_append(answer, "", 1);
+    if (answer->failed)
+        return err_set(err, EXIT_PEER, "could not %s: out of memory", what);
+    content->any = strtoull((const char *)answer->data + answer->start, &at, 10) > 0;
+    content->lsn = strtoull(at, NULL, 10);
+    return 0;
+}
+
+/* ---- refusals ---- */
+
+static int
+refuse_rows(const struct hello *hello, const char *target_sql, const struct mark *mark,
+            uint64_t lsn, struct err *err)
+{
+    if (mark->system_identifier != hello->system_identifier)
+        err_set(err, EXIT_REFUSED,
+                "%s holds rows of another cluster: its system identifier is %" PRIu64
+                ", the source's %" PRIu64,
+                target_sql, mark->system_identifier, hello->system_identifier);
+    else if (mark->timeline == hello->previous_timeline)
+        err_set(err, EXIT_REFUSED,
+                "the source left timeline %" PRIu32 " at %s, and %s has what was written there up "
+                "to %s: rows that the source of today never had",
+                mark->timeline, lsn_format(hello->switch_lsn).text, target_sql,
+                lsn_format(lsn).text);
+    else
+        err_set(err, EXIT_REFUSED,
+                "%s holds rows of timeline %" PRIu32 ", the source is on timeline %" PRIu32
+                ", which came out of timeline %" PRIu32,
+                target_sql, mark->timeline, hello->timeline, hello->previous_timeline);
+    return err_hint(err, "%s", copy_anew);
+}
+
+static int
+refuse_ahead(const struct hello *hello, const struct table *table, uint64_t lsn, struct err *err)
+{
+    err_set(err, EXIT_REFUSED,
+            "%s holds rows of positions up to %s, and the source's changes begin at %s: they are "
+            "of another history and would hide the source's rows",
+            table->target_sql, lsn_format(lsn).text, lsn_format(hello->start_lsn).text);
+    return err_hint(err, "%s", copy_anew);
+}
+
+static int
+refuse_name(const struct hello *hello, const struct options *options, const struct table *table,
+            struct err *err)
+{
+    err_set(err, EXIT_REFUSED, "%s holds rows of \"%s\", and \"%s\" of the source goes there too",
+            table->target_sql, table->mark.source, table->source_name);
+    return err_hint(err,
+                    "set map for one of them; if the table was renamed, run in ClickHouse: ALTER "
+                    "TABLE %s COMMENT COLUMN %s 'walpipe: rows of %" PRIu64 "/%" PRIu32 " %s'",
+                    table->target_sql, options->version_column, hello->system_identifier,
+                    hello->timeline, table->source_name);
+}
+
+/* ---- one table ---- */
+
+/* Where the marked history ends in the source's own; 0: it is not part of it. */
+static uint64_t
+end_of(const struct hello *hello, const struct mark *mark)
+{
+    bool before = mark->system_identifier == hello->system_identifier &&
+                  hello->previous_timeline != 0 && mark->timeline == hello->previous_timeline;
+
+    return before ? hello->switch_lsn : 0;
+}
+
+/* Rows of the history that mark names: are they the source's, up to where it left that timeline?
+ * Rows with version 0 were copied by hand since. A truncate beyond the end is forgotten where the
+ * table was filled anew. */
+static int
+judge(struct worker *w, const char *target_sql, uint32_t width, struct mark *mark, struct err *err)
+{
+    const struct hello *hello = w->journal.hello;
+    uint64_t end = end_of(hello, mark), truncated = version_lsn(width, mark->at);
+    struct content content;
+
+    if (read_content(&w->server, w->options, target_sql, width, &content, err) != 0)
+        return -1;
+    if (content.any && content.lsn > 0 && content.lsn >= end)
+        return refuse_rows(hello, target_sql, mark, content.lsn, err);
+    if (end > 0 && !content.any && truncated >= end)
+        return refuse_rows(hello, target_sql, mark, truncated, err);
+    if (truncated >= end)
+        mark->at = (struct version){0};
+    return 0;
+}
+
+/* Nobody said whose rows these are. */
+static int
+judge_unmarked(struct worker *w, struct table *table, struct err *err)
+{
+    const struct hello *hello = w->journal.hello;
+    struct content content;
+
+    if (read_content(&w->server, w->options, table->target_sql, table->version_width, &content,
+                     err) != 0)
+        return -1;
+    if (content.any && content.lsn > 0 && content.lsn >= hello->start_lsn)
+        return refuse_ahead(hello, table, content.lsn, err);
+    if (version_lsn(table->version_width, table->mark.at) >= hello->start_lsn)
+        table->mark.at = (struct version){0};
+    return 0;
+}
+
+/* The mark of a table that a walpipe before such marks wrote, by what the journal knows. */
+static void
+guess_mark(const struct journal *journal, struct mark *mark)
+{
+    if (mark->system_identifier != 0 || journal->known == JOURNAL_NOTHING)
+        return;
+    mark->system_identifier = journal->hello->system_identifier;
+    mark->timeline = journal->known == JOURNAL_OURS ? journal->hello->timeline
+                                                    : journal->hello->previous_timeline;
+}
+
+/* 1: another worker has marked the table as ours and writes to it; 0; -1 with err. */
+static int
+judge_table(struct worker *w, struct table *table, struct err *err)
+{
+    const struct mark before = table->mark;
+    struct err refused = {0};
+    int rc;
+
+    guess_mark(&w->journal, &table->mark);
+    if (is_ours(w->journal.hello, &table->mark))
+        return 0;
+    if (table->mark.system_identifier == 0)
+        rc = w->journal.off ? 0 : judge_unmarked(w, table, &refused);
+    else
+        rc = judge(w, table->target_sql, table->version_width, &table->mark, &refused);
+    if (rc == 0)
+        return 0;
+    *err = refused;
+    if (refused.code != EXIT_REFUSED || mark_read(&w->server, w->options, table, err) != 0)
+        return -1;
+    if (is_ours(w->journal.hello, &table->mark))
+        return 1;
+    table->mark = before;
+    *err = refused;
+    return -1;
+}
+
+static int
+mark_as_ours(struct worker *w, struct table *table, struct err *err)
+{
+    struct mark *mark = &table->mark;
+    struct err why;
+
+    mark->system_identifier = w->journal.hello->system_identifier;
+    mark->timeline = w->journal.hello->timeline;
+    if (table->source_name[0] != '\0')
+        snprintf(mark->source, sizeof mark->source, "%s", table->source_name);
+    if (mark_write(&w->server, w->options, table, &why, err) != 0)
+        return -1;
+    if (why.message[0] != '\0')
+        log_write(w->log, LOG_WARNING,
+                  "%s; rows of another history in %s would not be noticed later", why.message,
+                  table->target_sql);
+    return mark->writable ? 0 : journal_claim(&w->journal, err);
+}
+
+int
+history_admit(struct worker *w, struct table *table, struct err *err)
+{
+    const struct hello *hello = w->journal.hello;
+    int rc;
+
+    if (!table->has_version)
+        return 0;
+    if (mark_read(&w->server, w->options, table, err) != 0)
+        return -1;
+    rc = is_ours(hello, &table->mark) ? 1 : judge_table(w, table, err);
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        return mark_as_ours(w, table, err);
+    return strcmp(table->mark.source, table->source_name) == 0
+               ? 0
+               : refuse_name(hello, w->options, table, err);
+}
+
+/* ---- all tables, after a promotion ---- */
+
+static void
+put_databases(const struct options *options, struct buf *sql)
+{
+    server_put_literal(sql, options->database);
+    for (size_t i = 0; i < options->map.count; i++)
+        if (options->map.entries[i].to_schema[0] != '\0') {
+            server_put_text(sql, ", ");
+            server_put_literal(sql, options->map.entries[i].to_schema);
+        }
+}
+
+static int
+ask_marks(struct worker *w, struct err *err)
+{
+    const struct hello *hello = w->journal.hello;
+    struct buf sql = {0};
+    char pattern[64];
+
+    snprintf(pattern, sizeof pattern, "walpipe: %%rows of %" PRIu64 "/%" PRIu32 " %%",
+             hello->system_identifier, hello->previous_timeline);
+    server_put_text(&sql,
+                    "SELECT database, table, type, comment FROM system.columns WHERE name = ");
+    server_put_literal(&sql, w->options->version_column);
+    server_put_text(&sql, " AND comment LIKE ");
+    server_put_literal(&sql, pattern);
+    server_put_text(&sql, " AND database IN (");
+    put_databases(w->options, &sql);
+    server_put_text(&sql, ") FORMAT RowBinary");
+    return server_query(&w->server, "look for tables with rows of an older timeline", &sql, err);
+}
+
+static bool
+take_name(struct cursor *c, char *out)
+{
+    struct bytes text;
+
+    if (!server_read_string(c, &text) || text.len > TARGET_NAME_MAX)
+        return false;
+    memcpy(out, text.data, text.len);
+    out[text.len] = '\0';
+    return true;
+}
+
+/* One row of the answer: judge the table and mark it anew. */
+static int
+admit_marked(struct worker *w, struct cursor *c, struct err *err)
+{
+    struct table table = {0};
+    struct bytes type, comment;
+    int rc;
+
+    if (!take_name(c, table.target.database) || !take_name(c, table.target.table) ||
+        !server_read_string(c, &type) || !server_read_string(c, &comment))
+        return err_set(err, EXIT_PEER, "could not look for tables: malformed answer");
+    table.version_width = type.len == 7 ? 16 : 8; /* UInt128, UInt64 */
+    mark_parse(comment, &table.mark);
+    table.target_sql = table_target_sql(&table.target);
+    if (table.target_sql == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for a table");
+    rc = judge_table(w, &table, err);
+    if (rc == 0)
+        rc = mark_as_ours(w, &table, err);
+    free(table.target_sql);
+    return rc < 0 ? -1 : 0;
+}
+
+int
+history_open(struct worker *w, struct err *err)
+{
+    struct buf marks = {0};
+    struct cursor c;
+    int rc = 0;
+
+    if (w->journal.hello->previous_timeline == 0)
+        return 0;
+    if (ask_marks(w, err) != 0)
+        return -1;
+    buf_append(&marks, w->server.answer.body.data, buf_len(&w->server.answer.body));
+    if (marks.failed)
+        rc = err_set(err, EXIT_PEER, "out of memory for an answer");
+    for (c = cursor_over(marks.data, buf_len(&marks)); rc == 0 && c.left > 0;)
+        rc = admit_marked(w, &c, err);
+    buf_free(&marks);
+    return rc;
+}

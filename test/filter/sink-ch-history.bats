@@ -1,0 +1,157 @@
+#!/usr/bin/env bats
+# sink-ch alone: rows of another cluster or timeline in the target.
+
+load sink-ch
+
+# rows FIRST LAST [HELLO...]: the stream of inserts into t, a transaction each, from lsn 0x2000 on.
+rows() {
+    local first=$1 last=$2
+    shift 2
+    {
+        echo "e = Events(sink='olap', shards=1, $*)"
+        cat <<EOF
+e.table(1, "public", "t", [col("id", True, INT4), col("v")])
+for i in range($first, $last + 1):
+    e.begin(); e.insert(1, [str(i), "v%d" % i]); e.commit()
+e.end()
+out(e)
+EOF
+    } | /usr/bin/python3 "$WALPIPE_ROOT/test/lib/stream.py" py
+}
+
+comment() {
+    q "SELECT comment FROM system.columns WHERE database = '$DB' AND table = '${1:-t}' AND name = '_version'"
+}
+
+comment_is() {
+    [ "$(comment)" = "$1" ] || {
+        echo "the comment is \"$(comment)\"" >&2
+        return 1
+    }
+}
+
+@test "the bug was that rows of a lost tail stayed after a failover to a standby that was behind" {
+    table t 'id Int32, v String' id
+    rows 1 10 timeline=1 >"$DIR/in"
+    sink <"$DIR/in"
+    comment_is 'walpipe: rows of 7000000000000000001/1 public.t'
+    local end
+    end=$(reached)
+    # the standby was promoted before it had the last transaction
+    rows 1 2 timeline=2, previous_timeline=1, switch_lsn=0x2100, lsn=0x2200 >"$DIR/behind"
+    exits 100 sink <"$DIR/behind"
+    log_has 'the source left timeline 1 at 0/2100, and sink olap has in its target what was written there up to'
+    is "SELECT count() FROM t" 10
+    # nothing was registered, so nothing is confirmed
+    [ "$(jq -s 'map(select(.message == "register")) | length' "$DIR/acks")" -eq 1 ]
+    # one that had everything is the same source
+    rows 11 12 timeline=2, previous_timeline=1, "switch_lsn=0x$end", "lsn=0x$end + 0x100" >"$DIR/whole"
+    sink <"$DIR/whole"
+    is "SELECT count() FROM t" 12
+    comment_is 'walpipe: rows of 7000000000000000001/2 public.t'
+    # and the old primary is not
+    exits 100 sink <"$DIR/in"
+    log_has 'the later timeline 2: this is the primary from before a promotion'
+}
+
+@test "what was sent but not noted before a failover is found in the table itself" {
+    table t 'id Int32, v String' id
+    table other 'id Int32, v String' id
+    rows 1 10 >"$DIR/in"
+    sink <"$DIR/in"
+    # as if the sink had been killed between the last rows and their note
+    q "TRUNCATE TABLE walpipe_progress"
+    q "INSERT INTO walpipe_progress (pipeline, sink, shard, shards, system_identifier, timeline, slot, lsn)
+        VALUES ('p', 'olap', 0, 1, 7000000000000000001, 1, 's', 8200)"
+    events >"$DIR/behind" <<'EOF'
+e = Events(lsn=0x2200, sink="olap", shards=1, timeline=2, previous_timeline=1, switch_lsn=0x2100)
+e.table(2, "public", "other", [col("id", True, INT4), col("v")])
+e.begin(); e.insert(2, ["1", "x"]); e.commit(); e.end()
+EOF
+    exits 100 sink <"$DIR/behind"
+    log_has "the source left timeline 1 at 0/2100, and \`$DB\`.\`t\` has what was written there up to"
+    is "SELECT count() FROM other" 0
+    # copied anew by hand
+    q "TRUNCATE TABLE t"
+    q "INSERT INTO t VALUES (1, 'copied', 0, 0)"
+    sink <"$DIR/behind"
+    is "SELECT count() FROM other" 1
+    comment_is 'walpipe: rows of 7000000000000000001/2 public.t'
+}
+
+@test "the bug was that a rebuilt source's rows lost against the old cluster's, or against its truncate" {
+    table t 'id Int32, v String' id
+    events >"$DIR/old" <<'EOF'
+e = Events(lsn=0x900000, sink="olap", shards=1)
+e.table(1, "public", "t", [col("id", True, INT4), col("v")])
+e.begin(); e.insert(1, ["1", "old"]); e.commit()
+e.begin(); e.truncate([1]); e.commit()
+e.begin(); e.insert(1, ["2", "old"]); e.commit(); e.end()
+EOF
+    sink <"$DIR/old"
+    rows 1 3 system_identifier=7000000000000000002 >"$DIR/new"
+    exits 100 sink <"$DIR/new"
+    log_has 'what sink olap wrote from another cluster: walpipe_progress has system identifier 7000000000000000001, the source 7000000000000000002'
+    [ "$(jq -s 'map(select(.message == "register")) | length' "$DIR/acks")" -eq 1 ]
+    # as "walpipe drop" does; the table still says whose rows it has
+    "$WALPIPE_BIN/sink-ch" --url "$URL" --database "$DB" --pipeline p --sink olap --drop-progress
+    is "SELECT count() FROM walpipe_progress" 0
+    exits 100 sink <"$DIR/new"
+    log_has "\`$DB\`.\`t\` holds rows of another cluster: its system identifier is 7000000000000000001"
+    log_has 'TRUNCATE the target tables in ClickHouse'
+    q "TRUNCATE TABLE t"
+    q "INSERT INTO t VALUES (1, 'copied', 0, 0)"
+    sink <"$DIR/new"
+    is "SELECT id, v FROM t FINAL ORDER BY id" $'1 v1\n2 v2\n3 v3'
+    comment_is 'walpipe: rows of 7000000000000000002/1 public.t'
+}
+
+@test "a table that nobody marked is refused when its rows are ahead of the source" {
+    table t 'id Int32, v String' id
+    q "INSERT INTO t VALUES (1, 'hides', $(((0x900000 >> 2) << 14)), 0)"
+    rows 1 3 >"$DIR/in"
+    exits 100 sink <"$DIR/in"
+    log_has "\`$DB\`.\`t\` holds rows of positions up to 0/900000, and the source's changes begin at 0/1000"
+    # a truncate that was noted by an earlier release, of a cluster that is gone
+    q "TRUNCATE TABLE t"
+    q "ALTER TABLE t COMMENT COLUMN _version 'walpipe: truncated at $(((0x900000 >> 2) << 14)).0'"
+    sink <"$DIR/in"
+    is "SELECT count() FROM t" 3
+}
+
+@test "a table that is made gets its mark with it" {
+    rows 1 3 >"$DIR/in"
+    sink --create-tables <"$DIR/in"
+    is "SELECT count() FROM t" 3
+    comment_is 'walpipe: rows of 7000000000000000001/1 public.t'
+}
+
+@test "state that an earlier release wrote is carried on, also where a replay begins before its rows" {
+    table t 'id Int32, v String' id
+    rows 1 3 >"$DIR/in"
+    sink <"$DIR/in"
+    q "ALTER TABLE t COMMENT COLUMN _version ''"
+    sink <"$DIR/in"
+    is "SELECT count() FROM t FINAL" 3
+    comment_is 'walpipe: rows of 7000000000000000001/1 public.t'
+    q "ALTER TABLE t COMMENT COLUMN _version 'walpipe: truncated at 5.0'"
+    sink <"$DIR/in"
+    comment_is 'walpipe: truncated at 5.0; rows of 7000000000000000001/1 public.t'
+}
+
+@test "a table that another source table writes to is refused; a renamed one can be told" {
+    table t 'id Int32, v String' id
+    rows 1 3 >"$DIR/in"
+    sink <"$DIR/in"
+    events >"$DIR/renamed" <<'EOF'
+e.table(1, "public", "u", [col("id", True, INT4), col("v")])
+e.begin(); e.insert(1, ["4", "u"]); e.commit(); e.end()
+EOF
+    exits 100 sink --map 'public.u -> t' <"$DIR/renamed"
+    log_has "holds rows of \\\"public.t\\\", and \\\"public.u\\\" of the source goes there too"
+    local run
+    run=$(grep -o "ALTER TABLE [^\"]*COMMENT COLUMN [^\"]*'" "$DIR/log" | tail -n 1)
+    q "$run"
+    sink --map 'public.u -> t' <"$DIR/renamed"
+    is "SELECT count() FROM t" 4
+}
