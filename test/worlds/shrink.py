@@ -42,6 +42,7 @@ def simpler_config(world):
             yield dict(world, **{side: 15})
 
 
+QUICK = 4  # seconds
 WAYS = (fewer_units, fewer_steps, simpler_config, fewer_statements)
 
 
@@ -63,6 +64,8 @@ def shrink(world, verdict, run, seconds):
                     if time.monotonic() > end:
                         break
                     other = run(candidate)
+                    if not same(verdict, other) and other["seconds"] < QUICK:
+                        other = run(candidate)  # how rows fall into batches is up to chance
                     if same(verdict, other):
                         world, found, smaller, again = candidate, other, True, True
                         break

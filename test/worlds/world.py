@@ -523,6 +523,7 @@ def reason_of(message):
 def run(bench, world, number, say=lambda text: None):
     """The verdict; the world's databases are gone afterwards."""
     started = time.monotonic()
+    world.setdefault("topology", "one")
     one = Run(bench, world, number, say)
     try:
         one.set_up()

@@ -2,6 +2,7 @@
 """worlds.py: random set-ups: whatever source, target and config look like, a world ends equal or refused.
 
     worlds.py [--seed N] [--seconds S] [--worlds N] [--kinds typed,merged] ...
+    worlds.py --fixed                       the small worlds of fixed.py
     worlds.py --world SEED.N [--shrink]     one of them again, with all that it does
 
 Each world is a source, a target, a config and a short history, made from the seed; the oracle is in
@@ -20,6 +21,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
+import fixed  # noqa: E402
 import make  # noqa: E402
 import script  # noqa: E402
 import shrink  # noqa: E402
@@ -100,6 +102,17 @@ class Session:
                 if self.options.shrink:
                     self.shrink(world, verdict)
 
+    def fixed(self):
+        """The small ones of fixed.py: each must end as it says."""
+        for world in fixed.every():
+            if self.options.installed and (world["source"], world["target"]) != (15, 15) or \
+                    self.options.match not in world["name"]:
+                continue
+            verdict = self.run(world)
+            if verdict["end"] in ("equal", "refused") and world["want"] not in (None, verdict["end"]):
+                verdict = dict(verdict, end="fault", kind=f"{verdict['end']}, not {world['want']}")
+            self.note(world, verdict)
+
     def shrink(self, world, verdict):
         small, end = shrink.shrink(world, verdict, self.run, self.options.shrink_seconds)
         small["name"] = world["name"] + "-small"
@@ -146,6 +159,8 @@ def parse():
     parser.add_argument("--first", type=int, default=0, help="leave out the first worlds of the seed")
     parser.add_argument("--world", help="SEED.N or a world.json: only this one")
     parser.add_argument("--kinds", default="", help="only these kinds of units (units.py)")
+    parser.add_argument("--fixed", action="store_true", help="the small worlds of fixed.py, each once")
+    parser.add_argument("--match", default="", help="of these only those with this in their names")
     parser.add_argument("--topology", help="only worlds of this one: one, chain, twoway, self")
     parser.add_argument("--installed", action="store_true", help="only the installed PostgreSQL, none from npm")
     parser.add_argument("--shrink", action="store_true", help="make a failing world smaller")
@@ -164,7 +179,9 @@ def main():
     servers = Servers()
     session = Session(options, servers)
     try:
-        if options.world:
+        if options.fixed:
+            session.fixed()
+        elif options.world:
             session.one()
         else:
             session.loop()
