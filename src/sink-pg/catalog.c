@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* The table's schema and name give its oid and relkind; its oid gives its columns, of COL_..., and
- * the unique indexes that may tell its rows apart, of INDEX_.... */
+ * the indexes that tell its rows apart or find them, of INDEX_.... */
 enum query { QUERY_TABLE, QUERY_COLUMNS, QUERY_INDEXES };
 
 enum {
@@ -24,9 +24,19 @@ enum {
     COL_OIDS,
     COL_BASE_TYPE_OID,
     COL_BASE_TYPMOD,
-    COL_FULL_TYPE
+    COL_FULL_TYPE,
+    COL_PART_OID,
+    COL_PART_KIND,
+    COL_BYTE_ORDER
 };
-enum { INDEX_COLUMNS, INDEX_PRIMARY, INDEX_IMMEDIATE, INDEX_EXCLUSION };
+enum {
+    INDEX_COLUMNS,
+    INDEX_PRIMARY,
+    INDEX_IMMEDIATE,
+    INDEX_EXCLUSION,
+    INDEX_IS_UNIQUE,
+    INDEX_SEARCHES
+};
 
 static const char table_query[] =
     "SELECT c.oid, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
@@ -60,20 +70,28 @@ static const char columns_query[] =
     "(24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191)), "
     "CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, "
     "CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, "
-    "pg_catalog.format_type(a.atttypid, a.atttypmod) "
-    "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE "
+    "pg_catalog.format_type(a.atttypid, a.atttypmod), p.oid, p.typtype, "
+    "coalesce(l.collisdeterministic, true) "
+    "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
+    "JOIN pg_catalog.pg_type p ON p.oid = CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 "
+    "AND t.typlen = -1 THEN t.typelem ELSE t.oid END "
+    "LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation WHERE "
     "a.attrelid = $1::oid AND a.attnum > 0 "
     "AND NOT a.attisdropped ORDER BY a.attnum";
 
 static const char indexes_query[] =
     "SELECT pg_catalog.array_to_string((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1], ' '), "
-    "i.indisprimary, i.indimmediate, i.indisexclusion FROM pg_catalog.pg_index i "
-    "WHERE i.indrelid = $1::oid AND i.indisunique AND i.indisvalid AND i.indisready "
-    "AND i.indislive AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT EXISTS "
+    "i.indisprimary, i.indimmediate, i.indisexclusion, "
+    "i.indisunique AND i.indexprs IS NULL AND NOT EXISTS "
     "(SELECT FROM ROWS FROM (pg_catalog.unnest(i.indkey::pg_catalog.int2[]), "
     "pg_catalog.unnest(i.indcollation::pg_catalog.oid[])) AS k(number, collation_oid) "
     "JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number "
-    "WHERE k.collation_oid <> a.attcollation) ORDER BY i.indisprimary DESC, i.indexrelid";
+    "WHERE k.collation_oid <> a.attcollation), "
+    "i.indisunique OR m.amname IN ('btree', 'hash') "
+    "FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid "
+    "JOIN pg_catalog.pg_am m ON m.oid = c.relam "
+    "WHERE i.indrelid = $1::oid AND i.indisvalid AND i.indisready AND i.indislive "
+    "AND i.indpred IS NULL ORDER BY i.indisprimary DESC, i.indexrelid";
 
 static const struct {
     const char *name, *sql, *what;
@@ -82,8 +100,8 @@ static const struct {
 } queries[SESSION_PREPARED] = {
     [QUERY_TABLE] = {"walpipe_table", table_query, "look for a table in the target", 2, "vv"},
     [QUERY_COLUMNS] = {"walpipe_columns", columns_query, "read a table's columns", 1,
-                       "vvvvvvvvvvv?vvvv"},
-    [QUERY_INDEXES] = {"walpipe_indexes", indexes_query, "read a table's indexes", 1, "vvvv"}};
+                       "vvvvvvvvvvv?vvvvvvv"},
+    [QUERY_INDEXES] = {"walpipe_indexes", indexes_query, "read a table's indexes", 1, "vvvvvv"}};
 
 /* The caller clears the result. NULL with err. Prepared: to plan them takes three times as long as
  * to run them, and a source may have thousands of tables. */
@@ -135,6 +153,9 @@ take_column(struct catalog_column *c, const PGresult *r, int row)
         .type_name = PQgetvalue(r, row, COL_TYPE_NAME),
         .type = PQgetvalue(r, row, COL_TYPE),
         .full_type = PQgetvalue(r, row, COL_FULL_TYPE),
+        .part_oid = oid_of(r, row, COL_PART_OID),
+        .part_kind = PQgetvalue(r, row, COL_PART_KIND)[0],
+        .byte_order = is_true(r, row, COL_BYTE_ORDER),
         .temp_type = PQgetvalue(r, row, COL_TEMP_TYPE),
         .equals = PQgetisnull(r, row, COL_EQUALS) ? "=" : PQgetvalue(r, row, COL_EQUALS)};
 }
@@ -147,6 +168,8 @@ take_index(struct catalog_index *index, const PGresult *r, int row)
 
     index->primary = is_true(r, row, INDEX_PRIMARY);
     index->immediate = is_true(r, row, INDEX_IMMEDIATE);
+    index->unique = is_true(r, row, INDEX_IS_UNIQUE);
+    index->searches = is_true(r, row, INDEX_SEARCHES);
     index->exclusion = is_true(r, row, INDEX_EXCLUSION);
     while (*at != '\0' && index->count < INDEX_COLUMNS_MAX) {
         index->columns[index->count++] = (int16_t)strtol(at, &end, 10);

@@ -20,6 +20,9 @@ struct catalog_column {
     uint32_t type_oid;
     uint32_t base_type_oid; /* of a domain: what it is a domain over; else type_oid */
     int32_t base_typmod;
+    uint32_t part_oid;     /* what is compared: an array's elements' type; else type_oid */
+    char part_kind;        /* its typtype */
+    bool byte_order;       /* no collation, or one under which only equal bytes are equal */
     const char *type_name; /* bare, for a comparison with the source's */
     const char *type;      /* as SQL, without typmod */
     const char *full_type; /* with it */
@@ -27,14 +30,15 @@ struct catalog_column {
     const char *equals;    /* the operator that the type's indexes call equal */
 };
 
-/* A unique index that is valid for all rows, and holds for two of them what the columns' own
- * operators and collations call equal. */
+/* An index that is valid for all rows. */
 struct catalog_index {
+    bool unique;   /* and no two rows are equal in all its columns, by their own collations */
+    bool searches; /* its method finds equal values */
     bool primary;
     bool immediate;
     bool exclusion; /* PRIMARY KEY or UNIQUE ... WITHOUT OVERLAPS */
     uint32_t count;
-    int16_t columns[INDEX_COLUMNS_MAX]; /* their numbers */
+    int16_t columns[INDEX_COLUMNS_MAX]; /* their numbers; 0 for an expression */
 };
 
 struct catalog {

@@ -96,20 +96,43 @@ write_key_condition(struct writer *w, bool match)
     }
 }
 
-/* Without a key: a row that equals the old one in every column, also as text where equal values may
- * be written differently or where the type has no `=` (trap 54). */
+/* The column is as the old row had it, also as text where equal values may be written differently
+ * or where the type has no `=` (trap 54). An index needs `=`. */
+static void
+write_same(struct writer *w, uint32_t column)
+{
+    const struct plan_column *col = &w->plan->columns[column];
+    bool null = col->indexed != 0 && (w->stmt->nulls >> (col->indexed - 1) & 1) != 0;
+    uint32_t number = null ? 0 : param(w, column, true);
+
+    if (col->indexed != 0 || (col->exact && col->not_null)) {
+        sqltext_name(w->sql, col->name);
+        if (null) {
+            sqltext_add(w->sql, " IS NULL");
+            return;
+        }
+        sqltext_add(w->sql, " %s $%u", col->equals, number);
+        if (col->exact)
+            return;
+        sqltext_add(w->sql, " AND ");
+    }
+    sqltext_name(w->sql, col->name);
+    if (col->exact)
+        sqltext_add(w->sql, " IS NOT DISTINCT FROM $%u", number);
+    else
+        sqltext_add(w->sql,
+                    "::pg_catalog.text COLLATE pg_catalog.\"C\" IS NOT DISTINCT FROM "
+                    "$%u::pg_catalog.text",
+                    number);
+}
+
+/* Without a key: a row that equals the old one in every column. */
 static void
 write_row_condition(struct writer *w)
 {
     for (uint32_t i = 0; i < w->plan->columns_count; i++) {
-        const struct plan_column *col = &w->plan->columns[i];
-        const char *text = col->exact ? "" : "::pg_catalog.text";
-
         sqltext_add(w->sql, "%s", i == 0 ? "" : " AND ");
-        sqltext_name(w->sql, col->name);
-        sqltext_add(w->sql, "%s %s $%u%s", text,
-                    col->not_null && col->exact ? "=" : "IS NOT DISTINCT FROM", param(w, i, true),
-                    text);
+        write_same(w, i);
     }
     if (w->plan->columns_count == 0)
         sqltext_add(w->sql, "true");

@@ -9,18 +9,24 @@
 #include "lib/pgtype.h"
 #include "sink-pg/fits.h"
 
-/* Types whose `=` is true only for values that print alike. */
+/* `=` is true only for values that print alike, also of arrays' elements. That of numeric is where
+ * the column has a scale, which all its values are written with; that of char(n) but for the
+ * padding, which is no part of the value. */
 static bool
-is_exact(uint32_t oid, char kind)
+is_exact(const struct catalog_column *c)
 {
-    static const uint32_t exact[] = {PG_BOOL, PG_BYTEA, PG_CHAR,      PG_NAME,        PG_INT8,
-                                     PG_INT2, PG_INT4,  PG_TEXT,      PG_OID,         PG_VARCHAR,
-                                     PG_DATE, PG_TIME,  PG_TIMESTAMP, PG_TIMESTAMPTZ, PG_UUID};
+    static const uint32_t exact[] = {
+        PG_BOOL, PG_BYTEA,   PG_CHAR, PG_NAME, PG_INT8,      PG_INT2,        PG_INT4, PG_TEXT,
+        PG_OID,  PG_VARCHAR, PG_DATE, PG_TIME, PG_TIMESTAMP, PG_TIMESTAMPTZ, PG_UUID, PG_BPCHAR};
 
+    if (!c->byte_order)
+        return false;
+    if (c->part_oid == PG_NUMERIC)
+        return c->base_typmod >= 0;
     for (size_t i = 0; i < sizeof exact / sizeof *exact; i++)
-        if (exact[i] == oid)
+        if (exact[i] == c->part_oid)
             return true;
-    return kind == 'e';
+    return c->part_kind == 'e';
 }
 
 static const struct relation_column *
@@ -129,7 +135,7 @@ add_column(struct plan *plan, const struct plan_input *input, const struct catal
     to->name = from->name;
     to->type_oid = column->type_oid;
     to->not_null = column->not_null;
-    to->exact = is_exact(to->type_oid, column->kind);
+    to->exact = is_exact(column);
     to->domain = column->kind == 'd';
     to->identity_always = column->identity_always;
     to->scalar = pgtype_names_object(from->type_oid);

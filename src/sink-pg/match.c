@@ -46,11 +46,30 @@ take_target_key(struct plan *plan, const struct catalog *catalog)
         const struct catalog_index *index = &catalog->indexes[i];
         uint32_t n = index_columns(plan, index, columns);
 
-        if (!index->primary || !index->immediate || n == 0)
+        if (!index->unique || !index->primary || !index->immediate || n == 0)
             continue;
         memcpy(plan->keys, columns, n * sizeof *columns);
         plan->keys_count = n;
     }
+}
+
+/* Columns of indexes, the leading ones first: the server then chooses. */
+static void
+take_indexed(struct plan *plan, const struct catalog *catalog)
+{
+    uint8_t count = 0;
+
+    for (uint32_t n = 0; n < INDEX_COLUMNS_MAX; n++)
+        for (uint32_t i = 0; i < catalog->indexes_count && count < INDEXED_MAX; i++) {
+            const struct catalog_index *index = &catalog->indexes[i];
+            uint32_t first = column_of_number(plan, index->columns[0]);
+            uint32_t column = column_of_number(plan, index->columns[n]);
+
+            if (!index->searches || n >= index->count || first == UINT32_MAX ||
+                column == UINT32_MAX || plan->columns[column].indexed != 0)
+                continue;
+            plan->columns[column].indexed = ++count;
+        }
 }
 
 static void
@@ -66,7 +85,7 @@ is_on_keys(const struct plan *plan, const struct catalog_index *index)
 {
     uint32_t columns[INDEX_COLUMNS_MAX];
     uint32_t n = index_columns(plan, index, columns);
-    bool same = n == plan->keys_count && n > 0;
+    bool same = index->unique && n == plan->keys_count && n > 0;
 
     for (uint32_t k = 0; k < n && same; k++)
         same = is_in(plan->keys, plan->keys_count, columns[k]);
@@ -87,6 +106,15 @@ find_index(const struct plan *plan, const struct catalog *catalog)
     return found;
 }
 
+static bool
+has_indexed(const struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->columns_count; i++)
+        if (plan->columns[i].indexed != 0)
+            return true;
+    return false;
+}
+
 static void
 note_slow(const struct plan *plan, struct notes *notes)
 {
@@ -99,8 +127,8 @@ note_slow(const struct plan *plan, struct notes *notes)
                       : "");
     if (plan->match == MATCH_ROW)
         notes_add(notes,
-                  "replica identity full and no primary key: rows are found by all their columns, "
-                  "slowly");
+                  "replica identity full and no primary key: rows are found by all their columns%s",
+                  has_indexed(plan) ? ", through an index" : ", slowly; an index helps");
     if (plan->match == MATCH_NOTHING)
         notes_add(notes, "the source table has no key: only inserts can be applied");
 }
@@ -120,6 +148,8 @@ match_choose(struct plan *plan, const struct plan_input *input, struct err *err)
     for (uint32_t k = 0; k < plan->keys_count; k++)
         plan->columns[plan->keys[k]].key = true;
     plan->match = plan->keys_count > 0 ? MATCH_KEY : full ? MATCH_ROW : MATCH_NOTHING;
+    if (plan->match == MATCH_ROW)
+        take_indexed(plan, input->catalog);
     plan->index = find_index(plan, input->catalog);
     plan->overwrites = plan->index != INDEX_NONE && !full;
     note_slow(plan, input->notes);

@@ -21,6 +21,7 @@ struct plan_column {
     bool key;
     bool not_null;
     bool exact; /* `=` holds for values of the same text only: no 1.0 = 1.00, and there is a `=` */
+    uint8_t indexed; /* MATCH_ROW: 1 + its place among the columns that an index helps to find */
     bool domain;
     bool identity_always; /* GENERATED ALWAYS AS IDENTITY */
     bool oids;        /* its values name objects of the source's catalog by oid in binary format */
@@ -33,7 +34,7 @@ struct plan_column {
 enum plan_match {
     MATCH_NOTHING, /* no way to name a row: only inserts can be applied */
     MATCH_KEY,
-    MATCH_ROW /* all columns, one row */
+    MATCH_ROW /* all columns, one row; through an index where there is one */
 };
 
 /* One prepared statement of a table, for one shape of change. */
@@ -44,6 +45,7 @@ struct plan_stmt {
     bool key_changed;  /* update: the key columns are set too */
     bool source_types; /* parameters have the source's types */
     bool partial;      /* update: the mask is not empty: must find its row */
+    uint8_t nulls;     /* of the columns that are indexed: those that are NULL in the row to find */
     uint8_t *mask;     /* update: the columns that are left alone, one byte each */
     uint32_t params_count;
     struct plan_param {
@@ -66,6 +68,9 @@ enum plan_copy {
     COPIES_BINARY, /* the types are the source's */
     COPIES_RECODED /* and text values in binary format */
 };
+
+/* Of columns that an index helps to find: each may double the statements. */
+#define INDEXED_MAX 8
 
 struct plan {
     uint64_t generation;

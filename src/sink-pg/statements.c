@@ -15,6 +15,7 @@ struct shape {
     bool key_changed;
     bool source_types;
     bool partial;
+    uint8_t nulls;
 };
 
 static bool
@@ -22,7 +23,8 @@ same_shape(const struct plan *plan, const struct plan_stmt *stmt, const struct s
            const struct change *c)
 {
     if (stmt->kind != shape->kind || stmt->key_changed != shape->key_changed ||
-        stmt->source_types != shape->source_types || stmt->partial != shape->partial)
+        stmt->source_types != shape->source_types || stmt->partial != shape->partial ||
+        stmt->nulls != shape->nulls)
         return false;
     if (!shape->partial)
         return true;
@@ -55,6 +57,7 @@ make_stmt(struct pipe *pipe, struct plan *plan, const struct shape *shape, const
     stmt->key_changed = shape->key_changed;
     stmt->source_types = shape->source_types;
     stmt->partial = shape->partial;
+    stmt->nulls = shape->nulls;
     for (uint32_t i = 0; i < plan->columns_count && shape->partial; i++)
         stmt->mask[i] = c->new_row[plan->columns[i].source].kind == VALUE_UNCHANGED;
     snprintf(stmt->stmt.name, sizeof stmt->stmt.name, "w%llu",
@@ -100,6 +103,17 @@ has_odd_binary(const struct plan *plan, const struct value *row)
     return false;
 }
 
+static uint8_t
+nulls_of(const struct plan *plan, const struct change *c)
+{
+    uint8_t nulls = 0;
+
+    for (uint32_t i = 0; i < plan->columns_count; i++)
+        if (plan->columns[i].indexed != 0 && c->match[plan->columns[i].source].kind == VALUE_NULL)
+            nulls |= (uint8_t)(1u << (plan->columns[i].indexed - 1));
+    return nulls;
+}
+
 /* False when the change does nothing. */
 static bool
 choose_shape(const struct plan *plan, const struct change *c, struct shape *shape)
@@ -109,6 +123,8 @@ choose_shape(const struct plan *plan, const struct change *c, struct shape *shap
     *shape = (struct shape){.kind = c->type};
     if (plan->odd_types)
         shape->source_types = has_odd_binary(plan, c->new_row) || has_odd_binary(plan, c->match);
+    if (c->type != FRAME_INSERT && plan->match == MATCH_ROW)
+        shape->nulls = nulls_of(plan, c);
     if (c->type != FRAME_UPDATE)
         return true;
     shape->key_changed = c->key_changed;
