@@ -17,7 +17,7 @@ def transactions(*texts):
 def world(name, want, units, steps, **more):
     via = any(u["via_root"] for u in units)
     made = {"name": name, "want": want, "units": units, "source": 15, "target": 15, "config": {}, "role": "postgres",
-            "topology": "one", "steps": steps + [{"do": "start"}],
+            "topology": "one", "sink": "pg", "steps": steps + [{"do": "start"}],
             "publication": f"CREATE PUBLICATION pub FOR ALL TABLES WITH (publish_via_partition_root = {via})"}
     made.update(more)
     return made

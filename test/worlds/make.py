@@ -9,10 +9,22 @@ A world is a dict that JSON can hold:
 
 import random
 
+import chunits
 import units
 
 OTHER_MAJORS = [13, 14, 16, 17, 18]
 PROGRAMS = ["sink-pg", "sink-pg", "route", "pg-wal-read", "pgout-decode", "ackd"]
+
+
+def choose_clickhouse_units(r, sink, kinds):
+    names = [k for k in chunits.KINDS if not kinds or k in kinds] or list(chunits.KINDS)
+    weights = [chunits.KINDS[k][1] for k in names]
+    made = []
+    for n in range(r.choice([1, 1, 2])):
+        made.append(chunits.KINDS[r.choices(names, weights)[0]][0](r, f"u{n}", sink))
+        if made[-1]["alone"]:
+            return [made[-1]]
+    return made
 
 
 def choose_units(r, kinds):
@@ -75,7 +87,7 @@ def choose_topology(r, world):
     """Most worlds have one pipeline from one database to another. "chain": a second one leads from the
     target on; "self": the target is the source; "twoway": a second one leads back."""
     ordinary = all(u["kind"] in ("plain", "inherit", "unique", "columns") for u in world["units"])
-    fitting = ordinary and world["role"] == "postgres" and world["target"] == world["source"]
+    fitting = ordinary and world["sink"] == "pg" and world["role"] == "postgres" and world["target"] == world["source"]
     if not fitting or r.random() < 0.5:
         return "one"
     world["config"].pop("binary", None)
@@ -140,6 +152,8 @@ class Steps:
             self.add(do="wait", seconds=r.choice([0.3, 1.0]))
         self.add(do="stop" if clean else "kill", program="walpipe")
         self.release()
+        if r.random() < (0.5 if self.world["sink"] != "pg" else 0.15):
+            self.add(do="replay")
         self.transactions(r.choice([0, 1, 4]))
         config = change_config(r, self.world, self.config) if r.random() < 0.6 else self.config
         if config != self.config:
@@ -202,7 +216,9 @@ def two_ways(r, world):
 
 def make(seed, number, options):
     r = random.Random(f"{seed}.{number}")
-    world = {"name": f"{seed}.{number}", "units": choose_units(r, options.kinds)}
+    sink = r.choice(options.sinks)
+    world = {"name": f"{seed}.{number}", "sink": sink, "units": choose_units(r, options.kinds) if sink == "pg" else
+             choose_clickhouse_units(r, sink, options.kinds)}
     world["source"] = 15 if options.installed else choose_major(r, "source", world)
     world["target"] = 15 if options.installed else choose_major(r, "target", world)
     world["config"] = choose_config(r, world)

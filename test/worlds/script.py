@@ -34,4 +34,7 @@ def text(world):
            "psql source <<'SQL'\n" + "".join(sql(u["source"]) for u in world["units"]) + sql([world["publication"]]) +
            "SELECT pg_create_logical_replication_slot('world', 'pgoutput');\nSQL",
            "psql target <<'SQL'\n" + "".join(sql(u["target"]) for u in world["units"]) + "SQL"]
+    if world.get("sink", "pg") != "pg":
+        out[-1] = f"# in ClickHouse ({world['sink']}, create_tables = yes):\n" + "".join(
+            sql(u["ch"]) for u in world["units"])
     return "\n".join(out) + "\n" + "".join(step_text(s) for s in world["steps"])

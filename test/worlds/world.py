@@ -25,6 +25,13 @@ class Bench:
         self.servers, self.options = servers, options
         self.started = set()
 
+    def clickhouse(self, sink):
+        """Its URL: Debian's old one, or today's engine."""
+        if sink not in self.started:
+            self.servers("ch_new" if sink == "ch18" else "chdb_new", sink)
+            self.started.add(sink)
+        return self.servers("ch_url", sink)
+
     def name(self, side, major):
         return f"{side}{major}"
 
@@ -83,7 +90,7 @@ class Run:
         self.bench, self.world, self.say = bench, world, say
         self.id = f"w{os.getpid()}_{number}"
         self.source = bench.server("source", world["source"])
-        self.target = bench.server("target", world["target"])
+        self.target = bench.server("target", world["target"]) if world["sink"] == "pg" else None
         self.config = dict(world["config"])
         self.connections, self.states = {}, []
         self.base = bench.servers.path(self.id)
@@ -142,7 +149,18 @@ class Run:
             self.statics[check["target"]] = oracle.target_rows(self.cursor("target"), check)
         self.remember()
         self.write_config()
+        self.keep_slot()
         self.set_up_second()
+
+    def keep_slot(self):
+        """A copy of the slot as it is now, to begin again from."""
+        if any(s["do"] == "replay" for s in self.world["steps"]):
+            self.sql("source", f"SELECT pg_copy_logical_replication_slot('{self.id}_run', '{self.id}_old')")
+
+    def do_replay(self, _):
+        """Everything comes again, as after a crash that lost the last confirmations."""
+        self.sql("source", f"SELECT pg_drop_replication_slot('{self.id}_run')")
+        self.sql("source", f"SELECT pg_copy_logical_replication_slot('{self.id}_old', '{self.id}_run')")
 
     def set_up_second(self):
         """The second pipeline of a topology."""
@@ -183,13 +201,16 @@ class Run:
                  f"conninfo = {b.conninfo(here, f'{self.id}_{source}')}", f"slot = {self.id}_{slot}",
                  "publication = pub", f"binary = {self.config.get('binary', 'off')}"]
         lines += ["origin = none"] if w["topology"] == "twoway" else []
-        lines += ["[sink dst]", "type = pg", f"conninfo = {b.conninfo(there, f'{self.id}_{target}', w['role'])}"]
+        lines += ["[sink dst]", *self.sink_lines(there, f"{self.id}_{target}")]
         lines += [f"{k} = {v}" for k, v in config.items()] + ([f"map = {mapped}"] if mapped else [])
         with open(pipeline.config, "w") as f:
             f.write("\n".join(lines) + "\n")
         if w["topology"] == "twoway" and pipeline.refuses_key():
             with open(pipeline.config, "w") as f:
                 f.write("\n".join(line for line in lines if line != "origin = none") + "\n")
+
+    def sink_lines(self, server, database):
+        return ["type = pg", f"conninfo = {self.bench.conninfo(server, database, self.world['role'])}"]
 
     # ---- steps ----
 
@@ -482,6 +503,8 @@ class Run:
             connection.close()
         self.connections = {}
         for name, sides in ((self.source, ["source"]), (self.target, ["target", "control", "next"])):
+            if name is None:
+                continue
             self.drop_slots(name)
             for side in sides:
                 self.bench.run(name, f"DROP DATABASE IF EXISTS {self.id}_{side} WITH (FORCE)")
@@ -520,11 +543,19 @@ def reason_of(message):
     return re.sub(r"\b\d+\b", "N", message)[:160]
 
 
+def runner(world):
+    if world["sink"] == "pg":
+        return Run
+    import clickhouse  # it imports this module
+    return clickhouse.ChRun
+
+
 def run(bench, world, number, say=lambda text: None):
     """The verdict; the world's databases are gone afterwards."""
     started = time.monotonic()
     world.setdefault("topology", "one")
-    one = Run(bench, world, number, say)
+    world.setdefault("sink", "pg")
+    one = runner(world)(bench, world, number, say)
     try:
         one.set_up()
         one.run_steps()

@@ -33,9 +33,13 @@ def describe(world):
     kinds = ", ".join(u["kind"] + (f" ({u['note']})" if u.get("note") else "") for u in world["units"])
     config = " ".join(f"{k}={v}" for k, v in world["config"].items())
     role = "" if world["role"] == "postgres" else f" role={world['role']}"
-    if world["topology"] != "one":
+    for step in world["steps"]:
+        if step["do"] == "config":
+            config += ", then " + " ".join(f"{k}={v}" for k, v in step["config"].items())
+    if world.get("topology", "one") != "one":
         role += f" topology={world['topology']}"
-    return f"{world['source']}->{world['target']} {kinds}; {config}{role}"
+    target = world["target"] if world.get("sink", "pg") == "pg" else world["sink"]
+    return f"{world['source']}->{target} {kinds}; {config}{role}"
 
 
 class Session:
@@ -162,12 +166,14 @@ def parse():
     parser.add_argument("--fixed", action="store_true", help="the small worlds of fixed.py, each once")
     parser.add_argument("--match", default="", help="of these only those with this in their names")
     parser.add_argument("--topology", help="only worlds of this one: one, chain, twoway, self")
+    parser.add_argument("--sinks", default="pg", help="of pg,ch18,ch26: a random one of these for each world")
     parser.add_argument("--installed", action="store_true", help="only the installed PostgreSQL, none from npm")
     parser.add_argument("--shrink", action="store_true", help="make a failing world smaller")
     parser.add_argument("--shrink-seconds", type=int, default=240)
     parser.add_argument("--patience", type=int, default=45, help="seconds without progress")
     parser.add_argument("--out", default=os.path.join(ROOT, "build", "worlds"), help="for faults")
     options = parser.parse_args()
+    options.sinks = options.sinks.split(",")
     options.kinds = [k for k in options.kinds.split(",") if k]
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1, 1000000)
