@@ -159,6 +159,10 @@ class Run:
 
     def do_replay(self, _):
         """Everything comes again, as after a crash that lost the last confirmations."""
+        slot = f"FROM pg_replication_slots WHERE slot_name = '{self.id}_run'"
+        while self.value(f"SELECT active {slot}"):
+            self.sql("source", f"SELECT pg_terminate_backend(active_pid) {slot}")
+            time.sleep(0.05)
         self.sql("source", f"SELECT pg_drop_replication_slot('{self.id}_run')")
         self.sql("source", f"SELECT pg_copy_logical_replication_slot('{self.id}_old', '{self.id}_run')")
 
