@@ -47,8 +47,6 @@ static const struct opt_spec specs[] = {
     {"create-slot", NULL, "create the slot if ackd has no checkpoint for it", OPT_FLAG,
      TO(source.create_slot)},
     {"binary", NULL, "ask for binary values (server 14 and later)", OPT_FLAG, TO(source.binary)},
-    {"streaming", NULL, "ask for transactions in progress (server 14 and later)", OPT_FLAG,
-     TO(source.streaming)},
     {"messages", NULL, "ask for logical messages (server 14 and later)", OPT_FLAG,
      TO(source.messages)},
     {"origin", "any|none", "none: without what came to the source by replication (16 and later)",

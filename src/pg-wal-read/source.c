@@ -194,11 +194,10 @@ check_publication(struct source *source, const char *name, struct err *err)
 static int
 check_options(const struct source *source, const struct source_options *options, struct err *err)
 {
-    if (source->server_version >= 140000 ||
-        (!options->binary && !options->messages && !options->streaming))
+    if (source->server_version >= 140000 || (!options->binary && !options->messages))
         return 0;
     return err_set(err, EXIT_REFUSED,
-                   "binary, messages and streaming need PostgreSQL 14, the source is version "
+                   "binary and messages need PostgreSQL 14, the source is version "
                    "%" PRIu32,
                    source->server_version);
 }
@@ -441,10 +440,9 @@ start_command(struct source *source, const struct source_options *options, struc
         snprintf(
             sql, size,
             "START_REPLICATION SLOT %s LOGICAL 0/0 (proto_version '%" PRIu32
-            "', publication_names %s%s%s%s%s)",
+            "', publication_names %s%s%s%s)",
             slot, source->proto_version, publications, options->binary ? ", binary 'true'" : "",
             options->messages ? ", messages 'true'" : "",
-            options->streaming ? ", streaming 'on'" : "",
             /* An older server says the origin of each transaction, and pgout-decode drops. */
             options->origin == ORIGIN_NONE && source->server_version >= 160000 ? ", origin 'none'"
                                                                                : "");
@@ -463,7 +461,7 @@ source_start(struct source *source, const struct source_options *options, struct
     char *sql;
     bool active;
 
-    source->proto_version = options->streaming ? 2 : 1;
+    source->proto_version = 1;
     sql = start_command(source, options, err);
     if (sql == NULL)
         return SOURCE_FAILED;

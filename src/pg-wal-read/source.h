@@ -14,7 +14,6 @@ struct source_options {
     char publications[PUBLICATIONS_MAX][NAME_MAX_BYTES + 1];
     bool create_slot;
     bool binary;
-    bool streaming;
     bool messages;
     enum { ORIGIN_ANY, ORIGIN_NONE } origin;
 };

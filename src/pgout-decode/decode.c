@@ -255,7 +255,8 @@ refuse_tag(uint8_t tag, struct err *err)
     err_set(err, EXIT_REFUSED, "cannot decode pgoutput message %s ('%c') of protocol version %d",
             pgoutput_name(tag), tag, pgoutput_protocol(tag));
     if (pgoutput_protocol(tag) == 2)
-        return err_hint(err, "set streaming = off; only protocol version 1 is supported");
+        return err_hint(err,
+                        "only protocol version 1 is supported: read the slot without streaming");
     return err_hint(err, "the slot has two_phase enabled; use a slot created without it");
 }
 

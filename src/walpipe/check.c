@@ -134,8 +134,6 @@ check_reader(struct checking *c)
     words_add_option(&w, "--publication", source->publication);
     if (source->create_slot)
         words_add(&w, "--create-slot");
-    if (source->streaming)
-        words_add(&w, "--streaming");
     if (source->binary)
         words_add(&w, "--binary");
     if (source->local_only)

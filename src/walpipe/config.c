@@ -49,8 +49,6 @@ static const struct key keys[] = {
      offsetof(struct source_config, publication)},
     {"create_slot", IN_SOURCE, KEY_OPTIONAL, values_switch,
      offsetof(struct source_config, create_slot)},
-    {"streaming", IN_SOURCE, KEY_OPTIONAL, values_switch,
-     offsetof(struct source_config, streaming)},
     {"origin", IN_SOURCE, KEY_OPTIONAL, values_origin, offsetof(struct source_config, local_only)},
     {"binary", IN_SOURCE, KEY_OPTIONAL, values_switch, offsetof(struct source_config, binary)},
     {SINK_TYPE_KEY, IN_SINK, KEY_REQUIRED, values_sink_type, offsetof(struct sink_config, type)},

@@ -49,7 +49,6 @@ struct source_config {
     const char *slot;
     const char *publication; /* comma-separated */
     bool create_slot;
-    bool streaming;
     bool binary;
     bool local_only; /* origin = none */
 };

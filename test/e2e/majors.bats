@@ -132,7 +132,7 @@ works() {
         [[ $output == *'FAIL'*'need PostgreSQL 14'* ]]
         run -1 pipeline_start "$conf"
         [ "$(cat "$conf.exit")" -eq 100 ]
-        grep -q 'binary, messages and streaming need PostgreSQL 14' "$conf.log"
+        grep -q 'binary and messages need PostgreSQL 14' "$conf.log"
         config off
         rm "$conf.log"
     fi

@@ -289,19 +289,6 @@ run_reader() {
     pg_sql src "drop publication kinds; drop table kinds"
 }
 
-@test "streaming asks for protocol 2, and pgout-decode refuses it by name" {
-    pg_sql src "alter system set logical_decoding_work_mem = '64kB'; select pg_reload_conf()" >/dev/null
-    start_reader --no-ack --create-slot --streaming
-    wait_until 10 streaming
-    pg_sql src "begin; insert into t select g, repeat('x', 100) from generate_series(200000, 205000) g; rollback"
-    has_stream_start() { "$WALPIPE_BIN/evcat" <wal.bin 2>/dev/null | grep -q '"tag":"S"'; }
-    wait_until 10 has_stream_start
-    run "$WALPIPE_BIN/pgout-decode" <wal.bin
-    [ "$status" -eq 100 ]
-    [[ $output == *"Stream Start"*"protocol version 2"*"streaming = off"* ]]
-    pg_sql src "alter system reset logical_decoding_work_mem; select pg_reload_conf()" >/dev/null
-}
-
 @test "an ack beyond what was received is never sent (trap 11)" {
     /usr/bin/python3 "$BATS_TEST_DIRNAME/../lib/fake_ackd.py" "$PWD/ackd.sock" --flush 9223372036854775808 >acks.json 3>&- &
     reader_pids+=($!)

@@ -77,7 +77,7 @@ test_defaults(void)
         return;
     check(same(c.name, "orders") && same(c.socket, "/tmp/x/ackd.sock"), "name and socket");
     check(c.http == NULL && c.log_level == LOG_INFO, "http off, level info");
-    check(c.source.create_slot && !c.source.streaming && !c.source.binary, "source switches");
+    check(c.source.create_slot && !c.source.binary, "source switches");
     check(c.sinks_count == 2 && c.workers_count == 2, "two sinks, two workers");
     check(c.sinks[0].shards == 1 && same(c.sinks[0].shard_key, "key"), "one shard, by key");
     check(c.sinks[0].batch_rows == 10000 && same(c.sinks[0].flush_interval, "200ms"), "pg batch");
@@ -94,7 +94,7 @@ test_values(void)
 
     if (!reads("\xef\xbb\xbf; a comment\r\n" PIPELINE
                "http = 127.0.0.1:9187 ; a comment\nlog_level=debug\n" SOURCE
-               "create_slot = no\nstreaming = on\nbinary = yes\norigin = none\n"
+               "create_slot = no\nbinary = yes\norigin = none\n"
                "[sink a-b_1]\ntype = pg\nconninfo = host=b\n   dbname=shop ; more\n\tuser=apply\n"
                "# comment\nshards = 3\nshard_key = column:id\ntables = public.*, !public.audit\n"
                "map = a.b -> c.d\nmap = a.c -> e.c\n"
@@ -102,7 +102,7 @@ test_values(void)
                &c))
         return;
     check(same(c.http, "127.0.0.1:9187") && c.log_level == LOG_DEBUG, "http and level");
-    check(!c.source.create_slot && c.source.streaming && c.source.binary, "switches");
+    check(!c.source.create_slot && c.source.binary, "switches");
     check(c.source.local_only, "origin");
     check(same(c.sinks[0].conninfo, "host=b dbname=shop user=apply"), "continued: %s",
           c.sinks[0].conninfo);
@@ -195,6 +195,8 @@ test_mistakes(void)
     refuses("[source]\nslot = A\n", 2, "lower case");
     refuses("[source]\npublication = a,,b\n", 2, "expected a name");
     refuses("[source]\npublication = \"a\n", 2, "not closed");
+    /* The bug was that check passed it and run could not read a transaction. */
+    refuses("[source]\nstreaming = on\n", 2, "unknown key \"streaming\"");
     refuses("[source]\nbinary = maybe\n", 2, "yes or no");
     refuses("[source]\nconninfo = hots=x\n", 2, "hots");
     refuses("[sink a]\n", 1, "needs the key \"type\"");
