@@ -167,9 +167,9 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
         words_add(&w, "--drop-progress");
     } else {
         words_add_option(&w, "--ackd", config->socket);
-        words_add_option(&w, "--batch-rows", pool_print(pool, "%u", sink->batch_rows));
-        words_add_option(&w, "--flush-interval", sink->flush_interval);
     }
+    words_add_option(&w, "--batch-rows", pool_print(pool, "%u", sink->batch_rows));
+    words_add_option(&w, "--flush-interval", sink->flush_interval);
     add_level(&w, config);
     return w.list;
 }
@@ -231,8 +231,6 @@ reader_arguments(const struct config *config, struct pool *pool)
     words_add_option(&w, "--ackd", config->socket);
     if (source->create_slot)
         words_add(&w, "--create-slot");
-    if (source->streaming)
-        words_add(&w, "--streaming");
     if (source->binary)
         words_add(&w, "--binary");
     if (source->local_only)
