@@ -8,6 +8,7 @@
 #include "lib/lsn.h"
 #include "lib/pqx.h"
 #include "lib/verdict.h"
+#include "pg-wal-read/published.h"
 
 static int
 scalar(struct source *source, const char *sql, char *out, size_t size, struct err *err)
@@ -106,6 +107,8 @@ check_server(struct verdicts *v, struct source *source, const struct source_opti
     else
         verdict_say(v, VERDICT_OK, "wal_level = logical, %" PRIu32 " publication(s) found",
                     options->publications_count);
+    if (published_check(source->conn, options, &err) != 0)
+        verdict_fail(v, NULL, &err);
 }
 
 enum exit_code

@@ -11,6 +11,7 @@
 #include "lib/io.h"
 #include "lib/lsn.h"
 #include "lib/sig.h"
+#include "pg-wal-read/published.h"
 #include "pg-wal-read/stream.h"
 
 /* How often a slot is looked at that cannot be used yet. */
@@ -149,7 +150,8 @@ start(struct reader *r, struct err *err)
     const struct source_options *options = &r->options->source;
 
     if (source_connect(&r->source, options, err) != 0 ||
-        source_check_server(&r->source, options, err) != 0)
+        source_check_server(&r->source, options, err) != 0 ||
+        published_check(r->source.conn, options, err) != 0)
         return -1;
     for (;;) {
         if (wait_for_slot(r, err) != 0 || create_missing_slot(r, err) != 0 ||

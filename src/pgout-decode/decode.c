@@ -173,11 +173,47 @@ columns_match(const struct known_relation *known, uint8_t tag, const struct row_
            (row->old_kind == OLD_NONE || row->old_row.count == known->columns_count);
 }
 
+/* Under publish_via_partition_root the table announces the root's replica identity, and old rows
+ * follow the partition's. What proves that they are not what was announced: FULL always has an old
+ * row, a value that was not sent because it is TOASTed cannot have been NULL, and no column of an
+ * identity can be NULL. */
+static const char *
+false_identity(const struct known_relation *known, uint8_t tag, const struct row_event *row)
+{
+    const struct value *old = row->old_row.values, *now = row->new_row.values;
+
+    if (tag == PGOUTPUT_INSERT)
+        return NULL;
+    if (row->old_kind == OLD_NONE)
+        return known->full ? "the old row is not there" : NULL;
+    for (uint32_t i = 0; known->full && tag == PGOUTPUT_UPDATE && i < known->columns_count; i++)
+        if (now[i].kind == VALUE_UNCHANGED && old[i].kind == VALUE_NULL)
+            return "the old row is not whole";
+    for (uint32_t i = 0; !known->full && i < known->key_count; i++)
+        if (old[known->key[i]].kind == VALUE_NULL)
+            return "the old row has not all columns of the key";
+    return NULL;
+}
+
+static int
+refuse_identity(const struct known_relation *known, uint8_t tag, const char *why, struct err *err)
+{
+    snprintf(err->relation, sizeof err->relation, "%s", known->label);
+    err_set(err, EXIT_REFUSED,
+            "cannot decode pgoutput message %s ('%c') of table %s: it announces %s, but %s",
+            pgoutput_name(tag), tag, known->label,
+            known->full ? "REPLICA IDENTITY FULL" : "a replica identity", why);
+    return err_hint(err, "a partition of it has another replica identity; walpipe check names it. "
+                         "Give it REPLICA IDENTITY FULL, then walpipe drop and copy the table "
+                         "again: what is in the WAL already keeps the old identity");
+}
+
 static int
 decode_row(struct decoder *d, uint8_t tag, struct cursor *c, struct buf *out, struct err *err)
 {
     struct row_event *row = &d->row;
     const struct known_relation *known;
+    const char *why;
     char what[96];
 
     if (!pgoutput_row(c, tag, row, &d->values))
@@ -195,6 +231,9 @@ decode_row(struct decoder *d, uint8_t tag, struct cursor *c, struct buf *out, st
                  known->columns_count, row->header.relid);
         return malformed(tag, what, err);
     }
+    why = false_identity(known, tag, row);
+    if (why != NULL)
+        return refuse_identity(known, tag, why, err);
     if (!hash_row(known, tag, row)) {
         snprintf(what, sizeof what, "a key column of table oid %" PRIu32 " has no value",
                  row->header.relid);

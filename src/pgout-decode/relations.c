@@ -1,6 +1,7 @@
 /* relations.c: see relations.h. */
 #include "pgout-decode/relations.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/hash.h"
@@ -63,14 +64,22 @@ name_types(const struct relations *r, struct pgoutput_relation *relation)
 int
 relations_learn(struct relations *r, struct pgoutput_relation *relation)
 {
+    size_t hash_size = relation->columns_count * sizeof(struct hash_column);
     struct known_relation *known =
-        malloc(sizeof *known + relation->columns_count * sizeof known->hash_columns[0]);
+        malloc(sizeof *known + hash_size + relation->columns_count * sizeof *known->key);
     void *replaced;
 
     if (known == NULL)
         return -1;
     name_types(r, relation);
+    snprintf(known->label, sizeof known->label, "%s.%s", relation->schema, relation->name);
+    known->full = relation->replica_identity == 'f';
     known->columns_count = relation->columns_count;
+    known->key = (uint16_t *)((char *)known->hash_columns + hash_size);
+    known->key_count = 0;
+    for (uint32_t i = 0; i < relation->columns_count; i++)
+        if (relation->columns[i].key)
+            known->key[known->key_count++] = (uint16_t)i;
     known->hash_start = hash_relid(relation->relid);
     known->hash_columns_count = 0;
     for (uint32_t i = 0; i < relation->columns_count; i++)

@@ -3,12 +3,17 @@
 #ifndef WALPIPE_RELATIONS_H
 #define WALPIPE_RELATIONS_H
 
+#include "lib/limits.h"
 #include "lib/relmap.h"
 #include "pgout-decode/pgoutput.h"
 
 /* What a row needs of its table. */
 struct known_relation {
+    char label[2 * NAME_MAX_BYTES + 2]; /* "schema.table" */
+    bool full;                          /* replica identity full */
     uint32_t columns_count;
+    uint32_t key_count;          /* columns of the replica identity that the table announces */
+    uint16_t *key;               /* behind hash_columns; unused under full */
     uint64_t hash_start;         /* the hash after the relid */
     uint32_t hash_columns_count; /* key columns whose bytes enter the hash, see docs/events.7 */
     struct hash_column {

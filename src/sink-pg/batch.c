@@ -173,14 +173,24 @@ missing_match(const struct plan *plan, const struct row_event *row, const struct
 {
     if (c->type == FRAME_INSERT)
         return NULL;
-    if (plan->match == MATCH_NOTHING)
-        return "an update or delete of a table without a replica identity";
     if (plan->match == MATCH_ROW && row->old_kind != OLD_FULL)
         return "replica identity full, but the old row is not there";
     for (uint32_t k = 0; k < plan->keys_count; k++)
         if (c->match[plan->columns[plan->keys[k]].source].kind == VALUE_UNCHANGED)
             return "the value of a key column was not sent";
     return NULL;
+}
+
+static int
+refuse_without_identity(const struct op *op, struct err *err)
+{
+    snprintf(err->relation, sizeof err->relation, "%s", op->table->label);
+    err->lsn = op->commit_lsn;
+    err_set(err, EXIT_REFUSED,
+            "cannot apply %s of %s: the source announces no replica identity for it",
+            op->type == FRAME_UPDATE ? "an update" : "a delete", op->table->label);
+    return err_hint(err, "give the source's table a primary key, or REPLICA IDENTITY FULL; under "
+                         "publish_via_partition_root the root needs it, not only its partitions");
 }
 
 int
@@ -204,6 +214,8 @@ change_decode(const struct batch *b, const struct op *op, struct row_values *val
     c->new_row = op->type == FRAME_DELETE ? NULL : row.new_row.values;
     c->match = row.old_kind == OLD_NONE ? row.new_row.values : row.old_row.values;
     look_at_columns(op->table->plan, c);
+    if (op->table->plan->match == MATCH_NOTHING && c->type != FRAME_INSERT)
+        return refuse_without_identity(op, err);
     missing = missing_match(op->table->plan, &row, c);
     return missing == NULL ? 0 : malformed(op, missing, err);
 }
