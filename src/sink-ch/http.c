@@ -324,18 +324,24 @@ is_among(uint64_t code, const uint16_t *list, size_t count)
 static enum http_outcome
 classify_code(uint64_t code, const char *message)
 {
-    /* unknown table, database, column, setting or type; no access; wrong password; readonly ... */
-    static const uint16_t stop[] = {8,   16,  36,  42,  43,  44,  46,  47,  48,  50,
-                                    53,  57,  60,  62,  63,  80,  81,  82,  115, 164,
-                                    192, 193, 194, 291, 344, 359, 452, 492, 497, 516};
+    /* Unknown or unfitting tables, columns, types and settings; no access, wrong password; limits
+     * of the user's profile on the size of a query or its answer. */
+    static const uint16_t stop[] = {
+        1,   2,   8,   15,  16,  34,  35,  36,  37,  42,  43,  44,  45,  46,  47,  48,  50,  51,
+        52,  53,  54,  55,  56,  57,  59,  60,  62,  63,  66,  73,  78,  80,  81,  82,  115, 119,
+        122, 140, 145, 157, 158, 161, 162, 164, 165, 166, 167, 168, 181, 182, 191, 192, 193, 194,
+        195, 199, 200, 205, 206, 207, 229, 248, 258, 277, 291, 307, 336, 344, 350, 351, 352, 357,
+        359, 370, 377, 378, 386, 392, 396, 397, 398, 401, 405, 408, 420, 431, 432, 433, 446, 452,
+        455, 456, 457, 471, 472, 478, 479, 481, 492, 497, 511, 512, 516, 524, 527, 549, 704, 719};
     /* the bytes do not parse, or do not fit */
-    static const uint16_t data[] = {6,  7,  20,  26,  27,  32,  33,  38,  41, 69,
-                                    70, 72, 117, 131, 349, 376, 407, 469, 691};
+    static const uint16_t data[] = {6,  7,   19,  20,  26,  27,  32,  33,  38,  41,  69, 70,
+                                    72, 117, 131, 321, 349, 376, 407, 441, 467, 469, 691};
     const uint64_t too_many_parts = 252;
 
     if (code == too_many_parts && strstr(message, "partitions for single INSERT") != NULL)
         return HTTP_PARTITIONS; /* never heals by waiting, unlike too many parts (trap 110) */
-    if (is_among(code, stop, sizeof stop / sizeof *stop))
+    if (is_among(code, stop, sizeof stop / sizeof *stop) ||
+        strstr(message, "File name too long") != NULL)
         return HTTP_STOP;
     if (is_among(code, data, sizeof data / sizeof *data))
         return HTTP_DATA;

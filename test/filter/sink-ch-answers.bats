@@ -56,7 +56,7 @@ EOF
 
 @test "codes that only a person can mend stop the sink, with table, code and LSN (trap 109)" {
     small >"$DIR/in"
-    for code in 60 16 497 27; do
+    for code in 60 16 497 27 158 191 396 307 455 1; do
         fake '{"inserts": [{"status": 404, "body": "Code: '$code'. DB::Exception: It does not fit. (SOME_NAME)"}]}'
         exits 100 sink <"$DIR/in"
         log_has "ClickHouse says: It does not fit. (SOME_NAME) (code $code)"
