@@ -247,9 +247,11 @@ build_url(const struct http *http, const struct http_request *request, struct bu
     append_text(url, http->settings);
     if (request->query_id != NULL)
         append_escaped(url, "&query_id=", request->query_id);
+    if (request->token != NULL)
+        append_escaped(url, "&insert_deduplication_token=", request->token);
     if (request->structure != NULL) {
-        append_text(url, "&keys_format=RowBinary");
-        append_escaped(url, "&keys_structure=", request->structure);
+        append_text(url, "&" HTTP_KEYS "_format=RowBinary");
+        append_escaped(url, "&" HTTP_KEYS "_structure=", request->structure);
     }
     if (request->query != NULL)
         append_escaped(url, "&query=", request->query);
@@ -264,8 +266,8 @@ build_form(const struct http *http, const struct http_request *request)
     curl_mime *form = curl_mime_init(http->curl);
     curl_mimepart *part = form == NULL ? NULL : curl_mime_addpart(form);
 
-    if (part == NULL || curl_mime_name(part, "keys") != CURLE_OK ||
-        curl_mime_filename(part, "keys") != CURLE_OK ||
+    if (part == NULL || curl_mime_name(part, HTTP_KEYS) != CURLE_OK ||
+        curl_mime_filename(part, HTTP_KEYS) != CURLE_OK ||
         curl_mime_data(part, (const char *)request->body.data, request->body.len) != CURLE_OK) {
         curl_mime_free(form);
         return NULL;

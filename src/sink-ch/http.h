@@ -20,6 +20,9 @@ struct http_options {
     void *context;
 };
 
+/* Newer servers take a column of this name for the table. */
+#define HTTP_KEYS "walpipe_keys_of_rows_to_read_back"
+
 enum http_outcome {
     HTTP_DONE,
     HTTP_RETRY,      /* the target is down or busy: the same request again, later */
@@ -37,8 +40,9 @@ enum http_outcome {
 struct http_request {
     const char *query;    /* in the URL; NULL: the body begins with it */
     const char *query_id; /* NULL: none */
+    const char *token;    /* of an insert: equal ones are one insert; NULL: none */
     struct bytes body;
-    /* With structure, body is instead a table "keys" of these columns for the query to use. */
+    /* With structure, body is instead a table HTTP_KEYS of these columns for the query to use. */
     const char *structure;
     bool expect_empty; /* an INSERT or a statement that returns nothing: a body is an error */
 };

@@ -221,6 +221,7 @@ journal_open(struct journal *j, uint64_t *durable, struct err *err)
     }
     /* Less than what was confirmed is no proof of a loss: a node of a cluster may have missed the
      * last notes. */
+    j->found = lsn;
     if (lsn >= j->hello->start_lsn)
         *durable = lsn;
     return judge_seen(j, err);

@@ -22,7 +22,8 @@ struct journal {
     const char *pipeline;
     const char *database;
     enum journal_known known;
-    bool off; /* the user may not: nothing is noted, nothing can be proved */
+    uint64_t found; /* everything up to here was in ClickHouse once, as it said at the start */
+    bool off;       /* the user may not: nothing is noted, nothing can be proved */
 };
 
 /* Makes the table where it is missing and looks what it says of this source. *durable: everything

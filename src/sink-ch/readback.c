@@ -107,7 +107,7 @@ put_where(const struct table *table, const char *final, struct buf *sql)
     server_put_text(sql, final);
     server_put_text(sql, " WHERE (");
     put_key_names(table, sql);
-    server_put_text(sql, ") IN keys");
+    server_put_text(sql, ") IN " HTTP_KEYS);
 }
 
 static void
@@ -388,6 +388,14 @@ find_values(const struct readback *rb, const struct batch_entry *entry)
     return NULL;
 }
 
+/* A replay of what was in ClickHouse once: whatever came later has taken the row away, and was
+ * cleaned up since, by OPTIMIZE ... CLEANUP, by a TTL or by hand. */
+static bool
+was_cleaned_away(const struct readback *rb, struct version own)
+{
+    return version_lsn(rb->table->version_width, own) < rb->worker->journal.found;
+}
+
 static int
 settle(struct readback *rb, uint32_t number, struct err *err)
 {
@@ -402,6 +410,10 @@ settle(struct readback *rb, uint32_t number, struct err *err)
     if (ask_latest(rb, err) != 0)
         return -1;
     found = find(&rb->latest, key);
+    if (found == NULL && was_cleaned_away(rb, own)) {
+        batch_drop(batch, number);
+        return 0;
+    }
     if (found == NULL || version_compare(version_of(rb->table, &rb->latest.rows, found), own) < 0)
         return not_found(rb, key, own, err);
     batch_drop(batch, number);

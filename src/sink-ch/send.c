@@ -3,8 +3,10 @@
  * UInt64 version can't tell the late changes of a very large transaction apart, so their order of
  * arrival decides (trap 111).
  *
- * A request keeps its query id over all its tries. While the server is still busy with a try whose
- * answer we lost, it refuses the same id, so a late first try can't overtake what comes next. */
+ * A request keeps its query id over all its tries, and its token, by which engines that look for
+ * repeated inserts know it: two equal inserts are not one. While the server is still busy with a
+ * try whose answer we lost, it refuses the same id, so a late first try can't overtake what comes
+ * next. */
 #include "sink-ch/send.h"
 
 #include <inttypes.h>
@@ -93,7 +95,7 @@ static enum http_outcome
 post_body(const struct sending *sending, struct err *err)
 {
     struct worker *worker = sending->worker;
-    char query_id[200], what[400];
+    char query_id[200], what[400], token[100];
     struct http_request request = {
         .query = sending->table->insert_sql,
         .query_id = query_id,
@@ -103,6 +105,11 @@ post_body(const struct sending *sending, struct err *err)
 
     snprintf(query_id, sizeof query_id, "%s-%" PRIu64, worker->server.query_id,
              ++worker->server.queries);
+    snprintf(token, sizeof token, "walpipe-%s-%" PRIu32 "-%" PRIu64,
+             run_id_format(&worker->intake.hello.run_id).text, worker->intake.hello.shard,
+             worker->server.queries);
+    if (worker->server.has_token)
+        request.token = token;
     snprintf(what, sizeof what, "insert into %.300s", sending->table->target_sql);
     if (strlen(request.query) > HTTP_QUERY_IN_URL_MAX)
         request.query = NULL;

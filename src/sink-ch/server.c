@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sink-ch/settings.h"
+
 /* ---- SQL text ---- */
 
 void
@@ -151,6 +153,23 @@ bytes_are(struct bytes b, const char *text)
     return b.len == strlen(text) && memcmp(b.data, text, b.len) == 0;
 }
 
+/* A profile may have the query cache on and refuse what it can't keep. */
+static int
+ask_version(struct server *server, const char *what, struct err *err)
+{
+    static const char query[] = "SELECT version() FORMAT RowBinary";
+
+    if (run(server, what, query, false, err) == 0)
+        return 0;
+    if (server->answer.code != 704 && server->answer.code != 719)
+        return -1;
+    *err = (struct err){0};
+    server->no_query_cache = true;
+    if (http_set_settings(server->http, SETTINGS_NO_QUERY_CACHE, err) != 0)
+        return -1;
+    return run(server, what, query, false, err);
+}
+
 static int
 probe_version(struct server *server, struct err *err)
 {
@@ -159,7 +178,7 @@ probe_version(struct server *server, struct err *err)
     struct bytes version;
     unsigned major = 0, minor = 0;
 
-    if (run(server, what, "SELECT version() FORMAT RowBinary", false, err) != 0)
+    if (ask_version(server, what, err) != 0)
         return -1;
     c = answer_cursor(server);
     if (!server_read_string(&c, &version) || c.left != 0 || version.len >= sizeof server->version)
@@ -207,53 +226,29 @@ probe_types(struct server *server, struct err *err)
     return 0;
 }
 
-#define JSON_SETTING "input_format_binary_read_json_as_string"
-
-/* What we want of a session; sent only where the server knows the setting and has it otherwise:
- * an unknown one is an error, and a user may not be allowed to change them (traps 107, 108). */
-static const struct {
-    const char *name;
-    const char *value;
-} wanted_settings[] = {
-    {"async_insert", "0"},                 /* an answer must mean that the rows are there */
-    {"input_format_null_as_default", "0"}, /* never a silent default */
-    {JSON_SETTING, "1"},
-    {"output_format_binary_write_json_as_string", "1"},
-};
-
 static void
-want_setting(struct server *server, struct bytes name, struct bytes value, struct buf *settings)
+learn_setting(struct server *server, struct bytes name, struct bytes value)
 {
-    for (size_t i = 0; i < sizeof wanted_settings / sizeof *wanted_settings; i++)
-        if (bytes_are(name, wanted_settings[i].name) &&
-            !bytes_are(value, wanted_settings[i].value)) {
-            server_put_text(settings, "&");
-            server_put_text(settings, wanted_settings[i].name);
-            server_put_text(settings, "=");
-            server_put_text(settings, wanted_settings[i].value);
-        }
-    if (bytes_are(name, JSON_SETTING))
-        server->has_json = true;
-    if (bytes_are(name, "max_insert_block_size")) {
-        char text[24] = "";
+    char text[24] = "";
 
+    if (bytes_are(name, SETTINGS_JSON))
+        server->has_json = true;
+    if (bytes_are(name, SETTINGS_TOKEN))
+        server->has_token = true;
+    if (bytes_are(name, SETTINGS_BLOCK)) {
         memcpy(text, value.data, value.len < sizeof text ? value.len : sizeof text - 1);
         server->max_insert_rows = strtoull(text, NULL, 10);
     }
 }
 
-/* Sends the query that asks for them. */
 static int
 ask_settings(struct server *server, const char *what, struct err *err)
 {
     struct buf sql = {0};
 
-    server_put_text(&sql, "SELECT name, value FROM system.settings WHERE name IN ("
-                          "'max_insert_block_size'");
-    for (size_t i = 0; i < sizeof wanted_settings / sizeof *wanted_settings; i++) {
-        server_put_text(&sql, ", ");
-        server_put_literal(&sql, wanted_settings[i].name);
-    }
+    server_put_text(&sql, "SELECT name, value FROM system.settings WHERE name IN ('" SETTINGS_BLOCK
+                          "', '" SETTINGS_TOKEN "'");
+    settings_put_names(&sql);
     server_put_text(&sql, ") FORMAT RowBinary");
     return server_query(server, what, &sql, err);
 }
@@ -269,13 +264,20 @@ probe_settings(struct server *server, struct err *err)
 
     if (ask_settings(server, what, err) != 0)
         return -1;
+    if (server->no_query_cache) /* it has no effect on what the server says of its settings */
+        server_put_text(&settings, SETTINGS_NO_QUERY_CACHE);
     for (c = answer_cursor(server); c.left > 0;) {
         if (!server_read_string(&c, &name) || !server_read_string(&c, &value)) {
             malformed(what, err);
             goto out;
         }
-        want_setting(server, name, value, &settings);
+        learn_setting(server, name, value);
+        settings_want(name, value, &settings);
     }
+    /* Equal inserts of a table without a key are different rows. With a token the server tells them
+     * from one that is repeated (send.c). */
+    if (!server->has_token)
+        server_put_text(&settings, "&insert_deduplicate=0");
     if (server->max_insert_rows == 0)
         server->max_insert_rows = 65536; /* it has been larger in every release */
     buf_append(&settings, "", 1);

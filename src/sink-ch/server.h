@@ -22,6 +22,8 @@ struct server {
     /* ---- known after server_probe ---- */
     char version[64];
     bool has_uint128, has_bool, has_date32, has_datetime64, has_decimal256, has_is_deleted;
+    bool has_token;           /* inserts may carry a token, by which a repeated one is known */
+    bool no_query_cache;      /* it refused a query because of its cache */
     bool has_json;            /* takes JSON columns as Strings in RowBinary */
     bool has_wide_dates;      /* Date32 and DateTime64 from 1900 to 2299 */
     uint64_t max_insert_rows; /* max_insert_block_size: more rows are not one block */

@@ -5,7 +5,7 @@
  *
  * POST or GET /?query=...&database=...&setting=value with the rest of an INSERT as the body; /ping.
  * The body goes through a file (INSERT ... FROM INFILE), since inline binary data would end at an
- * empty line. External data, the part "keys" of a form, becomes a temporary table. An unknown
+ * empty line. External data, NAME of a form with NAME_structure in the URL, becomes a temporary table. An unknown
  * setting, an exception's code in a header and its HTTP status are as the server's
  * (src/Server/HTTPHandler.cpp: exceptionCodeToHTTPStatus). Passwords are not checked. */
 #include <arpa/inet.h>
@@ -165,6 +165,39 @@ place_of(const char *key, const char *value)
     exit(1);
 }
 
+static bool
+ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+
+    return n > m && strcmp(text + n - m, end) == 0;
+}
+
+static bool
+is_about_table(const char *key)
+{
+    return ends_with(key, "_structure") || ends_with(key, "_format");
+}
+
+struct external {
+    char name[64];
+    const char *structure; /* NULL: the request has none */
+};
+
+static enum MHD_Result
+find_external(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+    struct external *external = arg;
+
+    (void)kind;
+    if (!ends_with(key, "_structure"))
+        return MHD_YES;
+    snprintf(external->name, sizeof external->name, "%.*s",
+             (int)(strlen(key) - strlen("_structure")), key);
+    external->structure = value;
+    return MHD_NO;
+}
+
 struct setting_walk {
     struct MHD_Connection *c;
     enum MHD_Result result;
@@ -175,14 +208,14 @@ static enum MHD_Result
 apply_setting(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
 {
     static const char *const not_settings[] = {
-        "query",    "database",          "query_id",    "default_format", "user",
-        "password", "wait_end_of_query", "buffer_size", "keys_format",    "keys_structure"};
+        "query", "database", "query_id",    "default_format",
+        "user",  "password", "buffer_size", "wait_end_of_query"};
     struct setting_walk *walk = arg;
     char sql[512], *place;
 
     (void)kind;
     for (size_t i = 0; i < sizeof not_settings / sizeof *not_settings; i++)
-        if (strcmp(key, not_settings[i]) == 0)
+        if (strcmp(key, not_settings[i]) == 0 || is_about_table(key))
             return MHD_YES;
     value = value == NULL ? "" : value;
     place = place_of(key, value);
@@ -268,22 +301,25 @@ only_part(const struct buf *body, struct buf *part)
 
 /* False when *result holds the answer already. */
 static bool
-make_keys(struct MHD_Connection *c, const char *structure, const struct buf *body,
-          enum MHD_Result *result)
+make_table(struct MHD_Connection *c, const struct external *external, const struct buf *body,
+           enum MHD_Result *result)
 {
-    char create[2048], path[4200], insert[4400];
+    char create[2300], path[4200], insert[4400], drop[128];
     struct buf part = {0};
     bool ok;
 
-    snprintf(create, sizeof create, "CREATE TEMPORARY TABLE keys (%s)", structure);
+    snprintf(create, sizeof create, "CREATE TEMPORARY TABLE %s (%s)", external->name,
+             external->structure);
+    snprintf(drop, sizeof drop, "DROP TEMPORARY TABLE IF EXISTS %s", external->name);
     snprintf(path, sizeof path, "%s/keys", data_dir);
     snprintf(insert, sizeof insert,
-             "INSERT INTO keys FROM INFILE '%s' COMPRESSION 'none' FORMAT RowBinary", path);
+             "INSERT INTO %s FROM INFILE '%s' COMPRESSION 'none' FORMAT RowBinary", external->name,
+             path);
     ok = only_part(body, &part) && write_file(path, &part, 0);
     if (!ok)
         *result = answer(c, 500, 0, "could not take the form", 23);
     buf_free(&part);
-    return ok && run(c, "DROP TEMPORARY TABLE IF EXISTS keys", false, result) &&
+    return ok && run(c, drop, false, result) &&
            run(c, create, false, result) && run(c, insert, false, result);
 }
 
@@ -291,7 +327,7 @@ static enum MHD_Result
 serve(struct MHD_Connection *c, struct request *request)
 {
     const char *query = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "query");
-    const char *keys = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "keys_structure");
+    struct external external = {.structure = NULL};
     const char *database = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "database");
     struct setting_walk walk = {.c = c};
     static char used[256]; /* the engine's database now */
@@ -309,8 +345,9 @@ serve(struct MHD_Connection *c, struct request *request)
     MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, apply_setting, &walk);
     if (walk.failed)
         return walk.result;
-    if (query != NULL && keys != NULL) {
-        if (make_keys(c, keys, &request->body, &walk.result))
+    MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, find_external, &external);
+    if (query != NULL && external.structure != NULL) {
+        if (make_table(c, &external, &request->body, &walk.result))
             run(c, query, true, &walk.result);
         return walk.result;
     }
@@ -326,6 +363,8 @@ serve(struct MHD_Connection *c, struct request *request)
         sql = from_file(query, path);
         query = sql;
     }
+    if (strncasecmp(query, "SET ", 4) == 0) /* the test's own: a profile */
+        memset(told, 0, sizeof told);
     run(c, query, true, &walk.result);
     free(text);
     free(sql);

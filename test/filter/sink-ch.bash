@@ -5,7 +5,7 @@ setup_file() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
     if [ "${WALPIPE_CH:-}" = modern ]; then
         source "$BATS_TEST_DIRNAME/../lib/chdb.bash"
-        chdb_new ch
+        ! chdb_available || chdb_new ch
     else
         ch_new ch
     fi
@@ -18,6 +18,10 @@ teardown_file() {
 
 setup() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    if [ "${WALPIPE_CH:-}" = modern ]; then
+        source "$BATS_TEST_DIRNAME/../lib/chdb.bash"
+        chdb_or_skip
+    fi
     export PYTHONPATH=$WALPIPE_ROOT/test/lib PYTHONDONTWRITEBYTECODE=1
     DB=t$BATS_TEST_NUMBER
     DIR=$BATS_TEST_TMPDIR

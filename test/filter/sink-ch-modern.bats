@@ -1,0 +1,71 @@
+#!/usr/bin/env bats
+# sink-ch alone and a ClickHouse of today: what older servers do not know.
+
+WALPIPE_CH=modern
+load sink-ch
+
+# An update without its large value, which has to be read back.
+read_back() { # COLUMN
+    q "CREATE TABLE t (id Int32, $1 String, n Int32, _version UInt64, _is_deleted UInt8)
+        ENGINE = ReplacingMergeTree(_version) ORDER BY id"
+    events >"$DIR/one" <<EOF
+e.table(1, "public", "t", [col("id", True, INT4), col("$1"), col("n", False, INT4)])
+e.begin(); e.insert(1, ["1", "large", "1"]); e.commit(); e.end()
+EOF
+    events >"$DIR/two" <<EOF
+e = Events(lsn=0x3000, sink="olap", shards=1)
+e.table(1, "public", "t", [col("id", True, INT4), col("$1"), col("n", False, INT4)])
+e.begin(); e.update(1, ["1", UNCHANGED, "2"]); e.commit(); e.end()
+EOF
+    sink <"$DIR/one"
+}
+
+@test "the bug was that final = 1 in the profile hid the tombstones from a read-back" {
+    q "CREATE TABLE t (id Int32, v String, n Int32, _version UInt64, _is_deleted UInt8)
+        ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id"
+    q "SET final = 1"
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "t", [col("id", True, INT4), col("v"), col("n", False, INT4)])
+e.begin(); e.insert(1, ["1", "large", "1"]); e.commit()
+e.begin(); e.delete(1, key=["1", None, None]); e.commit(); e.end()
+EOF
+    sink <"$DIR/in"
+    # a replay that begins behind the insert, before anything was noted
+    q "TRUNCATE TABLE walpipe_progress"
+    events >"$DIR/replay" <<'EOF'
+e = Events(lsn=0x2020, sink="olap", shards=1)
+e.table(1, "public", "t", [col("id", True, INT4), col("v"), col("n", False, INT4)])
+e.begin(); e.update(1, ["1", UNCHANGED, "2"]); e.commit(); e.end()
+EOF
+    q "SET final = 1"
+    sink <"$DIR/replay"
+    q "SET final = 0"
+    is "SELECT count() FROM t FINAL" 0
+}
+
+@test "the bug was that equal inserts into a table without a key were taken for one that is repeated" {
+    q "CREATE TABLE t (v String) ENGINE = MergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 100"
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "t", [col("v")], identity="n")
+for i in range(5):
+    e.begin(); e.insert(1, ["same"]); e.commit()
+e.end()
+EOF
+    sink --batch-rows 1 <"$DIR/in"
+    is "SELECT count() FROM t" 5
+}
+
+@test "the bug was that a profile with the query cache was asked for its version for ever" {
+    table t 'id Int32, v String' id
+    small >"$DIR/in"
+    q "SET use_query_cache = 1, query_cache_nondeterministic_function_handling = 'throw', query_cache_system_table_handling = 'throw'"
+    sink <"$DIR/in"
+    q "SET use_query_cache = 0"
+    is "SELECT count() FROM t" 1
+}
+@test "the bug was that a column named keys hid the keys of a read-back" {
+    read_back keys
+    sink <"$DIR/two"
+    is "SELECT id, keys, n FROM t FINAL" "1 large 2"
+}
+
