@@ -111,7 +111,7 @@ def source_types(cursor, check):
     cursor.execute("SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = "
                    "%s::regclass AND attnum > 0", [check["source"][0]])
     types = dict(cursor.fetchall())
-    return [types[c] for c in check["columns"]]
+    return [types[c.strip('"')] for c in check["columns"]]
 
 
 # ---- differences ----

@@ -16,6 +16,7 @@ import os
 import random
 import sys
 import time
+import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -47,12 +48,18 @@ class Session:
         self.options, self.bench, self.number = options, worlds.Bench(servers, options), 0
         self.ends, self.reasons = collections.Counter(), collections.Counter()
         self.faults, self.began = [], time.monotonic()
+        self.strict = collections.Counter()
         self.mute = collections.Counter()
         self.blind, self.needless = collections.Counter(), collections.Counter()
 
     def run(self, world, say=lambda text: None):
         self.number += 1
-        return worlds.run(self.bench, world, self.number, say)
+        try:
+            return worlds.run(self.bench, world, self.number, say)
+        except Failure as failure:  # without npm there is one major version
+            return {"end": "skipped", "kind": str(failure), "text": [], "seconds": 0}
+        except Exception:
+            return {"end": "bad", "kind": "the test itself", "text": traceback.format_exc().split("\n"), "seconds": 0}
 
     def note(self, world, verdict):
         self.ends[verdict["end"]] += 1
@@ -68,13 +75,16 @@ class Session:
             if verdict["blind"]:
                 self.blind[verdict["kind"]] += 1
                 more += " [check passes]"
+        for line in verdict.get("strict", []):
+            self.strict[worlds.reason_of(line)] += 1
+            more += " [check fails]"
         if verdict["end"] == "fault":
             self.faults.append((world["name"], verdict))
             more += f" [subscription: {verdict.get('control', 'not asked')}]"
         print(f"{world['name']} {verdict['end']} {verdict['seconds']:.1f} s: {describe(world)}"
               f"{': ' + more if more else ''}", flush=True)
         if verdict["end"] in ("fault", "bad", "unjudged"):
-            print("".join(f"    {line}\n" for line in verdict["text"][:12]), end="", flush=True)
+            print("".join(f"    {line[:400]}\n" for line in verdict["text"][:12]), end="", flush=True)
 
     def keep(self, world, verdict):
         """What one needs to see it again."""
@@ -143,7 +153,8 @@ class Session:
         print(f"\nseed {self.options.seed}: {sum(self.ends.values())} worlds in "
               f"{time.monotonic() - self.began:.0f} s: " + ", ".join(f"{n} {e}" for e, n in self.ends.items()))
         for title, counted in (("refused", self.reasons), ("refused, but the subscription can", self.needless),
-                               ("refused, but check passes", self.blind), ("refused without a hint", self.mute)):
+                               ("refused, but check passes", self.blind), ("refused without a hint", self.mute),
+                               ("equal, but check fails", self.strict)):
             if counted:
                 print(f"{title}:")
                 for reason, count in counted.most_common():
