@@ -8,6 +8,10 @@ worlds() {
     "$BATS_TEST_DIRNAME/../worlds/worlds.py" --out "$BATS_TEST_TMPDIR/worlds" "$@" 3>&-
 }
 
-@test "plain tables, foreign keys and renamed tables: every world ends equal or refused" {
-    worlds --seed 7 --seconds 25 --installed --kinds plain,foreign,renamed
+@test "the small worlds that ended wrong once: equal, or refused where nothing else is right" {
+    worlds --fixed --installed
+}
+
+@test "random worlds: every one ends equal, or refused before anything wrong is confirmed" {
+    worlds --seed 7 --seconds 25 --installed
 }

@@ -54,7 +54,7 @@ def key_value(kind):
 
 
 def nullable(r, kind):
-    return kind if kind.startswith("Array") or r.random() < 0.15 else f"Nullable({kind})"
+    return kind if kind.startswith("Array") or r.random() < 0.05 else f"Nullable({kind})"
 
 
 def hand_made(table, columns, keys, version):
@@ -74,7 +74,8 @@ def typed(r, name, sink):
     by_hand = []
     if full or r.random() < 0.5:
         version = "UInt128" if sink == "ch26" and r.random() < 0.7 else "UInt64"
-        columns = [f"k {r.choice(KEYS[kind][1])}"] + [f"{n} {nullable(r, r.choice(TYPES[k]))}" for n, k in cells]
+        columns = [f"k {r.choice(KEYS[kind][1])}"]
+        columns += [f"{n} {nullable(r, 'String' if r.random() < 0.5 else r.choice(TYPES[k]))}" for n, k in cells]
         by_hand = [hand_made(t, columns, ["k"], version)]
     makers = [(n, nullable_value(value_of(r, k))) for n, k in cells]
     spread = KEYS[kind][0].replace("'{n}'", "({g})::text").replace("{w}", "2").replace("{c}", "a")

@@ -542,6 +542,7 @@ def quoted(name):
 def reason_of(message):
     """A message without what belongs to this world alone."""
     message = re.sub(r'"[^"]*"', '"_"', re.sub(r"/tmp/\S+", "FILE", message))
+    message = re.sub(r"`?w\d+_\d+`?", "DB", message)
     message = re.sub(r"\b[0-9A-F]+/[0-9A-F]+\b", "LSN", message)
     message = re.sub(r"\bu\d+_\w+(\.\w+)?", "_", message)
     return re.sub(r"\b\d+\b", "N", message)[:160]
