@@ -35,6 +35,8 @@ check_session(struct check *c)
     if (c->session.no_temp)
         verdict_say(&c->verdicts, VERDICT_WARN,
                     "target: the role may not create temporary tables: slower");
+    if (c->intake.hello.system_identifier == 0)
+        return; /* the source is not known */
     if (progress_check(&c->session, c->options->pipeline, &c->intake.hello, message, sizeof message,
                        &err) != 0)
         verdict_fail(&c->verdicts, NULL, &err);
@@ -69,6 +71,41 @@ check_privileges(struct check *c, const char *schema, const char *name)
     PQclear(result);
 }
 
+/* The session has row_security = off: a table whose rows a policy would hide is an error, not a
+ * selection. */
+static const char storage_query[] =
+    "SELECT pg_catalog.row_security_active(c.oid), EXISTS (SELECT FROM pg_catalog.pg_class u "
+    "WHERE u.relpersistence = 'u' AND (u.oid = c.oid OR u.oid IN (SELECT relid FROM "
+    "pg_catalog.pg_partition_tree(c.oid)))) FROM pg_catalog.pg_class c "
+    "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = $1 AND c.relname = $2";
+
+static void
+check_storage(struct check *c, const char *schema, const char *name)
+{
+    static const char what[] = "look at a table's row security";
+    const char *params[] = {schema, name};
+    struct err err = {0};
+    PGresult *result = pqx_exec_params(c->session.conn, what, storage_query, 2, params, &err);
+
+    result = pqx_shaped(result, what, 1, 1, "vv", &err);
+    if (result == NULL) {
+        verdict_fail(&c->verdicts, NULL, &err);
+        return;
+    }
+    if (PQgetvalue(result, 0, 0)[0] == 't')
+        verdict_say(&c->verdicts, VERDICT_FAIL,
+                    "%s.%s: row-level security applies to the role, and would hide rows from it: "
+                    "give the role BYPASSRLS, or disable row-level security for the table",
+                    schema, name);
+    if (PQgetvalue(result, 0, 1)[0] == 't')
+        verdict_say(&c->verdicts, VERDICT_WARN,
+                    "%s.%s is UNLOGGED: a crash of the target empties it, and its rows do not come "
+                    "again: ALTER TABLE ... SET LOGGED",
+                    schema, name);
+    PQclear(result);
+}
+
 static void
 check_table(struct check *c, const struct relation *relation)
 {
@@ -86,6 +123,7 @@ check_table(struct check *c, const struct relation *relation)
     for (size_t i = 0; i < notes.count; i++)
         verdict_say(&c->verdicts, VERDICT_WARN, "%s.%s: %s", schema, name, notes.text[i]);
     check_privileges(c, schema, name);
+    check_storage(c, schema, name);
     verdict_say(&c->verdicts, VERDICT_OK, "%s.%s -> %s.%s: %u columns", relation->schema,
                 relation->name, schema, name, plan->columns_count);
     plan_free(plan);

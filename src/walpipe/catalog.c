@@ -12,20 +12,22 @@
 #include "lib/pqconn.h"
 #include "lib/pqx.h"
 
-/* %s: the published columns, by version. $1: publications. A table may be in several of them.
- * walpipe's own schema is never replicated. Types from 10000 on (FirstGenbkiObjectId) are
- * announced, domains by their base type and types of pg_catalog with an empty schema. */
+/* %s: by version the published columns, an index's key columns, and what is no column. $1:
+ * publications. A table may be in several of them. walpipe's own schema is never replicated. Types
+ * from 10000 on (FirstGenbkiObjectId) are announced, domains by their base type and types of
+ * pg_catalog with an empty schema. */
 static const char columns_sql[] =
     "WITH published AS ("
-    "  SELECT DISTINCT ON (c.oid) c.oid, n.nspname, c.relname, c.relreplident, %s AS attnames"
+    "  SELECT DISTINCT ON (c.oid) c.oid, n.nspname, c.relname, c.relreplident, c.relkind,"
+    "    %s AS attnames"
     "  FROM pg_catalog.pg_publication_tables p"
     "  JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname"
     "  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
     "  WHERE p.pubname = ANY ($1::pg_catalog.text[]) AND n.nspname <> '" WALPIPE_SCHEMA "'"
     "  ORDER BY c.oid) "
     "SELECT t.oid, t.relreplident, t.nspname, t.relname, a.attname,"
-    "  t.relreplident = 'f' OR coalesce(a.attnum = ANY (i.indkey), false),"
-    "  a.atttypid, a.atttypmod, coalesce(b.nspname, ''), coalesce(b.typname, '') "
+    "  t.relreplident = 'f' OR coalesce(a.attnum = ANY (%s), false),"
+    "  a.atttypid, a.atttypmod, coalesce(b.nspname, ''), coalesce(b.typname, ''), t.relkind "
     "FROM published t "
     "JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped"
     "  AND (t.attnames IS NULL OR a.attname = ANY (t.attnames)) %s "
@@ -52,7 +54,8 @@ enum columns_field {
     FIELD_TYPE,
     FIELD_TYPMOD,
     FIELD_TYPE_SCHEMA,
-    FIELD_TYPE_NAME
+    FIELD_TYPE_NAME,
+    FIELD_KIND
 };
 
 static const char source_sql[] =
@@ -122,6 +125,7 @@ read_source(struct catalog *c, PGconn *conn, const struct config *config, const 
     snprintf(h->slot, sizeof h->slot, "%s", config->source.slot);
     h->server_version = (uint32_t)PQserverVersion(conn);
     h->proto_version = 1;
+    c->slot_exists = !PQgetisnull(r, 0, 3);
     /* Without a slot there is no position yet. */
     if (PQgetisnull(r, 0, 3) || !lsn_parse(PQgetvalue(r, 0, 3), &h->start_lsn))
         h->start_lsn = 0;
@@ -150,12 +154,14 @@ fill_relations(struct catalog *c, struct pool *pool)
     struct relation_column *columns;
 
     c->relations = pool_take(pool, ((size_t)rows + 1) * sizeof *c->relations);
+    c->partitioned = pool_take(pool, (size_t)rows + 1);
     columns = pool_take(pool, ((size_t)rows + 1) * sizeof *columns);
     for (int row = 0; row < rows; row++) {
         uint32_t relid = field_u32(r, row, FIELD_OID);
         struct relation *rel = c->count > 0 ? &c->relations[c->count - 1] : NULL;
 
         if (rel == NULL || rel->relid != relid) {
+            c->partitioned[c->count] = PQgetvalue(r, row, FIELD_KIND)[0] == 'p';
             rel = &c->relations[c->count++];
             rel->relid = relid;
             rel->replica_identity = PQgetvalue(r, row, FIELD_IDENTITY)[0];
@@ -174,16 +180,31 @@ read_columns(struct catalog *c, PGconn *conn, const char *publications, struct p
     static const char what[] = "read the published tables";
     int version = PQserverVersion(conn);
     const char *params[] = {publications};
-    const char *sql =
-        pool_print(pool, columns_sql, version >= 150000 ? "p.attnames" : "NULL::pg_catalog.name[]",
-                   version >= 120000 && version < 180000 ? "AND a.attgenerated = ''" : "");
+    const char *sql = pool_print(
+        pool, columns_sql, version >= 150000 ? "p.attnames" : "NULL::pg_catalog.name[]",
+        version >= 110000 ? "(i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1]" : "i.indkey",
+        version >= 120000 && version < 180000 ? "AND a.attgenerated = ''" : "");
 
     c->columns = pqx_exec_params(conn, what, sql, 1, params, err);
-    c->columns = pqx_shaped(c->columns, what, 0, PQX_ROWS, "vvvvvvvvvv", err);
+    c->columns = pqx_shaped(c->columns, what, 0, PQX_ROWS, "vvvvvvvvvvv", err);
     if (c->columns == NULL)
         return -1;
     fill_relations(c, pool);
     return 0;
+}
+
+int
+catalog_unknown(struct catalog *c, const struct config *config, struct err *err)
+{
+    struct hello *h = &c->hello;
+
+    *c = (struct catalog){0};
+    fill_publications(h, config->source.publication);
+    snprintf(h->stream, sizeof h->stream, "event");
+    snprintf(h->program, sizeof h->program, "walpipe");
+    snprintf(h->slot, sizeof h->slot, "%s", config->source.slot);
+    h->proto_version = 1;
+    return run_id_new(&h->run_id, err);
 }
 
 int

@@ -12,7 +12,9 @@
 struct catalog {
     struct hello hello; /* of an event stream; sink, shard and shards not yet set */
     struct relation *relations;
+    bool *partitioned; /* each relation: published for its partitions */
     size_t count;
+    bool slot_exists;
     bool publishes_changes; /* updates or deletes, not only inserts */
     PGresult *columns;      /* what the relations' strings point into */
 };
@@ -20,6 +22,12 @@ struct catalog {
 /* Reads by an ordinary connection to the source. 0, or -1 with err; catalog_free in both cases. */
 int catalog_read(struct catalog *catalog, const struct config *config, struct pool *pool,
                  struct err *err) MUST_CHECK;
+
+/* What can be said where the source cannot be reached: no table, and a hello whose system
+ * identifier is 0. */
+int catalog_unknown(struct catalog *catalog, const struct config *config,
+                    struct err *err) MUST_CHECK;
+
 void catalog_free(struct catalog *catalog);
 
 /* Whether the source can tell which row an update or a delete of this table is about. */

@@ -3,29 +3,21 @@
 #include "walpipe/check.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/io.h"
 #include "lib/statedir.h"
-#include "lib/verdict.h"
 #include "walpipe/catalog.h"
-#include "walpipe/helper.h"
+#include "walpipe/check_sinks.h"
+#include "walpipe/checking.h"
+#include "walpipe/nofile.h"
 #include "walpipe/plan.h"
 #include "walpipe/words.h"
-
-struct checking {
-    const struct config *config;
-    const struct log *log;
-    struct pool pool;
-    const char *programs;
-    const char *const *env; /* walpipe's own */
-    struct verdicts verdicts;
-};
 
 /* ---- the config and the state directory ---- */
 
@@ -54,7 +46,33 @@ check_config(struct checking *c)
                     config->path);
 }
 
+/* The nearest directory above that is there must take the missing ones. */
 static void
+check_parent(struct checking *c)
+{
+    char *path = pool_copy(&c->pool, c->config->state_dir);
+    struct stat st;
+    char *slash;
+
+    do {
+        slash = strrchr(path, '/');
+        *(slash == path ? slash + 1 : slash) = '\0';
+    } while (stat(path, &st) != 0 && errno == ENOENT && strcmp(path, "/") != 0);
+    if (!S_ISDIR(st.st_mode))
+        errno = ENOTDIR;
+    if (S_ISDIR(st.st_mode) && access(path, W_OK | X_OK) == 0)
+        verdict_say(&c->verdicts, VERDICT_OK,
+                    "state directory %s does not exist yet: run will make it",
+                    c->config->state_dir);
+    else
+        verdict_say(&c->verdicts, VERDICT_FAIL,
+                    "state directory %s cannot be made in \"%s\": %s: make it and give it to the "
+                    "user that runs walpipe, with mode 0700",
+                    c->config->state_dir, path, strerror(errno));
+}
+
+/* Whether a pipeline runs in it. */
+static bool
 check_state_dir(struct checking *c)
 {
     const char *dir = c->config->state_dir;
@@ -63,8 +81,7 @@ check_state_dir(struct checking *c)
     int lock = fd < 0 ? -1 : statedir_lock(fd, dir, STATEDIR_WALPIPE, &err);
 
     if (fd == STATEDIR_MISSING)
-        verdict_say(&c->verdicts, VERDICT_OK,
-                    "state directory %s does not exist yet: run will make it", dir);
+        check_parent(c);
     else if (lock == STATEDIR_IN_USE)
         verdict_say(&c->verdicts, VERDICT_WARN, "state directory %s: a pipeline runs in it now",
                     dir);
@@ -76,47 +93,62 @@ check_state_dir(struct checking *c)
         close(lock);
     if (fd >= 0)
         close(fd);
+    return lock == STATEDIR_IN_USE;
 }
 
-/* ---- helpers' lines ---- */
-
-/* Prints a program's lines, with whose they are behind the verdict, and counts its verdict. */
-static void
-relay(struct checking *c, const char *whose, char *output)
+/* Binds as ackd would, and lets go. */
+static int
+try_address(const struct addrinfo *where)
 {
-    char *rest, *line;
+    int fd = socket(where->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, rc;
 
-    for (line = strtok_r(output, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
-        enum verdict verdict;
-        const char *text = verdict_read(line, &verdict);
-
-        if (text != NULL)
-            verdict_say(&c->verdicts, verdict, "%s%s", whose, text);
-        else
-            printf("      %s%s\n", whose, line);
-    }
-    fflush(stdout);
+    if (fd < 0)
+        return errno;
+    rc = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+                 bind(fd, where->ai_addr, where->ai_addrlen) == 0 && listen(fd, 1) == 0
+             ? 0
+             : errno;
+    close(fd);
+    return rc;
 }
 
 static void
-run_check(struct checking *c, const char *whose, const struct helper *helper)
+check_http(struct checking *c)
 {
-    struct err err = {0};
-    bool failed_before = c->verdicts.failed;
-    char *output = NULL;
-    int code = helper_run(helper, &c->pool, &output, &err);
+    const struct addrinfo wanted = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    const char *http = c->config->http;
+    const char *colon = strrchr(http, ':');
+    bool brackets = http[0] == '[';
+    char *host = pool_copy(&c->pool, http + brackets);
+    struct addrinfo *found;
+    int why;
 
-    if (code < 0) {
-        verdict_say(&c->verdicts, VERDICT_FAIL, "%s%s: %s", whose, err.message, err.hint);
+    host[colon - http - 2 * brackets] = '\0';
+    why = getaddrinfo(host, colon + 1, &wanted, &found);
+    if (why != 0) {
+        verdict_say(&c->verdicts, VERDICT_FAIL, "http = %s: could not look up the address: %s",
+                    http, gai_strerror(why));
         return;
     }
-    c->verdicts.failed = false;
-    relay(c, whose, output);
-    if (code != EXIT_DONE && !c->verdicts.failed)
-        verdict_say(&c->verdicts, VERDICT_FAIL,
-                    "%s%s --check ended with exit code %d: its own message is in the log", whose,
-                    helper->argv[0], code);
-    c->verdicts.failed = c->verdicts.failed || failed_before;
+    why = try_address(found);
+    freeaddrinfo(found);
+    if (why == 0)
+        verdict_say(&c->verdicts, VERDICT_OK, "http = %s: the port is free", http);
+    else
+        verdict_say(
+            &c->verdicts, VERDICT_FAIL,
+            "http = %s: could not listen there: %s: choose an address of this machine and a "
+            "port that is free",
+            http, strerror(why));
+}
+
+static void
+check_files(struct checking *c)
+{
+    struct err err = {0};
+
+    if (nofile_ensure(c->config->workers_count, &err) != 0)
+        verdict_fail(&c->verdicts, NULL, &err);
 }
 
 /* ---- the source ---- */
@@ -142,10 +174,28 @@ check_reader(struct checking *c)
     words_add_option(&w, "--log-level", log_level_name(c->config->log_level));
     helper.argv = w.list;
     helper.env = plan_login_env(&c->pool, c->env, source->password);
-    run_check(c, "", &helper);
+    checking_run(c, "", &helper);
 }
 
-/* Trap 47: on such a table the source itself refuses updates and deletes once it is published. */
+/* Trap 47: on such a table the source itself refuses updates and deletes once it is published. It
+ * asks the partition, though, not the root as which it is published. */
+static void
+say_no_identity(struct checking *c, const struct relation *rel, bool partitioned)
+{
+    if (partitioned)
+        verdict_say(&c->verdicts, VERDICT_WARN,
+                    "table %s.%s has no replica identity, and its partitions are published as it: "
+                    "walpipe stops at the first update or delete: give it a primary key (not "
+                    "deferrable) that its partitions have too",
+                    rel->schema, rel->name);
+    else
+        verdict_say(&c->verdicts, VERDICT_WARN,
+                    "table %s.%s has no replica identity: the source refuses its updates and "
+                    "deletes: add a primary key (not deferrable), or ALTER TABLE ... REPLICA "
+                    "IDENTITY FULL",
+                    rel->schema, rel->name);
+}
+
 static void
 check_identities(struct checking *c, const struct catalog *catalog)
 {
@@ -158,11 +208,7 @@ check_identities(struct checking *c, const struct catalog *catalog)
         if (catalog_has_identity(rel) || !catalog->publishes_changes)
             continue;
         without++;
-        verdict_say(
-            &c->verdicts, VERDICT_WARN,
-            "table %s.%s has no replica identity: the source refuses its updates and deletes: add "
-            "a primary key (not deferrable), or ALTER TABLE ... REPLICA IDENTITY FULL",
-            rel->schema, rel->name);
+        say_no_identity(c, rel, catalog->partitioned[i]);
     }
     if (catalog->count == 0)
         verdict_say(&c->verdicts, VERDICT_WARN, "publication %s: no table is published yet",
@@ -173,148 +219,49 @@ check_identities(struct checking *c, const struct catalog *catalog)
                     catalog->count, full);
 }
 
-/* ---- sinks ---- */
-
-static int
-memory_file(struct err *err)
+/* A slot is not made again where there was one: changes would be missing. */
+static void
+check_slot(struct checking *c, const struct catalog *catalog)
 {
-    int fd = memfd_create("walpipe-check", MFD_CLOEXEC);
+    const char *path = pool_print(&c->pool, "%s/checkpoint", c->config->state_dir);
 
-    if (fd < 0)
-        return err_set(err, EXIT_PEER, "could not make a file in memory: %s", strerror(errno));
-    return fd;
-}
-
-/* The event stream that describes the source's tables, as pgout-decode would write it: a file, or
- * -1 with err. */
-static int
-describe_source(const struct catalog *catalog, struct err *err)
-{
-    struct buf out = {0};
-    int encoded = hello_encode(&out, &catalog->hello), fd = -1;
-
-    for (size_t i = 0; encoded == 0 && i < catalog->count; i++)
-        encoded = relation_encode(&out, &catalog->relations[i]);
-    if (encoded == 0)
-        encoded = end_encode(&out, "check");
-    if (encoded != 0)
-        err_set(err, EXIT_PEER, "no memory to describe the source's tables");
-    else
-        fd = memory_file(err);
-    if (fd >= 0 && io_write_all(fd, (struct bytes){out.data, buf_len(&out)}, err) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    buf_free(&out);
-    return fd;
-}
-
-/* route says which tables the sink gets, and whether they can be sharded as asked: all its workers'
- * streams are alike here, so only the first one's is kept. */
-static const char *const *
-route_arguments(struct checking *c, const struct sink_config *sink)
-{
-    struct words w = {.pool = &c->pool};
-
-    words_add(&w, "route");
-    words_add_option(&w, "--sink", sink->name);
-    words_add_option(&w, "--shard-key", sink->shard_key);
-    if (sink->tables != NULL)
-        words_add_option(&w, "--tables", sink->tables);
-    words_add_option(&w, "--to", "/dev/fd/3");
-    for (uint32_t shard = 1; shard < sink->shards; shard++)
-        words_add_option(&w, "--to", "/dev/null");
-    words_add_option(&w, "--log-level", log_level_name(c->config->log_level));
-    return w.list;
-}
-
-/* The part of the stream in `source` that is for the sink, as a file; -1 when a line said why
- * not. */
-static int
-route_to_sink(struct checking *c, const char *whose, const struct sink_config *sink, int source)
-{
-    struct helper helper = {.directory = c->programs,
-                            .argv = route_arguments(c, sink),
-                            .env = plan_clean_env(&c->pool, c->env),
-                            .in = source};
-    struct err err = {0};
-    char *output;
-    int code;
-
-    helper.out = memory_file(&err);
-    if (helper.out < 0 || lseek(source, 0, SEEK_SET) != 0) {
-        verdict_say(&c->verdicts, VERDICT_FAIL, "%s%s", whose, err.message);
-        return -1;
-    }
-    code = helper_run(&helper, &c->pool, &output, &err);
-    if (code == EXIT_DONE && lseek(helper.out, 0, SEEK_SET) == 0)
-        return helper.out;
-    close(helper.out);
-    if (code < 0)
-        verdict_say(&c->verdicts, VERDICT_FAIL, "%s%s", whose, err.message);
-    else
+    if (!catalog->slot_exists && access(path, F_OK) == 0)
         verdict_say(&c->verdicts, VERDICT_FAIL,
-                    "%sroute ended with exit code %d: its own message is in the log", whose, code);
-    return -1;
-}
-
-/* source: describe_source()'s file, or -1. */
-static void
-check_sink(struct checking *c, const struct sink_config *sink, int source)
-{
-    const char *whose = pool_print(&c->pool, "sink %s: ", sink->name);
-    struct helper helper = {.directory = c->programs, .out = -1};
-
-    if (source < 0) {
-        verdict_say(&c->verdicts, VERDICT_WARN,
-                    "%snot checked, because the source's tables could not be read", whose);
-        return;
-    }
-    helper.in = route_to_sink(c, whose, sink, source);
-    if (helper.in < 0)
-        return;
-    if (sink->type == SINK_EXEC) {
-        verdict_say(&c->verdicts, VERDICT_OK, "%sa program of yours, not tried: %s", whose,
-                    sink->command);
-    } else {
-        helper.argv = plan_sink_arguments(c->config, &c->pool, sink, PLAN_CHECK);
-        helper.env = sink->type == SINK_PG ? plan_login_env(&c->pool, c->env, sink->password)
-                                           : plan_clean_env(&c->pool, c->env);
-        run_check(c, whose, &helper);
-    }
-    close(helper.in);
+                    "slot \"%s\" is gone, and \"%s\" says that there was one: changes are missing: "
+                    "walpipe drop, and begin anew with a copy of the tables",
+                    c->config->source.slot, path);
 }
 
 static void
-check_sinks(struct checking *c, const struct catalog *catalog)
+check_source(struct checking *c, struct catalog *catalog)
 {
     struct err err = {0};
-    int source = catalog == NULL ? -1 : describe_source(catalog, &err);
 
-    if (catalog != NULL && source < 0)
-        verdict_fail(&c->verdicts, "check", &err);
-    for (size_t i = 0; i < c->config->sinks_count; i++)
-        check_sink(c, &c->config->sinks[i], source);
-    if (source >= 0)
-        close(source);
+    check_reader(c);
+    if (catalog_read(catalog, c->config, &c->pool, &err) == 0) {
+        check_slot(c, catalog);
+        check_identities(c, catalog);
+        check_sinks(c, catalog, true);
+        return;
+    }
+    verdict_fail(&c->verdicts, "source", &err);
+    catalog_free(catalog);
+    if (catalog_unknown(catalog, c->config, &err) == 0)
+        check_sinks(c, catalog, false);
 }
 
 static void
 check_all(struct checking *c)
 {
     struct catalog catalog;
-    struct err err = {0};
-    bool known;
+    bool running;
 
     check_config(c);
-    check_state_dir(c);
-    check_reader(c);
-    known = catalog_read(&catalog, c->config, &c->pool, &err) == 0;
-    if (known)
-        check_identities(c, &catalog);
-    else
-        verdict_fail(&c->verdicts, "source", &err);
-    check_sinks(c, known ? &catalog : NULL);
+    running = check_state_dir(c);
+    if (c->config->http != NULL && !running)
+        check_http(c);
+    check_files(c);
+    check_source(c, &catalog);
     catalog_free(&catalog);
 }
 
