@@ -28,8 +28,11 @@ put_escaped(struct json *j, struct bytes s)
     char piece[JSONTEXT_MAX];
 
     putc('"', j->out);
-    while (s.len > 0)
-        fwrite(piece, 1, jsontext_take(&s, piece), j->out);
+    while (s.len > 0) {
+        size_t len = jsontext_take(&s, piece);
+
+        fwrite(piece, 1, len, j->out);
+    }
     putc('"', j->out);
 }
 
