@@ -25,7 +25,7 @@ json_close(struct json *j, char bracket)
 static void
 put_escaped(struct json *j, struct bytes s)
 {
-    char piece[JSONTEXT_MAX];
+    char piece[JSONTEXT_MAX] = "";
 
     putc('"', j->out);
     while (s.len > 0) {

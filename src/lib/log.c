@@ -62,7 +62,7 @@ static void
 add_json_string(struct line *line, const char *text)
 {
     struct bytes rest = {.data = (const uint8_t *)text, .len = strlen(text)};
-    char piece[JSONTEXT_MAX];
+    char piece[JSONTEXT_MAX] = "";
 
     add(line, "\"", 1);
     /* A character stands there as a whole or not at all. */
