@@ -9,6 +9,11 @@
 /* With several workers a unique value may have to be released by another worker first. */
 #define UNIQUE_PATIENCE_MICROS (UINT64_C(20) * 1000 * 1000)
 
+/* A session of our own that just ended lets go of its origin at once; one that was told to end may
+ * have to roll back first. */
+#define ORIGIN_FIRST_MILLIS  500
+#define ORIGIN_SECOND_MILLIS 5000
+
 /* ---- the target comes and goes ---- */
 
 /* The target has answered; from now on its socket is watched while there is no input. */
@@ -19,7 +24,28 @@ target_up(struct deliver *d, struct err *err)
     return intake_target_up(d->intake, err);
 }
 
-/* One try to have a connection and the progress row. */
+/* The origin comes first, so that the progress row is written under it too. A session of an earlier
+ * worker that has it still is ended as soon as the epoch says that we may. */
+static int
+take_over(struct deliver *d, bool first, struct position *found, struct err *err)
+{
+    struct session *s = &d->applier.session;
+    struct progress *p = &d->applier.progress;
+    enum origin_state state = origin_take(&d->origin, s, ORIGIN_FIRST_MILLIS, err);
+
+    if (state == ORIGIN_FAILED)
+        return -1;
+    if ((first ? progress_start(p, s, err) : progress_resume(p, s, found, err)) != 0 ||
+        takeover(s, p->pipeline, p->hello, err) != 0)
+        return -1;
+    if (state == ORIGIN_HELD)
+        state = origin_take(&d->origin, s, ORIGIN_SECOND_MILLIS, err);
+    if (state == ORIGIN_HELD)
+        return origin_held(&d->origin, err);
+    return state == ORIGIN_FAILED ? -1 : 0;
+}
+
+/* One try to have a connection, the origin and the progress row. */
 static int
 try_connect(struct deliver *d, bool first, struct position *found, struct err *err)
 {
@@ -28,10 +54,7 @@ try_connect(struct deliver *d, bool first, struct position *found, struct err *e
 
     if (s->conn == NULL && session_open(s, err) != 0)
         return -1;
-    rc = first ? progress_start(&d->applier.progress, s, err)
-               : progress_resume(&d->applier.progress, s, found, err);
-    if (rc == 0)
-        rc = takeover(s, d->applier.progress.pipeline, d->applier.progress.hello, err);
+    rc = take_over(d, first, found, err);
     if (rc != 0)
         session_close(s);
     return rc;

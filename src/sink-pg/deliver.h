@@ -5,10 +5,12 @@
 
 #include "lib/intake.h"
 #include "sink-pg/apply.h"
+#include "sink-pg/origin.h"
 
-/* Zero-initialise, then set applier's session and progress, log and intake. */
+/* Zero-initialise, then set applier's session and progress, origin, log and intake. */
 struct deliver {
     struct applier applier;
+    struct origin origin;
     const struct log *log;
     struct intake *intake; /* watched while the target is waited for; is told of the target */
 };

@@ -303,6 +303,7 @@ wire(struct worker *w)
              w->options->pipeline, hello->sink, hello->shard);
     s->conninfo = w->options->conninfo;
     s->log = d->log = w->log;
+    origin_name(&d->origin, w->options->pipeline, hello->sink, hello->shard);
     d->applier.progress.pipeline = w->options->pipeline;
     d->applier.progress.hello = hello;
     d->intake = &w->intake;
