@@ -19,14 +19,14 @@ FRAMES := err buf lsn cursor pack frame
 FILTER := $(FRAMES) clock log opt sig sock lockfile io
 WORKER := $(FILTER) event relmap ackmsg ackconn ackclient backoff intake
 
-pg-wal-read_LIB  := $(FILTER) wal ackmsg ackconn pqx pqconn names verdict
+pg-wal-read_LIB  := $(FILTER) wal ackmsg ackconn pqx pqconn pqmark names verdict
 pgout-decode_LIB := $(FILTER) wal event relmap hash sandbox
 route_LIB        := $(FILTER) event relmap hash names tablefilter sandbox
-sink-pg_LIB      := $(WORKER) pqx pqconn moment names tablemap pgtype verdict
+sink-pg_LIB      := $(WORKER) pqx pqconn pqmark moment names tablemap pgtype verdict
 sink-ch_LIB      := $(WORKER) moment names tablemap pgtype verdict
 ackd_LIB         := $(FILTER) ackmsg hash statedir
 evcat_LIB        := $(FILTER) wal event relmap json
-walpipe_LIB      := $(FILTER) event ackmsg backoff ackconn statedir json pqx pqconn names tablefilter tablemap verdict
+walpipe_LIB      := $(FILTER) event ackmsg backoff ackconn statedir json pqx pqconn pqmark names tablefilter tablemap verdict
 
 pg-wal-read_EXT := -lpq
 sink-pg_EXT     := -lpq

@@ -10,6 +10,7 @@
 #include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/lsn.h"
+#include "lib/pqmark.h"
 #include "lib/sig.h"
 #include "pg-wal-read/published.h"
 #include "pg-wal-read/stream.h"
@@ -151,7 +152,8 @@ start(struct reader *r, struct err *err)
 
     if (source_connect(&r->source, options, err) != 0 ||
         source_check_server(&r->source, options, err) != 0 ||
-        published_check(r->source.conn, options, err) != 0)
+        published_check(r->source.conn, options, err) != 0 ||
+        pqmark_set(r->source.conn, &r->run_id, err) != 0)
         return -1;
     for (;;) {
         if (wait_for_slot(r, err) != 0 || create_missing_slot(r, err) != 0 ||

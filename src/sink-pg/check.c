@@ -4,8 +4,11 @@
 #include <stdio.h>
 
 #include "lib/intake.h"
+#include "lib/pqmark.h"
 #include "lib/verdict.h"
 #include "sink-pg/mapping.h"
+#include "sink-pg/neighbours.h"
+#include "sink-pg/origin.h"
 #include "sink-pg/plan.h"
 #include "sink-pg/progress.h"
 
@@ -15,6 +18,7 @@ struct check {
     struct session session;
     struct intake intake;
     struct verdicts verdicts;
+    bool target_is_source;
 };
 
 static void
@@ -35,6 +39,11 @@ check_session(struct check *c)
     if (c->session.no_temp)
         verdict_say(&c->verdicts, VERDICT_WARN,
                     "target: the role may not create temporary tables: slower");
+    origin_check(&c->session, c->options->pipeline, c->intake.hello.sink, c->intake.hello.shards,
+                 &c->verdicts);
+    neighbours_check(&c->session, &c->verdicts);
+    if (pqmark_find(c->session.conn, &c->intake.hello.run_id, &c->target_is_source, &err) != 0)
+        verdict_fail(&c->verdicts, NULL, &err);
     if (c->intake.hello.system_identifier == 0)
         return; /* the source is not known */
     if (progress_check(&c->session, c->options->pipeline, &c->intake.hello, message, sizeof message,
@@ -114,6 +123,10 @@ check_table(struct check *c, const struct relation *relation)
     struct plan *plan;
     struct err err = {0};
 
+    if (c->target_is_source && neighbours_refuse_loop(&c->options->mapping, relation, &err) != 0) {
+        verdict_fail(&c->verdicts, NULL, &err);
+        return;
+    }
     mapping_target(&c->options->mapping, relation->schema, relation->name, &schema, &name);
     plan = plan_make(&c->session, relation, schema, name, &notes, &err);
     if (plan == NULL) {

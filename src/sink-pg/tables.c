@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sink-pg/neighbours.h"
+
 static void
 table_free(struct table *table)
 {
@@ -52,6 +54,9 @@ table_new(const struct tables *tables, const struct frame *frame, struct err *er
         goto failed;
     }
     if (relation_decode(&body, elements, &table->relation, err) != 0)
+        goto failed;
+    if (tables->target_is_source &&
+        neighbours_refuse_loop(tables->mapping, &table->relation, err) != 0)
         goto failed;
     mapping_target(tables->mapping, table->relation.schema, table->relation.name, &schema, &name);
     if (strlen(schema) > NAME_MAX_BYTES || strlen(name) > NAME_MAX_BYTES) {

@@ -35,6 +35,7 @@ struct table {
 
 struct tables {
     const struct tablemap *mapping;
+    bool target_is_source; /* one and the same database */
     struct relmap map;
     struct table *retired; /* replaced; rows of the batch may still need them */
 };

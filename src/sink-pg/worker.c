@@ -6,6 +6,7 @@
 
 #include "lib/clock.h"
 #include "lib/lsn.h"
+#include "lib/pqmark.h"
 
 /* ---- to the target ---- */
 
@@ -319,7 +320,9 @@ start(struct worker *w, struct err *err)
         intake_connect(&w->intake, "sink-pg", w->options->ackd, err) != 0)
         return -1;
     wire(w);
-    if (deliver_start(&w->deliver, err) != 0)
+    if (deliver_start(&w->deliver, err) != 0 ||
+        pqmark_find(w->deliver.applier.session.conn, &w->intake.hello.run_id,
+                    &w->tables.target_is_source, err) != 0)
         return -1;
     w->position = p->durable;
     w->reported_lsn = p->durable.lsn;

@@ -10,6 +10,7 @@
 #include "lib/lsn.h"
 #include "lib/names.h"
 #include "lib/pqconn.h"
+#include "lib/pqmark.h"
 #include "lib/pqx.h"
 
 /* %s: by version the published columns, an index's key columns, and what is no column. $1:
@@ -213,29 +214,27 @@ catalog_read(struct catalog *c, const struct config *config, struct pool *pool, 
     const struct pqconn_keyword forced[] = {{"application_name", "walpipe check"},
                                             {"password", config->source.password}};
     const char *publications;
-    PGconn *conn;
-    int result;
 
     *c = (struct catalog){0};
     fill_publications(&c->hello, config->source.publication);
     publications = publications_literal(pool, &c->hello);
-    conn =
+    c->conn =
         pqconn_open(config->source.conninfo, forced, config->source.password == NULL ? 1 : 2, err);
-    if (conn == NULL)
+    if (c->conn == NULL)
         return -1;
-    result = read_source(c, conn, config, publications, err) != 0 ||
-                     read_columns(c, conn, publications, pool, err) != 0
-                 ? -1
-                 : 0;
-    PQfinish(conn);
-    return result;
+    return read_source(c, c->conn, config, publications, err) != 0 ||
+                   pqmark_set(c->conn, &c->hello.run_id, err) != 0 ||
+                   read_columns(c, c->conn, publications, pool, err) != 0
+               ? -1
+               : 0;
 }
 
 void
 catalog_free(struct catalog *c)
 {
     PQclear(c->columns);
-    c->columns = NULL;
+    PQfinish(c->conn);
+    *c = (struct catalog){0};
 }
 
 bool

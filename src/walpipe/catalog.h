@@ -17,6 +17,7 @@ struct catalog {
     bool slot_exists;
     bool publishes_changes; /* updates or deletes, not only inserts */
     PGresult *columns;      /* what the relations' strings point into */
+    PGconn *conn;           /* bears the mark by which a sink knows the source's own database */
 };
 
 /* Reads by an ordinary connection to the source. 0, or -1 with err; catalog_free in both cases. */
