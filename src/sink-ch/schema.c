@@ -373,7 +373,7 @@ add_missing(struct server *server, const struct options *options, const struct t
         return err_set(err, EXIT_PEER, "out of memory for a table");
     for (size_t i = 0; i < d->count; i++)
         names[i] = d->columns[i].name;
-    rc = schema_add_columns(server, options, table, names, d->count, err);
+    rc = schema_add_columns(server, table, names, d->count, err);
     free(names);
     if (rc != 0)
         return -1;
@@ -421,7 +421,7 @@ schema_load(struct server *server, const struct options *options, struct table *
     if (table->described.failed || examine(server, table, options, &d, report, err) != 0)
         goto out;
     if (may_create && !report->failed && table->has_version && table->has_deleted &&
-        view_create(server, options, table, err) != 0)
+        view_keep(server, options, table, &d, err) != 0)
         goto out;
     table->loaded = !report->failed;
     status = report->failed ? SCHEMA_UNFIT : SCHEMA_READY;

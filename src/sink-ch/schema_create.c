@@ -3,7 +3,6 @@
 
 #include "sink-ch/mark.h"
 #include "sink-ch/schema_type.h"
-#include "sink-ch/view.h"
 
 static void
 put_column(const struct server *server, const struct relation_column *column, bool key,
@@ -107,8 +106,8 @@ is_among(const char *name, const char *const *names, size_t count)
 }
 
 int
-schema_add_columns(struct server *server, const struct options *options, const struct table *table,
-                   const char *const *existing, size_t existing_count, struct err *err)
+schema_add_columns(struct server *server, const struct table *table, const char *const *existing,
+                   size_t existing_count, struct err *err)
 {
     const struct relation *relation = &table->relation;
 
@@ -129,5 +128,5 @@ schema_add_columns(struct server *server, const struct options *options, const s
         log_write(server->log, LOG_INFO, "added column \"%s\" to %s", column->name,
                   table->target_sql);
     }
-    return table_has_key(table) ? view_remake(server, options, table, err) : 0;
+    return 0;
 }

@@ -10,10 +10,10 @@
 int schema_create(struct server *server, const struct options *options, const struct table *table,
                   struct err *err) MUST_CHECK;
 
-/* Adds the columns of the relation that are not among existing[], and makes the view anew. */
-int schema_add_columns(struct server *server, const struct options *options,
-                       const struct table *table, const char *const *existing,
-                       size_t existing_count, struct err *err) MUST_CHECK;
+/* Adds the columns of the relation that are not among existing[]. */
+int schema_add_columns(struct server *server, const struct table *table,
+                       const char *const *existing, size_t existing_count,
+                       struct err *err) MUST_CHECK;
 
 /* False, with the reason, for a table that schema_create refuses. */
 bool schema_can_create(const struct table *table, const char **reason);

@@ -2,6 +2,9 @@
 #include "sink-ch/view.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+
+static const char asking[] = "look at the view of current rows";
 
 static int
 put_view_name(const struct table *table, struct buf *sql, struct err *err)
@@ -17,9 +20,19 @@ put_view_name(const struct table *table, struct buf *sql, struct err *err)
     return 0;
 }
 
+/* What follows FROM. */
+static void
+put_source(const struct options *options, const struct table *table, struct buf *sql)
+{
+    server_put_text(sql, table->target_sql);
+    server_put_text(sql, " FINAL WHERE ");
+    server_put_name(sql, options->deleted_column);
+    server_put_text(sql, " = 0");
+}
+
 static int
-create_view(struct server *server, const struct options *options, const struct table *table,
-            struct err *err)
+create(struct server *server, const struct options *options, const struct table *table,
+       struct err *err)
 {
     const struct relation *relation = &table->relation;
     struct buf sql = {0};
@@ -35,91 +48,212 @@ create_view(struct server *server, const struct options *options, const struct t
         server_put_name(&sql, relation->columns[i].name);
     }
     server_put_text(&sql, " FROM ");
-    server_put_text(&sql, table->target_sql);
-    server_put_text(&sql, " FINAL WHERE ");
-    server_put_name(&sql, options->deleted_column);
-    server_put_text(&sql, " = 0");
+    put_source(options, table, &sql);
     return server_statement(server, "create a view of current rows", &sql, err);
 }
 
-/* Whether a query's answer is "1"; sql is freed. 1, 0; -1 with err. */
+/* Runs "statement VIEW FORMAT format"; the answer ends with a NUL. */
 static int
-ask(struct server *server, struct buf *sql, struct err *err)
-{
-    if (server_query(server, "look for a view", sql, err) != 0)
-        return -1;
-    return buf_len(&server->answer.body) > 0 && server->answer.body.data[0] == '1';
-}
-
-/* False too where something else has the name. */
-static int
-view_exists(struct server *server, const struct table *table, const char *name, struct err *err)
+ask(struct server *server, const struct table *table, const char *statement, const char *format,
+    struct err *err)
 {
     struct buf sql = {0};
 
-    server_put_text(&sql,
-                    "SELECT count() FROM system.tables WHERE engine = 'View' AND database = ");
-    server_put_literal(&sql, table->target.database);
-    server_put_text(&sql, " AND name = ");
-    server_put_literal(&sql, name);
-    return ask(server, &sql, err);
+    server_put_text(&sql, statement);
+    if (put_view_name(table, &sql, err) != 0) {
+        buf_free(&sql);
+        return -1;
+    }
+    server_put_text(&sql, format);
+    if (server_query(server, asking, &sql, err) != 0)
+        return -1;
+    buf_append(&server->answer.body, "", 1);
+    return server->answer.body.failed
+               ? err_set(err, EXIT_PEER, "could not %s: out of memory", asking)
+               : 0;
 }
 
-static int
-view_shows_only_columns(struct server *server, const struct table *table, const char *name,
-                        struct err *err)
+static const char *
+answer_text(const struct server *server)
+{
+    return (const char *)server->answer.body.data + server->answer.body.start;
+}
+
+/* ---- does it show the table as it is? ---- */
+
+/* The next field of TabSeparated at *at is text; moves past it and what ends it. */
+static bool
+take_field(const char **at, const char *text)
+{
+    static const char from[] = "btnrf0", to[] = "\b\t\n\r\f";
+    bool same = true;
+
+    for (; **at != '\0' && **at != '\t' && **at != '\n'; (*at)++) {
+        const char *escape = NULL;
+        char c = **at;
+
+        if (c == '\\' && (*at)[1] != '\0') {
+            c = *++*at;
+            escape = strchr(from, c);
+            c = escape == NULL ? c : to[escape - from];
+        }
+        same = same && *text != '\0' && *text == c;
+        text += same;
+    }
+    *at += **at == '\t';
+    return same && *text == '\0';
+}
+
+/* lines: DESCRIBE of the view. Each column of the source, with the type that the table has. */
+static bool
+fits(const char *lines, const struct table *table, const struct described *d)
 {
     const struct relation *relation = &table->relation;
-    struct buf sql = {0};
 
-    server_put_text(&sql, "SELECT count() = 0 FROM system.columns WHERE database = ");
-    server_put_literal(&sql, table->target.database);
-    server_put_text(&sql, " AND table = ");
-    server_put_literal(&sql, name);
-    server_put_text(&sql, " AND name NOT IN (");
     for (uint32_t i = 0; i < relation->columns_count; i++) {
-        server_put_text(&sql, i == 0 ? "" : ", ");
-        server_put_literal(&sql, relation->columns[i].name);
+        const struct described_column *column = described_find(d, relation->columns[i].name);
+
+        if (column == NULL || !take_field(&lines, column->name) ||
+            !take_field(&lines, column->type))
+            return false;
+        lines += strcspn(lines, "\n");
+        lines += *lines == '\n';
     }
-    server_put_text(&sql, ")");
-    return ask(server, &sql, err);
+    return *lines == '\0';
 }
 
-/* 1 when the view is there and shows nothing but the source's columns, 0 when it isn't or somebody
- * made it for something else; -1 with err. */
-static int
-view_is_ours(struct server *server, const struct table *table, struct err *err)
+/* ---- is it ours? ---- */
+
+/* Moves past a name in backticks or a text in quotes that begins at *at. */
+static const char *
+past_quoted(const char *at)
 {
-    char name[TARGET_NAME_MAX + 16];
-    int rc;
+    char quote = *at++;
 
-    snprintf(name, sizeof name, "%s_current", table->target.table);
-    rc = view_exists(server, table, name, err);
-    return rc != 1 ? rc : view_shows_only_columns(server, table, name, err);
+    for (; *at != '\0' && *at != quote; at++)
+        at += *at == '\\' && at[1] != '\0';
+    return at + (*at != '\0');
 }
 
-int
-view_remake(struct server *server, const struct options *options, const struct table *table,
-            struct err *err)
+/* The first place behind from where the word stands, outside of quotes; NULL: none. */
+static const char *
+find_word(const char *from, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (const char *at = from; *at != '\0';) {
+        if (*at == '`' || *at == '\'') {
+            at = past_quoted(at);
+            continue;
+        }
+        if (strncmp(at, word, len) == 0 && at > from && (at[-1] == ' ' || at[-1] == '\n') &&
+            (at[len] == ' ' || at[len] == '\n'))
+            return at + len;
+        at++;
+    }
+    return NULL;
+}
+
+/* Whether the list up to `end` has nothing but names. */
+static bool
+only_names(const char *at, const char *end)
+{
+    bool word = false, ended = false;
+
+    while (at < end) {
+        bool space = *at == ' ' || *at == '\n', plain;
+
+        if (*at == ',') {
+            word = ended = false;
+            at++;
+            continue;
+        }
+        plain = *at == '`' || *at == '_' || (*at >= '0' && *at <= '9') ||
+                ((*at | 32) >= 'a' && (*at | 32) <= 'z');
+        if ((!plain && !space) || (plain && ended))
+            return false;
+        ended = ended || (word && space);
+        word = word || plain;
+        at = *at == '`' ? past_quoted(at) : at + 1;
+    }
+    return true;
+}
+
+/* Without spaces, backticks and parentheses, which servers write or leave out. */
+static void
+put_bare(const char *text, struct buf *out)
+{
+    for (; *text != '\0'; text++)
+        if (strchr(" \n`()", *text) == NULL)
+            buf_append(out, text, 1);
+    buf_append(out, "", 1);
+}
+
+/* statement: CREATE VIEW as the server writes it. Nobody else's view selects nothing but columns of
+ * the table FINAL, where they are not deleted. */
+static bool
+is_ours(const char *statement, const struct options *options, const struct table *table)
+{
+    struct buf expected = {0}, source = {0}, bare = {0};
+    const char *list = find_word(statement, "AS"), *from = NULL;
+    bool same = false;
+
+    if (list != NULL)
+        list = find_word(list, "SELECT");
+    if (list != NULL)
+        from = find_word(list, "FROM");
+    if (strncmp(statement, "CREATE VIEW", 11) != 0 || from == NULL ||
+        !only_names(list, from - strlen("FROM")))
+        return false;
+    put_source(options, table, &expected);
+    buf_append(&expected, "", 1);
+    if (!expected.failed) {
+        put_bare((const char *)expected.data, &source);
+        put_bare(from, &bare);
+    }
+    if (!expected.failed && !source.failed && !bare.failed)
+        same = strcmp((const char *)source.data, (const char *)bare.data) == 0;
+    buf_free(&expected);
+    buf_free(&source);
+    buf_free(&bare);
+    return same;
+}
+
+static int
+drop(struct server *server, const struct table *table, struct err *err)
 {
     struct buf sql = {0};
-    int rc = view_is_ours(server, table, err);
 
-    if (rc != 1)
-        return rc;
     server_put_text(&sql, "DROP TABLE IF EXISTS ");
     if (put_view_name(table, &sql, err) != 0) {
         buf_free(&sql);
         return -1;
     }
-    if (server_statement(server, "drop the view of current rows", &sql, err) != 0)
-        return -1;
-    return create_view(server, options, table, err);
+    return server_statement(server, "drop the view of current rows", &sql, err);
 }
 
 int
-view_create(struct server *server, const struct options *options, const struct table *table,
-            struct err *err)
+view_keep(struct server *server, const struct options *options, const struct table *table,
+          const struct described *described, struct err *err)
 {
-    return table_has_key(table) ? create_view(server, options, table, err) : 0;
+    if (ask(server, table, "EXISTS TABLE ", " FORMAT TabSeparated", err) != 0)
+        return -1;
+    if (answer_text(server)[0] != '1')
+        return create(server, options, table, err);
+    if (ask(server, table, "DESCRIBE TABLE ", " FORMAT TabSeparated", err) != 0)
+        return -1;
+    if (fits(answer_text(server), table, described))
+        return 0;
+    if (ask(server, table, "SHOW CREATE TABLE ", " FORMAT TabSeparatedRaw", err) != 0)
+        return -1;
+    if (!is_ours(answer_text(server), options, table)) {
+        log_write(server->log, LOG_WARNING,
+                  "%s has no view of its current rows: something else has the name %s_current",
+                  table->target_sql, table->target.table);
+        return 0;
+    }
+    if (drop(server, table, err) != 0 || create(server, options, table, err) != 0)
+        return -1;
+    log_write(server->log, LOG_INFO, "made the view of current rows of %s anew", table->target_sql);
+    return 0;
 }

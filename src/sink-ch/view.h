@@ -2,15 +2,13 @@
 #ifndef WALPIPE_SINKCH_VIEW_H
 #define WALPIPE_SINKCH_VIEW_H
 
-#include "sink-ch/table.h"
+#include "sink-ch/describe.h"
 
-/* Creates the view NAME_current of a table with a key, unless there is one. Also of a table that
- * existed: a sink may have died between the table and its view. */
-int view_create(struct server *server, const struct options *options, const struct table *table,
-                struct err *err) MUST_CHECK;
-
-/* Makes our view anew after columns were added: its columns are fixed when it is created. */
-int view_remake(struct server *server, const struct options *options, const struct table *table,
-                struct err *err) MUST_CHECK;
+/* Creates the view where there is none: also of a table that existed, since a sink may have died
+ * between the table and its view. A view's columns and types are fixed when it is created: ours is
+ * made anew when the source's columns or the table's types are others; somebody else's stays.
+ * described: the table. */
+int view_keep(struct server *server, const struct options *options, const struct table *table,
+              const struct described *described, struct err *err) MUST_CHECK;
 
 #endif
