@@ -120,6 +120,7 @@ rows_put_value(const struct change *change, const struct tuple *tuple, struct co
 {
     struct convert *convert = &change->worker->convert;
 
+    convert->key = column->key;
     convert->policy = column->key ? CONVERT_ERROR : change->worker->options->on_overflow;
     if (convert_value(convert, &column->type, column->oid, v, out) != 0)
         return bad_value(change, tuple, column, v, err);

@@ -33,7 +33,7 @@ static void
 judge_column(const struct server *server, const struct options *options, const struct table *table,
              const struct column *column, struct report *report)
 {
-    const char *reason;
+    const char *reason, *melting;
     enum convert_verdict verdict = convert_judge(
         &column->type, column->oid, table->relation.columns[column->source].typmod, &reason);
 
@@ -41,7 +41,14 @@ judge_column(const struct server *server, const struct options *options, const s
         verdict = CONVERT_NEVER;
         reason = "this ClickHouse does not read JSON columns in RowBinary as text";
     }
-    if (verdict == CONVERT_NEVER)
+    if (verdict != CONVERT_NEVER && table->keyed && column->key &&
+        convert_key_melts(&column->type, column->oid, &melting))
+        report_say(report, FINDING_FAIL,
+                   "rows would replace each other: give the key column the type that create_tables "
+                   "would, or String",
+                   "key column \"%s\" of %s is %s: %s", column->name, table->target_sql,
+                   column->type_text, melting);
+    else if (verdict == CONVERT_NEVER)
         report_say(report, FINDING_FAIL, "change the column's type in ClickHouse; String fits all",
                    "column \"%s\" of %s is %s: %s", column->name, table->target_sql,
                    column->type_text, reason);

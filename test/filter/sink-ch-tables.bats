@@ -86,6 +86,90 @@ EOF
     is "SELECT id, v FROM t ORDER BY id" $'1 x1\n2 anew'
 }
 
+@test "the bug was that two keys of the source became one row: conversions of keys must be one-to-one" {
+    local pair type oid what
+    own="_version UInt64, _is_deleted UInt8) ENGINE = ReplacingMergeTree(_version) ORDER BY k"
+    for pair in "Int32 25 1 and 01" "UUID 25 1 and 01" "DateTime 1043 1 and 01" "Float64 1700 last digits" \
+        "Float32 701 last digits" "Decimal(9,2) 25 1 and 01" "UInt8 16999 1 and 01"; do
+        read -r type oid what <<<"$pair"
+        q "DROP TABLE IF EXISTS t"
+        q "CREATE TABLE t (k $type, v String, $own"
+        events >"$DIR/in" <<EOF
+e.table(1, "public", "t", [col("k", True, $oid), col("v")]); e.end()
+EOF
+        exits 100 sink --check <"$DIR/in" >"$DIR/out"
+        grep -F "FAIL  table public.t: key column \"k\" of \`$DB\`.\`t\` is ${type/,/, }:" "$DIR/out" | grep -F "$what"
+    done
+    # one-to-one: numbers from numbers, uuid from uuid, a hash that fills its column
+    for pair in "Int64 1700" "UUID 2950" "Float64 701" "String 25" "FixedString(4) 25" "DateTime 1114" "UInt8 16"; do
+        read -r type oid <<<"$pair"
+        q "DROP TABLE t"
+        q "CREATE TABLE t (k $type, v String, $own"
+        events >"$DIR/in" <<EOF
+e.table(1, "public", "t", [col("k", True, $oid), col("v")]); e.end()
+EOF
+        sink --check <"$DIR/in" >"$DIR/out"
+    done
+    q "DROP TABLE t"
+    q "CREATE TABLE t (k FixedString(4), v String, $own"
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "t", [col("k", True, 17), col("v")])
+e.begin(); e.insert(1, ["\\x61626364", "whole"]); e.commit()
+e.begin(); e.insert(1, ["\\x6100", "short"]); e.commit(); e.end()
+EOF
+    exits 100 sink <"$DIR/in"
+    log_has '2 bytes in a key would be filled with zeros to FixedString(4)'
+}
+
+changed() { # COLUMNS ROW LSN: the stream of one more row of t
+    events <<EOF
+e = Events(lsn=$3, sink="olap", shards=1)
+e.table(1, "public", "t", [$1])
+e.begin(); e.insert(1, [$2]); e.commit(); e.end()
+EOF
+}
+
+@test "the bug was that the view of current rows kept the types and columns of its creation" {
+    changed 'col("id", True, INT4), col("n", False, INT4), col("old")' '"1", "2", "a"' 0x2000 >"$DIR/one"
+    sink --create-tables <"$DIR/one"
+    is "SELECT * FROM t_current" "1 2 a"
+    # int to bigint, as walpipe's own hint says
+    q "ALTER TABLE t MODIFY COLUMN n Nullable(Int64)"
+    changed 'col("id", True, INT4), col("n", False, 20), col("old")' '"2", "3000000000", "b"' 0x3000 >"$DIR/two"
+    sink --create-tables <"$DIR/two"
+    is "SELECT * FROM t_current ORDER BY id" $'1 2 a\n2 3000000000 b'
+    # RENAME COLUMN old TO new
+    changed 'col("id", True, INT4), col("n", False, 20), col("new")' '"3", "4", "c"' 0x4000 >"$DIR/three"
+    sink --create-tables <"$DIR/three"
+    is "SELECT id, n, new FROM t_current WHERE id = 3" "3 4 c"
+    is "SELECT name FROM system.columns WHERE database = '$DB' AND table = 't_current'" $'id\nn\nnew'
+    [ "$(grep -c 'made the view of current rows' "$DIR/log")" -eq 2 ]
+    # DROP COLUMN n
+    changed 'col("id", True, INT4), col("new")' '"4", "d"' 0x5000 >"$DIR/four"
+    sink --create-tables <"$DIR/four"
+    sink --create-tables <"$DIR/four"
+    is "SELECT * FROM t_current WHERE id = 4" "4 d"
+    [ "$(grep -c 'made the view of current rows' "$DIR/log")" -eq 3 ]
+}
+
+@test "a view or table that somebody else named like the view of current rows stays as it is" {
+    local select
+    changed 'col("id", True, INT4), col("v")' '"1", "a"' 0x2000 >"$DIR/one"
+    sink --create-tables <"$DIR/one"
+    q "DROP TABLE t_current"
+    for select in "SELECT id, upper(v) AS v FROM t FINAL WHERE _is_deleted = 0" "SELECT id FROM t FINAL WHERE _is_deleted = 0 AND id = 1" \
+        "SELECT id, v AS w FROM t FINAL WHERE _is_deleted = 0" "SELECT id FROM t FINAL WHERE _is_deleted = 1"; do
+        q "CREATE VIEW t_current AS $select"
+        q "SHOW CREATE TABLE t_current" >"$DIR/before"
+        sink --create-tables <"$DIR/one"
+        q "SHOW CREATE TABLE t_current" | cmp - "$DIR/before"
+        q "DROP TABLE t_current"
+    done
+    q "CREATE TABLE t_current (id Int32) ENGINE = Memory"
+    sink --create-tables <"$DIR/one"
+    log_has "\`$DB\`.\`t\` has no view of its current rows: something else has the name t_current"
+}
+
 @test "relations without rows need no target (trap 56)" {
     events >"$DIR/in" <<'EOF'
 e.table(1, "public", "leaf", [col("id", True, INT4)])

@@ -28,6 +28,7 @@ extern const struct convert_limits convert_limits_modern; /* 1900 to 2299 */
 struct convert {
     const struct convert_limits *limits;
     enum convert_policy policy;
+    bool key;           /* of a row: different values must stay different */
     struct buf binary;  /* a binary value as text */
     struct buf decoded; /* bytea's bytes */
     struct buf element; /* an array's element without its quotes */

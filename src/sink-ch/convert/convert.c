@@ -77,6 +77,12 @@ put_fixed_string(struct convert *convert, const struct ch_type *type, uint32_t o
                                   type->width);
         text.len = cut_length(oid, text, type->width);
     }
+    if (convert->key && oid == PG_BYTEA && text.len < type->width)
+        return convert_misfit(
+            convert,
+            "%zu bytes in a key would be filled with zeros to FixedString(%u), and "
+            "so would others",
+            text.len, type->width);
     if (buf_reserve(out, type->width) != 0)
         return convert_bad(convert, "out of memory");
     memset(out->data + out->end, 0, type->width);

@@ -240,3 +240,48 @@ convert_judge(const struct ch_type *type, uint32_t oid, int32_t typmod, const ch
     }
     return say(CONVERT_NEVER, reason, "columns of this ClickHouse type are not supported");
 }
+
+/* ---- keys ---- */
+
+static bool
+melts(const char **reason, const char *text)
+{
+    *reason = text;
+    return true;
+}
+
+/* "1" and "01" are two texts and one number. */
+static bool
+is_free_text(uint32_t oid)
+{
+    return family_of(oid) == TEXT;
+}
+
+bool
+convert_key_melts(const struct ch_type *type, uint32_t oid, const char **reason)
+{
+    *reason = "";
+    switch (type->kind) {
+    case CH_STRING:
+    case CH_FIXED_STRING: /* convert.c: bytea must fill it, other text has no NULs */
+    case CH_ENUM:
+        return false;
+    case CH_FLOAT:
+        if (family_of(oid) == NUMERIC || (oid == PG_FLOAT8 && type->width == 4))
+            return melts(reason, "numbers that differ in their last digits become one float");
+        break;
+    case CH_IPV6:
+        if (!is_free_text(oid))
+            return melts(reason, "1.2.3.4 and ::ffff:1.2.3.4 become one address");
+        break;
+    case CH_JSON:
+        return melts(reason, "documents that differ in spelling become one");
+    case CH_ARRAY:
+        return convert_key_melts(type->element, pgtype_element(oid), reason);
+    default:
+        break;
+    }
+    if (is_free_text(oid) || oid == 0)
+        return melts(reason, "texts that are spelled differently, as 1 and 01, become one value");
+    return false;
+}

@@ -13,4 +13,8 @@ enum convert_verdict {
 enum convert_verdict convert_judge(const struct ch_type *type, uint32_t oid, int32_t typmod,
                                    const char **reason);
 
+/* Whether two different keys could become one in a column of this type: *reason says how; or "" for
+ * a conversion that is one-to-one in all that fits. */
+bool convert_key_melts(const struct ch_type *type, uint32_t oid, const char **reason);
+
 #endif
