@@ -75,6 +75,7 @@ class ChRun(worlds.Run):
     def __init__(self, bench, world, number, say=lambda text: None):
         super().__init__(bench, world, number, say)
         self.url = bench.clickhouse(world["sink"])
+        self.pipeline.sink = "ch"
 
     def set_up(self):
         w = self.world

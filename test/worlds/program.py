@@ -37,6 +37,8 @@ def name_of(pid):
 
 
 class Pipeline:
+    sink = "pg"
+
     def __init__(self, env, config, patience):
         self.bin, self.env, self.config, self.patience = env["WALPIPE_BIN"], env, config, patience
         self.log = config + ".log"
@@ -113,9 +115,11 @@ class Pipeline:
                 time.sleep(0.02)
             return
         self.wait_streaming()
-        self.streams = self.count("streaming from slot")
+        program = program if program != "sink-pg" or self.sink == "pg" else "sink-ch"
+        before = self.count("streaming from slot")
         for pid in children(self.process.pid):
             if name_of(pid) == program:
+                self.streams = before
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
