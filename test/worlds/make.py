@@ -10,8 +10,10 @@ A world is a dict that JSON can hold:
 import random
 
 import chunits
+import odd
 import units
 
+KINDS = {**units.KINDS, **odd.KINDS}
 OTHER_MAJORS = [13, 14, 16, 17, 18]
 PROGRAMS = ["sink-pg", "sink-pg", "route", "pg-wal-read", "pgout-decode", "ackd"]
 
@@ -28,12 +30,12 @@ def choose_clickhouse_units(r, sink, kinds):
 
 
 def choose_units(r, kinds):
-    names = [k for k in units.KINDS if not kinds or k in kinds]
-    weights = [units.KINDS[k][1] for k in names]
+    names = [k for k in KINDS if not kinds or k in kinds]
+    weights = [KINDS[k][1] for k in names]
     made = []
     for n in range(r.choice([1, 1, 1, 2, 3])):
         kind = r.choices(names, weights)[0]
-        made.append(units.KINDS[kind][0](r, f"u{n}"))
+        made.append(KINDS[kind][0](r, f"u{n}"))
         if made[-1]["alone"]:
             return [made[-1]]
     return made
@@ -41,9 +43,9 @@ def choose_units(r, kinds):
 
 def choose_major(r, side, world):
     least = max(u["needs"].get(side, 0) for u in world["units"])
-    if least:
+    if least > 15:
         return r.choice([m for m in OTHER_MAJORS if m >= least])
-    return 15 if r.random() < 0.75 else r.choice(OTHER_MAJORS)
+    return 15 if r.random() < 0.75 else r.choice([m for m in OTHER_MAJORS if m >= least])
 
 
 def choose_layout(r, world):
@@ -99,7 +101,7 @@ def choose_topology(r, world):
 def publication(r, world):
     via = any(u["via_root"] for u in world["units"])
     options = f" WITH (publish_via_partition_root = {'true' if via else 'false'})"
-    if r.random() < 0.3:
+    if r.random() < 0.3 and not any(u.get("listed") for u in world["units"]):
         return "CREATE PUBLICATION pub FOR ALL TABLES" + options
     names = ", ".join(t for u in world["units"] for t in u["publish"])
     return f"CREATE PUBLICATION pub FOR TABLE {names}" + options

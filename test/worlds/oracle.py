@@ -20,6 +20,10 @@ SHOWN = 6
 SMALL = 1500  # rows: larger tables have no snapshots
 
 
+def unquoted(name):
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
 def copy_out(cursor, query):
     cursor.execute(SESSION)
     out = io.StringIO()
@@ -30,7 +34,8 @@ def copy_out(cursor, query):
 def source_rows(cursor, check):
     only = "ONLY " if check.get("only") else ""
     names = ", ".join(check["columns"])
-    return copy_out(cursor, " UNION ALL ".join(f"SELECT {names} FROM {only}{t}" for t in check["source"]))
+    where = f" WHERE {check['where']}" if "where" in check else ""
+    return copy_out(cursor, " UNION ALL ".join(f"SELECT {names} FROM {only}{t}{where}" for t in check["source"]))
 
 
 def target_rows(cursor, check):
@@ -54,7 +59,7 @@ class Converter:
 
     def __init__(self, cursor, check):
         self.cursor, types = cursor, target_types(cursor, check)
-        self.types = [types[c] for c in check["columns"]]
+        self.types = [types[unquoted(c)] for c in check["columns"]]
         self.known = {}
         columns = "".join(f", c{n} {t}" for n, t in enumerate(self.types))
         cursor.execute(SESSION + f"; DROP TABLE IF EXISTS pg_temp.expected; "
@@ -111,7 +116,7 @@ def source_types(cursor, check):
     cursor.execute("SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = "
                    "%s::regclass AND attnum > 0", [check["source"][0]])
     types = dict(cursor.fetchall())
-    return [types[c.strip('"')] for c in check["columns"]]
+    return [types[unquoted(c)] for c in check["columns"]]
 
 
 # ---- differences ----

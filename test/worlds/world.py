@@ -465,9 +465,12 @@ class Run:
             return {"end": "impossible", "text": []}
         self.make_database("control", w["units"])
         more = ", disable_on_error = true" if w["target"] >= 15 else ""
-        self.sql("control", f"CREATE SUBSCRIPTION {self.id} CONNECTION "
-                 f"'{self.bench.conninfo(self.source, self.id + '_source')}' PUBLICATION pub WITH "
-                 f"(copy_data = false, create_slot = false, slot_name = '{self.id}_control'{more})")
+        try:
+            self.sql("control", f"CREATE SUBSCRIPTION {self.id} CONNECTION "
+                     f"'{self.bench.conninfo(self.source, self.id + '_source')}' PUBLICATION pub WITH "
+                     f"(copy_data = false, create_slot = false, slot_name = '{self.id}_control'{more})")
+        except psycopg2.Error as error:
+            return {"end": "failed", "text": [f"control: {error}"]}
         goal = self.value("SELECT pg_current_wal_lsn()")
         end = time.monotonic() + CONTROL_PATIENCE
         while not self.reached(f"{self.id}_control", goal):
@@ -500,9 +503,10 @@ class Run:
         self.end_pipelines()
         self.do_release(None)
         if "control" in self.connections:
-            for statement in ("DISABLE", "SET (slot_name = NONE)"):
-                self.sql("control", f"ALTER SUBSCRIPTION {self.id} {statement}")
-            self.sql("control", f"DROP SUBSCRIPTION {self.id}")
+            for (name,) in self.sql("control", f"SELECT subname FROM pg_subscription WHERE subname = '{self.id}'"):
+                for statement in ("DISABLE", "SET (slot_name = NONE)"):
+                    self.sql("control", f"ALTER SUBSCRIPTION {name} {statement}")
+                self.sql("control", f"DROP SUBSCRIPTION {name}")
         for connection in self.connections.values():
             connection.close()
         self.connections = {}
