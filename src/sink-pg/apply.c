@@ -198,8 +198,11 @@ apply_segment(struct applier *a, const struct apply_work *work, uint32_t from, u
 {
     bool ordered = !a->session.replica;
 
-    for (uint32_t i = from; i < to && !ordered; i++)
-        ordered = work->batch->ops[i].table->shared;
+    for (uint32_t i = from; i < to && !ordered; i++) {
+        const struct table *table = work->batch->ops[i].table;
+
+        ordered = table->shared || table->plan->fires != FIRES_NOTHING;
+    }
     return ordered ? apply_in_order(a, work, from, to, err)
                    : apply_by_table(a, work, from, to, err);
 }

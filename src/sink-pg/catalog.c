@@ -9,6 +9,15 @@
 enum query { QUERY_TABLE, QUERY_COLUMNS, QUERY_INDEXES };
 
 enum {
+    TABLE_OID,
+    TABLE_KIND,
+    TABLE_ROW_TRIGGERS,
+    TABLE_STATEMENT_TRIGGERS,
+    TABLE_RULES,
+    TABLE_CASCADES,
+    TABLE_UPDATE_RULES
+};
+enum {
     COL_NUMBER,
     COL_NAME,
     COL_TYPE_OID,
@@ -38,9 +47,30 @@ enum {
     INDEX_SEARCHES
 };
 
+/* What fires depends on the session: ALTER TABLE's ENABLE [ REPLICA | ALWAYS ] TRIGGER and RULE. A
+ * partition's copy of its root's trigger is internal in older versions, but no constraint's. */
 static const char table_query[] =
-    "SELECT c.oid, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
-    "c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v')";
+    "WITH RECURSIVE t AS (SELECT c.oid, c.relkind FROM pg_catalog.pg_class c "
+    "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 "
+    "AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v')), "
+    "tree(oid) AS (SELECT t.oid FROM t UNION SELECT i.inhrelid FROM tree "
+    "JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid, t WHERE t.relkind = 'p'), "
+    "s(replica) AS (SELECT pg_catalog.current_setting('session_replication_role') = 'replica'), "
+    "g AS (SELECT DISTINCT g.tgrelid = t.oid AS own, g.tgtype & 1 = 1 AS by_row, g.tgname "
+    "FROM pg_catalog.pg_trigger g JOIN tree ON g.tgrelid = tree.oid, s, t "
+    "WHERE (NOT g.tgisinternal OR g.tgconstraint = 0) "
+    "AND (g.tgenabled = 'A' OR g.tgenabled = CASE WHEN s.replica THEN 'R' ELSE 'O' END)) "
+    "SELECT t.oid, t.relkind, "
+    "(SELECT pg_catalog.string_agg(DISTINCT g.tgname::pg_catalog.text, ', ') FROM g WHERE by_row), "
+    "(SELECT pg_catalog.string_agg(DISTINCT g.tgname::pg_catalog.text, ', ') FROM g "
+    "WHERE own AND NOT by_row), "
+    "(SELECT pg_catalog.string_agg(r.rulename::pg_catalog.text, ', ') FROM pg_catalog.pg_rewrite r "
+    "WHERE r.ev_class = t.oid AND r.ev_type <> '1' "
+    "AND (r.ev_enabled = 'A' OR r.ev_enabled = CASE WHEN s.replica THEN 'R' ELSE 'O' END)), "
+    "NOT s.replica AND EXISTS (SELECT FROM pg_catalog.pg_constraint f JOIN tree "
+    "ON f.confrelid = tree.oid WHERE f.contype = 'f' AND (f.confdeltype IN ('c', 'n', 'd') "
+    "OR f.confupdtype IN ('c', 'n', 'd'))), EXISTS (SELECT FROM pg_catalog.pg_rewrite r "
+    "WHERE r.ev_class = t.oid AND r.ev_type = '2') FROM t, s";
 
 /* A temporary table gets a domain's base type as text: a NULL that only fills a place must not meet
  * NOT NULL. */
@@ -98,7 +128,7 @@ static const struct {
     int params;
     const char *columns; /* of the answer, as pqx_shaped wants them */
 } queries[SESSION_PREPARED] = {
-    [QUERY_TABLE] = {"walpipe_table", table_query, "look for a table in the target", 2, "vv"},
+    [QUERY_TABLE] = {"walpipe_table", table_query, "look for a table in the target", 2, "vv???vv"},
     [QUERY_COLUMNS] = {"walpipe_columns", columns_query, "read a table's columns", 1,
                        "vvvvvvvvvvv?vvvvvvv"},
     [QUERY_INDEXES] = {"walpipe_indexes", indexes_query, "read a table's indexes", 1, "vvvvvv"}};
@@ -132,6 +162,23 @@ static uint32_t
 oid_of(const PGresult *r, int row, int field)
 {
     return (uint32_t)strtoul(PQgetvalue(r, row, field), NULL, 10);
+}
+
+static const char *
+text_or_null(const PGresult *r, int row, int field)
+{
+    return PQgetisnull(r, row, field) ? NULL : PQgetvalue(r, row, field);
+}
+
+static void
+take_table(struct catalog *c, const PGresult *r)
+{
+    c->kind = PQgetvalue(r, 0, TABLE_KIND)[0];
+    c->row_triggers = text_or_null(r, 0, TABLE_ROW_TRIGGERS);
+    c->statement_triggers = text_or_null(r, 0, TABLE_STATEMENT_TRIGGERS);
+    c->rules = text_or_null(r, 0, TABLE_RULES);
+    c->update_rules = is_true(r, 0, TABLE_UPDATE_RULES);
+    c->cascades = is_true(r, 0, TABLE_CASCADES);
 }
 
 static void
@@ -206,8 +253,8 @@ catalog_read(struct session *s, const char *schema, const char *name, struct cat
         return -1;
     if (PQntuples(answers[0]) == 0)
         return 0;
-    oid[0] = PQgetvalue(answers[0], 0, 0);
-    out->kind = PQgetvalue(answers[0], 0, 1)[0];
+    oid[0] = PQgetvalue(answers[0], 0, TABLE_OID);
+    take_table(out, answers[0]);
     answers[1] = ask(s, QUERY_COLUMNS, oid, err);
     answers[2] = answers[1] == NULL ? NULL : ask(s, QUERY_INDEXES, oid, err);
     return answers[2] == NULL ? -1 : take_answers(out, answers[1], answers[2], err);

@@ -53,7 +53,7 @@ write_on_conflict(struct writer *w)
 {
     const char *before = " DO UPDATE SET ";
 
-    if (!w->plan->overwrites || w->plan->index != INDEX_ARBITER)
+    if (!w->plan->overwrites || w->plan->index != INDEX_ARBITER || w->plan->fires == FIRES_RULES)
         return;
     sqltext_add(w->sql, " ON CONFLICT (");
     write_key_names(w);
@@ -230,18 +230,19 @@ write_move(struct writer *w)
 /* ---- the three kinds of change ---- */
 
 /* Where ON CONFLICT cannot find the row that has the key (trap 83), or cannot give it its values,
- * that row goes first. */
+ * that row goes first; where that would change other rows too, the server refuses the insert. */
 static void
 write_insert(struct writer *w)
 {
-    bool moves = w->plan->overwrites && any_must_be_inserted(w);
-    bool first = w->plan->overwrites && w->plan->index == INDEX_UNIQUE;
+    bool may_go = w->plan->overwrites && w->plan->fires != FIRES_RULES && !w->plan->cascades;
+    bool moves = any_must_be_inserted(w);
+    bool first = may_go && w->plan->index == INDEX_UNIQUE;
 
     if (first) {
         sqltext_add(w->sql, "WITH gone AS (DELETE FROM %s AS t WHERE ", w->plan->rows);
         write_key_condition(w, false);
         sqltext_add(w->sql, " RETURNING 1) ");
-    } else if (moves) {
+    } else if (may_go && moves) {
         sqltext_add(w->sql, "WITH ");
         write_move(w);
         sqltext_add(w->sql, " ");
@@ -249,20 +250,54 @@ write_insert(struct writer *w)
     write_insert_into(w);
     if (w->plan->columns_count == 0)
         return;
-    sqltext_add(w->sql, first || moves ? "SELECT " : "VALUES (");
+    sqltext_add(w->sql, may_go && (first || moves) ? "SELECT " : "VALUES (");
     write_new_values(w);
     if (first)
         sqltext_add(w->sql, " WHERE (SELECT pg_catalog.count(*) FROM gone) >= 0");
-    else if (moves)
+    else if (may_go && moves)
         sqltext_add(w->sql, " WHERE NOT EXISTS (SELECT FROM i)");
     else
         sqltext_add(w->sql, ")");
-    write_on_conflict(w);
+    if (may_go || !moves)
+        write_on_conflict(w);
+}
+
+/* "f AS (...)": whether the row is there, also where a trigger then cancels the change. */
+static void
+write_look(struct writer *w)
+{
+    sqltext_add(w->sql, "f AS MATERIALIZED (SELECT FROM %s AS t WHERE ", w->plan->rows);
+    write_key_condition(w, true);
+    sqltext_add(w->sql, ")");
+}
+
+/* Affects the rows that were there, whatever a trigger did then. */
+static void
+write_delete_fires(struct writer *w)
+{
+    bool by_key = w->plan->match == MATCH_KEY;
+
+    sqltext_add(w->sql, "WITH ");
+    if (by_key)
+        write_look(w);
+    else
+        write_find_row(w);
+    sqltext_add(w->sql, ", x AS (DELETE FROM %s AS t%s WHERE ", w->plan->rows,
+                by_key ? "" : " USING m");
+    if (by_key)
+        write_key_condition(w, true);
+    else
+        sqltext_add(w->sql, "t.ctid = m.c AND t.tableoid = m.o");
+    sqltext_add(w->sql, ") SELECT FROM %s", by_key ? "f" : "m");
 }
 
 static void
 write_delete(struct writer *w)
 {
+    if (w->plan->fires == FIRES_TRIGGERS) {
+        write_delete_fires(w);
+        return;
+    }
     if (w->plan->match == MATCH_KEY) {
         sqltext_add(w->sql, "DELETE FROM %s AS t WHERE ", w->plan->rows);
         write_key_condition(w, true);
@@ -274,11 +309,17 @@ write_delete(struct writer *w)
                 w->plan->rows);
 }
 
+/* Triggers may be for updates of the key's columns, which the source sends too. Where rules fire,
+ * the server is left to refuse what cannot be set. */
 static bool
 is_set(const struct writer *w, uint32_t column)
 {
+    bool fires = w->plan->fires >= FIRES_TRIGGERS;
+
+    if (must_be_inserted(w, column))
+        return w->plan->fires == FIRES_RULES;
     return w->stmt->mask[column] == 0 && plan_can_set(w->plan, column) &&
-           (!w->plan->columns[column].key || w->stmt->key_changed);
+           (!w->plan->columns[column].key || w->stmt->key_changed || fires);
 }
 
 static bool
@@ -290,14 +331,12 @@ any_is_set(const struct writer *w)
     return false;
 }
 
-/* "u AS (...)": an update, or a look at the row, when nothing of it can be set. */
 static void
-write_update_in_place(struct writer *w)
+write_set(struct writer *w)
 {
-    bool by_key = w->plan->match == MATCH_KEY, sets = any_is_set(w);
     const char *before = " SET ";
 
-    sqltext_add(w->sql, "u AS (%s %s AS t", sets ? "UPDATE" : "SELECT FROM", w->plan->rows);
+    sqltext_add(w->sql, "UPDATE %s AS t", w->plan->rows);
     for (uint32_t i = 0; i < w->plan->columns_count; i++) {
         if (!is_set(w, i))
             continue;
@@ -306,6 +345,18 @@ write_update_in_place(struct writer *w)
         sqltext_add(w->sql, " = $%u", param(w, i, false));
         before = ", ";
     }
+}
+
+/* An update, or a look at the row, when nothing of it can be set. */
+static void
+write_update_in_place(struct writer *w)
+{
+    bool by_key = w->plan->match == MATCH_KEY, sets = any_is_set(w);
+
+    if (sets)
+        write_set(w);
+    else
+        sqltext_add(w->sql, "SELECT FROM %s AS t", w->plan->rows);
     if (by_key) {
         sqltext_add(w->sql, " WHERE ");
         write_key_condition(w, true);
@@ -313,29 +364,18 @@ write_update_in_place(struct writer *w)
         sqltext_add(w->sql, "%s WHERE t.ctid = m.c AND t.tableoid = m.o", sets ? " FROM m" : ", m");
     }
     write_differs(w, false);
-    sqltext_add(w->sql, sets ? " RETURNING 1)" : ")");
+}
+
+/* An error when the row was not updated. */
+static void
+write_must_exist(struct writer *w, const char *rows)
+{
+    sqltext_add(w->sql, " SELECT 1 / pg_catalog.count(*) FROM (%s) AS x", rows);
 }
 
 static void
-write_update(struct writer *w)
+write_insert_missing(struct writer *w, bool moves)
 {
-    bool moves = any_must_be_inserted(w);
-
-    sqltext_add(w->sql, "WITH ");
-    if (w->plan->match == MATCH_ROW) {
-        write_find_row(w);
-        sqltext_add(w->sql, ", ");
-    }
-    if (moves) {
-        write_move(w);
-        sqltext_add(w->sql, ", ");
-    }
-    write_update_in_place(w);
-    if (w->stmt->partial) {
-        sqltext_add(w->sql, " SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM u%s) AS x",
-                    moves ? " UNION ALL SELECT FROM i" : "");
-        return;
-    }
     sqltext_add(w->sql, " ");
     write_insert_into(w);
     sqltext_add(w->sql, "SELECT ");
@@ -346,6 +386,62 @@ write_update(struct writer *w)
         write_on_conflict(w);
 }
 
+static void
+write_update(struct writer *w)
+{
+    bool moves = any_must_be_inserted(w), stays = moves && w->plan->cascades;
+
+    sqltext_add(w->sql, "WITH ");
+    if (w->plan->match == MATCH_ROW) {
+        write_find_row(w);
+        sqltext_add(w->sql, ", ");
+    } else if (w->plan->fires == FIRES_TRIGGERS) {
+        write_look(w);
+        sqltext_add(w->sql, ", ");
+    }
+    if (moves && !stays) {
+        write_move(w);
+        sqltext_add(w->sql, ", ");
+    }
+    sqltext_add(w->sql, "u AS (");
+    write_update_in_place(w);
+    sqltext_add(w->sql, any_is_set(w) ? " RETURNING 1)" : ")");
+    if (stays)
+        write_must_exist(w, "SELECT FROM u");
+    else if (w->plan->fires == FIRES_TRIGGERS)
+        sqltext_add(w->sql, " SELECT FROM %s", w->plan->match == MATCH_KEY ? "f" : "m");
+    else if (w->stmt->partial)
+        write_must_exist(w, moves ? "SELECT FROM u UNION ALL SELECT FROM i" : "SELECT FROM u");
+    else
+        write_insert_missing(w, moves);
+}
+
+/* ---- where rules fire: no WITH, no ON CONFLICT ---- */
+
+static void
+write_plain_condition(struct writer *w)
+{
+    if (w->plan->match == MATCH_KEY) {
+        write_key_condition(w, true);
+        return;
+    }
+    sqltext_add(w->sql, "(t.tableoid, t.ctid) = (SELECT tableoid, ctid FROM %s WHERE ",
+                w->plan->rows);
+    write_row_condition(w);
+    sqltext_add(w->sql, " LIMIT 1)");
+}
+
+static void
+write_plain(struct writer *w)
+{
+    if (w->stmt->kind == FRAME_DELETE)
+        sqltext_add(w->sql, "DELETE FROM %s AS t", w->plan->rows);
+    else
+        write_set(w);
+    sqltext_add(w->sql, " WHERE ");
+    write_plain_condition(w);
+}
+
 void
 changesql_write(struct buf *sql, const struct plan *plan, struct plan_stmt *stmt)
 {
@@ -354,6 +450,8 @@ changesql_write(struct buf *sql, const struct plan *plan, struct plan_stmt *stmt
     stmt->params_count = 0;
     if (stmt->kind == FRAME_INSERT)
         write_insert(&w);
+    else if (plan->fires == FIRES_RULES)
+        write_plain(&w);
     else if (stmt->kind == FRAME_DELETE)
         write_delete(&w);
     else

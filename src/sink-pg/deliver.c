@@ -149,15 +149,17 @@ say_missing(const struct deliver *d, const struct batch *batch, uint32_t to)
     for (uint32_t i = 0; i < to; i++) {
         struct table *t = batch->ops[i].table;
 
-        if (t == NULL || t->missing_updates + t->missing_deletes == 0 ||
+        if (t == NULL || t->missing_updates + t->skipped_updates + t->missing_deletes == 0 ||
             (t->said_at != 0 && now - t->said_at < 10 * 1000 * 1000))
             continue;
         log_write(d->log, LOG_WARNING,
-                  "%s: %llu updates found no row in the target and inserted it, %llu deletes found "
-                  "none",
-                  t->label, (unsigned long long)t->missing_updates,
-                  (unsigned long long)t->missing_deletes);
-        t->missing_updates = t->missing_deletes = 0;
+                  "%s: %llu updates found no row in the target and %s, %llu deletes found none%s",
+                  t->label, (unsigned long long)(t->missing_updates + t->skipped_updates),
+                  t->skipped_updates > 0 ? "did nothing" : "inserted it",
+                  (unsigned long long)t->missing_deletes,
+                  t->plan != NULL && t->plan->fires == FIRES_RULES ? ", or a rule cancelled them"
+                                                                   : "");
+        t->missing_updates = t->skipped_updates = t->missing_deletes = 0;
         t->said_at = now;
     }
 }

@@ -99,7 +99,8 @@ find_index(const struct plan *plan, const struct catalog *catalog)
 
     for (uint32_t i = 0; i < catalog->indexes_count; i++)
         if (is_on_keys(plan, &catalog->indexes[i])) {
-            if (catalog->indexes[i].immediate && !catalog->indexes[i].exclusion)
+            if (catalog->indexes[i].immediate && !catalog->indexes[i].exclusion &&
+                !catalog->update_rules)
                 return INDEX_ARBITER;
             found = INDEX_UNIQUE;
         }
@@ -122,9 +123,9 @@ note_slow(const struct plan *plan, struct notes *notes)
         notes_add(notes,
                   "no unique, immediate, valid index without a predicate on exactly the source's "
                   "replica identity: updates and deletes go row by row, slowly%s",
-                  plan->index == INDEX_UNIQUE
-                      ? " (there is one, but deferrable or WITHOUT OVERLAPS)"
-                      : "");
+                  plan->index == INDEX_UNIQUE ? " (there is one, but deferrable, WITHOUT OVERLAPS, "
+                                                "or of a table with a rule ON UPDATE)"
+                                              : "");
     if (plan->match == MATCH_ROW)
         notes_add(notes,
                   "replica identity full and no primary key: rows are found by all their columns%s",

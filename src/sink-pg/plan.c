@@ -33,6 +33,38 @@ name_target(struct plan *plan, const char *schema, const char *name, char kind, 
                : 0;
 }
 
+static void
+look_at_triggers(struct plan *plan, const struct plan_input *input)
+{
+    const struct catalog *c = input->catalog;
+
+    plan->cascades = c->cascades;
+    plan->fires = c->rules != NULL          ? FIRES_RULES
+                  : c->row_triggers != NULL ? FIRES_TRIGGERS
+                  : c->cascades             ? FIRES_ACTIONS
+                                            : FIRES_NOTHING;
+    if (c->row_triggers != NULL)
+        notes_add(
+            input->notes,
+            "row triggers fire (%s): changes go one by one, in the source's order, slowly; an "
+            "update whose row is not there does nothing",
+            c->row_triggers);
+    if (c->rules != NULL)
+        notes_add(
+            input->notes,
+            "rules fire (%s): changes go one by one, in the source's order, slowly; an update "
+            "whose row is not there does nothing, and no insert overwrites a row",
+            c->rules);
+    if (c->cascades)
+        notes_add(input->notes, "foreign keys change other rows with this table's: changes go one "
+                                "by one, in the source's order, slowly");
+    if (c->statement_triggers != NULL)
+        notes_add(input->notes,
+                  "statement-level triggers fire (%s), but for walpipe's statements, not for the "
+                  "source's",
+                  c->statement_triggers);
+}
+
 static int
 no_table(const char *label, struct err *err)
 {
@@ -61,6 +93,7 @@ plan_make(struct session *s, const struct relation *relation, const char *schema
     switch (catalog_read(s, schema, name, &catalog, err)) {
     case 1:
         rc = name_target(plan, schema, name, catalog.kind, err);
+        look_at_triggers(plan, &input);
         if (rc == 0)
             rc = columns_read(plan, &input, err);
         if (rc == 0)

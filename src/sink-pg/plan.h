@@ -57,7 +57,8 @@ struct plan_stmt {
 /* The index that tells rows apart by exactly the columns in keys. */
 enum plan_index {
     INDEX_NONE,
-    INDEX_UNIQUE, /* ON CONFLICT cannot use it: it is deferrable, or WITHOUT OVERLAPS */
+    INDEX_UNIQUE, /* ON CONFLICT cannot use it: it is deferrable or WITHOUT OVERLAPS, or there is a
+                     rule */
     INDEX_ARBITER
 };
 
@@ -67,6 +68,16 @@ enum plan_copy {
     COPIES_TEXT,
     COPIES_BINARY, /* the types are the source's */
     COPIES_RECODED /* and text values in binary format */
+};
+
+/* What the target does when one of its rows changes: where it does anything, changes go one by one,
+ * in the source's order. */
+enum plan_fires {
+    FIRES_NOTHING,
+    FIRES_ACTIONS,  /* of foreign keys: they change other rows */
+    FIRES_TRIGGERS, /* row triggers: they may cancel or change it. An update whose row is not there
+                       then does nothing: a trigger may have wanted that */
+    FIRES_RULES     /* statements must be plain ones, and say little of what they did */
 };
 
 /* Of columns that an index helps to find: each may double the statements. */
@@ -84,6 +95,8 @@ struct plan {
     enum plan_match match;
     enum plan_index index;
     enum plan_copy copy;
+    enum plan_fires fires;
+    bool cascades;   /* a row cannot be deleted and inserted again: others would change with it */
     bool overwrites; /* an insert takes the place of the row that has its key, by whatever index.
                         Not under FULL: a source's deferrable key may belong to two rows for a
                         moment */

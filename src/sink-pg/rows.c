@@ -206,6 +206,9 @@ count_missing(const struct rows *rows, const struct batch *batch)
             op->table->missing_deletes++;
         if (step->upsert && step->affected > 0)
             op->table->missing_updates++;
+        if (op->type == FRAME_UPDATE && step->affected == 0 &&
+            op->table->plan->fires >= FIRES_TRIGGERS)
+            op->table->skipped_updates++;
     }
 }
 

@@ -131,7 +131,7 @@ choose_shape(const struct plan *plan, const struct change *c, struct shape *shap
     shape->partial = !c->complete;
     for (uint32_t i = 0; i < plan->columns_count; i++)
         if (c->new_row[plan->columns[i].source].kind != VALUE_UNCHANGED &&
-            (!plan->columns[i].key || c->key_changed))
+            (!plan->columns[i].key || c->key_changed || plan->fires >= FIRES_TRIGGERS))
             sets = true;
     /* Only key columns, and unchanged: all there is to do is to insert the row if it is missing. */
     if (!sets)
@@ -270,7 +270,8 @@ statements_queue(struct pipe *pipe, struct plan *plan, const struct change *c, u
     if (pipe_execute(pipe, STEP_CHANGE, number, &stmt->stmt, (int)stmt->params_count,
                      params->values, params->lengths, params->formats, err) != 0)
         return -1;
-    pipe->steps[pipe->count - 1].upsert = c->type == FRAME_UPDATE && !shape.partial;
+    pipe->steps[pipe->count - 1].upsert =
+        c->type == FRAME_UPDATE && !shape.partial && plan->fires < FIRES_TRIGGERS;
     return 0;
 }
 

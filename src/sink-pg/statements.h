@@ -22,7 +22,10 @@ struct parameters {
  *   insert   of an existing key overwrites the row
  *   update   of a missing row inserts it (affects 1 row then, else 0); when unchanged TOAST values
  *            are missing it fails with a division by zero, SQLSTATE 22012
- *   delete   affects 0 rows when there is none */
+ *   delete   affects 0 rows when there is none
+ * Where triggers fire, updates and deletes affect the rows that were there, whatever a trigger then
+ * did, and an update of a missing row does nothing; where rules fire, they affect what the server
+ * says of the plain statement. */
 int statements_queue(struct pipe *pipe, struct plan *plan, const struct change *change,
                      uint32_t number, struct parameters *params, bool *queued,
                      struct err *err) MUST_CHECK;

@@ -28,7 +28,8 @@ struct table {
     uint32_t inserts;
     struct table *segment_next;
     /* What was found missing in the target, and not yet said. */
-    uint64_t missing_updates;
+    uint64_t missing_updates; /* and the row was inserted */
+    uint64_t skipped_updates; /* and nothing was done: triggers or rules fire */
     uint64_t missing_deletes;
     uint64_t said_at;
 };

@@ -145,10 +145,24 @@ apply_keyless(struct ways *w, struct session *s, const struct op_list *list, boo
     return outcome;
 }
 
+/* Triggers see each change as the source made it, or cancel it. */
+static enum outcome
+fire_one_by_one(struct ways *w, struct session *s, const struct op_list *list, bool careful,
+                struct err *err)
+{
+    enum outcome outcome = one_by_one(w, s, list, careful, err);
+
+    if (outcome == OUTCOME_REFUSED && is_key_taken(w))
+        hint_key_taken(list->table, err);
+    return outcome;
+}
+
 enum outcome
 ways_apply(struct ways *w, struct session *s, const struct op_list *list, bool careful,
            struct err *err)
 {
+    if (list->table->plan->fires != FIRES_NOTHING)
+        return fire_one_by_one(w, s, list, careful, err);
     if (list->inserts < list->count && list->table->plan->index != INDEX_ARBITER)
         return apply_keyless(w, s, list, careful, err);
     return apply_best(w, s, list, careful, err);

@@ -14,8 +14,9 @@ struct ways {
 /* One by one may be slower for this list: it is long, or has a large row. */
 bool ways_suit_set(const struct op_list *list);
 
-/* In an open transaction. careful: one by one, with constraints deferred. Anything but OUTCOME_DONE
- * leaves the transaction to be rolled back; never OUTCOME_NOT. */
+/* In an open transaction. A table whose triggers or rules fire: always one by one. careful: one by
+ * one, with constraints deferred. Anything but OUTCOME_DONE leaves the transaction to be rolled
+ * back; never OUTCOME_NOT. */
 enum outcome ways_apply(struct ways *w, struct session *s, const struct op_list *list, bool careful,
                         struct err *err);
 

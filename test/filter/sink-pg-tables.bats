@@ -207,3 +207,100 @@ PY
     wait_until 10 eval '[ "$(sql "SELECT seq_scan <= 2 AND idx_scan >= 3600 FROM pg_stat_user_tables WHERE relname = '"'t'"'")" = t ]'
     [ "$(sql "SELECT n_tup_ins - $before < 100 FROM pg_stat_sys_tables WHERE relname = 'pg_attribute'")" = t ]
 }
+
+# PostgreSQL's own subscription never runs rules. Here INSTEAD rules and COPY, which skips them, ended
+# differently for few rows and many.
+@test "rules that fire: each change is one plain statement, for few rows and many; --check says so" {
+    sql "CREATE TABLE keep (k int PRIMARY KEY, v text); CREATE TABLE soft (k int PRIMARY KEY, v text); CREATE TABLE noted (k int PRIMARY KEY, v text);
+         CREATE TABLE bag (k int, v text); CREATE TABLE ordinary (k int PRIMARY KEY, v text); CREATE TABLE notes (k int, v text);
+         CREATE RULE r AS ON UPDATE TO keep DO INSTEAD NOTHING; ALTER TABLE keep ENABLE ALWAYS RULE r;
+         CREATE RULE r AS ON DELETE TO soft DO INSTEAD UPDATE soft SET v = 'gone' WHERE k = old.k; ALTER TABLE soft ENABLE REPLICA RULE r;
+         CREATE RULE r AS ON INSERT TO noted DO ALSO INSERT INTO notes VALUES (new.k, new.v); ALTER TABLE noted ENABLE ALWAYS RULE r;
+         CREATE RULE r AS ON DELETE TO bag DO ALSO INSERT INTO notes VALUES (old.k, 'bag'); ALTER TABLE bag ENABLE REPLICA RULE r;
+         CREATE RULE r AS ON UPDATE TO ordinary DO INSTEAD NOTHING"
+    for n in 1 60 5000; do
+        N=$n stream "$T/s" <<'PY'
+import os
+n = int(os.environ["N"])
+e = Events(sink="dst", shards=1)
+for relid, name in enumerate(["keep", "soft", "noted", "ordinary"], 1):
+    e.table(relid, "public", name, [col("k", True, INT4), col("v")])
+e.table(5, "public", "bag", [col("k", True, INT4), col("v", True)], identity="f")
+e.begin()
+for relid in range(1, 5):
+    for k in range(n): e.insert(relid, [str(k), "v"])
+    for k in range(n): e.update(relid, [str(k), "w"])
+    for k in range(0, n, 2): e.delete(relid, [str(k), None])
+for k in range(min(n, 200)): e.insert(5, [str(k % 10), "v"])
+e.delete(5, old=["0", "v"])
+e.commit(); e.end(); out(e)
+PY
+        sql "TRUNCATE keep, soft, noted, bag, ordinary, notes; DROP SCHEMA IF EXISTS walpipe CASCADE" 2>/dev/null
+        sink <"$T/s"
+        [ "$status" -eq 0 ]
+        [ "$(sql "SELECT count(*), count(*) FILTER (WHERE v = 'v') FROM keep")" = "$((n / 2))|$((n / 2))" ]
+        [ "$(sql "SELECT count(*), count(*) FILTER (WHERE v = 'gone') FROM soft")" = "$n|$(((n + 1) / 2))" ]
+        [ "$(sql "SELECT count(*) FILTER (WHERE v = 'v'), count(*) FILTER (WHERE v = 'bag') FROM notes")" = "$n|1" ]
+        [ "$(sql "SELECT count(*), count(*) FILTER (WHERE v = 'w') FROM ordinary")" = "$((n / 2))|$((n / 2))" ]
+    done
+    # the relations only
+    stream "$T/s" <<'PY'
+e = Events(sink="dst", shards=1)
+e.table(1, "public", "keep", [col("k", True, INT4), col("v")])
+e.table(2, "public", "ordinary", [col("k", True, INT4), col("v")])
+e.end(); out(e)
+PY
+    sql "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER row_one BEFORE UPDATE ON ordinary FOR EACH ROW EXECUTE FUNCTION f(); ALTER TABLE ordinary ENABLE REPLICA TRIGGER row_one;
+         CREATE TRIGGER all_one AFTER INSERT ON ordinary EXECUTE FUNCTION f(); ALTER TABLE ordinary ENABLE ALWAYS TRIGGER all_one;
+         CREATE TRIGGER silent BEFORE UPDATE ON ordinary FOR EACH ROW EXECUTE FUNCTION f()"
+    "$WALPIPE_BIN/sink-pg" --check --conninfo "$(pg_conninfo dst "$db")" --pipeline p <"$T/s" >"$T/check"
+    grep -E 'warn +public.keep: rules fire \(r\): changes go one by one' "$T/check"
+    grep -E 'warn +public.ordinary: row triggers fire \(row_one\): changes go one by one' "$T/check"
+    grep -E 'warn +public.ordinary: statement-level triggers fire \(all_one\)' "$T/check"
+}
+
+# A role that may not be a replica fires foreign keys' actions: a row that went for a moment, in a
+# merge or to get another identity value, would take others with it.
+@test "foreign keys that change other rows: their rows never go for a moment" {
+    sql "CREATE TABLE parent (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, k text UNIQUE, v text);
+         CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE);
+         CREATE TABLE moved (k text PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY);
+         CREATE TABLE third (id int PRIMARY KEY, k text REFERENCES moved ON DELETE CASCADE);
+         GRANT ALL ON parent, child, moved, third TO plain; GRANT CREATE ON DATABASE $db TO plain"
+    stream "$T/s" <<'PY'
+e = Events(sink="dst", shards=1)
+e.table(1, "public", "parent", [col("id", True, INT4), col("k"), col("v")])
+e.table(2, "public", "child", [col("id", True, INT4), col("p", oid=INT4)])
+e.table(3, "public", "moved", [col("k", True), col("n", oid=INT4)])
+e.table(4, "public", "third", [col("id", True, INT4), col("k")])
+e.begin()
+for n in range(100): e.insert(1, [str(n), "k%d" % n, "v"]); e.insert(2, [str(n), str(n)])
+e.insert(3, ["a", "1"]); e.insert(4, ["1", "a"]); e.commit()
+e.begin()
+for n in range(100): e.update(1, [str(n), "k%d" % n, "w"])
+e.update(1, ["1", "tmp", "w"]); e.update(1, ["2", "k1", "w"]); e.update(1, ["1", "k2", "w"])
+e.commit()
+e.begin(); e.update(3, ["a", "1"]); e.commit(); e.end(); out(e)
+PY
+    status=0
+    "$WALPIPE_BIN/sink-pg" --conninfo "$(pg_conninfo dst "$db") user=plain" --pipeline p --ackd "$ack" <"$T/s" 2>"$T/err" 3>&- || status=$?
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT count(*), count(*) FILTER (WHERE v = 'w'), min(k) FILTER (WHERE id = 2) FROM parent")" = '100|100|k1' ]
+    [ "$(sql "SELECT count(*) FROM child") $(sql "SELECT count(*) FROM third")" = '100 1' ]
+    # another identity value cannot come without that: refused, nothing is lost
+    stream "$T/s" <<'PY'
+e = Events(sink="dst", shards=1)
+e.lsn = 0x9000
+e.table(3, "public", "moved", [col("k", True), col("n", oid=INT4)])
+e.begin(); e.update(3, ["a", "2"]); e.commit(); e.end(); out(e)
+PY
+    status=0
+    "$WALPIPE_BIN/sink-pg" --conninfo "$(pg_conninfo dst "$db") user=plain" --pipeline p --ackd "$ack" <"$T/s" 2>"$T/err" 3>&- || status=$?
+    [ "$status" -eq 100 ]
+    [ "$(sql "SELECT count(*) FROM third")" = 1 ]
+    # a replica may
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT n FROM moved") $(sql "SELECT count(*) FROM third")" = '2 1' ]
+}
