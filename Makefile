@@ -24,7 +24,7 @@ pgout-decode_LIB := $(FILTER) wal event relmap hash sandbox
 route_LIB        := $(FILTER) event relmap hash names tablefilter sandbox
 sink-pg_LIB      := $(WORKER) pqx pqconn pqmark moment names tablemap pgtype verdict
 sink-ch_LIB      := $(WORKER) moment names tablemap pgtype verdict
-ackd_LIB         := $(FILTER) ackmsg hash statedir
+ackd_LIB         := $(FILTER) ackmsg hash statedir verdict
 evcat_LIB        := $(FILTER) wal event relmap json
 walpipe_LIB      := $(FILTER) event ackmsg backoff ackconn statedir json pqx pqconn pqmark names tablefilter tablemap verdict
 

@@ -7,9 +7,11 @@
 #include "ackd/loop.h"
 #include "ackd/options.h"
 #include "lib/clock.h"
+#include "lib/lsn.h"
 #include "lib/sig.h"
 #include "lib/sock.h"
 #include "lib/statedir.h"
+#include "lib/verdict.h"
 
 static int
 load_checkpoint(struct ackd *a, struct err *err)
@@ -26,6 +28,36 @@ load_checkpoint(struct ackd *a, struct err *err)
     a->checkpoint_known = true;
     a->checkpoint_safe_seen = a->checkpoint.safe_lsn;
     return 0;
+}
+
+static void
+check_checkpoint(struct ackd *a, struct verdicts *verdicts)
+{
+    struct err err = {0};
+
+    if (load_checkpoint(a, &err) != 0)
+        verdict_fail(verdicts, NULL, &err);
+    else if (!a->checkpoint_known)
+        verdict_say(verdicts, VERDICT_OK, "there is no checkpoint yet");
+    else
+        verdict_say(verdicts, VERDICT_OK, "checkpoint: slot \"%s\" of database \"%s\", at %s",
+                    a->checkpoint.slot, a->checkpoint.database,
+                    lsn_format(a->checkpoint.safe_lsn).text);
+}
+
+/* --check: looks, and leaves everything as it is. The exit code. */
+static int
+check(struct ackd *a)
+{
+    struct verdicts verdicts = {.out = stdout};
+    struct err err = {0};
+
+    a->dir = statedir_open_existing(a->dir_path, &err);
+    if (a->dir >= 0)
+        check_checkpoint(a, &verdicts);
+    else if (a->dir != STATEDIR_MISSING)
+        verdict_fail(&verdicts, NULL, &err);
+    return verdicts.failed ? EXIT_REFUSED : EXIT_DONE;
 }
 
 static int
@@ -66,7 +98,9 @@ main(int argc, char **argv)
     sig_wait_for_end();
     switch (options_parse(argc, argv, a, &options, &err)) {
     case OPT_GO:
-        if (serve(a, &options, &err) != 0)
+        if (options.check)
+            code = check(a);
+        else if (serve(a, &options, &err) != 0)
             code = log_failure(&a->log, &err);
         break;
     case OPT_DONE:

@@ -72,8 +72,7 @@ take_pipeline(const struct opt_spec *spec, const char *value, void *options, str
 #define TO(field) .offset = offsetof(struct options, field)
 
 static const struct opt_spec specs[] = {
-    {"socket", "PATH", "listen here for pg-wal-read and the workers", OPT_TEXT, TO(socket),
-     .required = true},
+    {"socket", "PATH", "listen here for pg-wal-read and the workers", OPT_TEXT, TO(socket)},
     {"state", "DIR", "keep the checkpoint here (mode 0700, made when missing)", OPT_TEXT, TO(state),
      .required = true},
     {"sink", "NAME=SHARDS", "a sink and how many workers it has; repeat for each", OPT_CALL,
@@ -81,6 +80,7 @@ static const struct opt_spec specs[] = {
     {"http", "ADDR:PORT", "serve /healthz and /metrics", OPT_TEXT, TO(http)},
     {"pipeline", "NAME", "the pipeline's name, which the checkpoint must carry", OPT_CALL,
      .take = take_pipeline},
+    {"check", NULL, "say whether the checkpoint can be gone on from", OPT_FLAG, TO(check)},
     {"restarts", "N", "how often the supervisor has restarted the pipeline", OPT_NUMBER,
      TO(restarts), .max = UINT32_MAX},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
@@ -106,6 +106,17 @@ describe_sinks(struct ackd *a)
                                i == 0 ? "" : " ", a->sinks[i].name, a->sinks[i].shards);
 }
 
+static int
+check_options(const struct ackd *ackd, const struct options *options, struct err *err)
+{
+    if (opt_require(&program, "socket", options, err) != 0)
+        return -1;
+    if (ackd->sinks_count > 0)
+        return 0;
+    err_set(err, EXIT_REFUSED, "option --sink is missing");
+    return err_hint(err, "see ackd --help");
+}
+
 enum opt_status
 options_parse(int argc, char **argv, struct ackd *ackd, struct options *options, struct err *err)
 {
@@ -116,11 +127,8 @@ options_parse(int argc, char **argv, struct ackd *ackd, struct options *options,
     ackd->log.level = options->log_level;
     if (status != OPT_GO)
         return status;
-    if (ackd->sinks_count == 0) {
-        err_set(err, EXIT_REFUSED, "option --sink is missing");
-        err_hint(err, "see ackd --help");
+    if (!options->check && check_options(ackd, options, err) != 0)
         return OPT_BAD;
-    }
     ackd->dir_path = options->state;
     ackd->restarts = options->restarts;
     describe_sinks(ackd);

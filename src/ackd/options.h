@@ -11,6 +11,7 @@ struct options {
     const char *socket;
     const char *state;
     const char *http; /* NULL: off */
+    bool check;
     uint64_t restarts;
     enum log_level log_level;
 };

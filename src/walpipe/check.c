@@ -71,6 +71,23 @@ check_parent(struct checking *c)
                     c->config->state_dir, path, strerror(errno));
 }
 
+/* What ackd says of the checkpoint. */
+static void
+check_checkpoint(struct checking *c)
+{
+    struct words w = {.pool = &c->pool};
+    struct helper helper = {.directory = c->programs, .in = -1, .out = -1};
+
+    words_add(&w, "ackd");
+    words_add(&w, "--check");
+    words_add_option(&w, "--state", c->config->state_dir);
+    words_add_option(&w, "--pipeline", c->config->name);
+    words_add_option(&w, "--log-level", log_level_name(c->config->log_level));
+    helper.argv = w.list;
+    helper.env = plan_clean_env(&c->pool, c->env);
+    checking_run(c, "", &helper);
+}
+
 /* Whether a pipeline runs in it. */
 static bool
 check_state_dir(struct checking *c)
@@ -89,8 +106,10 @@ check_state_dir(struct checking *c)
         verdict_fail(&c->verdicts, "state directory", &err);
     else
         verdict_say(&c->verdicts, VERDICT_OK, "state directory %s", dir);
-    if (lock >= 0)
+    if (lock >= 0) {
+        check_checkpoint(c);
         close(lock);
+    }
     if (fd >= 0)
         close(fd);
     return lock == STATEDIR_IN_USE;

@@ -189,6 +189,19 @@ time.sleep(600)" 3>&- &
     pipeline_start "$conf"
 }
 
+@test "a state directory of another pipeline, a checkpoint that is damaged" {
+    pipeline_start "$conf"
+    pipeline_stop "$conf"
+    rm "$conf.exit"
+    says 0 "ok    checkpoint: slot \"$db\" of database \"$db\", at "
+    sed -i "s/^name = .*/name = another/" "$conf"
+    says 100 "FAIL  checkpoint .* belongs to pipeline \"$db\", not to \"another\": give each pipeline a state_dir"
+    run_stops "belongs to pipeline"
+    echo x >>"$dir/state/checkpoint"
+    says 100 "FAIL  cannot use checkpoint .*damaged"
+    run_stops "checkpoint"
+}
+
 # The bug was that no sink was tried.
 @test "a source that is down: the sinks are tried alone" {
     sed -i "/^\[source/,/^\[sink dst/s/port=[0-9]*/port=1/" "$conf"
