@@ -83,9 +83,8 @@ quote_publications(PGconn *conn, const struct source_options *options, struct er
     return list;
 }
 
-/* NULL with err; malloc'd. */
-static char *
-question(PGconn *conn, const struct source_options *options, struct err *err)
+char *
+published_question(PGconn *conn, const struct source_options *options, struct err *err)
 {
     static const char none[] = "SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false";
     static const char partitions[] = PARTITIONS " LIMIT 1";
@@ -144,9 +143,8 @@ refuse_partition(const PGresult *r, struct err *err)
                     PQgetvalue(r, 0, TABLE));
 }
 
-/* 0, or -1 with err. */
-static int
-judge(const PGresult *answer, struct err *err)
+int
+published_judge(const PGresult *answer, struct err *err)
 {
     if (pqx_shape(answer, what, 0, 1, "vv?????", err) != 0)
         return -1;
@@ -163,7 +161,7 @@ judge(const PGresult *answer, struct err *err)
 int
 published_check(PGconn *conn, const struct source_options *options, struct err *err)
 {
-    char *sql = question(conn, options, err);
+    char *sql = published_question(conn, options, err);
     PGresult *answer;
     int rc;
 
@@ -171,7 +169,7 @@ published_check(PGconn *conn, const struct source_options *options, struct err *
         return -1;
     answer = pqx_exec(conn, what, sql, err);
     free(sql);
-    rc = answer == NULL ? -1 : judge(answer, err);
+    rc = answer == NULL ? -1 : published_judge(answer, err);
     PQclear(answer);
     return rc;
 }

@@ -6,7 +6,13 @@
 
 #include "pg-wal-read/source.h"
 
-/* 0, or -1 with err, which names a table. */
+/* The question, for an ordinary or a replication connection; malloc'd. NULL with err. */
+char *published_question(PGconn *conn, const struct source_options *options, struct err *err);
+
+/* Judges the answer to it. 0, or -1 with err: what is EXIT_REFUSED names a table. */
+int published_judge(const PGresult *answer, struct err *err) MUST_CHECK;
+
+/* Both. */
 int published_check(PGconn *conn, const struct source_options *options, struct err *err) MUST_CHECK;
 
 #endif

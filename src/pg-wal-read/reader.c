@@ -28,6 +28,7 @@ struct reader {
     struct source source;
     struct acklink ack;
     struct slotwatch watch;
+    struct err refused; /* what the watch found */
     struct stream stream;
     struct hello hello;
 };
@@ -214,7 +215,7 @@ run(struct reader *r, struct err *err)
     s->signal_fd = sig_open(false, err);
     if (s->signal_fd < 0)
         return -1;
-    slotwatch_init(&r->watch, r->options->source.conninfo, r->options->source.slot);
+    slotwatch_init(&r->watch, &r->options->source, &r->refused);
     s->log = r->log;
     s->source = &r->source;
     s->ack = acks ? &r->ack : NULL;

@@ -10,16 +10,18 @@
 #include "lib/lsn.h"
 #include "lib/pqconn.h"
 #include "lib/pqx.h"
+#include "pg-wal-read/published.h"
 
 #define ASK_EVERY_MICROS UINT64_C(5000000)
 #define GIVE_UP_MICROS   UINT64_C(15000000)
 #define TRY_AGAIN_MICROS UINT64_C(30000000)
 #define REFUSED_MICROS   UINT64_C(1000000)
+#define TABLES_EVERY     4 /* questions */
 
 void
-slotwatch_init(struct slotwatch *watch, const char *conninfo, const char *slot)
+slotwatch_init(struct slotwatch *watch, const struct source_options *options, struct err *refused)
 {
-    *watch = (struct slotwatch){.conninfo = conninfo, .slot = slot, .deadline = clock_micros()};
+    *watch = (struct slotwatch){.options = options, .refused = refused, .deadline = clock_micros()};
 }
 
 void
@@ -71,7 +73,7 @@ start_connecting(struct slotwatch *watch)
     static const struct pqconn_keyword forced[] = {{"application_name", "walpipe slotwatch"}};
     struct err ignored = {0};
 
-    watch->conn = pqconn_start(watch->conninfo, forced, 1, &ignored);
+    watch->conn = pqconn_start(watch->options->conninfo, forced, 1, &ignored);
     if (watch->conn == NULL || PQstatus(watch->conn) == CONNECTION_BAD) {
         give_up(watch);
         return;
@@ -81,11 +83,34 @@ start_connecting(struct slotwatch *watch)
     watch->deadline = clock_micros() + GIVE_UP_MICROS;
 }
 
+/* The question is under way, or it could not be sent. */
 static void
-ask(struct slotwatch *watch)
+asked(struct slotwatch *watch, bool sent)
+{
+    if (!sent) {
+        give_up(watch);
+        return;
+    }
+    watch->state = SLOTWATCH_ASKED;
+    watch->events = POLLIN;
+    watch->deadline = clock_micros() + GIVE_UP_MICROS;
+}
+
+static void
+ask_about_tables(struct slotwatch *watch)
+{
+    struct err ignored = {0};
+    char *sql = published_question(watch->conn, watch->options, &ignored);
+
+    asked(watch, sql != NULL && PQsendQuery(watch->conn, sql) == 1);
+    free(sql);
+}
+
+static void
+ask_about_slot(struct slotwatch *watch)
 {
     bool has_status = PQserverVersion(watch->conn) >= 130000;
-    const char *params[] = {watch->slot};
+    const char *params[] = {watch->options->slot};
     char sql[768];
 
     /* A standby, from 16 on, has no WAL of its own. */
@@ -98,13 +123,28 @@ ask(struct slotwatch *watch)
              "pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() "
              "ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) AS now WHERE slot_name = $1",
              has_status ? "wal_status, safe_wal_size" : "'', NULL");
-    if (PQsendQueryParams(watch->conn, sql, 1, NULL, params, NULL, NULL, 0) != 1) {
-        give_up(watch);
-        return;
-    }
-    watch->state = SLOTWATCH_ASKED;
-    watch->events = POLLIN;
-    watch->deadline = clock_micros() + GIVE_UP_MICROS;
+    asked(watch, PQsendQueryParams(watch->conn, sql, 1, NULL, params, NULL, NULL, 0) == 1);
+}
+
+static void
+ask(struct slotwatch *watch)
+{
+    watch->about_tables = watch->questions++ % TABLES_EVERY == TABLES_EVERY - 1;
+    if (watch->about_tables)
+        ask_about_tables(watch);
+    else
+        ask_about_slot(watch);
+}
+
+/* A question that fails is asked again: only an answer refuses. */
+static void
+take_tables(struct slotwatch *watch, const PGresult *result)
+{
+    struct err err = {0};
+
+    if (PQresultStatus(result) == PGRES_TUPLES_OK && published_judge(result, &err) != 0 &&
+        err.code == EXIT_REFUSED)
+        *watch->refused = err;
 }
 
 static void
@@ -170,7 +210,10 @@ take_answer(struct slotwatch *watch, struct ack_slot *slot)
             watch->deadline = clock_micros() + ASK_EVERY_MICROS;
             return news;
         }
-        news = take_row(watch, result, slot) || news;
+        if (watch->about_tables)
+            take_tables(watch, result);
+        else
+            news = take_row(watch, result, slot) || news;
         PQclear(result);
     }
     return news;

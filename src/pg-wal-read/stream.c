@@ -462,8 +462,12 @@ serve_ack(struct stream *s, const struct turn *turn, struct err *err)
         if (take_acks(s, err) != 0)
             return -1;
     }
-    if (!slotwatch_step(s->watch, turn->fds[SLOT_WATCH].revents != 0, &slot))
-        return 0;
+    if (!slotwatch_step(s->watch, turn->fds[SLOT_WATCH].revents != 0, &slot)) {
+        if (s->watch->refused->code == EXIT_DONE)
+            return 0;
+        *err = *s->watch->refused;
+        return -1;
+    }
     say_synchronous(s);
     slot.output_full = s->more_in_libpq || buf_len(&s->out) >= OUT_LIMIT;
     return acklink_slot(s->ack, &slot, err);
