@@ -260,7 +260,7 @@ pg_kill() {
     children=$(pgrep -P "$pid")
     kill -KILL "$pid" || return 1
     for child in $children; do
-        kill -KILL "$child" 2>/dev/null
+        kill -KILL "$child" 2>/dev/null || true # it may have noticed, and be gone
     done
     for child in $pid $children; do
         wait_until 20 process_gone "$child" || return 1
