@@ -14,6 +14,7 @@ import copy
 import json
 import os
 import random
+import re
 import sys
 import time
 import traceback
@@ -126,6 +127,8 @@ class Session:
             if verdict["end"] in ("equal", "refused") and world["want"] not in (None, verdict["end"]):
                 verdict = dict(verdict, end="fault", kind=f"{verdict['end']}, not {world['want']}")
             self.note(world, verdict)
+            if verdict["end"] == "fault":
+                self.keep(dict(world, name=re.sub(r"\W+", "-", world["name"])), verdict)
 
     def shrink(self, world, verdict):
         small, end = shrink.shrink(world, verdict, self.run, self.options.shrink_seconds)
