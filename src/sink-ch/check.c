@@ -61,6 +61,43 @@ print_mapping(struct check *check, const struct worker *w, const struct table *t
     buf_free(&mapping);
 }
 
+/* An insert of no rows needs the right to insert, and writes nothing. */
+static void
+check_right(struct worker *w, const struct table *table, struct check *check)
+{
+    struct buf sql = {0};
+    struct err err = {0};
+
+    server_put_text(&sql, "INSERT INTO ");
+    server_put_text(&sql, table->target_sql);
+    server_put_text(&sql, " (");
+    server_put_name(&sql, table->columns[0].name);
+    server_put_text(&sql, ") SELECT ");
+    server_put_name(&sql, table->columns[0].name);
+    server_put_text(&sql, " FROM ");
+    server_put_text(&sql, table->target_sql);
+    server_put_text(&sql, " WHERE 0");
+    if (server_statement(&w->server, "insert no rows", &sql, &err) != 0)
+        say(check, FINDING_FAIL, err.message, "GRANT SELECT, INSERT on it to the sink's user");
+}
+
+/* A read-only user may not even try. */
+static void
+check_readonly(struct worker *w, struct check *check)
+{
+    struct buf sql = {0};
+    struct err err = {0};
+    const struct buf *answer = &w->server.answer.body;
+
+    server_put_text(&sql, "SELECT value FROM system.settings WHERE name = 'readonly' FORMAT "
+                          "TabSeparated");
+    if (server_query(&w->server, "ask whether the user is read-only", &sql, &err) != 0)
+        verdict_say(&check->verdicts, VERDICT_FAIL, "%s", err.message);
+    else if (buf_len(answer) > 0 && answer->data[answer->start] != '0')
+        verdict_say(&check->verdicts, VERDICT_FAIL,
+                    "the ClickHouse user is read-only: give it a profile with readonly = 0");
+}
+
 static void
 check_missing(struct worker *w, const struct table *table, struct check *check)
 {
@@ -68,7 +105,7 @@ check_missing(struct worker *w, const struct table *table, struct check *check)
 
     if (!w->options->create_tables)
         say(check, FINDING_FAIL, "the target table does not exist", "create it, or create_tables");
-    else if (!schema_can_create(table, &reason))
+    else if (!schema_can_create(w->options, table, &reason))
         say(check, FINDING_FAIL, reason, "create the target table by hand");
     else
         print_mapping(check, w, table, "will be created, or gets the columns it lacks");
@@ -106,6 +143,7 @@ check_table(struct worker *w, struct relation *relation, struct check *check, st
     case SCHEMA_READY:
         snprintf(columns, sizeof columns, "%u columns", table->columns_count);
         print_mapping(check, w, table, columns);
+        check_right(w, table, check);
         break;
     case SCHEMA_MISSING:
         check_missing(w, table, check);
@@ -139,7 +177,11 @@ check_run(struct worker *w, struct err *err)
 {
     struct check check = {.verdicts.out = stdout};
     bool connected = check_server(w, &check) == 0;
-    int rc = check_relations(w, &check, connected, err);
+    int rc;
+
+    if (connected)
+        check_readonly(w, &check);
+    rc = check_relations(w, &check, connected, err);
 
     for (uint32_t i = 0; i < check.seen_count; i++)
         table_free(check.seen[i]);

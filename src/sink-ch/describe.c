@@ -81,12 +81,18 @@ static void
 strip_parentheses(char *key)
 {
     size_t n = strlen(key);
+    bool quoted = false;
     int depth = 0;
 
     if (n < 2 || key[0] != '(')
         return;
     for (size_t i = 0; i + 1 < n; i++) {
-        depth += (key[i] == '(') - (key[i] == ')');
+        if (quoted && key[i] == '\\')
+            i++;
+        else if (key[i] == '`')
+            quoted = !quoted;
+        else if (!quoted)
+            depth += (key[i] == '(') - (key[i] == ')');
         if (depth == 0)
             return; /* the first one closes before the end: (a + 1), b */
     }

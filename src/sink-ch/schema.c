@@ -12,6 +12,16 @@
 
 /* ---- lists in ClickHouse's texts: "a, `b c`", "'/path', 'replica', _version" ---- */
 
+/* What stands behind a backslash. */
+static char
+unescaped(char c)
+{
+    static const char from[] = "btnfr", to[] = "\b\t\n\f\r";
+    const char *found = c == '\0' ? NULL : strchr(from, c);
+
+    return found == NULL ? c : to[found - from];
+}
+
 /* The next item up to a comma outside of parentheses and quotes, without backticks; false at the
  * end. *plain: a name, not an expression. */
 static bool
@@ -30,11 +40,11 @@ next_item(const char **at, char *out, size_t size, bool *plain)
         if (quote == '\0' && depth == 0 && (c == ',' || c == ')'))
             break;
         if (quote != '\0' && c == '\\' && (*at)[1] != '\0') {
-            c = *++*at;
-        } else if (c == '\'' || c == '`') {
+            c = unescaped(*++*at);
+        } else if (quote == '\0' ? c == '\'' || c == '`' : c == quote) {
             if (c == '\'')
                 *plain = false;
-            quote = quote == '\0' ? c : quote == c ? '\0' : quote;
+            quote = quote == '\0' ? c : '\0';
             continue;
         } else if (quote == '\0') {
             depth += (c == '(') - (c == ')');
@@ -132,7 +142,7 @@ check_engine_arguments(const struct table *table, const struct options *options,
 
     while (next_item(&at, argument, sizeof argument, &plain)) {
         if (version && plain && strcmp(argument, options->deleted_column) != 0)
-            report_say(report, FINDING_FAIL, "the engine's second column must be --deleted-column",
+            report_say(report, FINDING_FAIL, "the engine's second column must be deleted_column",
                        "the engine of %s takes \"%s\" for the deleted flag", table->target_sql,
                        argument);
         version = version || (plain && strcmp(argument, options->version_column) == 0);
@@ -141,7 +151,7 @@ check_engine_arguments(const struct table *table, const struct options *options,
     }
     if (!version)
         report_say(report, FINDING_FAIL,
-                   "ENGINE = ReplacingMergeTree(version column), and --version-column its name",
+                   "ENGINE = ReplacingMergeTree(version column), and version_column its name",
                    "the engine of %s is not versioned by column \"%s\"", table->target_sql,
                    options->version_column);
 }
@@ -165,7 +175,13 @@ check_engine(struct table *table, const struct options *options, const struct de
     bool full = table->relation.replica_identity == 'f';
 
     table->keyed = table_has_key(table) && (replacing || !full);
-    if (table->keyed && !replacing) {
+    if (ends_with(d->engine, "View")) {
+        report_say(
+            report, FINDING_FAIL,
+            "rows go into tables only; if this is the view of current rows of another table, set "
+            "map for one of the two",
+            "%s is a view", table->target_sql);
+    } else if (table->keyed && !replacing) {
         report_say(report, FINDING_FAIL, "updates and deletes need ENGINE = ReplacingMergeTree",
                    "the engine of %s is %s", table->target_sql, d->engine);
     } else if (table->keyed) {
@@ -220,7 +236,7 @@ check_own_columns(struct table *table, const struct options *options, const stru
     table->has_deleted = deleted == 1 && table->keyed;
     if (find_column(table, options->version_column) != NULL ||
         find_column(table, options->deleted_column) != NULL)
-        report_say(report, FINDING_FAIL, "choose others with --version-column, --deleted-column",
+        report_say(report, FINDING_FAIL, "choose others with version_column and deleted_column",
                    "the source has a column named like the version or the deleted column");
     if (!table->keyed)
         return;
@@ -275,7 +291,7 @@ match_columns(struct table *table, const struct described *d, struct report *rep
         const struct described_column *found = described_find(d, relation->columns[i].name);
 
         if (found == NULL) {
-            report_say(report, FINDING_FAIL, "add it in ClickHouse, or use --create-tables",
+            report_say(report, FINDING_FAIL, "add it in ClickHouse, or set create_tables",
                        "%s has no column \"%s\"", table->target_sql, relation->columns[i].name);
             continue;
         }

@@ -16,10 +16,25 @@ put_column(const struct server *server, const struct relation_column *column, bo
 /* ---- the table ---- */
 
 bool
-schema_can_create(const struct table *table, const char **reason)
+schema_can_create(const struct options *options, const struct table *table, const char **reason)
 {
+    const struct relation *relation = &table->relation;
+
     *reason = "under REPLICA IDENTITY FULL the source doesn't say which columns are the key";
-    return table->relation.replica_identity != 'f';
+    if (relation->replica_identity == 'f')
+        return false;
+    *reason =
+        "its name is too long for a file of ClickHouse, where every byte but letters, digits and "
+        "_ takes three; set map for it";
+    if (!table_name_fits(table->target.table, table_has_key(table) ? "_current" : ""))
+        return false;
+    *reason = "the source has a column named like the version or the deleted column; choose others "
+              "with version_column and deleted_column";
+    for (uint32_t i = 0; i < relation->columns_count; i++)
+        if (strcmp(relation->columns[i].name, options->version_column) == 0 ||
+            strcmp(relation->columns[i].name, options->deleted_column) == 0)
+            return false;
+    return true;
 }
 
 static void
@@ -79,10 +94,12 @@ schema_create(struct server *server, const struct options *options, const struct
     struct buf sql = {0};
     const char *reason;
 
-    if (!schema_can_create(table, &reason)) {
+    if (!schema_can_create(options, table, &reason)) {
         err_set(err, EXIT_REFUSED, "cannot create table %s: %s", table->target_sql, reason);
-        return err_hint(err, "create it with ORDER BY the source's primary key, or set REPLICA "
-                             "IDENTITY DEFAULT on the source");
+        return table->relation.replica_identity != 'f'
+                   ? -1
+                   : err_hint(err, "create it with ORDER BY the source's primary key, or set "
+                                   "REPLICA IDENTITY DEFAULT on the source");
     }
     server_put_text(&sql, "CREATE TABLE IF NOT EXISTS ");
     server_put_text(&sql, table->target_sql);

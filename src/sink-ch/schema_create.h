@@ -16,6 +16,7 @@ int schema_add_columns(struct server *server, const struct table *table,
                        struct err *err) MUST_CHECK;
 
 /* False, with the reason, for a table that schema_create refuses. */
-bool schema_can_create(const struct table *table, const char **reason);
+bool schema_can_create(const struct options *options, const struct table *table,
+                       const char **reason);
 
 #endif

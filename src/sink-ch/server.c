@@ -302,7 +302,7 @@ probe_database(struct server *server, const char *database, struct err *err)
     if (buf_len(&server->answer.body) > 0)
         return 0;
     err_set(err, EXIT_REFUSED, "database \"%s\" does not exist in ClickHouse", database);
-    return err_hint(err, "CREATE DATABASE %s, or correct --database", database);
+    return err_hint(err, "CREATE DATABASE %s, or correct the name of the database", database);
 }
 
 int

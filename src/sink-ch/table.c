@@ -91,11 +91,31 @@ table_free(struct table *table)
     free(table);
 }
 
+bool
+table_name_fits(const char *name, const char *suffix)
+{
+    size_t n = strlen(suffix) + strlen(".sql");
+
+    for (; *name != '\0'; name++)
+        n += (*name >= '0' && *name <= '9') || (*name >= 'a' && *name <= 'z') ||
+                     (*name >= 'A' && *name <= 'Z') || *name == '_'
+                 ? 1
+                 : 3;
+    return n <= TARGET_NAME_MAX;
+}
+
 /* A table that was dropped and made again has the same name and another relid. */
 int
 table_check_target(const struct table *table, struct table *const *tables, uint32_t count,
                    bool loaded_only, struct err *err)
 {
+    if (strcmp(table->target.table, JOURNAL_TABLE) == 0) {
+        err_set(err, EXIT_REFUSED,
+                "table \"%s\" of the source goes to %s, where walpipe keeps its "
+                "own progress",
+                table->source_name, table->target_sql);
+        return err_hint(err, "set map for it, or leave it out of the sink's tables");
+    }
     for (uint32_t i = 0; i < count; i++) {
         const struct table *other = tables[i];
 

@@ -19,6 +19,9 @@ struct column {
     bool altered; /* a value of it did not fit and was not written as it is */
 };
 
+/* Of journal.h; no source table may go there. */
+#define JOURNAL_TABLE "walpipe_progress"
+
 /* What the table says of itself: mark.h. */
 struct mark {
     uint64_t system_identifier; /* whose rows it holds; 0: it does not say */
@@ -64,6 +67,10 @@ void table_unload(struct table *table);
 
 /* `database`.`table`, to be freed; NULL: out of memory. */
 char *table_target_sql(const struct target_name *target);
+
+/* Whether ClickHouse can keep `name` and `suffix` as a file name: it writes every byte but letters,
+ * digits and _ as %XX, and needs ".sql" behind it. */
+bool table_name_fits(const char *name, const char *suffix);
 
 /* Refuses a target that another of the tables has: rows of two source tables would replace each
  * other, and a truncate of one would empty both. 0, or -1 with err. tables may hold the table

@@ -12,7 +12,7 @@ put_view_name(const struct table *table, struct buf *sql, struct err *err)
     char name[TARGET_NAME_MAX + 16];
 
     snprintf(name, sizeof name, "%s_current", table->target.table);
-    if (strlen(name) > TARGET_NAME_MAX)
+    if (!table_name_fits(table->target.table, "_current"))
         return err_set(err, EXIT_REFUSED, "the name of view \"%s\" is too long", name);
     server_put_name(sql, table->target.database);
     server_put_text(sql, ".");

@@ -235,8 +235,8 @@ load_table(struct worker *w, struct table *table, struct err *err)
     case SCHEMA_MISSING:
         err_set(err, EXIT_REFUSED, "table %s for rows of \"%s\" does not exist in ClickHouse",
                 table->target_sql, table->source_name);
-        err_hint(err, "create it, map the table to another with --map, leave it out of the sink's "
-                      "tables, or use --create-tables");
+        err_hint(err, "create it, set map to send the table to another, leave it out of the "
+                      "sink's tables, or set create_tables");
         break;
     case SCHEMA_UNFIT:
         *err = unfit;

@@ -170,6 +170,80 @@ EOF
     log_has "\`$DB\`.\`t\` has no view of its current rows: something else has the name t_current"
 }
 
+@test "the bug was that a source column named like the version column was tried for ever" {
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "t", [col("id", True, INT4), col("_version")])
+e.begin(); e.insert(1, ["1", "a"]); e.commit(); e.end()
+EOF
+    exits 100 sink --create-tables <"$DIR/in"
+    log_has 'cannot create table'
+    log_has 'the source has a column named like the version or the deleted column; choose others with version_column'
+    sink --create-tables --version-column v --deleted-column d <"$DIR/in"
+    is "SELECT id, _version FROM t_current" "1 a"
+}
+
+@test "the bug was that a name too long for ClickHouse's files was tried for ever" {
+    events >"$DIR/in" <<'EOF'
+e.table(1, "ü" * 31, "ä" * 31, [col("id", True, INT4), col("v")])
+e.begin(); e.insert(1, ["1", "a"]); e.commit(); e.end()
+EOF
+    exits 100 sink --create-tables <"$DIR/in"
+    log_has 'its name is too long for a file of ClickHouse'
+    map="$(printf 'ü%.0s' {1..31}).$(printf 'ä%.0s' {1..31}) -> t"
+    sink --create-tables --map "$map" <"$DIR/in"
+    is "SELECT count() FROM t" 1
+}
+
+@test "the bug was that key columns with quotes, tabs or brackets in their names were refused" {
+    local name
+    for name in "owner's id" $'a\tb' 'a`b' 'a)b, (c' 'back\\slash' "''"; do
+        q "DROP TABLE IF EXISTS t"
+        q "DROP TABLE IF EXISTS t_current"
+        NAME=$name events >"$DIR/in" <<'EOF'
+import os
+e.table(1, "public", "t", [col(os.environ["NAME"], True, INT4), col("second", True, INT4), col("v")])
+e.begin(); e.insert(1, ["1", "2", "a"]); e.commit(); e.end()
+EOF
+        sink --create-tables <"$DIR/in"
+        sink --create-tables <"$DIR/in"
+        is "SELECT count() FROM t_current" 1
+    done
+}
+
+@test "a source table cannot go to a view, nor to walpipe's own table" {
+    events >"$DIR/in" <<'EOF'
+for n, t in enumerate(("orders", "orders_current", "walpipe_progress"), 1):
+    e.table(n, "public", t, [col("id", True, INT4), col("v")])
+e.begin(); e.insert(1, ["1", "a"]); e.commit()
+e.begin(); e.insert(2, ["1", "a"]); e.commit(); e.end()
+EOF
+    exits 100 sink --create-tables <"$DIR/in"
+    log_has "\`$DB\`.\`orders_current\` is a view"
+    log_has 'if this is the view of current rows of another table, set map for one of the two'
+    sink --create-tables --map 'public.orders_current -> other' <"$DIR/in"
+    events >"$DIR/own" <<'EOF'
+e.table(1, "public", "walpipe_progress", [col("id", True, INT4), col("v")])
+e.begin(); e.insert(1, ["1", "a"]); e.commit(); e.end()
+EOF
+    exits 100 sink --create-tables <"$DIR/own"
+    log_has 'where walpipe keeps its own progress'
+}
+
+@test "the bug was that a user who may not write passed --check" {
+    table t 'id Int32, v String' id
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "t", [col("id", True, INT4), col("v")]); e.end()
+EOF
+    sink --check <"$DIR/in"
+    is "SELECT count() FROM t" 0
+    sed -i 's#<profiles>#<profiles><reader><readonly>2</readonly></reader>#; s#</users>#<reader><password></password><networks><ip>127.0.0.1</ip></networks><profile>reader</profile><quota>default</quota></reader></users>#' "$SCRATCH/ch/users.xml"
+    reader_is_known() { curl -s "$URL/?user=reader&query=SELECT+1" | grep -qx 1; }
+    wait_until 30 reader_is_known
+    exits 100 sink --check --user reader <"$DIR/in" >"$DIR/out"
+    grep -F 'FAIL  the ClickHouse user is read-only' "$DIR/out"
+    grep -F 'FAIL  table public.t: could not insert no rows' "$DIR/out"
+}
+
 @test "relations without rows need no target (trap 56)" {
     events >"$DIR/in" <<'EOF'
 e.table(1, "public", "leaf", [col("id", True, INT4)])
