@@ -70,7 +70,7 @@ drop_progress(struct dropping *d, const struct sink_config *sink)
     struct helper helper = {
         .argv = plan_sink_arguments(d->config, &d->pool, sink, PLAN_DROP),
         .env = sink->type == SINK_PG ? plan_login_env(&d->pool, env, sink->password)
-                                     : plan_clean_env(&d->pool, env),
+                                     : plan_clickhouse_env(&d->pool, env),
     };
 
     run_drop(d, pool_print(&d->pool, "progress of sink %s", sink->name), &helper);

@@ -22,6 +22,12 @@ static const char *const common_names[] = {
 static const char *const login_names[] = {"KRB5CCNAME",   "KRB5_CONFIG",   "KRB5_CLIENT_KTNAME",
                                           "OPENSSL_CONF", "SSL_CERT_FILE", "SSL_CERT_DIR"};
 
+/* Of sink-ch: its password, and what libcurl and OpenSSL look for. */
+static const char *const clickhouse_names[] = {
+    "WALPIPE_CH_PASSWORD", "http_proxy",   "https_proxy", "HTTPS_PROXY",
+    "all_proxy",           "ALL_PROXY",    "no_proxy",    "NO_PROXY",
+    "SSL_CERT_FILE",       "SSL_CERT_DIR", "OPENSSL_CONF"};
+
 static bool
 is_variable(const char *entry, const char *name)
 {
@@ -67,6 +73,15 @@ plan_login_env(struct pool *pool, const char *const *env, const char *password)
             words_add(&w, env[i]);
     if (password != NULL)
         words_add(&w, pool_print(pool, "PGPASSWORD=%s", password));
+    return w.list;
+}
+
+const char *const *
+plan_clickhouse_env(struct pool *pool, const char *const *env)
+{
+    struct words w = clean_words(pool, env);
+
+    add_named(&w, env, clickhouse_names, sizeof clickhouse_names / sizeof *clickhouse_names);
     return w.list;
 }
 
@@ -271,6 +286,8 @@ add_worker(struct plan *plan, const struct config *config, const struct plan_pla
     p->label = pool_print(pool, "sink %s/%u", sink->name, shard);
     if (sink->type == SINK_PG)
         p->env = plan_login_env(pool, place->env, sink->password);
+    if (sink->type == SINK_CH)
+        p->env = plan_clickhouse_env(pool, place->env);
     if (sink->type == SINK_EXEC) {
         p->foreign = true;
         p->file = "/bin/sh";

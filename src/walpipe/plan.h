@@ -56,6 +56,7 @@ const char *plan_program_path(struct pool *pool, const char *directory, const ch
 /* Environments. Clean: what every program gets, without a secret. Login: with libpq's variables,
  * and password (NULL: none) as PGPASSWORD. */
 const char *const *plan_clean_env(struct pool *pool, const char *const *env);
+const char *const *plan_clickhouse_env(struct pool *pool, const char *const *env);
 const char *const *plan_login_env(struct pool *pool, const char *const *env, const char *password);
 
 /* What a sink's program is started for: --check and --drop-progress go without what only a running

@@ -102,6 +102,25 @@ test_arguments(const struct plan *plan)
 }
 
 /* Trap 146. */
+/* The bug was that a ClickHouse sink's password and the way to it reached sink-ch in no way. */
+static void
+test_clickhouse_environment(void)
+{
+    static const char *const env[] = {"PATH=/bin",
+                                      "WALPIPE_CH_PASSWORD=ch",
+                                      "PGPASSWORD=old",
+                                      "https_proxy=http://p",
+                                      "SSL_CERT_FILE=c",
+                                      "SECRET_TOKEN=1",
+                                      NULL};
+    struct pool pool = {0};
+
+    is(plan_clickhouse_env(&pool, env),
+       "LANG=C.UTF-8 PATH=/bin WALPIPE_CH_PASSWORD=ch https_proxy=http://p SSL_CERT_FILE=c ",
+       "sink-ch gets its password, and what libcurl looks for");
+    pool_free(&pool);
+}
+
 static void
 test_environments(const struct plan *plan)
 {
@@ -151,6 +170,7 @@ main(void)
     plan_make(&plan, &config, &place);
     test_arguments(&plan);
     test_environments(&plan);
+    test_clickhouse_environment();
     plan_free(&plan);
     test_quoting();
     return check_done();
