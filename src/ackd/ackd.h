@@ -12,6 +12,7 @@
 #include "ackd/barrier.h"
 #include "ackd/checkpoint.h"
 #include "ackd/conn.h"
+#include "ackd/differences.h"
 #include "ackd/ledger.h"
 #include "ackd/metrics.h"
 #include "ackd/pace.h"
@@ -72,6 +73,7 @@ struct ackd {
     bool slot_warned;
     bool wal_end_short; /* the last `slot` message said that WAL was lost */
     struct ack_slot slot;
+    struct differences differences;
     struct ledger ledger;
     struct pace pace;
 

@@ -229,10 +229,50 @@ worker_families(const struct ackd *a, struct buf *page)
                   "WAL of the source that the worker does not have in its target yet.", lag_of);
 }
 
+/* A table's name may hold anything. */
+static void
+add_label(struct buf *page, const char *text)
+{
+    for (; *text != '\0'; text++)
+        if (*text == '\n')
+            buf_append(page, "\\n", 2);
+        else if (*text == '"' || *text == '\\')
+            buf_append(page, (const char[]){'\\', *text}, 2);
+        else
+            buf_append(page, text, 1);
+}
+
+static void
+add_difference(const struct ackd *a, struct buf *page, const struct counted_table *t,
+               const char *kind, uint64_t n)
+{
+    if (n == 0)
+        return;
+    add(page, "replicator_differences_total{sink=\"%s\",table=\"", a->sinks[t->sink].name);
+    add_label(page, t->differences.relation);
+    add(page, "\",kind=\"%s\"} %" PRIu64 "\n", kind, n);
+}
+
+static void
+difference_family(const struct ackd *a, struct buf *page)
+{
+    family(page, "replicator_differences_total", "counter",
+           "Changes that did not find in the target what they should have found; table \"\": those "
+           "beyond the first 200 tables.");
+    for (uint32_t i = 0; i < a->differences.count; i++) {
+        const struct counted_table *t = &a->differences.tables[i];
+
+        add_difference(a, page, t, "update_missing", t->differences.updates_missing);
+        add_difference(a, page, t, "delete_missing", t->differences.deletes_missing);
+        add_difference(a, page, t, "insert_existing", t->differences.inserts_existing);
+    }
+}
+
 void
 metrics_render(const struct ackd *a, struct buf *page)
 {
     source_families(a, page);
     slot_families(a, page);
     worker_families(a, page);
+    difference_family(a, page);
 }

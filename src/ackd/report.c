@@ -119,10 +119,19 @@ describe_worker(const struct ackd *a, uint32_t index, struct ack_worker_status *
         out->silent_millis = silent_millis(w);
 }
 
+static void
+describe_table(const struct ackd *a, uint32_t index, struct ack_table_status *out)
+{
+    const struct counted_table *t = &a->differences.tables[index];
+
+    memcpy(out->sink, a->sinks[t->sink].name, sizeof out->sink);
+    out->differences = t->differences;
+}
+
 int
 report_status(const struct ackd *a, struct buf *out)
 {
-    struct ack_status *s = calloc(1, sizeof *s); /* 100 kB: too much for the stack */
+    struct ack_status *s = calloc(1, sizeof *s); /* 200 kB: too much for the stack */
     uint64_t now = clock_micros();
     int result;
 
@@ -141,6 +150,9 @@ report_status(const struct ackd *a, struct buf *out)
     s->workers_count = a->workers_count;
     for (uint32_t i = 0; i < a->workers_count; i++)
         describe_worker(a, i, &s->workers[i]);
+    s->tables_count = a->differences.count;
+    for (uint32_t i = 0; i < s->tables_count; i++)
+        describe_table(a, i, &s->tables[i]);
     result = ackmsg_status_encode(out, s);
     free(s);
     return result;

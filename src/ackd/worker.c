@@ -180,6 +180,9 @@ worker_message(struct ackd *a, struct worker *w, const struct ack_message *m, st
     case ACK_TARGET:
         take_target(a, w, &m->target);
         return 0;
+    case ACK_DIFFERENCES:
+        differences_add(&a->differences, w->sink, &m->differences);
+        return 0;
     case ACK_BARRIER_REACHED:
         return step_barrier(
             a, s, barrier_reached(&s->barrier, s->shards, w->shard, &m->barrier, err), err);

@@ -107,6 +107,15 @@ ackclient_reached(struct ackclient *ack, const struct ack_reached *reached, stru
 }
 
 int
+ackclient_differences(struct ackclient *ack, const struct ack_differences *differences,
+                      struct err *err)
+{
+    struct ack_message message = {.type = ACK_DIFFERENCES, .differences = *differences};
+
+    return say(ack, &message, err);
+}
+
+int
 ackclient_target(struct ackclient *ack, bool alive, const char *text, struct err *err)
 {
     struct ack_message message = {.type = ACK_TARGET, .target.alive = alive};

@@ -26,6 +26,10 @@ int ackclient_register(struct ackclient *ack, const char *program, const struct 
 int ackclient_reached(struct ackclient *ack, const struct ack_reached *reached,
                       struct err *err) MUST_CHECK;
 
+/* What differs is not empty. */
+int ackclient_differences(struct ackclient *ack, const struct ack_differences *differences,
+                          struct err *err) MUST_CHECK;
+
 /* message says why the target is down; "" when it is alive. */
 int ackclient_target(struct ackclient *ack, bool alive, const char *message,
                      struct err *err) MUST_CHECK;

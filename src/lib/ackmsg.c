@@ -20,6 +20,7 @@ message_elements(enum ack_type type)
     case ACK_REGISTER:
         return REGISTER_ELEMENTS;
     case ACK_REACHED:
+    case ACK_DIFFERENCES:
         return 6;
     case ACK_WAITING:
     case ACK_TARGET:
@@ -135,6 +136,22 @@ read_reached(struct cursor *c, struct ack_reached *r)
 }
 
 static void
+pack_differences(struct packer *p, const struct ack_differences *d)
+{
+    pack_cstr(p, d->relation);
+    pack_uint(p, d->updates_missing);
+    pack_uint(p, d->deletes_missing);
+    pack_uint(p, d->inserts_existing);
+}
+
+static bool
+read_differences(struct cursor *c, struct ack_differences *d)
+{
+    return mp_cstr(c, d->relation, sizeof d->relation) && mp_uint(c, &d->updates_missing) &&
+           mp_uint(c, &d->deletes_missing) && mp_uint(c, &d->inserts_existing);
+}
+
+static void
 pack_fields(struct packer *p, const struct ack_message *m)
 {
     switch (m->type) {
@@ -168,6 +185,9 @@ pack_fields(struct packer *p, const struct ack_message *m)
     case ACK_BARRIER_DONE:
     case ACK_GO:
         pack_uint(p, m->barrier_id);
+        break;
+    case ACK_DIFFERENCES:
+        pack_differences(p, &m->differences);
         break;
     case ACK_REFUSED:
         pack_cstr(p, m->refusal.message);
@@ -225,6 +245,8 @@ read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
     case ACK_BARRIER_DONE:
     case ACK_GO:
         return mp_uint(c, &m->barrier_id);
+    case ACK_DIFFERENCES:
+        return read_differences(c, &m->differences);
     case ACK_REFUSED:
         return mp_cstr(c, m->refusal.message, sizeof m->refusal.message) &&
                mp_cstr(c, m->refusal.hint, sizeof m->refusal.hint);
@@ -289,6 +311,21 @@ read_worker_status(struct cursor *c, struct ack_worker_status *w)
            mp_uint(c, &w->events) && mp_uint(c, &w->batches) && mp_uint(c, &w->silent_millis);
 }
 
+static bool
+read_table_statuses(struct cursor *c, struct ack_status *s)
+{
+    uint32_t elements;
+
+    if (!mp_array(c, &s->tables_count) || s->tables_count > sizeof s->tables / sizeof *s->tables)
+        return false;
+    for (uint32_t i = 0; i < s->tables_count; i++)
+        if (!mp_array(c, &elements) || elements != 5 ||
+            !mp_cstr(c, s->tables[i].sink, sizeof s->tables[i].sink) ||
+            !read_differences(c, &s->tables[i].differences))
+            return false;
+    return true;
+}
+
 int
 ackmsg_status_encode(struct buf *buf, const struct ack_status *s)
 {
@@ -297,7 +334,7 @@ ackmsg_status_encode(struct buf *buf, const struct ack_status *s)
     struct ack_message m = {.type = ACK_STATUS, .run_id = s->run_id};
     int result;
 
-    frame_begin(&p, &inner, ACK_STATUS, 27);
+    frame_begin(&p, &inner, ACK_STATUS, 28);
     pack_bool(&p, s->source_alive);
     pack_waiting(&p, &s->waiting);
     pack_uint(&p, s->uptime_millis);
@@ -311,6 +348,12 @@ ackmsg_status_encode(struct buf *buf, const struct ack_status *s)
     pack_array(&p, s->workers_count);
     for (uint32_t i = 0; i < s->workers_count; i++)
         pack_worker_status(&p, &s->workers[i]);
+    pack_array(&p, s->tables_count);
+    for (uint32_t i = 0; i < s->tables_count; i++) {
+        pack_array(&p, 5);
+        pack_cstr(&p, s->tables[i].sink);
+        pack_differences(&p, &s->tables[i].differences);
+    }
     result = frame_end(&p);
     if (result == 0) {
         m.status = (struct bytes){.data = inner.data + inner.start + FRAME_HEADER,
@@ -328,7 +371,7 @@ ackmsg_status_decode(struct bytes encoded, struct ack_status *s)
     uint32_t elements;
     uint8_t type;
 
-    if (!frame_type(&c, &type, &elements) || type != ACK_STATUS || elements != 26 ||
+    if (!frame_type(&c, &type, &elements) || type != ACK_STATUS || elements != 27 ||
         !mp_bool(&c, &s->source_alive) || !read_waiting(&c, &s->waiting) ||
         !mp_uint(&c, &s->uptime_millis) || !read_source(&c, &s->source) ||
         !read_slot(&c, &s->slot) || !mp_uint(&c, &s->received_lsn) || !mp_uint(&c, &s->safe_lsn) ||
@@ -338,7 +381,7 @@ ackmsg_status_decode(struct bytes encoded, struct ack_status *s)
     for (uint32_t i = 0; i < s->workers_count; i++)
         if (!read_worker_status(&c, &s->workers[i]))
             return false;
-    return c.left == 0;
+    return read_table_statuses(&c, s) && c.left == 0;
 }
 
 /* ---- feedback: 'r', write, flush, apply, client time, reply requested ---- */

@@ -23,6 +23,7 @@ enum ack_type {
     ACK_BARRIER_REACHED = 11, /* all before barrier id is durable; waits for ACK_GO */
     ACK_BARRIER_DONE = 12,    /* the applier made the barrier's change durable */
     ACK_FINISHED = 13,        /* read `end`, flushed and reported all */
+    ACK_DIFFERENCES = 14,     /* changes that met another target than the source knew */
     /* anybody to ackd */
     ACK_STATUS_REQUEST = 16,
     /* ackd's answers */
@@ -95,6 +96,15 @@ struct ack_barrier {
     uint32_t applier; /* shard that is let go first */
 };
 
+/* Of one target table: changes that are durable, and did not find what they should have found.
+ * Since the last report, or of a run. */
+struct ack_differences {
+    char relation[132];        /* "schema.table" */
+    uint64_t updates_missing;  /* updates that found no row, and inserted it */
+    uint64_t deletes_missing;  /* deletes that found none */
+    uint64_t inserts_existing; /* inserts that found a row of their key, and overwrote it */
+};
+
 struct ack_refusal {
     char message[512];
     char hint[512];
@@ -113,6 +123,7 @@ struct ack_message {
         struct ack_target target;
         struct ack_barrier barrier; /* ACK_BARRIER_REACHED */
         uint64_t barrier_id;        /* ACK_BARRIER_DONE, ACK_GO */
+        struct ack_differences differences;
         struct ack_refusal refusal;
         struct bytes feedback; /* into the frame */
         struct bytes status;   /* into the frame: ack_status, see ackmsg_status_* */
@@ -143,6 +154,14 @@ struct ack_worker_status {
     uint64_t silent_millis; /* since its last report */
 };
 
+/* Tables with differences that ackd counts one by one; all others of a sink together. */
+#define ACK_DIFFERENCES_MAX 200u
+
+struct ack_table_status {
+    char sink[NAME_MAX_BYTES + 1];
+    struct ack_differences differences; /* relation "": the sink's other tables */
+};
+
 struct ack_status {
     struct run_id run_id;
     bool source_alive;
@@ -156,6 +175,8 @@ struct ack_status {
     uint64_t restarts;
     uint32_t workers_count;
     struct ack_worker_status workers[WORKERS_MAX];
+    uint32_t tables_count;
+    struct ack_table_status tables[ACK_DIFFERENCES_MAX + WORKERS_MAX];
 };
 
 /* Encodes an ACK_STATUS message. */

@@ -139,6 +139,25 @@ print_worker(const struct status_samples *s, const struct ack_worker_status *w, 
             w->target_message[0] == '\0' ? "" : ": ", w->target_message);
 }
 
+static void
+print_differences(const struct ack_status *s, FILE *out)
+{
+    if (s->tables_count == 0)
+        return;
+    fprintf(out,
+            "\nchanges that did not find what they should have found:\n%-40s  %14s  %14s  %s\n",
+            "table", "updates of no", "deletes of no", "inserts over a row");
+    for (uint32_t i = 0; i < s->tables_count; i++) {
+        const struct ack_differences *d = &s->tables[i].differences;
+        char name[sizeof s->tables[i].sink + sizeof d->relation + 2];
+
+        snprintf(name, sizeof name, "%s %s", s->tables[i].sink,
+                 d->relation[0] == '\0' ? "(other tables)" : d->relation);
+        fprintf(out, "%-40s  %14" PRIu64 "  %14" PRIu64 "  %18" PRIu64 "\n", name,
+                d->updates_missing, d->deletes_missing, d->inserts_existing);
+    }
+}
+
 void
 statustext_table(const char *pipeline, const struct status_samples *s, FILE *out)
 {
@@ -152,6 +171,7 @@ statustext_table(const char *pipeline, const struct status_samples *s, FILE *out
             "events", "events/s", "batches", "silent", "state");
     for (uint32_t i = 0; i < now->workers_count; i++)
         print_worker(s, &now->workers[i], out);
+    print_differences(now, out);
 }
 
 /* ---- json ---- */
@@ -212,6 +232,18 @@ json_worker(struct json *j, const struct status_samples *s, const struct ack_wor
     json_close(j, '}');
 }
 
+static void
+json_table(struct json *j, const struct ack_table_status *t)
+{
+    json_open_member(j, NULL, '{');
+    json_cstr(j, "sink", t->sink);
+    json_cstr(j, "table", t->differences.relation);
+    json_uint(j, "updates_missing", t->differences.updates_missing);
+    json_uint(j, "deletes_missing", t->differences.deletes_missing);
+    json_uint(j, "inserts_existing", t->differences.inserts_existing);
+    json_close(j, '}');
+}
+
 void
 statustext_json(const char *pipeline, const struct status_samples *s, FILE *out)
 {
@@ -231,6 +263,10 @@ statustext_json(const char *pipeline, const struct status_samples *s, FILE *out)
     json_open_member(&j, "workers", '[');
     for (uint32_t i = 0; i < now->workers_count; i++)
         json_worker(&j, s, &now->workers[i]);
+    json_close(&j, ']');
+    json_open_member(&j, "differences", '[');
+    for (uint32_t i = 0; i < now->tables_count; i++)
+        json_table(&j, &now->tables[i]);
     json_close(&j, ']');
     json_close(&j, '}');
     fputc('\n', out);

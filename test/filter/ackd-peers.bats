@@ -251,6 +251,44 @@ with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0", "--restarts", "4")) as
 EOF
 }
 
+@test "differences: by table, with any name, and the tables beyond the 200th of a sink together" {
+    play <<'EOF'
+from stream import DIFFERENCES
+
+with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0")) as a:
+    r = Reader(a).start(100)
+    w = [Worker(a).start("dst", i, 2) for i in range(2)] + [Worker(a).start("olap", 0, 1)]
+    w[0].say(DIFFERENCES, "public.t", 3, 0, 0)
+    w[1].say(DIFFERENCES, "public.t", 4, 2, 0)
+    w[2].say(DIFFERENCES, "public.t", 0, 0, 5)
+    w[2].say(DIFFERENCES, 's."a\nb\\', 1, 0, 0)
+    for worker in w:
+        worker.reached(100)
+    r.confirmed(100)
+    for n in range(300):
+        w[0].say(DIFFERENCES, "public.t%d" % n, 1, 1, 0)
+    w[2].say(DIFFERENCES, "public.one_more", 0, 7, 0)
+    r.got(200)
+    for worker in w:
+        worker.reached(200)
+    r.confirmed(200)
+
+    lines = [l for l in a.http("/metrics")[1].splitlines() if l.startswith("replicator_differences_total")]
+    c = dict(l[len("replicator_differences_total"):].rsplit(" ", 1) for l in lines)
+    for name, value in (('{sink="dst",table="public.t",kind="update_missing"}', "7"),
+                        ('{sink="dst",table="public.t",kind="delete_missing"}', "2"),
+                        ('{sink="olap",table="public.t",kind="insert_existing"}', "5"),
+                        ('{sink="olap",table="s.\\"a\\nb\\\\",kind="update_missing"}', "1"),
+                        ('{sink="dst",table="public.t0",kind="update_missing"}', "1"),
+                        ('{sink="dst",table="public.t196",kind="delete_missing"}', "1"),
+                        ('{sink="dst",table="",kind="update_missing"}', "103"),
+                        ('{sink="olap",table="",kind="delete_missing"}', "7")):
+        assert c[name] == value, (name, c.get(name))
+    assert '{sink="dst",table="public.t197",kind="delete_missing"}' not in c
+    assert len(c) == 2 + 1 + 1 + 2 * 197 + 2 + 1, len(c)
+EOF
+}
+
 @test "status is answered to anybody of the same user, also before a run" {
     play <<'EOF'
 with Ackd("dst=2", extra=("--restarts", "3")) as a:
@@ -268,7 +306,8 @@ with Ackd("dst=2", extra=("--restarts", "3")) as a:
     assert before[0] == STATUS and before[1] is False and now[1] is True and before[2:4] == [False, ""]
     for value in ("shop", "orders", RUN, 900, 800, 3):
         assert value in flat, (value, now)
-    workers = [x for x in now if isinstance(x, list)][-1]
+    workers, tables = [x for x in now if isinstance(x, list)][-2:]
+    assert tables == []
     assert [[x[0], x[1], x[2]] for x in workers] == [["dst", 0, False], ["dst", 1, True]], workers
 EOF
 }

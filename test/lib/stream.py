@@ -406,7 +406,7 @@ class Wal:
 # ---- the ack socket: ack(7); each message is frame(TYPE, run_id, ...) ----
 
 (SOURCE, RECEIVED, SLOT, DRAINING, WAITING, REGISTER, REACHED, TARGET, BARRIER_REACHED, BARRIER_DONE,
- FINISHED, STATUS_REQUEST) = 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 16
+ FINISHED, DIFFERENCES, STATUS_REQUEST) = 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 16
 ACCEPTED, REFUSED, FEEDBACK, DRAINED, GO, STATUS = 32, 33, 34, 35, 36, 37
 FEEDBACK_BYTES = ">cQQQqB"  # PostgreSQL's standby status update
 
