@@ -140,28 +140,30 @@ deliver_look(struct deliver *d, struct err *err)
 
 /* ---- a batch ---- */
 
-/* Rows that were missing are said at once the first time, and then summed up. */
+/* An attempt that is rolled back has found nothing. */
 static void
-say_missing(const struct deliver *d, const struct batch *batch, uint32_t to)
+forget_found(const struct batch *batch, uint32_t to)
 {
-    uint64_t now = clock_micros();
+    for (uint32_t i = 0; i < to; i++)
+        if (batch->ops[i].table != NULL)
+            batch->ops[i].table->found = (struct found){0};
+}
 
+static int
+note_found(struct deliver *d, const struct batch *batch, uint32_t to, struct err *err)
+{
     for (uint32_t i = 0; i < to; i++) {
         struct table *t = batch->ops[i].table;
 
-        if (t == NULL || t->missing_updates + t->skipped_updates + t->missing_deletes == 0 ||
-            (t->said_at != 0 && now - t->said_at < 10 * 1000 * 1000))
+        if (t == NULL ||
+            t->found.missing_updates + t->found.skipped_updates + t->found.missing_deletes == 0)
             continue;
-        log_write(d->log, LOG_WARNING,
-                  "%s: %llu updates found no row in the target and %s, %llu deletes found none%s",
-                  t->label, (unsigned long long)(t->missing_updates + t->skipped_updates),
-                  t->skipped_updates > 0 ? "did nothing" : "inserted it",
-                  (unsigned long long)t->missing_deletes,
-                  t->plan != NULL && t->plan->fires == FIRES_RULES ? ", or a rule cancelled them"
-                                                                   : "");
-        t->missing_updates = t->skipped_updates = t->missing_deletes = 0;
-        t->said_at = now;
+        t->found.rules = t->plan != NULL && t->plan->fires == FIRES_RULES;
+        if (differences_note(&d->differences, t->label, &t->found, err) != 0)
+            return -1;
+        t->found = (struct found){0};
     }
+    return 0;
 }
 
 struct tries {
@@ -228,6 +230,7 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
 
     while (rc == 0) {
         work.careful = tries.careful;
+        forget_found(batch, to);
         switch (apply_batch(&d->applier, &work, err)) {
         case OUTCOME_DONE:
             rc = 1;
@@ -257,12 +260,16 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
         return -1;
     if (commit != NULL)
         d->applier.progress.durable = *commit;
-    say_missing(d, batch, to);
+    if (note_found(d, batch, to, err) != 0 ||
+        (commit != NULL && differences_report(&d->differences, &d->intake->ack, d->log, err) != 0))
+        return -1;
     return target_up(d, err);
 }
 
 void
 deliver_free(struct deliver *d)
 {
+    differences_end(&d->differences, d->log);
+    differences_free(&d->differences);
     apply_free(&d->applier);
 }

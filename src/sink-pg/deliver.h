@@ -11,6 +11,7 @@
 struct deliver {
     struct applier applier;
     struct origin origin;
+    struct differences differences;
     const struct log *log;
     struct intake *intake; /* watched while the target is waited for; is told of the target */
 };

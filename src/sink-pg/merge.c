@@ -333,7 +333,7 @@ check_counts(const struct attempt *a, const uint64_t *affected)
         affected[m->masks_count + deletes] != expected_upserts(a))
         return OUTCOME_NOT;
     if (affected[0] < expected)
-        a->table->missing_deletes += expected - affected[0];
+        a->table->found.missing_deletes += expected - affected[0];
     return OUTCOME_DONE;
 }
 

@@ -203,12 +203,12 @@ count_missing(const struct rows *rows, const struct batch *batch)
         if (step->kind != STEP_CHANGE || op->table == NULL)
             continue;
         if (op->type == FRAME_DELETE && step->affected == 0)
-            op->table->missing_deletes++;
+            op->table->found.missing_deletes++;
         if (step->upsert && step->affected > 0)
-            op->table->missing_updates++;
+            op->table->found.missing_updates++;
         if (op->type == FRAME_UPDATE && step->affected == 0 &&
             op->table->plan->fires >= FIRES_TRIGGERS)
-            op->table->skipped_updates++;
+            op->table->found.skipped_updates++;
     }
 }
 

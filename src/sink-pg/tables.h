@@ -5,6 +5,7 @@
 
 #include "lib/event.h"
 #include "lib/relmap.h"
+#include "sink-pg/differences.h"
 #include "sink-pg/mapping.h"
 #include "sink-pg/plan.h"
 
@@ -27,11 +28,7 @@ struct table {
     uint32_t count;
     uint32_t inserts;
     struct table *segment_next;
-    /* What was found missing in the target, and not yet said. */
-    uint64_t missing_updates; /* and the row was inserted */
-    uint64_t skipped_updates; /* and nothing was done: triggers or rules fire */
-    uint64_t missing_deletes;
-    uint64_t said_at;
+    struct found found; /* by the batch that is being applied */
 };
 
 struct tables {

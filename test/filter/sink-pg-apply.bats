@@ -250,6 +250,7 @@ PY
 2|upd|whole" ]
     [ "$(sql "SELECT count(*) FROM t")" = 102 ]
     said "public.t: 101 updates found no row in the target and inserted it, 101 deletes found none"
+    [ "$(jq -c 'select(.message == "differences") | [.relation, .updates, .deletes]' "$acks")" = '["public.t",101,101]' ]
 
     stream "$T/s" <<PY
 $PRELUDE
@@ -272,6 +273,26 @@ PY
     sink <"$T/s"
     [ "$status" -eq 100 ]
     said "the source did not send a TOASTed value"
+}
+
+# the bug was that what was found missing within ten seconds of the last time was said by nobody when
+# no later batch had rows of that table
+@test "what was missing is counted, told to ackd when it is durable, and all said at the end" {
+    sql "CREATE TABLE t (id int PRIMARY KEY, v text UNIQUE, big text); INSERT INTO t VALUES (5, 'taken', ''), (6, 'x', '')"
+    stream "$T/s" <<PY
+$PRELUDE
+tx(("update", ["1", "a", "whole"]))
+tx(("update", ["2", "b", "whole"]), ("delete", ["3", None, None]))
+tx(("update", ["5", "free", "whole"]), ("update", ["6", "taken", "whole"]), ("delete", ["4", None, None]),
+   *[("insert", [str(n), "v%d" % n, ""]) for n in range(100, 200)], ("update", ["7", "c", "whole"]))
+tx(("insert", ["8", "d", "whole"]))
+e.end(); out(e)
+PY
+    sink --batch-rows 1 <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(jq -r 'select(.level == "warning") | .message' "$T/err" | grep -o '[0-9]* \(updates\|deletes\)' |
+        awk '{ n[$2] += $1 } END { print n["updates"], n["deletes"] }')" = "3 2" ]
+    [ "$(jq -s -c '[.[] | select(.message == "differences")] | [(map(.updates) | add), (map(.deletes) | add)]' "$acks")" = '[3,2]' ]
 }
 
 @test "TOASTed key, unchanged: its value is in the old key (trap 50)" {
