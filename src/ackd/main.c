@@ -1,8 +1,10 @@
 /* ackd: decides which LSN is safe. Options, wiring, exit code. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ackd/ackd.h"
+#include "ackd/admission.h"
 #include "ackd/http.h"
 #include "ackd/loop.h"
 #include "ackd/options.h"
@@ -30,12 +32,27 @@ load_checkpoint(struct ackd *a, struct err *err)
     return 0;
 }
 
+/* What would be said to pg-wal-read. */
+static enum admission
+admit(const struct ackd *a, const struct options *options, struct err *err)
+{
+    struct ack_source s = {.system_identifier = options->system_identifier,
+                           .timeline = (uint32_t)options->timeline,
+                           .confirmed_lsn = options->confirmed_lsn};
+
+    if (options->system_identifier == 0)
+        return ADMISSION_RUN;
+    snprintf(s.database, sizeof s.database, "%s", options->database);
+    snprintf(s.slot, sizeof s.slot, "%s", options->slot);
+    return admission_source(a->checkpoint_known ? &a->checkpoint : NULL, a->dir_path, &s, err);
+}
+
 static void
-check_checkpoint(struct ackd *a, struct verdicts *verdicts)
+check_checkpoint(struct ackd *a, const struct options *options, struct verdicts *verdicts)
 {
     struct err err = {0};
 
-    if (load_checkpoint(a, &err) != 0)
+    if (load_checkpoint(a, &err) != 0 || admit(a, options, &err) == ADMISSION_REFUSED)
         verdict_fail(verdicts, NULL, &err);
     else if (!a->checkpoint_known)
         verdict_say(verdicts, VERDICT_OK, "there is no checkpoint yet");
@@ -47,14 +64,14 @@ check_checkpoint(struct ackd *a, struct verdicts *verdicts)
 
 /* --check: looks, and leaves everything as it is. The exit code. */
 static int
-check(struct ackd *a)
+check(struct ackd *a, const struct options *options)
 {
     struct verdicts verdicts = {.out = stdout};
     struct err err = {0};
 
     a->dir = statedir_open_existing(a->dir_path, &err);
     if (a->dir >= 0)
-        check_checkpoint(a, &verdicts);
+        check_checkpoint(a, options, &verdicts);
     else if (a->dir != STATEDIR_MISSING)
         verdict_fail(&verdicts, NULL, &err);
     return verdicts.failed ? EXIT_REFUSED : EXIT_DONE;
@@ -99,7 +116,7 @@ main(int argc, char **argv)
     switch (options_parse(argc, argv, a, &options, &err)) {
     case OPT_GO:
         if (options.check)
-            code = check(a);
+            code = check(a, &options);
         else if (serve(a, &options, &err) != 0)
             code = log_failure(&a->log, &err);
         break;

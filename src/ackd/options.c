@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/lsn.h"
+
 /* Names stand in metrics' labels, in the checkpoint and in "dst/0" without any quoting. */
 static bool
 good_name(const char *name, size_t len)
@@ -69,6 +71,16 @@ take_pipeline(const struct opt_spec *spec, const char *value, void *options, str
     return 0;
 }
 
+static int
+take_confirmed(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    struct options *o = options;
+
+    if (lsn_parse(value, &o->confirmed_lsn))
+        return 0;
+    return err_set(err, EXIT_REFUSED, "--%s: \"%s\" is not an LSN", spec->name, value);
+}
+
 #define TO(field) .offset = offsetof(struct options, field)
 
 static const struct opt_spec specs[] = {
@@ -81,6 +93,14 @@ static const struct opt_spec specs[] = {
     {"pipeline", "NAME", "the pipeline's name, which the checkpoint must carry", OPT_CALL,
      .take = take_pipeline},
     {"check", NULL, "say whether the checkpoint can be gone on from", OPT_FLAG, TO(check)},
+    {"system-identifier", "N", "--check: the source's, to be compared with the checkpoint",
+     OPT_NUMBER, TO(system_identifier), .min = 1, .max = UINT64_MAX},
+    {"timeline", "N", "--check: the source's", OPT_NUMBER, TO(timeline), .min = 1,
+     .max = UINT32_MAX},
+    {"database", "NAME", "--check: the source's", OPT_TEXT, TO(database)},
+    {"slot", "NAME", "--check: the slot", OPT_TEXT, TO(slot)},
+    {"confirmed", "LSN", "--check: the slot's confirmed_flush_lsn; none: there is no slot",
+     OPT_CALL, .take = take_confirmed},
     {"restarts", "N", "how often the supervisor has restarted the pipeline", OPT_NUMBER,
      TO(restarts), .max = UINT32_MAX},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
@@ -109,6 +129,12 @@ describe_sinks(struct ackd *a)
 static int
 check_options(const struct ackd *ackd, const struct options *options, struct err *err)
 {
+    if (options->check)
+        return options->system_identifier != 0 &&
+                       (opt_require(&program, "database", options, err) != 0 ||
+                        opt_require(&program, "slot", options, err) != 0)
+                   ? -1
+                   : 0;
     if (opt_require(&program, "socket", options, err) != 0)
         return -1;
     if (ackd->sinks_count > 0)
@@ -127,7 +153,7 @@ options_parse(int argc, char **argv, struct ackd *ackd, struct options *options,
     ackd->log.level = options->log_level;
     if (status != OPT_GO)
         return status;
-    if (!options->check && check_options(ackd, options, err) != 0)
+    if (check_options(ackd, options, err) != 0)
         return OPT_BAD;
     ackd->dir_path = options->state;
     ackd->restarts = options->restarts;

@@ -12,6 +12,12 @@ struct options {
     const char *state;
     const char *http; /* NULL: off */
     bool check;
+    /* --check: what the source says today; system_identifier 0: it is not known */
+    uint64_t system_identifier;
+    uint64_t timeline;
+    const char *database;
+    const char *slot;
+    uint64_t confirmed_lsn; /* 0: there is no such slot */
     uint64_t restarts;
     enum log_level log_level;
 };

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/lsn.h"
 #include "lib/statedir.h"
 #include "walpipe/catalog.h"
 #include "walpipe/check_sinks.h"
@@ -71,23 +72,6 @@ check_parent(struct checking *c)
                     c->config->state_dir, path, strerror(errno));
 }
 
-/* What ackd says of the checkpoint. */
-static void
-check_checkpoint(struct checking *c)
-{
-    struct words w = {.pool = &c->pool};
-    struct helper helper = {.directory = c->programs, .in = -1, .out = -1};
-
-    words_add(&w, "ackd");
-    words_add(&w, "--check");
-    words_add_option(&w, "--state", c->config->state_dir);
-    words_add_option(&w, "--pipeline", c->config->name);
-    words_add_option(&w, "--log-level", log_level_name(c->config->log_level));
-    helper.argv = w.list;
-    helper.env = plan_clean_env(&c->pool, c->env);
-    checking_run(c, "", &helper);
-}
-
 /* Whether a pipeline runs in it. */
 static bool
 check_state_dir(struct checking *c)
@@ -106,10 +90,8 @@ check_state_dir(struct checking *c)
         verdict_fail(&c->verdicts, "state directory", &err);
     else
         verdict_say(&c->verdicts, VERDICT_OK, "state directory %s", dir);
-    if (lock >= 0) {
-        check_checkpoint(c);
+    if (lock >= 0)
         close(lock);
-    }
     if (fd >= 0)
         close(fd);
     return lock == STATEDIR_IN_USE;
@@ -238,27 +220,52 @@ check_identities(struct checking *c, const struct catalog *catalog)
                     catalog->count, full);
 }
 
-/* A slot is not made again where there was one: changes would be missing. */
 static void
-check_slot(struct checking *c, const struct catalog *catalog)
+add_source(struct words *w, const struct catalog *catalog)
 {
-    const char *path = pool_print(&c->pool, "%s/checkpoint", c->config->state_dir);
+    const struct hello *h = &catalog->hello;
 
-    if (!catalog->slot_exists && access(path, F_OK) == 0)
-        verdict_say(&c->verdicts, VERDICT_FAIL,
-                    "slot \"%s\" is gone, and \"%s\" says that there was one: changes are missing: "
-                    "walpipe drop, and begin anew with a copy of the tables",
-                    c->config->source.slot, path);
+    words_add_option(w, "--system-identifier",
+                     pool_print(w->pool, "%llu", (unsigned long long)h->system_identifier));
+    words_add_option(w, "--timeline", pool_print(w->pool, "%u", h->timeline));
+    words_add_option(w, "--database", h->database);
+    words_add_option(w, "--slot", h->slot);
+    if (catalog->slot_exists)
+        words_add_option(w, "--confirmed", lsn_format(h->start_lsn).text);
 }
 
+/* What ackd says of the checkpoint, and of the source's slot beside it. catalog NULL: the source is
+ * not known. */
 static void
-check_source(struct checking *c, struct catalog *catalog)
+check_checkpoint(struct checking *c, const struct catalog *catalog)
+{
+    struct words w = {.pool = &c->pool};
+    struct helper helper = {.directory = c->programs, .in = -1, .out = -1};
+
+    words_add(&w, "ackd");
+    words_add(&w, "--check");
+    words_add_option(&w, "--state", c->config->state_dir);
+    words_add_option(&w, "--pipeline", c->config->name);
+    if (catalog != NULL)
+        add_source(&w, catalog);
+    words_add_option(&w, "--log-level", log_level_name(c->config->log_level));
+    helper.argv = w.list;
+    helper.env = plan_clean_env(&c->pool, c->env);
+    checking_run(c, "", &helper);
+}
+
+/* running: the checkpoint is ackd's, which is at work. */
+static void
+check_source(struct checking *c, struct catalog *catalog, bool running)
 {
     struct err err = {0};
+    bool known;
 
     check_reader(c);
-    if (catalog_read(catalog, c->config, &c->pool, &err) == 0) {
-        check_slot(c, catalog);
+    known = catalog_read(catalog, c->config, &c->pool, &err) == 0;
+    if (!running)
+        check_checkpoint(c, known ? catalog : NULL);
+    if (known) {
         check_identities(c, catalog);
         check_sinks(c, catalog, true);
         return;
@@ -280,7 +287,7 @@ check_all(struct checking *c)
     if (c->config->http != NULL && !running)
         check_http(c);
     check_files(c);
-    check_source(c, &catalog);
+    check_source(c, &catalog, running);
     catalog_free(&catalog);
 }
 
