@@ -19,7 +19,8 @@ def relations(r, name):
         "view": [base, f"CREATE VIEW {t} AS SELECT * FROM {name}_base"],
         "check option": [base, f"CREATE VIEW {t} AS SELECT * FROM {name}_base WHERE n < 5 WITH CHECK OPTION"],
         "instead": [base, f"CREATE VIEW {t} AS SELECT id, v, n FROM {name}_base",
-                    f"CREATE FUNCTION {name}_f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$",
+                    f"CREATE FUNCTION {name}_f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                    f"INSERT INTO public.{name}_base VALUES (new.id, new.v, new.n); RETURN new; END $$",
                     f"CREATE TRIGGER tr INSTEAD OF INSERT ON {t} FOR EACH ROW EXECUTE FUNCTION {name}_f()"],
         "materialized": [f"CREATE MATERIALIZED VIEW {t} AS SELECT 1 AS id, 'a'::text AS v, 2 AS n WHERE false",
                          f"CREATE UNIQUE INDEX ON {t} (id)"],

@@ -472,6 +472,8 @@ def triggers(r, name):
     checks = [{"check": "control", "target": t},
               {"check": "control", "target": log,
                "columns": ["row_number() OVER (ORDER BY at)", "op", "id", "v"]}]
+    if kind == "rule" and mode in ("REPLICA", "ALWAYS"):
+        checks = []  # the subscription runs no rules, walpipe does (sink-pg(1)): it must come to an end
     return unit("triggers", name, role="postgres", source=source, target=target, publish=[t], transaction=table.transaction,
                 alone=True, checks=checks, order_free=True, note=f"{kind} {mode or 'origin'} {moment} {ops}",
                 hold=lock(t, "id", 3))
