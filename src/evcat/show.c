@@ -375,6 +375,20 @@ show_watermark(struct show *s, struct cursor *body, uint32_t elements)
 }
 
 static bool
+show_layout(struct show *s, struct cursor *body, uint32_t elements)
+{
+    struct bytes text;
+    struct json j;
+
+    if (!layout_decode(body, elements, &text))
+        return false;
+    begin_line(s, &j, "layout");
+    json_string(&j, "text", text);
+    end_line(&j);
+    return true;
+}
+
+static bool
 show_barrier(struct show *s, struct cursor *body, uint32_t elements)
 {
     struct barrier_event barrier;
@@ -429,6 +443,9 @@ show_event(struct show *s, uint8_t type, struct cursor *body, uint32_t elements,
         break;
     case FRAME_BARRIER:
         ok = show_barrier(s, body, elements);
+        break;
+    case FRAME_LAYOUT:
+        ok = show_layout(s, body, elements);
         break;
     default:
         return err_set(err, EXIT_REFUSED, "unknown frame type %u in the event stream", type);

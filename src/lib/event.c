@@ -382,3 +382,21 @@ barrier_decode(struct cursor *body, uint32_t elements, struct barrier_event *bar
     return elements == 2 && mp_uint(body, &barrier->id) && mp_uint32(body, &barrier->applier) &&
            body->left == 0;
 }
+
+/* ---- layout: [27, text] ---- */
+
+int
+layout_encode(struct buf *buf, struct bytes text)
+{
+    struct packer p;
+
+    frame_begin(&p, buf, FRAME_LAYOUT, 2);
+    pack_str(&p, text);
+    return frame_end(&p);
+}
+
+bool
+layout_decode(struct cursor *body, uint32_t elements, struct bytes *text)
+{
+    return elements == 1 && mp_str(body, text) && body->left == 0;
+}

@@ -162,4 +162,9 @@ int barrier_encode(struct buf *buf, const struct barrier_event *barrier) MUST_CH
 bool barrier_decode(struct cursor *body, uint32_t elements,
                     struct barrier_event *barrier) MUST_CHECK;
 
+/* Right behind hello, from route, to the workers of a sink with several: what decides which of them
+ * gets a row, as layout.h's canonical text. text points into the frame. */
+int layout_encode(struct buf *buf, struct bytes text) MUST_CHECK;
+bool layout_decode(struct cursor *body, uint32_t elements, struct bytes *text) MUST_CHECK;
+
 #endif

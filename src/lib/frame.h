@@ -27,7 +27,8 @@ enum frame_type {
     FRAME_MESSAGE = 23,
     FRAME_COMMIT = 24,
     FRAME_WATERMARK = 25,
-    FRAME_BARRIER = 26
+    FRAME_BARRIER = 26,
+    FRAME_LAYOUT = 27
 };
 
 /* ---- reading ---- */

@@ -37,6 +37,7 @@ void
 intake_free(struct intake *in)
 {
     let_go(in);
+    layout_free(&in->layout);
     ackclient_close(&in->ack);
     frame_reader_free(&in->reader);
 }
@@ -65,22 +66,50 @@ fill(struct intake *in, struct err *err)
     return -1;
 }
 
+/* The next frame, waited for. */
+static int
+first_frame(struct intake *in, struct frame *frame, struct err *err)
+{
+    enum frame_status status;
+
+    while ((status = frame_next(&in->reader, frame, err)) == FRAME_NEED_MORE)
+        if (fill(in, err) != 0)
+            return -1;
+    return status == FRAME_READY ? 0 : -1;
+}
+
+static int
+read_layout(struct intake *in, struct err *err)
+{
+    struct frame frame;
+    uint32_t elements;
+    struct bytes text;
+    uint8_t type;
+
+    if (first_frame(in, &frame, err) != 0)
+        return -1;
+    if (!frame_type(&frame.body, &type, &elements) || type != FRAME_LAYOUT ||
+        !layout_decode(&frame.body, elements, &text)) {
+        err_set(err, EXIT_REFUSED, "no layout follows the hello of a sink with several workers");
+        return err_hint(err, "the programs of a pipeline must be of one walpipe release");
+    }
+    if (layout_parse(&in->layout, text, err) != 0)
+        return -1;
+    return in->layout.shards == in->hello.shards
+               ? 0
+               : err_set(err, EXIT_REFUSED, "the layout is not of %" PRIu32 " workers",
+                         in->hello.shards);
+}
+
 int
 intake_hello(struct intake *in, struct err *err)
 {
     struct frame frame;
 
-    for (;;) {
-        switch (frame_next(&in->reader, &frame, err)) {
-        case FRAME_READY:
-            return hello_decode(&frame, "event", &in->hello, err);
-        case FRAME_BAD:
-            return -1;
-        case FRAME_NEED_MORE:
-            if (fill(in, err) != 0)
-                return -1;
-        }
-    }
+    in->layout.shards = 1;
+    if (first_frame(in, &frame, err) != 0 || hello_decode(&frame, "event", &in->hello, err) != 0)
+        return -1;
+    return in->hello.shards > 1 ? read_layout(in, err) : 0;
 }
 
 int

@@ -13,6 +13,7 @@
 
 #include "lib/ackclient.h"
 #include "lib/backoff.h"
+#include "lib/layout.h"
 
 enum intake_kind {
     INTAKE_BEGIN,     /* begin */
@@ -57,6 +58,7 @@ struct intake {
 
     /* The caller's to read. */
     struct hello hello;
+    struct layout layout; /* with several workers; else one of a single worker */
     struct ackclient ack;
     bool in_transaction;
     struct begin_event begin; /* of the open transaction */
@@ -87,7 +89,8 @@ struct intake {
 void intake_init(struct intake *in, int fd);
 void intake_free(struct intake *in);
 
-/* Reads the first frame. Enough for a program that has no ackd (--check). */
+/* Reads the first frame, and the layout behind it where there are several workers. Enough for a
+ * program that has no ackd (--check). */
 int intake_hello(struct intake *in, struct err *err) MUST_CHECK;
 
 /* Connects to ackd. EXIT_REFUSED when the stream is not for a sink's worker. program is the

@@ -1,4 +1,5 @@
-/* options.c: see options.h. --shard-key, --tables and --to are of the --sink before them. */
+/* options.c: see options.h. --shard-key, --layout, --tables and --to are of the --sink before them.
+ */
 #include "route/options.h"
 
 #include <string.h>
@@ -35,23 +36,24 @@ last_sink(const struct opt_spec *spec, struct options *o, struct err *err)
 static int
 set_shard_key(const struct opt_spec *spec, const char *value, void *options, struct err *err)
 {
-    static const char prefix[] = "column:";
     struct sink *sink = last_sink(spec, options, err);
 
     if (sink == NULL)
         return -1;
-    if (strcmp(value, "key") == 0) {
-        sink->tables.shard_key = SHARD_BY_KEY;
-    } else if (strcmp(value, "table") == 0) {
-        sink->tables.shard_key = SHARD_BY_TABLE;
-    } else if (strncmp(value, prefix, sizeof prefix - 1) == 0 && value[sizeof prefix - 1] != '\0') {
-        sink->tables.shard_key = SHARD_BY_COLUMN;
-        sink->tables.shard_column = value + sizeof prefix - 1;
-    } else {
-        return err_set(err, EXIT_REFUSED, "--%s: \"%s\" is not key, table or column:NAME",
-                       spec->name, value);
-    }
-    return 0;
+    if (layout_set_shard_key(&sink->tables.layout, value))
+        return 0;
+    return err_set(err, EXIT_REFUSED, "--%s: \"%s\" is not key, table or column:NAME", spec->name,
+                   value);
+}
+
+static int
+set_layout(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    struct sink *sink = last_sink(spec, options, err);
+
+    if (sink == NULL)
+        return -1;
+    return layout_read_file(&sink->tables.layout, value, err) == 0 ? 0 : opt_prefix(spec, err);
 }
 
 static int
@@ -75,7 +77,7 @@ add_worker(const struct opt_spec *spec, const char *value, void *options, struct
     if (o->workers_count == WORKERS_MAX)
         return err_set(err, EXIT_REFUSED, "more than %u workers", WORKERS_MAX);
     o->workers[o->workers_count++] = (struct worker){.path = value, .fd = -1};
-    sink->shards++;
+    sink->tables.layout.shards++;
     return 0;
 }
 
@@ -87,6 +89,8 @@ static const struct opt_spec specs[] = {
      .take = add_sink},
     {"shard-key", "KEY", "key, table or column:NAME (default: key)", OPT_CALL,
      .take = set_shard_key},
+    {"layout", "FILE", "tables that go to one worker as a whole, from sink-pg --layout", OPT_CALL,
+     .take = set_layout},
     {"tables", "LIST", "tables it takes: public.*, !public.audit (default: all)", OPT_CALL,
      .take = add_tables},
     {"to", "PATH", "a worker: FIFO, /dev/fd/N or Unix socket; as many as shards", OPT_CALL,
@@ -97,8 +101,9 @@ static const struct opt_spec specs[] = {
 
 static const struct opt_program program = {
     .name = "route",
-    .usage = "--sink NAME [--shard-key KEY] [--tables LIST] --to PATH [--to PATH]... "
-             "[--sink NAME ...]",
+    .usage =
+        "--sink NAME [--shard-key KEY] [--layout FILE] [--tables LIST] --to PATH [--to PATH]... "
+        "[--sink NAME ...]",
     .purpose = "Gives each worker of each sink its share of the event stream.",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
@@ -109,7 +114,7 @@ check_options(const struct options *o, struct err *err)
 {
     size_t i = 0;
 
-    while (i < o->sinks_count && o->sinks[i].shards > 0)
+    while (i < o->sinks_count && o->sinks[i].tables.layout.shards > 0)
         i++;
     if (o->sinks_count == 0)
         err_set(err, EXIT_REFUSED, "option --sink is missing");

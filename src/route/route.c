@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/hash.h"
-
 static int
 out_of_memory(struct err *err)
 {
@@ -38,6 +36,12 @@ count_change(struct router *r, struct err *err)
     return r->in_transaction ? 0 : out_of_place(r, "a change outside of a transaction", err);
 }
 
+static uint32_t
+shards_of(const struct sink *sink)
+{
+    return sink->tables.layout.shards;
+}
+
 static int
 forward(struct worker *worker, struct bytes raw, struct err *err)
 {
@@ -48,7 +52,7 @@ forward(struct worker *worker, struct bytes raw, struct err *err)
 static int
 forward_to_sink(struct sink *sink, struct bytes raw, struct err *err)
 {
-    for (uint32_t i = 0; i < sink->shards; i++)
+    for (uint32_t i = 0; i < shards_of(sink); i++)
         if (forward(&sink->workers[i], raw, err) != 0)
             return -1;
     return 0;
@@ -65,6 +69,20 @@ forward_to_all(struct router *r, struct bytes raw, struct err *err)
 
 /* ---- hello ---- */
 
+/* A sink with several workers is told what decides which of them gets a row. */
+static int
+send_layout(struct sink *sink, struct err *err)
+{
+    struct buf text = {0};
+    int rc = layout_format(&sink->tables.layout, &text);
+
+    for (uint32_t i = 0; rc == 0 && i < shards_of(sink); i++)
+        rc = layout_encode(&sink->workers[i].out,
+                           (struct bytes){.data = text.data, .len = buf_len(&text)});
+    buf_free(&text);
+    return rc == 0 ? 0 : out_of_memory(err);
+}
+
 static int
 route_hello(struct router *r, const struct frame *frame, struct err *err)
 {
@@ -77,10 +95,12 @@ route_hello(struct router *r, const struct frame *frame, struct err *err)
         struct sink *sink = &r->sinks[i];
 
         snprintf(hello.sink, sizeof hello.sink, "%s", sink->name);
-        hello.shards = sink->shards;
-        for (hello.shard = 0; hello.shard < sink->shards; hello.shard++)
+        hello.shards = shards_of(sink);
+        for (hello.shard = 0; hello.shard < hello.shards; hello.shard++)
             if (hello_encode(&sink->workers[hello.shard].out, &hello) != 0)
                 return out_of_memory(err);
+        if (hello.shards > 1 && send_layout(sink, err) != 0)
+            return -1;
     }
     r->greeted = true;
     return 0;
@@ -94,8 +114,12 @@ route_relation_to_sink(struct sink *sink, const struct relation *relation, struc
 {
     bool taken;
 
-    if (tables_learn(&sink->tables, sink->name, sink->shards, relation, &taken, err) != 0)
-        return -1;
+    if (tables_learn(&sink->tables, relation, &taken, err) != 0) {
+        char was[sizeof err->message];
+
+        snprintf(was, sizeof was, "%s", err->message);
+        return err_set(err, err->code, "sink %s %.900s", sink->name, was);
+    }
     return taken ? forward_to_sink(sink, raw, err) : 0;
 }
 
@@ -123,7 +147,7 @@ send_behind_barrier(struct sink *sink, uint32_t applier, struct bytes raw, struc
 {
     const struct barrier_event barrier = {.id = ++sink->barrier_id, .applier = applier};
 
-    for (uint32_t i = 0; i < sink->shards; i++)
+    for (uint32_t i = 0; i < shards_of(sink); i++)
         if (barrier_encode(&sink->workers[i].out, &barrier) != 0)
             return out_of_memory(err);
     sink->workers[applier].events++;
@@ -131,72 +155,6 @@ send_behind_barrier(struct sink *sink, uint32_t applier, struct bytes raw, struc
 }
 
 /* ---- rows ---- */
-
-struct shards {
-    uint32_t new_shard;
-    uint32_t old_shard; /* the same unless the row moves */
-};
-
-/* False for a value that is none of the column's type. */
-static bool
-shard_of_value(const struct sink *sink, const struct routed_table *table, const struct value *value,
-               uint32_t *shard)
-{
-    uint64_t h = HASH_SEED;
-
-    if (!hash_value(&h, table->column_type, value))
-        return false;
-    *shard = (uint32_t)(hash_finish(h) % sink->shards);
-    return true;
-}
-
-/* By the shard column: of the new row, and of the old one where it was sent (it was not when the
- * identity, and so the column, did not change). */
-static bool
-shards_by_column(struct router *r, const struct sink *sink, const struct routed_table *table,
-                 uint8_t type, struct cursor body, uint32_t elements, struct shards *shards)
-{
-    const struct value *new_value = NULL, *old_value = NULL;
-
-    if (!row_decode(&body, type, elements, &r->row, &r->values))
-        return false;
-    if (r->row.old_kind != OLD_NONE) {
-        if (table->column >= r->row.old_row.count)
-            return false;
-        old_value = &r->row.old_row.values[table->column];
-    }
-    if (type != FRAME_DELETE) {
-        if (table->column >= r->row.new_row.count)
-            return false;
-        new_value = &r->row.new_row.values[table->column];
-    }
-    if (new_value == NULL || (new_value->kind == VALUE_UNCHANGED && old_value != NULL))
-        new_value = old_value;
-    if (old_value == NULL)
-        old_value = new_value;
-    if (new_value->kind == VALUE_UNCHANGED || old_value->kind == VALUE_UNCHANGED)
-        return false;
-    return shard_of_value(sink, table, new_value, &shards->new_shard) &&
-           shard_of_value(sink, table, old_value, &shards->old_shard);
-}
-
-static int
-find_shards(struct router *r, const struct sink *sink, const struct routed_table *table,
-            uint8_t type, const struct row_header *header, struct cursor body, uint32_t elements,
-            struct shards *shards, struct err *err)
-{
-    if (table->by_column) {
-        if (!shards_by_column(r, sink, table, type, body, elements, shards))
-            return malformed(type, err);
-    } else if (sink->tables.shard_key == SHARD_BY_TABLE) {
-        shards->new_shard = shards->old_shard =
-            (uint32_t)(hash_finish(header->relid) % sink->shards);
-    } else {
-        shards->new_shard = (uint32_t)(header->key_hash % sink->shards);
-        shards->old_shard = (uint32_t)(header->old_key_hash % sink->shards);
-    }
-    return 0;
-}
 
 static int
 route_row(struct router *r, uint8_t type, struct bytes raw, struct cursor body, uint32_t elements,
@@ -212,7 +170,7 @@ route_row(struct router *r, uint8_t type, struct bytes raw, struct cursor body, 
     for (size_t i = 0; i < r->sinks_count; i++) {
         struct sink *sink = &r->sinks[i];
         struct routed_table *table = tables_find(&sink->tables, header.relid);
-        struct shards shards = {0};
+        struct row_shards shards = {0};
 
         if (table == NULL)
             return err_set(err, EXIT_REFUSED,
@@ -220,9 +178,9 @@ route_row(struct router *r, uint8_t type, struct bytes raw, struct cursor body, 
                            header.relid);
         if (!table->taken)
             continue;
-        if (sink->shards > 1 &&
-            find_shards(r, sink, table, type, &header, body, elements, &shards, err) != 0)
-            return -1;
+        if (shards_of(sink) > 1 && !layout_shards(&sink->tables.layout, &table->placement, type,
+                                                  &header, head, elements, &r->values, &shards))
+            return malformed(type, err);
         if (shards.new_shard != shards.old_shard || table->moved) {
             table->moved = false;
             if (send_behind_barrier(sink, shards.new_shard, raw, err) != 0)
@@ -274,7 +232,7 @@ route_truncate_to_sink(struct sink *sink, const struct truncate_event *all,
         return out_of_memory(err);
     }
     raw = (struct bytes){.data = frame.data, .len = buf_len(&frame)};
-    if (sink->shards > 1) {
+    if (shards_of(sink) > 1) {
         result = send_behind_barrier(sink, 0, raw, err);
     } else {
         sink->workers[0].events++;
@@ -319,7 +277,7 @@ route_begin(struct router *r, struct bytes raw, struct cursor *body, uint32_t el
     r->commit_lsn = begin.commit_lsn;
     r->changes = 0;
     for (size_t i = 0; i < r->sinks_count; i++)
-        for (uint32_t w = 0; w < r->sinks[i].shards; w++)
+        for (uint32_t w = 0; w < shards_of(&r->sinks[i]); w++)
             r->sinks[i].workers[w].events = 0;
     return forward_to_all(r, raw, err);
 }
@@ -337,7 +295,7 @@ route_commit(struct router *r, struct cursor *body, uint32_t elements, struct er
         return out_of_place(r, "a commit that counts another number of changes", err);
     r->in_transaction = false;
     for (size_t i = 0; i < r->sinks_count; i++)
-        for (uint32_t w = 0; w < r->sinks[i].shards; w++) {
+        for (uint32_t w = 0; w < shards_of(&r->sinks[i]); w++) {
             struct worker *worker = &r->sinks[i].workers[w];
 
             commit.events = worker->events;
@@ -438,7 +396,7 @@ router_free(struct router *r)
         struct sink *sink = &r->sinks[i];
 
         tables_free(&sink->tables);
-        for (uint32_t w = 0; w < sink->shards; w++)
+        for (uint32_t w = 0; w < shards_of(sink); w++)
             buf_free(&sink->workers[w].out);
     }
 }

@@ -18,7 +18,6 @@ struct sink {
     const char *name;
     struct tables tables;
     uint64_t barrier_id;
-    uint32_t shards;
     struct worker *workers;
 };
 
@@ -28,10 +27,9 @@ struct router {
     bool greeted;
     bool ended;
     bool in_transaction;
-    uint64_t commit_lsn;  /* of the open transaction */
-    uint64_t changes;     /* of the open transaction that came: its commit must say the same */
-    struct row_event row; /* scratch for SHARD_BY_COLUMN */
-    struct row_values values;
+    uint64_t commit_lsn;      /* of the open transaction */
+    uint64_t changes;         /* of the open transaction that came: its commit must say the same */
+    struct row_values values; /* scratch for SHARD_BY_COLUMN */
 };
 
 /* Routes the stream's next frame; the first must be the event stream's hello. Appends to the

@@ -6,61 +6,10 @@
 
 #include "lib/hash.h"
 
-/* The shard column must be part of the replica identity, or its old value would not be known and a
- * row could leave its worker unseen. */
-static int
-find_shard_column(const struct tables *tables, const char *sink, const struct relation *relation,
-                  struct routed_table *table, struct err *err)
-{
-    for (uint32_t i = 0; i < relation->columns_count; i++) {
-        const struct relation_column *column = &relation->columns[i];
-
-        if (strcmp(column->name, tables->shard_column) != 0)
-            continue;
-        if (!column->key || !hash_type_is_canonical(column->type_oid)) {
-            err_set(err, EXIT_REFUSED,
-                    "sink %s cannot shard table %s.%s by column \"%s\": it is not part of the "
-                    "replica identity, or its type has several spellings of one value",
-                    sink, relation->schema, relation->name, column->name);
-            return err_hint(err, "make it part of the key, use REPLICA IDENTITY FULL, or shard by "
-                                 "key or table");
-        }
-        table->by_column = true;
-        table->column = i;
-        table->column_type = column->type_oid;
-        return 0;
-    }
-    return 0; /* a table without the column is sharded by its key */
-}
-
 static uint64_t
 hash_string(uint64_t h, const char *s)
 {
     return hash_bytes(h, s, strlen(s) + 1);
-}
-
-static uint64_t
-hash_column(uint64_t h, const struct relation_column *column)
-{
-    return hash_bytes(hash_string(h, column->name), &column->type_oid, sizeof column->type_oid);
-}
-
-/* Two announcements of a table with the same placement give every row the same worker. */
-static uint64_t
-placement(const struct tables *tables, const struct relation *relation,
-          const struct routed_table *table)
-{
-    bool keyless = relation->replica_identity == 'f' || relation->replica_identity == 'n';
-    uint64_t h = HASH_SEED;
-
-    if (tables->shard_key == SHARD_BY_TABLE)
-        return h;
-    if (table->by_column)
-        return hash_column(hash_string(h, "column"), &relation->columns[table->column]);
-    for (uint32_t i = 0; i < relation->columns_count && !keyless; i++)
-        if (relation->columns[i].key && hash_type_is_canonical(relation->columns[i].type_oid))
-            h = hash_column(h, &relation->columns[i]);
-    return h;
 }
 
 static bool
@@ -84,7 +33,8 @@ has_moved(const struct tables *tables, const struct routed_table *table)
 
     if (before == NULL)
         return name_is_known(tables, table->name);
-    return before->moved || before->placement != table->placement || before->name != table->name;
+    return before->moved || before->placement.hash != table->placement.hash ||
+           before->name != table->name;
 }
 
 static bool
@@ -95,8 +45,7 @@ is_taken(const struct tables *tables, const struct relation *relation)
 }
 
 int
-tables_learn(struct tables *tables, const char *sink, uint32_t shards,
-             const struct relation *relation, bool *taken, struct err *err)
+tables_learn(struct tables *tables, const struct relation *relation, bool *taken, struct err *err)
 {
     struct routed_table *table = calloc(1, sizeof *table);
     void *replaced = NULL;
@@ -106,13 +55,11 @@ tables_learn(struct tables *tables, const char *sink, uint32_t shards,
     table->relid = relation->relid;
     table->taken = *taken = is_taken(tables, relation);
     table->name = hash_string(hash_string(HASH_SEED, relation->schema), relation->name);
-    if (table->taken && shards > 1) {
-        if (tables->shard_key == SHARD_BY_COLUMN &&
-            find_shard_column(tables, sink, relation, table, err) != 0) {
+    if (table->taken && tables->layout.shards > 1) {
+        if (layout_place(&tables->layout, relation, &table->placement, err) != 0) {
             free(table);
             return -1;
         }
-        table->placement = placement(tables, relation, table);
         table->moved = has_moved(tables, table);
     }
     if (relmap_put(&tables->known, relation->relid, table, &replaced) != 0)
@@ -140,4 +87,5 @@ tables_free(struct tables *tables)
         free(table);
     relmap_free(&tables->known);
     tablefilter_free(&tables->filter);
+    layout_free(&tables->layout);
 }

@@ -18,7 +18,11 @@
 static int
 plan_table(struct applier *a, struct table *table, uint64_t commit_lsn, struct err *err)
 {
-    if (tables_plan(table, &a->session, err) != 0) {
+    bool fresh = table->plan == NULL || table->plan->generation != a->session.generation;
+
+    if (tables_plan(table, &a->session, err) != 0 ||
+        (fresh && a->wholes != NULL &&
+         wholes_check(a->wholes, &a->session, table, &a->unplaced, err) != 0)) {
         err->lsn = commit_lsn;
         return -1;
     }
@@ -350,12 +354,6 @@ apply_batch(struct applier *a, const struct apply_work *work, struct err *err)
         session_close(&a->session);
     session_rollback(&a->session);
     return outcome;
-}
-
-const char *
-apply_sqlstate(const struct applier *a)
-{
-    return a->ways.rows.pipe.failure.sqlstate;
 }
 
 void

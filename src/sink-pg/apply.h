@@ -4,6 +4,7 @@
 
 #include "sink-pg/progress.h"
 #include "sink-pg/ways.h"
+#include "sink-pg/wholes.h"
 
 /* Zero-initialise, then set session and progress up. */
 struct applier {
@@ -11,6 +12,8 @@ struct applier {
     struct progress progress;
     struct ways ways;
     bool stale; /* what is prepared in the session should be dropped at the next chance */
+    const struct wholes *wholes; /* of a sink with several workers; else NULL */
+    bool unplaced;               /* a table is not where it must be: only a restart helps */
 };
 
 /* The first `to` ops of a batch. */
@@ -25,9 +28,6 @@ struct apply_work {
 /* After anything but OUTCOME_DONE the transaction is rolled back, or the connection is closed.
  * Never OUTCOME_NOT. */
 enum outcome apply_batch(struct applier *a, const struct apply_work *work, struct err *err);
-
-/* Of what apply_batch last failed with, where it was one of the changes; "" else. */
-const char *apply_sqlstate(const struct applier *a);
 
 void apply_free(struct applier *a);
 

@@ -11,6 +11,7 @@
 #include "sink-pg/origin.h"
 #include "sink-pg/plan.h"
 #include "sink-pg/progress.h"
+#include "sink-pg/wholes.h"
 
 struct check {
     const struct options *options;
@@ -115,6 +116,23 @@ check_storage(struct check *c, const char *schema, const char *name)
     PQclear(result);
 }
 
+/* With several workers: whether the table's rows may be split over them. */
+static void
+check_layout(struct check *c, const struct relation *relation, const char *schema, const char *name)
+{
+    const char *const target[2] = {schema, name};
+    struct err err = {0};
+    char reason[400];
+
+    if (c->intake.layout.shards < 2)
+        return;
+    if (wholes_reason(&c->intake.layout, &c->session, relation, target, reason, &err) != 0)
+        verdict_fail(&c->verdicts, NULL, &err);
+    else if (reason[0] != '\0')
+        verdict_say(&c->verdicts, VERDICT_OK, "%s.%s goes to one worker as a whole: %s", schema,
+                    name, reason);
+}
+
 static void
 check_table(struct check *c, const struct relation *relation)
 {
@@ -137,6 +155,7 @@ check_table(struct check *c, const struct relation *relation)
         verdict_say(&c->verdicts, VERDICT_WARN, "%s.%s: %s", schema, name, notes.text[i]);
     check_privileges(c, schema, name);
     check_storage(c, schema, name);
+    check_layout(c, relation, schema, name);
     verdict_say(&c->verdicts, VERDICT_OK, "%s.%s -> %s.%s: %u columns", relation->schema,
                 relation->name, schema, name, plan->columns_count);
     plan_free(plan);

@@ -6,9 +6,6 @@
 #include "lib/clock.h"
 #include "sink-pg/takeover.h"
 
-/* With several workers a unique value may have to be released by another worker first. */
-#define UNIQUE_PATIENCE_MICROS (UINT64_C(20) * 1000 * 1000)
-
 /* A session of our own that just ended lets go of its origin at once; one that was told to end may
  * have to roll back first. */
 #define ORIGIN_FIRST_MILLIS  500
@@ -169,7 +166,6 @@ note_found(struct deliver *d, const struct batch *batch, uint32_t to, struct err
 struct tries {
     bool pieces; /* earlier pieces of the transaction are in the target's open transaction */
     bool careful;
-    uint64_t unique_since;
 };
 
 /* Goes on after a failure that waiting heals: 0 to try again, 1 when the batch is there already. */
@@ -196,28 +192,15 @@ recover(struct deliver *d, const struct tries *tries, const struct position *com
 }
 
 /* After a refusal by the server: what was known of its catalog may be out of date, the order of
- * tables or a constraint's time may matter, another worker may have to go first. */
+ * tables or a constraint's time may matter. */
 static bool
-worth_another_try(struct deliver *d, struct tries *tries, struct err *err)
+worth_another_try(struct deliver *d, struct tries *tries)
 {
-    const struct hello *hello = d->applier.progress.hello;
-
-    if (tries->pieces)
+    if (tries->pieces || tries->careful)
         return false;
-    if (!tries->careful) {
-        tries->careful = true;
-        d->applier.stale = true;
-        return true;
-    }
-    if (hello->shards < 2 || strcmp(apply_sqlstate(&d->applier), "23505") != 0)
-        return false;
-    if (tries->unique_since == 0)
-        tries->unique_since = clock_micros();
-    if (clock_micros() - tries->unique_since < UNIQUE_PATIENCE_MICROS)
-        return true;
-    err_hint(err, "a unique value that moves between rows of different workers: use shard_key = "
-                  "table, or one worker");
-    return false;
+    tries->careful = true;
+    d->applier.stale = true;
+    return true;
 }
 
 int
@@ -236,12 +219,12 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
             rc = 1;
             break;
         case OUTCOME_RETRY:
+            if (d->applier.unplaced)
+                return -1;
             rc = recover(d, &tries, commit, err);
             break;
         case OUTCOME_REFUSED:
-            if (!worth_another_try(d, &tries, err))
-                return -1;
-            if (tries.unique_since != 0 && intake_wait(d->intake, err) != 0)
+            if (!worth_another_try(d, &tries))
                 return -1;
             if (d->applier.session.conn == NULL) {
                 bool applied;
@@ -271,5 +254,6 @@ deliver_free(struct deliver *d)
 {
     differences_end(&d->differences, d->log);
     differences_free(&d->differences);
+    progress_free(&d->applier.progress);
     apply_free(&d->applier);
 }

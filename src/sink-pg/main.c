@@ -25,6 +25,21 @@ drop_progress(const struct options *options, struct log *log, struct err *err)
 }
 
 static int
+print_layout(const struct options *options, struct log *log, struct err *err)
+{
+    struct session session = {
+        .conninfo = options->conninfo, .application_name = "walpipe sink-pg --layout", .log = log};
+    struct wholes wholes = {.pipeline = options->pipeline, .sink = options->sink};
+    int rc;
+
+    if (session_open(&session, err) != 0)
+        return -1;
+    rc = wholes_print(&wholes, &session, &options->mapping, stdout, err);
+    session_close(&session);
+    return rc;
+}
+
+static int
 run(const struct options *options, struct log *log, int in, struct err *err)
 {
     static struct worker worker; /* large: decoded rows */
@@ -62,6 +77,8 @@ main(int argc, char **argv)
     sig_wait_for_end();
     if (options.drop_progress) {
         rc = drop_progress(&options, &log, &err);
+    } else if (options.layout) {
+        rc = print_layout(&options, &log, &err);
     } else if ((in = io_open_input(options.in, &err)) < 0) {
         rc = -1;
     } else {

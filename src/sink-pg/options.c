@@ -34,7 +34,9 @@ static const struct opt_spec specs[] = {
      TO(check)},
     {"drop-progress", NULL, "remove a sink's rows from walpipe.progress", OPT_FLAG,
      TO(drop_progress)},
-    {"sink", "NAME", "the sink of --drop-progress", OPT_TEXT, TO(sink)},
+    {"layout", NULL, "print which tables must go to one worker as a whole, for route", OPT_FLAG,
+     TO(layout)},
+    {"sink", "NAME", "the sink of --drop-progress and --layout", OPT_TEXT, TO(sink)},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
 };
@@ -50,8 +52,10 @@ static const struct opt_program program = {
 static int
 check_options(const struct options *o, struct err *err)
 {
-    if ((o->drop_progress && opt_require(&program, "sink", o, err) != 0) ||
-        (!o->drop_progress && !o->check && opt_require(&program, "ackd", o, err) != 0))
+    bool alone = o->drop_progress || o->layout;
+
+    if ((alone && opt_require(&program, "sink", o, err) != 0) ||
+        (!alone && !o->check && opt_require(&program, "ackd", o, err) != 0))
         return -1;
     return pqx_refuse_password(o->conninfo, err);
 }

@@ -11,9 +11,10 @@ struct options {
     const char *conninfo;
     const char *pipeline;
     const char *ackd;
-    const char *sink; /* --drop-progress */
+    const char *sink; /* --drop-progress, --layout */
     bool check;
     bool drop_progress;
+    bool layout;
     uint64_t batch_rows;
     uint64_t flush_millis;
     enum log_level log_level;

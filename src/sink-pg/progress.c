@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/lsn.h"
+#include "sink-pg/relayout.h"
 
 #define OID_INT8   20
 #define OID_INT4   23
@@ -20,7 +21,7 @@ static const char create_table[] =
     "pipeline text NOT NULL, sink text NOT NULL, shard integer NOT NULL, shards integer NOT NULL,"
     "system_identifier text NOT NULL, timeline bigint NOT NULL, slot text NOT NULL,"
     "epoch bigint NOT NULL, lsn pg_lsn NOT NULL,"
-    "partial_commit_lsn pg_lsn, partial_ordinal bigint,"
+    "partial_commit_lsn pg_lsn, partial_ordinal bigint, layout bigint,"
     "updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),"
     "PRIMARY KEY (pipeline, sink, shard)) WITH (fillfactor = 50)";
 
@@ -72,18 +73,17 @@ make_table(struct session *s, struct err *err)
 }
 
 static PGresult *
-read_rows(struct session *s, const char *pipeline, const char *sink, bool lock, struct err *err)
+read_rows(struct session *s, const char *pipeline, const char *sink, struct err *err)
 {
     static const char what[] = "read walpipe.progress";
     const char *params[] = {pipeline, sink};
-    char sql[512];
+    PGresult *rows = pqx_exec_params(
+        s->conn, what,
+        "SELECT shard, shards, system_identifier, timeline, slot, lsn, partial_commit_lsn "
+        "FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 ORDER BY shard",
+        2, params, err);
 
-    snprintf(sql, sizeof sql,
-             "SELECT shard, shards, system_identifier, timeline, slot, lsn, partial_commit_lsn "
-             "FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 ORDER BY shard%s",
-             lock ? " FOR UPDATE" : "");
-    return pqx_shaped(pqx_exec_params(s->conn, what, sql, 2, params, err), what, 0, PQX_ROWS,
-                      "vvvvvv?", err);
+    return pqx_shaped(rows, what, 0, PQX_ROWS, "vvvvvv?", err);
 }
 
 static int
@@ -129,65 +129,6 @@ compare_source(const PGresult *rows, const struct hello *hello, struct err *err)
             return differs(err, "slot", PQgetvalue(rows, i, ROW_SLOT), hello->slot);
     }
     return 0;
-}
-
-static bool
-same_shards(const PGresult *rows, const struct hello *hello)
-{
-    for (int i = 0; i < PQntuples(rows); i++)
-        if (strtoul(PQgetvalue(rows, i, ROW_SHARDS), NULL, 10) != hello->shards)
-            return false;
-    return true;
-}
-
-/* With another number of workers a row's changes come to another worker than before: that is only
- * right when all of them stopped at one and the same position (trap 167). */
-static int
-compare_positions(const PGresult *rows, const struct hello *hello, struct err *err)
-{
-    for (int i = 0; i < PQntuples(rows); i++)
-        if (strcmp(PQgetvalue(rows, i, ROW_LSN), PQgetvalue(rows, 0, ROW_LSN)) != 0 ||
-            PQgetisnull(rows, i, ROW_PARTIAL_LSN) == 0) {
-            err_set(err, EXIT_REFUSED,
-                    "cannot go on with %" PRIu32 " workers: the %s of sink \"%s\" did not stop at "
-                    "one position",
-                    hello->shards, PQgetvalue(rows, 0, ROW_SHARDS), hello->sink);
-            return err_hint(err, "start once more with shards = %s and stop cleanly",
-                            PQgetvalue(rows, 0, ROW_SHARDS));
-        }
-    return 0;
-}
-
-/* Replaces all rows by one for each of the new number of workers, at the position of the old. */
-static int
-reshard(const struct progress *p, struct session *s, struct err *err)
-{
-    char shards[16];
-    const char *params[] = {p->pipeline, p->hello->sink, shards};
-    PGresult *rows = read_rows(s, p->pipeline, p->hello->sink, true, err);
-    int rc;
-
-    if (rows == NULL)
-        return -1;
-    rc = compare_positions(rows, p->hello, err);
-    PQclear(rows);
-    if (rc != 0)
-        return -1;
-    snprintf(shards, sizeof shards, "%" PRIu32, p->hello->shards);
-    rows = pqx_exec_params(
-        s->conn, "change the number of rows in walpipe.progress",
-        "WITH old AS (DELETE FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 RETURNING *), "
-        "one AS (SELECT pg_catalog.max(epoch) + 1 AS epoch, (pg_catalog.array_agg(lsn))[1] AS lsn, "
-        "pg_catalog.max(system_identifier) AS system_identifier, pg_catalog.max(timeline) AS "
-        "timeline, pg_catalog.max(slot) AS slot FROM old) "
-        "INSERT INTO walpipe.progress (pipeline, sink, shard, shards, system_identifier, timeline, "
-        "slot, epoch, lsn) SELECT $1, $2, n, $3::integer, system_identifier, timeline, slot, epoch,"
-        " lsn FROM one, pg_catalog.generate_series(0, $3::integer - 1) AS n "
-        "ON CONFLICT (pipeline, sink, shard) DO UPDATE SET shards = EXCLUDED.shards, "
-        "epoch = EXCLUDED.epoch, lsn = EXCLUDED.lsn, updated_at = pg_catalog.now()",
-        3, params, err);
-    PQclear(rows);
-    return rows == NULL ? -1 : 0;
 }
 
 /* 0/0 until the first commit: a new row says nothing about what the target holds (when a slot was
@@ -261,8 +202,10 @@ raise_epoch(struct progress *p, struct session *s, bool only_ours, struct positi
 static int
 start_in_transaction(struct progress *p, struct session *s, struct err *err)
 {
+    const struct relayout r = {p->pipeline, p->hello, p->layout};
     PGresult *rows;
-    bool same;
+    bool done;
+    int rc;
 
     /* Workers of a sink start at the same moment; a dead one's transaction may hold the row. */
     if (session_exec(s, "lock walpipe.progress",
@@ -272,18 +215,15 @@ start_in_transaction(struct progress *p, struct session *s, struct err *err)
                      err) != 0 ||
         make_table(s, err) != 0)
         return -1;
-    rows = read_rows(s, p->pipeline, p->hello->sink, false, err);
+    rows = read_rows(s, p->pipeline, p->hello->sink, err);
     if (rows == NULL)
         return -1;
-    same = same_shards(rows, p->hello);
-    if (compare_source(rows, p->hello, err) != 0) {
-        PQclear(rows);
-        return -1;
-    }
+    rc = compare_source(rows, p->hello, err);
     PQclear(rows);
-    if (!same && reshard(p, s, err) != 0)
-        return -1;
-    if (insert_missing(p, s, err) != 0 || raise_epoch(p, s, false, &p->durable, err) != 0)
+    layers_free(&p->layers);
+    if (rc != 0 || relayout(&r, s, &done, err) != 0 ||
+        (done ? relayout_layers(&r, s, &p->layers, err) : insert_missing(p, s, err)) != 0 ||
+        raise_epoch(p, s, false, &p->durable, err) != 0)
         return -1;
     return session_exec(s, "commit the epoch in walpipe.progress", "COMMIT", err);
 }
@@ -360,6 +300,12 @@ progress_fenced(struct progress *p, struct err *err)
     return err_hint(err, "nothing of this worker's open transaction was kept");
 }
 
+void
+progress_free(struct progress *p)
+{
+    layers_free(&p->layers);
+}
+
 int
 progress_drop(struct session *s, const char *pipeline, const char *sink, struct err *err)
 {
@@ -375,21 +321,22 @@ progress_drop(struct session *s, const char *pipeline, const char *sink, struct 
                              "DELETE FROM walpipe.progress WHERE pipeline = $1 AND sink = $2", 2,
                              params, err);
     PQclear(result);
-    return result == NULL ? -1 : 0;
+    return result == NULL ? -1 : relayout_drop(s, pipeline, sink, err);
 }
 
 static int
 check_rows(struct session *s, const char *pipeline, const struct hello *hello, char *message,
            size_t size, struct err *err)
 {
-    PGresult *rows = read_rows(s, pipeline, hello->sink, false, err);
+    const struct relayout r = {.pipeline = pipeline, .hello = hello};
+    PGresult *rows = read_rows(s, pipeline, hello->sink, err);
     int rc;
 
     if (rows == NULL)
         return -1;
     rc = compare_source(rows, hello, err);
-    if (rc == 0 && hello->shards != 0 && !same_shards(rows, hello))
-        rc = compare_positions(rows, hello, err);
+    if (rc == 0)
+        rc = relayout_check(&r, s, err);
     if (PQntuples(rows) == 0 || strcmp(PQgetvalue(rows, 0, ROW_LSN), "0/0") == 0)
         snprintf(message, size, "walpipe.progress has no position yet: a new sink");
     else

@@ -2,27 +2,22 @@
  * it is to move.
  *
  * walpipe.progress(pipeline, sink, shard, shards, system_identifier, timeline, slot, epoch, lsn,
- * partial_commit_lsn, partial_ordinal, updated_at). The row is updated in the transaction that
- * applies the data; the update fails when another worker has raised the epoch since. */
+ * partial_commit_lsn, partial_ordinal, updated_at, layout). The row is updated in the transaction
+ * that applies the data; the update fails when another worker has raised the epoch since. */
 #ifndef SINK_PG_PROGRESS_H
 #define SINK_PG_PROGRESS_H
 
 #include "lib/frame.h"
+#include "sink-pg/layers.h"
 #include "sink-pg/pipe.h"
 #include "sink-pg/session.h"
 
-/* Every transaction with end LSN <= lsn is durable in the target; so are the changes up to
- * partial_ordinal of the one that commits at partial_commit_lsn (0: none). */
-struct position {
-    uint64_t lsn;
-    uint64_t partial_commit_lsn;
-    uint64_t partial_ordinal;
-};
-
-/* Zero-initialise, then set pipeline and hello. */
+/* Zero-initialise, then set pipeline, hello and layout. */
 struct progress {
     const char *pipeline;
     const struct hello *hello;
+    const struct layout *layout; /* of the stream */
+    struct layers layers;        /* older layouts that matter; by progress_start */
     int64_t epoch;
     uint32_t timeline;       /* of the row when the worker started; the first commit sets hello's */
     struct position durable; /* what the row holds, as far as we know */
@@ -49,6 +44,8 @@ int progress_queue(struct progress *p, struct pipe *pipe, const struct position 
 
 /* The error for that. Always -1. */
 int progress_fenced(struct progress *p, struct err *err);
+
+void progress_free(struct progress *p);
 
 /* `sink-pg --drop-progress`: removes the rows of a sink. */
 int progress_drop(struct session *s, const char *pipeline, const char *sink,

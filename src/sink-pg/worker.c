@@ -16,6 +16,12 @@ durable(const struct worker *w)
     return &w->deliver.applier.progress.durable;
 }
 
+static struct layers *
+layers(struct worker *w)
+{
+    return &w->deliver.applier.progress.layers;
+}
+
 static int
 report(struct worker *w, struct err *err)
 {
@@ -115,6 +121,7 @@ static void
 on_begin(struct worker *w, const struct intake_item *item)
 {
     w->skip = item->begin.commit_lsn < durable(w)->lsn;
+    w->layered = item->begin.commit_lsn < layers(w)->highest;
 }
 
 static bool
@@ -151,14 +158,16 @@ on_watermark(struct worker *w, const struct intake_item *item, struct err *err)
     return has_flush_time(w) ? flush_whole(w, err) : 0;
 }
 
-/* The change is durable in the target already. */
-static bool
-is_old(const struct worker *w, uint64_t ordinal)
+/* *old: the change is durable in the target already. */
+static int
+is_old(struct worker *w, const struct intake_item *item, bool *old, struct err *err)
 {
     const struct position *p = &w->position;
+    uint64_t commit_lsn = w->intake.begin.commit_lsn;
 
-    return w->skip ||
-           (p->partial_commit_lsn == w->intake.begin.commit_lsn && ordinal <= p->partial_ordinal);
+    *old =
+        w->skip || (p->partial_commit_lsn == commit_lsn && w->intake.ordinal <= p->partial_ordinal);
+    return *old || !w->layered ? 0 : layers_have(layers(w), item, commit_lsn, old, err);
 }
 
 /* After a change was taken or skipped. */
@@ -175,12 +184,15 @@ on_row(struct worker *w, const struct intake_item *item, struct err *err)
 {
     struct bytes body = {.data = item->frame.body.at, .len = item->frame.body.left};
     struct table *table = tables_get(&w->tables, item->header.relid);
+    bool old;
 
     if (table == NULL)
         return intake_unknown_relation(&w->intake, item->header.relid, err);
     if (w->row_since == 0)
         w->row_since = clock_micros();
-    if (!is_old(w, item->header.ordinal) &&
+    if (is_old(w, item, &old, err) != 0)
+        return -1;
+    if (!old &&
         batch_add_row(&w->batch, table, item->type, body, w->intake.begin.commit_lsn, err) != 0)
         return -1;
     return after_change(w, err);
@@ -189,11 +201,30 @@ on_row(struct worker *w, const struct intake_item *item, struct err *err)
 static int
 on_truncate(struct worker *w, const struct intake_item *item, struct err *err)
 {
-    if (!is_old(w, item->truncate->ordinal) &&
-        batch_add_truncate(&w->batch, &w->tables, item->truncate, w->intake.begin.commit_lsn,
-                           err) != 0)
+    bool old;
+
+    if (is_old(w, item, &old, err) != 0)
+        return -1;
+    if (!old && batch_add_truncate(&w->batch, &w->tables, item->truncate,
+                                   w->intake.begin.commit_lsn, err) != 0)
         return -1;
     return after_change(w, err);
+}
+
+static int
+tell_layers(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    struct cursor body = item->body;
+    struct relation relation;
+    int rc;
+
+    if (layers(w)->count == 0)
+        return 0;
+    if (relation_decode(&body, item->elements, &relation, err) != 0)
+        return -1;
+    rc = layers_relation(layers(w), &relation, err);
+    relation_free(&relation);
+    return rc;
 }
 
 static int
@@ -201,7 +232,8 @@ on_relation(struct worker *w, const struct intake_item *item, struct err *err)
 {
     bool changed;
 
-    if (tables_relation(&w->tables, &item->frame, &changed, err) != 0)
+    if (tables_relation(&w->tables, &item->frame, &changed, err) != 0 ||
+        tell_layers(w, item, err) != 0)
         return -1;
     if (!changed)
         return 0;
@@ -307,8 +339,12 @@ wire(struct worker *w)
     origin_name(&d->origin, w->options->pipeline, hello->sink, hello->shard);
     d->applier.progress.pipeline = w->options->pipeline;
     d->applier.progress.hello = hello;
+    d->applier.progress.layout = &w->intake.layout;
     d->intake = &w->intake;
     w->tables.mapping = &w->options->mapping;
+    w->wholes = (struct wholes){w->options->pipeline, hello->sink, &w->intake.layout};
+    if (hello->shards > 1)
+        d->applier.wholes = &w->wholes;
 }
 
 static int

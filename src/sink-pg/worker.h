@@ -12,9 +12,11 @@ struct worker {
     struct log *log;
     struct intake intake;
     struct deliver deliver;
+    struct wholes wholes;
     struct tables tables;
     struct batch batch;
     bool skip;                /* the open transaction is durable already */
+    bool layered;             /* older layouts may have had a part of it */
     struct position position; /* where the target will be when the batch's whole transactions are
                                  applied */
     /* Time. */

@@ -189,6 +189,35 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
     return w.list;
 }
 
+bool
+plan_has_layout(const struct sink_config *sink)
+{
+    return sink->type == SINK_PG && sink->shards > 1;
+}
+
+const char *
+plan_layout_path(const struct config *config, struct pool *pool, const struct sink_config *sink)
+{
+    return pool_print(pool, "%s/layout.%s", config->state_dir, sink->name);
+}
+
+const char *const *
+plan_layout_arguments(const struct config *config, struct pool *pool,
+                      const struct sink_config *sink)
+{
+    struct words w = {.pool = pool};
+
+    words_add(&w, "sink-pg");
+    words_add(&w, "--layout");
+    add_pg_options(&w, sink);
+    words_add_option(&w, "--pipeline", config->name);
+    words_add_option(&w, "--sink", sink->name);
+    for (size_t i = 0; i < sink->maps_count; i++)
+        words_add_option(&w, "--map", sink->maps[i]);
+    add_level(&w, config);
+    return w.list;
+}
+
 /* The shell becomes the command where that is a simple one (dash and bash do it by themselves). */
 static const char *const *
 exec_arguments(struct pool *pool, const struct sink_config *sink)
@@ -212,6 +241,8 @@ route_arguments(const struct config *config, struct pool *pool)
 
         words_add_option(&w, "--sink", sink->name);
         words_add_option(&w, "--shard-key", sink->shard_key);
+        if (plan_has_layout(sink))
+            words_add_option(&w, "--layout", plan_layout_path(config, pool, sink));
         if (sink->tables != NULL)
             words_add_option(&w, "--tables", sink->tables);
         for (uint32_t shard = 0; shard < sink->shards; shard++)

@@ -68,4 +68,12 @@ enum plan_use { PLAN_RUN, PLAN_CHECK, PLAN_DROP };
 const char *const *plan_sink_arguments(const struct config *config, struct pool *pool,
                                        const struct sink_config *sink, enum plan_use use);
 
+/* Whether the sink's target says which tables must not be split over its workers; then the file
+ * where the answer is, and the arguments of the program that asks. */
+bool plan_has_layout(const struct sink_config *sink);
+const char *plan_layout_path(const struct config *config, struct pool *pool,
+                             const struct sink_config *sink);
+const char *const *plan_layout_arguments(const struct config *config, struct pool *pool,
+                                         const struct sink_config *sink);
+
 #endif

@@ -144,6 +144,27 @@ print_route(struct printing *p, const struct plan_program *route)
     fputs("\n", p->out);
 }
 
+/* What a target says about its tables, for route; as layoutfile.c does it. */
+static void
+print_layouts(struct printing *p)
+{
+    const struct config *c = p->config;
+
+    for (size_t i = 0; i < c->sinks_count; i++) {
+        const struct sink_config *sink = &c->sinks[i];
+        const char *path;
+
+        if (!plan_has_layout(sink))
+            continue;
+        path = words_quote(&p->pool, plan_layout_path(c, &p->pool, sink));
+        if (sink->password != NULL)
+            fprintf(p->out, "PGPASSWORD=$%s ", password_variable(p, sink->name));
+        print_words(p, plan_layout_arguments(c, &p->pool, sink), "");
+        fprintf(p->out,
+                " > %1$s.new &&\n    mv %1$s.new %1$s || [ -e %1$s ] || echo '*' > %1$s\n\n", path);
+    }
+}
+
 void
 print_script(const struct config *config, const struct plan *plan, const char *programs, FILE *out)
 {
@@ -151,6 +172,7 @@ print_script(const struct config *config, const struct plan *plan, const char *p
     const struct plan_program *route = &plan->programs[1 + plan->workers_count];
 
     print_head(&p, programs);
+    print_layouts(&p);
     print_program(&p, &plan->programs[0], "");
     fputs(" &\nackd=$!\n\n", out);
     print_program(&p, route + 2, "");

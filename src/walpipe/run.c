@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/sig.h"
 #include "lib/statedir.h"
+#include "walpipe/layoutfile.h"
 #include "walpipe/nofile.h"
 #include "walpipe/orphans.h"
 #include "walpipe/plan.h"
@@ -36,7 +37,12 @@ live_once(struct running *r)
 {
     struct plan plan;
     struct unit_end end;
+    struct err err = {0};
 
+    if (layoutfile_refresh(r->config, &r->place, r->log, &err) != 0) {
+        log_failure(r->log, &err);
+        return (struct unit_end){.code = err.code};
+    }
     plan_make(&plan, r->config, &r->place);
     end = unit_live(&plan, r->log, r->signals);
     plan_free(&plan);

@@ -20,7 +20,7 @@ PY
     for i in 0 1 2; do
         worker $i ".[0] | .program == \"route\" and .stream == \"event\" and .sink == \"dst\" and
             .shard == $i and .shards == 3 and .run_id == \"000102030405060708090a0b0c0d0e0f\""
-        expect 'map(.type) - ["insert", "update", "delete"] == ["hello", "relation", "begin",
+        expect 'map(.type) - ["insert", "update", "delete"] == ["hello", "layout", "relation", "begin",
             "commit", "watermark", "begin", "origin", "commit", "begin", "commit", "end"]'
     done
     worker 0 'map(select(.new)) | map(.new.v) == ["1", "3"]'

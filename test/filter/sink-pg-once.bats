@@ -226,33 +226,6 @@ PY
     [ "$status" -eq 100 ]
 }
 
-@test "another number of workers: only from one position (trap 167)" {
-    stream "$T/one" <<'PY'
-e = Events(sink="dst", shards=1); e.begin(); e.commit(); e.end(); out(e)
-PY
-    sink <"$T/one"
-    [ "$status" -eq 0 ]
-    for shard in 0 1 2; do
-        stream "$T/s" <<PY
-e = Events(sink="dst", shard=$shard, shards=3); e.begin(); e.commit()
-if $shard == 1: e.begin(); e.commit()
-e.end(); out(e)
-PY
-        sink <"$T/s"
-        [ "$status" -eq 0 ]
-    done
-    [ "$(sql "SELECT shard, shards, lsn FROM walpipe.progress ORDER BY shard")" = "0|3|0/2028
-1|3|0/2128
-2|3|0/2028" ]
-    sink <"$T/one"
-    [ "$status" -eq 100 ]
-    said "start once more with shards = 3 and stop cleanly"
-    sql "UPDATE walpipe.progress SET lsn = '0/3000'"
-    sink <"$T/one"
-    [ "$status" -eq 0 ]
-    [ "$(sql "SELECT shard, shards, lsn FROM walpipe.progress")" = "0|1|0/3000" ]
-}
-
 @test "the answer to COMMIT is lost: never twice, never not at all (trap 77)" {
     sql "CREATE TABLE log (v text)"
     stream "$T/s" <<'PY'

@@ -2,7 +2,7 @@
  * events(7) promises.
  */
 /* clang-format off: make reads one line
- * links: lib/intake lib/backoff lib/ackclient lib/ackconn lib/ackmsg lib/event lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
+ * links: lib/intake lib/backoff lib/ackclient lib/ackconn lib/ackmsg lib/event lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
 /* clang-format on */
 #include "lib/intake.h"
 
@@ -107,12 +107,13 @@ file_of(const uint8_t *data, size_t size)
 {
     static const struct hello hello = {
         .stream = "event", .program = "route", .sink = "s", .shard = 0, .shards = 2};
+    static const char text[] = "shards 2\nshard_key key\n";
+    struct bytes message, layout = {.data = (const uint8_t *)text, .len = sizeof text - 1};
     struct cursor input = cursor_over(data, size);
-    struct bytes message;
     struct buf out = {0};
     int fd = memfd_create("stream", MFD_CLOEXEC);
 
-    require(fd >= 0 && hello_encode(&out, &hello) == 0);
+    require(fd >= 0 && hello_encode(&out, &hello) == 0 && layout_encode(&out, layout) == 0);
     while (input_next(&input, &message)) {
         uint8_t *memory;
         struct frame frame = input_frame(message, &memory);

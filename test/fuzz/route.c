@@ -1,7 +1,7 @@
 /* route: event frames through route with sinks of every kind; each worker's stream must be whole.
  */
 /* clang-format off: make reads one line
- * links: route/route route/tables lib/names lib/tablefilter lib/event lib/relmap lib/hash lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: route/route route/tables lib/layout lib/names lib/tablefilter lib/event lib/relmap lib/hash lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
 #include "route/route.h"
 #include "input.h"
@@ -56,16 +56,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cursor input = cursor_over(data, size);
     struct worker workers[SINKS * SHARDS] = {0};
     struct sink sinks[SINKS] = {
-        {.name = "key", .shards = SHARDS, .workers = workers},
-        {.name = "table", .shards = SHARDS, .workers = workers + SHARDS},
-        {.name = "column", .shards = SHARDS, .workers = workers + 2 * SHARDS},
-        {.name = "one", .shards = 1, .workers = workers + 3 * SHARDS},
+        {.name = "key", .tables.layout.shards = SHARDS, .workers = workers},
+        {.name = "table", .tables.layout.shards = SHARDS, .workers = workers + SHARDS},
+        {.name = "column", .tables.layout.shards = SHARDS, .workers = workers + 2 * SHARDS},
+        {.name = "one", .tables.layout.shards = 1, .workers = workers + 3 * SHARDS},
     };
     struct err err = {0};
 
-    sinks[1].tables.shard_key = SHARD_BY_TABLE;
-    sinks[2].tables.shard_key = SHARD_BY_COLUMN;
-    sinks[2].tables.shard_column = "id";
+    sinks[1].tables.layout.shard_key = SHARD_BY_TABLE;
+    require(layout_set_shard_key(&sinks[2].tables.layout, "column:id"));
     require(tablefilter_add(&sinks[1].tables.filter, "*.*, !*.t", &err) == 0);
     r.sinks = sinks;
     r.sinks_count = SINKS;

@@ -28,7 +28,7 @@ import msgpack
 TYPES = {
     0: "hello", 1: "wal", 2: "keepalive", 3: "end",
     16: "relation", 17: "begin", 18: "origin", 19: "insert", 20: "update", 21: "delete",
-    22: "truncate", 23: "message", 24: "commit", 25: "watermark", 26: "barrier",
+    22: "truncate", 23: "message", 24: "commit", 25: "watermark", 26: "barrier", 27: "layout",
 }
 
 UNCHANGED = msgpack.ExtType(1, b"")
@@ -268,6 +268,12 @@ def barrier(id_, applier):
     return frame(26, id_, applier)
 
 
+def layout(shards, shard_key="key", whole=()):
+    """whole: "a.b -> c.d" each, in order, or "*"."""
+    return frame(27, "shards %d\nshard_key %s\n" % (shards, shard_key) +
+                 "".join("whole %s\n" % w for w in whole))
+
+
 # ---- the key hash of events(7) ----
 
 MASK = (1 << 64) - 1
@@ -328,8 +334,10 @@ class Events:
     Each transaction takes 0x100 bytes of WAL: begin() at 0x2000, 0x2100 ...; commit's end LSN is
     0x28 past its commit LSN, and the next transaction's begin may be asked for by lsn=."""
 
-    def __init__(self, lsn=0x2000, **hello_fields):
+    def __init__(self, lsn=0x2000, shard_key="key", whole=(), **hello_fields):
         self.bytes = hello(**hello_fields)
+        if hello_fields.get("shards", 0) > 1:
+            self.bytes += layout(hello_fields["shards"], shard_key, whole)
         self.lsn = lsn
         self.ordinal = 0
         self.tables = {}

@@ -2,7 +2,7 @@
  * said while the input is idle, a deadline passes or a target is down. ackd is the other end of a
  * socket pair. */
 /* clang-format off: make reads one line
- * links: lib/intake lib/backoff lib/ackclient lib/ackconn lib/ackmsg lib/event lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
+ * links: lib/intake lib/backoff lib/ackclient lib/ackconn lib/ackmsg lib/event lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
 /* clang-format on */
 #include "lib/intake.h"
 
@@ -211,6 +211,8 @@ start(struct worker *w)
 {
     struct hello hello = {
         .stream = "event", .program = "route", .slot = "s", .sink = "dst", .shard = 1, .shards = 3};
+    static const char layout[] = "shards 3\nshard_key key\nwhole a.b -> c.d\n";
+    struct bytes text = {.data = (const uint8_t *)layout, .len = sizeof layout - 1};
     struct err err;
     int pair[2];
 
@@ -218,7 +220,7 @@ start(struct worker *w)
     lsn = 0x2000;
     barrier = 0;
     if (pipe(w->input) != 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0 ||
-        hello_encode(&stream, &hello) != 0)
+        hello_encode(&stream, &hello) != 0 || layout_encode(&stream, text) != 0)
         abort();
     feed(w, "");
     intake_init(&w->in, w->input[0]);
@@ -227,7 +229,8 @@ start(struct worker *w)
     frame_reader_init(&w->in.ack.reader, ACK_FRAME_MAX);
     w->in.ack.fd = pair[0];
     w->ackd = pair[1];
-    check(intake_hello(&w->in, &err) == 0 && w->in.hello.shard == 1, "hello is read");
+    check(intake_hello(&w->in, &err) == 0 && w->in.hello.shard == 1 && w->in.layout.count == 1,
+          "hello and layout are read");
 }
 
 static void

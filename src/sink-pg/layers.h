@@ -1,0 +1,51 @@
+/* layers.h: who had a change before the sink's layout was changed. One rule leads from any layout
+ * and any stop to any other: a change is applied if and only if its position is beyond the progress
+ * of the worker that owned it under each older layout. Pure: no connection. */
+#ifndef SINK_PG_LAYERS_H
+#define SINK_PG_LAYERS_H
+
+#include "lib/intake.h"
+#include "lib/relmap.h"
+
+/* So many changes of the layout may wait for the workers to pass the older ones' positions. */
+#define LAYERS_MAX 8
+
+/* Every transaction with end LSN <= lsn is durable in the target; so are the changes up to
+ * partial_ordinal of the one that commits at partial_commit_lsn (0: none). */
+struct position {
+    uint64_t lsn;
+    uint64_t partial_commit_lsn;
+    uint64_t partial_ordinal;
+};
+
+struct layer {
+    int64_t generation;
+    struct layout layout;
+    struct position at[WORKERS_MAX]; /* where each of its workers stopped; zero: it had nothing */
+};
+
+/* Zero-initialise to use. */
+struct layers {
+    struct layer *list[LAYERS_MAX];
+    uint32_t count;
+    uint64_t highest;      /* no layer has anything of a transaction that commits here or later */
+    struct relmap places;  /* relid to a struct placement for each layer */
+    struct row_values row; /* scratch */
+};
+
+/* The first commit LSN of which a layer has nothing. */
+uint64_t layer_highest(const struct layer *layer);
+
+/* Takes the layer over. -1: there are LAYERS_MAX. */
+int layers_add(struct layers *l, struct layer *layer) MUST_CHECK;
+
+/* Takes note of a relation event; before any change of it is asked about. */
+int layers_relation(struct layers *l, const struct relation *relation, struct err *err) MUST_CHECK;
+
+/* *has: the change of the item, a row or a truncate, is in the target already. */
+int layers_have(struct layers *l, const struct intake_item *item, uint64_t commit_lsn, bool *has,
+                struct err *err) MUST_CHECK;
+
+void layers_free(struct layers *l);
+
+#endif
