@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sink-pg/readable.h"
+
 static int
 add_op(struct batch *b, struct op op, struct err *err)
 {
@@ -222,23 +224,26 @@ change_decode(const struct batch *b, const struct op *op, struct row_values *val
 
 /* "(id, part)=(5, x)", cut where it gets long. */
 static void
-describe_key(const struct plan *plan, const struct change *c, char *out, size_t size)
+describe_key(const struct table *table, const struct change *c, char *out, size_t size)
 {
+    const struct plan *plan = table->plan;
     size_t len = 0;
 
     for (uint32_t k = 0; k < plan->keys_count && len < size; k++)
         len += (size_t)snprintf(out + len, size - len, "%s%s", k == 0 ? "(" : ", ",
                                 plan->columns[plan->keys[k]].name);
     for (uint32_t k = 0; k < plan->keys_count && len < size; k++) {
-        const struct value *v = &c->match[plan->columns[plan->keys[k]].source];
+        uint32_t source = plan->columns[plan->keys[k]].source;
+        const struct value *v = &c->match[source];
         const char *before = k == 0 ? ")=(" : ", ";
+        char text[64] = "null";
 
-        if (v->kind == VALUE_TEXT)
-            len += (size_t)snprintf(out + len, size - len, "%s%.*s", before,
-                                    (int)(v->len < 60 ? v->len : 60), (const char *)v->data);
-        else
-            len += (size_t)snprintf(out + len, size - len, "%s%s", before,
-                                    v->kind == VALUE_NULL ? "null" : "(binary)");
+        if (v->kind == VALUE_BINARY)
+            readable_binary(table->relation.columns[source].type_oid, v, text, sizeof text);
+        else if (v->kind == VALUE_TEXT)
+            snprintf(text, sizeof text, "%.*s", (int)(v->len < 60 ? v->len : 60),
+                     (const char *)v->data);
+        len += (size_t)snprintf(out + len, size - len, "%s%s", before, text);
     }
     if (len < size)
         snprintf(out + len, size - len, ")");
@@ -256,7 +261,7 @@ change_name(const struct op *op, const struct change *c, struct err *err)
     snprintf(err->relation, sizeof err->relation, "%s", op->table->label);
     err->lsn = op->commit_lsn;
     if (plan->keys_count > 0)
-        describe_key(plan, c, key, sizeof key);
+        describe_key(op->table, c, key, sizeof key);
     snprintf(was, sizeof was, "%s", err->message);
     snprintf(err->message, sizeof err->message, "%s %s%s%s: %.600s", verbs[op->type],
              op->table->label, key[0] == '\0' ? "" : " ", key, was);

@@ -275,6 +275,19 @@ PY
     said "the source did not send a TOASTed value"
 }
 
+# the bug was that with binary = on the key of the row that failed was said as "(binary)"
+@test "an error names a key that came in binary format as people read it" {
+    sql "CREATE TABLE t (id int PRIMARY KEY, v text, big text)"
+    stream "$T/s" <<PY
+$PRELUDE
+tx(("update", [(9).to_bytes(4, "big"), b"v", UNCHANGED]))
+e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 100 ]
+    said "update of public.t (id)=(9): the target has no such row"
+}
+
 # the bug was that what was found missing within ten seconds of the last time was said by nobody when
 # no later batch had rows of that table
 @test "what was missing is counted, told to ackd when it is durable, and all said at the end" {
