@@ -181,6 +181,10 @@ check_engine(struct table *table, const struct options *options, const struct de
             "rows go into tables only; if this is the view of current rows of another table, set "
             "map for one of the two",
             "%s is a view", table->target_sql);
+    } else if (strcmp(d->engine, "Buffer") == 0) {
+        report_say(report, FINDING_FAIL, "set map to send the rows to the table behind it",
+                   "%s is a Buffer, which answers before its rows are anywhere but in memory",
+                   table->target_sql);
     } else if (table->keyed && !replacing) {
         report_say(report, FINDING_FAIL, "updates and deletes need ENGINE = ReplacingMergeTree",
                    "the engine of %s is %s", table->target_sql, d->engine);

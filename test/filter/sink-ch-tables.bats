@@ -210,7 +210,7 @@ EOF
     done
 }
 
-@test "a source table cannot go to a view, nor to walpipe's own table" {
+@test "a source table cannot go to a view or a Buffer, nor to walpipe's own table" {
     events >"$DIR/in" <<'EOF'
 for n, t in enumerate(("orders", "orders_current", "walpipe_progress"), 1):
     e.table(n, "public", t, [col("id", True, INT4), col("v")])
@@ -221,6 +221,14 @@ EOF
     log_has "\`$DB\`.\`orders_current\` is a view"
     log_has 'if this is the view of current rows of another table, set map for one of the two'
     sink --create-tables --map 'public.orders_current -> other' <"$DIR/in"
+    q "CREATE TABLE behind (v String) ENGINE = MergeTree ORDER BY tuple()"
+    q "CREATE TABLE buffer (v String) ENGINE = Buffer('$DB', 'behind', 1, 10, 100, 10, 1000, 1000, 1000000)"
+    events >"$DIR/buffered" <<'EOF'
+e.table(1, "public", "buffer", [col("v")], identity="n")
+e.begin(); e.insert(1, ["a"]); e.commit(); e.end()
+EOF
+    exits 100 sink <"$DIR/buffered"
+    log_has "\`$DB\`.\`buffer\` is a Buffer, which answers before its rows are anywhere but in memory"
     events >"$DIR/own" <<'EOF'
 e.table(1, "public", "walpipe_progress", [col("id", True, INT4), col("v")])
 e.begin(); e.insert(1, ["1", "a"]); e.commit(); e.end()
