@@ -54,10 +54,16 @@ check_session(struct check *c)
         verdict_say(&c->verdicts, VERDICT_OK, "%s", message);
 }
 
+/* A privilege on every column is as good as one on the table. */
 static const char privileges_query[] =
     "SELECT pg_catalog.string_agg(p, ', ') FROM "
     "pg_catalog.unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS p "
-    "WHERE NOT pg_catalog.has_table_privilege(pg_catalog.format('%I.%I', $1::text, $2::text), p)";
+    "CROSS JOIN (SELECT pg_catalog.format('%I.%I', $1::text, $2::text)::pg_catalog.regclass AS t) "
+    "x "
+    "WHERE NOT pg_catalog.has_table_privilege(t, p) AND (p IN ('DELETE', 'TRUNCATE') OR EXISTS "
+    "(SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = t AND a.attnum > 0 "
+    "AND NOT a.attisdropped AND NOT pg_catalog.has_column_privilege(t, a.attnum, "
+    "CASE WHEN p IN ('DELETE', 'TRUNCATE') THEN 'SELECT' ELSE p END)))";
 
 static void
 check_privileges(struct check *c, const char *schema, const char *name)
@@ -82,37 +88,49 @@ check_privileges(struct check *c, const char *schema, const char *name)
 }
 
 /* The session has row_security = off: a table whose rows a policy would hide is an error, not a
- * selection. */
+ * selection. Of what a view or a foreign table takes, 8 is INSERT, 4 UPDATE, 16 DELETE. */
 static const char storage_query[] =
-    "SELECT pg_catalog.row_security_active(c.oid), EXISTS (SELECT FROM pg_catalog.pg_class u "
+    "SELECT pg_catalog.row_security_active(c.oid), "
+    "pg_catalog.pg_relation_is_updatable(c.oid, true) & 8 = 0, "
+    "pg_catalog.pg_relation_is_updatable(c.oid, true) & 20 <> 20, c.relkind = 'p' AND NOT EXISTS "
+    "(SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid), EXISTS (SELECT FROM "
+    "pg_catalog.pg_class u "
     "WHERE u.relpersistence = 'u' AND (u.oid = c.oid OR u.oid IN (SELECT relid FROM "
     "pg_catalog.pg_partition_tree(c.oid)))) FROM pg_catalog.pg_class c "
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE n.nspname = $1 AND c.relname = $2";
 
+/* In the order of the columns of storage_query. */
+static const struct {
+    enum verdict verdict;
+    const char *text;
+} storage_findings[] = {
+    {VERDICT_FAIL, "has row-level security that applies to the role, and would hide rows from it: "
+                   "give the role BYPASSRLS, or disable row-level security for the table"},
+    {VERDICT_FAIL, "takes no inserts: give the table another target with map"},
+    {VERDICT_WARN, "does not take both updates and deletes: walpipe stops at the first one"},
+    {VERDICT_FAIL, "is partitioned and has no partition: create what the source's rows need"},
+    {VERDICT_WARN, "is UNLOGGED: a crash of the target empties it, and its rows do not come again: "
+                   "ALTER TABLE ... SET LOGGED"},
+};
+
 static void
 check_storage(struct check *c, const char *schema, const char *name)
 {
-    static const char what[] = "look at a table's row security";
+    static const char what[] = "look at how a table takes rows";
     const char *params[] = {schema, name};
     struct err err = {0};
     PGresult *result = pqx_exec_params(c->session.conn, what, storage_query, 2, params, &err);
 
-    result = pqx_shaped(result, what, 1, 1, "vv", &err);
+    result = pqx_shaped(result, what, 1, 1, "vvvvv", &err);
     if (result == NULL) {
         verdict_fail(&c->verdicts, NULL, &err);
         return;
     }
-    if (PQgetvalue(result, 0, 0)[0] == 't')
-        verdict_say(&c->verdicts, VERDICT_FAIL,
-                    "%s.%s: row-level security applies to the role, and would hide rows from it: "
-                    "give the role BYPASSRLS, or disable row-level security for the table",
-                    schema, name);
-    if (PQgetvalue(result, 0, 1)[0] == 't')
-        verdict_say(&c->verdicts, VERDICT_WARN,
-                    "%s.%s is UNLOGGED: a crash of the target empties it, and its rows do not come "
-                    "again: ALTER TABLE ... SET LOGGED",
-                    schema, name);
+    for (size_t i = 0; i < sizeof storage_findings / sizeof *storage_findings; i++)
+        if (PQgetvalue(result, 0, (int)i)[0] == 't')
+            verdict_say(&c->verdicts, storage_findings[i].verdict, "%s.%s %s", schema, name,
+                        storage_findings[i].text);
     PQclear(result);
 }
 

@@ -139,6 +139,26 @@ route_to_sink(struct checking *c, const char *whose, const struct sink_config *s
     return -1;
 }
 
+/* A program of the user's is not run. But one that is named by its path must be there. */
+static void
+check_command(struct checking *c, const char *whose, const struct sink_config *sink)
+{
+    const char *word = sink->command + strspn(sink->command, " ");
+    char *path;
+
+    if (strncmp(word, "exec ", 5) == 0)
+        word += 5 + strspn(word + 5, " ");
+    path = pool_copy(&c->pool, word);
+    path[strcspn(path, " ")] = '\0';
+    if (strchr(path, '/') != NULL && path[strcspn(path, "\"'`$\\=;|&<>(){}*?[]~#")] == '\0' &&
+        access(path, X_OK) != 0)
+        verdict_say(&c->verdicts, VERDICT_FAIL, "%scannot run \"%s\": %s", whose, path,
+                    strerror(errno));
+    else
+        verdict_say(&c->verdicts, VERDICT_OK, "%sa program of yours, not tried: %s", whose,
+                    sink->command);
+}
+
 /* source: describe_source()'s file, or -1. */
 static void
 check_sink(struct checking *c, const struct sink_config *sink, int source)
@@ -152,8 +172,7 @@ check_sink(struct checking *c, const struct sink_config *sink, int source)
     if (helper.in < 0)
         return;
     if (sink->type == SINK_EXEC) {
-        verdict_say(&c->verdicts, VERDICT_OK, "%sa program of yours, not tried: %s", whose,
-                    sink->command);
+        check_command(c, whose, sink);
     } else {
         helper.argv = plan_sink_arguments(c->config, &c->pool, sink, PLAN_CHECK);
         helper.env = sink->type == SINK_PG ? plan_login_env(&c->pool, c->env, sink->password)

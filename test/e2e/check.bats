@@ -125,8 +125,8 @@ map = public.t -> u" write_conf
     pg_sql src "CREATE TABLE w (id int PRIMARY KEY); CREATE TABLE part (id int PRIMARY KEY)" "$db"
     says 0 "warn  sink dst: public.w is UNLOGGED" "warn  sink dst: public.part is UNLOGGED"
     user="user=${db}_apply" write_conf
-    says 100 "FAIL  sink dst: public.t: row-level security applies to the role"
-    run ! grep "public.w: row-level" <<<"$output"
+    says 100 "FAIL  sink dst: public.t has row-level security that applies to the role"
+    run ! grep "public.w has row-level" <<<"$output"
     pipeline_start "$conf"
     pg_sql src "INSERT INTO t VALUES (1, 'v')" "$db"
     wait_until 60 test -s "$conf.exit"
@@ -139,6 +139,25 @@ map = public.t -> u" write_conf
     pipeline_start "$conf"
     caught_up "$conf" src "$db"
     [ "$(pg_sql dst "SELECT count(*) FROM t" "$db")" = 1 ]
+}
+
+# The bug was that check passed them, and run stopped at the first row or when it started them.
+@test "targets that take no rows, a role with privileges on columns, a command that is not there" {
+    pg_sql src "CREATE TABLE f (id int PRIMARY KEY); CREATE TABLE part (id int PRIMARY KEY)" "$db"
+    pg_sql dst "CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+        CREATE FOREIGN TABLE f (id int) SERVER files OPTIONS (filename '/dev/null');
+        CREATE TABLE part (id int PRIMARY KEY) PARTITION BY RANGE (id);
+        CREATE ROLE ${db}_apply LOGIN; GRANT CREATE ON DATABASE $db TO ${db}_apply;
+        GRANT ALL ON f, part TO ${db}_apply; GRANT SELECT (id, v), INSERT (id, v), UPDATE (id), DELETE, TRUNCATE ON t TO ${db}_apply" "$db"
+    user="user=${db}_apply" olap="[sink own]
+type = exec
+command = exec $dir/none --any flags" write_conf
+    says 100 "FAIL  sink dst: public.f takes no inserts" "FAIL  sink dst: public.part is partitioned and has no partition" \
+        "FAIL  sink dst: public.t: the role lacks UPDATE: grant it" "FAIL  sink own: cannot run \"$dir/none\": No such file"
+    pg_sql dst "GRANT UPDATE (v) ON t TO ${db}_apply; CREATE TABLE part_1 PARTITION OF part DEFAULT" "$db"
+    printf '#!/bin/sh\n' >"$dir/none" && chmod +x "$dir/none"
+    sed -i '/^type = pg/a tables = public.t, public.part' "$conf"
+    says 0 "ok    sink own: a program of yours, not tried"
 }
 
 @test "a state directory that cannot be made" {
