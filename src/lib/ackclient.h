@@ -3,48 +3,35 @@
 #ifndef WALPIPE_ACKCLIENT_H
 #define WALPIPE_ACKCLIENT_H
 
-#include "lib/ackmsg.h"
+#include "lib/ackconn.h"
 #include "lib/event.h"
 
-struct ackclient {
-    int fd; /* poll it for reading too: readable outside a wait means that ackd is gone */
-    struct run_id run_id;
-    struct frame_reader reader;
-    struct buf out;
-};
-
-/* Connects to ackd at path. */
-int ackclient_connect(struct ackclient *ack, const char *path, struct err *err) MUST_CHECK;
-void ackclient_close(struct ackclient *ack);
+/* Connects to ackd at path; ackconn_close() ends it. Poll its descriptor for reading too: readable
+ * outside a wait means that ackd is gone. */
+int ackclient_connect(struct ackconn *ack, const char *path, struct err *err) MUST_CHECK;
 
 /* Registers the worker for hello's run and waits for ackd's answer; a refusal becomes err with
  * EXIT_REFUSED. program is the worker's own name; durable_lsn the progress found in the target, 0
  * where it keeps none, and timeline what that is of. */
-int ackclient_register(struct ackclient *ack, const char *program, const struct hello *hello,
+int ackclient_register(struct ackconn *ack, const char *program, const struct hello *hello,
                        uint64_t durable_lsn, uint32_t timeline, struct err *err) MUST_CHECK;
 
-int ackclient_reached(struct ackclient *ack, const struct ack_reached *reached,
+int ackclient_reached(struct ackconn *ack, const struct ack_reached *reached,
                       struct err *err) MUST_CHECK;
 
 /* What differs is not empty. */
-int ackclient_differences(struct ackclient *ack, const struct ack_differences *differences,
+int ackclient_differences(struct ackconn *ack, const struct ack_differences *differences,
                           struct err *err) MUST_CHECK;
 
 /* message says why the target is down; "" when it is alive. */
-int ackclient_target(struct ackclient *ack, bool alive, const char *message,
+int ackclient_target(struct ackconn *ack, bool alive, const char *message,
                      struct err *err) MUST_CHECK;
 
 /* All before the barrier is durable: reports it and waits until ackd lets this worker go on. */
-int ackclient_barrier_wait(struct ackclient *ack, const struct barrier_event *barrier,
+int ackclient_barrier_wait(struct ackconn *ack, const struct barrier_event *barrier,
                            struct err *err) MUST_CHECK;
-int ackclient_barrier_done(struct ackclient *ack, uint64_t id, struct err *err) MUST_CHECK;
+int ackclient_barrier_done(struct ackconn *ack, uint64_t id, struct err *err) MUST_CHECK;
 
-int ackclient_finished(struct ackclient *ack, struct err *err) MUST_CHECK;
-
-/* True when ackd closed the connection; does not wait. */
-bool ackclient_gone(const struct ackclient *ack);
-
-/* The error for that. Always -1. */
-int ackclient_gone_error(struct err *err);
+int ackclient_finished(struct ackconn *ack, struct err *err) MUST_CHECK;
 
 #endif

@@ -38,7 +38,7 @@ intake_free(struct intake *in)
 {
     let_go(in);
     layout_free(&in->layout);
-    ackclient_close(&in->ack);
+    ackconn_close(&in->ack);
     frame_reader_free(&in->reader);
 }
 
@@ -371,7 +371,7 @@ wait_for_more(struct intake *in, int timeout, struct intake_item *item, struct e
                    ? 0
                    : err_set(err, EXIT_PEER, "could not wait for the input: %s", strerror(errno));
     if (fds[WAIT_ACKD].revents != 0)
-        return ackclient_gone_error(err);
+        return ackconn_gone_error(err);
     if (fds[WAIT_TARGET].revents != 0) {
         item->kind = INTAKE_TARGET;
         return 1;
@@ -543,7 +543,7 @@ intake_wait(struct intake *in, struct err *err)
 
         if (poll(fds, 2, timeout) > 0) {
             if (fds[0].revents != 0)
-                return ackclient_gone_error(err);
+                return ackconn_gone_error(err);
             if (read_the_rest(in, err) != 0)
                 return -1;
         } else if (timeout == 0) {

@@ -59,7 +59,7 @@ struct intake {
     /* The caller's to read. */
     struct hello hello;
     struct layout layout; /* with several workers; else one of a single worker */
-    struct ackclient ack;
+    struct ackconn ack;
     bool in_transaction;
     struct begin_event begin; /* of the open transaction */
     uint64_t ordinal;         /* of its last change; 0: none came */

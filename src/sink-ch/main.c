@@ -16,7 +16,7 @@
 static bool
 ackd_is_gone(void *context)
 {
-    return ackclient_gone(context);
+    return ackconn_gone(context, 0);
 }
 
 static void

@@ -85,7 +85,7 @@ server_request(struct server *server, const char *what, const struct http_reques
         if (outcome == HTTP_DONE)
             return say_up(server, err) == 0 ? HTTP_DONE : HTTP_GONE;
         if (outcome == HTTP_GONE) {
-            ackclient_gone_error(err);
+            ackconn_gone_error(err);
             return HTTP_GONE;
         }
         if (outcome != HTTP_RETRY || server->intake == NULL) {

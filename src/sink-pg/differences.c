@@ -68,7 +68,7 @@ say(struct kept_differences *t, uint64_t now, const struct log *log)
 }
 
 static int
-report(struct kept_differences *t, struct ackclient *ack, struct err *err)
+report(struct kept_differences *t, struct ackconn *ack, struct err *err)
 {
     struct ack_differences *d = &t->unsent;
 
@@ -81,7 +81,7 @@ report(struct kept_differences *t, struct ackclient *ack, struct err *err)
 }
 
 int
-differences_report(struct differences *all, struct ackclient *ack, const struct log *log,
+differences_report(struct differences *all, struct ackconn *ack, const struct log *log,
                    struct err *err)
 {
     uint64_t now = all->count == 0 ? 0 : clock_micros();

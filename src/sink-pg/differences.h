@@ -25,7 +25,7 @@ int differences_note(struct differences *all, const char *label, const struct fo
                      struct err *err) MUST_CHECK;
 
 /* All that was noted is durable: tells ackd, and the log what is due. */
-int differences_report(struct differences *all, struct ackclient *ack, const struct log *log,
+int differences_report(struct differences *all, struct ackconn *ack, const struct log *log,
                        struct err *err) MUST_CHECK;
 
 /* Says what is not in the log yet. */
