@@ -234,7 +234,7 @@ write_move(struct writer *w)
 static void
 write_insert(struct writer *w)
 {
-    bool may_go = w->plan->overwrites && w->plan->fires != FIRES_RULES && !w->plan->cascades;
+    bool may_go = w->plan->overwrites && w->plan->fires == FIRES_NOTHING;
     bool moves = any_must_be_inserted(w);
     bool first = may_go && w->plan->index == INDEX_UNIQUE;
 
@@ -368,14 +368,32 @@ write_update_in_place(struct writer *w)
 
 /* An error when the row was not updated. */
 static void
-write_must_exist(struct writer *w, const char *rows)
+write_must_exist(struct writer *w, bool moves)
 {
-    sqltext_add(w->sql, " SELECT 1 / pg_catalog.count(*) FROM (%s) AS x", rows);
+    sqltext_add(w->sql, " SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM u%s) AS x",
+                moves ? " UNION ALL SELECT FROM i" : "");
+}
+
+/* Affects the rows that are there; an error when one would have to go for a moment. */
+static void
+write_must_stay(struct writer *w)
+{
+    bool by_key = w->plan->match == MATCH_KEY;
+
+    sqltext_add(w->sql, " SELECT 1 / (true");
+    write_differs(w, false);
+    sqltext_add(w->sql, ")::pg_catalog.int4 FROM %s AS t%s WHERE ", w->plan->rows,
+                by_key ? "" : ", m");
+    if (by_key)
+        write_key_condition(w, true);
+    else
+        sqltext_add(w->sql, "t.ctid = m.c AND t.tableoid = m.o");
 }
 
 static void
 write_insert_missing(struct writer *w, bool moves)
 {
+    w->stmt->upserts = true;
     sqltext_add(w->sql, " ");
     write_insert_into(w);
     sqltext_add(w->sql, "SELECT ");
@@ -389,13 +407,13 @@ write_insert_missing(struct writer *w, bool moves)
 static void
 write_update(struct writer *w)
 {
-    bool moves = any_must_be_inserted(w), stays = moves && w->plan->cascades;
+    bool moves = any_must_be_inserted(w), stays = moves && w->plan->fires != FIRES_NOTHING;
 
     sqltext_add(w->sql, "WITH ");
     if (w->plan->match == MATCH_ROW) {
         write_find_row(w);
         sqltext_add(w->sql, ", ");
-    } else if (w->plan->fires == FIRES_TRIGGERS) {
+    } else if (w->plan->fires == FIRES_TRIGGERS && !stays) {
         write_look(w);
         sqltext_add(w->sql, ", ");
     }
@@ -407,11 +425,11 @@ write_update(struct writer *w)
     write_update_in_place(w);
     sqltext_add(w->sql, any_is_set(w) ? " RETURNING 1)" : ")");
     if (stays)
-        write_must_exist(w, "SELECT FROM u");
+        write_must_stay(w);
     else if (w->plan->fires == FIRES_TRIGGERS)
         sqltext_add(w->sql, " SELECT FROM %s", w->plan->match == MATCH_KEY ? "f" : "m");
     else if (w->stmt->partial)
-        write_must_exist(w, moves ? "SELECT FROM u UNION ALL SELECT FROM i" : "SELECT FROM u");
+        write_must_exist(w, moves);
     else
         write_insert_missing(w, moves);
 }

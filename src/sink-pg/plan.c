@@ -38,7 +38,6 @@ look_at_triggers(struct plan *plan, const struct plan_input *input)
 {
     const struct catalog *c = input->catalog;
 
-    plan->cascades = c->cascades;
     plan->fires = c->rules != NULL          ? FIRES_RULES
                   : c->row_triggers != NULL ? FIRES_TRIGGERS
                   : c->cascades             ? FIRES_ACTIONS

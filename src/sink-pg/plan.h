@@ -43,6 +43,7 @@ struct plan_stmt {
     struct stmt stmt;
     uint8_t kind;      /* the frame type of the change */
     bool key_changed;  /* update: the key columns are set too */
+    bool upserts;      /* update: it inserts, and then affects, the row it misses */
     bool source_types; /* parameters have the source's types */
     bool partial;      /* update: the mask is not empty: must find its row */
     uint8_t nulls;     /* of the columns that are indexed: those that are NULL in the row to find */
@@ -74,7 +75,8 @@ enum plan_copy {
  * in the source's order. */
 enum plan_fires {
     FIRES_NOTHING,
-    FIRES_ACTIONS,  /* of foreign keys: they change other rows */
+    FIRES_ACTIONS,  /* of foreign keys: they change other rows. From here on no row goes for a
+                       moment to come back */
     FIRES_TRIGGERS, /* row triggers: they may cancel or change it. An update whose row is not there
                        then does nothing: a trigger may have wanted that */
     FIRES_RULES     /* statements must be plain ones, and say little of what they did */
@@ -96,7 +98,6 @@ struct plan {
     enum plan_index index;
     enum plan_copy copy;
     enum plan_fires fires;
-    bool cascades;   /* a row cannot be deleted and inserted again: others would change with it */
     bool overwrites; /* an insert takes the place of the row that has its key, by whatever index.
                         Not under FULL: a source's deferrable key may belong to two rows for a
                         moment */

@@ -271,7 +271,7 @@ statements_queue(struct pipe *pipe, struct plan *plan, const struct change *c, u
                      params->values, params->lengths, params->formats, err) != 0)
         return -1;
     pipe->steps[pipe->count - 1].upsert =
-        c->type == FRAME_UPDATE && !shape.partial && plan->fires < FIRES_TRIGGERS;
+        c->type == FRAME_UPDATE && (stmt->kind == FRAME_INSERT || stmt->upserts);
     return 0;
 }
 
