@@ -7,6 +7,10 @@
 #include "sink-pg/check.h"
 #include "sink-pg/worker.h"
 
+/* walpipe run waits for the answer before it starts a pipeline: a target that hangs must not hold
+ * it. */
+#define LAYOUT_PATIENCE_SECONDS 30
+
 static int
 drop_progress(const struct options *options, struct log *log, struct err *err)
 {
@@ -32,6 +36,7 @@ print_layout(const struct options *options, struct log *log, struct err *err)
     struct wholes wholes = {.pipeline = options->pipeline, .sink = options->sink};
     int rc;
 
+    alarm(LAYOUT_PATIENCE_SECONDS);
     if (session_open(&session, err) != 0)
         return -1;
     rc = wholes_print(&wholes, &session, &options->mapping, stdout, err);

@@ -9,6 +9,7 @@ me=${0##*/}
 place=$(cd "$(dirname "$0")/.." && pwd) # walpipe passes no variable of the test's
 name=$me
 if [ "$me" = sink-pg ]; then
+    [[ " $* " != *" --layout "* ]] || exit 0 # no table must go whole
     if [[ " $* " == *" --drop-progress "* ]]; then
         name=sink-drop
     elif [ -n "${WALPIPE_SINK:-}" ]; then
