@@ -127,3 +127,34 @@ pgtype_names_object(uint32_t oid)
     return oid == PG_REGPROC || (oid >= 2202 && oid <= 2206) || oid == 3734 || oid == 3769 ||
            oid == 4089 || oid == 4096 || oid == 4191;
 }
+
+bool
+pgtype_names_objects(uint32_t oid)
+{
+    return oid == 1008 || (oid >= 2207 && oid <= 2211) || oid == 3735 || oid == 3770 ||
+           oid == 4090 || oid == 4097 || oid == 4192;
+}
+
+/* Each range type with its multirange type and its subtype. */
+static const struct {
+    uint32_t range, multirange, element;
+} ranges[] = {{3904, 4451, PG_INT4},        {3906, 4532, PG_NUMERIC}, {3908, 4533, PG_TIMESTAMP},
+              {3910, 4534, PG_TIMESTAMPTZ}, {3912, 4535, PG_DATE},    {3926, 4536, PG_INT8}};
+
+uint32_t
+pgtype_range_element(uint32_t oid)
+{
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (ranges[i].range == oid)
+            return ranges[i].element;
+    return 0;
+}
+
+uint32_t
+pgtype_multirange_element(uint32_t oid)
+{
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (ranges[i].multirange == oid)
+            return ranges[i].element;
+    return 0;
+}

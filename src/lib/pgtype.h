@@ -61,8 +61,18 @@ bool pgtype_has_precision(int32_t typmod);
 int32_t pgtype_precision(int32_t typmod);
 int32_t pgtype_scale(int32_t typmod);
 
-/* regclass and its like, whose binary format is the oid of something in the source's catalog. */
+/* regclass and its like, whose binary format is the oid of something in the source's catalog; and
+ * arrays of them. */
 bool pgtype_names_object(uint32_t oid);
+bool pgtype_names_objects(uint32_t oid);
+
+/* Types from here on are announced in the stream, a domain by its base type (FirstGenbkiObjectId).
+ */
+#define PGTYPE_ANNOUNCED_FIRST 10000
+
+/* What a value of a built-in range or multirange type is made of; 0: oid is none. */
+uint32_t pgtype_range_element(uint32_t oid);
+uint32_t pgtype_multirange_element(uint32_t oid);
 
 /* The element type of a built-in array type; 0: oid is none. */
 uint32_t pgtype_element(uint32_t oid);

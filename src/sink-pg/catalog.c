@@ -27,13 +27,15 @@ enum {
     COL_HAS_DEFAULT,
     COL_TEMP_TYPE,
     COL_TYPE,
-    COL_TYPE_NAME,
     COL_TYPE_KIND,
     COL_EQUALS,
-    COL_OIDS,
     COL_BASE_TYPE_OID,
     COL_BASE_TYPMOD,
+    COL_BASE_KIND,
+    COL_BASE_NAME,
+    COL_BASE_TYPE,
     COL_FULL_TYPE,
+    COL_PARTS,
     COL_PART_OID,
     COL_PART_KIND,
     COL_BYTE_ORDER
@@ -80,7 +82,7 @@ static const char columns_query[] =
     "SELECT a.attnum, a.attname, a.atttypid, a.attnotnull, a.attidentity, a.attgenerated, "
     "a.atthasdef, CASE WHEN t.typtype = 'd' THEN 'text' "
     "ELSE pg_catalog.format_type(a.atttypid, a.atttypmod) END, "
-    "pg_catalog.format_type(a.atttypid, -1), t.typname, t.typtype, "
+    "pg_catalog.format_type(a.atttypid, -1), t.typtype, "
     "(SELECT pg_catalog.format('OPERATOR(%I.%s)', n.nspname, o.oprname) "
     "FROM pg_catalog.pg_opclass c "
     "JOIN pg_catalog.pg_am m ON m.oid = c.opcmethod AND m.amname = 'btree' "
@@ -88,22 +90,31 @@ static const char columns_query[] =
     "AND p.amoplefttype = c.opcintype AND p.amoprighttype = c.opcintype "
     "JOIN pg_catalog.pg_operator o ON o.oid = p.amopopr "
     "JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace "
-    "WHERE c.opcdefault AND n.nspname <> 'pg_catalog' AND c.opcintype = "
-    "CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END LIMIT 1), "
-    /* regclass and its like, also inside of arrays, domains and composites */
-    "(WITH RECURSIVE parts(part) AS (SELECT t.oid UNION SELECT x.part FROM parts "
-    "JOIN pg_catalog.pg_type y ON y.oid = parts.part CROSS JOIN LATERAL ("
-    "SELECT y.typelem WHERE y.typlen = -1 UNION ALL SELECT y.typbasetype UNION ALL "
-    "SELECT f.atttypid FROM pg_catalog.pg_attribute f WHERE y.typrelid <> 0 "
-    "AND f.attrelid = y.typrelid AND f.attnum > 0 AND NOT f.attisdropped) AS x(part)) "
-    "SELECT pg_catalog.count(*) > 0 FROM parts WHERE part IN "
-    "(24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191)), "
-    "CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, "
-    "CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, "
-    "pg_catalog.format_type(a.atttypid, a.atttypmod), p.oid, p.typtype, "
-    "coalesce(l.collisdeterministic, true) "
+    "WHERE c.opcdefault AND n.nspname <> 'pg_catalog' AND c.opcintype = b.oid LIMIT 1), "
+    "b.oid, base.typmod, b.typtype, b.typname, pg_catalog.format_type(b.oid, -1), "
+    "pg_catalog.format_type(a.atttypid, a.atttypmod), "
+    /* Every type that is in the values. Multiranges came with 14. */
+    "(WITH RECURSIVE parts(oid, typmod, outermost) AS (SELECT t.oid, a.atttypmod, true UNION "
+    "SELECT x.* FROM parts p JOIN pg_catalog.pg_type y ON y.oid = p.oid CROSS JOIN LATERAL ("
+    "SELECT y.typbasetype, y.typtypmod, p.outermost WHERE y.typtype = 'd' "
+    "UNION ALL SELECT y.typelem, p.typmod, false WHERE y.typlen = -1 AND y.typelem <> 0 "
+    "UNION ALL SELECT f.atttypid, f.atttypmod, false FROM pg_catalog.pg_attribute f "
+    "WHERE y.typrelid <> 0 AND f.attrelid = y.typrelid AND f.attnum > 0 AND NOT f.attisdropped "
+    "UNION ALL SELECT r.rngsubtype, -1, false FROM pg_catalog.pg_range r WHERE y.typtype IN ('r', "
+    "'m') AND (r.rngtypid = y.oid OR pg_catalog.to_jsonb(r) ->> 'rngmultitypid' = y.oid::text)"
+    ") AS x) "
+    "SELECT pg_catalog.string_agg(pg_catalog.format('%s:%s:%s%s%s', p.oid, p.typmod, y.typtype, "
+    "CASE WHEN y.typlen = -1 AND y.typelem <> 0 THEN 'a' ELSE '-' END, "
+    "CASE WHEN p.outermost THEN 'o' ELSE '-' END), ' ') "
+    "FROM parts p JOIN pg_catalog.pg_type y ON y.oid = p.oid), "
+    "e.oid, e.typtype, coalesce(l.collisdeterministic, true) "
     "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
-    "JOIN pg_catalog.pg_type p ON p.oid = CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 "
+    "CROSS JOIN LATERAL (WITH RECURSIVE chain(oid, typmod, depth) AS ("
+    "SELECT t.oid, a.atttypmod, 0 UNION ALL SELECT y.typbasetype, y.typtypmod, depth + 1 "
+    "FROM chain JOIN pg_catalog.pg_type y ON y.oid = chain.oid WHERE y.typtype = 'd') "
+    "SELECT oid, typmod FROM chain ORDER BY depth DESC LIMIT 1) AS base "
+    "JOIN pg_catalog.pg_type b ON b.oid = base.oid "
+    "JOIN pg_catalog.pg_type e ON e.oid = CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 "
     "AND t.typlen = -1 THEN t.typelem ELSE t.oid END "
     "LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation WHERE "
     "a.attrelid = $1::oid AND a.attnum > 0 "
@@ -130,7 +141,7 @@ static const struct {
 } queries[SESSION_PREPARED] = {
     [QUERY_TABLE] = {"walpipe_table", table_query, "look for a table in the target", 2, "vv???vv"},
     [QUERY_COLUMNS] = {"walpipe_columns", columns_query, "read a table's columns", 1,
-                       "vvvvvvvvvvv?vvvvvvv"},
+                       "vvvvvvvvvv?vvvvvvvvvv"},
     [QUERY_INDEXES] = {"walpipe_indexes", indexes_query, "read a table's indexes", 1, "vvvvvv"}};
 
 /* The caller clears the result. NULL with err. Prepared: to plan them takes three times as long as
@@ -181,6 +192,24 @@ take_table(struct catalog *c, const PGresult *r)
     c->cascades = is_true(r, 0, TABLE_CASCADES);
 }
 
+bool
+catalog_part(const char **parts, struct catalog_part *part)
+{
+    char *at;
+
+    *part = (struct catalog_part){.oid = (uint32_t)strtoul(*parts, &at, 10)};
+    if (at == *parts || *at != ':')
+        return false;
+    part->typmod = (int32_t)strtol(at + 1, &at, 10);
+    if (*at != ':' || strnlen(at, 4) < 4)
+        return false;
+    part->kind = at[1];
+    part->container = at[2] == 'a';
+    part->outermost = at[3] == 'o';
+    *parts = at + 4 + (at[4] == ' ');
+    return true;
+}
+
 static void
 take_column(struct catalog_column *c, const PGresult *r, int row)
 {
@@ -192,12 +221,14 @@ take_column(struct catalog_column *c, const PGresult *r, int row)
         .generated = PQgetvalue(r, row, COL_GENERATED)[0] != '\0',
         .identity = PQgetvalue(r, row, COL_IDENTITY)[0] != '\0',
         .identity_always = PQgetvalue(r, row, COL_IDENTITY)[0] == 'a',
-        .oids = is_true(r, row, COL_OIDS),
         .kind = PQgetvalue(r, row, COL_TYPE_KIND)[0],
         .type_oid = oid_of(r, row, COL_TYPE_OID),
         .base_type_oid = oid_of(r, row, COL_BASE_TYPE_OID),
         .base_typmod = (int32_t)strtol(PQgetvalue(r, row, COL_BASE_TYPMOD), NULL, 10),
-        .type_name = PQgetvalue(r, row, COL_TYPE_NAME),
+        .base_kind = PQgetvalue(r, row, COL_BASE_KIND)[0],
+        .base_name = PQgetvalue(r, row, COL_BASE_NAME),
+        .base_type = PQgetvalue(r, row, COL_BASE_TYPE),
+        .parts = PQgetvalue(r, row, COL_PARTS),
         .type = PQgetvalue(r, row, COL_TYPE),
         .full_type = PQgetvalue(r, row, COL_FULL_TYPE),
         .part_oid = oid_of(r, row, COL_PART_OID),

@@ -15,15 +15,17 @@ struct catalog_column {
     bool generated;
     bool identity;        /* of either kind */
     bool identity_always; /* GENERATED ALWAYS AS IDENTITY */
-    bool oids;            /* somewhere in its values are oids of the catalog, as in regclass */
     char kind;            /* the type's typtype */
     uint32_t type_oid;
-    uint32_t base_type_oid; /* of a domain: what it is a domain over; else type_oid */
+    uint32_t base_type_oid; /* of a domain: what it is a domain over in the end; else type_oid */
     int32_t base_typmod;
+    char base_kind;        /* typtype of that */
+    const char *base_name; /* its name, bare, for a comparison with the source's */
+    const char *base_type; /* as SQL, without typmod */
+    const char *parts;     /* every type that is in a value, for catalog_part */
     uint32_t part_oid;     /* what is compared: an array's elements' type; else type_oid */
     char part_kind;        /* its typtype */
     bool byte_order;       /* no collation, or one under which only equal bytes are equal */
-    const char *type_name; /* bare, for a comparison with the source's */
     const char *type;      /* as SQL, without typmod */
     const char *full_type; /* with it */
     const char *temp_type; /* in a temporary table: without a domain's constraints */
@@ -56,6 +58,19 @@ struct catalog {
     uint32_t indexes_count;
     PGresult *answers[3];
 };
+
+/* A type within a column's type: the type itself, what a domain is over, elements of arrays,
+ * attributes of composites, subtypes of ranges. */
+struct catalog_part {
+    uint32_t oid;
+    int32_t typmod;
+    char kind;      /* typtype */
+    bool container; /* an array */
+    bool outermost; /* the type itself, or what it is a domain over */
+};
+
+/* Takes the next part from *parts. False: there is no more. */
+bool catalog_part(const char **parts, struct catalog_part *part);
 
 /* 1: the table is there; 0: it is not; -1 with err. After any of them: catalog_free. */
 int catalog_read(struct session *s, const char *schema, const char *name, struct catalog *out,

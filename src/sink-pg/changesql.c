@@ -2,6 +2,7 @@
 #include "sink-pg/changesql.h"
 
 #include "sink-pg/sqltext.h"
+#include "sink-pg/valuesql.h"
 
 struct writer {
     struct buf *sql;
@@ -22,6 +23,15 @@ param(struct writer *w, uint32_t column, bool match)
     return ++s->params_count;
 }
 
+/* stored: it becomes the column's value; else it is compared with it. */
+static void
+write_param(struct writer *w, uint32_t column, bool match, bool stored)
+{
+    uint32_t n = param(w, column, match);
+
+    valuesql_param(w->sql, &w->plan->columns[column], n, w->stmt->source_types, stored);
+}
+
 static void
 write_names(struct writer *w, const char *prefix)
 {
@@ -34,8 +44,10 @@ write_names(struct writer *w, const char *prefix)
 static void
 write_new_values(struct writer *w)
 {
-    for (uint32_t i = 0; i < w->plan->columns_count; i++)
-        sqltext_add(w->sql, "%s$%u", i == 0 ? "" : ", ", param(w, i, false));
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        sqltext_add(w->sql, i == 0 ? "" : ", ");
+        write_param(w, i, false, true);
+    }
 }
 
 static void
@@ -92,7 +104,8 @@ write_key_condition(struct writer *w, bool match)
 
         sqltext_add(w->sql, "%st.", k == 0 ? "" : " AND ");
         sqltext_name(w->sql, w->plan->columns[column].name);
-        sqltext_add(w->sql, " %s $%u", w->plan->columns[column].equals, param(w, column, match));
+        sqltext_add(w->sql, " %s ", w->plan->columns[column].equals);
+        write_param(w, column, match, false);
     }
 }
 
@@ -103,7 +116,6 @@ write_same(struct writer *w, uint32_t column)
 {
     const struct plan_column *col = &w->plan->columns[column];
     bool null = col->indexed != 0 && (w->stmt->nulls >> (col->indexed - 1) & 1) != 0;
-    uint32_t number = null ? 0 : param(w, column, true);
 
     if (col->indexed != 0 || (col->exact && col->not_null)) {
         sqltext_name(w->sql, col->name);
@@ -111,19 +123,17 @@ write_same(struct writer *w, uint32_t column)
             sqltext_add(w->sql, " IS NULL");
             return;
         }
-        sqltext_add(w->sql, " %s $%u", col->equals, number);
+        sqltext_add(w->sql, " %s ", col->equals);
+        write_param(w, column, true, false);
         if (col->exact)
             return;
         sqltext_add(w->sql, " AND ");
     }
     sqltext_name(w->sql, col->name);
-    if (col->exact)
-        sqltext_add(w->sql, " IS NOT DISTINCT FROM $%u", number);
-    else
-        sqltext_add(w->sql,
-                    "::pg_catalog.text COLLATE pg_catalog.\"C\" IS NOT DISTINCT FROM "
-                    "$%u::pg_catalog.text",
-                    number);
+    sqltext_add(w->sql, "%s IS NOT DISTINCT FROM (",
+                col->exact ? "" : "::pg_catalog.text COLLATE pg_catalog.\"C\"");
+    write_param(w, column, true, false);
+    sqltext_add(w->sql, ")%s", col->exact ? "" : "::pg_catalog.text");
 }
 
 /* Without a key: a row that equals the old one in every column. */
@@ -178,7 +188,8 @@ write_differs(struct writer *w, bool differs)
             continue;
         sqltext_add(w->sql, "%st.", before);
         sqltext_name(w->sql, w->plan->columns[i].name);
-        sqltext_add(w->sql, " IS %sDISTINCT FROM $%u", differs ? "" : "NOT ", param(w, i, false));
+        sqltext_add(w->sql, " IS %sDISTINCT FROM ", differs ? "" : "NOT ");
+        write_param(w, i, false, false);
         before = differs ? " OR " : " AND ";
     }
     sqltext_add(w->sql, differs ? ")" : "");
@@ -190,7 +201,7 @@ write_moved_values(struct writer *w)
     for (uint32_t i = 0; i < w->plan->columns_count; i++) {
         sqltext_add(w->sql, "%s", i == 0 ? "" : ", ");
         if (w->stmt->mask[i] == 0) {
-            sqltext_add(w->sql, "$%u", param(w, i, false));
+            write_param(w, i, false, true);
             continue;
         }
         sqltext_add(w->sql, "d.");
@@ -342,7 +353,8 @@ write_set(struct writer *w)
             continue;
         sqltext_add(w->sql, "%s", before);
         sqltext_name(w->sql, w->plan->columns[i].name);
-        sqltext_add(w->sql, " = $%u", param(w, i, false));
+        sqltext_add(w->sql, " = ");
+        write_param(w, i, false, true);
         before = ", ";
     }
 }

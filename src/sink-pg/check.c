@@ -151,6 +151,21 @@ check_layout(struct check *c, const struct relation *relation, const char *schem
                     name, reason);
 }
 
+/* Refused when the first value comes. */
+static void
+check_binary(struct check *c, const struct plan *plan, const char *schema, const char *name)
+{
+    for (uint32_t i = 0; i < plan->columns_count && c->options->binary; i++) {
+        const struct plan_column *column = &plan->columns[i];
+
+        if (column->rule.binary == BINARY_REFUSED)
+            verdict_say(&c->verdicts, VERDICT_FAIL,
+                        "%s.%s: column \"%s\": whether the source's type is the target's %s is not "
+                        "known, so its values cannot come in binary format: set binary = off",
+                        schema, name, column->name, column->full_type);
+    }
+}
+
 static void
 check_table(struct check *c, const struct relation *relation)
 {
@@ -174,6 +189,7 @@ check_table(struct check *c, const struct relation *relation)
     check_privileges(c, schema, name);
     check_storage(c, schema, name);
     check_layout(c, relation, schema, name);
+    check_binary(c, plan, schema, name);
     verdict_say(&c->verdicts, VERDICT_OK, "%s.%s -> %s.%s: %u columns", relation->schema,
                 relation->name, schema, name, plan->columns_count);
     plan_free(plan);

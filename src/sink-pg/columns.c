@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "lib/pgtype.h"
-#include "sink-pg/fits.h"
 
 /* `=` is true only for values that print alike, also of arrays' elements. That of numeric is where
  * the column has a scale, which all its values are written with; that of char(n) but for the
@@ -40,56 +39,61 @@ find_source(const struct relation *r, const char *name, uint32_t *place)
     return NULL;
 }
 
-/* Binary values can be taken as they are only when the type is the same one. */
+/* What COPY can take of the column's values. */
 static enum plan_copy
-copy_of(const struct relation_column *from, const struct catalog_column *column,
-        const struct plan_column *to)
+copy_of(const struct relation_column *from, const struct plan_column *to)
 {
-    bool built_in = from->type_oid < PGTYPE_USER_FIRST;
-
-    if (built_in ? from->type_oid != to->type_oid : strcmp(from->type_name, column->type_name) != 0)
+    if (to->rule.binary != BINARY_TAKEN || to->domain || to->rule.oids || to->rule.verified)
         return COPIES_TEXT;
-    if (to->domain || to->oids)
+    if (from->type_oid < PGTYPE_ANNOUNCED_FIRST && from->type_oid != to->type_oid)
         return COPIES_TEXT;
     return to->recode == RECODE_NONE ? COPIES_BINARY : COPIES_RECODED;
 }
 
 static void
-compare_types(struct plan *plan, const struct plan_input *input, const struct relation_column *from,
-              const struct catalog_column *column, struct plan_column *to)
+note_types(const struct plan_input *input, const struct relation_column *from,
+           const struct plan_column *to)
 {
-    bool built_in = from->type_oid < PGTYPE_USER_FIRST;
-    enum plan_copy copy;
-
-    to->source_oid = built_in ? from->type_oid : to->type_oid;
-    if (built_in && from->type_oid != to->type_oid) {
-        plan->odd_types = true;
+    if (to->rule.source_oid != 0 && from->type_oid < PGTYPE_ANNOUNCED_FIRST &&
+        to->rule.binary == BINARY_BY_TEXT && from->type_oid != to->type_oid)
         notes_add(input->notes,
                   "column %s: the source's type has oid %" PRIu32 ", the target's is %s", to->name,
                   from->type_oid, to->type);
-    }
-    to->recode = recode_of(to->type_oid, column->kind);
-    copy = copy_of(from, column, to);
-    if (copy < plan->copy)
-        plan->copy = copy;
+    if (to->rule.verified)
+        notes_add(input->notes,
+                  "column %s: whether %s takes every value as it is does not show from the types: "
+                  "each value is compared, which is slower",
+                  to->name, to->full_type);
 }
 
 /* Types that lose something without an error are refused before the first row. */
 static int
-refuse_loss(const struct plan_input *input, const struct relation_column *from,
-            const struct catalog_column *column, struct err *err)
+refuse_loss(const struct plan_input *input, const struct plan_column *to, struct err *err)
 {
-    struct fits_type source = {.oid = from->type_oid, .typmod = from->typmod};
-    struct fits_type target = {.oid = column->base_type_oid, .typmod = column->base_typmod};
-    const char *loss = fits_loss(source, target);
-
-    if (loss == NULL)
+    if (to->rule.loss == NULL)
         return 0;
     err_set(err, EXIT_REFUSED,
             "cannot apply to %s: its column \"%s\" is %s, which cannot hold all values of the "
             "source's type: %s",
-            input->label, from->name, column->full_type, loss);
+            input->label, to->name, to->full_type, to->rule.loss);
     return err_hint(err, "give the target's column the source's type, or a wider one");
+}
+
+static int
+compare_types(struct plan *plan, const struct plan_input *input, const struct relation_column *from,
+              const struct catalog_column *column, struct plan_column *to, struct err *err)
+{
+    enum plan_copy copy;
+
+    to->rule = typerule_of(from, column);
+    to->recode = recode_of(to->type_oid, column->kind);
+    plan->odd_types |= to->rule.binary == BINARY_BY_TEXT;
+    plan->verified |= to->rule.verified;
+    copy = copy_of(from, to);
+    if (copy < plan->copy)
+        plan->copy = copy;
+    note_types(input, from, to);
+    return refuse_loss(input, to, err);
 }
 
 /* A generated column takes its value from its own expression. */
@@ -138,13 +142,17 @@ add_column(struct plan *plan, const struct plan_input *input, const struct catal
     to->exact = is_exact(column);
     to->domain = column->kind == 'd';
     to->identity_always = column->identity_always;
-    to->scalar = pgtype_names_object(from->type_oid);
-    to->oids = to->scalar || column->oids;
+    to->numeric = column->base_type_oid == PG_NUMERIC;
     snprintf(to->temp_type, sizeof to->temp_type, "%s", column->temp_type);
     snprintf(to->type, sizeof to->type, "%s", column->type);
     snprintf(to->equals, sizeof to->equals, "%s", column->equals);
-    compare_types(plan, input, from, column, to);
-    return refuse_loss(input, from, column, err);
+    snprintf(to->full_type, sizeof to->full_type, "%s", column->full_type);
+    snprintf(to->base_type, sizeof to->base_type, "%s", column->base_type);
+    if (compare_types(plan, input, from, column, to, err) != 0)
+        return -1;
+    if (to->rule.verified)
+        snprintf(to->temp_type, sizeof to->temp_type, "text");
+    return 0;
 }
 
 static bool

@@ -34,6 +34,8 @@ loss_of_digits(struct fits_type from, struct fits_type to)
         return loss;
     if (to.oid != PG_NUMERIC || to.typmod == -1)
         return NULL;
+    if (from.oid == PG_NUMERIC && from.typmod == FITS_TYPMOD_UNKNOWN)
+        return NULL;
     if (from.oid == PG_NUMERIC)
         return from.typmod == -1 || pgtype_scale(from.typmod) > pgtype_scale(to.typmod) ? loss
                                                                                         : NULL;
@@ -50,6 +52,7 @@ static const char *
 loss_of_time(struct fits_type from, struct fits_type to)
 {
     bool stamp = from.oid == PG_TIMESTAMP || from.oid == PG_TIMESTAMPTZ;
+    bool known = from.typmod != FITS_TYPMOD_UNKNOWN;
 
     if (stamp && to.oid == PG_DATE)
         return "the time of day would be cut off";
@@ -57,23 +60,112 @@ loss_of_time(struct fits_type from, struct fits_type to)
         return "the date would be cut off";
     if (from.oid == PG_TIMETZ && to.oid == PG_TIME)
         return "the time zone would be cut off";
-    if (from.oid == PG_INTERVAL && to.oid == PG_INTERVAL && to.typmod != -1 &&
+    if (known && from.oid == PG_INTERVAL && to.oid == PG_INTERVAL && to.typmod != -1 &&
         to.typmod != from.typmod)
         return "fields or fractions of seconds would be cut off";
-    if (has_time_of_day(from.oid) && has_time_of_day(to.oid) && to.typmod != -1 &&
+    if (known && has_time_of_day(from.oid) && has_time_of_day(to.oid) && to.typmod != -1 &&
         (from.typmod == -1 || from.typmod > to.typmod))
         return "fractions of seconds would be rounded away";
     return NULL;
 }
 
+/* An array's or a range's type becomes that of its parts where both sides are of the same kind,
+ * with the typmod, which an array has for its elements; else the source's becomes one that nothing
+ * is known of. */
+static void
+go_into(struct fits_type *from, struct fits_type *to)
+{
+    uint32_t (*const parts[])(uint32_t) = {pgtype_element, pgtype_range_element,
+                                           pgtype_multirange_element};
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        uint32_t from_part = parts[i](from->oid), to_part = parts[i](to->oid);
+
+        if (to_part == 0 && from_part == 0)
+            continue;
+        from->oid = to_part == 0 ? 0 : from_part;
+        to->oid = to_part == 0 ? to->oid : to_part;
+    }
+}
+
 const char *
 fits_loss(struct fits_type from, struct fits_type to)
 {
-    const char *loss = loss_of_digits(from, to);
+    const char *loss;
+
+    go_into(&from, &to);
+    loss = loss_of_digits(from, to);
 
     if (loss == NULL)
         loss = loss_of_time(from, to);
     if (loss == NULL && is_text(from.oid) && (to.oid == PG_NAME || to.oid == PG_CHAR))
         loss = "text would be cut off";
     return loss;
+}
+
+bool
+fits_may_lose(struct fits_type to)
+{
+    switch (to.oid) {
+    case PG_FLOAT4:
+    case PG_FLOAT8:
+    case PG_MONEY:
+    case PG_DATE:
+    case PG_TIME:
+    case PG_TIMETZ:
+    case PG_NAME:
+    case PG_CHAR:
+        return true;
+    case PG_TIMESTAMP:
+    case PG_TIMESTAMPTZ:
+        return to.typmod != -1 && to.typmod != 6;
+    case PG_NUMERIC:
+    case PG_INTERVAL:
+        return to.typmod != -1;
+    default:
+        return false;
+    }
+}
+
+static bool
+is_integer(uint32_t oid)
+{
+    return oid == PG_INT2 || oid == PG_INT4 || oid == PG_INT8;
+}
+
+/* The pairs of different types of which fits_loss knows all that could be lost. */
+static bool
+is_known_pair(uint32_t from, uint32_t to)
+{
+    switch (to) {
+    case PG_FLOAT4:
+    case PG_FLOAT8:
+        return is_integer(from) || from == PG_FLOAT4;
+    case PG_NUMERIC:
+    case PG_MONEY:
+        return is_integer(from);
+    case PG_TIMESTAMP:
+    case PG_TIMESTAMPTZ:
+        return from == PG_DATE || from == PG_TIMESTAMP || from == PG_TIMESTAMPTZ;
+    case PG_TIMETZ:
+        return from == PG_TIME;
+    case PG_NAME:
+        return from == PG_CHAR || from == PG_BOOL || is_integer(from);
+    default:
+        return false;
+    }
+}
+
+bool
+fits_unproven(struct fits_type from, struct fits_type to)
+{
+    bool typmods = to.typmod != -1;
+
+    go_into(&from, &to);
+    if (!fits_may_lose(to) || fits_loss(from, to) != NULL)
+        return false;
+    if (from.oid != to.oid && !is_known_pair(from.oid, to.oid))
+        return true;
+    return typmods && from.typmod == FITS_TYPMOD_UNKNOWN && !is_integer(from.oid) &&
+           from.oid != PG_DATE;
 }

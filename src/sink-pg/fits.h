@@ -1,17 +1,30 @@
 /* fits.h: whether the target's type takes every value of the source's as it is, or says that it
- * does not. Pure: oids and typmods of built-in types. */
+ * does not. Pure: oids and typmods of built-in types. An array is judged by its elements, a range
+ * by its bounds. */
 #ifndef SINK_PG_FITS_H
 #define SINK_PG_FITS_H
 
 #include "lib/base.h"
 
+/* The typmod of a domain's base type, which the stream does not tell. */
+#define FITS_TYPMOD_UNKNOWN (-2)
+
 struct fits_type {
-    uint32_t oid;
+    uint32_t oid; /* 0: a type that nothing is known of */
     int32_t typmod;
 };
 
 /* What the target's input function would silently take from a value, for a message: "digits would
- * be rounded away". NULL: nothing; a value that does not fit is then the server's error. */
+ * be rounded away". NULL: nothing, as far as the types tell; a value that does not fit is then the
+ * server's error. */
 const char *fits_loss(struct fits_type from, struct fits_type to) MUST_CHECK;
+
+/* Whether the target's input function takes something from some texts silently. Not for an array or
+ * a range, of which the parts are asked for. */
+bool fits_may_lose(struct fits_type to) MUST_CHECK;
+
+/* Whether it may do so with values of the source's type, although fits_loss knows nothing: the
+ * source's type is text, or not known well enough. */
+bool fits_unproven(struct fits_type from, struct fits_type to) MUST_CHECK;
 
 #endif

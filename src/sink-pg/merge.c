@@ -134,7 +134,8 @@ run_copy(struct attempt *a, struct err *err)
 
     if (first_format(a, err) != 0)
         return OUTCOME_REFUSED;
-    if (a->plan->copy == COPIES_NOTHING || a->plan->columns_count == 0 || !takes_format(a))
+    if (a->plan->copy == COPIES_NOTHING || a->plan->verified || a->plan->columns_count == 0 ||
+        !takes_format(a))
         return OUTCOME_NOT;
     buf_reset(&m->sql, 1u << 16);
     sqltext_add(&m->sql, SAVEPOINT_SET "; ");
@@ -447,7 +448,7 @@ compact_and_merge(struct attempt *a, struct err *err)
         return OUTCOME_REFUSED;
     if (!takes_format(a))
         return OUTCOME_NOT;
-    a->direct = m->compact.inserts >= DIRECT_INSERTS_MIN;
+    a->direct = m->compact.inserts >= DIRECT_INSERTS_MIN && !a->plan->verified;
     outcome = fill_temp(a, err);
     return outcome == OUTCOME_DONE ? run_merge(a, err) : outcome;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sink-pg/sqltext.h"
+#include "sink-pg/valuesql.h"
 
 static void
 write_columns(struct buf *sql, const struct plan *plan, const char *prefix)
@@ -17,11 +18,12 @@ write_columns(struct buf *sql, const struct plan *plan, const char *prefix)
 
 /* A column of the temporary table as a value of the target's type. */
 static void
-write_source(struct buf *sql, const struct plan *plan, uint32_t column)
+write_source(struct buf *sql, const struct plan *plan, uint32_t column, bool stored)
 {
-    sqltext_add(sql, "s.c%u", column);
-    if (plan->columns[column].domain)
-        sqltext_add(sql, "::%s", plan->columns[column].type);
+    char name[16];
+
+    snprintf(name, sizeof name, "s.c%u", column);
+    valuesql_temp(sql, &plan->columns[column], name, stored);
 }
 
 static void
@@ -33,7 +35,7 @@ write_join(struct buf *sql, const struct plan *plan)
         sqltext_add(sql, " AND t.");
         sqltext_name(sql, plan->columns[column].name);
         sqltext_add(sql, " %s ", plan->columns[column].equals);
-        write_source(sql, plan, column);
+        write_source(sql, plan, column, false);
     }
 }
 
@@ -75,7 +77,7 @@ mergesql_update(struct buf *sql, const struct plan *plan, uint32_t number, const
         sqltext_add(sql, "%s", before);
         sqltext_name(sql, plan->columns[i].name);
         sqltext_add(sql, " = ");
-        write_source(sql, plan, i);
+        write_source(sql, plan, i, true);
         before = ", ";
     }
     sqltext_add(sql, " FROM %s AS s WHERE s.op = 'U' AND s.mask = %u", plan->temp_name, number);
@@ -133,7 +135,7 @@ mergesql_upsert(struct buf *sql, const struct plan *plan)
     sqltext_add(sql, ")%s SELECT ", plan_has_identity(plan) ? " OVERRIDING SYSTEM VALUE" : "");
     for (uint32_t i = 0; i < plan->columns_count; i++) {
         sqltext_add(sql, i == 0 ? "" : ", ");
-        write_source(sql, plan, i);
+        write_source(sql, plan, i, true);
     }
     sqltext_add(sql, " FROM %s AS s WHERE s.op IN ('I', 'R')", plan->temp_name);
     if (plan->overwrites)

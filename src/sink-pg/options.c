@@ -32,6 +32,8 @@ static const struct opt_spec specs[] = {
      .take = take_map},
     {"check", NULL, "compare hello and relations on the input with the target", OPT_FLAG,
      TO(check)},
+    {"binary", NULL, "with --check: the source sends values in binary format", OPT_FLAG,
+     TO(binary)},
     {"drop-progress", NULL, "remove a sink's rows from walpipe.progress", OPT_FLAG,
      TO(drop_progress)},
     {"layout", NULL, "print which tables must go to one worker as a whole, for route", OPT_FLAG,

@@ -13,6 +13,7 @@ struct options {
     const char *ackd;
     const char *sink; /* --drop-progress, --layout */
     bool check;
+    bool binary; /* with check: values come in binary format */
     bool drop_progress;
     bool layout;
     uint64_t batch_rows;

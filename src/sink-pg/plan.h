@@ -8,15 +8,15 @@
 #include "sink-pg/notes.h"
 #include "sink-pg/pipe.h"
 #include "sink-pg/recode.h"
+#include "sink-pg/typerule.h"
 
 /* A column that both sides have. */
 struct plan_column {
-    uint32_t source;     /* its place in the source's tuples */
-    int16_t number;      /* in the target's catalog */
-    const char *name;    /* the relation's string */
-    uint32_t type_oid;   /* in the target */
-    uint32_t source_oid; /* how the source names its type; for types that are not built in the
-                            target's oid */
+    uint32_t source;   /* its place in the source's tuples */
+    int16_t number;    /* in the target's catalog */
+    const char *name;  /* the relation's string */
+    uint32_t type_oid; /* in the target */
+    struct typerule rule;
     enum recode recode;
     bool key;
     bool not_null;
@@ -24,11 +24,12 @@ struct plan_column {
     uint8_t indexed; /* MATCH_ROW: 1 + its place among the columns that an index helps to find */
     bool domain;
     bool identity_always; /* GENERATED ALWAYS AS IDENTITY */
-    bool oids;        /* its values name objects of the source's catalog by oid in binary format */
-    bool scalar;      /* ... and are no more than that oid */
-    char equals[160]; /* the operator that the type's indexes call equal */
-    char temp_type[160]; /* in a temporary table: without a domain's constraints */
+    bool numeric;         /* or a domain over it */
+    char equals[160];     /* the operator that the type's indexes call equal */
+    char temp_type[160];  /* in a temporary table: without a domain's constraints */
     char type[160];
+    char full_type[160]; /* with typmod */
+    char base_type[160]; /* what a domain is over, without typmod */
 };
 
 enum plan_match {
@@ -44,7 +45,7 @@ struct plan_stmt {
     uint8_t kind;      /* the frame type of the change */
     bool key_changed;  /* update: the key columns are set too */
     bool upserts;      /* update: it inserts, and then affects, the row it misses */
-    bool source_types; /* parameters have the source's types */
+    bool source_types; /* binary values of other types: parameters have the source's */
     bool partial;      /* update: the mask is not empty: must find its row */
     uint8_t nulls;     /* of the columns that are indexed: those that are NULL in the row to find */
     uint8_t *mask;     /* update: the columns that are left alone, one byte each */
@@ -104,7 +105,8 @@ struct plan {
     uint32_t extras_count;
     char (
         *extras)[NAME_MAX_BYTES + 1]; /* columns that only the target has: they keep their values */
-    bool odd_types;                   /* a built-in type is another one in the source */
+    bool odd_types;                   /* binary values of a column must go by their text */
+    bool verified;                    /* values of a column must be verified: COPY cannot do that */
     struct plan_stmt *statements;
     uint32_t statements_count;
     char temp_name[40]; /* of the temporary table for merges; "" until asked for */

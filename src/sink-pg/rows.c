@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sink-pg/sqltext.h"
+#include "sink-pg/valuesql.h"
 
 /* Commands and parameter bytes that are queued before the server's answers are read: libpq keeps
  * both directions in memory. */
@@ -144,6 +145,29 @@ parameter_number(const char *context)
     return 0;
 }
 
+/* A value that the target would change: the server's message has what valuesql made it say. */
+static bool
+explain_loss(const struct plan *plan, struct err *err)
+{
+    const char *at = strstr(err->message, VALUESQL_LOST), *end = strrchr(err->message, '"');
+    char value[300], *colon;
+    long number;
+
+    if (at == NULL)
+        return false;
+    number = strtol(at + strlen(VALUESQL_LOST), &colon, 10);
+    if (end == NULL || end < colon + 2)
+        return false;
+    snprintf(value, sizeof value, "%.*s", (int)(end - colon - 2), colon + 2);
+    for (uint32_t i = 0; i < plan->columns_count; i++)
+        if (plan->columns[i].number == number) {
+            err_set(err, EXIT_REFUSED, "column \"%s\": its type %s would make \"%s\" of the value",
+                    plan->columns[i].name, plan->columns[i].full_type, value);
+            err_hint(err, "give the target's column the source's type, or a wider one");
+        }
+    return true;
+}
+
 /* The server's context of a value it cannot read has the parameter; for a person the column is
  * named. */
 static void
@@ -206,7 +230,8 @@ explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
         return;
     if (strcmp(f->sqlstate, "22012") == 0 && op->type == FRAME_UPDATE)
         explain_update(op->table->plan, &change, err);
-    name_column(op->table->plan, &change, err);
+    if (!explain_loss(op->table->plan, err))
+        name_column(op->table->plan, &change, err);
     hint_partition(f, err);
     hint_binary(op, &change, f->sqlstate, err);
     change_name(op, &change, err);

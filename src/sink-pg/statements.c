@@ -7,6 +7,7 @@
 
 #include "sink-pg/changesql.h"
 #include "sink-pg/sqltext.h"
+#include "sink-pg/valuesql.h"
 
 /* ---- one statement for each shape of change ---- */
 
@@ -84,7 +85,7 @@ prepare(struct pipe *pipe, const struct plan *plan, struct plan_stmt *stmt, stru
     for (uint32_t i = 0; i < stmt->params_count; i++) {
         const struct plan_column *col = &plan->columns[stmt->params[i].column];
 
-        types[i] = stmt->source_types ? col->source_oid : col->type_oid;
+        types[i] = valuesql_param_type(col, stmt->source_types);
     }
     rc = pipe_prepare(pipe, &stmt->stmt, sqltext_get(&sql), (int)stmt->params_count, types, err);
 out:
@@ -98,7 +99,7 @@ has_odd_binary(const struct plan *plan, const struct value *row)
 {
     for (uint32_t i = 0; i < plan->columns_count && row != NULL; i++)
         if (row[plan->columns[i].source].kind == VALUE_BINARY &&
-            plan->columns[i].source_oid != plan->columns[i].type_oid)
+            plan->columns[i].rule.binary == BINARY_BY_TEXT)
             return true;
     return false;
 }
@@ -174,9 +175,19 @@ value_of(const struct plan *plan, const struct plan_param *param, const struct c
 static int
 check_binary(const struct plan_column *column, const struct value *v, struct err *err)
 {
-    if (!column->oids || v->kind != VALUE_BINARY)
+    if (v->kind != VALUE_BINARY)
         return 0;
-    if (column->scalar && v->len == 4 && v->data[0] == 0 && v->data[1] == 0 &&
+    if (column->rule.binary == BINARY_REFUSED) {
+        err_set(
+            err, EXIT_REFUSED,
+            "the value of column \"%s\" comes in binary format, and whether the source's type is "
+            "the target's %s is not known",
+            column->name, column->full_type);
+        return err_hint(err, "set binary = off in [source]: the value then comes as text");
+    }
+    if (!column->rule.oids)
+        return 0;
+    if (column->rule.scalar && v->len == 4 && v->data[0] == 0 && v->data[1] == 0 &&
         (v->data[2] << 8 | v->data[3]) < FIRST_UNPINNED_OID)
         return 0;
     err_set(err, EXIT_REFUSED,

@@ -177,6 +177,8 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
         words_add_option(&w, "--map", sink->maps[i]);
     if (use == PLAN_CHECK) {
         words_add(&w, "--check");
+        if (sink->type == SINK_PG && config->source.binary)
+            words_add(&w, "--binary");
     } else if (use == PLAN_DROP) {
         words_add_option(&w, "--sink", sink->name);
         words_add(&w, "--drop-progress");

@@ -180,3 +180,31 @@ stops() {
         pg_sql target 'TABLE o ORDER BY id' "${name}_$db" | diff "$SCRATCH/want" -
     done
 }
+
+@test "the bug was that the parts of a composite were read as whatever the target has there" {
+    name=types_parts
+    pg_sql source "CREATE DATABASE $name"
+    pg_sql source "CREATE DOMAIN d AS int8; CREATE TYPE c AS (a d);
+                   CREATE TABLE o (id int PRIMARY KEY, ds d[], c c);
+                   CREATE PUBLICATION $name FOR ALL TABLES" "$name"
+    for db in rows sets; do
+        pg_sql target "CREATE DATABASE ${name}_$db"
+        pg_sql target "CREATE DOMAIN d AS int4; CREATE TYPE c AS (a d);
+                       CREATE TABLE o (id int PRIMARY KEY, ds d[], c c)" "${name}_$db"
+    done
+    config on
+    stops 'the value of column \\"ds\\" comes in binary format' "INSERT INTO o VALUES (1, '{42}')"
+    stops 'the value of column \\"c\\" comes in binary format' "INSERT INTO o VALUES (2, NULL, '(42)')"
+    pg_sql source 'TABLE o ORDER BY id' "$name" >"$SCRATCH/want"
+    for db in rows sets; do
+        pg_sql target 'TABLE o ORDER BY id' "${name}_$db" | diff "$SCRATCH/want" -
+    done
+    run "$WALPIPE_BIN/walpipe" check -c "$conf"
+    echo "$output"
+    [[ $output == *'ok    sink rows: public.o'* && $output != *'set binary = off'* ]]
+    sed -i 's/^binary.*/binary = on/' "$conf"
+    run "$WALPIPE_BIN/walpipe" check -c "$conf"
+    [ "$status" -eq 100 ]
+    grep 'FAIL.*column "ds".*set binary = off' <<<"$output"
+    grep 'FAIL.*column "c".*set binary = off' <<<"$output"
+}

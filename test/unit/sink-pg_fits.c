@@ -53,10 +53,53 @@ times_and_texts(void)
     check(!loses(19, -1, 25, -1) && !loses(25, -1, 1043, 14), "name to text, text to varchar");
 }
 
+static void
+parts(void)
+{
+    check(loses(1231, -1, 1231, numeric(5, 2)), "numeric[] to numeric(5,2)[]");
+    check(!loses(1231, numeric(5, 2), 1231, numeric(7, 3)), "numeric(5,2)[] to numeric(7,3)[]");
+    check(loses(1115, -1, 1182, -1), "timestamp[] to date[]");
+    check(loses(1009, -1, 1003, -1) && loses(1009, -1, 1002, -1), "text[] to name[], \"char\"[]");
+    check(loses(1016, -1, 1022, -1) && !loses(1007, -1, 1022, -1), "int8[], int4[] to float8[]");
+    check(loses(3908, -1, 3912, -1) && loses(4533, -1, 4535, -1), "tsrange to daterange");
+    check(!loses(3912, -1, 3908, -1), "daterange to tsrange");
+    check(loses(3909, -1, 3913, -1), "tsrange[] to daterange[]");
+}
+
+static bool
+unproven(uint32_t from, int32_t from_mod, uint32_t to, int32_t to_mod)
+{
+    return fits_unproven((struct fits_type){from, from_mod}, (struct fits_type){to, to_mod});
+}
+
+static void
+not_proven(void)
+{
+    const int32_t unknown = FITS_TYPMOD_UNKNOWN;
+
+    check(unproven(1700, unknown, 1700, numeric(5, 2)), "a domain over numeric to numeric(5,2)");
+    check(!loses(1700, unknown, 1700, numeric(5, 2)), "... which may be the same");
+    check(!unproven(1700, unknown, 1700, -1), "to numeric");
+    check(!unproven(23, unknown, 1700, numeric(5, 2)), "a domain over int4");
+    check(unproven(1114, unknown, 1114, 3) && !unproven(1114, unknown, 1114, -1), "and timestamp");
+    check(loses(1114, unknown, 1082, -1), "a domain over timestamp to date");
+    check(unproven(25, -1, 1082, -1) && unproven(25, -1, 701, -1), "text to date, to float8");
+    check(unproven(25, -1, 1700, numeric(5, 2)) && !unproven(25, -1, 1700, -1), "text to numeric");
+    check(unproven(0, -1, 700, -1) && !unproven(0, -1, 23, -1), "an unknown type");
+    check(unproven(1009, -1, 1231, numeric(5, 2)), "text[] to numeric(5,2)[]");
+    check(unproven(1231, unknown, 1231, numeric(5, 2)), "a domain over numeric[]");
+    check(!unproven(1231, numeric(5, 2), 1231, numeric(5, 2)), "the same");
+    check(!unproven(1082, -1, 1082, -1) && !unproven(701, -1, 701, -1), "the same");
+    check(!unproven(1231, -1, 25, -1) && unproven(1231, -1, 19, -1), "numeric[] to text, to name");
+    check(unproven(1186, -1, 1083, -1) && unproven(26, -1, 700, -1), "interval to time");
+}
+
 int
 main(void)
 {
     numbers();
     times_and_texts();
+    parts();
+    not_proven();
     return check_done();
 }

@@ -1,0 +1,36 @@
+/* typerule.h: how a column's values get from the source's type into the target's, so that nothing
+ * is lost silently. Knows oids and catalogs, but no SQL and no values.
+ *
+ * A value in binary format goes only into the identical type. Where the source's type is another
+ * one that is built in, the target's server makes its text, which then goes the way of a text.
+ * Where it is not known well enough to do that, binary values are refused.
+ *
+ * A text goes into any type that takes it. Where the types show that something would be lost, the
+ * table is refused before its first row. Where they do not tell (a domain whose typmod the stream
+ * does not have, a composite type, a text column as source), each value is verified: the target's
+ * value must have the same text. */
+#ifndef SINK_PG_TYPERULE_H
+#define SINK_PG_TYPERULE_H
+
+#include "lib/event.h"
+#include "sink-pg/catalog.h"
+
+enum typerule_binary {
+    BINARY_TAKEN,   /* the type is the same */
+    BINARY_BY_TEXT, /* of the type source_oid */
+    BINARY_REFUSED
+};
+
+struct typerule {
+    enum typerule_binary binary;
+    uint32_t source_oid; /* BINARY_BY_TEXT: a built-in type */
+    bool verified;       /* each value's text must come out of the target's type again */
+    bool oids;           /* binary values have oids of the source's catalog, as in regclass */
+    bool scalar;         /* ... and are no more than one */
+    int32_t cut;         /* varchar(n) of another length: the target cuts spaces beyond n; 0: not */
+    const char *loss;    /* the table is refused: what would be lost; NULL: nothing */
+};
+
+struct typerule typerule_of(const struct relation_column *from, const struct catalog_column *to);
+
+#endif

@@ -1,0 +1,23 @@
+/* valuesql.h: a column's value as an SQL expression, by the rule of its types. */
+#ifndef SINK_PG_VALUESQL_H
+#define SINK_PG_VALUESQL_H
+
+#include "sink-pg/plan.h"
+
+/* The server's message of a value that does not come out as it went in has this mark in double
+ * quotes, then the column's number in the target, ": " and the value that would be there. */
+#define VALUESQL_LOST "walpipe: another value in column "
+
+/* The type that parameter values of this column are passed in. binary: there is one in binary
+ * format that is BINARY_BY_TEXT. */
+Oid valuesql_param_type(const struct plan_column *column, bool binary);
+
+/* Parameter number n as a value to store, or to compare with the column's values. */
+void valuesql_param(struct buf *sql, const struct plan_column *column, uint32_t n, bool binary,
+                    bool stored);
+
+/* The same for a column of the temporary table. */
+void valuesql_temp(struct buf *sql, const struct plan_column *column, const char *name,
+                   bool stored);
+
+#endif
