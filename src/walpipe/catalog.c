@@ -106,6 +106,17 @@ publications_literal(struct pool *pool, const struct hello *h)
     return out;
 }
 
+/* The role may have limits that are meant for people. */
+static int
+lift_limits(PGconn *conn, struct err *err)
+{
+    PGresult *result = pqx_exec(conn, "prepare the session",
+                                "SET statement_timeout = 0; SET lock_timeout = 0", err);
+
+    PQclear(result);
+    return result == NULL ? -1 : 0;
+}
+
 static int
 read_source(struct catalog *c, PGconn *conn, const struct config *config, const char *publications,
             struct err *err)
@@ -222,7 +233,8 @@ catalog_read(struct catalog *c, const struct config *config, struct pool *pool, 
         pqconn_open(config->source.conninfo, forced, config->source.password == NULL ? 1 : 2, err);
     if (c->conn == NULL)
         return -1;
-    return read_source(c, c->conn, config, publications, err) != 0 ||
+    return lift_limits(c->conn, err) != 0 ||
+                   read_source(c, c->conn, config, publications, err) != 0 ||
                    pqmark_set(c->conn, &c->hello.run_id, err) != 0 ||
                    read_columns(c, c->conn, publications, pool, err) != 0
                ? -1
