@@ -152,6 +152,27 @@ read_differences(struct cursor *c, struct ack_differences *d)
 }
 
 static void
+pack_received(struct packer *p, const struct ack_received *r)
+{
+    pack_uint(p, r->lsn);
+    pack_bool(p, r->reply_requested);
+}
+
+static void
+pack_target(struct packer *p, const struct ack_target *t)
+{
+    pack_bool(p, t->alive);
+    pack_cstr(p, t->message);
+}
+
+static void
+pack_refusal(struct packer *p, const struct ack_refusal *r)
+{
+    pack_cstr(p, r->message);
+    pack_cstr(p, r->hint);
+}
+
+static void
 pack_fields(struct packer *p, const struct ack_message *m)
 {
     switch (m->type) {
@@ -159,8 +180,7 @@ pack_fields(struct packer *p, const struct ack_message *m)
         pack_source(p, &m->source);
         break;
     case ACK_RECEIVED:
-        pack_uint(p, m->received.lsn);
-        pack_bool(p, m->received.reply_requested);
+        pack_received(p, &m->received);
         break;
     case ACK_SLOT:
         pack_slot(p, &m->slot);
@@ -175,8 +195,7 @@ pack_fields(struct packer *p, const struct ack_message *m)
         pack_reached(p, &m->reached);
         break;
     case ACK_TARGET:
-        pack_bool(p, m->target.alive);
-        pack_cstr(p, m->target.message);
+        pack_target(p, &m->target);
         break;
     case ACK_BARRIER_REACHED:
         pack_uint(p, m->barrier.id);
@@ -190,8 +209,7 @@ pack_fields(struct packer *p, const struct ack_message *m)
         pack_differences(p, &m->differences);
         break;
     case ACK_REFUSED:
-        pack_cstr(p, m->refusal.message);
-        pack_cstr(p, m->refusal.hint);
+        pack_refusal(p, &m->refusal);
         break;
     case ACK_FEEDBACK:
         pack_bin(p, m->feedback);

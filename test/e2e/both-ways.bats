@@ -95,9 +95,19 @@ origins() {
     pg_sql "$1" "SELECT roname FROM pg_replication_origin WHERE roname LIKE 'walpipe/${db}%' ORDER BY 1"
 }
 
-# ping SERVER SERVER ID: a row there and one back arrive, and nothing else was written meanwhile.
+# A server's statistics come up to a second late, from sessions that are at work.
+still() {
+    local before
+    before=$(written "$1")
+    sleep 2.5
+    has_written "$1" "$before"
+}
+
+# ping SERVER SERVER ID: a row there and one back arrive, and nothing else is written.
 ping() {
     local one two
+    wait_until 60 still "$1"
+    wait_until 60 still "$2"
     one=$(written "$1")
     two=$(written "$2")
     pg_sql "$1" "INSERT INTO t VALUES ($3, 'ping')" "$db"
@@ -106,6 +116,7 @@ ping() {
     wait_until 60 has_row "$1" "$(($3 + 1))"
     wait_until 30 has_written "$1" "$((one + 2))"
     wait_until 30 has_written "$2" "$((two + 2))"
+    still "$1" && still "$2"
 }
 
 # ---- two directions ----
