@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/pqconn.h"
 #include "lib/pqx.h"
 
 /* The names of the columns that identify the rows of table t; NULL: none, or all of them. */
@@ -158,18 +159,34 @@ published_judge(const PGresult *answer, struct err *err)
                          "columns, or name only one of them");
 }
 
-int
-published_check(PGconn *conn, const struct source_options *options, struct err *err)
+static enum published
+check_on(PGconn *conn, const struct source_options *options, struct err *err)
 {
     char *sql = published_question(conn, options, err);
+    enum published found = PUBLISHED_REFUSED;
     PGresult *answer;
-    int rc;
 
     if (sql == NULL)
-        return -1;
+        return PUBLISHED_REFUSED;
     answer = pqx_exec(conn, what, sql, err);
     free(sql);
-    rc = answer == NULL ? -1 : published_judge(answer, err);
+    if (answer != NULL && published_judge(answer, err) == 0)
+        found = PUBLISHED_OK;
     PQclear(answer);
-    return rc;
+    return found;
+}
+
+enum published
+published_check(const struct source_options *options, struct err *err)
+{
+    static const struct pqconn_keyword forced[] = {
+        {"application_name", "walpipe published tables"}};
+    PGconn *conn = pqconn_open(options->conninfo, forced, 1, err);
+    enum published found;
+
+    if (conn == NULL)
+        return PUBLISHED_UNKNOWN;
+    found = check_on(conn, options, err);
+    PQfinish(conn);
+    return found;
 }

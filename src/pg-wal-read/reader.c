@@ -147,13 +147,30 @@ wait_for_slot(struct reader *r, struct err *err)
 }
 
 static int
+check_published(struct reader *r, struct err *err)
+{
+    struct err why = {0};
+
+    switch (published_check(&r->options->source, &why)) {
+    case PUBLISHED_OK:
+        return 0;
+    case PUBLISHED_UNKNOWN:
+        log_write(r->log, LOG_WARNING, "could not look at the published tables: %s", why.message);
+        return 0;
+    case PUBLISHED_REFUSED:
+        break;
+    }
+    *err = why;
+    return -1;
+}
+
+static int
 start(struct reader *r, struct err *err)
 {
     const struct source_options *options = &r->options->source;
 
     if (source_connect(&r->source, options, err) != 0 ||
-        source_check_server(&r->source, options, err) != 0 ||
-        published_check(r->source.conn, options, err) != 0 ||
+        source_check_server(&r->source, options, err) != 0 || check_published(r, err) != 0 ||
         pqmark_set(r->source.conn, &r->run_id, err) != 0)
         return -1;
     for (;;) {
