@@ -118,7 +118,8 @@ route_relation_to_sink(struct sink *sink, const struct relation *relation, struc
         char was[sizeof err->message];
 
         snprintf(was, sizeof was, "%s", err->message);
-        return err_set(err, err->code, "sink %s %.900s", sink->name, was);
+        snprintf(err->message, sizeof err->message, "sink %s %.900s", sink->name, was);
+        return -1;
     }
     return taken ? forward_to_sink(sink, raw, err) : 0;
 }

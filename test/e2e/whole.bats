@@ -139,22 +139,35 @@ same() {
     [ "$(pg_sql dst "SELECT count(*) FROM walpipe.whole" "$db")" -ge 1 ]
 }
 
+# A row of the target that is locked holds its worker, and with it the worker's other rows.
+lock_row() {
+    mkfifo "$T/blocker"
+    psql -XAtq -d "$(pg_conninfo dst "$db")" <"$T/blocker" >"$T/blocking" 3>&- &
+    exec 6>"$T/blocker"
+    echo "BEGIN; SELECT 'blocks' FROM $1 FOR UPDATE;" >&6
+    wait_until 5 test -s "$T/blocking"
+}
+
+unlock_row() {
+    echo "ROLLBACK;" >&6
+    exec 6>&-
+}
+
 @test "the bug was that partitions and their root went to different workers" {
     both "CREATE TABLE r (id int, part int, v int, PRIMARY KEY (id, part)) PARTITION BY LIST (part);
           CREATE TABLE r1 PARTITION OF r FOR VALUES IN (1); CREATE TABLE r2 PARTITION OF r FOR VALUES IN (2)"
-    source_sql "CREATE PUBLICATION p FOR TABLE r"
+    source_sql "CREATE PUBLICATION p FOR TABLE r WITH (publish_via_partition_root = true)"
     config
     start
-    source_sql "INSERT INTO r SELECT n, 1, 0 FROM generate_series(1, 500) n"
-    for n in 1 2; do
-        source_sql "UPDATE r SET part = 3 - part, v = $n WHERE id % 2 = 0"
-    done
-    source_sql "ALTER PUBLICATION p SET (publish_via_partition_root = true)"
-    for n in 3 4; do
-        source_sql "UPDATE r SET part = 3 - part, v = $n"
-    done
+    source_sql "INSERT INTO r SELECT n, 1 + n % 2, 0 FROM generate_series(1, 200) n"
+    caught_up
+    lock_row "r WHERE id = 1"
+    source_sql "UPDATE r SET v = 1"
     source_sql "ALTER PUBLICATION p SET (publish_via_partition_root = false)"
-    source_sql "UPDATE r SET part = 3 - part, v = 5; DELETE FROM r WHERE id % 5 = 0"
+    source_sql "UPDATE r SET v = 2"
+    sleep 3 # time enough for the other workers to overtake, if they could
+    unlock_row
+    source_sql "UPDATE r SET part = 3 - part, v = 3 WHERE id % 3 = 0; DELETE FROM r WHERE id % 5 = 0"
     caught_up
     stop
     same "SELECT * FROM r ORDER BY id"
@@ -166,21 +179,16 @@ same() {
     config
     start
     source_sql "INSERT INTO t SELECT n, n, 0 FROM generate_series(1, 80) n"
-    # a lock on a row holds its worker for longer than the 20 s after which the bug gave up
-    mkfifo "$T/blocker"
-    psql -XAtq -d "$(pg_conninfo dst "$db")" <"$T/blocker" >"$T/blocking" 3>&- &
-    exec 6>"$T/blocker"
     caught_up
-    echo "BEGIN; SELECT 'blocks' FROM t WHERE id = 1 FOR UPDATE;" >&6
-    wait_until 5 test -s "$T/blocking"
+    # for longer than the 20 s after which the bug gave up
+    lock_row "t WHERE id = 1"
     source_sql "UPDATE t SET u = NULL, v = 1 WHERE id = 1"
     source_sql "UPDATE t SET u = 1, v = 2 WHERE id = 2"
     for n in 3 4 5; do
         source_sql "BEGIN; UPDATE t SET u = -u; UPDATE t SET u = -u % 80 + 1, v = $n WHERE u IS NOT NULL; COMMIT"
     done
     sleep 25
-    echo "ROLLBACK;" >&6
-    exec 6>&-
+    unlock_row
     caught_up
     stop
     same "SELECT * FROM t ORDER BY id"

@@ -54,10 +54,10 @@ PY
     for i in 0 1 2; do
         worker $i 'map(select(.type == "barrier") | [.id, .applier]) == [[1, 2]]'
     done
-    worker 0 'map(.type) == ["hello","relation","begin","insert","update","barrier","commit","end"]'
+    worker 0 'map(.type) == ["hello","layout","relation","begin","insert","update","barrier","commit","end"]'
     expect 'map(select(.type == "commit").events) == [2]'
     worker 1 'map(select(.type == "commit").events) == [0]'
-    worker 2 'map(.type) == ["hello","relation","begin","barrier","update","delete","commit","end"]'
+    worker 2 'map(.type) == ["hello","layout","relation","begin","barrier","update","delete","commit","end"]'
     expect 'map(select(.type == "commit").events) == [2]'
 }
 
