@@ -28,7 +28,38 @@ static const char drop_sql[] = "SELECT pg_catalog.pg_replication_origin_drop(ron
 void
 origin_name(struct origin *origin, const char *pipeline, const char *sink, uint32_t shard)
 {
-    snprintf(origin->name, sizeof origin->name, "walpipe/%s/%s/%" PRIu32, pipeline, sink, shard);
+    snprintf(origin->worker, sizeof origin->worker, "%s/%s/%" PRIu32, pipeline, sink, shard);
+}
+
+/* Origins are the cluster's and pipelines are a database's, so the database is part of the name. */
+static int
+find_database(struct session *s, char oid[16], struct err *err)
+{
+    static const char what[] = "name the replication origin";
+    PGresult *r = pqx_shaped(pqx_exec(s->conn, what,
+                                      "SELECT oid FROM pg_catalog.pg_database WHERE datname = "
+                                      "pg_catalog.current_database()",
+                                      err),
+                             what, 1, 1, "v", err);
+
+    if (r == NULL)
+        return -1;
+    snprintf(oid, 16, "%s", PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return 0;
+}
+
+/* What the names of a sink's origins begin with. */
+static int
+find_prefix(struct session *s, const char *pipeline, const char *sink, char prefix[ORIGIN_NAME_MAX],
+            struct err *err)
+{
+    char database[16];
+
+    if (find_database(s, database, err) != 0)
+        return -1;
+    snprintf(prefix, ORIGIN_NAME_MAX, "walpipe/%s/%s/%s/", database, pipeline, sink);
+    return 0;
 }
 
 /* An SQLSTATE; "" for success. */
@@ -105,7 +136,11 @@ enum origin_state
 origin_take(struct origin *origin, struct session *s, uint64_t patience_millis, struct err *err)
 {
     uint64_t deadline = clock_micros() + patience_millis * 1000;
+    char database[16];
 
+    if (find_database(s, database, err) != 0)
+        return ORIGIN_FAILED;
+    snprintf(origin->name, sizeof origin->name, "walpipe/%s/%s", database, origin->worker);
     for (;;) {
         struct outcome o = take_or_create(origin, s, err);
 
@@ -148,26 +183,20 @@ static const char check_sql[] =
     "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_origin "
     "WHERE NOT pg_catalog.starts_with(roname, $1))";
 
-static void
-prefix_of(char prefix[2 * NAME_MAX_BYTES + 32], const char *pipeline, const char *sink)
-{
-    snprintf(prefix, 2 * NAME_MAX_BYTES + 32, "walpipe/%s/%s/", pipeline, sink);
-}
-
 void
 origin_check(struct session *s, const char *pipeline, const char *sink, uint32_t workers,
              struct verdicts *verdicts)
 {
     static const char what[] = "ask for replication origins";
-    char prefix[2 * NAME_MAX_BYTES + 32];
+    char prefix[ORIGIN_NAME_MAX];
     const char *params[] = {prefix};
     struct err err = {0};
     unsigned long limit, others;
-    PGresult *r;
+    PGresult *r = NULL;
 
-    prefix_of(prefix, pipeline, sink);
-    r = pqx_shaped(pqx_exec_params(s->conn, what, check_sql, 1, params, &err), what, 1, 1, "vvv",
-                   &err);
+    if (find_prefix(s, pipeline, sink, prefix, &err) == 0)
+        r = pqx_shaped(pqx_exec_params(s->conn, what, check_sql, 1, params, &err), what, 1, 1,
+                       "vvv", &err);
     if (r == NULL) {
         verdict_fail(verdicts, NULL, &err);
         return;
@@ -194,11 +223,12 @@ int
 origin_drop(struct session *s, const char *pipeline, const char *sink, struct err *err)
 {
     uint64_t deadline = clock_micros() + DROP_PATIENCE_MILLIS * 1000;
-    char prefix[2 * NAME_MAX_BYTES + 32];
+    char prefix[ORIGIN_NAME_MAX];
     struct err why = {0};
     struct outcome o;
 
-    prefix_of(prefix, pipeline, sink);
+    if (find_prefix(s, pipeline, sink, prefix, err) != 0)
+        return -1;
     for (;;) {
         o = run(s, drop_sql, prefix, &why);
         if (is(o, ""))

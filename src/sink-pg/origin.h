@@ -12,12 +12,15 @@
 #include "lib/verdict.h"
 #include "sink-pg/session.h"
 
-/* "walpipe/PIPELINE/SINK/SHARD" */
+#define ORIGIN_NAME_MAX (2 * NAME_MAX_BYTES + 48)
+
 struct origin {
-    char name[2 * NAME_MAX_BYTES + 32];
-    bool warned; /* that it cannot be used */
+    char worker[2 * NAME_MAX_BYTES + 16]; /* "PIPELINE/SINK/SHARD" */
+    char name[ORIGIN_NAME_MAX]; /* "walpipe/DATABASE'S OID/" and that, once it was taken */
+    bool warned;                /* that it cannot be used */
 };
 
+/* Whose origin it is. */
 void origin_name(struct origin *origin, const char *pipeline, const char *sink, uint32_t shard);
 
 enum origin_state {

@@ -91,8 +91,10 @@ has_row() {
     [ "$(pg_sql "$1" "SELECT count(*) FROM t WHERE id = $2" "$db")" -eq 1 ]
 }
 
+# Names without what stands for the database: its oid.
 origins() {
-    pg_sql "$1" "SELECT roname FROM pg_replication_origin WHERE roname LIKE 'walpipe/${db}%' ORDER BY 1"
+    pg_sql "$1" "SELECT regexp_replace(roname, '^walpipe/[0-9]+/', 'walpipe/') FROM pg_replication_origin
+                 WHERE roname ~ '^walpipe/[0-9]+/${db}' ORDER BY 1"
 }
 
 # A server's statistics come up to a second late, from sessions that are at work.
