@@ -28,6 +28,20 @@ is_exact(const struct catalog_column *c)
     return c->part_kind == 'e';
 }
 
+/* The target's `=` may hold for values that the source's tells apart: under a collation that calls
+ * different texts equal, whatever the source's is, which the stream does not tell; or as numeric's
+ * for 1.0 and 1.00, when the source's column is text. */
+static bool
+is_coarse(const struct relation_column *from, const struct catalog_column *c,
+          const struct plan_column *to)
+{
+    if (!c->byte_order)
+        return true;
+    if (to->exact || (to->rule.source_oid != 0 && to->rule.source_oid == c->base_type_oid))
+        return false;
+    return c->base_type_oid < PGTYPE_ANNOUNCED_FIRST || strcmp(from->type_name, c->base_name) != 0;
+}
+
 static const struct relation_column *
 find_source(const struct relation *r, const char *name, uint32_t *place)
 {
@@ -150,6 +164,7 @@ add_column(struct plan *plan, const struct plan_input *input, const struct catal
     snprintf(to->base_type, sizeof to->base_type, "%s", column->base_type);
     if (compare_types(plan, input, from, column, to, err) != 0)
         return -1;
+    to->coarse = is_coarse(from, column, to);
     if (to->rule.verified)
         snprintf(to->temp_type, sizeof to->temp_type, "text");
     return 0;

@@ -117,7 +117,7 @@ has_indexed(const struct plan *plan)
 }
 
 static void
-note_slow(const struct plan *plan, struct notes *notes)
+note_match(const struct plan *plan, struct notes *notes)
 {
     if (plan->match == MATCH_KEY && plan->index != INDEX_ARBITER)
         notes_add(notes,
@@ -130,6 +130,9 @@ note_slow(const struct plan *plan, struct notes *notes)
         notes_add(notes,
                   "replica identity full and no primary key: rows are found by all their columns%s",
                   has_indexed(plan) ? ", through an index" : ", slowly; an index helps");
+    if (plan->coarse_key)
+        notes_add(notes, "values of the key that differ in the source may be equal in the target: "
+                         "an insert of a key that is there stops the sink");
     if (plan->match == MATCH_NOTHING)
         notes_add(notes, "the source table has no key: only inserts can be applied");
 }
@@ -146,13 +149,15 @@ match_choose(struct plan *plan, const struct plan_input *input, struct err *err)
         take_target_key(plan, input->catalog);
     else
         take_source_key(plan, input->relation);
-    for (uint32_t k = 0; k < plan->keys_count; k++)
+    for (uint32_t k = 0; k < plan->keys_count; k++) {
         plan->columns[plan->keys[k]].key = true;
+        plan->coarse_key |= plan->columns[plan->keys[k]].coarse;
+    }
     plan->match = plan->keys_count > 0 ? MATCH_KEY : full ? MATCH_ROW : MATCH_NOTHING;
     if (plan->match == MATCH_ROW)
         take_indexed(plan, input->catalog);
     plan->index = find_index(plan, input->catalog);
-    plan->overwrites = plan->index != INDEX_NONE && !full;
-    note_slow(plan, input->notes);
+    plan->overwrites = plan->index != INDEX_NONE && !full && !plan->coarse_key;
+    note_match(plan, input->notes);
     return 0;
 }

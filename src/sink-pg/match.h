@@ -4,7 +4,7 @@
 
 #include "sink-pg/plan.h"
 
-/* Fills the plan's keys, match, index and overwrites; its columns must be there. */
+/* Fills the plan's keys, match, index, overwrites and coarse_key; its columns must be there. */
 int match_choose(struct plan *plan, const struct plan_input *input, struct err *err) MUST_CHECK;
 
 #endif

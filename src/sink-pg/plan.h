@@ -20,7 +20,8 @@ struct plan_column {
     enum recode recode;
     bool key;
     bool not_null;
-    bool exact; /* `=` holds for values of the same text only: no 1.0 = 1.00, and there is a `=` */
+    bool exact;  /* `=` holds for values of the same text only: no 1.0 = 1.00, and there is a `=` */
+    bool coarse; /* values that differ in the source may be equal in the target */
     uint8_t indexed; /* MATCH_ROW: 1 + its place among the columns that an index helps to find */
     bool domain;
     bool identity_always; /* GENERATED ALWAYS AS IDENTITY */
@@ -101,7 +102,9 @@ struct plan {
     enum plan_fires fires;
     bool overwrites; /* an insert takes the place of the row that has its key, by whatever index.
                         Not under FULL: a source's deferrable key may belong to two rows for a
-                        moment */
+                        moment. Not with a coarse key */
+    bool coarse_key; /* a key's column is coarse: the row with an equal key may be another row of
+                        the source */
     uint32_t extras_count;
     char (
         *extras)[NAME_MAX_BYTES + 1]; /* columns that only the target has: they keep their values */

@@ -60,21 +60,25 @@ is_key_taken(const struct ways *w)
 static void
 hint_key_taken(const struct table *table, struct err *err)
 {
-    if (table->relation.replica_identity == 'f')
+    if (table->plan->coarse_key)
+        err_hint(err, "keys that differ in the source are equal in the target: give the target's "
+                      "key the type and the collation of the source's, then start again; nothing "
+                      "is lost");
+    else if (table->relation.replica_identity == 'f')
         err_hint(err, "under REPLICA IDENTITY FULL no row takes another one's place: if the "
                       "source's constraint is DEFERRABLE, the target's must be too; if the source "
                       "does not have the target's row, delete it");
 }
 
 /* Unique values that change places within the batch: the rows are taken out first. Not where that
- * would fire foreign keys' actions. */
+ * would fire foreign keys' actions, or take out another row whose key is only equal. */
 static enum outcome
 evict(struct ways *w, struct session *s, const struct op_list *list, struct err *err)
 {
     struct err first = *err;
     enum outcome outcome;
 
-    if (!s->replica || list->table->plan->match != MATCH_KEY)
+    if (!s->replica || list->table->plan->match != MATCH_KEY || list->table->plan->coarse_key)
         return OUTCOME_REFUSED;
     outcome = savepoint_undo(s, err);
     if (outcome == OUTCOME_DONE)
