@@ -48,6 +48,7 @@ enum pg_oid {
     PG_NUMERIC = 1700,
     PG_UUID = 2950,
     PG_LSN = 3220,
+    PG_TSVECTOR = 3614,
     PG_JSONB = 3802,
     PG_JSONPATH = 4072,
     PG_XID8 = 5069

@@ -1,6 +1,7 @@
 /* fits.c: see fits.h. PostgreSQL's input functions refuse most of what does not fit, but round
- * numbers and times to the column's precision, cut text for name and "char", and skip the time of
- * day that stands behind a date, all without a word. */
+ * numbers and times to the column's precision, cut text for name and "char", skip the time of day
+ * that stands behind a date, take any number for seconds, and each word of a tsvector once, all
+ * without a word. */
 #include "sink-pg/fits.h"
 
 #include "lib/pgtype.h"
@@ -115,12 +116,13 @@ fits_may_lose(struct fits_type to)
     case PG_TIMETZ:
     case PG_NAME:
     case PG_CHAR:
+    case PG_INTERVAL:
+    case PG_TSVECTOR:
         return true;
     case PG_TIMESTAMP:
     case PG_TIMESTAMPTZ:
         return to.typmod != -1 && to.typmod != 6;
     case PG_NUMERIC:
-    case PG_INTERVAL:
         return to.typmod != -1;
     default:
         return false;

@@ -132,7 +132,7 @@ tsrange[] -> daterange[], daterange -> tsrange, tsvector -> text, pg_lsn -> text
 TARGET_EXTRA = "CREATE EXTENSION citext;"
 
 # What types(7) says is not a loss: padding, spaces beyond n, another spelling of the same.
-SAME_BUT = [("json", "jsonb"), ("text", "mood")]
+SAME_BUT = [("json", "jsonb")]
 
 Case = collections.namedtuple("Case", "number source target value")
 
@@ -285,6 +285,8 @@ class Trial:
     def is_lossless(self, case, source, stored, back):
         if back == source or stored == source or (case.source, case.target) in SAME_BUT:
             return True
+        if case.target == "bytea":  # text's own bytes
+            return stored == "\\x" + source.encode().hex()
         if source.rstrip(" ") == stored.rstrip(" ") and re.search("char|citext|text|name", case.target):
             return True
         if re.match(r"char|varchar|d_v", case.target) or "varchar" in case.target or "c_narrow" in case.target:
@@ -312,7 +314,7 @@ class Trial:
             elif not self.is_lossless(case, source, stored, back):
                 self.complain(case, mode, table, f"{source} became {stored}")
 
-    def run(self, cases):
+    def run(self, cases, least):
         cases = self.make(cases)
         self.write(cases)
         oracle = self.ask_oracle(cases)
@@ -335,7 +337,10 @@ class Trial:
                 ackd.terminate()
                 ackd.wait()
         print(f"{len(cases)} cases:", dict(self.counts), f"{self.wrong} wrong")
-        return 1 if self.wrong or not cases else 0
+        few = [mode for mode in self.target if self.counts[mode + " equal"] < least]
+        if few:
+            print("too many are refused:", *few)
+        return 1 if self.wrong or few else 0
 
 
 def random_cases(seed, count):
@@ -360,7 +365,8 @@ def main():
         cases = [Case(n, *c) for n, c in enumerate(listed)]
     else:
         cases = list(random_cases(args.seed, args.cases))
-    sys.exit(Trial(args).run(cases))
+    # of the list, what PostgreSQL 15 takes without a loss
+    sys.exit(Trial(args).run(cases, 280 if args.seed is None else 1))
 
 
 main()

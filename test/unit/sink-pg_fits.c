@@ -91,6 +91,8 @@ not_proven(void)
     check(!unproven(1231, numeric(5, 2), 1231, numeric(5, 2)), "the same");
     check(!unproven(1082, -1, 1082, -1) && !unproven(701, -1, 701, -1), "the same");
     check(!unproven(1231, -1, 25, -1) && unproven(1231, -1, 19, -1), "numeric[] to text, to name");
+    check(unproven(25, -1, 3614, -1) && !unproven(3614, -1, 3614, -1), "text to tsvector");
+    check(unproven(701, -1, 1186, -1) && !unproven(1186, -1, 1186, -1), "float8 to interval");
     check(unproven(1186, -1, 1083, -1) && unproven(26, -1, 700, -1), "interval to time");
 }
 
