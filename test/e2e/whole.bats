@@ -161,7 +161,7 @@ unlock_row() {
     start
     source_sql "INSERT INTO r SELECT n, 1 + n % 2, 0 FROM generate_series(1, 200) n"
     caught_up
-    lock_row "r WHERE id = 1"
+    lock_row "r WHERE id = 2" # the first that is changed
     source_sql "UPDATE r SET v = 1"
     source_sql "ALTER PUBLICATION p SET (publish_via_partition_root = false)"
     source_sql "UPDATE r SET v = 2"
