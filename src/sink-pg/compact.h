@@ -53,7 +53,7 @@ struct compact {
     struct value *values;
     size_t values_count;
     size_t values_size;
-    struct row_values before;                     /* for the row an update adds to */
+    struct row_values before; /* the row an update adds to, beside the one in hand */
     uint32_t deletes, replaces, updates, inserts; /* kinds in nets; by compact_count */
 };
 

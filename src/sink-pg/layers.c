@@ -79,7 +79,7 @@ owner_of(struct layers *l, uint32_t layer, const struct intake_item *item, uint3
     if (places == NULL)
         return err_set(err, EXIT_BUG, "a row of a relation that was not described");
     if (!layout_shards(&l->list[layer]->layout, &places[layer], item->type, &item->header,
-                       item->body, item->elements, &l->row, &shards))
+                       item->body, item->elements, l->values, &shards))
         return err_set(err, EXIT_REFUSED, "malformed row event");
     *owner = shards.new_shard;
     return 0;
@@ -116,5 +116,5 @@ layers_free(struct layers *l)
         layout_free(&l->list[i]->layout);
         free(l->list[i]);
     }
-    *l = (struct layers){0};
+    *l = (struct layers){.values = l->values};
 }

@@ -24,13 +24,13 @@ struct layer {
     struct position at[WORKERS_MAX]; /* where each of its workers stopped; zero: it had nothing */
 };
 
-/* Zero-initialise to use. */
+/* Zero-initialise and set values. layers_free keeps them. */
 struct layers {
     struct layer *list[LAYERS_MAX];
     uint32_t count;
-    uint64_t highest;      /* no layer has anything of a transaction that commits here or later */
-    struct relmap places;  /* relid to a struct placement for each layer */
-    struct row_values row; /* scratch */
+    uint64_t highest;     /* no layer has anything of a transaction that commits here or later */
+    struct relmap places; /* relid to a struct placement for each layer */
+    struct row_values *values; /* lent, for the row in hand */
 };
 
 /* The first commit LSN of which a layer has nothing. */

@@ -78,7 +78,7 @@ first_format(struct attempt *a, struct err *err)
     const struct batch *batch = a->list->batch;
     struct change change;
 
-    if (change_decode(batch, &batch->ops[a->list->first], &a->m->values, &change, err) != 0)
+    if (change_decode(batch, &batch->ops[a->list->first], a->m->values, &change, err) != 0)
         return -1;
     a->format = copyout_format(change.new_row != NULL ? change.new_row : change.match,
                                a->table->relation.columns_count);
@@ -114,7 +114,7 @@ copy_list(const struct attempt *a, struct err *err)
     for (uint32_t at = list->first, i = 0; i < list->count; i++) {
         struct change change;
 
-        if (change_decode(list->batch, &list->batch->ops[at], &m->values, &change, err) != 0)
+        if (change_decode(list->batch, &list->batch->ops[at], m->values, &change, err) != 0)
             return -1;
         copyout_row(&m->copy, a->plan->columns_count);
         if (copy_full_row(m, a->plan, change.new_row, err) != 0) {
@@ -179,7 +179,7 @@ compact_list(const struct attempt *a, struct err *err)
     for (uint32_t at = list->first, i = 0; i < list->count && outcome == OUTCOME_DONE; i++) {
         struct change change;
 
-        if (change_decode(list->batch, &list->batch->ops[at], &m->values, &change, err) != 0)
+        if (change_decode(list->batch, &list->batch->ops[at], m->values, &change, err) != 0)
             return OUTCOME_REFUSED;
         outcome = compact_add(&m->compact, at, &change, err);
         at = op_list_next(list, at);
@@ -242,7 +242,7 @@ copy_net(struct merge *m, const struct plan *plan, const struct net *net, struct
     const struct value *row;
     uint32_t mask = 0;
 
-    if (compact_row(&m->compact, net, &m->values, &row, err) != 0)
+    if (compact_row(&m->compact, net, m->values, &row, err) != 0)
         return -1;
     if (net->kind == NET_UPDATE) {
         mask = mask_number(m, plan, row);
@@ -291,7 +291,7 @@ copy_inserts(const struct attempt *a, struct err *err)
         if (net->kind != NET_INSERT)
             continue;
         copyout_row(&m->copy, a->plan->columns_count);
-        if (compact_row(&m->compact, net, &m->values, &row, err) != 0 ||
+        if (compact_row(&m->compact, net, m->values, &row, err) != 0 ||
             copy_full_row(m, a->plan, row, err) != 0)
             return not_copied(a);
     }
@@ -407,7 +407,7 @@ make_evicting(struct merge *m, const struct plan *plan)
 
         if (net->kind == NET_DELETE)
             continue;
-        if (compact_row(&m->compact, net, &m->values, &row, &ignored) != 0)
+        if (compact_row(&m->compact, net, m->values, &row, &ignored) != 0)
             return false;
         for (uint32_t k = 0; k < plan->columns_count; k++)
             whole = whole && row[plan->columns[k].source].kind != VALUE_UNCHANGED;

@@ -7,12 +7,12 @@
 #include "sink-pg/copyout.h"
 #include "sink-pg/rows.h"
 
-/* Zero-initialise; reused for the process's life. */
+/* Zero-initialise and set values; reused for the process's life. */
 struct merge {
     bool savepoint; /* the attempt has sent it */
     struct compact compact;
     struct copyout copy;
-    struct row_values values;
+    struct row_values *values; /* lent, for the row in hand */
     struct buf sql;
     struct buf masks; /* one byte a column, mask after mask */
     uint32_t masks_count;

@@ -57,7 +57,7 @@ queue_op(struct rows *rows, const struct batch *batch, uint32_t at, struct err *
         return 0;
     if (op->type == FRAME_TRUNCATE)
         return queue_truncate(rows, op, at, err);
-    if (change_decode(batch, op, &rows->values, &change, err) != 0)
+    if (change_decode(batch, op, rows->values, &change, err) != 0)
         return -1;
     if (statements_queue(&rows->pipe, op->table->plan, &change, at, &rows->params, &queued, err) ==
         0)
@@ -226,7 +226,7 @@ explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
 
     err->lsn = op->commit_lsn;
     if (op->type == FRAME_TRUNCATE ||
-        change_decode(batch, op, &rows->values, &change, &ignored) != 0)
+        change_decode(batch, op, rows->values, &change, &ignored) != 0)
         return;
     if (strcmp(f->sqlstate, "22012") == 0 && op->type == FRAME_UPDATE)
         explain_update(op->table->plan, &change, err);

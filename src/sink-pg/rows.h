@@ -8,11 +8,11 @@
 #include "sink-pg/pipe.h"
 #include "sink-pg/statements.h"
 
-/* Zero-initialise; reused for the process's life. */
+/* Zero-initialise and set values; reused for the process's life. */
 struct rows {
     struct pipe pipe;
     struct parameters params;
-    struct row_values values;
+    struct row_values *values; /* lent, for the row in hand */
     struct buf sql;
 };
 

@@ -341,6 +341,8 @@ wire(struct worker *w)
     d->applier.progress.hello = hello;
     d->applier.progress.layout = &w->intake.layout;
     d->intake = &w->intake;
+    d->applier.ways.rows.values = d->applier.ways.merge.values = &w->values;
+    d->applier.progress.layers.values = &w->values;
     w->tables.mapping = &w->options->mapping;
     w->wholes = (struct wholes){w->options->pipeline, hello->sink, &w->intake.layout};
     if (hello->shards > 1)

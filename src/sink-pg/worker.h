@@ -13,6 +13,7 @@ struct worker {
     struct intake intake;
     struct deliver deliver;
     struct wholes wholes;
+    struct row_values values; /* of the row in hand; lent to whoever decodes one */
     struct tables tables;
     struct batch batch;
     bool skip;                /* the open transaction is durable already */
