@@ -396,8 +396,8 @@ router_free(struct router *r)
     for (size_t i = 0; i < r->sinks_count; i++) {
         struct sink *sink = &r->sinks[i];
 
-        tables_free(&sink->tables);
         for (uint32_t w = 0; w < shards_of(sink); w++)
             buf_free(&sink->workers[w].out);
+        tables_free(&sink->tables);
     }
 }
