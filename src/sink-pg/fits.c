@@ -1,7 +1,7 @@
 /* fits.c: see fits.h. PostgreSQL's input functions refuse most of what does not fit, but round
  * numbers and times to the column's precision, cut text for name and "char", skip the time of day
- * that stands behind a date, take any number for seconds, and each word of a tsvector once, all
- * without a word. */
+ * that stands behind a date, take any number for seconds or a part of an address, and each word of
+ * a tsvector once, all without a word. */
 #include "sink-pg/fits.h"
 
 #include "lib/pgtype.h"
@@ -89,13 +89,26 @@ go_into(struct fits_type *from, struct fits_type *to)
     }
 }
 
+/* Dates and times are read over braces and brackets. */
+static const char *
+loss_of_shape(struct fits_type from, struct fits_type to)
+{
+    bool many = pgtype_element(from.oid) != 0 || pgtype_range_element(from.oid) != 0 ||
+                pgtype_multirange_element(from.oid) != 0;
+
+    if (many && (to.oid == PG_TIMESTAMP || to.oid == PG_TIMESTAMPTZ))
+        return "the value is not a single one";
+    return NULL;
+}
+
 const char *
 fits_loss(struct fits_type from, struct fits_type to)
 {
-    const char *loss;
+    const char *loss = loss_of_shape(from, to);
 
     go_into(&from, &to);
-    loss = loss_of_digits(from, to);
+    if (loss == NULL)
+        loss = loss_of_digits(from, to);
 
     if (loss == NULL)
         loss = loss_of_time(from, to);
@@ -118,6 +131,8 @@ fits_may_lose(struct fits_type to)
     case PG_CHAR:
     case PG_INTERVAL:
     case PG_TSVECTOR:
+    case PG_INET:
+    case PG_CIDR:
         return true;
     case PG_TIMESTAMP:
     case PG_TIMESTAMPTZ:
@@ -151,6 +166,9 @@ is_known_pair(uint32_t from, uint32_t to)
         return from == PG_DATE || from == PG_TIMESTAMP || from == PG_TIMESTAMPTZ;
     case PG_TIMETZ:
         return from == PG_TIME;
+    case PG_INET:
+    case PG_CIDR:
+        return from == PG_INET || from == PG_CIDR;
     case PG_NAME:
         return from == PG_CHAR || from == PG_BOOL || is_integer(from);
     default:

@@ -261,8 +261,10 @@ class Trial:
             if code != 100 or not error:
                 sys.exit(f"sink-pg: exit {code}: {open(said).read()}")
             text = error[-1]["message"] + " / " + error[-1].get("hint", "")
-            found = error[-1].get("relation") or re.search(r"public\.[kf]\d+", text)[0]
-            table = found.split(".")[1]
+            found = re.search(r"public\.([kf]\d+)", f"{error[-1].get('relation')} {text}")
+            if not found:
+                sys.exit(f"no table is named: {text}")
+            table = found[1]
             if table in refused:
                 sys.exit(f"{table} is refused twice: {text}")
             refused[table] = refused.setdefault("f" + table[1:], text)  # what refuses k refuses f

@@ -64,6 +64,8 @@ parts(void)
     check(loses(3908, -1, 3912, -1) && loses(4533, -1, 4535, -1), "tsrange to daterange");
     check(!loses(3912, -1, 3908, -1), "daterange to tsrange");
     check(loses(3909, -1, 3913, -1), "tsrange[] to daterange[]");
+    check(loses(1115, -1, 1114, -1) && !loses(1115, -1, 25, -1),
+          "timestamp[] to timestamp, to text");
 }
 
 static bool
@@ -92,6 +94,7 @@ not_proven(void)
     check(!unproven(1082, -1, 1082, -1) && !unproven(701, -1, 701, -1), "the same");
     check(!unproven(1231, -1, 25, -1) && unproven(1231, -1, 19, -1), "numeric[] to text, to name");
     check(unproven(25, -1, 3614, -1) && !unproven(3614, -1, 3614, -1), "text to tsvector");
+    check(unproven(1700, -1, 650, -1) && !unproven(650, -1, 869, -1), "numeric to cidr");
     check(unproven(701, -1, 1186, -1) && !unproven(1186, -1, 1186, -1), "float8 to interval");
     check(unproven(1186, -1, 1083, -1) && unproven(26, -1, 700, -1), "interval to time");
 }
