@@ -412,11 +412,18 @@ int
 worker_run(struct worker *w, struct err *err)
 {
     struct intake_item item;
+    uint64_t deadline = 0;
     int rc;
 
-    while ((rc = intake_next(&w->intake, next_deadline(w), &item, err)) == 0)
+    while ((rc = intake_next(&w->intake, deadline, &item, err)) == 0) {
+        uint64_t first_row_at = w->progress.first_row_at;
+
         if (on_item(w, &item, err) != 0 || (is_full(w) && flush(w, err) != 0))
             return -1;
+        /* a row that joins others changes nothing */
+        if (item.kind != INTAKE_ROW || w->progress.first_row_at != first_row_at)
+            deadline = next_deadline(w);
+    }
     return rc < 0 ? -1 : 0;
 }
 
