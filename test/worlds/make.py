@@ -14,6 +14,7 @@ import odd
 import units
 
 KINDS = {**units.KINDS, **odd.KINDS}
+INSTALLED = 15
 OTHER_MAJORS = [13, 14, 16, 17, 18]
 PROGRAMS = ["sink-pg", "sink-pg", "route", "pg-wal-read", "pgout-decode", "ackd"]
 
@@ -216,13 +217,26 @@ def two_ways(r, world):
         world["steps"] += [step, {"do": "sync"}]
 
 
+def runs_on(major, units):
+    return all(needed <= major for u in units for needed in u["needs"].values())
+
+
+def choose_units_for(r, sink, options):
+    """With --installed those that the installed PostgreSQL knows."""
+    for _ in range(100):
+        units = (choose_units(r, options.kinds) if sink == "pg" else
+                 choose_clickhouse_units(r, sink, options.kinds))
+        if not options.installed or runs_on(INSTALLED, units):
+            return units
+    raise SystemExit(f"no unit of {options.kinds} runs on PostgreSQL {INSTALLED}")
+
+
 def make(seed, number, options):
     r = random.Random(f"{seed}.{number}")
     sink = r.choice(options.sinks)
-    world = {"name": f"{seed}.{number}", "sink": sink, "units": choose_units(r, options.kinds) if sink == "pg" else
-             choose_clickhouse_units(r, sink, options.kinds)}
-    world["source"] = 15 if options.installed else choose_major(r, "source", world)
-    world["target"] = 15 if options.installed else choose_major(r, "target", world)
+    world = {"name": f"{seed}.{number}", "sink": sink, "units": choose_units_for(r, sink, options)}
+    world["source"] = INSTALLED if options.installed else choose_major(r, "source", world)
+    world["target"] = INSTALLED if options.installed else choose_major(r, "target", world)
     world["config"] = choose_config(r, world)
     plain_role = 0.5 if any(u["kind"] == "foreign" for u in world["units"]) else 0.08
     world["role"] = "apply" if r.random() < plain_role else "postgres"
