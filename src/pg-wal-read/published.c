@@ -168,7 +168,12 @@ check_on(PGconn *conn, const struct source_options *options, struct err *err)
 
     if (sql == NULL)
         return PUBLISHED_REFUSED;
-    answer = pqx_exec(conn, what, sql, err);
+    /* The role may have timeouts of its own. */
+    answer = pqx_exec(conn, what, "SET statement_timeout = 0; SET lock_timeout = 0", err);
+    if (answer != NULL) {
+        PQclear(answer);
+        answer = pqx_exec(conn, what, sql, err);
+    }
     free(sql);
     if (answer != NULL && published_judge(answer, err) == 0)
         found = PUBLISHED_OK;

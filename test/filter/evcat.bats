@@ -38,6 +38,7 @@ PY
     [ "$status" -eq 0 ]
     diff - "$T/out" <<'JSON'
 {"type":"hello","stream":"event","version":1,"program":"test","run_id":"000102030405060708090a0b0c0d0e0f","system_identifier":"7000000000000000001","timeline":1,"database":"postgres","slot":"s","publications":["a","b\""],"server_version":150020,"proto_version":1,"start_lsn":"0/1000","sink":"dst","shard":1,"shards":2}
+{"type":"layout","text":"shards 2\u000ashard_key key\u000a"}
 {"type":"relation","relid":1,"schema":"s","name":"t","replica_identity":"d","columns":[{"name":"id","key":true,"type_oid":25,"typmod":-1},{"name":"v","key":false,"type_oid":99,"typmod":5,"type_schema":"x","type_name":"enum"},{"name":"w","key":false,"type_oid":25,"typmod":-1}]}
 {"type":"begin","commit_lsn":"16/B374D848","commit_time":"2000-01-01T00:00:00.000001Z","xid":7}
 {"type":"origin","origin_lsn":"0/5","name":"up"}
