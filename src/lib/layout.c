@@ -104,7 +104,7 @@ layout_add_whole(struct layout *l, const char *line, struct err *err)
     table = layout_show(mapping.schema, mapping.table);
     group = layout_show(mapping.to_schema, mapping.to_table);
     if (layout_has(l, table.text))
-        return err_set(err, EXIT_REFUSED, "table %.200s stands there twice", table.text);
+        return err_set(err, EXIT_REFUSED, "table %.200s is listed twice", table.text);
     return put_entry(l, table.text, group.text, err);
 }
 

@@ -9,7 +9,7 @@ check_entry(const struct tablemap *map, const struct table_mapping *m, enum tabl
             struct err *err)
 {
     if (tablemap_find(map, m->schema, m->table) != NULL) {
-        err_set(err, EXIT_REFUSED, "table %s.%s stands there twice", m->schema, m->table);
+        err_set(err, EXIT_REFUSED, "table %s.%s is listed twice", m->schema, m->table);
         return err_hint(err, "a table goes to one target table: remove one of the two");
     }
     if (target == TABLEMAP_ANY)

@@ -57,7 +57,7 @@ test_map(void)
     check(refuses("a.b -> c.d, a.b -> c.e", TABLEMAP_QUALIFIED) &&
               refuses("a.b -> c.d, a.\"b\" -> c.d", TABLEMAP_ANY) &&
               !refuses("a.b -> c.d, \"a.b\".b -> c.d", TABLEMAP_ANY),
-          "a table stands there twice");
+          "a table is listed twice");
 }
 
 static bool
