@@ -197,10 +197,10 @@ static int
 take_begin(struct intake *in, struct intake_item *item, struct err *err)
 {
     item->kind = INTAKE_BEGIN;
-    if (in->in_transaction)
-        return not_in_order(in, "begin inside a transaction", err);
     if (!begin_decode(&item->body, item->elements, &item->begin))
         return malformed(in, "begin", err);
+    if (in->in_transaction)
+        return not_in_order(in, "begin inside a transaction", err);
     if (item->begin.commit_lsn < in->committed_lsn)
         return not_in_order(in, "a transaction before one that was committed earlier", err);
     in->begin = item->begin;
@@ -213,10 +213,10 @@ static int
 take_origin(const struct intake *in, struct intake_item *item, bool begun, struct err *err)
 {
     item->kind = INTAKE_ORIGIN;
-    if (!begun)
-        return not_in_order(in, "an origin that is not right behind begin", err);
     if (!origin_decode(&item->body, item->elements, &item->origin))
         return malformed(in, "origin", err);
+    if (!begun)
+        return not_in_order(in, "an origin that is not right behind begin", err);
     return 0;
 }
 
