@@ -140,7 +140,6 @@ main(int argc, char **argv)
     }
     log.level = options.log_level;
     sig_ignore_pipe();
-    sig_wait_for_end();
     p = calloc(1, sizeof *p);
     if (p == NULL) {
         err_set(&err, EXIT_PEER, "out of memory at the start");
@@ -149,6 +148,7 @@ main(int argc, char **argv)
     p->decoder.local_only = options.origin == ORIGIN_NONE;
     frame_reader_init(&p->reader, FRAME_MAX);
     p->in = io_open_input(options.in, &err);
+    sig_wait_for_end();
     p->out_fd = p->in < 0 ? -1 : io_open_output(options.out, &err);
     if (p->out_fd >= 0 && sandbox_fits_build() && sandbox_enter() == SANDBOX_ABSENT)
         log_write(&log, LOG_DEBUG, "running without a sandbox: there is no seccomp here");

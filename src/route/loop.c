@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/io.h"
+#include "lib/sig.h"
 
 /* A worker's queue above this stops the input; one more read's frames may still be added to it. */
 #define QUEUE_LIMIT (1u << 20)
@@ -167,6 +168,7 @@ loop_open(struct loop *l, struct options *options, struct err *err)
     l->router.sinks_count = options->sinks_count;
     frame_reader_init(&l->reader, FRAME_MAX);
     l->in = io_open_input(options->in, err);
+    sig_wait_for_end();
     return l->in < 0 ? -1 : open_workers(options, err);
 }
 

@@ -23,7 +23,6 @@ main(int argc, char **argv)
     }
     log.level = options.log_level;
     sig_ignore_pipe();
-    sig_wait_for_end();
     opened = loop_open(&loop, &options, &err) == 0;
     if (opened && sandbox_fits_build() && sandbox_enter() == SANDBOX_ABSENT)
         log_write(&log, LOG_DEBUG, "running without a sandbox: there is no seccomp here");

@@ -98,6 +98,7 @@ work(struct worker *w, struct log *log, struct err *err)
     if (w->options->drop_progress)
         return drop_progress(w, err);
     in = io_open_input(w->options->in, err);
+    sig_wait_for_end();
     intake_init(&w->intake, in);
     w->intake.say = say;
     w->intake.context = w;
@@ -135,7 +136,6 @@ main(int argc, char **argv)
     }
     log.level = options.log_level;
     sig_ignore_pipe();
-    sig_wait_for_end();
     worker.options = &options;
     worker.log = &log;
     rc = work(&worker, &log, &err) == 0 ? EXIT_DONE : log_failure(&log, &err);

@@ -79,7 +79,6 @@ main(int argc, char **argv)
     }
     log.level = options.log_level;
     sig_ignore_pipe();
-    sig_wait_for_end();
     if (options.drop_progress) {
         rc = drop_progress(&options, &log, &err);
     } else if (options.layout) {
@@ -87,6 +86,7 @@ main(int argc, char **argv)
     } else if ((in = io_open_input(options.in, &err)) < 0) {
         rc = -1;
     } else {
+        sig_wait_for_end();
         rc = options.check ? check_run(&options, &log, in, &err) : run(&options, &log, in, &err);
         close(in);
     }

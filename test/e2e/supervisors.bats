@@ -82,6 +82,10 @@ drained() {
     local pid=$!
     kill_later "$pid"
     wait_until 20 eval "s6-svstat $dir/pg-wal-read | grep '^down (exitcode 100)'"
+    # the bug was that the others ignored SIGTERM while they waited for their input
+    for service in pgout-decode route sink-dst-0; do
+        wait_until 20 eval "s6-svstat -o up,updownfor $dir/$service | grep '^true [1-9]'"
+    done
     s6-svscanctl -t "$dir"
     wait_until 30 process_gone "$pid"
     [ "$(grep -c 'publication .*missing.* does not exist' "$SCRATCH/log")" -eq 1 ]
