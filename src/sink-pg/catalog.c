@@ -15,7 +15,8 @@ enum {
     TABLE_STATEMENT_TRIGGERS,
     TABLE_RULES,
     TABLE_CASCADES,
-    TABLE_UPDATE_RULES
+    TABLE_UPDATE_RULES,
+    TABLE_SWALLOWED
 };
 enum {
     COL_NUMBER,
@@ -50,18 +51,26 @@ enum {
 };
 
 /* What fires depends on the session: ALTER TABLE's ENABLE [ REPLICA | ALWAYS ] TRIGGER and RULE. A
- * partition's copy of its root's trigger is internal in older versions, but no constraint's. */
+ * partition's copy of its root's trigger is internal in older versions, but no constraint's. A view
+ * hands its rows on to what its query names, which may be a view or have partitions and children.
+ */
 static const char table_query[] =
     "WITH RECURSIVE t AS (SELECT c.oid, c.relkind FROM pg_catalog.pg_class c "
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 "
     "AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v')), "
-    "tree(oid) AS (SELECT t.oid FROM t UNION SELECT i.inhrelid FROM tree "
-    "JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid, t WHERE t.relkind = 'p'), "
+    "named(oid) AS (SELECT t.oid FROM t UNION SELECT d.refobjid FROM named "
+    "JOIN pg_catalog.pg_rewrite r ON r.ev_class = named.oid AND r.ev_type = '1' "
+    "JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass "
+    "AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass), "
+    "tree(oid) AS (SELECT named.oid FROM named UNION SELECT i.inhrelid FROM tree "
+    "JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid, t WHERE t.relkind IN ('p', 'v')), "
     "s(replica) AS (SELECT pg_catalog.current_setting('session_replication_role') = 'replica'), "
-    "g AS (SELECT DISTINCT g.tgrelid = t.oid AS own, g.tgtype & 1 = 1 AS by_row, g.tgname "
+    "every AS (SELECT DISTINCT g.tgrelid = t.oid AS own, g.tgtype & 1 = 1 AS by_row, g.tgname, "
+    "g.tgtype & 64 = 64 AS instead, g.tgenabled = 'A' OR g.tgenabled = CASE WHEN s.replica "
+    "THEN 'R' ELSE 'O' END AS fires "
     "FROM pg_catalog.pg_trigger g JOIN tree ON g.tgrelid = tree.oid, s, t "
-    "WHERE (NOT g.tgisinternal OR g.tgconstraint = 0) "
-    "AND (g.tgenabled = 'A' OR g.tgenabled = CASE WHEN s.replica THEN 'R' ELSE 'O' END)) "
+    "WHERE (NOT g.tgisinternal OR g.tgconstraint = 0)), "
+    "g AS (SELECT * FROM every WHERE fires) "
     "SELECT t.oid, t.relkind, "
     "(SELECT pg_catalog.string_agg(DISTINCT g.tgname::pg_catalog.text, ', ') FROM g WHERE by_row), "
     "(SELECT pg_catalog.string_agg(DISTINCT g.tgname::pg_catalog.text, ', ') FROM g "
@@ -72,7 +81,9 @@ static const char table_query[] =
     "NOT s.replica AND EXISTS (SELECT FROM pg_catalog.pg_constraint f JOIN tree "
     "ON f.confrelid = tree.oid WHERE f.contype = 'f' AND (f.confdeltype IN ('c', 'n', 'd') "
     "OR f.confupdtype IN ('c', 'n', 'd'))), EXISTS (SELECT FROM pg_catalog.pg_rewrite r "
-    "WHERE r.ev_class = t.oid AND r.ev_type = '2') FROM t, s";
+    "WHERE r.ev_class = t.oid AND r.ev_type = '2'), "
+    "(SELECT pg_catalog.string_agg(DISTINCT tgname::pg_catalog.text, ', ') FROM every "
+    "WHERE instead AND NOT fires) FROM t, s";
 
 /* A temporary table gets a domain's base type as text: a NULL that only fills a place must not meet
  * NOT NULL. */
@@ -139,7 +150,7 @@ static const struct {
     int params;
     const char *columns; /* of the answer, as pqx_shaped wants them */
 } queries[SESSION_PREPARED] = {
-    [QUERY_TABLE] = {"walpipe_table", table_query, "look for a table in the target", 2, "vv???vv"},
+    [QUERY_TABLE] = {"walpipe_table", table_query, "look for a table in the target", 2, "vv???vv?"},
     [QUERY_COLUMNS] = {"walpipe_columns", columns_query, "read a table's columns", 1,
                        "vvvvvvvvvv?vvvvvvvvvv"},
     [QUERY_INDEXES] = {"walpipe_indexes", indexes_query, "read a table's indexes", 1, "vvvvvv"}};
@@ -190,6 +201,7 @@ take_table(struct catalog *c, const PGresult *r)
     c->rules = text_or_null(r, 0, TABLE_RULES);
     c->update_rules = is_true(r, 0, TABLE_UPDATE_RULES);
     c->cascades = is_true(r, 0, TABLE_CASCADES);
+    c->swallowed = text_or_null(r, 0, TABLE_SWALLOWED);
 }
 
 bool

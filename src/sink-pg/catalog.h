@@ -45,13 +45,16 @@ struct catalog_index {
 
 struct catalog {
     char kind; /* the table's relkind */
-    /* Names of what fires in this session, also on partitions; NULL where nothing does. */
+    /* Names of what fires in this session, also on partitions and behind a view; NULL where nothing
+     * does. */
     const char *row_triggers;
     const char *statement_triggers;
     const char *rules;
     bool update_rules; /* there is one, though it may not fire: the server then takes no ON CONFLICT
                         */
     bool cascades;     /* when a row goes or gets another key, foreign keys change other rows */
+    const char *swallowed; /* INSTEAD OF triggers that do not fire: the server then does nothing
+                              with a row and calls it done; NULL where there is none */
     struct catalog_column *columns;
     uint32_t columns_count;
     struct catalog_index *indexes;

@@ -72,6 +72,19 @@ no_table(const char *label, struct err *err)
                          "tables = ..., or give it another target with map");
 }
 
+static int
+refuse_swallowed(const char *label, const struct catalog *c, struct err *err)
+{
+    if (c->swallowed == NULL)
+        return 0;
+    err_set(err, EXIT_REFUSED,
+            "%s is a view whose INSTEAD OF triggers (%s) do not fire in this session: PostgreSQL "
+            "would take its rows and keep none",
+            label, c->swallowed);
+    return err_hint(err, "give the source's table a table with map, or drop the triggers if the "
+                         "view takes rows without them");
+}
+
 struct plan *
 plan_make(struct session *s, const struct relation *relation, const char *schema, const char *name,
           struct notes *notes, struct err *err)
@@ -91,7 +104,9 @@ plan_make(struct session *s, const struct relation *relation, const char *schema
     plan->generation = s->generation;
     switch (catalog_read(s, schema, name, &catalog, err)) {
     case 1:
-        rc = name_target(plan, schema, name, catalog.kind, err);
+        rc = refuse_swallowed(label, &catalog, err);
+        if (rc == 0)
+            rc = name_target(plan, schema, name, catalog.kind, err);
         look_at_triggers(plan, &input);
         if (rc == 0)
             rc = columns_read(plan, &input, err);

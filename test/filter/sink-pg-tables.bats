@@ -190,6 +190,48 @@ PY
     [ "$(sql "SELECT id FROM t")" = 1 ]
 }
 
+# The bug was that the rows were confirmed and in no table: PostgreSQL says INSERT 0 1 for them.
+@test "a view whose INSTEAD OF trigger does not fire is refused, also behind another view" {
+    stream "$T/s" <<PY
+$PRELUDE
+tx(("insert", ["1", "a", None])); e.end(); out(e)
+PY
+    sql "CREATE TABLE base (id int PRIMARY KEY, v text, big text); CREATE VIEW inner_view AS SELECT * FROM base;
+         CREATE VIEW t AS SELECT * FROM inner_view;
+         CREATE FUNCTION put() RETURNS trigger LANGUAGE plpgsql AS
+           \$\$ BEGIN INSERT INTO public.base VALUES (NEW.id, NEW.v, NEW.big); RETURN NEW; END \$\$;
+         CREATE TRIGGER put INSTEAD OF INSERT ON inner_view FOR EACH ROW EXECUTE FUNCTION put()"
+    stream "$T/tables" <<<"${PRELUDE}e.end(); out(e)"
+    sink --check <"$T/tables" >"$T/out"
+    [ "$status" -eq 100 ]
+    grep -q '^FAIL  public.t is a view whose INSTEAD OF triggers (put) do not fire' "$T/out"
+    sink <"$T/s"
+    [ "$status" -eq 100 ]
+    said "public.t is a view whose INSTEAD OF triggers (put) do not fire in this session"
+    # what the hint says
+    sql "DROP TRIGGER put ON inner_view"
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT id, v FROM base")" = "1|a" ]
+}
+
+# The bug was that only triggers of the view itself were looked for: an update that a trigger of the
+# table behind it cancelled was inserted, which stopped the sink with a duplicate key.
+@test "row triggers of the table behind a view cancel an update, and that is all" {
+    stream "$T/s" <<PY
+$PRELUDE
+tx(("insert", ["1", "a", None])); tx(("update", ["1", "b", None]), ("insert", ["2", "c", None])); e.end(); out(e)
+PY
+    sql "CREATE TABLE base (id int PRIMARY KEY, v text, big text); CREATE VIEW t AS SELECT * FROM base;
+         CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN RETURN NULL; END \$\$;
+         CREATE TRIGGER keep BEFORE UPDATE ON base FOR EACH ROW EXECUTE FUNCTION keep();
+         ALTER TABLE base ENABLE ALWAYS TRIGGER keep"
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT id, v FROM base ORDER BY id")" = "1|a
+2|c" ]
+}
+
 @test "batches do not fill the catalog, and join by index (traps 95, 96)" {
     stream "$T/s" <<PY
 $PRELUDE
