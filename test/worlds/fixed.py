@@ -211,11 +211,26 @@ def own_traces():
                 [{"do": "start"}, *steps, {"do": "sync"}, back, {"do": "sync"}], topology="twoway")
 
 
+def views():
+    """A trigger of a view cannot be set to fire in a replica; PostgreSQL then says INSERT 0 1 and does nothing."""
+    base = [f"CREATE TABLE base {KEYED}", "CREATE VIEW t AS SELECT id, v, n FROM base"]
+    into = [*base, "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.base VALUES "
+            "(new.id, new.v, new.n); RETURN new; END $$",
+            "CREATE TRIGGER tr INSTEAD OF INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()"]
+    behind = [base[0], into[1].replace(" t ", " inner_view "), into[2], into[3].replace(" t ", " inner_view "),
+              "CREATE VIEW t AS SELECT * FROM inner_view"]
+    for name, want, target in (("a view", "equal", base), ("a view with an INSTEAD OF trigger", "refused", into),
+                               ("a view of a view with an INSTEAD OF trigger", "refused", behind)):
+        yield world(name, want, [one([f"CREATE TABLE t {KEYED}"], target, "id v n", control=False)],
+                    transactions("INSERT INTO t SELECT g, 'x', g FROM generate_series(1, 10) g", "UPDATE t SET n = 0 "
+                                 "WHERE id < 4; DELETE FROM t WHERE id = 9"))
+
+
 def every():
     """All of them; a start that is there already is not added."""
     out = []
     for group in (inheritance, identities, mapped, collations, constraints, foreign_keys, binary_values, keyless,
-                  nothing_cut, kinds_of_columns, cancelled, own_traces):
+                  nothing_cut, kinds_of_columns, cancelled, views, own_traces):
         for made in group():
             starts = [n for n, s in enumerate(made["steps"]) if s["do"] in ("start", "kill")]
             if len(starts) > 1 and made["steps"][starts[-2]]["do"] == "start":
