@@ -36,6 +36,14 @@ def name_of(pid):
         return ""
 
 
+def bytes_of(pid):
+    try:
+        with open(f"/proc/{pid}/io") as f:
+            return sum(int(line.split()[1]) for line in f if line.startswith(("rchar", "wchar")))
+    except OSError:
+        return 0
+
+
 class Pipeline:
     sink = "pg"
 
@@ -84,6 +92,10 @@ class Pipeline:
     def retries(self):
         """How often the sink tried in vain."""
         return self.count("waiting for the target")
+
+    def worked(self):
+        """Bytes that its sinks read and wrote."""
+        return sum(bytes_of(p) for p in children(self.process.pid) if name_of(p).startswith("sink-"))
 
     def wait_streaming(self):
         self.wait_for("streaming", lambda: self.count("streaming from slot") > self.streams)

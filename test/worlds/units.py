@@ -86,7 +86,7 @@ def nullable(make):
 
 # ---- plain ----
 
-def plain(r, name):
+def plain(r, name, most=2500):
     """Keys of one or two columns, TOASTed values, TRUNCATE."""
     t = f"{name}_t"
     keys = [("id", integer(1, 40, 0))] + ([("part", text("'x'", "'y'"))] if r.random() < 0.3 else [])
@@ -99,7 +99,7 @@ def plain(r, name):
         source.append(f"ALTER TABLE {t} REPLICA IDENTITY FULL")
     keyless = full and r.random() < 0.3
     target = [f"CREATE TABLE {t} ({', '.join(shuffled(r, parts) + ([] if keyless else [key + deferred]))})"]
-    table = Dml(t, keys, [("v", WORDS), ("n", integer(0, 99)), ("big", wide)], arbiter=not deferred, most=2500)
+    table = Dml(t, keys, [("v", WORDS), ("n", integer(0, 99)), ("big", wide)], arbiter=not deferred, most=most)
 
     def transaction(r):
         return [f"TRUNCATE {t}"] + table.transaction(r) if r.random() < 0.03 else table.transaction(r)

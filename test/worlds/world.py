@@ -13,8 +13,10 @@ import psycopg2
 import oracle
 from program import Gone, Hang, Pipeline
 
-CONTROL_PATIENCE = 20
+CONTROL_PATIENCE, ITS_ERRORS_SHOW = 20, 45  # seconds; where a subscription is disabled by an error
 NEVER = "belongs to another (source|slot)"  # each world has a target of its own
+QUIET_PATIENCE, LOUD = 20, 20000  # seconds until nobody writes; bytes of WAL in 0.7 s
+WORKED = 50000  # bytes that a busy sink reads and writes in the time of patience
 RETRIES = 7  # of a sink whose target is there: more will not help
 
 
@@ -260,13 +262,17 @@ class Run:
     def sync_one(self, pipeline, slot, side):
         goal = self.ask(side, "SELECT pg_current_wal_lsn()")
         where, moved, tried = None, time.monotonic(), pipeline.retries()
+        patience, worked = self.bench.options.patience, pipeline.worked()
+        last = moved + 6 * patience
         while not self.reached(slot, goal, side):
             pipeline.look()
             now = self.confirmed(slot, side)
             if now != where:
-                where, moved = now, time.monotonic()
-            if time.monotonic() - moved > self.bench.options.patience:
-                raise Hang(f"the slot stands at {where}, the goal is {goal}")
+                where, moved, worked = now, time.monotonic(), pipeline.worked()
+            elif time.monotonic() - moved > patience:
+                if pipeline.worked() - worked < WORKED or time.monotonic() > last:
+                    raise Hang(f"the slot stands at {where}, the goal is {goal}")
+                moved, worked = time.monotonic(), pipeline.worked()  # within a large transaction
             if pipeline.retries() - tried > RETRIES and not self.holder:
                 raise Hang(f"tries again and again: {pipeline.last_words('waiting for the target')}")
             time.sleep(0.03)
@@ -354,12 +360,24 @@ class Run:
             self.do_hop(None)
 
     def must_be_quiet(self):
-        """Two pipelines that send each other the same rows write for ever."""
+        """Two pipelines that send each other the same rows write for ever. Pages that are written whole
+        after a checkpoint come to an end, and progress rows are nobody's rows."""
+        end = time.monotonic() + QUIET_PATIENCE
+        while self.wal_grows(0.7) and self.rows_written(2.5):
+            if time.monotonic() > end:
+                raise Hang("nobody writes, but rows of the source change: a loop")
+
+    def wal_grows(self, seconds):
         before = self.value("SELECT pg_current_wal_insert_lsn()")
-        time.sleep(0.7)
-        grown = self.value(f"SELECT pg_current_wal_insert_lsn() - pg_lsn '{before}'")
-        if grown > 20000:
-            raise Hang(f"nobody writes, but the source's WAL grew by {grown} bytes: a loop")
+        time.sleep(seconds)
+        return self.value(f"SELECT pg_current_wal_insert_lsn() - pg_lsn '{before}'") > LOUD
+
+    def rows_written(self, seconds):
+        count = ("SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables "
+                 "WHERE schemaname <> 'walpipe'")
+        before = self.value(count)
+        time.sleep(seconds)
+        return self.value(count) > before
 
     def guarded(self, call, *values):
         try:
@@ -472,7 +490,7 @@ class Run:
         except psycopg2.Error as error:
             return {"end": "failed", "text": [f"control: {error}"]}
         goal = self.value("SELECT pg_current_wal_lsn()")
-        end = time.monotonic() + CONTROL_PATIENCE
+        end = time.monotonic() + (ITS_ERRORS_SHOW if more else CONTROL_PATIENCE)
         while not self.reached(f"{self.id}_control", goal):
             enabled = self.sql("control", f"SELECT subenabled FROM pg_subscription WHERE subname = '{self.id}'")
             if not enabled[0][0] or time.monotonic() > end:
