@@ -10,6 +10,7 @@
 #include "lib/lsn.h"
 #include "lib/opt.h"
 #include "lib/pqconn.h"
+#include "lib/pqsystem.h"
 #include "lib/pqx.h"
 
 /* ---- connection ---- */
@@ -40,62 +41,16 @@ field(const PGresult *result, const char *column)
 static int
 identify(struct source *source, struct err *err)
 {
-    static const char what[] = "identify the source";
-    PGresult *result = pqx_exec(source->conn, what, "IDENTIFY_SYSTEM", err);
-    uint64_t timeline;
-    int ok;
+    struct pqsystem system;
 
-    result = pqx_shaped(result, what, 1, 1, "vvvv", err);
-    if (result == NULL)
+    if (pqsystem_identify(source->conn, &system, err) != 0)
         return -1;
-    ok = opt_number("systemid", field(result, "systemid"), 1, UINT64_MAX,
-                    &source->system_identifier, err) == 0 &&
-         opt_number("timeline", field(result, "timeline"), 1, UINT32_MAX, &timeline, err) == 0;
-    source->timeline = ok ? (uint32_t)timeline : 0;
-    snprintf(source->database, sizeof source->database, "%s", field(result, "dbname"));
-    PQclear(result);
-    if (!ok)
-        return err_set(err, EXIT_PEER, "the source's answer to IDENTIFY_SYSTEM is malformed");
+    source->system_identifier = system.identifier;
+    source->timeline = system.timeline;
+    source->previous_timeline = system.previous_timeline;
+    source->switch_lsn = system.switch_lsn;
+    snprintf(source->database, sizeof source->database, "%s", system.database);
     return 0;
-}
-
-/* The history file has a line for each timeline that led to this one: "1\t0/3000060\treason". */
-static void
-take_history(struct source *source, char *text)
-{
-    char *rest = NULL;
-
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\n", &rest)) {
-        unsigned timeline, high, low;
-
-        if (sscanf(line, "%u\t%X/%X", &timeline, &high, &low) != 3)
-            continue;
-        source->previous_timeline = timeline;
-        source->switch_lsn = (uint64_t)high << 32 | low;
-    }
-}
-
-/* Where the timeline began. Whoever asked for it on a timeline without history gets no answer, and
- * positions of other timelines are then refused. */
-static void
-read_history(struct source *source)
-{
-    static const char what[] = "read the timeline's history";
-    struct err ignored = {0};
-    PGresult *result;
-    char sql[64];
-
-    source->previous_timeline = 0;
-    source->switch_lsn = 0;
-    if (source->timeline < 2)
-        return;
-    snprintf(sql, sizeof sql, "TIMELINE_HISTORY %" PRIu32, source->timeline);
-    result = pqx_exec(source->conn, what, sql, &ignored);
-    result = pqx_shaped(result, what, 1, 1, "vv", &ignored);
-    if (result != NULL)
-        take_history(source, PQgetvalue(result, 0, 1));
-    PQclear(result);
 }
 
 int
@@ -115,10 +70,7 @@ source_connect(struct source *source, const struct source_options *options, stru
                 source->server_version);
         return err_hint(err, "logical replication with pgoutput came with PostgreSQL 10");
     }
-    if (identify(source, err) != 0)
-        return -1;
-    read_history(source);
-    return set_session(source, err);
+    return identify(source, err) != 0 ? -1 : set_session(source, err);
 }
 
 void
