@@ -1,12 +1,14 @@
 /* check.c: see check.h. */
 #include "sink-ch/check.h"
 
+#include "sink-ch/history.h"
 #include "sink-ch/schema.h"
 #include "sink-ch/schema_create.h"
 #include "sink-ch/schema_mapping.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/verdict.h"
 
@@ -111,6 +113,55 @@ check_missing(struct worker *w, const struct table *table, struct check *check)
         print_mapping(check, w, table, "will be created, or gets the columns it lacks");
 }
 
+/* A stream of a source that could not be reached names no cluster. */
+static bool
+knows_history(const struct worker *w)
+{
+    return w->intake.hello.system_identifier != 0 && w->options->pipeline != NULL;
+}
+
+/* Whose rows the table holds. */
+static void
+check_history(struct worker *w, struct table *table, struct check *check)
+{
+    struct err err = {0}, why = {0};
+    int rc = knows_history(w) ? history_look(w, table, &why, &err) : 0;
+
+    if (rc == 1)
+        say(check, FINDING_FAIL, why.message, why.hint);
+    else if (rc < 0 || history_check_name(w, table, &err) != 0)
+        say(check, FINDING_FAIL, err.message, err.hint);
+}
+
+static int
+visit_marked(struct worker *w, struct table *table, void *context, struct err *err)
+{
+    struct check *check = context;
+    struct err why = {0};
+    int rc;
+
+    for (uint32_t i = 0; i < check->seen_count; i++)
+        if (strcmp(check->seen[i]->target_sql, table->target_sql) == 0)
+            return 0;
+    rc = history_look(w, table, &why, err);
+    if (rc == 1)
+        verdict_fail(&check->verdicts, NULL, &why);
+    return rc < 0 ? -1 : 0;
+}
+
+/* What run looks at before it writes; lost tails also in tables that are not published. */
+static void
+check_histories(struct worker *w, struct check *check)
+{
+    struct err err = {0}, why = {0};
+    int rc = journal_look(&w->journal, &why, &err);
+
+    if (rc == 1)
+        verdict_fail(&check->verdicts, NULL, &why);
+    if (rc < 0 || history_each(w, visit_marked, check, &err) != 0)
+        verdict_fail(&check->verdicts, NULL, &err);
+}
+
 static int
 keep_table(struct check *check, struct table *table, struct err *err)
 {
@@ -144,6 +195,7 @@ check_table(struct worker *w, struct relation *relation, struct check *check, st
         snprintf(columns, sizeof columns, "%u columns", table->columns_count);
         print_mapping(check, w, table, columns);
         check_right(w, table, check);
+        check_history(w, table, check);
         break;
     case SCHEMA_MISSING:
         check_missing(w, table, check);
@@ -182,6 +234,8 @@ check_run(struct worker *w, struct err *err)
     if (connected)
         check_readonly(w, &check);
     rc = check_relations(w, &check, connected, err);
+    if (rc == 0 && connected && knows_history(w))
+        check_histories(w, &check);
 
     for (uint32_t i = 0; i < check.seen_count; i++)
         table_free(check.seen[i]);

@@ -4,13 +4,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/lsn.h"
 #include "sink-ch/mark.h"
 
 static const char copy_anew[] = "stop the pipeline, run \"walpipe drop\", TRUNCATE the target "
                                 "tables in ClickHouse and copy the "
-                                "source's rows into them with version 0, then start again";
+                                "source's rows into them with version 0, then start again; or "
+                                "repair them where they are and run "
+                                "\"walpipe adopt\"";
 
 static bool
 is_ours(const struct hello *hello, const struct mark *mark)
@@ -24,6 +27,13 @@ struct content {
     bool any;
     uint64_t lsn; /* the highest one in the versions; 0: none, or rows that somebody copied */
 };
+
+/* An LSN in the versions of a history with this offset; 0: of an older history. */
+static uint64_t
+within(uint64_t offset, uint64_t lsn)
+{
+    return lsn > offset ? lsn - offset : 0;
+}
 
 static void
 put_highest_lsn(const struct options *options, uint32_t width, struct buf *sql)
@@ -57,52 +67,68 @@ read_content(struct server *server, const struct options *options, const char *t
     return 0;
 }
 
+int
+history_highest(struct worker *w, const struct table *table, uint64_t *lsn, struct err *err)
+{
+    struct content content = {0};
+    int rc = read_content(&w->server, w->options, table->target_sql, table->version_width, &content,
+                          err);
+
+    *lsn = content.any ? content.lsn : 0;
+    return rc;
+}
+
 /* ---- refusals ---- */
 
-static int
+static void
 refuse_rows(const struct hello *hello, const char *target_sql, const struct mark *mark,
-            uint64_t lsn, struct err *err)
+            uint64_t lsn, struct err *why)
 {
     if (mark->system_identifier != hello->system_identifier)
-        err_set(err, EXIT_REFUSED,
+        err_set(why, EXIT_REFUSED,
                 "%s holds rows of another cluster: its system identifier is %" PRIu64
                 ", the source's %" PRIu64,
                 target_sql, mark->system_identifier, hello->system_identifier);
     else if (mark->timeline == hello->previous_timeline)
-        err_set(err, EXIT_REFUSED,
+        err_set(why, EXIT_REFUSED,
                 "the source left timeline %" PRIu32 " at %s, and %s has what was written there up "
                 "to %s: rows that the source of today never had",
                 mark->timeline, lsn_format(hello->switch_lsn).text, target_sql,
-                lsn_format(lsn).text);
+                lsn_format(within(mark->offset, lsn)).text);
     else
-        err_set(err, EXIT_REFUSED,
+        err_set(why, EXIT_REFUSED,
                 "%s holds rows of timeline %" PRIu32 ", the source is on timeline %" PRIu32
                 ", which came out of timeline %" PRIu32,
                 target_sql, mark->timeline, hello->timeline, hello->previous_timeline);
-    return err_hint(err, "%s", copy_anew);
+    err_hint(why, "%s", copy_anew);
 }
 
-static int
-refuse_ahead(const struct hello *hello, const struct table *table, uint64_t lsn, struct err *err)
+static void
+refuse_ahead(const struct hello *hello, const struct table *table, uint64_t lsn, struct err *why)
 {
-    err_set(err, EXIT_REFUSED,
+    err_set(why, EXIT_REFUSED,
             "%s holds rows of positions up to %s, and the source's changes begin at %s: they are "
             "of another history and would hide the source's rows",
             table->target_sql, lsn_format(lsn).text, lsn_format(hello->start_lsn).text);
-    return err_hint(err, "%s", copy_anew);
+    err_hint(why, "%s", copy_anew);
 }
 
 static int
 refuse_name(const struct hello *hello, const struct options *options, const struct table *table,
             struct err *err)
 {
+    const struct mark *mark = &table->mark;
+    char offset[24] = "";
+
+    if (mark->offset != 0)
+        snprintf(offset, sizeof offset, "+%" PRIu64, mark->offset);
     err_set(err, EXIT_REFUSED, "%s holds rows of \"%s\", and \"%s\" of the source goes there too",
-            table->target_sql, table->mark.source, table->source_name);
+            table->target_sql, mark->source, table->source_name);
     return err_hint(err,
                     "set map for one of them; if the table was renamed, run in ClickHouse: ALTER "
-                    "TABLE %s COMMENT COLUMN %s 'walpipe: rows of %" PRIu64 "/%" PRIu32 " %s'",
+                    "TABLE %s COMMENT COLUMN %s 'walpipe: rows of %" PRIu64 "/%" PRIu32 "%s %s'",
                     table->target_sql, options->version_column, hello->system_identifier,
-                    hello->timeline, table->source_name);
+                    hello->timeline, offset, table->source_name);
 }
 
 /* ---- one table ---- */
@@ -119,28 +145,33 @@ end_of(const struct hello *hello, const struct mark *mark)
 
 /* Rows of the history that mark names: are they the source's, up to where it left that timeline?
  * Rows with version 0 were copied by hand since. A truncate beyond the end is forgotten where the
- * table was filled anew. */
+ * table was filled anew. 0; 1: no, with why; -1 with err. */
 static int
-judge(struct worker *w, const char *target_sql, uint32_t width, struct mark *mark, struct err *err)
+judge(struct worker *w, const char *target_sql, uint32_t width, struct mark *mark, struct err *why,
+      struct err *err)
 {
     const struct hello *hello = w->journal.hello;
-    uint64_t end = end_of(hello, mark), truncated = version_lsn(width, mark->at);
+    uint64_t end = end_of(hello, mark), truncated = version_lsn(width, mark->at), beyond = 0;
     struct content content;
 
     if (read_content(&w->server, w->options, target_sql, width, &content, err) != 0)
         return -1;
-    if (content.any && content.lsn > 0 && content.lsn >= end)
-        return refuse_rows(hello, target_sql, mark, content.lsn, err);
-    if (end > 0 && !content.any && truncated >= end)
-        return refuse_rows(hello, target_sql, mark, truncated, err);
-    if (truncated >= end)
+    if (content.any && content.lsn > 0 && within(mark->offset, content.lsn) >= end)
+        beyond = content.lsn;
+    else if (end > 0 && !content.any && within(mark->offset, truncated) >= end)
+        beyond = truncated;
+    if (beyond > 0) {
+        refuse_rows(hello, target_sql, mark, beyond, why);
+        return 1;
+    }
+    if (within(mark->offset, truncated) >= end)
         mark->at = (struct version){0};
     return 0;
 }
 
 /* Nobody said whose rows these are. */
 static int
-judge_unmarked(struct worker *w, struct table *table, struct err *err)
+judge_unmarked(struct worker *w, struct table *table, struct err *why, struct err *err)
 {
     const struct hello *hello = w->journal.hello;
     struct content content;
@@ -148,49 +179,56 @@ judge_unmarked(struct worker *w, struct table *table, struct err *err)
     if (read_content(&w->server, w->options, table->target_sql, table->version_width, &content,
                      err) != 0)
         return -1;
-    if (content.any && content.lsn > 0 && content.lsn >= hello->start_lsn)
-        return refuse_ahead(hello, table, content.lsn, err);
+    if (content.any && content.lsn > 0 && content.lsn >= hello->start_lsn) {
+        refuse_ahead(hello, table, content.lsn, why);
+        return 1;
+    }
     if (version_lsn(table->version_width, table->mark.at) >= hello->start_lsn)
         table->mark.at = (struct version){0};
     return 0;
 }
 
-/* The mark of a table that a walpipe before such marks wrote, by what the journal knows. */
+/* The mark of a table that a walpipe before such marks wrote, by what the journal knows. Once a
+ * history was adopted the mark is needed: it alone has the offset. */
 static void
 guess_mark(const struct journal *journal, struct mark *mark)
 {
-    if (mark->system_identifier != 0 || journal->known == JOURNAL_NOTHING)
+    if (mark->system_identifier != 0 || journal->known == JOURNAL_NOTHING || journal->adopted)
         return;
     mark->system_identifier = journal->hello->system_identifier;
     mark->timeline = journal->known == JOURNAL_OURS ? journal->hello->timeline
                                                     : journal->hello->previous_timeline;
 }
 
-/* 1: another worker has marked the table as ours and writes to it; 0; -1 with err. */
+/* After its mark was read. As history_look. */
 static int
-judge_table(struct worker *w, struct table *table, struct err *err)
+judge_table(struct worker *w, struct table *table, struct err *why, struct err *err)
 {
-    const struct mark before = table->mark;
-    struct err refused = {0};
-    int rc;
-
     guess_mark(&w->journal, &table->mark);
     if (is_ours(w->journal.hello, &table->mark))
         return 0;
     if (table->mark.system_identifier == 0)
-        rc = w->journal.off ? 0 : judge_unmarked(w, table, &refused);
-    else
-        rc = judge(w, table->target_sql, table->version_width, &table->mark, &refused);
-    if (rc == 0)
+        return w->journal.off ? 0 : judge_unmarked(w, table, why, err);
+    return judge(w, table->target_sql, table->version_width, &table->mark, why, err);
+}
+
+int
+history_look(struct worker *w, struct table *table, struct err *why, struct err *err)
+{
+    if (!table->has_version)
         return 0;
-    *err = refused;
-    if (refused.code != EXIT_REFUSED || mark_read(&w->server, w->options, table, err) != 0)
+    if (mark_read(&w->server, w->options, table, err) != 0)
         return -1;
-    if (is_ours(w->journal.hello, &table->mark))
-        return 1;
-    table->mark = before;
-    *err = refused;
-    return -1;
+    return judge_table(w, table, why, err);
+}
+
+int
+history_check_name(const struct worker *w, const struct table *table, struct err *err)
+{
+    if (!table->has_version || !is_ours(w->journal.hello, &table->mark) ||
+        table->mark.source[0] == '\0' || strcmp(table->mark.source, table->source_name) == 0)
+        return 0;
+    return refuse_name(w->journal.hello, w->options, table, err);
 }
 
 static int
@@ -212,27 +250,37 @@ mark_as_ours(struct worker *w, struct table *table, struct err *err)
     return mark->writable ? 0 : journal_claim(&w->journal, err);
 }
 
+/* A table whose mark is not ours. One that is refused may be marked as ours by now: another worker
+ * did that, and writes to it. */
+static int
+admit_other(struct worker *w, struct table *table, struct err *err)
+{
+    struct err why = {0};
+    int rc = judge_table(w, table, &why, err);
+
+    if (rc == 0)
+        return mark_as_ours(w, table, err);
+    if (rc < 0 || mark_read(&w->server, w->options, table, err) != 0)
+        return -1;
+    if (is_ours(w->journal.hello, &table->mark))
+        return 0;
+    *err = why;
+    return -1;
+}
+
 int
 history_admit(struct worker *w, struct table *table, struct err *err)
 {
-    const struct hello *hello = w->journal.hello;
-    int rc;
-
     if (!table->has_version)
         return 0;
     if (mark_read(&w->server, w->options, table, err) != 0)
         return -1;
-    rc = is_ours(hello, &table->mark) ? 1 : judge_table(w, table, err);
-    if (rc < 0)
+    if (!is_ours(w->journal.hello, &table->mark) && admit_other(w, table, err) != 0)
         return -1;
-    if (rc == 0)
-        return mark_as_ours(w, table, err);
-    return strcmp(table->mark.source, table->source_name) == 0
-               ? 0
-               : refuse_name(hello, w->options, table, err);
+    return history_check_name(w, table, err);
 }
 
-/* ---- all tables, after a promotion ---- */
+/* ---- all tables with rows of the source's cluster ---- */
 
 static void
 put_databases(const struct options *options, struct buf *sql)
@@ -252,8 +300,8 @@ ask_marks(struct worker *w, struct err *err)
     struct buf sql = {0};
     char pattern[64];
 
-    snprintf(pattern, sizeof pattern, "walpipe: %%rows of %" PRIu64 "/%" PRIu32 " %%",
-             hello->system_identifier, hello->previous_timeline);
+    snprintf(pattern, sizeof pattern, "walpipe: %%rows of %" PRIu64 "/%%",
+             hello->system_identifier);
     server_put_text(&sql,
                     "SELECT database, table, type, comment FROM system.columns WHERE name = ");
     server_put_literal(&sql, w->options->version_column);
@@ -262,7 +310,7 @@ ask_marks(struct worker *w, struct err *err)
     server_put_text(&sql, " AND database IN (");
     put_databases(w->options, &sql);
     server_put_text(&sql, ") FORMAT RowBinary");
-    return server_query(&w->server, "look for tables with rows of an older timeline", &sql, err);
+    return server_query(&w->server, "look for tables with rows of another timeline", &sql, err);
 }
 
 static bool
@@ -277,13 +325,14 @@ take_name(struct cursor *c, char *out)
     return true;
 }
 
-/* One row of the answer: judge the table and mark it anew. */
+/* One row of the answer. */
 static int
-admit_marked(struct worker *w, struct cursor *c, struct err *err)
+visit_marked(struct worker *w, struct cursor *c, history_visit *visit, void *context,
+             struct err *err)
 {
-    struct table table = {0};
+    struct table table = {.has_version = true};
     struct bytes type, comment;
-    int rc;
+    int rc = 0;
 
     if (!take_name(c, table.target.database) || !take_name(c, table.target.table) ||
         !server_read_string(c, &type) || !server_read_string(c, &comment))
@@ -293,29 +342,39 @@ admit_marked(struct worker *w, struct cursor *c, struct err *err)
     table.target_sql = table_target_sql(&table.target);
     if (table.target_sql == NULL)
         return err_set(err, EXIT_PEER, "out of memory for a table");
-    rc = judge_table(w, &table, err);
-    if (rc == 0)
-        rc = mark_as_ours(w, &table, err);
+    if (!is_ours(w->journal.hello, &table.mark))
+        rc = visit(w, &table, context, err);
     free(table.target_sql);
-    return rc < 0 ? -1 : 0;
+    return rc;
 }
 
 int
-history_open(struct worker *w, struct err *err)
+history_each(struct worker *w, history_visit *visit, void *context, struct err *err)
 {
     struct buf marks = {0};
     struct cursor c;
     int rc = 0;
 
-    if (w->journal.hello->previous_timeline == 0)
-        return 0;
     if (ask_marks(w, err) != 0)
         return -1;
     buf_append(&marks, w->server.answer.body.data, buf_len(&w->server.answer.body));
     if (marks.failed)
         rc = err_set(err, EXIT_PEER, "out of memory for an answer");
     for (c = cursor_over(marks.data, buf_len(&marks)); rc == 0 && c.left > 0;)
-        rc = admit_marked(w, &c, err);
+        rc = visit_marked(w, &c, visit, context, err);
     buf_free(&marks);
     return rc;
+}
+
+static int
+admit_marked(struct worker *w, struct table *table, void *context, struct err *err)
+{
+    (void)context;
+    return admit_other(w, table, err);
+}
+
+int
+history_open(struct worker *w, struct err *err)
+{
+    return history_each(w, admit_marked, NULL, err);
 }

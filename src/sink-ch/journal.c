@@ -104,6 +104,9 @@ read_table(struct journal *j, uint64_t *lsn, struct err *err)
 
 /* ---- other histories ---- */
 
+/* No slot has an empty name: such a row notes that a history was adopted. */
+#define ADOPTED_SLOT ""
+
 struct seen {
     uint64_t other_system;  /* 0: none */
     uint32_t last_timeline; /* of this system; 0: none */
@@ -117,7 +120,8 @@ read_seen(struct journal *j, struct seen *seen, struct err *err)
     uint64_t system, timeline, lsn;
     char *at;
 
-    server_put_text(&sql, "SELECT system_identifier, timeline, max(lsn) FROM ");
+    server_put_text(&sql, "SELECT system_identifier, timeline, max(lsn), "
+                          "countIf(slot = '" ADOPTED_SLOT "') FROM ");
     put_table(j, &sql);
     put_where_sink(j, j->hello->sink, &sql);
     server_put_text(&sql, " GROUP BY system_identifier, timeline FORMAT TabSeparated");
@@ -131,6 +135,9 @@ read_seen(struct journal *j, struct seen *seen, struct err *err)
         system = strtoull(at, &at, 10);
         timeline = strtoull(at, &at, 10);
         lsn = strtoull(at, &at, 10);
+        j->adopted = strtoull(at, &at, 10) > 0 || j->adopted;
+        if (lsn > j->highest)
+            j->highest = lsn;
         if (*at != '\n')
             return err_set(err, EXIT_PEER, "could not read " TABLE ": malformed answer");
         if (system != j->hello->system_identifier) {
@@ -228,12 +235,33 @@ journal_open(struct journal *j, uint64_t *durable, struct err *err)
 }
 
 int
-journal_note(struct journal *j, uint64_t lsn, struct err *err)
+journal_look(struct journal *j, struct err *why, struct err *err)
+{
+    struct buf sql = {0};
+    const struct buf *answer = &j->server->answer.body;
+    bool there;
+
+    server_put_text(&sql, "SELECT count() FROM system.tables WHERE database = ");
+    server_put_literal(&sql, j->database);
+    server_put_text(&sql, " AND name = '" TABLE "' FORMAT TabSeparated");
+    if (server_query(j->server, "look for " TABLE, &sql, err) != 0)
+        return -1;
+    there = buf_len(answer) > 0 && answer->data[answer->start] != '0';
+    if (!there || judge_seen(j, why) == 0)
+        return 0;
+    if (why->code == EXIT_REFUSED)
+        return 1;
+    *err = *why;
+    return -1;
+}
+
+/* One row of the table. */
+static int
+put_note(struct journal *j, const char *slot, uint32_t shard, uint32_t shards, uint64_t lsn,
+         struct err *err)
 {
     struct buf sql = {0};
 
-    if (j->off)
-        return 0;
     server_put_text(&sql, "INSERT INTO ");
     put_table(j, &sql);
     server_put_text(&sql, " (pipeline, sink, shard, shards, system_identifier, timeline, slot, lsn)"
@@ -242,19 +270,27 @@ journal_note(struct journal *j, uint64_t lsn, struct err *err)
     server_put_text(&sql, ", ");
     server_put_literal(&sql, j->hello->sink);
     server_put_text(&sql, ", ");
-    put_number(&sql, j->hello->shard);
+    put_number(&sql, shard);
     server_put_text(&sql, ", ");
-    put_number(&sql, j->hello->shards);
+    put_number(&sql, shards);
     server_put_text(&sql, ", ");
     put_number(&sql, j->hello->system_identifier);
     server_put_text(&sql, ", ");
     put_number(&sql, j->hello->timeline);
     server_put_text(&sql, ", ");
-    server_put_literal(&sql, j->hello->slot);
+    server_put_literal(&sql, slot);
     server_put_text(&sql, ", ");
     put_number(&sql, lsn);
     server_put_text(&sql, ")");
-    if (server_statement(j->server, "note the progress in " TABLE, &sql, err) == 0)
+    return server_statement(j->server, "note the progress in " TABLE, &sql, err);
+}
+
+int
+journal_note(struct journal *j, uint64_t lsn, struct err *err)
+{
+    const struct hello *hello = j->hello;
+
+    if (j->off || put_note(j, hello->slot, hello->shard, hello->shards, lsn, err) == 0)
         return 0;
     if (err->code != EXIT_REFUSED)
         return -1;
@@ -275,14 +311,28 @@ journal_claim(struct journal *j, struct err *err)
 
 /* ---- forgetting ---- */
 
+/* The notes of a sink; others: only those of other histories than the source's. */
+static void
+put_where_forgotten(const struct journal *j, const char *sink, bool others, struct buf *sql)
+{
+    put_where_sink(j, sink, sql);
+    if (!others)
+        return;
+    server_put_text(sql, " AND NOT (system_identifier = ");
+    put_number(sql, j->hello->system_identifier);
+    server_put_text(sql, " AND timeline = ");
+    put_number(sql, j->hello->timeline);
+    server_put_text(sql, ")");
+}
+
 static int
-count_notes(struct journal *j, const char *sink, bool *any, struct err *err)
+count_notes(struct journal *j, const char *sink, bool others, bool *any, struct err *err)
 {
     struct buf sql = {0}, *answer = &j->server->answer.body;
 
     server_put_text(&sql, "SELECT count() FROM ");
     put_table(j, &sql);
-    put_where_sink(j, sink, &sql);
+    put_where_forgotten(j, sink, others, &sql);
     server_put_text(&sql, " FORMAT TabSeparated");
     if (server_query(j->server, "read " TABLE, &sql, err) != 0)
         return -1;
@@ -290,29 +340,47 @@ count_notes(struct journal *j, const char *sink, bool *any, struct err *err)
     return 0;
 }
 
-int
-journal_drop(struct journal *j, const char *sink, struct err *err)
+static int
+forget(struct journal *j, const char *sink, bool others, struct err *err)
 {
     struct buf sql = {0};
     bool any;
 
-    if (make_table(j, err) != 0 || count_notes(j, sink, &any, err) != 0)
+    if (count_notes(j, sink, others, &any, err) != 0)
         return -1;
     if (!any)
         return 0;
     server_put_text(&sql, "ALTER TABLE ");
     put_table(j, &sql);
     server_put_text(&sql, " DELETE");
-    put_where_sink(j, sink, &sql);
+    put_where_forgotten(j, sink, others, &sql);
     if (server_statement(j->server, "delete from " TABLE, &sql, err) != 0)
         return -1;
     for (int i = 0; any && i < DROP_TRIES; i++) { /* it is carried out in the background */
         poll(NULL, 0, DROP_WAIT_MILLIS);
-        if (count_notes(j, sink, &any, err) != 0)
+        if (count_notes(j, sink, others, &any, err) != 0)
             return -1;
     }
     if (!any)
         return 0;
     err_set(err, EXIT_PEER, "could not delete from " TABLE ": the rows are still there");
     return err_hint(err, "look at system.mutations in ClickHouse");
+}
+
+int
+journal_drop(struct journal *j, const char *sink, struct err *err)
+{
+    return make_table(j, err) != 0 ? -1 : forget(j, sink, false, err);
+}
+
+int
+journal_adopt(struct journal *j, struct err *err)
+{
+    return make_table(j, err) != 0 ? -1 : put_note(j, ADOPTED_SLOT, 0, 0, 0, err);
+}
+
+int
+journal_forget_others(struct journal *j, struct err *err)
+{
+    return forget(j, j->hello->sink, true, err);
 }

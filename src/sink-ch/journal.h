@@ -22,14 +22,20 @@ struct journal {
     const char *pipeline;
     const char *database;
     enum journal_known known;
-    uint64_t found; /* everything up to here was in ClickHouse once, as it said at the start */
-    bool off;       /* the user may not: nothing is noted, nothing can be proved */
+    uint64_t highest; /* LSN that was noted, of any history */
+    bool adopted;     /* a later history was told to win: tables may have an offset (mark.h) */
+    uint64_t found;   /* everything up to here was in ClickHouse once, as it said at the start */
+    bool off;         /* the user may not: nothing is noted, nothing can be proved */
 };
 
 /* Makes the table where it is missing and looks what it says of this source. *durable: everything
  * up to there is in ClickHouse; 0: it does not say so. What a sink of this name wrote from another
  * source, or from a timeline beyond where this source left it, is refused. */
 int journal_open(struct journal *journal, uint64_t *durable, struct err *err) MUST_CHECK;
+
+/* What journal_open would say, without making the table. 0; 1: it would refuse, and why says so; -1
+ * with err. */
+int journal_look(struct journal *journal, struct err *why, struct err *err) MUST_CHECK;
 
 /* Everything up to lsn is in ClickHouse. Returns when the note is, too. */
 int journal_note(struct journal *journal, uint64_t lsn, struct err *err) MUST_CHECK;
@@ -40,5 +46,10 @@ int journal_claim(struct journal *journal, struct err *err) MUST_CHECK;
 
 /* Forgets all that sinks of this name noted; returns when it is gone. */
 int journal_drop(struct journal *journal, const char *sink, struct err *err) MUST_CHECK;
+
+/* A person says that the source's history counts from now on: before the first mark gets an offset.
+ * And, when all have: what was noted of other histories is forgotten. 0, or -1 with err. */
+int journal_adopt(struct journal *journal, struct err *err) MUST_CHECK;
+int journal_forget_others(struct journal *journal, struct err *err) MUST_CHECK;
 
 #endif

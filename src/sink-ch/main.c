@@ -6,6 +6,7 @@
 #include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/sig.h"
+#include "sink-ch/adopt.h"
 #include "sink-ch/check.h"
 #include "sink-ch/history.h"
 #include "sink-ch/secrets.h"
@@ -45,7 +46,7 @@ open_server(struct worker *w, struct err *err)
         return -1;
     if (password[0] == '\0')
         http.password = NULL;
-    if (!w->options->check && !w->options->drop_progress) {
+    if (!w->options->check && !w->options->drop_progress && w->options->adopt == ADOPT_NOT) {
         http.gone = ackd_is_gone;
         http.context = &w->intake.ack;
         w->server.intake = &w->intake;
@@ -59,15 +60,21 @@ open_server(struct worker *w, struct err *err)
     return w->server.http == NULL ? -1 : 0;
 }
 
+static void
+set_journal(struct worker *w)
+{
+    w->journal = (struct journal){.server = &w->server,
+                                  .hello = &w->intake.hello,
+                                  .pipeline = w->options->pipeline,
+                                  .database = w->options->database};
+}
+
 static int
 replicate(struct worker *w, struct err *err)
 {
     uint64_t durable;
 
-    w->journal = (struct journal){.server = &w->server,
-                                  .hello = &w->intake.hello,
-                                  .pipeline = w->options->pipeline,
-                                  .database = w->options->database};
+    set_journal(w);
     if (intake_connect(&w->intake, "sink-ch", w->options->ackd, err) != 0 ||
         open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0 ||
         journal_open(&w->journal, &durable, err) != 0 || history_open(w, err) != 0 ||
@@ -86,6 +93,15 @@ drop_progress(struct worker *w, struct err *err)
     if (open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0)
         return -1;
     return journal_drop(&w->journal, w->options->sink, err);
+}
+
+static int
+adopt(struct worker *w, struct err *err)
+{
+    set_journal(w);
+    if (open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0)
+        return -1;
+    return adopt_run(w, err);
 }
 
 static int
@@ -108,11 +124,14 @@ work(struct worker *w, struct log *log, struct err *err)
         log->sink = w->intake.hello.sink;
         log->shard = w->intake.hello.shard;
     }
-    if (!w->options->check)
+    if (!w->options->check && w->options->adopt == ADOPT_NOT)
         return replicate(w, err);
-    if (open_server(w, err) != 0)
-        return -1;
-    rc = check_run(w, err);
+    if (w->options->check) {
+        set_journal(w);
+        rc = open_server(w, err) != 0 ? -1 : check_run(w, err);
+    } else {
+        rc = adopt(w, err);
+    }
     if (rc == 1)
         exit(EXIT_REFUSED); /* its lines said it all */
     return rc;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MARK_SIZE 320 /* with a table's name at its longest */
+#define MARK_SIZE 340 /* with a table's name at its longest */
 
 static const char truncating[] = "walpipe: truncating at ";
 static const char truncated[] = "walpipe: truncated at ";
@@ -32,8 +32,10 @@ take_number(const char **at, char end, uint64_t *out)
     if (**at < '0' || **at > '9')
         return false;
     *out = strtoull(*at, &stop, 10);
-    *at = stop + (*stop == end);
-    return *stop == end;
+    if (*stop != end)
+        return false;
+    *at = stop + 1;
+    return true;
 }
 
 static bool
@@ -55,8 +57,12 @@ take_rows(const char *at, struct mark *mark)
 {
     uint64_t timeline;
 
-    if (!take_words(&at, rows) || !take_number(&at, '/', &mark->system_identifier) ||
-        !take_number(&at, ' ', &timeline) || timeline > UINT32_MAX)
+    if (!take_words(&at, rows) || !take_number(&at, '/', &mark->system_identifier))
+        return false;
+    if (!take_number(&at, ' ', &timeline) &&
+        !(take_number(&at, '+', &timeline) && take_number(&at, ' ', &mark->offset)))
+        return false;
+    if (timeline > UINT32_MAX)
         return false;
     mark->timeline = (uint32_t)timeline;
     return (size_t)snprintf(mark->source, sizeof mark->source, "%s", at) < sizeof mark->source;
@@ -118,8 +124,12 @@ put_mark(const struct mark *mark, struct buf *sql)
     else
         n = snprintf(text, sizeof text, "%s", only_rows);
     if (mark->system_identifier != 0)
-        snprintf(text + n, sizeof text - (size_t)n, "%s%" PRIu64 "/%" PRIu32 " %s", rows,
-                 mark->system_identifier, mark->timeline, mark->source);
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s%" PRIu64 "/%" PRIu32, rows,
+                      mark->system_identifier, mark->timeline);
+    if (mark->system_identifier != 0 && mark->offset != 0)
+        n += snprintf(text + n, sizeof text - (size_t)n, "+%" PRIu64, mark->offset);
+    if (mark->system_identifier != 0)
+        snprintf(text + n, sizeof text - (size_t)n, " %s", mark->source);
     server_put_literal(sql, text);
 }
 

@@ -17,6 +17,9 @@ take_map(const struct opt_spec *spec, const char *value, void *options, struct e
 static const char *const policies[] = {
     [CONVERT_ERROR] = "error", [CONVERT_CLAMP] = "clamp", [CONVERT_NULL] = "null", NULL};
 
+static const char *const adopt_modes[] = {
+    [ADOPT_NOT] = "no", [ADOPT_LOOK] = "look", [ADOPT_DO] = "do", NULL};
+
 #define TO(field) .offset = offsetof(struct options, field)
 
 static const struct opt_spec specs[] = {
@@ -47,6 +50,8 @@ static const struct opt_spec specs[] = {
     {"drop-progress", NULL, "remove a sink's rows from walpipe_progress", OPT_FLAG,
      TO(drop_progress)},
     {"sink", "NAME", "the sink of --drop-progress", OPT_TEXT, TO(sink)},
+    {"adopt", "HOW", "look or do: let the source's rows win against another history's", OPT_WORD,
+     TO(adopt), .words = adopt_modes},
     {"check", NULL, "say whether the target fits the relations on stdin", OPT_FLAG, TO(check)},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
@@ -66,7 +71,7 @@ check_options(const struct options *options, struct err *err)
     if (!options->check && opt_require(&program, "pipeline", options, err) != 0)
         return -1;
     if ((options->drop_progress && opt_require(&program, "sink", options, err) != 0) ||
-        (!options->drop_progress && !options->check &&
+        (!options->drop_progress && !options->check && options->adopt == ADOPT_NOT &&
          opt_require(&program, "ackd", options, err) != 0))
         return -1;
     if (strcmp(options->version_column, options->deleted_column) == 0)

@@ -7,6 +7,8 @@
 #include "lib/tablemap.h"
 #include "sink-ch/convert/base.h"
 
+enum adopt_mode { ADOPT_NOT, ADOPT_LOOK, ADOPT_DO };
+
 struct options {
     const char *in;
     const char *url;
@@ -24,6 +26,7 @@ struct options {
     bool create_tables;
     bool check;
     bool drop_progress;
+    enum adopt_mode adopt;
     const char *sink; /* of --drop-progress */
     uint64_t batch_rows;
     uint64_t flush_millis;

@@ -66,6 +66,13 @@ version_of(const struct table *table, const struct batch *batch, const struct ba
                       batch_bytes_at(batch, entry->at + entry->len - 1 - table->version_width));
 }
 
+/* The LSN in the version of a row that the stream brought. */
+static uint64_t
+source_lsn(const struct table *table, struct version version)
+{
+    return version_lsn(table->version_width, version) - table->mark.offset;
+}
+
 /* ---- the query ---- */
 
 static void
@@ -350,7 +357,7 @@ not_found(const struct readback *rb, struct bytes key, struct version own, struc
              "ALTER TABLE %s REPLICA IDENTITY FULL on the source makes it send such values; a "
              "table that was not empty needs its first copy",
              rb->table->source_name);
-    return table_error(rb->table, version_lsn(rb->table->version_width, own), err);
+    return table_error(rb->table, source_lsn(rb->table, own), err);
 }
 
 /* The last changes of a very large transaction share one UInt64 version (version.h): there the end
@@ -393,7 +400,7 @@ find_values(const struct readback *rb, const struct batch_entry *entry)
 static bool
 was_cleaned_away(const struct readback *rb, struct version own)
 {
-    return version_lsn(rb->table->version_width, own) < rb->worker->journal.found;
+    return source_lsn(rb->table, own) < rb->worker->journal.found;
 }
 
 static int

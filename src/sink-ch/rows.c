@@ -46,22 +46,25 @@ put_key(const struct change *change, const struct tuple *tuple, struct buf *out,
     return 0;
 }
 
-static int
-check_short_version(const struct worker *worker, const struct table *table, struct err *err)
+int
+rows_check_version(const struct worker *worker, const struct table *table, struct err *err)
 {
-    if (!table->has_version || table->version_width == 16 ||
-        worker->transaction.commit_lsn >> SHORT_LSN_BITS == 0)
+    uint64_t lsn = worker->transaction.commit_lsn;
+
+    if (!table->has_version || version_has_room(table->version_width, table->mark.offset, lsn))
         return 0;
-    err_set(err, EXIT_REFUSED, "the source's LSNs are too large for the UInt64 version of %s",
-            table->target_sql);
-    err_hint(err, "make the version column a UInt128");
-    return table_error(table, worker->transaction.commit_lsn, err);
+    err_set(err, EXIT_REFUSED, "the source's LSNs are too large for the %s version of %s",
+            table->version_width == 16 ? "UInt128" : "UInt64", table->target_sql);
+    err_hint(err, "make the table anew%s and copy the source's rows into it with version 0",
+             table->version_width == 16 ? "" : " with a UInt128 as version");
+    return table_error(table, lsn, err);
 }
 
 struct version
 rows_version(const struct worker *worker, const struct table *table, uint64_t ordinal)
 {
-    return version_make(table->version_width, worker->transaction.commit_lsn, ordinal);
+    return version_make(table->version_width, table->mark.offset + worker->transaction.commit_lsn,
+                        ordinal);
 }
 
 static struct version
@@ -406,7 +409,7 @@ rows_apply(struct worker *worker, struct table *table, uint8_t type, const struc
 {
     struct change change = {.worker = worker, .table = table, .row = row};
 
-    if (check_short_version(worker, table, err) != 0)
+    if (rows_check_version(worker, table, err) != 0)
         return -1;
     if (table->has_version && version_compare(version_of(&change), table->mark.at) < 0)
         return 0; /* a replay: a later truncate has already taken it */

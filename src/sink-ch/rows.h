@@ -8,6 +8,10 @@
 int rows_apply(struct worker *worker, struct table *table, uint8_t type,
                const struct row_event *row, struct err *err) MUST_CHECK;
 
+/* Refuses a transaction whose LSN has no room in the table's versions. 0, or -1 with err. */
+int rows_check_version(const struct worker *worker, const struct table *table,
+                       struct err *err) MUST_CHECK;
+
 struct version rows_version(const struct worker *worker, const struct table *table,
                             uint64_t ordinal);
 

@@ -26,6 +26,7 @@ struct column {
 struct mark {
     uint64_t system_identifier; /* whose rows it holds; 0: it does not say */
     uint32_t timeline;
+    uint64_t offset;   /* of its LSNs in the versions: rows of older histories are below it */
     char source[132];  /* "schema.table" there */
     struct version at; /* of the newest truncate that the target has seen; 0: none */
     bool done;

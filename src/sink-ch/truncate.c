@@ -44,6 +44,8 @@ truncate_apply(struct worker *worker, struct table *table, uint64_t ordinal, str
 
     if (!table->has_version)
         return empty_table(worker, table, err);
+    if (rows_check_version(worker, table, err) != 0)
+        return -1;
     /* Another walpipe may have taken over while this one was frozen, and have done it. */
     if (mark->writable && mark_read(&worker->server, worker->options, table, err) != 0)
         return table_error(table, worker->transaction.commit_lsn, err);

@@ -18,6 +18,14 @@ struct version {
 #define SHORT_ORDINAL_LAST ((UINT64_C(1) << SHORT_ORDINAL_BITS) - 1)
 #define SHORT_LSN_BITS     52
 
+/* The LSN here is the place of a change among all histories whose rows the table holds: an LSN of
+ * the source, and the offset of its history (mark.h). */
+static inline bool
+version_has_room(uint32_t width, uint64_t offset, uint64_t lsn)
+{
+    return offset <= UINT64_MAX - lsn && (width == 16 || (offset + lsn) >> SHORT_LSN_BITS == 0);
+}
+
 /* width: 8 or 16 bytes. */
 static inline struct version
 version_make(uint32_t width, uint64_t lsn, uint64_t ordinal)
@@ -36,7 +44,7 @@ version_is_shared(uint32_t width, struct version version)
     return width == 8 && (version.high & SHORT_ORDINAL_LAST) == SHORT_ORDINAL_LAST;
 }
 
-/* The commit LSN in a version. */
+/* The LSN in a version, with the offset. */
 static inline uint64_t
 version_lsn(uint32_t width, struct version version)
 {

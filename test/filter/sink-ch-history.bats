@@ -155,3 +155,142 @@ EOF
     sink --map 'public.u -> t' <"$DIR/renamed"
     is "SELECT count() FROM t" 4
 }
+
+# ---- adoption ----
+
+old_cluster() { # from 0x900000 on: an update, a truncate, rows
+    table t 'id Int32, v String, big Nullable(String)' id
+    events >"$DIR/old" <<'EOF'
+e = Events(lsn=0x900000, sink="olap", shards=1)
+e.table(1, "public", "t", [col("id", True, INT4), col("v"), col("big")])
+e.begin(); e.insert(1, ["1", "gone", "x"]); e.commit()
+e.begin(); e.truncate([1]); e.commit()
+e.begin()
+for i in range(1, 6): e.insert(1, [str(i), "old", "big%d" % i])
+e.commit(); e.end()
+EOF
+    sink <"$DIR/old"
+}
+
+# new_cluster SYSTEM CHANGES: a stream of another cluster, from 0x1000 on.
+new_cluster() {
+    events <<EOF
+e = Events(system_identifier=$1, sink="olap", shards=1)
+e.table(1, "public", "t", [col("id", True, INT4), col("v"), col("big")])
+$2
+e.end()
+EOF
+}
+
+adopt() { # look|do SYSTEM
+    new_cluster "$2" '' >"$DIR/tables"
+    "$WALPIPE_BIN/sink-ch" --url "$URL" --database "$DB" --pipeline p --adopt "$1" <"$DIR/tables" >"$DIR/said" 2>>"$DIR/log"
+}
+
+check_says() { # SYSTEM
+    new_cluster "$1" '' | "$WALPIPE_BIN/sink-ch" --url "$URL" --database "$DB" --pipeline p --check >"$DIR/said" 2>>"$DIR/log"
+}
+
+changes='
+e.begin(); e.update(1, ["1", "new", UNCHANGED]); e.commit()
+e.begin(); e.delete(1, key=["2", None, None]); e.commit()
+e.begin(); e.insert(1, ["6", "new", "y"]); e.commit()'
+
+@test "an adopted history wins against the old one's rows and truncate" {
+    old_cluster
+    exits 100 check_says 7000000000000000002
+    grep -q "^FAIL .*\`$DB\`.\`t\` holds rows of another cluster" "$DIR/said"
+    grep -q '^FAIL .*what sink olap wrote from another cluster' "$DIR/said"
+    # the person is told, and nothing changes
+    local before floor
+    before=$(comment)
+    adopt look 7000000000000000002
+    floor=$(sed -n "s/^warn .*\`t\` holds rows of another cluster.*; old rows have versions below \([0-9]*\),.*/\1/p" "$DIR/said")
+    is "SELECT max(_version) < $floor FROM t" 1
+    comment_is "$before"
+    # two rows are repaired with that version: one differs, one is not the source's
+    q "INSERT INTO t VALUES (3, 'repaired', 'r', $floor, 0), (4, 'old', 'r', $floor, 1)"
+    adopt do 7000000000000000002
+    grep -q '^warn .*adopted: ' "$DIR/said"
+    comment | grep -Eq '^walpipe: rows of 7000000000000000002/1\+[0-9]+ public.t$'
+    comment >"$DIR/offset"
+    is "SELECT count() FROM walpipe_progress WHERE system_identifier = 7000000000000000001" 0
+    check_says 7000000000000000002
+    # again: nothing is raised a second time
+    adopt do 7000000000000000002
+    grep -q '^ok .*nothing to adopt' "$DIR/said"
+    comment_is "$(cat "$DIR/offset")"
+    new_cluster 7000000000000000002 "$changes" >"$DIR/new"
+    sink <"$DIR/new"
+    sink <"$DIR/new"
+    is "SELECT id, v, big FROM t FINAL WHERE _is_deleted = 0 ORDER BY id" \
+        $'1 new big1\n3 repaired r\n5 old big5\n6 new y'
+    # its own truncate, twice
+    new_cluster 7000000000000000002 "$changes
+e.begin(); e.truncate([1]); e.commit()
+e.begin(); e.insert(1, ['7', 'new', 'z']); e.commit()" >"$DIR/truncated"
+    sink <"$DIR/truncated"
+    sink <"$DIR/truncated"
+    is "SELECT id FROM t FINAL WHERE _is_deleted = 0" 7
+    # the old cluster has no way back
+    exits 100 sink <"$DIR/old"
+}
+
+@test "a second adoption wins against the first, and a promotion keeps the offset" {
+    old_cluster
+    adopt do 7000000000000000002
+    new_cluster 7000000000000000002 "$changes" >"$DIR/new"
+    sink <"$DIR/new"
+    adopt do 7000000000000000003
+    new_cluster 7000000000000000003 'e.begin(); e.update(1, ["1", "third", UNCHANGED]); e.commit()' >"$DIR/third"
+    sink <"$DIR/third"
+    is "SELECT v, big FROM t FINAL WHERE id = 1" "third big1"
+    comment >"$DIR/offset"
+    events >"$DIR/promoted" <<'EOF'
+e = Events(system_identifier=7000000000000000003, timeline=2, previous_timeline=1, switch_lsn=0x4000,
+    lsn=0x4100, sink="olap", shards=1)
+e.table(1, "public", "t", [col("id", True, INT4), col("v"), col("big")])
+e.begin(); e.update(1, ["1", "promoted", UNCHANGED]); e.commit(); e.end()
+EOF
+    sink <"$DIR/promoted"
+    is "SELECT v, big FROM t FINAL WHERE id = 1" "promoted big1"
+    comment_is "$(sed 's,/1+,/2+,' "$DIR/offset")"
+    # a tail that the next timeline does not have is still found, by its position in the history
+    events >"$DIR/behind" <<'EOF'
+e = Events(system_identifier=7000000000000000003, timeline=3, previous_timeline=2, switch_lsn=0x4080,
+    lsn=0x4200, sink="olap", shards=1)
+e.end()
+EOF
+    q "TRUNCATE TABLE walpipe_progress"
+    exits 100 sink <"$DIR/behind"
+    log_has "the source left timeline 2 at 0/4080, and \`$DB\`.\`t\` has what was written there up to 0/4"
+}
+
+@test "a table that lost its mark after an adoption is refused, not written to without the offset" {
+    old_cluster
+    adopt do 7000000000000000002
+    new_cluster 7000000000000000002 "$changes" >"$DIR/new"
+    sink <"$DIR/new"
+    q "ALTER TABLE t COMMENT COLUMN _version ''"
+    exits 100 sink <"$DIR/new"
+    log_has "holds rows of positions up to"
+    adopt do 7000000000000000002
+    new_cluster 7000000000000000002 "$changes
+e.begin(); e.update(1, ['1', 'newer', UNCHANGED]); e.commit()" >"$DIR/newer"
+    sink <"$DIR/newer"
+    is "SELECT v FROM t FINAL WHERE id = 1" "newer"
+}
+
+@test "no room for another history, and a comment of somebody else's, are said and change nothing" {
+    old_cluster
+    q "INSERT INTO t VALUES (9, 'last', '', 18446744073709551615, 0)"
+    exits 100 adopt do 7000000000000000002
+    grep -q '^FAIL .*have no room for another history' "$DIR/said"
+    q "TRUNCATE TABLE t"
+    q "INSERT INTO t VALUES (9, 'old', '', $(((0x900000 >> 2) << 14)), 0)"
+    q "ALTER TABLE t COMMENT COLUMN _version 'mine'"
+    exits 100 adopt do 7000000000000000002
+    grep -q '^FAIL .*the comment of column _version of .* cannot be written' "$DIR/said"
+    comment_is mine
+    is "SELECT count() > 0 FROM walpipe_progress WHERE system_identifier = 7000000000000000001" 1
+}
