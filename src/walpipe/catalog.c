@@ -11,6 +11,7 @@
 #include "lib/names.h"
 #include "lib/pqconn.h"
 #include "lib/pqmark.h"
+#include "lib/pqsystem.h"
 #include "lib/pqx.h"
 
 /* %s: by version the published columns, an index's key columns, and what is no column. $1:
@@ -60,11 +61,21 @@ enum columns_field {
 };
 
 static const char source_sql[] =
-    "SELECT s.system_identifier, c.timeline_id, pg_catalog.current_database(),"
+    "SELECT pg_catalog.current_database(),"
     "  (SELECT confirmed_flush_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = $1),"
+    "  CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()"
+    "    ELSE pg_catalog.pg_current_wal_lsn() END,"
+    "  (SELECT active FROM pg_catalog.pg_replication_slots WHERE slot_name = $1),"
     "  (SELECT coalesce(bool_or(pubupdate OR pubdelete), false)"
-    "   FROM pg_catalog.pg_publication WHERE pubname = ANY ($2::pg_catalog.text[])) "
-    "FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c";
+    "   FROM pg_catalog.pg_publication WHERE pubname = ANY ($2::pg_catalog.text[]))";
+
+enum source_field {
+    SOURCE_DATABASE,
+    SOURCE_CONFIRMED,
+    SOURCE_CURRENT,
+    SOURCE_ACTIVE,
+    SOURCE_CHANGES
+};
 
 static uint32_t
 field_u32(const PGresult *r, int row, int field)
@@ -126,24 +137,56 @@ read_source(struct catalog *c, PGconn *conn, const struct config *config, const 
     PGresult *r = pqx_exec_params(conn, what, source_sql, 2, params, err);
     struct hello *h = &c->hello;
 
-    r = pqx_shaped(r, what, 1, 1, "vvv?v", err);
+    r = pqx_shaped(r, what, 1, 1, "v???v", err);
     if (r == NULL)
         return -1;
     snprintf(h->stream, sizeof h->stream, "event");
     snprintf(h->program, sizeof h->program, "walpipe");
-    h->system_identifier = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
-    h->timeline = field_u32(r, 0, 1);
-    snprintf(h->database, sizeof h->database, "%s", PQgetvalue(r, 0, 2));
+    snprintf(h->database, sizeof h->database, "%s", PQgetvalue(r, 0, SOURCE_DATABASE));
     snprintf(h->slot, sizeof h->slot, "%s", config->source.slot);
     h->server_version = (uint32_t)PQserverVersion(conn);
     h->proto_version = 1;
-    c->slot_exists = !PQgetisnull(r, 0, 3);
-    /* Without a slot there is no position yet. */
-    if (PQgetisnull(r, 0, 3) || !lsn_parse(PQgetvalue(r, 0, 3), &h->start_lsn))
+    c->slot_exists = !PQgetisnull(r, 0, SOURCE_CONFIRMED);
+    c->slot_active = PQgetvalue(r, 0, SOURCE_ACTIVE)[0] == 't';
+    /* A slot that is to be made begins about here. */
+    if (!lsn_parse(PQgetvalue(r, 0, c->slot_exists ? SOURCE_CONFIRMED : SOURCE_CURRENT),
+                   &h->start_lsn))
         h->start_lsn = 0;
-    c->publishes_changes = PQgetvalue(r, 0, 4)[0] == 't';
+    c->publishes_changes = PQgetvalue(r, 0, SOURCE_CHANGES)[0] == 't';
     PQclear(r);
     return run_id_new(&h->run_id, err);
+}
+
+static PGconn *
+connect_source(const struct config *config, const char *replication, struct err *err)
+{
+    const struct pqconn_keyword forced[] = {{"application_name", "walpipe check"},
+                                            {"replication", replication},
+                                            {"password", config->source.password}};
+
+    return pqconn_open(config->source.conninfo, forced, config->source.password == NULL ? 2 : 3,
+                       err);
+}
+
+/* Only a walsender knows what timeline the server is on now, and where it came from. */
+static int
+read_system(struct catalog *c, const struct config *config, struct err *err)
+{
+    PGconn *conn = connect_source(config, "database", err);
+    struct pqsystem system;
+    int rc;
+
+    if (conn == NULL)
+        return -1;
+    rc = pqsystem_identify(conn, &system, err);
+    PQfinish(conn);
+    if (rc != 0)
+        return -1;
+    c->hello.system_identifier = system.identifier;
+    c->hello.timeline = system.timeline;
+    c->hello.previous_timeline = system.previous_timeline;
+    c->hello.switch_lsn = system.switch_lsn;
+    return 0;
 }
 
 static void
@@ -222,19 +265,17 @@ catalog_unknown(struct catalog *c, const struct config *config, struct err *err)
 int
 catalog_read(struct catalog *c, const struct config *config, struct pool *pool, struct err *err)
 {
-    const struct pqconn_keyword forced[] = {{"application_name", "walpipe check"},
-                                            {"password", config->source.password}};
     const char *publications;
 
     *c = (struct catalog){0};
     fill_publications(&c->hello, config->source.publication);
     publications = publications_literal(pool, &c->hello);
-    c->conn =
-        pqconn_open(config->source.conninfo, forced, config->source.password == NULL ? 1 : 2, err);
+    c->conn = connect_source(config, "false", err);
     if (c->conn == NULL)
         return -1;
     return lift_limits(c->conn, err) != 0 ||
                    read_source(c, c->conn, config, publications, err) != 0 ||
+                   read_system(c, config, err) != 0 ||
                    pqmark_set(c->conn, &c->hello.run_id, err) != 0 ||
                    read_columns(c, c->conn, publications, pool, err) != 0
                ? -1

@@ -1,6 +1,6 @@
 /* catalog.h: the published tables as the source's catalog has them now, in the form in which the
- * event stream would describe them: for walpipe check alone, because a running pipeline knows
- * tables only from the stream (trap 32). */
+ * event stream would describe them: for walpipe check and adopt alone, because a running pipeline
+ * knows tables only from the stream (trap 32). */
 #ifndef WALPIPE_CATALOG_H
 #define WALPIPE_CATALOG_H
 
@@ -15,12 +15,14 @@ struct catalog {
     bool *partitioned; /* each relation: published for its partitions */
     size_t count;
     bool slot_exists;
+    bool slot_active;
     bool publishes_changes; /* updates or deletes, not only inserts */
     PGresult *columns;      /* what the relations' strings point into */
     PGconn *conn;           /* bears the mark by which a sink knows the source's own database */
 };
 
-/* Reads by an ordinary connection to the source. 0, or -1 with err; catalog_free in both cases. */
+/* Reads by two connections to the source, an ordinary one and one for replication. 0, or -1 with
+ * err; catalog_free in both cases. */
 int catalog_read(struct catalog *catalog, const struct config *config, struct pool *pool,
                  struct err *err) MUST_CHECK;
 

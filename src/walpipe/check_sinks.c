@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "lib/io.h"
+#include "walpipe/described.h"
 #include "walpipe/plan.h"
-#include "walpipe/words.h"
 
 static bool
 matches_any(const struct table_pattern *p, const struct catalog *catalog)
@@ -56,89 +54,6 @@ check_lists(struct checking *c, const char *whose, const struct sink_config *sin
     }
 }
 
-static int
-memory_file(struct err *err)
-{
-    int fd = memfd_create("walpipe-check", MFD_CLOEXEC);
-
-    if (fd < 0)
-        return err_set(err, EXIT_PEER, "could not make a file in memory: %s", strerror(errno));
-    return fd;
-}
-
-/* The event stream that describes the source's tables, as pgout-decode would write it: a file, or
- * -1 with err. */
-static int
-describe_source(const struct catalog *catalog, struct err *err)
-{
-    struct buf out = {0};
-    int encoded = hello_encode(&out, &catalog->hello), fd = -1;
-
-    for (size_t i = 0; encoded == 0 && i < catalog->count; i++)
-        encoded = relation_encode(&out, &catalog->relations[i]);
-    if (encoded == 0)
-        encoded = end_encode(&out, "check");
-    if (encoded != 0)
-        err_set(err, EXIT_PEER, "no memory to describe the source's tables");
-    else
-        fd = memory_file(err);
-    if (fd >= 0 && io_write_all(fd, (struct bytes){out.data, buf_len(&out)}, err) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    buf_free(&out);
-    return fd;
-}
-
-/* route says which tables the sink gets, and whether they can be sharded as asked: all its workers'
- * streams are alike here, so only the first one's is kept. */
-static const char *const *
-route_arguments(struct checking *c, const struct sink_config *sink)
-{
-    struct words w = {.pool = &c->pool};
-
-    words_add(&w, "route");
-    words_add_option(&w, "--sink", sink->name);
-    words_add_option(&w, "--shard-key", sink->shard_key);
-    if (sink->tables != NULL)
-        words_add_option(&w, "--tables", sink->tables);
-    words_add_option(&w, "--to", "/dev/fd/3");
-    for (uint32_t shard = 1; shard < sink->shards; shard++)
-        words_add_option(&w, "--to", "/dev/null");
-    words_add_option(&w, "--log-level", log_level_name(c->config->log_level));
-    return w.list;
-}
-
-/* The part of the stream in `source` that is for the sink, as a file; -1 when a line said why
- * not. */
-static int
-route_to_sink(struct checking *c, const char *whose, const struct sink_config *sink, int source)
-{
-    struct helper helper = {.directory = c->programs,
-                            .argv = route_arguments(c, sink),
-                            .env = plan_clean_env(&c->pool, c->env),
-                            .in = source};
-    struct err err = {0};
-    char *output;
-    int code;
-
-    helper.out = memory_file(&err);
-    if (helper.out < 0 || lseek(source, 0, SEEK_SET) != 0) {
-        verdict_say(&c->verdicts, VERDICT_FAIL, "%s%s", whose, err.message);
-        return -1;
-    }
-    code = helper_run(&helper, &c->pool, &output, &err);
-    if (code == EXIT_DONE && lseek(helper.out, 0, SEEK_SET) == 0)
-        return helper.out;
-    close(helper.out);
-    if (code < 0)
-        verdict_say(&c->verdicts, VERDICT_FAIL, "%s%s", whose, err.message);
-    else
-        verdict_say(&c->verdicts, VERDICT_FAIL,
-                    "%sroute ended with exit code %d: its own message is in the log", whose, code);
-    return -1;
-}
-
 /* A program of the user's is not run. But one that is named by its path must be there. */
 static void
 check_command(struct checking *c, const char *whose, const struct sink_config *sink)
@@ -159,18 +74,21 @@ check_command(struct checking *c, const char *whose, const struct sink_config *s
                     sink->command);
 }
 
-/* source: describe_source()'s file, or -1. */
+/* source: described_open's file, or -1. */
 static void
 check_sink(struct checking *c, const struct sink_config *sink, int source)
 {
     const char *whose = pool_print(&c->pool, "sink %s: ", sink->name);
     struct helper helper = {.directory = c->programs, .out = -1};
+    struct err err = {0};
 
     if (source < 0)
         return;
-    helper.in = route_to_sink(c, whose, sink, source);
-    if (helper.in < 0)
+    helper.in = described_route(c->config, &c->pool, c->programs, sink, source, &err);
+    if (helper.in < 0) {
+        verdict_say(&c->verdicts, VERDICT_FAIL, "%s%s", whose, err.message);
         return;
+    }
     if (sink->type == SINK_EXEC) {
         check_command(c, whose, sink);
     } else {
@@ -186,7 +104,7 @@ void
 check_sinks(struct checking *c, const struct catalog *catalog, bool known)
 {
     struct err err = {0};
-    int source = describe_source(catalog, &err);
+    int source = described_open(catalog, &err);
 
     if (source < 0)
         verdict_fail(&c->verdicts, "check", &err);

@@ -6,6 +6,7 @@
 
 #include "lib/opt.h"
 #include "lib/sig.h"
+#include "walpipe/adopt.h"
 #include "walpipe/check.h"
 #include "walpipe/drop.h"
 #include "walpipe/plan.h"
@@ -18,6 +19,7 @@ struct options {
     const char *config;
     bool json;
     bool yes;
+    const char *sink;
 };
 
 static int
@@ -68,12 +70,18 @@ drop_command(const struct config *config, const struct options *o, const struct 
     return drop_pipeline(config, log, o->yes);
 }
 
+static int
+adopt_command(const struct config *config, const struct options *o, const struct log *log)
+{
+    return adopt_histories(config, log, o->sink, o->yes);
+}
+
 static const struct command {
     const char *name;
     int (*run)(const struct config *config, const struct options *options, const struct log *log);
 } commands[] = {
     {"run", run_command},       {"check", check_command}, {"print", print_command},
-    {"status", status_command}, {"drop", drop_command},
+    {"status", status_command}, {"drop", drop_command},   {"adopt", adopt_command},
 };
 
 static const struct command *
@@ -103,19 +111,22 @@ static const struct opt_spec specs[] = {
     {"config", "FILE", "the config file, walpipe.conf(5); -c FILE is the same", OPT_TEXT,
      TO(config), .letter = 'c'},
     {"json", NULL, "status: one JSON object instead of a table", OPT_FLAG, TO(json)},
-    {"yes", NULL, "drop: do not ask", OPT_FLAG, TO(yes)},
+    {"yes", NULL, "drop, adopt: do not ask", OPT_FLAG, TO(yes)},
+    {"sink", "NAME", "adopt: this sink only", OPT_TEXT, TO(sink)},
 };
 
 static const struct opt_program program = {
     .name = "walpipe",
     .usage = "COMMAND -c FILE",
-    .purpose = "Replicate a PostgreSQL database by logical decoding: run, watch and drop a "
-               "pipeline.\n\n"
-               "  run       run the pipeline in the foreground; SIGTERM or SIGINT drains it\n"
-               "  check     try everything that can be tried without moving a row\n"
-               "  print     the shell pipeline that run would build, ready to edit and tee\n"
-               "  status    LSNs, lag, rates and health of the running pipeline\n"
-               "  drop      drop the slot and the progress rows, after asking",
+    .purpose =
+        "Replicate a PostgreSQL database by logical decoding: run, watch and drop a "
+        "pipeline.\n\n"
+        "  run       run the pipeline in the foreground; SIGTERM or SIGINT drains it\n"
+        "  check     try everything that can be tried without moving a row\n"
+        "  print     the shell pipeline that run would build, ready to edit and tee\n"
+        "  status    LSNs, lag, rates and health of the running pipeline\n"
+        "  drop      drop the slot and the progress rows, after asking\n"
+        "  adopt     let the source win in ClickHouse tables of another history, after asking",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
     .operand = take_command,
@@ -125,16 +136,19 @@ static int
 check_options(const struct options *o, struct err *err)
 {
     if (o->command == NULL)
-        err_set(err, EXIT_REFUSED, "no command: expected run, check, print, status or drop");
+        err_set(err, EXIT_REFUSED, "no command: expected run, check, print, status, drop or adopt");
     else if (find_command(o->command) == NULL)
         err_set(err, EXIT_REFUSED,
-                "unknown command \"%s\": expected run, check, print, status or drop", o->command);
+                "unknown command \"%s\": expected run, check, print, status, drop or adopt",
+                o->command);
     else if (o->config == NULL)
         err_set(err, EXIT_REFUSED, "no config file: walpipe %s needs -c FILE", o->command);
     else if (o->json && strcmp(o->command, "status") != 0)
         err_set(err, EXIT_REFUSED, "option --json is only for walpipe status");
-    else if (o->yes && strcmp(o->command, "drop") != 0)
-        err_set(err, EXIT_REFUSED, "option --yes is only for walpipe drop");
+    else if (o->yes && strcmp(o->command, "drop") != 0 && strcmp(o->command, "adopt") != 0)
+        err_set(err, EXIT_REFUSED, "option --yes is only for walpipe drop and adopt");
+    else if (o->sink != NULL && strcmp(o->command, "adopt") != 0)
+        err_set(err, EXIT_REFUSED, "option --sink is only for walpipe adopt");
     else
         return 0;
     return err_hint(err, "see walpipe --help");

@@ -182,6 +182,8 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
     } else if (use == PLAN_DROP) {
         words_add_option(&w, "--sink", sink->name);
         words_add(&w, "--drop-progress");
+    } else if (use == PLAN_ADOPT_LOOK || use == PLAN_ADOPT) {
+        words_add_option(&w, "--adopt", use == PLAN_ADOPT ? "do" : "look");
     } else {
         words_add_option(&w, "--ackd", config->socket);
     }
