@@ -232,6 +232,15 @@ drop(struct server *server, const struct table *table, struct err *err)
     return server_statement(server, "drop the view of current rows", &sql, err);
 }
 
+/* After an error: another worker, which makes the view anew, has dropped it since we asked. */
+static bool
+is_gone(const struct server *server)
+{
+    enum { UNKNOWN_TABLE = 60, TABLE_IS_DROPPED = 218 };
+
+    return server->answer.code == UNKNOWN_TABLE || server->answer.code == TABLE_IS_DROPPED;
+}
+
 int
 view_keep(struct server *server, const struct options *options, const struct table *table,
           const struct described *described, struct err *err)
@@ -241,11 +250,11 @@ view_keep(struct server *server, const struct options *options, const struct tab
     if (answer_text(server)[0] != '1')
         return create(server, options, table, err);
     if (ask(server, table, "DESCRIBE TABLE ", " FORMAT TabSeparated", err) != 0)
-        return -1;
+        return is_gone(server) ? create(server, options, table, err) : -1;
     if (fits(answer_text(server), table, described))
         return 0;
     if (ask(server, table, "SHOW CREATE TABLE ", " FORMAT TabSeparatedRaw", err) != 0)
-        return -1;
+        return is_gone(server) ? create(server, options, table, err) : -1;
     if (!is_ours(answer_text(server), options, table)) {
         log_write(server->log, LOG_WARNING,
                   "%s has no view of its current rows: something else has the name %s_current",

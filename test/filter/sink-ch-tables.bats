@@ -152,6 +152,16 @@ EOF
     [ "$(grep -c 'made the view of current rows' "$DIR/log")" -eq 3 ]
 }
 
+@test "the bug was that a worker stopped when another one had just dropped the view to make it anew" {
+    small >"$DIR/in"
+    fake '{"dropped": ["t_current"]}'
+    sink --create-tables <"$DIR/in"
+    [ "$(inserts)" = 1 ]
+    jq -r .query "$DIR/requests" >"$DIR/queries"
+    grep -q '^DESCRIBE TABLE .*t_current' "$DIR/queries"
+    grep -q '^CREATE VIEW IF NOT EXISTS .*t_current' "$DIR/queries"
+}
+
 @test "a view or table that somebody else named like the view of current rows stays as it is" {
     local select
     changed 'col("id", True, INT4), col("v")' '"1", "a"' 0x2000 >"$DIR/one"

@@ -7,6 +7,7 @@ PLAN is JSON: {"version": "24.8.4.13", "settings": {"async_insert": "1"}, "types
 "tables": {"t": {"engine": ..., "engine_full": ..., "sorting_key": ..., "columns": [[name, type,
 kind, in_partition_key]]}}, "inserts": [answer, ...]}. Every INSERT takes the next answer, when none
 is left 200 with an empty body: {"status": 200, "headers": {}, "body": ""}, or "close" (no answer).
+"dropped": views that are there when EXISTS asks and gone when DESCRIBE or SHOW CREATE does.
 Every request becomes a line of JSON on stdout."""
 
 import json
@@ -58,6 +59,15 @@ def answer_query(query):
     return b""
 
 
+def dropped(query):
+    statement = re.match(r"(EXISTS|DESCRIBE|SHOW CREATE) TABLE .*\.`(\w+)` FORMAT TabSeparated", query)
+    if not statement or statement.group(2) not in plan.get("dropped", []):
+        return {}
+    if statement.group(1) == "EXISTS":
+        return {"body": "1\n"}
+    return {"status": 404, "body": "Code: 60. DB::Exception: Table does not exist. (UNKNOWN_TABLE)"}
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -74,13 +84,13 @@ class Handler(BaseHTTPRequestHandler):
                           "user": self.headers.get("X-ClickHouse-User"),
                           "key": self.headers.get("X-ClickHouse-Key"),
                           "expect": self.headers.get("Expect")}), flush=True)
-        answer = {}
+        answer = dropped(query)
         if insert and plan["inserts"]:
             answer = plan["inserts"].pop(0)
         if answer == "close":
             self.close_connection = True
             return
-        data = answer.get("body", "").encode() if insert else answer_query(query)
+        data = answer.get("body", "").encode() if insert or answer else answer_query(query)
         self.send_response(answer.get("status", 200))
         for name, value in answer.get("headers", {}).items():
             self.send_header(name, value)
