@@ -123,4 +123,28 @@ def names(r, name, _):
                       checks=[units.rows(t, t.strip('"'), ["id", column, "v", "big"], ["id"])], note=f"{t} {column}")
 
 
-KINDS = {"ch typed": (typed, 6), "ch plain": (plain, 4), "ch partition": (partition, 2), "ch names": (names, 1)}
+def changing(r, name, _):
+    """Column c goes and comes again, or gets another name or default, and every row is written anew."""
+    t = f"{name}_t"
+    full = r.random() < 0.2
+    source = [f"CREATE TABLE {t} (id int PRIMARY KEY, v text, c text, n int)"]
+    table = Dml(t, [("id", integer(1, 30, 0))], [("v", WORDS), ("c", WORDS), ("n", integer(0, 9))], most=100)
+    changes = [["DROP c", "ADD c text DEFAULT 'x'"], ["DROP c", "ADD c text"], ["ALTER c SET DEFAULT 'y'"],
+               ["RENAME c TO {spare}", "ADD c text"], ["RENAME c TO {spare}", "RENAME v TO c", "RENAME {spare} TO v"],
+               ["ADD {spare} int NOT NULL DEFAULT 5"], ["ALTER c TYPE varchar(20)"]]
+    spares = iter(range(1000))
+
+    def transaction(r):
+        if r.random() > 0.2:
+            return table.transaction(r)
+        spare = f"s{next(spares)}"
+        return ([f"ALTER TABLE {t} {c.format(spare=spare)}" for c in r.choice(changes)] +
+                [f"UPDATE {t} SET n = coalesce(n, 0) + 1"])
+
+    by_hand = [hand_made(t, ["id Int32", *(f"{c} Nullable(String)" for c in "vc"), "n Nullable(Int32)"], ["id"], "UInt64")]
+    return units.unit("ch changing", name, publish=[t], transaction=transaction, ch=by_hand if full else [],
+                      source=source + ([f"ALTER TABLE {t} REPLICA IDENTITY FULL"] if full else []),
+                      checks=[units.rows(t, t, ["id", "v", "c", "n"], ["id"])])
+
+
+KINDS = {"ch changing": (changing, 2), "ch typed": (typed, 6), "ch plain": (plain, 4), "ch partition": (partition, 2), "ch names": (names, 1)}

@@ -5,7 +5,7 @@ A world is a dict that JSON can hold:
     name, source, target   "SEED.N", major versions
     units, publication     see units.py; the publication's DDL
     config, role           keys of the config file that differ from its defaults; the sink's user
-    steps                  [{"do": ...}]: tx, start, stop, kill, sync, hold, release, restart, target"""
+    steps                  [{"do": ...}]: tx, start, stop, kill, sync, hold, release, restart, target, remap"""
 
 import random
 
@@ -16,6 +16,7 @@ import units
 KINDS = {**units.KINDS, **odd.KINDS}
 INSTALLED = 15
 OTHER_MAJORS = [13, 14, 16, 17, 18]
+WAITS = [0.3, 1.0] * 8 + [23]  # seconds of a lock; siblings get impatient after 20
 PROGRAMS = ["sink-pg", "sink-pg", "route", "pg-wal-read", "pgout-decode", "ackd"]
 
 
@@ -123,6 +124,7 @@ class Steps:
     def __init__(self, r, world):
         self.r, self.world, self.config = r, world, dict(world["config"])
         self.steps, self.held, self.restarts = [], False, 0
+        self.remaps = [u["remap"] for u in world["units"] if u.get("remap")]
 
     def add(self, **step):
         self.steps.append(step)
@@ -152,11 +154,13 @@ class Steps:
         elif r.random() < 0.6:
             self.hold()
             self.transactions(r.randint(2, 6))
-            self.add(do="wait", seconds=r.choice([0.3, 1.0]))
+            self.add(do="wait", seconds=r.choice(WAITS))
         self.add(do="stop" if clean else "kill", program="walpipe")
         self.release()
         if r.random() < (0.5 if self.world["sink"] != "pg" else 0.15):
             self.add(do="replay")
+        if self.remaps and r.random() < 0.7:
+            self.add(do="remap", **self.remaps.pop())
         self.transactions(r.choice([0, 1, 4]))
         config = change_config(r, self.world, self.config) if r.random() < 0.6 else self.config
         if config != self.config:

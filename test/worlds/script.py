@@ -21,6 +21,9 @@ def step_text(step):
         return "kill -TERM walpipe; wait\n"
     if do == "config":
         return "# world.conf is now: " + ", ".join(f"{k} = {v}" for k, v in step["config"].items()) + "\n"
+    if do == "remap":
+        return "psql target <<'SQL'\n" + sql(step["sql"]) + "SQL\n# map is now: " + ", ".join(
+            f"public.{s} -> public.{t}" for s, t in step["map"].items()) + "\n"
     if do == "target":
         return "psql target <<'SQL'\n" + sql(step["sql"]) + "SQL\n"
     return f"# {do}" + (f" {step['seconds']} s" if "seconds" in step else "") + "\n"

@@ -11,7 +11,8 @@ A unit is a dict:
     transaction    function of a random generator: statements of one transaction (not kept)
     alone          should be the only unit of its world
     needs          {"source": first major version, "target": ...}
-    hold           a statement that locks a row of the target, or None"""
+    hold           a statement that locks a row of the target, or None
+    remap          the step with which the target's tables and the map may change between two runs, or None"""
 
 import values
 from dml import Dml, WORDS, integer, text, wide
@@ -512,12 +513,15 @@ def renamed(r, name):
     source = [f"CREATE TABLE {t} {body}" for t in (a, b)]
     mapped = r.choice([{a: b, b: a}, {a: f"{name}_Odd Name", b: f"{name}_b2"}])
     target = [f'CREATE TABLE "{t}" {body}' for t in mapped.values()]
+    other = {a: f"{name}_x", b: mapped[a]}  # one name is new, the other was another table's
+    remap = {"unit": name, "map": other, "targets": {f'"{mapped[k]}"': f'"{other[k]}"' for k in (a, b)},
+             "sql": [f'ALTER TABLE "{mapped[k]}" RENAME TO "{other[k]}"' for k in (a, b)]}
     dmls = [Dml(t, [("id", integer(1, 30, 0))], [("v", WORDS), ("n", integer(0, 9))]) for t in (a, b)]
-    return unit("renamed", name, source=source, target=target, publish=[a, b], map=mapped, control=False,
+    return unit("renamed", name, source=source, target=target, publish=[a, b], map=mapped, control=False, remap=remap,
                 transaction=lambda r: r.choice(dmls).transaction(r), hold=lock(f'"{mapped[a]}"', "id", 3),
                 checks=[rows(s, f'"{t}"', ["id", "v", "n"], ["id"]) for s, t in mapped.items()])
 
 
 KINDS = {"typed": (typed, 8), "plain": (plain, 2), "inherit": (inherit, 2), "partition": (partition, 4),
          "merged": (merged, 3), "unique": (unique, 3), "collate": (collate, 3), "overlaps": (overlaps, 1),
-         "columns": (columns, 2), "triggers": (triggers, 4), "foreign": (foreign, 2), "renamed": (renamed, 1)}
+         "columns": (columns, 2), "triggers": (triggers, 4), "foreign": (foreign, 2), "renamed": (renamed, 2)}

@@ -2,6 +2,7 @@
 
 A verdict is a dict: {"end": "equal" | "refused" | "fault", "kind": ..., "text": [lines], ...}."""
 
+import copy
 import glob
 import os
 import re
@@ -89,7 +90,8 @@ class BadWorld(Exception):
 
 class Run:
     def __init__(self, bench, world, number, say=lambda text: None):
-        self.bench, self.world, self.say = bench, world, say
+        self.bench, self.say = bench, say
+        self.world = dict(world, units=copy.deepcopy(world["units"]))  # a step may change it
         self.id = f"w{os.getpid()}_{number}"
         self.source = bench.server("source", world["source"])
         self.target = bench.server("target", world["target"]) if world["sink"] == "pg" else None
@@ -317,6 +319,15 @@ class Run:
 
     def do_config(self, step):
         self.config = dict(step["config"])
+        self.write_config()
+
+    def do_remap(self, step):
+        """While the pipeline is down, tables of the target get other names, and the map follows."""
+        self.do_target(step)
+        u = next(u for u in self.world["units"] if u["name"] == step["unit"])
+        u["map"] = step["map"]
+        for check in u["checks"]:
+            check["target"] = step["targets"].get(check["target"], check["target"])
         self.write_config()
 
     def do_hold(self, step):
