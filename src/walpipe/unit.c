@@ -34,6 +34,8 @@ struct child {
     pid_t pid;    /* 0: not started */
     bool ended;   /* and reaped */
     bool unnoted; /* note_end() has yet to see it */
+    bool killed;  /* by kill_all() */
+    size_t order; /* how many ended before it */
     int status;   /* waitpid's */
 };
 
@@ -45,7 +47,11 @@ struct unit {
     enum unit_state state;
     uint64_t deadline; /* of the state, on clock_micros(); 0: none */
     bool asked;
-    bool forced; /* killed before it had drained */
+    uint64_t asked_at;   /* clock_micros() */
+    bool failed;         /* a child failed, and the pipeline ends because of it */
+    bool failed_unasked; /* and that was before the signal to stop */
+    bool forced;         /* killed before it had drained */
+    size_t ended;
 };
 
 /* ---- start ---- */
@@ -184,6 +190,7 @@ kill_all(struct unit *u)
         if (c->program->foreign)
             kill(-c->pid, SIGKILL);
         kill(c->pid, SIGKILL);
+        c->killed = true;
     }
     u->deadline = 0;
 }
@@ -200,41 +207,49 @@ list_alive(const struct unit *u, char *list, size_t size)
                                    u->children[i].program->label);
 }
 
-static void
-log_end(const struct unit *u, const struct child *c, enum log_level level, const char *consequence)
+struct end_text {
+    char text[256];
+};
+
+/* "sink a/0 (pid 12) ended with exit code 100" */
+static struct end_text
+describe_end(const struct child *c)
 {
     int signo = WIFSIGNALED(c->status) ? WTERMSIG(c->status) : 0;
+    struct end_text out;
 
     if (signo != 0)
-        log_write(u->log, level, "%s (pid %d) was killed by signal %d (%s)%s", c->program->label,
-                  (int)c->pid, signo, strsignal(signo), consequence);
+        snprintf(out.text, sizeof out.text, "%s (pid %d) was killed by signal %d (%s)",
+                 c->program->label, (int)c->pid, signo, strsignal(signo));
     else
-        log_write(u->log, level, "%s (pid %d) ended with exit code %d%s", c->program->label,
-                  (int)c->pid, WEXITSTATUS(c->status), consequence);
+        snprintf(out.text, sizeof out.text, "%s (pid %d) ended with exit code %d",
+                 c->program->label, (int)c->pid, WEXITSTATUS(c->status));
+    return out;
 }
 
-/* The first failure is the one to read about; the others follow from it. */
+/* pg-wal-read was told to stop before its first step, and that ended it. */
+static bool
+ended_before_begin(const struct unit *u, const struct child *c)
+{
+    return u->asked && c == &u->children[u->count - 1] && WIFSIGNALED(c->status) &&
+           WTERMSIG(c->status) == SIGTERM;
+}
+
+/* Which end is to blame is known only when all have ended, see log_culprit(). */
 static void
 note_end(struct unit *u, struct child *c)
 {
     bool failed = spawn_exit_code(c->status) != 0;
+    bool news = failed && (u->state != UNIT_ENDING || u->deadline != 0);
 
-    if (u->asked && c == reader(u) && WIFSIGNALED(c->status) && WTERMSIG(c->status) == SIGTERM) {
-        log_end(u, c, LOG_INFO, " before it had begun");
-        enter(u, UNIT_ENDING, UNIT_NOTICE_MILLIS);
+    c->order = u->ended++;
+    log_write(u->log, news ? LOG_INFO : LOG_DEBUG, "%s%s", describe_end(c).text,
+              ended_before_begin(u, c) ? " before it had begun" : "");
+    if (u->state == UNIT_ENDING)
         return;
-    }
-    if (u->state == UNIT_ENDING) {
-        log_end(u, c, failed && u->deadline != 0 ? LOG_INFO : LOG_DEBUG, "");
-        return;
-    }
-    if (failed) {
-        log_end(u, c, LOG_ERROR, ": ending the pipeline");
-        enter(u, UNIT_ENDING, UNIT_NOTICE_MILLIS);
-        return;
-    }
-    log_end(u, c, LOG_DEBUG, "");
-    if (c == reader(u))
+    u->failed = failed && !ended_before_begin(u, c);
+    u->failed_unasked = u->failed && !u->asked;
+    if (failed || c == reader(u))
         enter(u, UNIT_ENDING, UNIT_NOTICE_MILLIS);
     else if (u->state == UNIT_RUNNING)
         enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS); /* somebody told pg-wal-read to stop */
@@ -283,8 +298,18 @@ reap(struct unit *u)
 }
 
 static void
+note_asked(struct unit *u)
+{
+    u->asked = true;
+    u->asked_at = clock_micros();
+}
+
+/* timeout(1), or a supervisor that signals the group and the process, sends one signal twice. */
+static void
 stop(struct unit *u)
 {
+    if (u->asked && clock_micros() - u->asked_at < UINT64_C(1000) * UNIT_ONCE_MILLIS)
+        return;
     if (u->asked || u->state == UNIT_ENDING) {
         if (u->state != UNIT_ENDING) {
             u->forced = true;
@@ -294,10 +319,10 @@ stop(struct unit *u)
             enter(u, UNIT_ENDING, 0);
         }
         kill_all(u);
-        u->asked = true;
+        note_asked(u);
         return;
     }
-    u->asked = true;
+    note_asked(u);
     if (is_alive(reader(u)))
         kill(reader(u)->pid, SIGTERM);
     log_write(u->log, LOG_INFO, "draining the pipeline");
@@ -338,8 +363,10 @@ watch(struct unit *u, int signals)
         }
         poll(&waiting, 1, clock_poll_timeout(u->deadline));
         while ((signo = sig_read(signals)) != 0)
-            if (signo != SIGCHLD)
+            if (signo != SIGCHLD) {
+                reap(u); /* what ended before the signal did not end because of it */
                 stop(u);
+            }
     }
 }
 
@@ -364,6 +391,9 @@ outcome(struct unit *u)
             return EXIT_REFUSED;
     if (u->forced)
         return EXIT_PEER;
+    /* As a signal in the pause before the next start: nothing was left to drain. */
+    if (u->asked && u->failed_unasked)
+        return EXIT_DONE;
     /* pg-wal-read ends with 0 only when all is drained or nothing was begun; it dies of SIGTERM
      * only before its first step. */
     if (code == 0 || (u->asked && (code == 128 + SIGTERM || code == 128 + SIGINT)))
@@ -371,11 +401,55 @@ outcome(struct unit *u)
     return EXIT_PEER;
 }
 
+/* How well the end of c explains why the pipeline ended; 0: not at all. What a neighbour that is
+ * gone leads to is always EXIT_PEER. */
+static int
+blame(const struct unit *u, const struct child *c)
+{
+    int code = spawn_exit_code(c->status);
+
+    if (!c->ended || code == 0 || c->killed || ended_before_begin(u, c))
+        return 0;
+    return is_refusal(c) ? 4 : WIFSIGNALED(c->status) ? 3 : code != EXIT_PEER ? 2 : 1;
+}
+
+/* Of equal blame, the first one to end. */
+static const struct child *
+culprit(const struct unit *u)
+{
+    const struct child *found = NULL;
+
+    for (size_t i = 0; i < u->count; i++) {
+        const struct child *c = &u->children[i];
+        int more = blame(u, c) - (found == NULL ? 0 : blame(u, found));
+
+        if (more > 0 || (more == 0 && found != NULL && c->order < found->order))
+            found = c;
+    }
+    return found;
+}
+
+static void
+log_culprit(const struct unit *u, enum exit_code code)
+{
+    const struct child *c = culprit(u);
+    char hint[256];
+    struct log_field fields[] = {{.name = "hint", .text = hint},
+                                 {.name = "exit_code", .number = (uint64_t)code}};
+
+    if (c == NULL)
+        return;
+    snprintf(hint, sizeof hint, "the error of %s above says why", c->program->label);
+    log_write_fields(u->log, LOG_ERROR, fields, 2, "the pipeline ended because %s",
+                     describe_end(c).text);
+}
+
 static struct unit_end
 run_programs(struct unit *u, const struct plan *plan, int signals)
 {
     struct err err = {0};
     bool started = start_all(u, plan, &err) == 0;
+    enum exit_code code;
 
     if (started) {
         log_write(u->log, LOG_INFO, "started the pipeline: %zu programs", u->count);
@@ -384,7 +458,10 @@ run_programs(struct unit *u, const struct plan *plan, int signals)
         enter(u, UNIT_ENDING, 0);
     }
     watch(u, signals);
-    return (struct unit_end){.code = started ? outcome(u) : err.code, .asked = u->asked};
+    code = started ? outcome(u) : err.code;
+    if (started && (u->failed || code == EXIT_REFUSED))
+        log_culprit(u, code);
+    return (struct unit_end){.code = code, .asked = u->asked};
 }
 
 struct unit_end

@@ -12,6 +12,9 @@
 /* After SIGTERM: how long the pipeline has to drain. */
 #define UNIT_DRAIN_MILLIS 60000
 
+/* A second signal to stop that comes so soon after the first one is the same. */
+#define UNIT_ONCE_MILLIS 2000
+
 struct unit_end {
     enum exit_code code; /* EXIT_DONE: drained; EXIT_REFUSED: do not start it again */
     bool asked;          /* SIGTERM or SIGINT came */

@@ -221,7 +221,7 @@ relations() {
         insert $((n * 1000 - 499)) $((n * 1000))
         wait_until 20 arrived $((n * 1000))
     done
-    [ "$(grep -c ': ending the pipeline' "$dir/log")" -eq "$n" ]
+    [ "$(grep -c 'the pipeline ended because' "$dir/log")" -eq "$n" ]
     [ "$("$walpipe" status -c "$conf" --json | jq .restarts)" -eq "$n" ]
     kill -TERM "$run_pid"
     ends 0
@@ -266,6 +266,9 @@ relations() {
     wait_until 20 eval '"$walpipe" status -c "$conf" | grep -q "target down"'
     kill -TERM "$run_pid"
     wait_until 5 logged "draining the pipeline"
+    kill -TERM "$run_pid" # the same signal once more, as timeout(1) sends it
+    sleep 2.2
+    process_alive "$run_pid"
     kill -TERM "$run_pid"
     ends 111 5
     pg_start dst

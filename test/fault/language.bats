@@ -125,7 +125,7 @@ refuses() {
     wait "$!"
     conf=$first
     pg_stop src
-    wait_until 30 grep -q 'ending the pipeline' "$conf.log"
+    wait_until 30 grep -q 'the pipeline ended because' "$conf.log"
     LANGUAGE=de pg_start src
     pg_sql src "INSERT INTO t VALUES (1, 'eins')" "$name"
     caught_up "$conf" src "$name"

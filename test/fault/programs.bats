@@ -124,7 +124,7 @@ zombies=()
     done
     caught_up "$conf" src "$db" 90
     equal pg pg3 ch
-    [ "$(grep -c ': ending the pipeline' "$conf.log")" -eq "$n" ]
+    [ "$(grep -c 'the pipeline ended because' "$conf.log")" -eq "$n" ]
     run ! grep -E 'exit code (99|101)' "$conf.log"
 }
 

@@ -260,13 +260,17 @@ pid_of() {
     [ "$(wc -l <"$SCRATCH/finished")" -eq 3 ]
 }
 
-@test "a second SIGTERM does not wait for the drain: exit 111" {
+@test "a second SIGTERM, two seconds later, does not wait for the drain: exit 111" {
     settings NEVER_ENDS=sink-a-0
     start
     wait_until 10 started
     kill -TERM "$run_pid"
     wait_until 10 logged "draining the pipeline"
+    # the bug was that timeout(1), which signals the process and its group, ended it so
+    kill -TERM "$run_pid"
+    sleep 2.2 # within two seconds both are one
     process_alive "$run_pid"
+    run ! logged "told to stop twice"
     kill -TERM "$run_pid"
     ends 111
     logged "told to stop twice"
@@ -312,9 +316,9 @@ pid_of() {
     wait_until 10 started
     kill -9 "$(pid_of pgout-decode)"
     wait_until 10 started 2
-    logged "pgout-decode (pid [0-9]*) was killed by signal 9 (Killed): ending the pipeline"
+    logged "the pipeline ended because pgout-decode (pid [0-9]*) was killed by signal 9 (Killed)"
     logged "restarting the pipeline in [0-9]* ms (restart 1)"
-    [ "$(grep -c 'ending the pipeline' "$SCRATCH/log")" -eq 1 ]
+    [ "$(grep -c 'the pipeline ended because' "$SCRATCH/log")" -eq 1 ]
     grep -A 1 -x -- --restarts "$SCRATCH/args.ackd" | grep -x 1
     kill -TERM "$run_pid"
     ends 0
@@ -336,8 +340,27 @@ pid_of() {
     settings FAILS=sink-a-1 CODE=100
     start
     ends 100
-    logged "sink a/. (pid [0-9]*) ended with exit code 100: ending the pipeline"
+    logged "the pipeline ended because sink a/. (pid [0-9]*) ended with exit code 100"
     run ! logged restarting
+}
+
+@test "the bug was that the first program to end was blamed, not the one that refused" {
+    settings FAILS=route CODE=111 LATE=sink-a-1
+    start
+    ends 100
+    [ "$(grep -c 'the pipeline ended because' "$SCRATCH/log")" -eq 1 ]
+    tail -n 1 "$SCRATCH/log" | tee /dev/stderr |
+        jq -e '.level == "error" and .exit_code == 100 and
+               (.message | test("^the pipeline ended because sink a/. .* exit code 100$")) and
+               (.hint | test("^the error of sink a/. above says why$"))'
+}
+
+@test "the bug was that SIGTERM to a pipeline that had just failed gave 111, in the pause after it 0" {
+    settings FAILS=pg-wal-read CODE=111 NEVER_ENDS=sink-a-0
+    start
+    wait_until 10 logged "pg-wal-read (pid [0-9]*) ended with exit code 111"
+    kill -TERM "$run_pid"
+    ends 0
 }
 
 @test "an exec sink whose command cannot be run: exit 100" {

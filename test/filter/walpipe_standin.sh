@@ -3,7 +3,7 @@
 # walpipe.bats. Passes lines on; "end" is the last one. It writes beside its own directory, NAME
 # being the program or, for a worker, sink-SINK-SHARD: started.NAME, args.NAME, env.NAME, fds.NAME,
 # told, finished. The file settings there may say FAILS=NAME and CODE, that one exits with CODE at
-# once, or NEVER_ENDS=NAME, that one hangs.
+# once, NEVER_ENDS=NAME, that one hangs, or LATE=NAME, that one refuses after the others ended.
 
 me=${0##*/}
 place=$(cd "$(dirname "$0")/.." && pwd) # walpipe passes no variable of the test's
@@ -54,6 +54,7 @@ pass() {
         done
         [ "$line" = end ] && return 0
     done
+    [ "${LATE:-}" = "$name" ] && sleep 0.5 && exit 100
     exit 111
 }
 

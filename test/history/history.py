@@ -260,7 +260,7 @@ class History:
                     entry = json.loads(line)
                 except ValueError:
                     raise Failure(f"not a log line: {line.strip()}")
-                if entry.get("level") == "error" or "ending the pipeline" in entry.get("message", ""):
+                if entry.get("level") == "error" or "the pipeline ended because" in entry.get("message", ""):
                     raise Failure(f"in the log: {line.strip()}")
 
     # ---- comparing ----

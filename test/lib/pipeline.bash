@@ -73,5 +73,5 @@ caught_up() {
 
 no_restart() {
     [ "$(pipeline_starts "$1")" -eq "$(grep -c '"message":"started the pipeline' "$1.log")" ] &&
-        ! grep '"message":"[^"]*ending the pipeline' "$1.log" >&2
+        ! grep '"message":"the pipeline ended because' "$1.log" >&2
 }
