@@ -11,6 +11,9 @@
 #include "walpipe/plan.h"
 #include "walpipe/words.h"
 
+/* As of a command that asks and hears no. */
+#define DROP_DECLINED 1
+
 struct dropping {
     const struct config *config;
     const struct log *log;
@@ -26,7 +29,8 @@ note_failure(struct dropping *d, int code)
         d->code = code;
 }
 
-static void
+/* True: it is gone. */
+static bool
 run_drop(struct dropping *d, const char *what, struct helper *helper)
 {
     struct err err = {0};
@@ -45,9 +49,10 @@ run_drop(struct dropping *d, const char *what, struct helper *helper)
         printf("dropped %s\n", what);
     }
     fflush(stdout);
+    return code == EXIT_DONE;
 }
 
-static void
+static bool
 drop_slot(struct dropping *d)
 {
     const struct source_config *source = &d->config->source;
@@ -60,7 +65,7 @@ drop_slot(struct dropping *d)
     words_add(&w, "--drop-slot");
     helper.argv = w.list;
     helper.env = plan_login_env(&d->pool, (const char *const *)environ, source->password);
-    run_drop(d, pool_print(&d->pool, "slot %s", source->slot), &helper);
+    return run_drop(d, pool_print(&d->pool, "slot %s", source->slot), &helper);
 }
 
 static void
@@ -73,16 +78,21 @@ drop_progress(struct dropping *d, const struct sink_config *sink)
                                      : plan_clickhouse_env(&d->pool, env),
     };
 
-    run_drop(d, pool_print(&d->pool, "progress of sink %s", sink->name), &helper);
+    (void)run_drop(d, pool_print(&d->pool, "progress of sink %s", sink->name), &helper);
 }
 
+/* A slot that is still there may be used again, and only the checkpoint then says whether somebody
+ * moved it meanwhile. */
 static void
-drop_checkpoint(struct dropping *d)
+drop_checkpoint(struct dropping *d, bool slot_gone)
 {
     const char *path = pool_print(&d->pool, "%s/checkpoint", d->config->state_dir);
     struct err err = {0};
 
-    if (unlink(path) == 0) {
+    if (!slot_gone) {
+        if (access(path, F_OK) == 0)
+            printf("kept %s, since the slot was not dropped\n", path);
+    } else if (unlink(path) == 0) {
         printf("removed %s\n", path);
     } else if (errno != ENOENT && errno != ENOTDIR) {
         err_set(&err, EXIT_REFUSED, "could not remove \"%s\": %s", path, strerror(errno));
@@ -135,11 +145,14 @@ drop_pipeline(const struct config *config, const struct log *log, bool yes)
     if (prepare(&d, &err) != 0) {
         d.code = log_failure(log, &err);
     } else if (yes || confirmed(config)) {
-        drop_slot(&d);
+        bool slot_gone = drop_slot(&d);
+
         for (size_t i = 0; i < config->sinks_count; i++)
             if (config->sinks[i].type != SINK_EXEC)
                 drop_progress(&d, &config->sinks[i]);
-        drop_checkpoint(&d);
+        drop_checkpoint(&d, slot_gone);
+    } else {
+        d.code = DROP_DECLINED;
     }
     pool_free(&d.pool);
     return d.code;

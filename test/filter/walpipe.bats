@@ -392,14 +392,15 @@ pid_of() {
 @test "drop asks, and does nothing without a yes" {
     for answer in n "" Yes; do
         run "$walpipe" drop -c "$conf" <<<"$answer"
-        [ "$status" -eq 0 ]
+        [ "$status" -eq 1 ]
         [[ $output == *"[y/N]"*"nothing was dropped"* ]]
     done
     run "$walpipe" drop -c "$conf" </dev/null
+    [ "$status" -eq 1 ]
     [[ $output == *"nothing was dropped"* ]]
 }
 
-@test "drop runs the programs that drop, goes on after a failure, and removes the checkpoint" {
+@test "drop runs the programs that drop, goes on after a failure, and removes the checkpoint last" {
     mkdir -m 700 "$SCRATCH/state" && touch "$SCRATCH/state/checkpoint"
     settings FAILS=pg-wal-read CODE=111
     run env WALPIPE_LIBEXEC="$programs" "$walpipe" drop --yes -c "$conf"
@@ -407,6 +408,12 @@ pid_of() {
     grep -qx -- --drop-slot "$SCRATCH/args.pg-wal-read"
     grep -qx -- --drop-progress "$SCRATCH/args.sink-drop"
     [ "$(grep -A 1 -x -- --sink "$SCRATCH/args.sink-drop" | tail -n 1)" = a ]
+    [[ $output == *"could not drop slot s"*"dropped progress of sink a"*"kept $SCRATCH/state/checkpoint"* ]]
+    # the bug was that the checkpoint of a slot that is still there was removed
+    [ -e "$SCRATCH/state/checkpoint" ]
+    settings FAILS=none
+    run env WALPIPE_LIBEXEC="$programs" "$walpipe" drop --yes -c "$conf"
+    [ "$status" -eq 0 ]
+    [[ $output == *"dropped slot s"*"removed $SCRATCH/state/checkpoint"* ]]
     [ ! -e "$SCRATCH/state/checkpoint" ]
-    [[ $output == *"could not drop slot s"*"dropped progress of sink a"* ]]
 }
