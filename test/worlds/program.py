@@ -36,10 +36,11 @@ def name_of(pid):
         return ""
 
 
-def bytes_of(pid):
+def processor_time(pid):
+    """In hundredths of a second."""
     try:
-        with open(f"/proc/{pid}/io") as f:
-            return sum(int(line.split()[1]) for line in f if line.startswith(("rchar", "wchar")))
+        with open(f"/proc/{pid}/stat") as f:
+            return sum(int(n) for n in f.read().rpartition(")")[2].split()[11:13])
     except OSError:
         return 0
 
@@ -94,8 +95,8 @@ class Pipeline:
         return self.count("waiting for the target")
 
     def worked(self):
-        """Bytes that its sinks read and wrote."""
-        return sum(bytes_of(p) for p in children(self.process.pid) if name_of(p).startswith("sink-"))
+        """Processor time of its sinks."""
+        return sum(processor_time(p) for p in children(self.process.pid) if name_of(p).startswith("sink-"))
 
     def wait_streaming(self):
         self.wait_for("streaming", lambda: self.count("streaming from slot") > self.streams)

@@ -17,7 +17,7 @@ from program import Gone, Hang, Pipeline
 CONTROL_PATIENCE, ITS_ERRORS_SHOW = 20, 45  # seconds; where a subscription is disabled by an error
 NEVER = "belongs to another (source|slot)"  # each world has a target of its own
 QUIET_PATIENCE, LOUD = 20, 20000  # seconds until nobody writes; bytes of WAL in 0.7 s
-WORKED = 50000  # bytes that a busy sink reads and writes in the time of patience
+WORKED = 20  # hundredths of a second that a busy sink computes in the time of patience
 RETRIES = 7  # of a sink whose target is there: more will not help
 
 
