@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lib/json.h"
+#include "lib/tableinfo.h"
 #include "lib/wal.h"
 
 static void
@@ -186,6 +187,60 @@ show_relation(struct show *s, struct cursor *body, uint32_t elements, struct err
         return err_set(err, EXIT_PEER, "out of memory for a relation");
     }
     free_relation(replaced);
+    return 0;
+}
+
+static void
+put_key(struct json *j, const char *name, const struct tableinfo_key *key)
+{
+    json_open_member(j, name, '[');
+    for (uint32_t i = 0; i < key->count; i++)
+        json_uint(j, NULL, key->attnums[i]);
+    json_close(j, ']');
+}
+
+static void
+put_tableinfo(struct show *s, const struct tableinfo *info)
+{
+    char identity[2] = {info->replica_identity, '\0'};
+    struct json j;
+
+    begin_line(s, &j, "tableinfo");
+    json_uint(&j, "relid", info->relid);
+    json_lsn(&j, "lsn", info->lsn);
+    json_cstr(&j, "replica_identity", identity);
+    json_cstr(&j, "schema", info->schema);
+    json_cstr(&j, "name", info->name);
+    put_key(&j, "primary_key", &info->primary);
+    put_key(&j, "identity_key", &info->identity);
+    json_open_member(&j, "columns", '[');
+    for (uint32_t i = 0; i < info->columns_count; i++) {
+        const struct tableinfo_column *column = &info->columns[i];
+
+        json_open_member(&j, NULL, '{');
+        json_uint(&j, "attnum", column->attnum);
+        json_cstr(&j, "name", column->name);
+        json_uint(&j, "type_oid", column->type_oid);
+        json_int(&j, "typmod", column->typmod);
+        json_bool(&j, "not_null", column->not_null);
+        json_bool(&j, "has_default", column->has_default);
+        if (column->missing != NULL)
+            json_cstr(&j, "missing", column->missing);
+        json_close(&j, '}');
+    }
+    json_close(&j, ']');
+    end_line(&j);
+}
+
+static int
+show_tableinfo(struct show *s, struct cursor *body, uint32_t elements, struct err *err)
+{
+    struct tableinfo info;
+
+    if (tableinfo_decode(body, elements, &info, err) != 0)
+        return -1;
+    put_tableinfo(s, &info);
+    tableinfo_free(&info);
     return 0;
 }
 
@@ -419,6 +474,8 @@ show_event(struct show *s, uint8_t type, struct cursor *body, uint32_t elements,
     switch (type) {
     case FRAME_RELATION:
         return show_relation(s, body, elements, err);
+    case FRAME_TABLEINFO:
+        return show_tableinfo(s, body, elements, err);
     case FRAME_TRUNCATE:
         return show_truncate(s, body, elements, err);
     case FRAME_INSERT:
@@ -470,6 +527,8 @@ show_frame(struct show *s, const struct frame *frame, struct err *err)
         return show_event(s, type, &body, elements, err);
     if (type == FRAME_WAL)
         return show_wal(s, &body, elements) ? 0 : malformed(type, err);
+    if (type == FRAME_WAL_TABLEINFO)
+        return show_tableinfo(s, &body, elements, err);
     if (type == FRAME_KEEPALIVE)
         return show_keepalive(s, &body, elements) ? 0 : malformed(type, err);
     return err_set(err, EXIT_REFUSED, "unknown frame type %u in the wal stream", type);

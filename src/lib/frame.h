@@ -16,6 +16,7 @@ enum frame_type {
     /* wal stream */
     FRAME_WAL = 1,
     FRAME_KEEPALIVE = 2,
+    FRAME_WAL_TABLEINFO = 4,
     /* event stream */
     FRAME_RELATION = 16,
     FRAME_BEGIN = 17,
@@ -28,7 +29,8 @@ enum frame_type {
     FRAME_COMMIT = 24,
     FRAME_WATERMARK = 25,
     FRAME_BARRIER = 26,
-    FRAME_LAYOUT = 27
+    FRAME_LAYOUT = 27,
+    FRAME_TABLEINFO = 28
 };
 
 /* ---- reading ---- */

@@ -326,6 +326,9 @@ take_other(struct intake *in, struct intake_item *item, struct err *err)
     case FRAME_RELATION:
         item->kind = INTAKE_RELATION;
         return 0;
+    case FRAME_TABLEINFO:
+        item->kind = INTAKE_TABLEINFO;
+        return 0;
     case FRAME_WATERMARK:
         return take_watermark(in, item, err);
     case FRAME_BARRIER:
@@ -432,7 +435,7 @@ intake_next_relation(struct intake *in, struct relation *relation, struct err *e
 
     do
         rc = intake_next(in, 0, &item, err);
-    while (rc == 0 && item.kind == INTAKE_IDLE);
+    while (rc == 0 && (item.kind == INTAKE_IDLE || item.kind == INTAKE_TABLEINFO));
     if (rc != 0 || item.kind == INTAKE_END)
         return rc < 0 ? -1 : 1;
     if (item.kind == INTAKE_RELATION)

@@ -19,6 +19,7 @@ enum intake_kind {
     INTAKE_BEGIN,     /* begin */
     INTAKE_ORIGIN,    /* origin */
     INTAKE_RELATION,  /* frame; body and elements: relation_decode is the caller's */
+    INTAKE_TABLEINFO, /* body and elements: tableinfo_decode is the caller's */
     INTAKE_ROW,       /* type, header; body is past the header: row_decode_rest is the caller's */
     INTAKE_TRUNCATE,  /* truncate */
     INTAKE_MESSAGE,   /* message */

@@ -399,18 +399,8 @@ pqconn_open(const char *conninfo, const struct pqconn_keyword *forced, size_t fo
 int
 pqconn_agree_on_text(PGconn *conn, struct err *err)
 {
-    static const char sql[] = "SET datestyle = 'ISO, MDY';"
-                              "SET intervalstyle = 'postgres';"
-                              "SET bytea_output = 'hex';"
-                              "SET extra_float_digits = 3;"
-                              "SET timezone = 'UTC';"
-                              "SET lc_monetary = 'C';"
-                              "SET xmlbinary = 'base64';"
-                              "SET xmloption = 'content';"
-                              "SET array_nulls = on;"
-                              "SET quote_all_identifiers = off;"
-                              "SET search_path = ''";
-    PGresult *result = pqx_exec(conn, "set how the session writes and reads values", sql, err);
+    PGresult *result =
+        pqx_exec(conn, "set how the session writes and reads values", PQCONN_TEXT_SETTINGS, err);
 
     PQclear(result);
     return result == NULL ? -1 : 0;

@@ -40,4 +40,18 @@ bool pqconn_sqlstate(const PGconn *conn, char sqlstate[6]);
  * source and the one that writes a target must agree, whatever roles and databases have set. */
 int pqconn_agree_on_text(PGconn *conn, struct err *err) MUST_CHECK;
 
+/* The same as commands, for a question that brings them along. */
+#define PQCONN_TEXT_SETTINGS                                                                       \
+    "SET datestyle = 'ISO, MDY';"                                                                  \
+    "SET intervalstyle = 'postgres';"                                                              \
+    "SET bytea_output = 'hex';"                                                                    \
+    "SET extra_float_digits = 3;"                                                                  \
+    "SET timezone = 'UTC';"                                                                        \
+    "SET lc_monetary = 'C';"                                                                       \
+    "SET xmlbinary = 'base64';"                                                                    \
+    "SET xmloption = 'content';"                                                                   \
+    "SET array_nulls = on;"                                                                        \
+    "SET quote_all_identifiers = off;"                                                             \
+    "SET search_path = ''"
+
 #endif

@@ -51,6 +51,8 @@ static const struct opt_spec specs[] = {
      TO(source.messages)},
     {"origin", "any|none", "none: without what came to the source by replication (16 and later)",
      OPT_WORD, TO(source.origin), .words = origins},
+    {"table-info", NULL, "ask the source's catalog about each table that it announces", OPT_FLAG,
+     TO(source.table_info)},
     {"out", "PATH", "send the wal stream to this Unix socket, not stdout", OPT_TEXT, TO(out)},
     {"check", NULL, "try what can be tried without reading WAL; one line each", OPT_FLAG,
      TO(check)},

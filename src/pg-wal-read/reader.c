@@ -237,6 +237,8 @@ run(struct reader *r, struct err *err)
     s->source = &r->source;
     s->ack = acks ? &r->ack : NULL;
     s->watch = acks ? &r->watch : NULL;
+    tableask_init(&s->ask, &r->options->source, r->log,
+                  r->options->source.table_info ? &s->out : NULL);
     fill_hello(r);
     log_write(r->log, LOG_INFO, "streaming from slot \"%s\" at %s, run %s", r->hello.slot,
               lsn_format(r->hello.start_lsn).text, run_id_format(&r->run_id).text);
@@ -260,6 +262,7 @@ reader_run(struct log *log, const struct options *options)
     if (run(r, &err) != 0)
         code = log_failure(log, &err);
     slotwatch_free(&r->watch);
+    tableask_free(&r->stream.ask);
     source_close(&r->source);
     acklink_close(&r->ack);
     buf_free(&r->stream.out);

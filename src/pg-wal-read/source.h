@@ -15,6 +15,7 @@ struct source_options {
     bool create_slot;
     bool binary;
     bool messages;
+    bool table_info;
     enum { ORIGIN_ANY, ORIGIN_NONE } origin;
 };
 

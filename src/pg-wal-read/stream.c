@@ -43,7 +43,7 @@
 #define SILENCE_LEAST_MICROS UINT64_C(10000000)
 #define SILENCE_MOST_MICROS  UINT64_C(600000000)
 
-enum slot { SLOT_SOURCE, SLOT_OUT, SLOT_ACK, SLOT_SIGNAL, SLOT_WATCH, SLOTS };
+enum slot { SLOT_SOURCE, SLOT_OUT, SLOT_ACK, SLOT_SIGNAL, SLOT_WATCH, SLOT_ASK, SLOTS };
 
 static int
 out_of_memory(struct err *err)
@@ -131,7 +131,10 @@ take_wal(struct stream *s, struct cursor *c, struct err *err)
     wal.message = (struct bytes){.data = c->at, .len = c->left};
     if (wal.end_lsn > s->received_lsn)
         s->received_lsn = wal.end_lsn;
-    return wal_encode(&s->out, &wal) == 0 ? 0 : out_of_memory(err);
+    if (wal_encode(&s->out, &wal) != 0)
+        return out_of_memory(err);
+    tableask_message(&s->ask, wal.message);
+    return 0;
 }
 
 static int
@@ -186,7 +189,8 @@ take_end_of_copy(struct stream *s, struct err *err)
     return -1;
 }
 
-/* Takes messages that libpq has, until there is none or the output is full. */
+/* Takes messages that libpq has, until there is none, the output is full, or what the catalog says
+ * of a table must come first. */
 static int
 take_messages(struct stream *s, size_t *messages, struct err *err)
 {
@@ -195,7 +199,7 @@ take_messages(struct stream *s, size_t *messages, struct err *err)
         char *message;
         int n, status;
 
-        if (buf_len(&s->out) >= OUT_LIMIT) {
+        if (buf_len(&s->out) >= OUT_LIMIT || s->ask.waiting) {
             s->more_in_libpq = true;
             return 0;
         }
@@ -267,6 +271,7 @@ start_stopping(struct stream *s, struct err *err)
     log_write(s->log, LOG_INFO, "stopping: draining the pipeline");
     s->stopping = true;
     s->stopping_since = clock_micros();
+    tableask_stop(&s->ask);
     if (end_encode(&s->out, "drain") != 0)
         return out_of_memory(err);
     return s->ack == NULL ? 0 : acklink_draining(s->ack, err);
@@ -327,7 +332,7 @@ wants_source(const struct stream *s)
 static bool
 has_room_for_more(const struct stream *s)
 {
-    return !s->stopping && s->more_in_libpq && buf_len(&s->out) < OUT_LIMIT / 2;
+    return !s->stopping && !s->ask.waiting && s->more_in_libpq && buf_len(&s->out) < OUT_LIMIT / 2;
 }
 
 static uint64_t
@@ -421,11 +426,14 @@ wait_for_events(struct stream *s, struct turn *turn, struct err *err)
         turn->fds[SLOT_WATCH] =
             (struct pollfd){.fd = slotwatch_fd(s->watch), .events = s->watch->events};
     }
+    turn->fds[SLOT_ASK] = (struct pollfd){.fd = tableask_fd(&s->ask), .events = s->ask.events};
     turn->fds[SLOT_SIGNAL] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
     if (s->lowwater.busy && source_readable)
         deadline = earliest(deadline, clock_micros() + lowwater_patience(&s->lowwater));
     if (source_readable)
         deadline = earliest(deadline, s->heard_at + silence_limit(s));
+    if (s->ask.waiting)
+        deadline = earliest(deadline, s->ask.deadline);
     if (has_room_for_more(s))
         deadline = clock_micros();
     n = poll_until(turn->fds, deadline);
@@ -469,7 +477,7 @@ serve_ack(struct stream *s, const struct turn *turn, struct err *err)
         return -1;
     }
     say_synchronous(s);
-    slot.output_full = s->more_in_libpq || buf_len(&s->out) >= OUT_LIMIT;
+    slot.output_full = (s->more_in_libpq && !s->ask.waiting) || buf_len(&s->out) >= OUT_LIMIT;
     return acklink_slot(s->ack, &slot, err);
 }
 
@@ -534,6 +542,8 @@ take_turn(struct stream *s, struct err *err)
     } else if (clock_micros() >= s->feedback_deadline && send_sign_of_life(s, err) != 0) {
         return -1;
     }
+    if (tableask_step(&s->ask, turn.fds[SLOT_ASK].revents != 0, err) != 0)
+        return -1;
     s->heard |= (turn.fds[SLOT_SOURCE].revents & POLLIN) != 0;
     if (check_server(s, err) != 0 || serve_source(s, &turn, err) != 0)
         return -1;

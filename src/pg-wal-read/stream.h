@@ -8,12 +8,14 @@
 #include "pg-wal-read/lowwater.h"
 #include "pg-wal-read/slotwatch.h"
 #include "pg-wal-read/source.h"
+#include "pg-wal-read/tableask.h"
 
 struct stream {
     const struct log *log;
     struct source *source;
     struct acklink *ack;     /* NULL: --no-ack */
     struct slotwatch *watch; /* NULL: --no-ack */
+    struct tableask ask;     /* while it waits nothing is read */
     int out_fd;              /* from io_make_nonblocking */
     int signal_fd;
     struct buf out;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "lib/lsn.h"
+#include "lib/tableinfo.h"
 
 static int
 out_of_memory(struct err *err)
@@ -139,6 +140,26 @@ decode_relation(struct decoder *d, struct cursor *c, struct buf *out, struct err
                               .columns_count = p.columns_count,
                               .columns = p.columns};
     return relation_encode(out, &event) == 0 ? 0 : out_of_memory(err);
+}
+
+/* It goes on as it came, behind the relation event of its table. */
+static int
+pass_tableinfo(struct decoder *d, struct cursor *body, uint32_t elements, struct buf *out,
+               struct err *err)
+{
+    struct tableinfo info;
+    int rc;
+
+    if (tableinfo_decode(body, elements, &info, err) != 0)
+        return -1;
+    if (relations_find(&d->relations, info.relid) == NULL)
+        rc = err_set(err, EXIT_REFUSED,
+                     "a tableinfo frame names table oid %" PRIu32 ", which was not announced",
+                     info.relid);
+    else
+        rc = tableinfo_encode(out, FRAME_TABLEINFO, &info) == 0 ? 0 : out_of_memory(err);
+    tableinfo_free(&info);
+    return rc;
 }
 
 /* ---- changes ---- */
@@ -386,6 +407,8 @@ decode_frame(struct decoder *d, const struct frame *frame, struct buf *out, stru
         return decode_wal(d, &body, elements, out, err);
     case FRAME_KEEPALIVE:
         return decode_keepalive(d, &body, elements, out, err);
+    case FRAME_WAL_TABLEINFO:
+        return pass_tableinfo(d, &body, elements, out, err);
     case FRAME_END:
         return decode_end(d, &body, elements, out, err);
     default:

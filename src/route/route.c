@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/tableinfo.h"
+
 static int
 out_of_memory(struct err *err)
 {
@@ -137,6 +139,30 @@ route_relation(struct router *r, struct bytes raw, struct cursor *body, uint32_t
         result = route_relation_to_sink(&r->sinks[i], &relation, raw, err);
     relation_free(&relation);
     return result;
+}
+
+static int
+route_tableinfo(struct router *r, struct bytes raw, struct cursor *body, uint32_t elements,
+                struct err *err)
+{
+    struct tableinfo info;
+    uint32_t relid;
+
+    if (tableinfo_decode(body, elements, &info, err) != 0)
+        return -1;
+    relid = info.relid;
+    tableinfo_free(&info);
+    for (size_t i = 0; i < r->sinks_count; i++) {
+        const struct routed_table *table = tables_find(&r->sinks[i].tables, relid);
+
+        if (table == NULL)
+            return err_set(err, EXIT_REFUSED,
+                           "a tableinfo event names table oid %" PRIu32 ", which was not announced",
+                           relid);
+        if (table->taken && forward_to_sink(&r->sinks[i], raw, err) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* ---- barriers ---- */
@@ -363,6 +389,8 @@ route_event(struct router *r, const struct frame *frame, struct err *err)
         return route_commit(r, &body, elements, err);
     case FRAME_RELATION:
         return route_relation(r, frame->raw, &body, elements, err);
+    case FRAME_TABLEINFO:
+        return route_tableinfo(r, frame->raw, &body, elements, err);
     case FRAME_TRUNCATE:
         return route_truncate(r, &body, elements, err);
     case FRAME_MESSAGE:

@@ -401,6 +401,7 @@ on_item(struct worker *w, struct intake_item *item, struct err *err)
     case INTAKE_IDLE:
         return on_idle(w, err);
     case INTAKE_TARGET:
+    case INTAKE_TABLEINFO:
     case INTAKE_ORIGIN:
     case INTAKE_MESSAGE:
         break;

@@ -305,6 +305,7 @@ on_item(struct worker *w, const struct intake_item *item, struct err *err)
         return on_idle(w, err);
     case INTAKE_TARGET:
         return deliver_look(&w->deliver, err);
+    case INTAKE_TABLEINFO:
     case INTAKE_ORIGIN:
     case INTAKE_MESSAGE:
         break;

@@ -268,6 +268,16 @@ decode_arguments(const struct config *config, struct pool *pool)
     return w.list;
 }
 
+/* For the tables that sink-ch makes, and for what it says of their changes. */
+static bool
+needs_table_info(const struct config *config)
+{
+    for (size_t i = 0; i < config->sinks_count; i++)
+        if (config->sinks[i].type == SINK_CH)
+            return true;
+    return false;
+}
+
 static const char *const *
 reader_arguments(const struct config *config, struct pool *pool)
 {
@@ -285,6 +295,8 @@ reader_arguments(const struct config *config, struct pool *pool)
         words_add(&w, "--binary");
     if (source->local_only)
         words_add_option(&w, "--origin", "none");
+    if (needs_table_info(config))
+        words_add(&w, "--table-info");
     add_level(&w, config);
     return w.list;
 }

@@ -28,6 +28,7 @@ teardown() {
     build <<'PY'
 e = Events(sink="dst", shard=1, shards=2, publications=["a", 'b"'])
 e.table(1, "s", "t", [col("id", key=True), ("v", False, 99, 5, "x", "enum"), col("w")])
+e.add(tableinfo(1, "s", "t", [attribute(1, "id", not_null=True), attribute(3, "v", 99, 5, False, True, "a,b")], primary=[3, 1], lsn=0x20))
 e.add(begin(0x16B374D848, time=1, xid=7)).add(origin(5, "up"))
 e.add(insert(1, 1, ["1", None, UNCHANGED], 255)).add(update(1, 2, ["2", b"\x00\xff", ""], key=["1", None, None], key_hash=1, old_key_hash=2))
 e.add(update(1, 3, ["2", "v", "w"], key_hash=1)).add(delete(1, 4, old=["2", None, "w"])).add(truncate(5, [1, 2], 2))
@@ -40,6 +41,7 @@ PY
 {"type":"hello","stream":"event","version":1,"program":"test","run_id":"000102030405060708090a0b0c0d0e0f","system_identifier":"7000000000000000001","timeline":1,"database":"postgres","slot":"s","publications":["a","b\""],"server_version":150020,"proto_version":1,"start_lsn":"0/1000","sink":"dst","shard":1,"shards":2}
 {"type":"layout","text":"shards 2\u000ashard_key key\u000a"}
 {"type":"relation","relid":1,"schema":"s","name":"t","replica_identity":"d","columns":[{"name":"id","key":true,"type_oid":25,"typmod":-1},{"name":"v","key":false,"type_oid":99,"typmod":5,"type_schema":"x","type_name":"enum"},{"name":"w","key":false,"type_oid":25,"typmod":-1}]}
+{"type":"tableinfo","relid":1,"lsn":"0/20","replica_identity":"d","schema":"s","name":"t","primary_key":[3,1],"identity_key":[3,1],"columns":[{"attnum":1,"name":"id","type_oid":25,"typmod":-1,"not_null":true,"has_default":false},{"attnum":3,"name":"v","type_oid":99,"typmod":5,"not_null":false,"has_default":true,"missing":"a,b"}]}
 {"type":"begin","commit_lsn":"16/B374D848","commit_time":"2000-01-01T00:00:00.000001Z","xid":7}
 {"type":"origin","origin_lsn":"0/5","name":"up"}
 {"type":"insert","relation":"s.t","ordinal":1,"key_hash":"00000000000000ff","new":{"id":"1","v":null,"w":{"unchanged":true}}}

@@ -451,3 +451,62 @@ run_reader() {
     [ "$status" -eq 0 ]
     exec 8<&-
 }
+
+# ---- what the catalog says of tables ----
+
+shown() { # JQ-CONDITION on the events so far, as an array
+    "$WALPIPE_BIN/pgout-decode" <wal.bin 2>/dev/null | "$WALPIPE_BIN/evcat" 2>/dev/null |
+        jq -e -s "$1" >/dev/null
+}
+
+exits_with_end() {
+    kill -TERM "$reader"
+    collect "$reader"
+    [ "$status" -eq 0 ]
+    shown '.[-1].type == "end"'
+}
+
+@test "--table-info: keys, column numbers and missing values stand behind the relation they are of" {
+    pg_sql src "select pg_create_logical_replication_slot('$slot', 'pgoutput')" >/dev/null
+    pg_sql src "create table info (a int, gone int, b text, primary key (b, a) include (gone));
+        alter table info replica identity full; alter publication p add table info;
+        insert into info values (1, 1, 'x')"
+    start_reader --no-ack --table-info
+    wait_until 20 shown 'any(.type == "insert")'
+    shown 'map(select(.type != "watermark")) | .[1].type == "begin" and .[2].type == "relation" and
+        .[3] == {"type": "tableinfo", "relid": .[2].relid, "lsn": .[3].lsn, "replica_identity": "f", "schema": "public",
+        "name": "info", "primary_key": [3, 1], "identity_key": [], "columns": [
+        {"attnum": 1, "name": "a", "type_oid": 23, "typmod": -1, "not_null": true, "has_default": false},
+        {"attnum": 2, "name": "gone", "type_oid": 23, "typmod": -1, "not_null": false, "has_default": false},
+        {"attnum": 3, "name": "b", "type_oid": 25, "typmod": -1, "not_null": true, "has_default": false}]}'
+    # the connection is lost between two questions
+    pg_sql src "select pg_terminate_backend(pid) from pg_stat_activity
+                where application_name = 'walpipe tables'" >/dev/null
+    pg_sql src "alter table info drop column gone, drop constraint if exists info_pkey,
+            add column gone numeric(4,1) not null default 2.5, add column d text default 'a,\"b\" c',
+            add column e int[] default '{1,NULL}', add column f box default '((1,2),(0,0))',
+            add column g timestamptz default '2020-01-02 03:04:05+00', add column h text,
+            add primary key (a) deferrable;
+        alter table info alter d set default 'later'; insert into info values (2, 'y')"
+    wait_until 20 shown '[.[] | select(.type == "tableinfo")] | length == 2'
+    shown '[.[] | select(.type == "tableinfo")][1] | .primary_key == [] and
+        (.columns | map(.attnum)) == [1, 3, 4, 5, 6, 7, 8, 9] and
+        (.columns | map(.missing)) == [null, null, "2.5", "a,\"b\" c", "{1,NULL}", "(1,2),(0,0)",
+            "2020-01-02 03:04:05+00", null] and
+        (.columns[2] | .has_default and .not_null) and (.columns[7].has_default | not)'
+    shown 'map(select(.type != "watermark")) | .[-1].type == "commit"'
+    exits_with_end
+    pg_sql src "alter publication p drop table info; drop table info"
+}
+
+@test "--table-info: the stream goes on where the role may not look" {
+    pg_sql src "select pg_create_logical_replication_slot('$slot', 'pgoutput')" >/dev/null
+    pg_sql src "create role alone login replication; revoke select on pg_catalog.pg_type from public; insert into t values (77, 'a')"
+    conninfo="$(pg_conninfo src) user=alone"
+    start_reader --no-ack --table-info
+    wait_until 20 shown 'any(.type == "insert")'
+    exits_with_end
+    shown 'map(.type) | contains(["tableinfo"]) | not'
+    grep -q '"level":"warning".*could not ask the source.s catalog about table oid .*permission denied' reader.log
+    pg_sql src "delete from t where id = 77; drop role alone; grant select on pg_catalog.pg_type to public"
+}

@@ -712,3 +712,25 @@ for kind in "pipe", "socket":
     assert blocking(), kind + ", afterwards"
 PY
 }
+
+@test "what the catalog says of a table passes behind the table's relation, and not without one" {
+    build <<'PY'
+info = tableinfo(5, "s", "t", [attribute(1, "id", not_null=True), attribute(4, "v", missing="x")], primary=[1], lsn=77, type_=4)
+w = Wal().add(pg_relation(5, "s", "t", [col("id", True), col("v")]))
+w.bytes += info
+out(w.end())
+PY
+    try "$decode"
+    [ "$status" -eq 0 ]
+    /usr/bin/python3 "$WALPIPE_ROOT/test/lib/stream.py" json <"$T/out" >"$T/json"
+    jq -e -s '.[2] == {"type": "tableinfo", "elements": [5, 77, "d", "s", "t", [1], [1],
+        [[1, "id", 25, -1, true, false, null], [4, "v", 25, -1, false, false, "x"]]]}' "$T/json"
+    build <<'PY'
+w = Wal()
+w.bytes += tableinfo(5, "s", "t", [], type_=4)
+out(w.end())
+PY
+    try "$decode"
+    [ "$status" -eq 100 ]
+    grep -q 'a tableinfo frame names table oid 5, which was not announced' "$T/err"
+}

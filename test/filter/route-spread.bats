@@ -360,3 +360,30 @@ PY
         [ "$status" -eq 0 ]
     done
 }
+
+@test "what the catalog says of a table goes to every worker of the sinks that take it" {
+    build <<'PY'
+e = Events()
+for relid, name in ((1, "t"), (2, "u")):
+    e.table(relid, "public", name, [col("id", key=True)])
+    e.add(tableinfo(relid, "public", name, [attribute(1, "id")], primary=[1]))
+out(e.end())
+PY
+    spread 2 --tables public.t
+    [ "$status" -eq 0 ]
+    for w in 0 1; do
+        worker $w 'map(.type) == ["hello", "layout", "relation", "tableinfo", "end"] and .[3].name == "t"'
+    done
+    build <<'PY'
+out(hello(), tableinfo(3, "public", "t", [attribute(1, "id")]), end())
+PY
+    spread 1
+    [ "$status" -eq 100 ]
+    grep -q 'a tableinfo event names table oid 3, which was not announced' "$T/err"
+    build <<'PY'
+out(hello(), relation(3, "public", "t", [col("id")]), tableinfo(3, "public", "t", [[1, "id", 25, -1, False, None]]), end())
+PY
+    spread 1
+    [ "$status" -eq 100 ]
+    grep -q 'malformed tableinfo event' "$T/err"
+}

@@ -1,7 +1,7 @@
 /* events: one frame's body each through every decoder of the event stream and the wal stream.
- * links: lib/event lib/wal lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: lib/event lib/tableinfo lib/wal lib/frame lib/pack lib/cursor lib/buf lib/err */
 #include "input.h"
-#include "lib/event.h"
+#include "lib/tableinfo.h"
 #include "lib/wal.h"
 
 /* What was decoded from a row and encoded again decodes to the same. */
@@ -42,6 +42,20 @@ try_relation(struct cursor body, uint32_t elements)
         return;
     require(relation_encode(&again, &relation) == 0);
     relation_free(&relation);
+    buf_free(&again);
+}
+
+static void
+try_tableinfo(struct cursor body, uint32_t elements)
+{
+    struct tableinfo info;
+    struct buf again = {0};
+    struct err err = {0};
+
+    if (tableinfo_decode(&body, elements, &info, &err) != 0)
+        return;
+    require(tableinfo_encode(&again, FRAME_TABLEINFO, &info) == 0);
+    tableinfo_free(&info);
     buf_free(&again);
 }
 
@@ -90,6 +104,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (frame_type(&body, &type, &elements)) {
             try_row(body, type, elements);
             try_relation(body, elements);
+            try_tableinfo(body, elements);
             try_others(body, elements);
         }
         free(memory);

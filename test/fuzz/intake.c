@@ -2,9 +2,10 @@
  * events(7) promises.
  */
 /* clang-format off: make reads one line
- * links: lib/intake lib/backoff lib/ackclient lib/ackconn lib/ackconn lib/ackmsg lib/event lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
+ * links: lib/intake lib/backoff lib/ackclient lib/ackconn lib/ackconn lib/ackmsg lib/event lib/tableinfo lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
 /* clang-format on */
 #include "lib/intake.h"
+#include "lib/tableinfo.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -49,6 +50,16 @@ follow_relation(struct intake_item *item)
 }
 
 static void
+follow_tableinfo(struct intake_item *item)
+{
+    struct tableinfo info;
+    struct err err = {0};
+
+    if (tableinfo_decode(&item->body, item->elements, &info, &err) == 0)
+        tableinfo_free(&info);
+}
+
+static void
 follow_transaction(struct model *m, const struct intake_item *item)
 {
     if (item->kind == INTAKE_BEGIN) {
@@ -81,6 +92,9 @@ follow(struct model *m, struct intake_item *item)
         break;
     case INTAKE_RELATION:
         follow_relation(item);
+        break;
+    case INTAKE_TABLEINFO:
+        follow_tableinfo(item);
         break;
     case INTAKE_WATERMARK:
         require(!m->in_transaction);

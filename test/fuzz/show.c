@@ -1,6 +1,6 @@
 /* show: evcat over frames of either stream. The first byte says which. */
 /* clang-format off: make reads one line
- * links: evcat/show lib/json lib/event lib/wal lib/relmap lib/lsn lib/clock lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: evcat/show lib/json lib/event lib/tableinfo lib/wal lib/relmap lib/lsn lib/clock lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
 #include "evcat/show.h"
 #include "input.h"

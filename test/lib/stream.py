@@ -26,9 +26,10 @@ import msgpack
 # ---- frames ----
 
 TYPES = {
-    0: "hello", 1: "wal", 2: "keepalive", 3: "end",
+    0: "hello", 1: "wal", 2: "keepalive", 3: "end", 4: "tableinfo",
     16: "relation", 17: "begin", 18: "origin", 19: "insert", 20: "update", 21: "delete",
     22: "truncate", 23: "message", 24: "commit", 25: "watermark", 26: "barrier", 27: "layout",
+    28: "tableinfo",
 }
 
 UNCHANGED = msgpack.ExtType(1, b"")
@@ -222,6 +223,20 @@ def col(name, key=False, oid=TEXT, typmod=-1, type_schema="", type_name=""):
 
 def relation(relid, schema, name, columns, identity="d"):
     return frame(16, relid, identity, schema, name, [list(c) for c in columns])
+
+
+def attribute(attnum, name, oid=TEXT, typmod=-1, not_null=False, has_default=False, missing=None):
+    return [attnum, name, oid, typmod, not_null, has_default, missing]
+
+
+def tableinfo(relid, schema, name, columns, primary=(), identity_key=None, identity="d", lsn=0x1000,
+              type_=28):
+    """columns: attribute(...) each; identity_key: the primary key unless given. type_ 4: in the wal
+    stream."""
+    key = list(primary) if identity_key is None else list(identity_key)
+    if identity in "fn" and identity_key is None:
+        key = []
+    return frame(type_, relid, lsn, identity, schema, name, list(primary), key, columns)
 
 
 def begin(commit_lsn, time=0, xid=700):

@@ -274,10 +274,11 @@ static const char *
 drain(struct worker *w, struct err *err)
 {
     static const char letters[] = {
-        [INTAKE_BEGIN] = 'b',   [INTAKE_ORIGIN] = 'o',   [INTAKE_RELATION] = 'r',
-        [INTAKE_ROW] = 'R',     [INTAKE_TRUNCATE] = 't', [INTAKE_MESSAGE] = 'm',
-        [INTAKE_BARRIER] = 'a', [INTAKE_COMMIT] = 'c',   [INTAKE_WATERMARK] = 'w',
-        [INTAKE_END] = 'e',     [INTAKE_IDLE] = '.',     [INTAKE_TARGET] = 'T'};
+        [INTAKE_BEGIN] = 'b',     [INTAKE_ORIGIN] = 'o',  [INTAKE_RELATION] = 'r',
+        [INTAKE_TABLEINFO] = 'i', [INTAKE_ROW] = 'R',     [INTAKE_TRUNCATE] = 't',
+        [INTAKE_MESSAGE] = 'm',   [INTAKE_BARRIER] = 'a', [INTAKE_COMMIT] = 'c',
+        [INTAKE_WATERMARK] = 'w', [INTAKE_END] = 'e',     [INTAKE_IDLE] = '.',
+        [INTAKE_TARGET] = 'T'};
     static char out[100];
     struct intake_item item;
     size_t n = 0;
