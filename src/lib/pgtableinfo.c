@@ -118,7 +118,7 @@ pgtableinfo_take(const PGresult *r, int *at, struct tableinfo *info, struct err 
     int first = *at;
 
     *info = (struct tableinfo){0};
-    if (pqx_shape(r, what, 0, PQX_ROWS, "vvvvvvvvvvvvv?", err) != 0)
+    if (first == 0 && pqx_shape(r, what, 0, PQX_ROWS, "vvvvvvvvvvvvv?", err) != 0)
         return -1;
     if (first == PQntuples(r))
         return 1;

@@ -63,6 +63,18 @@ print_mapping(struct check *check, const struct worker *w, const struct table *t
     buf_free(&mapping);
 }
 
+static void
+print_new(struct check *check, const struct worker *w, const struct table *table)
+{
+    struct buf what = {0};
+
+    server_put_text(&what, "will be created, ");
+    schema_put_engine(&w->server, w->options, table, &what);
+    buf_append(&what, "", 1);
+    print_mapping(check, w, table, what.failed ? "out of memory" : (const char *)what.data);
+    buf_free(&what);
+}
+
 /* An insert of no rows needs the right to insert, and writes nothing. */
 static void
 check_right(struct worker *w, const struct table *table, struct check *check)
@@ -110,7 +122,7 @@ check_missing(struct worker *w, const struct table *table, struct check *check)
     else if (!schema_can_create(w->options, table, &reason))
         say(check, FINDING_FAIL, reason, "create the target table by hand");
     else
-        print_mapping(check, w, table, "will be created, or gets the columns it lacks");
+        print_new(check, w, table);
 }
 
 /* A stream of a source that could not be reached names no cluster. */
@@ -176,18 +188,16 @@ keep_table(struct check *check, struct table *table, struct err *err)
     return 0;
 }
 
-static int
-check_table(struct worker *w, struct relation *relation, struct check *check, struct err *err)
+static void
+check_table(struct worker *w, uint32_t number, struct check *check)
 {
-    struct table *table = table_new(relation, 0, w->options, err);
+    struct table *table = check->seen[number];
     struct report report = {.say = say, .context = check};
     struct err failure = {0};
     char columns[32];
 
-    if (table == NULL || keep_table(check, table, err) != 0)
-        return -1;
     check->table = table->source_name;
-    if (table_check_target(table, check->seen, check->seen_count, false, &failure) != 0)
+    if (table_check_target(table, check->seen, number, false, &failure) != 0)
         say(check, FINDING_FAIL, failure.message, failure.hint);
     failure = (struct err){0};
     switch (schema_load(&w->server, w->options, table, false, &report, &failure)) {
@@ -200,25 +210,52 @@ check_table(struct worker *w, struct relation *relation, struct check *check, st
     case SCHEMA_MISSING:
         check_missing(w, table, check);
         break;
+    case SCHEMA_NARROW:
+        print_mapping(check, w, table, "gets the columns it lacks");
+        break;
     case SCHEMA_UNFIT:
         break;
     case SCHEMA_ERROR:
         say(check, FINDING_FAIL, failure.message, failure.hint);
         break;
     }
+}
+
+/* A table, or what the source's catalog says of the last one. */
+static int
+take_table(struct worker *w, struct check *check, struct intake_item *item, struct err *err)
+{
+    struct relation relation;
+    struct tableinfo info;
+    struct table *table;
+
+    if (item->kind == INTAKE_RELATION) {
+        if (relation_decode(&item->body, item->elements, &relation, err) != 0)
+            return -1;
+        table = table_new(&relation, 0, w->options, err);
+        return table == NULL ? -1 : keep_table(check, table, err);
+    }
+    if (tableinfo_decode(&item->body, item->elements, &info, err) != 0)
+        return -1;
+    if (check->seen_count > 0)
+        table_inform(check->seen[check->seen_count - 1], &info);
+    tableinfo_free(&info);
     return 0;
 }
 
 static int
-check_relations(struct worker *w, struct check *check, bool connected, struct err *err)
+take_tables(struct worker *w, struct check *check, struct err *err)
 {
-    struct relation relation;
+    struct intake_item item;
     int rc;
 
-    while ((rc = intake_next_relation(&w->intake, &relation, err)) == 0) {
-        if (!connected)
-            relation_free(&relation);
-        else if (check_table(w, &relation, check, err) != 0)
+    while ((rc = intake_next(&w->intake, 0, &item, err)) == 0) {
+        if (item.kind == INTAKE_IDLE || item.kind == INTAKE_END)
+            continue;
+        if (item.kind != INTAKE_RELATION && item.kind != INTAKE_TABLEINFO)
+            return err_set(err, EXIT_REFUSED, "frame type %u: --check reads relation events only",
+                           item.type);
+        if (take_table(w, check, &item, err) != 0)
             return -1;
     }
     return rc < 0 ? -1 : 0;
@@ -233,10 +270,11 @@ check_run(struct worker *w, struct err *err)
 
     if (connected)
         check_readonly(w, &check);
-    rc = check_relations(w, &check, connected, err);
+    rc = take_tables(w, &check, err);
+    for (uint32_t i = 0; rc == 0 && connected && i < check.seen_count; i++)
+        check_table(w, i, &check);
     if (rc == 0 && connected && knows_history(w))
         check_histories(w, &check);
-
     for (uint32_t i = 0; i < check.seen_count; i++)
         table_free(check.seen[i]);
     free(check.seen);

@@ -167,6 +167,22 @@ engine_is_append_only(const char *engine)
     return !ends_with(engine, "MergeTree") && !ends_with(engine, "View");
 }
 
+/* Then the sorting key is unique in the source. */
+static bool
+holds_primary_key(const struct table *table)
+{
+    uint16_t key[COLUMNS_MAX];
+    uint32_t keys = table_key(table, key);
+
+    for (uint32_t i = 0; i < keys; i++) {
+        const struct column *column = find_column(table, table->relation.columns[key[i]].name);
+
+        if (column == NULL || !column->key)
+            return false;
+    }
+    return keys > 0;
+}
+
 static void
 check_engine(struct table *table, const struct options *options, const struct described *d,
              struct report *report)
@@ -192,7 +208,7 @@ check_engine(struct table *table, const struct options *options, const struct de
         check_engine_arguments(table, options, d, report);
         check_sorting_key(table, d, report);
         check_partition_key(table, d, report);
-        if (full)
+        if (full && !holds_primary_key(table))
             report_say(report, FINDING_WARN, "",
                        "replica identity is full: the sorting key of %s (%s) must be unique in "
                        "the source",
@@ -427,10 +443,12 @@ schema_load(struct server *server, const struct options *options, struct table *
     table_unload(table);
     missing = describe(server, options, table, may_create, &d, err);
     if (missing == 0 && options->create_tables && lacks_columns(table, &d)) {
-        if (may_create)
+        if (may_create) {
             missing = add_missing(server, options, table, &d, err);
-        else
-            missing = 1;
+        } else {
+            status = SCHEMA_NARROW;
+            goto out;
+        }
     }
     if (missing == 1)
         status = SCHEMA_MISSING;

@@ -8,8 +8,8 @@
 
 enum schema_status {
     SCHEMA_READY,   /* the table is loaded */
-    SCHEMA_MISSING, /* may_create was false, and the table isn't there or lacks columns; create it
-                     */
+    SCHEMA_MISSING, /* the table isn't there, and may_create was false */
+    SCHEMA_NARROW,  /* it lacks columns that create_tables adds, and may_create was false */
     SCHEMA_UNFIT,   /* report->failed */
     SCHEMA_ERROR    /* err is set: the server could not be asked */
 };

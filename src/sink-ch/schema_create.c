@@ -19,9 +19,14 @@ bool
 schema_can_create(const struct options *options, const struct table *table, const char **reason)
 {
     const struct relation *relation = &table->relation;
+    uint16_t key[COLUMNS_MAX];
 
-    *reason = "under REPLICA IDENTITY FULL the source doesn't say which columns are the key";
-    if (relation->replica_identity == 'f')
+    *reason = table->informed ? "it has REPLICA IDENTITY FULL, and no primary key that is not "
+                                "deferrable"
+                              : "under REPLICA IDENTITY FULL the stream doesn't say which columns "
+                                "are the key, and the source's catalog could not be asked, or is "
+                                "ahead of the stream";
+    if (relation->replica_identity == 'f' && table_key(table, key) == 0)
         return false;
     *reason =
         "its name is too long for a file of ClickHouse, where every byte but letters, digits and "
@@ -42,9 +47,11 @@ put_columns(const struct server *server, const struct options *options, const st
             struct buf *sql)
 {
     const struct relation *relation = &table->relation;
+    uint16_t key[COLUMNS_MAX];
+    uint32_t keys = table_key(table, key);
 
     for (uint32_t i = 0; i < relation->columns_count; i++) {
-        put_column(server, &relation->columns[i], relation->columns[i].key, sql);
+        put_column(server, &relation->columns[i], table_is_key(key, keys, i), sql);
         server_put_text(sql, ", ");
     }
     server_put_name(sql, options->version_column);
@@ -60,30 +67,28 @@ put_columns(const struct server *server, const struct options *options, const st
     }
 }
 
-static void
-put_engine(const struct server *server, const struct options *options, const struct table *table,
-           struct buf *sql)
+void
+schema_put_engine(const struct server *server, const struct options *options,
+                  const struct table *table, struct buf *sql)
 {
-    const struct relation *relation = &table->relation;
-    const char *separator = "";
+    uint16_t key[COLUMNS_MAX];
+    uint32_t keys = table_key(table, key);
 
-    if (!table_has_key(table)) {
-        server_put_text(sql, " ENGINE = MergeTree ORDER BY tuple()");
+    if (keys == 0) {
+        server_put_text(sql, "ENGINE = MergeTree ORDER BY tuple()");
         return;
     }
-    server_put_text(sql, " ENGINE = ReplacingMergeTree(");
+    server_put_text(sql, "ENGINE = ReplacingMergeTree(");
     server_put_name(sql, options->version_column);
     if (server->has_is_deleted) {
         server_put_text(sql, ", ");
         server_put_name(sql, options->deleted_column);
     }
     server_put_text(sql, ") ORDER BY (");
-    for (uint32_t i = 0; i < relation->columns_count; i++)
-        if (relation->columns[i].key) {
-            server_put_text(sql, separator);
-            server_put_name(sql, relation->columns[i].name);
-            separator = ", ";
-        }
+    for (uint32_t i = 0; i < keys; i++) {
+        server_put_text(sql, i == 0 ? "" : ", ");
+        server_put_name(sql, table->relation.columns[key[i]].name);
+    }
     server_put_text(sql, ")");
 }
 
@@ -105,8 +110,8 @@ schema_create(struct server *server, const struct options *options, const struct
     server_put_text(&sql, table->target_sql);
     server_put_text(&sql, " (");
     put_columns(server, options, table, &sql);
-    server_put_text(&sql, ")");
-    put_engine(server, options, table, &sql);
+    server_put_text(&sql, ") ");
+    schema_put_engine(server, options, table, &sql);
     if (server_statement(server, "create a table", &sql, err) != 0)
         return -1;
     log_write(server->log, LOG_INFO, "created table %s", table->target_sql);

@@ -10,6 +10,10 @@
 int schema_create(struct server *server, const struct options *options, const struct table *table,
                   struct err *err) MUST_CHECK;
 
+/* Appends the engine and the ORDER BY that it gets. */
+void schema_put_engine(const struct server *server, const struct options *options,
+                       const struct table *table, struct buf *sql);
+
 /* Adds the columns of the relation that are not among existing[]. */
 int schema_add_columns(struct server *server, const struct table *table,
                        const char *const *existing, size_t existing_count,

@@ -105,6 +105,8 @@ schema_put_mapping(const struct server *server, const struct table *table, struc
 {
     const struct relation *relation = &table->relation;
     const char *separator = "";
+    uint16_t key[COLUMNS_MAX];
+    uint32_t keys = table_key(table, key);
 
     for (uint32_t i = 0; i < relation->columns_count; i++) {
         const struct relation_column *from = &relation->columns[i];
@@ -120,7 +122,7 @@ schema_put_mapping(const struct server *server, const struct table *table, struc
         if (to != NULL)
             server_put_text(out, to->type_text);
         else
-            schema_put_type(server, from, from->key, out);
+            schema_put_type(server, from, table_is_key(key, keys, i), out);
         separator = ", ";
     }
 }

@@ -63,6 +63,65 @@ table_has_key(const struct table *table)
 }
 
 void
+table_inform(struct table *table, struct tableinfo *info)
+{
+    tableinfo_free(&table->info);
+    table->informed = tableinfo_agrees(info, &table->relation);
+    if (table->informed)
+        table->info = *info;
+    else
+        tableinfo_free(info);
+    *info = (struct tableinfo){0};
+}
+
+/* 0 when one of the key's columns is not published. */
+static uint32_t
+key_of_info(const struct table *table, const struct tableinfo_key *key, uint16_t *columns)
+{
+    const struct relation *relation = &table->relation;
+
+    for (uint32_t k = 0; k < key->count; k++) {
+        const struct tableinfo_column *column = tableinfo_at(&table->info, key->attnums[k]);
+        uint32_t i = 0;
+
+        while (column != NULL && i < relation->columns_count &&
+               strcmp(relation->columns[i].name, column->name) != 0)
+            i++;
+        if (column == NULL || i == relation->columns_count)
+            return 0;
+        columns[k] = (uint16_t)i;
+    }
+    return key->count;
+}
+
+uint32_t
+table_key(const struct table *table, uint16_t *columns)
+{
+    const struct relation *relation = &table->relation;
+    uint32_t count = 0;
+
+    if (relation->replica_identity == 'f')
+        return table->informed ? key_of_info(table, &table->info.primary, columns) : 0;
+    if (table->informed)
+        count = key_of_info(table, &table->info.identity, columns);
+    if (count != 0)
+        return count;
+    for (uint32_t i = 0; i < relation->columns_count; i++)
+        if (relation->columns[i].key)
+            columns[count++] = (uint16_t)i;
+    return count;
+}
+
+bool
+table_is_key(const uint16_t *key, uint32_t count, uint32_t column)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (key[i] == column)
+            return true;
+    return false;
+}
+
+void
 table_unload(struct table *table)
 {
     for (uint32_t i = 0; i < table->columns_count; i++) {
@@ -87,6 +146,7 @@ table_free(struct table *table)
         return;
     table_unload(table);
     relation_free(&table->relation);
+    tableinfo_free(&table->info);
     free(table->target_sql);
     free(table);
 }

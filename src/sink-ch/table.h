@@ -2,7 +2,7 @@
 #ifndef WALPIPE_SINKCH_TABLE_H
 #define WALPIPE_SINKCH_TABLE_H
 
-#include "lib/event.h"
+#include "lib/tableinfo.h"
 #include "sink-ch/mapping.h"
 #include "sink-ch/options.h"
 #include "sink-ch/server.h"
@@ -41,6 +41,8 @@ struct table {
     char *target_sql;           /* `database`.`table` */
     uint64_t system_identifier; /* of the source; 0: not known */
     uint32_t timeline;
+    bool informed;         /* info agrees with relation */
+    struct tableinfo info; /* what the source's catalog says beyond it */
 
     /* ---- known after schema_load ---- */
     bool loaded;
@@ -62,6 +64,17 @@ void table_free(struct table *table);
 
 /* True when the source says which columns are the key; all are under REPLICA IDENTITY FULL. */
 bool table_has_key(const struct table *table);
+
+/* Takes over what the source's catalog says of the table, or forgets it when the catalog is ahead
+ * of the stream. */
+void table_inform(struct table *table, struct tableinfo *info);
+
+/* The columns that identify a row, as numbers in the relation, in the key's own order where the
+ * source's catalog said it; under REPLICA IDENTITY FULL those of the primary key, if the catalog
+ * said which they are. Returns how many; columns has room for COLUMNS_MAX. */
+uint32_t table_key(const struct table *table, uint16_t *columns);
+
+bool table_is_key(const uint16_t *key, uint32_t count, uint32_t column);
 
 /* Forgets what schema_load found. */
 void table_unload(struct table *table);

@@ -207,6 +207,24 @@ on_relation(struct worker *w, struct intake_item *item, struct err *err)
     return put_table(w, &relation, old, err);
 }
 
+static int
+on_tableinfo(struct worker *w, struct intake_item *item, struct err *err)
+{
+    struct tableinfo info;
+    struct table *table;
+
+    if (tableinfo_decode(&item->body, item->elements, &info, err) != 0)
+        return -1;
+    table = relmap_get(&w->tables, info.relid);
+    if (table == NULL) {
+        intake_unknown_relation(&w->intake, info.relid, err);
+        tableinfo_free(&info);
+        return -1;
+    }
+    table_inform(table, &info);
+    return 0;
+}
+
 /* The first thing that was wrong with a table, as the error. */
 static void
 keep_first_failure(void *context, enum finding finding, const char *text, const char *hint)
@@ -233,6 +251,7 @@ load_table(struct worker *w, struct table *table, struct err *err)
             return 0;
         break;
     case SCHEMA_MISSING:
+    case SCHEMA_NARROW:
         err_set(err, EXIT_REFUSED, "table %s for rows of \"%s\" does not exist in ClickHouse",
                 table->target_sql, table->source_name);
         err_hint(err, "create it, set map to send the table to another, leave it out of the "
@@ -391,6 +410,8 @@ on_item(struct worker *w, struct intake_item *item, struct err *err)
         break;
     case INTAKE_RELATION:
         return on_relation(w, item, err);
+    case INTAKE_TABLEINFO:
+        return on_tableinfo(w, item, err);
     case INTAKE_WATERMARK:
         on_watermark(w, item->watermark);
         break;
@@ -401,7 +422,6 @@ on_item(struct worker *w, struct intake_item *item, struct err *err)
     case INTAKE_IDLE:
         return on_idle(w, err);
     case INTAKE_TARGET:
-    case INTAKE_TABLEINFO:
     case INTAKE_ORIGIN:
     case INTAKE_MESSAGE:
         break;

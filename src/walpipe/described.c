@@ -2,11 +2,15 @@
 #include "walpipe/described.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/io.h"
+#include "lib/pgtableinfo.h"
+#include "lib/pqx.h"
 #include "walpipe/helper.h"
 #include "walpipe/plan.h"
 #include "walpipe/words.h"
@@ -21,14 +25,62 @@ memory_file(struct err *err)
     return fd;
 }
 
+/* What the catalog says beyond a relation event; without it sinks know less, as when it cannot be
+ * asked while the pipeline runs. */
+static PGresult *
+ask_table_infos(const struct catalog *catalog, struct err *err)
+{
+    struct buf relids = {0};
+    char text[16], *sql;
+    PGresult *result = NULL;
+
+    for (size_t i = 0; i < catalog->count; i++) {
+        int n = snprintf(text, sizeof text, "%s%u", i == 0 ? "" : ",", catalog->relations[i].relid);
+
+        buf_append(&relids, text, (size_t)n);
+    }
+    buf_append(&relids, "", 1);
+    sql = relids.failed
+              ? NULL
+              : pgtableinfo_question(PQserverVersion(catalog->conn), (const char *)relids.data);
+    if (sql != NULL)
+        result = pqx_exec(catalog->conn, "read what the catalog says of the tables", sql, err);
+    free(sql);
+    buf_free(&relids);
+    return result;
+}
+
+/* Both are in the order of oids. infos NULL: there is none. */
+static int
+encode_tables(const struct catalog *catalog, const PGresult *infos, struct buf *out,
+              struct err *err)
+{
+    struct tableinfo info = {0};
+    int encoded = 0, at = 0, more = infos == NULL ? 1 : pgtableinfo_take(infos, &at, &info, err);
+
+    for (size_t i = 0; encoded == 0 && i < catalog->count; i++) {
+        encoded = relation_encode(out, &catalog->relations[i]);
+        if (encoded != 0 || more != 0 || info.relid != catalog->relations[i].relid)
+            continue;
+        encoded = tableinfo_encode(out, FRAME_TABLEINFO, &info);
+        tableinfo_free(&info);
+        more = pgtableinfo_take(infos, &at, &info, err);
+    }
+    tableinfo_free(&info);
+    return encoded;
+}
+
 int
 described_open(const struct catalog *catalog, struct err *err)
 {
     struct buf out = {0};
+    struct err ignored = {0};
+    PGresult *infos = catalog->conn == NULL ? NULL : ask_table_infos(catalog, &ignored);
     int encoded = hello_encode(&out, &catalog->hello), fd = -1;
 
-    for (size_t i = 0; encoded == 0 && i < catalog->count; i++)
-        encoded = relation_encode(&out, &catalog->relations[i]);
+    if (encoded == 0)
+        encoded = encode_tables(catalog, infos, &out, &ignored);
+    PQclear(infos);
     if (encoded == 0)
         encoded = end_encode(&out, "check");
     if (encoded != 0)
