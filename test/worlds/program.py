@@ -161,6 +161,7 @@ class Pipeline:
 
     def last_error(self):
         errors = [e for e in self.entries() if e.get("level") == "error"]
+        errors = [e for e in errors if e.get("program") != "walpipe"] or errors  # it only blames another
         fatal = [e for e in errors if e.get("exit_code") == 100]
         return (fatal or errors or [{}])[-1]
 
