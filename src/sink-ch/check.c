@@ -195,9 +195,11 @@ check_table(struct worker *w, uint32_t number, struct check *check)
     struct report report = {.say = say, .context = check};
     struct err failure = {0};
     char columns[32];
+    bool shared;
 
     check->table = table->source_name;
-    if (table_check_target(table, check->seen, number, false, &failure) != 0)
+    shared = table_check_target(table, check->seen, number, false, &failure) != 0;
+    if (shared)
         say(check, FINDING_FAIL, failure.message, failure.hint);
     failure = (struct err){0};
     switch (schema_load(&w->server, w->options, table, false, &report, &failure)) {
@@ -205,7 +207,8 @@ check_table(struct worker *w, uint32_t number, struct check *check)
         snprintf(columns, sizeof columns, "%u columns", table->columns_count);
         print_mapping(check, w, table, columns);
         check_right(w, table, check);
-        check_history(w, table, check);
+        if (!shared) /* whose rows it holds is clear then */
+            check_history(w, table, check);
         break;
     case SCHEMA_MISSING:
         check_missing(w, table, check);
