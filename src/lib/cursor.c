@@ -50,56 +50,49 @@ number(struct cursor *c, size_t width, uint64_t *out)
 bool
 mp_array(struct cursor *c, uint32_t *count)
 {
-    struct cursor save = *c;
+    struct cursor rest = *c;
     uint8_t tag;
     uint64_t n;
 
-    if (!cursor_u8(c, &tag))
+    if (!cursor_u8(&rest, &tag))
         return false;
     if ((tag & 0xf0) == 0x90)
         n = tag & 0x0f;
-    else if ((tag != 0xdc || !number(c, 2, &n)) && (tag != 0xdd || !number(c, 4, &n)))
-        goto wrong;
-    if (n > c->left) /* an element has at least one byte */
-        goto wrong;
+    else if ((tag != 0xdc || !number(&rest, 2, &n)) && (tag != 0xdd || !number(&rest, 4, &n)))
+        return false;
+    if (n > rest.left) /* an element has at least one byte */
+        return false;
     *count = (uint32_t)n;
+    *c = rest;
     return true;
-wrong:
-    *c = save;
-    return false;
 }
 
 bool
 mp_uint(struct cursor *c, uint64_t *out)
 {
-    struct cursor save = *c;
+    struct cursor rest = *c;
     uint8_t tag;
 
-    if (!cursor_u8(c, &tag))
+    if (!cursor_u8(&rest, &tag))
         return false;
-    if (tag < 0x80) {
+    if (tag < 0x80)
         *out = tag;
-        return true;
-    }
-    if (tag >= 0xcc && tag <= 0xcf && number(c, (size_t)1 << (tag - 0xcc), out))
-        return true;
-    *c = save;
-    return false;
+    else if (tag < 0xcc || tag > 0xcf || !number(&rest, (size_t)1 << (tag - 0xcc), out))
+        return false;
+    *c = rest;
+    return true;
 }
 
 bool
 mp_uint32(struct cursor *c, uint32_t *out)
 {
-    struct cursor save = *c;
+    struct cursor rest = *c;
     uint64_t n;
 
-    if (!mp_uint(c, &n))
+    if (!mp_uint(&rest, &n) || n > UINT32_MAX)
         return false;
-    if (n > UINT32_MAX) {
-        *c = save;
-        return false;
-    }
     *out = (uint32_t)n;
+    *c = rest;
     return true;
 }
 
@@ -216,15 +209,13 @@ mp_cstr(struct cursor *c, char *out, size_t size)
     return true;
 }
 
-bool
-mp_value(struct cursor *c, struct value *out)
+/* Any value. */
+static bool
+value_of_any_length(struct cursor *c, struct value *out)
 {
     struct bytes b;
-    uint8_t tag;
+    uint8_t tag = *c->at;
 
-    if (c->left == 0)
-        return false;
-    tag = *c->at;
     if ((tag & 0xe0) == 0xa0 || (tag >= 0xd9 && tag <= 0xdb)) {
         out->kind = VALUE_TEXT;
         if (!mp_str(c, &b))
@@ -248,5 +239,34 @@ mp_value(struct cursor *c, struct value *out)
     }
     out->data = b.data;
     out->len = (uint32_t)b.len;
+    return true;
+}
+
+/* Most values have fewer than 256 bytes, and this is called for every value of every row: their two
+ * or three tags are read here. */
+bool
+mp_value(struct cursor *c, struct value *out)
+{
+    size_t head = 1, len;
+    uint8_t tag;
+
+    if (c->left == 0)
+        return false;
+    tag = *c->at;
+    if ((tag & 0xe0) == 0xa0) {
+        len = tag & 0x1f;
+    } else if ((tag == 0xc4 || tag == 0xd9) && c->left > 1) {
+        head = 2;
+        len = c->at[1];
+    } else {
+        return value_of_any_length(c, out);
+    }
+    if (len > c->left - head)
+        return false;
+    *out = (struct value){.kind = tag == 0xc4 ? VALUE_BINARY : VALUE_TEXT,
+                          .len = (uint32_t)len,
+                          .data = c->at + head};
+    c->at += head + len;
+    c->left -= head + len;
     return true;
 }
