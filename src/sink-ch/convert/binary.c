@@ -274,13 +274,17 @@ put_made_of_others(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
     }
     if (pgtype_element(oid) != 0)
         return put_array(c, oid, out, known);
-    return convert_binary_scalar(c, oid, out, known);
+    *known = false;
+    return false;
 }
 
-/* Recursive: arrays of multiranges of ranges are the deepest. */
+/* Recursive: arrays of multiranges of ranges are the deepest. Scalars come first: for them nothing
+ * is looked up. */
 static bool
 put_part(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
 {
+    bool scalar = true, read;
+
     switch (oid) {
     case PG_DATE:
     case PG_TIMESTAMP:
@@ -298,7 +302,8 @@ put_part(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
     case PG_CIRCLE:
         return convert_binary_drawing(c, oid, out);
     default:
-        return put_made_of_others(c, oid, out, known);
+        read = convert_binary_scalar(c, oid, out, &scalar);
+        return scalar ? read : put_made_of_others(c, oid, out, known);
     }
 }
 
