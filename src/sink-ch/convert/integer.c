@@ -148,13 +148,17 @@ put_short(const struct ch_type *type, struct bytes text, struct buf *out)
     if (type->width > 8)
         return false;
     for (; at < text.len; at++) {
-        if (text.data[at] == '.' && !point) {
+        uint8_t digit = (uint8_t)(text.data[at] - '0');
+
+        if (digit > 9) {
+            if (text.data[at] != '.' || point)
+                return false;
             point = true;
             continue;
         }
-        if (text.data[at] < '0' || text.data[at] > '9' || ++digits > 18)
+        if (++digits > 18)
             return false;
-        n = n * 10 + (text.data[at] - (unsigned)'0');
+        n = n * 10 + digit;
         fraction += point;
     }
     if (digits == 0 || fraction > type->scale || digits - fraction + type->scale > 18)
