@@ -1,7 +1,9 @@
 /* recode.c: see recode.h. */
 #include "sink-pg/recode.h"
 
+#include <endian.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/moment.h"
 #include "lib/pgtype.h"
@@ -54,9 +56,9 @@ static bool
 put(struct buf *out, uint64_t n, uint32_t width)
 {
     uint8_t bytes[4 + 8] = {0, 0, 0, (uint8_t)width};
+    uint64_t in_order = htobe64(n << 8 * (8 - width));
 
-    for (uint32_t i = 0; i < width; i++)
-        bytes[4 + i] = (uint8_t)(n >> 8 * (width - 1 - i));
+    memcpy(bytes + 4, &in_order, sizeof in_order);
     buf_append(out, bytes, 4 + width);
     return true;
 }
