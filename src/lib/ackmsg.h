@@ -102,7 +102,7 @@ struct ack_differences {
     char relation[132];        /* "schema.table" */
     uint64_t updates_missing;  /* updates that found no row, and inserted it */
     uint64_t deletes_missing;  /* deletes that found none */
-    uint64_t inserts_existing; /* inserts that found a row of their key, and overwrote it */
+    uint64_t inserts_existing; /* inserts that overwrote a row of their key with other values */
 };
 
 struct ack_refusal {

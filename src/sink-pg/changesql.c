@@ -240,37 +240,71 @@ write_move(struct writer *w)
 
 /* ---- the three kinds of change ---- */
 
+/* "f AS (...)": the row that has the key, where an insert of the new one would change it. */
+static void
+write_other_row(struct writer *w)
+{
+    sqltext_add(w->sql, "f AS MATERIALIZED (SELECT FROM %s AS t WHERE ", w->plan->rows);
+    write_key_condition(w, false);
+    sqltext_add(w->sql, " AND (false");
+    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
+        const struct plan_column *column = &w->plan->columns[i];
+
+        if (column->key && column->exact)
+            continue;
+        sqltext_add(w->sql, " OR t.");
+        sqltext_name(w->sql, column->name);
+        sqltext_add(w->sql, "%s IS DISTINCT FROM (",
+                    column->exact ? "" : "::pg_catalog.text COLLATE pg_catalog.\"C\"");
+        write_param(w, i, false, false);
+        sqltext_add(w->sql, ")%s", column->exact ? "" : "::pg_catalog.text");
+    }
+    sqltext_add(w->sql, "))");
+}
+
+/* What goes before a row is put in: by which condition it is put in then. */
+static const char *
+write_going(struct writer *w)
+{
+    if (w->plan->index == INDEX_UNIQUE) {
+        sqltext_add(w->sql, "gone AS (DELETE FROM %s AS t WHERE ", w->plan->rows);
+        write_key_condition(w, false);
+        sqltext_add(w->sql, " RETURNING 1)");
+        return "(SELECT pg_catalog.count(*) FROM gone) >= 0";
+    }
+    write_move(w);
+    return "NOT EXISTS (SELECT FROM i)";
+}
+
 /* Where ON CONFLICT cannot find the row that has the key (trap 83), or cannot give it its values,
  * that row goes first; where that would change other rows too, the server refuses the insert. */
 static void
 write_insert(struct writer *w)
 {
-    bool may_go = w->plan->overwrites && w->plan->fires == FIRES_NOTHING;
-    bool moves = any_must_be_inserted(w);
-    bool first = may_go && w->plan->index == INDEX_UNIQUE;
+    bool over = w->plan->overwrites && w->stmt->insert != INSERT_PLAINLY;
+    bool notices = over && w->stmt->insert == INSERT_AND_NOTICE;
+    bool odd = w->plan->index == INDEX_UNIQUE || any_must_be_inserted(w);
+    bool goes = over && odd && w->plan->fires == FIRES_NOTHING;
+    const char *where = NULL;
 
-    if (first) {
-        sqltext_add(w->sql, "WITH gone AS (DELETE FROM %s AS t WHERE ", w->plan->rows);
-        write_key_condition(w, false);
-        sqltext_add(w->sql, " RETURNING 1) ");
-    } else if (may_go && moves) {
+    if (notices || goes)
         sqltext_add(w->sql, "WITH ");
-        write_move(w);
-        sqltext_add(w->sql, " ");
-    }
+    if (notices)
+        write_other_row(w);
+    if (notices && goes)
+        sqltext_add(w->sql, ", ");
+    if (goes)
+        where = write_going(w);
+    sqltext_add(w->sql, notices ? ", x AS (" : goes ? " " : "");
     write_insert_into(w);
-    if (w->plan->columns_count == 0)
-        return;
-    sqltext_add(w->sql, may_go && (first || moves) ? "SELECT " : "VALUES (");
-    write_new_values(w);
-    if (first)
-        sqltext_add(w->sql, " WHERE (SELECT pg_catalog.count(*) FROM gone) >= 0");
-    else if (may_go && moves)
-        sqltext_add(w->sql, " WHERE NOT EXISTS (SELECT FROM i)");
-    else
-        sqltext_add(w->sql, ")");
-    if (may_go || !moves)
-        write_on_conflict(w);
+    if (w->plan->columns_count > 0) {
+        sqltext_add(w->sql, goes ? "SELECT " : "VALUES (");
+        write_new_values(w);
+        sqltext_add(w->sql, goes ? " WHERE %s" : ")", where);
+        if (over && (goes || !odd))
+            write_on_conflict(w);
+    }
+    sqltext_add(w->sql, notices ? ") SELECT FROM f" : "");
 }
 
 /* "f AS (...)": whether the row is there, also where a trigger then cancels the change. */

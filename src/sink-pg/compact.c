@@ -343,7 +343,7 @@ compact_add(struct compact *c, uint32_t op, const struct change *change, struct 
 void
 compact_count(struct compact *c)
 {
-    c->deletes = c->replaces = c->updates = c->inserts = 0;
+    c->deletes = c->replaces = c->evicts = c->updates = c->inserts = 0;
     for (uint32_t i = 0; i < c->count; i++)
         switch (c->nets[i].kind) {
         case NET_DELETE:
@@ -351,6 +351,10 @@ compact_count(struct compact *c)
             break;
         case NET_REPLACE:
             c->replaces++;
+            break;
+        case NET_EVICT:
+            c->replaces++;
+            c->evicts++;
             break;
         case NET_UPDATE:
             c->updates++;

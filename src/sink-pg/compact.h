@@ -24,6 +24,7 @@
 enum net_kind {
     NET_INSERT = 'I',
     NET_REPLACE = 'R',
+    NET_EVICT = 'E', /* an insert, before which the row of its key goes, if there is one */
     NET_UPDATE = 'U',
     NET_DELETE = 'D',
     NET_NONE = 'N' /* the row came and went */
@@ -54,7 +55,8 @@ struct compact {
     size_t values_count;
     size_t values_size;
     struct row_values before; /* the row an update adds to, beside the one in hand */
-    uint32_t deletes, replaces, updates, inserts; /* kinds in nets; by compact_count */
+    /* Kinds in nets, by compact_count; replaces are those of NET_EVICT too. */
+    uint32_t deletes, replaces, evicts, updates, inserts;
 };
 
 /* For the changes of one table. */

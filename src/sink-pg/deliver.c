@@ -152,8 +152,7 @@ note_found(struct deliver *d, const struct batch *batch, uint32_t to, struct err
     for (uint32_t i = 0; i < to; i++) {
         struct table *t = batch->ops[i].table;
 
-        if (t == NULL ||
-            t->found.missing_updates + t->found.skipped_updates + t->found.missing_deletes == 0)
+        if (t == NULL || !differences_found(&t->found))
             continue;
         t->found.rules = t->plan != NULL && t->plan->fires == FIRES_RULES;
         if (differences_note(&d->differences, t->label, &t->found, err) != 0)

@@ -33,6 +33,13 @@ find_or_make(struct differences *all, const char *label)
     return &tables[all->count++];
 }
 
+bool
+differences_found(const struct found *f)
+{
+    return f->missing_updates + f->skipped_updates + f->missing_deletes + f->overwriting_inserts >
+           0;
+}
+
 int
 differences_note(struct differences *all, const char *label, const struct found *found,
                  struct err *err)
@@ -43,9 +50,11 @@ differences_note(struct differences *all, const char *label, const struct found 
         return err_set(err, EXIT_PEER, "out of memory for a table's differences");
     t->unsent.updates_missing += found->missing_updates + found->skipped_updates;
     t->unsent.deletes_missing += found->missing_deletes;
+    t->unsent.inserts_existing += found->overwriting_inserts;
     t->unsaid.missing_updates += found->missing_updates;
     t->unsaid.skipped_updates += found->skipped_updates;
     t->unsaid.missing_deletes += found->missing_deletes;
+    t->unsaid.overwriting_inserts += found->overwriting_inserts;
     t->unsaid.rules |= found->rules;
     return 0;
 }
@@ -55,14 +64,14 @@ say(struct kept_differences *t, uint64_t now, const struct log *log)
 {
     struct found *f = &t->unsaid;
 
-    if (f->missing_updates + f->skipped_updates + f->missing_deletes == 0)
+    if (!differences_found(f))
         return;
     log_write(log, LOG_WARNING,
               "%s: %" PRIu64 " updates found no row in the target and %s, %" PRIu64
-              " deletes found none%s",
+              " deletes found none%s, %" PRIu64 " inserts overwrote another row",
               t->unsent.relation, f->missing_updates + f->skipped_updates,
               f->skipped_updates > 0 ? "did nothing" : "inserted it", f->missing_deletes,
-              f->rules ? ", or a rule cancelled them" : "");
+              f->rules ? ", or a rule cancelled them" : "", f->overwriting_inserts);
     *f = (struct found){0};
     t->said_at = now;
 }
@@ -72,11 +81,11 @@ report(struct kept_differences *t, struct ackconn *ack, struct err *err)
 {
     struct ack_differences *d = &t->unsent;
 
-    if (d->updates_missing + d->deletes_missing == 0)
+    if (d->updates_missing + d->deletes_missing + d->inserts_existing == 0)
         return 0;
     if (ackclient_differences(ack, d, err) != 0)
         return -1;
-    d->updates_missing = d->deletes_missing = 0;
+    d->updates_missing = d->deletes_missing = d->inserts_existing = 0;
     return 0;
 }
 

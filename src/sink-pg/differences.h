@@ -11,8 +11,11 @@ struct found {
     uint64_t missing_updates; /* the row was inserted */
     uint64_t skipped_updates; /* it was not */
     uint64_t missing_deletes;
-    bool rules; /* they may have cancelled the change */
+    uint64_t overwriting_inserts; /* of a row with other values */
+    bool rules;                   /* they may have cancelled the change */
 };
+
+bool differences_found(const struct found *found);
 
 /* Zero-initialise to use. */
 struct differences {

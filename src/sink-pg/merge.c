@@ -310,22 +310,33 @@ expected_deletes(const struct compact *c)
     return n;
 }
 
-/* Rows that come by the upsert. */
+/* Rows that come out of the temporary table. */
 static uint64_t
 expected_upserts(const struct attempt *a)
 {
     return a->m->compact.replaces + (a->direct ? 0 : a->m->compact.inserts);
 }
 
-/* affected: of the DELETE where there is one, of each mask's UPDATE, of the upsert where there is
- * one. Updates that found no row are for the slow path, which inserts the row and says so; so are
- * rows whose identity column would have to change. */
+/* An insert that meets a row makes the attempt fail, the first time. */
+static bool
+notices(const struct attempt *a)
+{
+    return a->plan->overwrites &&
+           (a->evict ? a->m->compact.evicts > 0
+                     : a->plan->met && !a->direct && expected_upserts(a) > 0);
+}
+
+/* affected: of the look at other rows where there is one, of the DELETE where there is one, of each
+ * mask's UPDATE, of what comes out of the temporary table. Updates that found no row are for the
+ * slow path, which inserts the row and says so; so are rows whose identity column would have to
+ * change. */
 static enum outcome
 check_counts(const struct attempt *a, const uint64_t *affected)
 {
     const struct merge *m = a->m;
     bool deletes = m->compact.deletes + m->compact.replaces > 0;
     uint64_t expected = deletes && !a->evict ? expected_deletes(&m->compact) : 0;
+    uint64_t overwritten = notices(a) ? *affected++ : 0;
 
     for (uint32_t i = 0; i < m->masks_count; i++)
         if (affected[i + deletes] != m->mask_rows[i])
@@ -335,6 +346,7 @@ check_counts(const struct attempt *a, const uint64_t *affected)
         return OUTCOME_NOT;
     if (affected[0] < expected)
         a->table->found.missing_deletes += expected - affected[0];
+    a->table->found.overwriting_inserts += overwritten;
     return OUTCOME_DONE;
 }
 
@@ -355,6 +367,8 @@ write_merge(const struct attempt *a)
     struct merge *m = a->m;
 
     buf_reset(&m->sql, 1u << 16);
+    if (notices(a))
+        mergesql_other_rows(&m->sql, a->plan);
     if (m->compact.deletes + m->compact.replaces > 0)
         mergesql_delete(&m->sql, a->plan);
     for (uint32_t i = 0; i < m->masks_count; i++) {
@@ -375,18 +389,18 @@ static enum outcome
 run_merge(const struct attempt *a, struct err *err)
 {
     struct merge *m = a->m;
-    uint64_t affected[MASKS_MAX + 3] = {0};
+    uint64_t affected[MASKS_MAX + 4] = {0};
     enum outcome outcome = OUTCOME_DONE;
 
     if (!write_merge(a))
         return OUTCOME_NOT;
     if (a->direct) {
         if (copyout_begin(&m->copy, a->session, sqltext_get(&m->sql), a->format, affected,
-                          MASKS_MAX + 3, err) != 0)
+                          MASKS_MAX + 4, err) != 0)
             return OUTCOME_REFUSED;
         outcome = copy_inserts(a, err);
     } else if (copyout_script(a->session, "merge a batch", sqltext_get(&m->sql), affected,
-                              MASKS_MAX + 3, err) != 0) {
+                              MASKS_MAX + 4, err) != 0) {
         return OUTCOME_REFUSED;
     }
     return outcome == OUTCOME_DONE ? check_counts(a, affected) : outcome;
@@ -412,7 +426,7 @@ make_evicting(struct merge *m, const struct plan *plan)
         for (uint32_t k = 0; k < plan->columns_count; k++)
             whole = whole && row[plan->columns[k].source].kind != VALUE_UNCHANGED;
         if (whole)
-            net->kind = NET_REPLACE;
+            net->kind = net->kind == NET_INSERT ? NET_EVICT : NET_REPLACE;
     }
     return true;
 }

@@ -137,16 +137,38 @@ mergesql_upsert(struct buf *sql, const struct plan *plan)
         sqltext_add(sql, i == 0 ? "" : ", ");
         write_source(sql, plan, i, true);
     }
-    sqltext_add(sql, " FROM %s AS s WHERE s.op IN ('I', 'R')", plan->temp_name);
-    if (plan->overwrites)
+    sqltext_add(sql, " FROM %s AS s WHERE s.op IN ('I', 'R', 'E')", plan->temp_name);
+    if (plan->overwrites && plan->met)
         write_on_conflict(sql, plan);
+    sqltext_add(sql, "; ");
+}
+
+void
+mergesql_other_rows(struct buf *sql, const struct plan *plan)
+{
+    sqltext_add(sql, "SELECT FROM %s AS t JOIN %s AS s ON s.op IN ('I', 'E')", plan->rows,
+                plan->temp_name);
+    write_join(sql, plan);
+    sqltext_add(sql, " WHERE false");
+    for (uint32_t i = 0; i < plan->columns_count; i++) {
+        const struct plan_column *column = &plan->columns[i];
+
+        if (column->key && column->exact)
+            continue;
+        sqltext_add(sql, " OR t.");
+        sqltext_name(sql, column->name);
+        sqltext_add(sql, "%s IS DISTINCT FROM (",
+                    column->exact ? "" : "::pg_catalog.text COLLATE pg_catalog.\"C\"");
+        write_source(sql, plan, i, false);
+        sqltext_add(sql, ")%s", column->exact ? "" : "::pg_catalog.text");
+    }
     sqltext_add(sql, "; ");
 }
 
 void
 mergesql_delete(struct buf *sql, const struct plan *plan)
 {
-    sqltext_add(sql, "DELETE FROM %s AS t USING %s AS s WHERE s.op IN ('D', 'R')", plan->rows,
+    sqltext_add(sql, "DELETE FROM %s AS t USING %s AS s WHERE s.op IN ('D', 'R', 'E')", plan->rows,
                 plan->temp_name);
     write_join(sql, plan);
     sqltext_add(sql, "; ");

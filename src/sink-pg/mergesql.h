@@ -13,8 +13,10 @@ void mergesql_fill_temp(struct buf *sql, struct session *s, struct plan *plan,
                         enum copy_format format);
 
 /* From the temporary table: rows with op D and R go; those with op U and this mask, whose bytes
- * other than 0 say which columns stay, are updated; those with op I and R come. Each ends in "; ".
- */
+ * other than 0 say which columns stay, are updated; those with op I and R come. Op E is as R.
+ * mergesql_other_rows comes first: it affects the rows that those with op I and E would overwrite
+ * with other values. Each ends in "; ". */
+void mergesql_other_rows(struct buf *sql, const struct plan *plan);
 void mergesql_delete(struct buf *sql, const struct plan *plan);
 void mergesql_update(struct buf *sql, const struct plan *plan, uint32_t number,
                      const uint8_t *mask);

@@ -24,7 +24,8 @@ struct step {
     enum step_kind kind;
     uint32_t change;   /* STEP_CHANGE: the caller's number for it */
     struct stmt *stmt; /* STEP_PREPARE */
-    bool upsert; /* STEP_CHANGE: an update that inserts, and then affects, the row it misses */
+    bool upsert;  /* STEP_CHANGE: an update that inserts, and then affects, the row it misses */
+    bool notices; /* STEP_CHANGE: an insert that affects the other row whose place it took */
     bool done;
     uint64_t affected; /* rows, of the command's tag */
 };

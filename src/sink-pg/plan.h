@@ -39,17 +39,25 @@ enum plan_match {
     MATCH_ROW /* all columns, one row; through an index where there is one */
 };
 
+/* How a row is put in that may be there. */
+enum insert_way {
+    INSERT_PLAINLY,   /* a row of its key is an error */
+    INSERT_OVER,      /* it takes the place of a row of its key */
+    INSERT_AND_NOTICE /* the same; affects the row of its key that had other values */
+};
+
 /* One prepared statement of a table, for one shape of change. */
 struct plan_stmt {
     struct plan_stmt *next;
     struct stmt stmt;
-    uint8_t kind;      /* the frame type of the change */
-    bool key_changed;  /* update: the key columns are set too */
-    bool upserts;      /* update: it inserts, and then affects, the row it misses */
-    bool source_types; /* binary values of other types: parameters have the source's */
-    bool partial;      /* update: the mask is not empty: must find its row */
-    uint8_t nulls;     /* of the columns that are indexed: those that are NULL in the row to find */
-    uint8_t *mask;     /* update: the columns that are left alone, one byte each */
+    uint8_t kind;           /* the frame type of the change */
+    bool key_changed;       /* update: the key columns are set too */
+    bool upserts;           /* update: it inserts, and then affects, the row it misses */
+    bool source_types;      /* binary values of other types: parameters have the source's */
+    bool partial;           /* update: the mask is not empty: must find its row */
+    enum insert_way insert; /* of kind FRAME_INSERT */
+    uint8_t nulls; /* of the columns that are indexed: those that are NULL in the row to find */
+    uint8_t *mask; /* update: the columns that are left alone, one byte each */
     uint32_t params_count;
     struct plan_param {
         uint32_t column; /* of the plan */
@@ -103,6 +111,7 @@ struct plan {
     bool overwrites; /* an insert takes the place of the row that has its key, by whatever index.
                         Not under FULL: a source's deferrable key may belong to two rows for a
                         moment. Not with a coarse key */
+    bool met;        /* an insert has met a row of its key: from then on they are noticed */
     bool coarse_key; /* a key's column is coarse: the row with an equal key may be another row of
                         the source */
     uint32_t extras_count;

@@ -235,6 +235,8 @@ explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
     hint_partition(f, err);
     hint_binary(op, &change, f->sqlstate, err);
     change_name(op, &change, err);
+    if (strcmp(f->sqlstate, "23505") == 0 && op->type == FRAME_INSERT)
+        op->table->plan->met = true;
 }
 
 /* What the counts of affected rows say about rows that were not there. */
@@ -253,6 +255,8 @@ count_missing(const struct rows *rows, const struct batch *batch)
             op->table->found.missing_updates++;
         if (op->type == FRAME_UPDATE && !step->upsert && step->affected == 0)
             op->table->found.skipped_updates++;
+        if (step->notices)
+            op->table->found.overwriting_inserts += step->affected;
     }
 }
 

@@ -16,6 +16,7 @@ struct shape {
     bool key_changed;
     bool source_types;
     bool partial;
+    enum insert_way insert;
     uint8_t nulls;
 };
 
@@ -25,7 +26,7 @@ same_shape(const struct plan *plan, const struct plan_stmt *stmt, const struct s
 {
     if (stmt->kind != shape->kind || stmt->key_changed != shape->key_changed ||
         stmt->source_types != shape->source_types || stmt->partial != shape->partial ||
-        stmt->nulls != shape->nulls)
+        stmt->insert != shape->insert || stmt->nulls != shape->nulls)
         return false;
     if (!shape->partial)
         return true;
@@ -58,6 +59,7 @@ make_stmt(struct pipe *pipe, struct plan *plan, const struct shape *shape, const
     stmt->key_changed = shape->key_changed;
     stmt->source_types = shape->source_types;
     stmt->partial = shape->partial;
+    stmt->insert = shape->insert;
     stmt->nulls = shape->nulls;
     for (uint32_t i = 0; i < plan->columns_count && shape->partial; i++)
         stmt->mask[i] = c->new_row[plan->columns[i].source].kind == VALUE_UNCHANGED;
@@ -115,6 +117,18 @@ nulls_of(const struct plan *plan, const struct change *c)
     return nulls;
 }
 
+/* To look for the row first takes time: where a plain insert can fail and be done again, that comes
+ * first. */
+static enum insert_way
+insert_way(const struct plan *plan)
+{
+    if (!plan->overwrites || plan->fires == FIRES_RULES)
+        return INSERT_PLAINLY;
+    return plan->met || plan->index != INDEX_ARBITER || plan->fires != FIRES_NOTHING
+               ? INSERT_AND_NOTICE
+               : INSERT_PLAINLY;
+}
+
 /* False when the change does nothing. */
 static bool
 choose_shape(const struct plan *plan, const struct change *c, struct shape *shape)
@@ -126,6 +140,8 @@ choose_shape(const struct plan *plan, const struct change *c, struct shape *shap
         shape->source_types = has_odd_binary(plan, c->new_row) || has_odd_binary(plan, c->match);
     if (c->type != FRAME_INSERT && plan->match == MATCH_ROW)
         shape->nulls = nulls_of(plan, c);
+    if (c->type == FRAME_INSERT)
+        shape->insert = insert_way(plan);
     if (c->type != FRAME_UPDATE)
         return true;
     shape->key_changed = c->key_changed;
@@ -135,8 +151,10 @@ choose_shape(const struct plan *plan, const struct change *c, struct shape *shap
             (!plan->columns[i].key || c->key_changed || plan->fires >= FIRES_TRIGGERS))
             sets = true;
     /* Only key columns, and unchanged: all there is to do is to insert the row if it is missing. */
-    if (!sets)
+    if (!sets) {
         shape->kind = FRAME_INSERT;
+        shape->insert = INSERT_OVER;
+    }
     return sets || (!shape->partial && plan->overwrites && plan->index == INDEX_ARBITER);
 }
 
@@ -283,6 +301,8 @@ statements_queue(struct pipe *pipe, struct plan *plan, const struct change *c, u
         return -1;
     pipe->steps[pipe->count - 1].upsert =
         c->type == FRAME_UPDATE && (stmt->kind == FRAME_INSERT || stmt->upserts);
+    pipe->steps[pipe->count - 1].notices =
+        c->type == FRAME_INSERT && stmt->insert == INSERT_AND_NOTICE;
     return 0;
 }
 

@@ -70,6 +70,30 @@ hint_key_taken(const struct table *table, struct err *err)
                       "does not have the target's row, delete it");
 }
 
+/* One by one; once more where an insert met a row for the first time. What an attempt that is
+ * undone has found is nothing. */
+static enum outcome
+rows_one_by_one(struct ways *w, struct session *s, const struct op_list *list, bool deferred,
+                struct err *err)
+{
+    struct plan *plan = list->table->plan;
+    const struct found before = list->table->found;
+    const bool met = plan->met;
+    enum outcome outcome = one_by_one(w, s, list, deferred, err);
+
+    if (outcome == OUTCOME_DONE)
+        return outcome;
+    list->table->found = before;
+    if (outcome != OUTCOME_REFUSED || plan->met == met || !plan->overwrites)
+        return outcome;
+    outcome = savepoint_undo(s, err);
+    if (outcome == OUTCOME_DONE)
+        outcome = one_by_one(w, s, list, deferred, err);
+    if (outcome != OUTCOME_DONE)
+        list->table->found = before;
+    return outcome;
+}
+
 /* Unique values that change places within the batch: the rows are taken out first. Not where that
  * would fire foreign keys' actions, or take out another row whose key is only equal. */
 static enum outcome
@@ -93,7 +117,7 @@ static enum outcome
 apply_rows(struct ways *w, struct session *s, const struct op_list *list, bool deferred,
            struct err *err)
 {
-    enum outcome outcome = one_by_one(w, s, list, deferred, err);
+    enum outcome outcome = rows_one_by_one(w, s, list, deferred, err);
 
     if (outcome != OUTCOME_REFUSED || !is_key_taken(w))
         return outcome;

@@ -308,6 +308,81 @@ PY
     [ "$(jq -s -c '[.[] | select(.message == "differences")] | [(map(.updates) | add), (map(.deletes) | add)]' "$acks")" = '[3,2]' ]
 }
 
+# inserts_counted TABLE N: ackd has been told of N inserts that overwrote a row of the table.
+inserts_counted() {
+    local n
+    n=$(jq -s --arg t "$1" '[.[] | select(.message == "differences" and .relation == $t) | .inserts] | add // 0' "$acks")
+    [ "$n" -eq "$2" ] || { echo "$1: $n inserts, expected $2" && return 1; }
+}
+
+# the bug was that an insert took the place of another row, and nobody was told
+@test "inserts that overwrite another row are counted by every way, those of an equal row are not" {
+    sql "CREATE TABLE one (id int PRIMARY KEY, v text, j json, n numeric);
+         CREATE TABLE copied (LIKE one INCLUDING ALL); CREATE TABLE merged (LIKE one INCLUDING ALL);
+         CREATE TABLE evicted (id int PRIMARY KEY, v text UNIQUE, j json, n numeric);
+         CREATE TABLE parted (LIKE one INCLUDING ALL) PARTITION BY RANGE (id);
+         CREATE TABLE leaf (n numeric, j json, v text, id int NOT NULL);
+         ALTER TABLE parted ATTACH PARTITION leaf FOR VALUES FROM (0) TO (9999);
+         CREATE TABLE fired (LIKE one INCLUDING ALL);
+         CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+         CREATE TRIGGER fire BEFORE INSERT OR UPDATE ON fired FOR EACH ROW EXECUTE FUNCTION nothing();
+         ALTER TABLE fired ENABLE ALWAYS TRIGGER fire;
+         CREATE TABLE later (id int PRIMARY KEY DEFERRABLE, v text, j json, n numeric);
+         CREATE TABLE always (id int PRIMARY KEY, v text, j json, n numeric, i int GENERATED ALWAYS AS IDENTITY);
+         CREATE TABLE keys (id int PRIMARY KEY)"
+    for t in one copied merged evicted parted fired later; do
+        sql "INSERT INTO $t SELECT g, 'v' || g, CASE WHEN g % 2 = 0 THEN '{}' END::json, 1.50 FROM generate_series(1, 20) g"
+    done
+    sql "INSERT INTO always OVERRIDING SYSTEM VALUE SELECT g, 'v' || g, CASE WHEN g % 2 = 0 THEN '{}' END::json, 1.50, g
+             FROM generate_series(1, 20) g; INSERT INTO keys SELECT generate_series(1, 20)"
+    stream "$T/s" <<'PY'
+e = Events(sink="dst", shards=1)
+names = ["one", "copied", "merged", "evicted", "parted", "fired", "later", "always", "keys"]
+cols = [col("id", True, INT4), col("v"), col("j", oid=114), col("n", oid=1700)]
+for relid, name in enumerate(names, 1):
+    e.table(relid, "public", name, [cols[0]] if name == "keys" else
+            cols + [col("i", oid=INT4)] if name == "always" else cols)
+def row(name, n, v=None, j=None, num="1.50"):
+    r = [str(n), v or "v%d" % n, j or ("{}" if n % 2 == 0 else None), num]
+    return r[:1] if name == "keys" else r + [str(n)] if name == "always" else r
+# 1 to 10 are as they are, 11 differs in v, 12 in j, 13 in n, 14 in all; 30 and 31 are new
+def rows(name):
+    return [row(name, n) for n in range(1, 11)] + [row(name, 11, v="w11"), row(name, 12, j="{ }"),
+        row(name, 13, num="1.5"), row(name, 14, "w14", "[]", "0"), row(name, 30), row(name, 31)]
+for relid, name in enumerate(names, 1):
+    if name in ("copied", "merged", "evicted"): continue
+    for r in rows(name):                                    # transactions of one row, and the rest at once
+        e.begin(); e.insert(relid, r); e.commit()
+e.begin()
+for r in rows("copied") + [row("", n) for n in range(100, 300)]: e.insert(2, r)
+e.commit()
+for again in range(2):
+    e.begin()
+    for r in rows("merged") if again == 0 else [row("", 14, "x14")]: e.insert(3, r)
+    for n in range(100, 200): e.insert(3, row("", 100 * again + n)); e.delete(3, [str(100 * again + n), None, None, None])
+    e.insert(3, row("", 400 + again))
+    e.commit()
+# v changes places: the rows are taken out first; 17 and 18 are then put in anew, 18 with other values
+e.begin()
+e.update(4, row("", 15, "v16")); e.update(4, row("", 16, "v15"))
+e.insert(4, row("", 17)); e.insert(4, row("", 18, "w18")); e.insert(4, row("", 40))
+e.commit()
+e.end(); out(e)
+PY
+    sink --batch-rows 217 --flush-interval 1ms <"$T/s"
+    [ "$status" -eq 0 ]
+    for t in one copied parted fired later always; do
+        inserts_counted public.$t 4
+        [ "$(sql "SELECT v || coalesce(j::text, '-') || n FROM $t WHERE id BETWEEN 11 AND 14 ORDER BY id" | paste -sd ' ')" = \
+            "w11-1.50 v12{ }1.50 v13-1.5 w14[]0" ]
+    done
+    inserts_counted public.merged 5
+    inserts_counted public.evicted 1
+    inserts_counted public.keys 0
+    said "public.one: .*4 inserts overwrote another row\|public.one: .*1 inserts overwrote another row"
+    [ "$(sql "SELECT string_agg(v, ' ' ORDER BY id) FROM evicted WHERE id BETWEEN 15 AND 18")" = "v16 v15 v17 w18" ]
+}
+
 @test "TOASTed key, unchanged: its value is in the old key (trap 50)" {
     stream "$T/s" <<PY
 $PRELUDE
