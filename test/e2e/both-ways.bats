@@ -207,6 +207,8 @@ both_ways() {
     pg_sql c - "${db}_native" <"$SCRATCH/progress.sql"
     pg_sql c "CREATE SUBSCRIPTION $db CONNECTION '$(pg_conninfo b "$db")' PUBLICATION p" "${db}_native"
     pg_sql a "UPDATE t SET n = id; TRUNCATE t; INSERT INTO t SELECT g, 'a' FROM generate_series(1, 500) AS g" "$db"
+    # before b's own rows: the TRUNCATE would take them away
+    wait_until 60 same_rows a b 500
     pg_sql b "INSERT INTO t SELECT g, 'b' FROM generate_series(10001, 10100) AS g" "$db"
     pipeline_kill "$SCRATCH/$db.one.conf"
     pipeline_kill "$SCRATCH/$db.two.conf"
