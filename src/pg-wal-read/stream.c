@@ -228,7 +228,8 @@ read_source(struct stream *s, struct err *err)
     lowwater_wake(&s->lowwater, PQsocket(s->source->conn));
     do {
         before = buf_len(&s->out);
-        if (PQconsumeInput(s->source->conn) != 1)
+        /* What libpq holds comes first, or it would hold more each time. */
+        if (!s->more_in_libpq && PQconsumeInput(s->source->conn) != 1)
             return pqx_error(s->source->conn, NULL, "read from the source", err);
         if (take_messages(s, &messages, err) != 0)
             return -1;
