@@ -7,6 +7,7 @@
 
 #include "lib/statedir.h"
 #include "lib/verdict.h"
+#include "walpipe/confirm.h"
 #include "walpipe/described.h"
 #include "walpipe/helper.h"
 #include "walpipe/plan.h"
@@ -79,25 +80,15 @@ run_sinks(struct adopting *a, enum plan_use use, struct err *err)
     return 0;
 }
 
-/* Only "y" and "yes" mean yes. */
 static bool
 confirmed(void)
 {
-    char line[16] = "";
-
     puts(
         "Whatever the source sends will win against the rows above. Rows that the source does not "
         "have, and rows that differ there and are not changed any more, stay as they are for ever, "
         "unless you have repaired these tables or copied them anew: see Histories in sink-ch(1).");
-    printf("do these tables hold the source's rows, and shall they be adopted? [y/N] ");
-    fflush(stdout);
-    if (fgets(line, sizeof line, stdin) == NULL)
-        putchar('\n');
-    line[strcspn(line, "\n")] = '\0';
-    if (strcmp(line, "y") == 0 || strcmp(line, "yes") == 0)
-        return true;
-    puts("nothing was changed");
-    return false;
+    return confirm("do these tables hold the source's rows, and shall they be adopted?",
+                   "nothing was changed");
 }
 
 static int
@@ -141,14 +132,17 @@ prepare(struct adopting *a, struct err *err)
     return a->source < 0 ? -1 : 0;
 }
 
+/* The exit code, or -1 with err. */
 static int
 adopt(struct adopting *a, bool yes, struct err *err)
 {
     if (prepare(a, err) != 0 || run_sinks(a, PLAN_ADOPT_LOOK, err) != 0)
         return -1;
-    if (!a->any || (!yes && !confirmed()))
-        return 0;
-    return run_sinks(a, PLAN_ADOPT, err);
+    if (!a->any)
+        return EXIT_DONE;
+    if (!yes && !confirmed())
+        return EXIT_DECLINED;
+    return run_sinks(a, PLAN_ADOPT, err) == 0 ? EXIT_DONE : -1;
 }
 
 int
@@ -156,8 +150,10 @@ adopt_histories(const struct config *config, const struct log *log, const char *
 {
     struct adopting a = {.config = config, .sink = sink, .source = -1};
     struct err err = {0};
-    int code = adopt(&a, yes, &err) == 0 ? EXIT_DONE : log_failure(log, &err);
+    int code = adopt(&a, yes, &err);
 
+    if (code < 0)
+        code = log_failure(log, &err);
     if (a.source >= 0)
         close(a.source);
     catalog_free(&a.catalog);

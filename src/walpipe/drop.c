@@ -7,12 +7,10 @@
 #include <unistd.h>
 
 #include "lib/statedir.h"
+#include "walpipe/confirm.h"
 #include "walpipe/helper.h"
 #include "walpipe/plan.h"
 #include "walpipe/words.h"
-
-/* As of a command that asks and hears no. */
-#define DROP_DECLINED 1
 
 struct dropping {
     const struct config *config;
@@ -100,22 +98,14 @@ drop_checkpoint(struct dropping *d, bool slot_gone)
     }
 }
 
-/* Only "y" and "yes" mean yes. */
 static bool
 confirmed(const struct config *config)
 {
-    char line[16] = "";
+    char question[512];
 
-    printf("drop slot %s of pipeline %s and its progress rows? [y/N] ", config->source.slot,
-           config->name);
-    fflush(stdout);
-    if (fgets(line, sizeof line, stdin) == NULL)
-        putchar('\n');
-    line[strcspn(line, "\n")] = '\0';
-    if (strcmp(line, "y") == 0 || strcmp(line, "yes") == 0)
-        return true;
-    puts("nothing was dropped");
-    return false;
+    snprintf(question, sizeof question, "drop slot %s of pipeline %s and its progress rows?",
+             config->source.slot, config->name);
+    return confirm(question, "nothing was dropped");
 }
 
 /* The lock is held to the end: nobody starts what is being dropped. */
@@ -152,7 +142,7 @@ drop_pipeline(const struct config *config, const struct log *log, bool yes)
                 drop_progress(&d, &config->sinks[i]);
         drop_checkpoint(&d, slot_gone);
     } else {
-        d.code = DROP_DECLINED;
+        d.code = EXIT_DECLINED;
     }
     pool_free(&d.pool);
     return d.code;

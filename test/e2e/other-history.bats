@@ -140,7 +140,7 @@ move_on() {
     said=$(sed -n 's/^FAIL .*\(holds rows of another cluster.*source.s [0-9][0-9]*\).*/\1/p' "$conf.said" | head -n 1)
     [ -n "$said" ] && grep -qF "$said" "$conf.log"
     # only a person's word adopts
-    walpipe adopt </dev/null
+    exits 1 walpipe adopt </dev/null
     grep -q 'nothing was changed' "$conf.said"
     exits 100 walpipe check
     echo yes | walpipe adopt

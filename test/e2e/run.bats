@@ -267,7 +267,7 @@ relations() {
     kill -TERM "$run_pid"
     wait_until 5 logged "draining the pipeline"
     kill -TERM "$run_pid" # the same signal once more, as timeout(1) sends it
-    sleep 2.2
+    sleep 2.2 # longer than the time in which a second signal counts as the first
     process_alive "$run_pid"
     kill -TERM "$run_pid"
     ends 111 5
