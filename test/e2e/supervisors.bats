@@ -16,6 +16,9 @@ setup() {
     done
     pg_sql src "CREATE PUBLICATION orders FOR ALL TABLES"
     http=127.0.0.1:$(port_new)
+    # The leak check at a program's end stops it by ptrace. s6 sends SIGCONT after SIGTERM, which
+    # takes that stop back, and the check waits for ever.
+    ASAN_OPTIONS+=:detect_leaks=0
 }
 
 teardown() {
