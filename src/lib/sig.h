@@ -7,10 +7,10 @@
 /* For every program: SIGPIPE is ignored, so that a write reports EPIPE. */
 void sig_ignore_pipe(void);
 
-/* For the programs behind pg-wal-read, once their input is open. SIGTERM or SIGINT to the whole
- * process group means "drain": they wait for the stream's `end`, so the first of each is ignored; a
- * second ends the program. While a program still waits for its input there is nothing to drain, and
- * the first signal ends it. */
+/* For the programs behind pg-wal-read, once their input and output are open. SIGTERM or SIGINT to
+ * the whole process group means "drain": they wait for the stream's `end`, so the first of each is
+ * ignored; a second ends the program. While a program still waits for its neighbours there is
+ * nothing to drain, and the first signal ends it. */
 void sig_wait_for_end(void);
 
 /* A signalfd for SIGTERM, SIGINT and, when asked, SIGCHLD, which are blocked from then on. -1 with

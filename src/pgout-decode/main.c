@@ -148,8 +148,8 @@ main(int argc, char **argv)
     p->decoder.local_only = options.origin == ORIGIN_NONE;
     frame_reader_init(&p->reader, FRAME_MAX);
     p->in = io_open_input(options.in, &err);
-    sig_wait_for_end();
     p->out_fd = p->in < 0 ? -1 : io_open_output(options.out, &err);
+    sig_wait_for_end();
     if (p->out_fd >= 0 && sandbox_fits_build() && sandbox_enter() == SANDBOX_ABSENT)
         log_write(&log, LOG_DEBUG, "running without a sandbox: there is no seccomp here");
     if (p->out_fd < 0 || pump(p, &err) != 0)

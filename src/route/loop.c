@@ -168,8 +168,10 @@ loop_open(struct loop *l, struct options *options, struct err *err)
     l->router.sinks_count = options->sinks_count;
     frame_reader_init(&l->reader, FRAME_MAX);
     l->in = io_open_input(options->in, err);
+    if (l->in < 0 || open_workers(options, err) != 0)
+        return -1;
     sig_wait_for_end();
-    return l->in < 0 ? -1 : open_workers(options, err);
+    return 0;
 }
 
 void
