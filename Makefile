@@ -19,7 +19,7 @@ FRAMES := err buf lsn cursor pack frame
 FILTER := $(FRAMES) clock log opt sig sock lockfile io
 WORKER := $(FILTER) event relmap ackmsg ackconn ackclient backoff hash names layout intake
 
-pg-wal-read_LIB  := $(FILTER) wal event tableinfo pgtableinfo ackmsg ackconn pqx pqconn pqsystem pqmark names verdict
+pg-wal-read_LIB  := $(FILTER) wal event tableinfo pgtableinfo ackmsg ackconn backoff pqx pqconn pqsystem pqmark names verdict
 pgout-decode_LIB := $(FILTER) wal event tableinfo relmap hash sandbox
 route_LIB        := $(FILTER) event tableinfo relmap hash names tablefilter sandbox layout
 sink-pg_LIB      := $(WORKER) pqx pqconn pqmark moment tablemap pgtype verdict

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/backoff.h"
 #include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/lsn.h"
@@ -20,6 +21,12 @@
 
 /* After so long the log says what the making of a slot waits for, and then again and again. */
 #define CREATION_PATIENCE_MICROS UINT64_C(5000000)
+
+/* A source that is away: how often it is tried, as sinks do with their targets, and how often the
+ * log says so. */
+#define RETRY_FIRST_MILLIS 100
+#define RETRY_MOST_MILLIS  5000
+#define STILL_AWAY_MICROS  UINT64_C(30000000)
 
 struct reader {
     struct log *log;
@@ -52,6 +59,12 @@ tell_source(struct reader *r, struct err *err)
     return acklink_source(&r->ack, &s, err);
 }
 
+static int
+tell_waiting(struct reader *r, const struct ack_waiting *waiting, struct err *err)
+{
+    return r->options->no_ack ? 0 : acklink_waiting(&r->ack, waiting, err);
+}
+
 /* What we wait for, to the log and to ackd. */
 static int PRINTF_LIKE(4, 5)
     say_waiting(struct reader *r, bool standby, struct err *err, const char *fmt, ...)
@@ -62,9 +75,8 @@ static int PRINTF_LIKE(4, 5)
     va_start(ap, fmt);
     vsnprintf(waiting.message, sizeof waiting.message, fmt, ap);
     va_end(ap);
-    if (waiting.message[0] != '\0')
-        log_write(r->log, LOG_WARNING, "%s%s", standby ? "standby: " : "", waiting.message);
-    return r->options->no_ack ? 0 : acklink_waiting(&r->ack, &waiting, err);
+    log_write(r->log, LOG_WARNING, "%s%s", standby ? "standby: " : "", waiting.message);
+    return tell_waiting(r, &waiting, err);
 }
 
 static int
@@ -164,14 +176,83 @@ check_published(struct reader *r, struct err *err)
     return -1;
 }
 
+/* ---- a source that is away ---- */
+
+struct absence {
+    struct backoff backoff;
+    uint64_t began_at; /* clock_micros(); 0: the source is not away */
+    uint64_t said_at;
+};
+
+static unsigned long long
+seconds_of(const struct absence *a)
+{
+    return (unsigned long long)((clock_micros() - a->began_at) / 1000000);
+}
+
+/* ackd hears each reason; the log hears the first one, and then one in STILL_AWAY_MICROS. */
+static int
+note_absence(struct reader *r, struct absence *a, const struct err *why, struct err *err)
+{
+    struct ack_waiting waiting = {0};
+    uint64_t now = clock_micros();
+
+    snprintf(waiting.message, sizeof waiting.message, "%.*s", (int)sizeof waiting.message - 1,
+             why->message);
+    if (a->began_at == 0) {
+        a->began_at = a->said_at = now;
+        log_write(r->log, LOG_ERROR, "waiting for the source: %s", why->message);
+    } else if (now - a->said_at >= STILL_AWAY_MICROS) {
+        a->said_at = now;
+        log_write(r->log, LOG_ERROR,
+                  "still waiting for the source, after %llu s and %u attempts: %s", seconds_of(a),
+                  (unsigned)a->backoff.failures, why->message);
+    }
+    return tell_waiting(r, &waiting, err);
+}
+
+static int
+note_return(struct reader *r, const struct absence *a, struct err *err)
+{
+    const struct ack_waiting nothing = {0};
+
+    if (a->began_at == 0)
+        return 0;
+    log_write(r->log, LOG_INFO, "connected to the source after %llu s and %u failed attempts",
+              seconds_of(a), (unsigned)a->backoff.failures);
+    return tell_waiting(r, &nothing, err);
+}
+
+/* A source that is away is waited for, so that ackd stays and says so. Without ackd a person is
+ * there, who is told at once. */
+static int
+connect_source(struct reader *r, struct err *err)
+{
+    struct absence a = {
+        .backoff = {.first_millis = RETRY_FIRST_MILLIS, .most_millis = RETRY_MOST_MILLIS}};
+    struct err why = {0};
+
+    while (source_connect(&r->source, &r->options->source, &why) != 0) {
+        source_close(&r->source);
+        if (why.code != EXIT_PEER || r->options->no_ack) {
+            *err = why;
+            return -1;
+        }
+        if (note_absence(r, &a, &why, err) != 0 ||
+            pause_for(r, (int)backoff_next(&a.backoff, backoff_random()), err) != 0)
+            return -1;
+        why = (struct err){0};
+    }
+    return note_return(r, &a, err);
+}
+
 static int
 start(struct reader *r, struct err *err)
 {
     const struct source_options *options = &r->options->source;
 
-    if (source_connect(&r->source, options, err) != 0 ||
-        source_check_server(&r->source, options, err) != 0 || check_published(r, err) != 0 ||
-        pqmark_set(r->source.conn, &r->run_id, err) != 0)
+    if (connect_source(r, err) != 0 || source_check_server(&r->source, options, err) != 0 ||
+        check_published(r, err) != 0 || pqmark_set(r->source.conn, &r->run_id, err) != 0)
         return -1;
     for (;;) {
         if (wait_for_slot(r, err) != 0 || create_missing_slot(r, err) != 0 ||

@@ -227,24 +227,28 @@ relations() {
     ends 0
 }
 
-@test "the source goes down and comes back: restarts until it is there" {
+@test "the source goes down and comes back: one restart, which waits until it is there" {
     start
     wait_until 20 streaming
     insert 1 10
+    wait_until 20 arrived 10
     pg_stop src immediate
-    wait_until 20 logged "restarting the pipeline"
-    wait_until 20 logged "(restart 2)"
+    wait_until 20 logged "waiting for the source: could not connect"
     pg_start src
+    wait_until 40 logged "connected to the source after "
     insert 11 20
     wait_until 40 arrived 20
+    [ "$("$walpipe" status -c "$conf" --json | jq .restarts)" -eq 1 ]
+    [ "$(grep -c "waiting for the source" "$dir/log")" -eq 1 ]
 }
 
 @test "the source is down at the start; SIGTERM meanwhile ends with 0" {
     sed -i "s/port=$(pg_port src)/port=1/" "$conf"
     start
-    wait_until 20 logged "(restart 3)"
+    wait_until 20 logged "waiting for the source"
     kill -TERM "$run_pid"
     ends 0 4
+    run ! logged "restarting the pipeline"
 }
 
 @test "a target that goes down is waited for, without a restart" {
