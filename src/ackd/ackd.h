@@ -16,6 +16,7 @@
 #include "ackd/ledger.h"
 #include "ackd/metrics.h"
 #include "ackd/pace.h"
+#include "ackd/walend.h"
 #include "lib/log.h"
 
 /* Every worker, pg-wal-read, and some `walpipe status`. */
@@ -60,6 +61,7 @@ struct ackd {
     uint64_t checkpoint_retry_at;  /* then */
     uint64_t checkpoint_safe_seen; /* safe LSN in the file when ackd started; 0: no file */
     struct checkpoint checkpoint;
+    struct walend seen; /* of the source's WAL, by this ackd or an earlier one */
     bool proving; /* the slot is ahead of it, and not every worker has proved that this is well */
 
     /* the run */

@@ -88,6 +88,7 @@ serve(struct ackd *a, const struct options *options, struct err *err)
     if (a->dir < 0 || statedir_lock(a->dir, a->dir_path, STATEDIR_ACKD, err) < 0 ||
         load_checkpoint(a, err) != 0)
         return -1;
+    a->seen = walend_read(a->dir);
     if (options->http != NULL && (http = http_open(a, options->http, err)) == NULL)
         return -1;
     /* Last: who connects may take for granted that we are ready. */

@@ -77,6 +77,8 @@ single(struct buf *page, const char *name, const char *type, const char *help, u
 static void
 source_families(const struct ackd *a, struct buf *page)
 {
+    uint64_t lag;
+
     single(page, "replicator_source_up", "gauge",
            "Whether the reader of the source is connected and accepted.",
            a->running && a->reader != NULL);
@@ -86,14 +88,18 @@ source_families(const struct ackd *a, struct buf *page)
            "Restarts of the whole pipeline since its supervisor started.", a->restarts);
     single(page, "replicator_checkpoint_up", "gauge",
            "Whether the last write of the checkpoint file succeeded.", !a->checkpoint_failing);
-    if (!a->running)
-        return;
-    single(page, "replicator_lag_bytes", "gauge",
-           "WAL of the source that is not yet confirmed to be in every sink.", report_lag(a));
-    single(page, "replicator_received_lsn", "gauge", "Highest LSN received from the source.",
-           a->ledger.received);
-    single(page, "replicator_safe_lsn", "gauge",
-           "LSN up to which every sink has everything; confirmed to the source.", a->ledger.safe);
+    if (report_lag(a, &lag))
+        single(page, "replicator_lag_bytes", "gauge",
+               "WAL of the source that is not yet confirmed to be in every sink; as last known "
+               "while the source is away.",
+               lag);
+    if (a->running)
+        single(page, "replicator_received_lsn", "gauge", "Highest LSN received from the source.",
+               a->ledger.received);
+    if (report_confirmed(a) != 0)
+        single(page, "replicator_safe_lsn", "gauge",
+               "LSN up to which every sink has everything; confirmed to the source.",
+               report_confirmed(a));
 }
 
 static void
@@ -177,10 +183,10 @@ reached_of(const struct ackd *a, uint32_t worker)
 static uint64_t
 lag_of(const struct ackd *a, uint32_t worker)
 {
-    uint64_t newest = report_lag(a) + a->ledger.safe;
-    uint64_t reached = reached_of(a, worker);
+    uint64_t lag;
 
-    return newest > reached ? newest - reached : 0;
+    (void)report_worker_lag(a, worker, &lag);
+    return lag;
 }
 
 /* divisor: the unit is that many times the stored one. */
@@ -210,6 +216,8 @@ histogram_family(const struct ackd *a, struct buf *page, const char *name, const
 static void
 worker_families(const struct ackd *a, struct buf *page)
 {
+    uint64_t lag;
+
     worker_family(a, page, "replicator_target_up", "gauge",
                   "Whether the worker is registered and its target answers.", target_up);
     worker_family(a, page, "replicator_target_reconnects_total", "counter",
@@ -221,12 +229,12 @@ worker_families(const struct ackd *a, struct buf *page)
     histogram_family(a, page, "replicator_sink_latency_seconds",
                      "Time that the target took to make one batch durable.", &micros_buckets,
                      1000000, offsetof(struct worker_metrics, flush_micros));
-    if (!a->running)
-        return;
-    worker_family(a, page, "replicator_worker_reached_lsn", "gauge",
-                  "LSN up to which the worker has everything in its target.", reached_of);
-    worker_family(a, page, "replicator_worker_lag_bytes", "gauge",
-                  "WAL of the source that the worker does not have in its target yet.", lag_of);
+    if (a->running)
+        worker_family(a, page, "replicator_worker_reached_lsn", "gauge",
+                      "LSN up to which the worker has everything in its target.", reached_of);
+    if (report_lag(a, &lag))
+        worker_family(a, page, "replicator_worker_lag_bytes", "gauge",
+                      "WAL of the source that the worker does not have in its target yet.", lag_of);
 }
 
 /* A table's name may hold anything. */

@@ -9,14 +9,53 @@
 
 #include "lib/clock.h"
 
-uint64_t
-report_lag(const struct ackd *a)
-{
-    uint64_t newest = a->ledger.received;
+/* ---- lag ---- */
 
-    if (a->slot_known && a->slot.current_lsn > newest)
-        newest = a->slot.current_lsn;
-    return newest - a->ledger.safe;
+/* The end of the source's WAL as far as it is known, 0: not at all. */
+static uint64_t
+newest(const struct ackd *a)
+{
+    if (!a->running)
+        return a->checkpoint_known && a->seen.system_identifier == a->checkpoint.system_identifier
+                   ? a->seen.lsn
+                   : 0;
+    if (a->slot_known && a->slot.current_lsn > a->ledger.received)
+        return a->slot.current_lsn;
+    return a->ledger.received;
+}
+
+uint64_t
+report_confirmed(const struct ackd *a)
+{
+    if (a->running)
+        return a->ledger.safe;
+    return a->checkpoint_known ? a->checkpoint.safe_lsn : 0;
+}
+
+static bool
+distance(const struct ackd *a, uint64_t reached, uint64_t *bytes)
+{
+    uint64_t end = newest(a);
+
+    *bytes = end > reached ? end - reached : 0;
+    return end != 0;
+}
+
+bool
+report_lag(const struct ackd *a, uint64_t *bytes)
+{
+    return distance(a, report_confirmed(a), bytes);
+}
+
+bool
+report_worker_lag(const struct ackd *a, uint32_t worker, uint64_t *bytes)
+{
+    const struct ledger_worker *w = &a->ledger.workers[worker];
+
+    /* What was confirmed is in every target. */
+    if (a->running && w->registered)
+        return distance(a, w->reached, bytes);
+    return distance(a, a->proving ? a->checkpoint.safe_lsn : report_confirmed(a), bytes);
 }
 
 /* ---- health ---- */
@@ -110,13 +149,15 @@ describe_worker(const struct ackd *a, uint32_t index, struct ack_worker_status *
     *out = (struct ack_worker_status){.shard = w->shard,
                                       .registered = w->registered,
                                       .target_alive = w->target_alive,
-                                      .reached_lsn = a->ledger.workers[index].reached,
                                       .events = w->metrics.events,
                                       .batches = w->metrics.batches};
     memcpy(out->sink, a->sinks[w->sink].name, sizeof out->sink);
     memcpy(out->target_message, w->target_message, sizeof out->target_message);
-    if (w->registered)
-        out->silent_millis = silent_millis(w);
+    (void)report_worker_lag(a, index, &out->lag_bytes);
+    if (!w->registered)
+        return;
+    out->reached_lsn = a->ledger.workers[index].reached;
+    out->silent_millis = silent_millis(w);
 }
 
 static void
@@ -143,9 +184,9 @@ report_status(const struct ackd *a, struct buf *out)
     s->uptime_millis = (now - a->started_at) / 1000;
     s->source = a->source;
     s->slot = a->slot;
-    s->received_lsn = a->ledger.received;
-    s->safe_lsn = a->ledger.safe;
-    s->lag_bytes = report_lag(a);
+    s->received_lsn = a->running ? a->ledger.received : 0;
+    s->safe_lsn = report_confirmed(a);
+    s->lag_known = report_lag(a, &s->lag_bytes);
     s->restarts = a->restarts;
     s->workers_count = a->workers_count;
     for (uint32_t i = 0; i < a->workers_count; i++)

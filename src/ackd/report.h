@@ -10,7 +10,12 @@ bool report_health(const struct ackd *ackd, struct buf *page);
 /* Appends an ACK_STATUS message. */
 int report_status(const struct ackd *ackd, struct buf *out) MUST_CHECK;
 
-/* Bytes of WAL that are not confirmed to be everywhere. */
-uint64_t report_lag(const struct ackd *ackd);
+/* What every sink has, as far as it is known: of this run, or by the checkpoint. 0: not known. */
+uint64_t report_confirmed(const struct ackd *ackd);
+
+/* Bytes of WAL that are not confirmed to be everywhere; that the worker does not have. Before a run
+ * the source's end is the one that was seen last. False, and 0 bytes: not known. */
+bool report_lag(const struct ackd *ackd, uint64_t *bytes);
+bool report_worker_lag(const struct ackd *ackd, uint32_t worker, uint64_t *bytes);
 
 #endif

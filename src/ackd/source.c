@@ -180,6 +180,21 @@ check_wal_end(const struct ackd *a, uint64_t current_lsn, struct err *err)
     return 0;
 }
 
+/* For the ackd that comes after this one, when the source is away by then. */
+static void
+note_wal_end(struct ackd *a)
+{
+    struct walend end = {.system_identifier = a->source.system_identifier,
+                         .lsn = a->ledger.received};
+
+    if (a->slot_known && a->slot.current_lsn > end.lsn)
+        end.lsn = a->slot.current_lsn;
+    if (end.lsn == a->seen.lsn && end.system_identifier == a->seen.system_identifier)
+        return;
+    a->seen = end;
+    walend_write(a->dir, &end);
+}
+
 int
 source_slot(struct ackd *a, const struct ack_slot *s, struct err *err)
 {
@@ -192,6 +207,7 @@ source_slot(struct ackd *a, const struct ack_slot *s, struct err *err)
         a->wal_end_short = true;
     a->slot = *s;
     a->slot_known = true;
+    note_wal_end(a);
     watch_slot(a, s);
     return 0;
 }
@@ -210,6 +226,8 @@ int
 source_gone(struct ackd *a, struct err *err)
 {
     a->reader = NULL;
+    if (a->running)
+        note_wal_end(a);
     if (a->drained) {
         a->done = true;
         return 0;

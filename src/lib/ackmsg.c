@@ -306,13 +306,14 @@ ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
 static void
 pack_worker_status(struct packer *p, const struct ack_worker_status *w)
 {
-    pack_array(p, 9);
+    pack_array(p, 10);
     pack_cstr(p, w->sink);
     pack_uint(p, w->shard);
     pack_bool(p, w->registered);
     pack_bool(p, w->target_alive);
     pack_cstr(p, w->target_message);
     pack_uint(p, w->reached_lsn);
+    pack_uint(p, w->lag_bytes);
     pack_uint(p, w->events);
     pack_uint(p, w->batches);
     pack_uint(p, w->silent_millis);
@@ -323,10 +324,11 @@ read_worker_status(struct cursor *c, struct ack_worker_status *w)
 {
     uint32_t elements;
 
-    return mp_array(c, &elements) && elements == 9 && mp_cstr(c, w->sink, sizeof w->sink) &&
+    return mp_array(c, &elements) && elements == 10 && mp_cstr(c, w->sink, sizeof w->sink) &&
            mp_uint32(c, &w->shard) && mp_bool(c, &w->registered) && mp_bool(c, &w->target_alive) &&
            mp_cstr(c, w->target_message, sizeof w->target_message) && mp_uint(c, &w->reached_lsn) &&
-           mp_uint(c, &w->events) && mp_uint(c, &w->batches) && mp_uint(c, &w->silent_millis);
+           mp_uint(c, &w->lag_bytes) && mp_uint(c, &w->events) && mp_uint(c, &w->batches) &&
+           mp_uint(c, &w->silent_millis);
 }
 
 static bool
@@ -352,7 +354,7 @@ ackmsg_status_encode(struct buf *buf, const struct ack_status *s)
     struct ack_message m = {.type = ACK_STATUS, .run_id = s->run_id};
     int result;
 
-    frame_begin(&p, &inner, ACK_STATUS, 28);
+    frame_begin(&p, &inner, ACK_STATUS, 29);
     pack_bool(&p, s->source_alive);
     pack_waiting(&p, &s->waiting);
     pack_uint(&p, s->uptime_millis);
@@ -360,6 +362,7 @@ ackmsg_status_encode(struct buf *buf, const struct ack_status *s)
     pack_slot(&p, &s->slot);
     pack_uint(&p, s->received_lsn);
     pack_uint(&p, s->safe_lsn);
+    pack_bool(&p, s->lag_known);
     pack_uint(&p, s->lag_bytes);
     pack_uint(&p, s->restarts);
     pack_bin(&p, (struct bytes){.data = s->run_id.bytes, .len = RUN_ID_SIZE});
@@ -389,12 +392,13 @@ ackmsg_status_decode(struct bytes encoded, struct ack_status *s)
     uint32_t elements;
     uint8_t type;
 
-    if (!frame_type(&c, &type, &elements) || type != ACK_STATUS || elements != 27 ||
+    if (!frame_type(&c, &type, &elements) || type != ACK_STATUS || elements != 28 ||
         !mp_bool(&c, &s->source_alive) || !read_waiting(&c, &s->waiting) ||
         !mp_uint(&c, &s->uptime_millis) || !read_source(&c, &s->source) ||
         !read_slot(&c, &s->slot) || !mp_uint(&c, &s->received_lsn) || !mp_uint(&c, &s->safe_lsn) ||
-        !mp_uint(&c, &s->lag_bytes) || !mp_uint(&c, &s->restarts) || !mp_run_id(&c, &s->run_id) ||
-        !mp_array(&c, &s->workers_count) || s->workers_count > WORKERS_MAX)
+        !mp_bool(&c, &s->lag_known) || !mp_uint(&c, &s->lag_bytes) || !mp_uint(&c, &s->restarts) ||
+        !mp_run_id(&c, &s->run_id) || !mp_array(&c, &s->workers_count) ||
+        s->workers_count > WORKERS_MAX)
         return false;
     for (uint32_t i = 0; i < s->workers_count; i++)
         if (!read_worker_status(&c, &s->workers[i]))

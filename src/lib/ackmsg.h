@@ -148,8 +148,9 @@ struct ack_worker_status {
     bool registered;
     bool target_alive;
     char target_message[256];
-    uint64_t reached_lsn;
-    uint64_t events; /* of this run */
+    uint64_t reached_lsn; /* 0: not known */
+    uint64_t lag_bytes;   /* when the status' lag is known */
+    uint64_t events;      /* of this run */
     uint64_t batches;
     uint64_t silent_millis; /* since its last report */
 };
@@ -168,10 +169,11 @@ struct ack_status {
     struct ack_waiting waiting;
     uint64_t uptime_millis;
     struct ack_source source;
-    struct ack_slot slot;
-    uint64_t received_lsn;
-    uint64_t safe_lsn;
-    uint64_t lag_bytes;
+    struct ack_slot slot;  /* current_lsn 0: not known */
+    uint64_t received_lsn; /* 0: nothing yet */
+    uint64_t safe_lsn;     /* 0: nothing yet */
+    bool lag_known;
+    uint64_t lag_bytes; /* while the source is away: as last known */
     uint64_t restarts;
     uint32_t workers_count;
     struct ack_worker_status workers[WORKERS_MAX];

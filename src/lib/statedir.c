@@ -11,6 +11,8 @@
 #include "lib/limits.h"
 #include "lib/lockfile.h"
 
+#define WALPIPE_LOCK "lock"
+
 int
 statedir_make_parents(const char *path, struct err *err)
 {
@@ -85,10 +87,37 @@ statedir_open(const char *path, struct err *err)
     return dir;
 }
 
+/* A line of /proc/locks: "1: FLOCK  ADVISORY  WRITE 4711 08:01:262146 0 EOF". */
+static bool
+is_locked(ino_t inode)
+{
+    FILE *locks = fopen("/proc/locks", "re");
+    char line[256], wanted[32];
+    bool found = false;
+
+    if (locks == NULL)
+        return false;
+    snprintf(wanted, sizeof wanted, ":%llu ", (unsigned long long)inode);
+    while (!found && fgets(line, sizeof line, locks) != NULL)
+        found = strstr(line, " FLOCK ") != NULL && strstr(line, wanted) != NULL;
+    fclose(locks);
+    return found;
+}
+
+bool
+statedir_is_run(const char *path)
+{
+    char lock[SOCKET_PATH_MAX + 8];
+    struct stat st;
+
+    snprintf(lock, sizeof lock, "%s/%s", path, WALPIPE_LOCK);
+    return stat(lock, &st) == 0 && is_locked(st.st_ino);
+}
+
 int
 statedir_lock(int dir, const char *path, enum statedir_user user, struct err *err)
 {
-    const char *name = user == STATEDIR_ACKD ? "ackd.lock" : "lock";
+    const char *name = user == STATEDIR_ACKD ? "ackd.lock" : WALPIPE_LOCK;
     char shown[1024];
     int fd;
 

@@ -32,4 +32,8 @@ enum statedir_user { STATEDIR_WALPIPE, STATEDIR_ACKD };
  * walpipe. */
 int statedir_lock(int dir, const char *path, enum statedir_user user, struct err *err) MUST_CHECK;
 
+/* Whether a walpipe has its lock in the directory at path, as far as the kernel tells. It does not
+ * take the lock for that, since another walpipe that starts meanwhile would be refused. */
+bool statedir_is_run(const char *path);
+
 #endif

@@ -91,6 +91,7 @@ drop_checkpoint(struct dropping *d, bool slot_gone)
         if (access(path, F_OK) == 0)
             printf("kept %s, since the slot was not dropped\n", path);
     } else if (unlink(path) == 0) {
+        (void)unlink(pool_print(&d->pool, "%s/wal_end", d->config->state_dir));
         printf("removed %s\n", path);
     } else if (errno != ENOENT && errno != ENOTDIR) {
         err_set(&err, EXIT_REFUSED, "could not remove \"%s\": %s", path, strerror(errno));

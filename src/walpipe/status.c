@@ -11,9 +11,13 @@
 
 #include "lib/ackconn.h"
 #include "lib/clock.h"
+#include "lib/statedir.h"
 #include "walpipe/statustext.h"
 
 #define SAMPLE_MILLIS 1000
+
+/* While walpipe runs without an ackd: it is between two starts, at most 8 s apart. */
+#define START_PATIENCE_MILLIS 10000
 
 /* ackd answers at once; one that does not is stuck. */
 #define ANSWER_SECONDS 5
@@ -59,16 +63,35 @@ static int
 open_ackd(const struct config *config, struct ackconn *conn, struct err *err)
 {
     struct timeval patience = {.tv_sec = ANSWER_SECONDS};
+    bool is_run = statedir_is_run(config->state_dir);
 
-    if (ackconn_open(conn, config->socket, 0, err) != 0) {
+    if (ackconn_open(conn, config->socket, is_run ? START_PATIENCE_MILLIS : 0, err) != 0) {
         char why[sizeof err->message];
 
         memcpy(why, err->message, sizeof why);
-        err_set(err, EXIT_PEER, "pipeline \"%s\" is not running: %.900s", config->name, why);
-        return err_hint(err, "start it with walpipe run -c %.400s", config->path);
+        err_set(err, EXIT_PEER, "pipeline \"%s\" is %s: %.900s", config->name,
+                is_run ? "starting" : "not running", why);
+        return is_run ? err_hint(err, "the log of walpipe run says what keeps it from starting")
+                      : err_hint(err, "start it with walpipe run -c %.400s", config->path);
     }
     setsockopt(conn->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     return 0;
+}
+
+/* The pipeline may end between the two: then the first one stands, without rates. */
+static void
+sample_again(struct ackconn *conn, struct status_samples *s)
+{
+    struct err ignored;
+
+    s->micros = clock_micros();
+    poll(NULL, 0, SAMPLE_MILLIS);
+    if (sample(conn, &s->now, &ignored) == 0)
+        s->micros = clock_micros() - s->micros;
+    else {
+        s->now = s->before;
+        s->micros = 0;
+    }
 }
 
 static int
@@ -79,12 +102,8 @@ sample_twice(const struct config *config, struct status_samples *s, struct err *
 
     if (result == 0)
         result = sample(&conn, &s->before, err);
-    if (result == 0) {
-        s->micros = clock_micros();
-        poll(NULL, 0, SAMPLE_MILLIS);
-        result = sample(&conn, &s->now, err);
-        s->micros = clock_micros() - s->micros;
-    }
+    if (result == 0)
+        sample_again(&conn, s);
     ackconn_close(&conn);
     return result;
 }

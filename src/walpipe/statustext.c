@@ -46,6 +46,14 @@ duration_text(uint64_t millis)
 }
 
 static bool
+has_run(const struct ack_status *s)
+{
+    const struct run_id none = {0};
+
+    return !run_id_equal(&s->run_id, &none);
+}
+
+static bool
 same_run(const struct status_samples *s)
 {
     return run_id_equal(&s->before.run_id, &s->now.run_id);
@@ -74,10 +82,20 @@ rate(const struct status_samples *s, const struct ack_worker_status *now)
     return (double)(now->events - before->events) * 1e6 / (double)s->micros;
 }
 
-static uint64_t
-worker_lag(const struct ack_status *s, const struct ack_worker_status *w)
+/* "-": not known */
+static struct text
+lsn_text(uint64_t lsn)
 {
-    return s->received_lsn > w->reached_lsn ? s->received_lsn - w->reached_lsn : 0;
+    struct text out;
+
+    snprintf(out.text, sizeof out.text, "%s", lsn == 0 ? "-" : lsn_format(lsn).text);
+    return out;
+}
+
+static struct text
+lag_text(const struct ack_status *s, uint64_t bytes)
+{
+    return s->lag_known ? bytes_text(bytes) : (struct text){"-"};
 }
 
 /* What the worker waits for. */
@@ -88,7 +106,9 @@ worker_state(const struct ack_status *s, const struct ack_worker_status *w)
         return "not connected";
     if (!w->target_alive)
         return "target down";
-    return worker_lag(s, w) > 0 && w->silent_millis >= ACK_SILENT_MILLIS ? "busy or stuck" : "ok";
+    return s->received_lsn > w->reached_lsn && w->silent_millis >= ACK_SILENT_MILLIS
+               ? "busy or stuck"
+               : "ok";
 }
 
 /* ---- table ---- */
@@ -97,8 +117,10 @@ static void
 print_connection(const struct ack_status *s, FILE *out)
 {
     if (s->waiting.message[0] != '\0')
-        fprintf(out, "source      %s%s\n", s->waiting.standby ? "STANDBY: " : "",
-                s->waiting.message);
+        fprintf(out, "source      %s%s\n",
+                s->waiting.standby ? "STANDBY: " : "NOT CONNECTED: ", s->waiting.message);
+    else if (s->source.server_version == 0)
+        fputs("source      NOT CONNECTED\n", out);
     else
         fprintf(out, "source      %s: database %s, slot %s, PostgreSQL %" PRIu32 ".%" PRIu32 "\n",
                 s->source_alive ? "connected" : "NOT CONNECTED", s->source.database, s->source.slot,
@@ -108,12 +130,22 @@ print_connection(const struct ack_status *s, FILE *out)
 }
 
 static void
-print_source(const struct ack_status *s, FILE *out)
+print_confirmed(const struct ack_status *s, FILE *out)
 {
-    print_connection(s, out);
-    fprintf(out, "received    %s\n", lsn_format(s->received_lsn).text);
-    fprintf(out, "confirmed   %s, %s behind what was received\n", lsn_format(s->safe_lsn).text,
-            bytes_text(s->lag_bytes).text);
+    fprintf(out, "confirmed   %s", lsn_text(s->safe_lsn).text);
+    if (s->lag_known)
+        fprintf(out, ", %s behind %s", bytes_text(s->lag_bytes).text,
+                s->source_alive ? "the source" : "what was last seen of the source");
+    fputc('\n', out);
+}
+
+static void
+print_slot(const struct ack_status *s, FILE *out)
+{
+    if (s->slot.current_lsn == 0) {
+        fputs("slot        -\n", out);
+        return;
+    }
     fprintf(out, "slot        keeps %s of WAL on the source%s%s",
             bytes_text(s->slot.retained_bytes).text,
             s->slot.wal_status[0] == '\0' ? "" : ", wal_status ", s->slot.wal_status);
@@ -125,17 +157,27 @@ print_source(const struct ack_status *s, FILE *out)
 }
 
 static void
+print_source(const struct ack_status *s, FILE *out)
+{
+    print_connection(s, out);
+    fprintf(out, "received    %s\n", lsn_text(s->received_lsn).text);
+    print_confirmed(s, out);
+    print_slot(s, out);
+}
+
+static void
 print_worker(const struct status_samples *s, const struct ack_worker_status *w, FILE *out)
 {
     double per_second = rate(s, w);
     char name[NAME_MAX_BYTES + 16], speed[32] = "-";
+    struct text silent = w->registered ? duration_text(w->silent_millis) : (struct text){"-"};
 
     snprintf(name, sizeof name, "%s/%" PRIu32, w->sink, w->shard);
     if (per_second >= 0)
         snprintf(speed, sizeof speed, "%.0f", per_second);
     fprintf(out, "%-20s  %-17s  %10s  %12" PRIu64 "  %9s  %9" PRIu64 "  %8s  %s%s%s\n", name,
-            lsn_format(w->reached_lsn).text, bytes_text(worker_lag(&s->now, w)).text, w->events,
-            speed, w->batches, duration_text(w->silent_millis).text, worker_state(&s->now, w),
+            lsn_text(w->reached_lsn).text, lag_text(&s->now, w->lag_bytes).text, w->events, speed,
+            w->batches, silent.text, worker_state(&s->now, w),
             w->target_message[0] == '\0' ? "" : ": ", w->target_message);
 }
 
@@ -163,9 +205,10 @@ statustext_table(const char *pipeline, const struct status_samples *s, FILE *out
 {
     const struct ack_status *now = &s->now;
 
-    fprintf(out, "pipeline    %s, run %s, up %s, restarts %" PRIu64 "\n", pipeline,
-            run_id_format(&now->run_id).text, duration_text(now->uptime_millis).text,
-            now->restarts);
+    fprintf(out, "pipeline    %s, %s%s, up %s, restarts %" PRIu64 "\n", pipeline,
+            has_run(now) ? "run " : "no run yet",
+            has_run(now) ? run_id_format(&now->run_id).text : "",
+            duration_text(now->uptime_millis).text, now->restarts);
     print_source(now, out);
     fprintf(out, "\n%-20s  %-17s  %10s  %12s  %9s  %9s  %8s  %s\n", "worker", "reached", "lag",
             "events", "events/s", "batches", "silent", "state");
@@ -174,7 +217,25 @@ statustext_table(const char *pipeline, const struct status_samples *s, FILE *out
     print_differences(now, out);
 }
 
-/* ---- json ---- */
+/* ---- json: null is not known ---- */
+
+static void
+json_lsn_or_null(struct json *j, const char *name, uint64_t lsn)
+{
+    if (lsn == 0)
+        json_null(j, name);
+    else
+        json_lsn(j, name, lsn);
+}
+
+static void
+json_lag(struct json *j, const struct ack_status *s, uint64_t bytes)
+{
+    if (s->lag_known)
+        json_uint(j, "lag_bytes", bytes);
+    else
+        json_null(j, "lag_bytes");
+}
 
 static void
 json_source(struct json *j, const struct ack_status *s)
@@ -194,6 +255,10 @@ json_source(struct json *j, const struct ack_status *s)
 static void
 json_slot(struct json *j, const struct ack_slot *slot)
 {
+    if (slot->current_lsn == 0) {
+        json_null(j, "slot");
+        return;
+    }
     json_open_member(j, "slot", '{');
     json_lsn(j, "current_lsn", slot->current_lsn);
     json_lsn(j, "restart_lsn", slot->restart_lsn);
@@ -218,8 +283,8 @@ json_worker(struct json *j, const struct status_samples *s, const struct ack_wor
     json_uint(j, "shard", w->shard);
     json_bool(j, "registered", w->registered);
     json_bool(j, "target_alive", w->target_alive);
-    json_lsn(j, "reached_lsn", w->reached_lsn);
-    json_uint(j, "lag_bytes", worker_lag(&s->now, w));
+    json_lsn_or_null(j, "reached_lsn", w->reached_lsn);
+    json_lag(j, &s->now, w->lag_bytes);
     json_uint(j, "events", w->events);
     json_uint(j, "batches", w->batches);
     json_uint(j, "silent_millis", w->silent_millis);
@@ -252,14 +317,17 @@ statustext_json(const char *pipeline, const struct status_samples *s, FILE *out)
 
     json_open(&j, '{');
     json_cstr(&j, "pipeline", pipeline);
-    json_cstr(&j, "run_id", run_id_format(&now->run_id).text);
+    if (has_run(now))
+        json_cstr(&j, "run_id", run_id_format(&now->run_id).text);
+    else
+        json_null(&j, "run_id");
     json_uint(&j, "uptime_millis", now->uptime_millis);
     json_uint(&j, "restarts", now->restarts);
     json_source(&j, now);
     json_slot(&j, &now->slot);
-    json_lsn(&j, "received_lsn", now->received_lsn);
-    json_lsn(&j, "safe_lsn", now->safe_lsn);
-    json_uint(&j, "lag_bytes", now->lag_bytes);
+    json_lsn_or_null(&j, "received_lsn", now->received_lsn);
+    json_lsn_or_null(&j, "safe_lsn", now->safe_lsn);
+    json_lag(&j, now, now->lag_bytes);
     json_open_member(&j, "workers", '[');
     for (uint32_t i = 0; i < now->workers_count; i++)
         json_worker(&j, s, &now->workers[i]);

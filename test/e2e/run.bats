@@ -199,6 +199,9 @@ relations() {
     conf=$dir/second.conf
     start
     wait_until 20 eval "[ \$(pgrep -P $run_pid | wc -l) -eq 6 ]"
+    wait_until 20 eval '"$walpipe" status -c "$conf" | grep -q "^source      STANDBY: "'
+    "$walpipe" status -c "$conf" --json | jq -e '.lag_bytes == null and .received_lsn == null and
+        .safe_lsn == null and all(.workers[]; .lag_bytes == null and .reached_lsn == null)'
     kill -TERM "$first"
     wait_until 10 process_gone "$first"
     insert 11 20
@@ -233,6 +236,16 @@ relations() {
     insert 1 10
     wait_until 20 arrived 10
     pg_stop src immediate
+    # the bug was that status failed while the source was away, and its log had 112 lines in 30 s
+    for _ in 1 2 3; do
+        run -0 "$walpipe" status -c "$conf"
+    done
+    [[ $output == *"source      NOT CONNECTED: could not connect: "* ]]
+    [[ $output == *"received    -"*" behind what was last seen of the source"*"slot        -"* ]]
+    "$walpipe" status -c "$conf" --json |
+        jq -e '.received_lsn == null and .slot == null and (.safe_lsn | type) == "string" and
+            (.lag_bytes | type) == "number" and .run_id == null and
+            all(.workers[]; .reached_lsn == null and .lag_bytes < 100000 and .state == "not connected")'
     wait_until 20 logged "waiting for the source: could not connect"
     pg_start src
     wait_until 40 logged "connected to the source after "
@@ -260,6 +273,21 @@ relations() {
     pg_start dst
     wait_until 40 arrived 10
     run ! logged "restarting"
+}
+
+@test "the bug was that a target down since the start was as far behind as 0/0" {
+    start
+    wait_until 20 streaming
+    kill -TERM "$run_pid"
+    ends 0
+    pg_stop dst immediate
+    start
+    insert 1 100
+    wait_until 20 eval '"$walpipe" status -c "$conf" --json |
+        jq -e "(.workers[0] | .reached_lsn == null and .lag_bytes > 0 and .lag_bytes < 1000000 and
+            .state == \"not connected\") and .lag_bytes < 1000000"'
+    pg_start dst
+    wait_until 40 arrived 100
 }
 
 @test "a target that is down keeps SIGTERM waiting; a second SIGTERM does not, and nothing is lost" {

@@ -251,6 +251,48 @@ with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0", "--restarts", "4")) as
 EOF
 }
 
+@test "the bug was that lag vanished from the metrics while the source was away" {
+    play <<'EOF'
+def values(a):
+    lines = a.http("/metrics")[1].splitlines()
+    return dict(line.rsplit(" ", 1) for line in lines if line[0] != "#")
+
+http = ("--http", "127.0.0.1:0")
+with Ackd("dst=1 olap=1", extra=http) as a:
+    assert not any("lag" in name for name in values(a))  # never seen: unknown is not 0
+    r = Reader(a).start(100)
+    dst = Worker(a).start("dst")
+    # a target that has been down since the start is behind what is confirmed, not behind 0/0
+    r.got(900)
+    r.slot(current=1100)
+    dst.reached(700)
+    a.wait_http("/metrics", 200, 'replicator_worker_lag_bytes{sink="dst",shard="0"} 400')
+    assert values(a)['replicator_worker_lag_bytes{sink="olap",shard="0"}'] == "1000"
+    Worker(a).start("olap").reached(400)
+    r.confirmed(400)
+    r.got(1200)
+    a.wait_http("/metrics", 200, "replicator_lag_bytes 800")
+    r.close()
+    a.exit(111)
+    state, a.own = a.state, False
+with Ackd("dst=1 olap=1", state=state, extra=http) as a:
+    Reader(a).waits("could not connect: refused", standby=False)
+    a.wait_http("/healthz", 503, "source: could not connect: refused")
+    now = values(a)
+    assert now["replicator_lag_bytes"] == "800" and now["replicator_safe_lsn"] == "400"
+    assert now['replicator_worker_lag_bytes{sink="dst",shard="0"}'] == "800"
+    assert "replicator_received_lsn" not in now
+    a.kill()
+for damage in (b"", b"7", b"7 0/4B0", b"7 x\n", b"8 0/4B0\n", b"\xff" * 100):
+    with open(os.path.join(state, "wal_end"), "wb") as f:
+        f.write(damage)
+    with Ackd("dst=1 olap=1", state=state, extra=http) as a:
+        assert not any("lag" in name for name in values(a)), damage
+        a.kill()
+shutil.rmtree(state)
+EOF
+}
+
 @test "differences: by table, with any name, and the tables beyond the 200th of a sink together" {
     play <<'EOF'
 from stream import DIFFERENCES

@@ -389,6 +389,20 @@ pid_of() {
     [[ $output == *'pipeline \"t\" is not running'* ]]
 }
 
+@test "the bug was that status failed between two starts of the pipeline" {
+    start
+    wait_until 10 started
+    "$walpipe" status -c "$conf" --json >"$SCRATCH/status" 3>&- &
+    local asking=$!
+    sleep 0.5
+    kill -0 "$asking" # it waits: an ackd will come
+    "$WALPIPE_BIN/ackd" --socket "$SCRATCH/state/ackd.sock" --state "$SCRATCH/state" \
+        --pipeline t --sink a=2 2>/dev/null 3>&- &
+    kill_later $!
+    wait "$asking"
+    jq -e '.run_id == null and .lag_bytes == null and .source.alive == false' "$SCRATCH/status"
+}
+
 @test "drop asks, and does nothing without a yes" {
     for answer in n "" Yes; do
         run "$walpipe" drop -c "$conf" <<<"$answer"

@@ -106,6 +106,8 @@ test_status(void)
         abort();
     in->workers_count = WORKERS_MAX;
     in->safe_lsn = 77;
+    in->lag_known = true;
+    in->lag_bytes = 78;
     in->waiting.standby = true;
     in->slot.xmin_age = 9;
     in->slot.safe_wal_size = -1;
@@ -113,6 +115,7 @@ test_status(void)
         struct ack_worker_status *w = &in->workers[i];
 
         w->shard = i;
+        w->lag_bytes = 1000 + i;
         memset(w->sink, 's', NAME_MAX_BYTES);
         memset(w->target_message, 'm', sizeof w->target_message - 1);
     }
@@ -121,8 +124,9 @@ test_status(void)
     frame = frame_over(buf.data + FRAME_HEADER, buf_len(&buf) - FRAME_HEADER);
     check(ackmsg_decode(&frame, &message, &err) == 0 && message.type == ACK_STATUS, "is read");
     check(ackmsg_status_decode(message.status, out) && out->workers_count == WORKERS_MAX &&
-              out->safe_lsn == 77 && out->waiting.standby && out->slot.xmin_age == 9 &&
-              out->slot.safe_wal_size == -1 && out->workers[200].shard == 200,
+              out->safe_lsn == 77 && out->lag_known && out->lag_bytes == 78 &&
+              out->waiting.standby && out->slot.xmin_age == 9 && out->slot.safe_wal_size == -1 &&
+              out->workers[200].shard == 200 && out->workers[200].lag_bytes == 1200,
           "and its workers come back");
     message.status.len--;
     check(!ackmsg_status_decode(message.status, out), "one byte short is refused");
