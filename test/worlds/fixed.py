@@ -1,6 +1,7 @@
 """fixed.py: small worlds, each of which ended wrong once. They run in every `make test`.
 
-want is how a world must end: "equal" where the set-up can be served, "refused" where it cannot."""
+want is how a world must end: "equal" where the set-up can be served, "refused" where it cannot, "hang"
+where the target stands still."""
 
 from units import rows, unit
 
@@ -226,11 +227,22 @@ def views():
                                  "WHERE id < 4; DELETE FROM t WHERE id = 9"))
 
 
+def slow_targets():
+    """One transaction takes longer than the harness has patience, but each batch of it does not. The bug
+    was that only the slot and the sink's processor time counted as progress."""
+    steps = [{"do": "start"}, *transactions("INSERT INTO t VALUES (0, 'x', 0)"), {"do": "sync"}]
+    large = transactions("INSERT INTO t SELECT g, 'x', g FROM generate_series(1, 120) g")
+    for name, want, command in (("slow", "equal", ["delay", "150"]), ("silent", "hang", ["stall"])):
+        yield world(f"a ClickHouse that is {name}", want, [one([f"CREATE TABLE t {KEYED}"], [], "id v n", ch=[])],
+                    [*steps, {"do": "link", "command": command}, *large, {"do": "sync"}], sink="ch18",
+                    config={"batch_rows": 3}, linked=True, patience=4)
+
+
 def every():
     """All of them; a start that is there already is not added."""
     out = []
     for group in (inheritance, identities, mapped, collations, constraints, foreign_keys, binary_values, keyless,
-                  nothing_cut, kinds_of_columns, cancelled, views, own_traces):
+                  nothing_cut, kinds_of_columns, cancelled, views, own_traces, slow_targets):
         for made in group():
             starts = [n for n, s in enumerate(made["steps"]) if s["do"] in ("start", "kill")]
             if len(starts) > 1 and made["steps"][starts[-2]]["do"] == "start":

@@ -7,17 +7,20 @@ import glob
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 
 import psycopg2
 
 import oracle
+import proxy
 from program import Gone, Hang, Pipeline
+from progress import Progress
 
 CONTROL_PATIENCE, ITS_ERRORS_SHOW = 20, 45  # seconds; where a subscription is disabled by an error
 NEVER = "belongs to another (source|slot)"  # each world has a target of its own
 QUIET_PATIENCE, LOUD = 20, 20000  # seconds until nobody writes; bytes of WAL in 0.7 s
-WORKED = 20  # hundredths of a second that a busy sink computes in the time of patience
 RETRIES = 7  # of a sink whose target is there: more will not help
 
 
@@ -26,7 +29,8 @@ class Bench:
 
     def __init__(self, servers, options):
         self.servers, self.options = servers, options
-        self.started = set()
+        self.started, self.address = set(), None
+        self.links, self.control = {}, servers.path("proxy.sock")
 
     def clickhouse(self, sink):
         """Its URL: Debian's old one, or today's engine."""
@@ -34,6 +38,31 @@ class Bench:
             self.servers("ch_new" if sink == "ch18" else "chdb_new", sink)
             self.started.add(sink)
         return self.servers("ch_url", sink)
+
+    def http(self):
+        """An address for the numbers of a pipeline."""
+        if self.address is None:
+            self.address = "127.0.0.1:" + self.servers("port_new")
+        return self.address
+
+    def link(self, sink):
+        """A URL of it through proxy.py, which makes it slow when told to."""
+        if sink not in self.links:
+            port, target = self.servers("port_new"), self.clickhouse(sink).rpartition(":")[2]
+            command = [sys.executable, proxy.__file__, "serve", self.control, f"{sink}={port}:{target}"]
+            self.links[sink] = subprocess.Popen(command, stdin=subprocess.DEVNULL), f"http://127.0.0.1:{port}"
+            wait_for(lambda: os.path.exists(self.control), 20)
+        return self.links[sink][1]
+
+    def tell(self, *words):
+        answer = proxy.tell(self.control, *words)
+        if answer != "ok":
+            raise BadWorld(f"proxy {words}: {answer}")
+
+    def end(self):
+        for process, _ in self.links.values():
+            process.kill()
+            process.wait()
 
     def name(self, side, major):
         return f"{side}{major}"
@@ -82,6 +111,14 @@ class Bench:
                 self.servers.env.pop("PG_BINDIR")
             if old:
                 self.servers.env["PG_BINDIR"] = old
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise BadWorld("a server of the test did not start")
+        time.sleep(0.02)
 
 
 class BadWorld(Exception):
@@ -205,8 +242,9 @@ class Run:
         config = {k: v for k, v in self.config.items() if k != "binary"}
         target = "source" if w["topology"] == "self" else target
         here, there = servers.get(source, self.target), servers.get(target, self.target)
-        lines = ["[pipeline]", "name = world", f"state_dir = {self.base}.{slot}.state", "[source]",
-                 f"conninfo = {b.conninfo(here, f'{self.id}_{source}')}", f"slot = {self.id}_{slot}",
+        lines = ["[pipeline]", "name = world", f"state_dir = {self.base}.{slot}.state"]
+        lines += [f"http = {pipeline.http}"] if pipeline.http else []
+        lines += ["[source]", f"conninfo = {b.conninfo(here, f'{self.id}_{source}')}", f"slot = {self.id}_{slot}",
                  "publication = pub", f"binary = {self.config.get('binary', 'off')}"]
         lines += ["origin = none"] if w["topology"] == "twoway" else []
         lines += ["[sink dst]", *self.sink_lines(there, f"{self.id}_{target}")]
@@ -263,18 +301,13 @@ class Run:
 
     def sync_one(self, pipeline, slot, side):
         goal = self.ask(side, "SELECT pg_current_wal_lsn()")
-        where, moved, tried = None, time.monotonic(), pipeline.retries()
-        patience, worked = self.bench.options.patience, pipeline.worked()
-        last = moved + 6 * patience
+        patience = self.world.get("patience", self.bench.options.patience)
+        progress, tried = Progress(pipeline, patience), pipeline.retries()
         while not self.reached(slot, goal, side):
             pipeline.look()
-            now = self.confirmed(slot, side)
-            if now != where:
-                where, moved, worked = now, time.monotonic(), pipeline.worked()
-            elif time.monotonic() - moved > patience:
-                if pipeline.worked() - worked < WORKED or time.monotonic() > last:
-                    raise Hang(f"the slot stands at {where}, the goal is {goal}")
-                moved, worked = time.monotonic(), pipeline.worked()  # within a large transaction
+            where = self.confirmed(slot, side)
+            if progress.hangs(where):
+                raise Hang(f"the slot stands at {where}, the goal is {goal}; {progress.text()}")
             if pipeline.retries() - tried > RETRIES and not self.holder:
                 raise Hang(f"tries again and again: {pipeline.last_words('waiting for the target')}")
             time.sleep(0.03)

@@ -124,11 +124,19 @@ class Session:
                     self.options.match not in world["name"]:
                 continue
             verdict = self.run(world)
-            if verdict["end"] in ("equal", "refused") and world["want"] not in (None, verdict["end"]):
-                verdict = dict(verdict, end="fault", kind=f"{verdict['end']}, not {world['want']}")
+            verdict = self.wanted(world["want"], verdict)
             self.note(world, verdict)
             if verdict["end"] == "fault":
                 self.keep(dict(world, name=re.sub(r"\W+", "-", world["name"])), verdict)
+
+    @staticmethod
+    def wanted(want, verdict):
+        """The same; or a fault where another end was wanted, and none where that is a hang."""
+        if want == "hang" and verdict["kind"] == "hang":
+            return dict(verdict, end="hang, as it must")
+        if verdict["end"] in ("equal", "refused") and want not in (None, verdict["end"]):
+            return dict(verdict, end="fault", kind=f"{verdict['end']}, not {want}")
+        return verdict
 
     def shrink(self, world, verdict):
         small, end = shrink.shrink(world, verdict, self.run, self.options.shrink_seconds)
@@ -212,6 +220,7 @@ def main():
         session.ends["broken"] += 1
     finally:
         session.summary()
+        session.bench.end()
         servers("servers_end")
     return 1 if session.faults or session.ends["bad"] or session.ends["broken"] else 0
 
