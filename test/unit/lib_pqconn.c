@@ -50,7 +50,7 @@ server_new(const char *answer, size_t len)
     for (;;) {
         int conn = accept(s.fd, NULL, NULL);
 
-        /* MSG_MORE: the answer and the end arrive as one, and nobody sees the one without the other. */
+        /* MSG_MORE: the answer and the end arrive as one. */
         if (read(conn, packet, sizeof packet) < 0 || send(conn, answer, len, MSG_MORE) < 0)
             _exit(1);
         close(conn);
@@ -150,13 +150,11 @@ test_sqlstates(void)
 static void
 test_several_hosts(void)
 {
-    struct server gone = mute_server(), refusing, starting, mute, other;
+    struct server refusing = refusing_server("28P01"), starting = refusing_server("57P03");
+    struct server mute = mute_server(), other = mute_server(), gone = mute_server();
 
+    /* Only now: another one would get its port, and a child would go on listening there. */
     server_end(gone);
-    refusing = refusing_server("28P01");
-    starting = refusing_server("57P03");
-    mute = mute_server();
-    other = mute_server();
     check_failure(&mute, 1, EXIT_PEER, "timeout expired", "a mute server");
     check_failure((struct server[]){mute, other}, 2, EXIT_PEER, "timeout expired", "two of them");
     check_failure((struct server[]){mute, refusing}, 2, EXIT_REFUSED, "28P01",
