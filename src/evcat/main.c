@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "evcat/show.h"
 #include "lib/io.h"
@@ -79,6 +80,15 @@ pump(struct show *show, int in, struct err *err)
     return result;
 }
 
+/* A pipeline drains at Ctrl-C, and its last events are to be seen. */
+static bool
+is_stream(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -104,6 +114,8 @@ main(int argc, char **argv)
     }
     show->out = stdout;
     in = io_open_input(options.in, &err);
+    if (in >= 0 && is_stream(in))
+        sig_wait_for_end();
     if (in < 0 || pump(show, in, &err) != 0) {
         fflush(stdout);
         code = log_failure(&log, &err);

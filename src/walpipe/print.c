@@ -176,9 +176,9 @@ print_script(const struct config *config, const struct plan *plan, const char *p
     print_program(&p, &plan->programs[0], "");
     fputs(" &\nackd=$!\n\n", out);
     print_program(&p, route + 2, "");
-    fputs(" |\n    # tee wal.bin |\n", out);
+    fputs(" |\n    # tee -i wal.bin |\n", out);
     print_program(&p, route + 1, "    ");
-    fputs(" |\n    # tee events.bin |\n", out);
+    fputs(" |\n    # tee -i events.bin |\n", out);
     print_route(&p, route);
     fputs("codes=\" ${PIPESTATUS[*]} \"\n\n"
           "# ackd ends with the pipeline, but not when that never began.\n"

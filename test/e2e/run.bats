@@ -345,10 +345,39 @@ relations() {
 
 # ---- print, status, check, drop ----
 
+# As the script's comment says; and evcat looks on.
+take_tees() {
+    sed -i "s,# tee -i wal.bin |,tee -i $dir/wal.bin |,
+        s,# tee -i events.bin |,tee -i $dir/events.bin >(evcat >$dir/seen) |," "$dir/script"
+}
+
+@test "the bug was that Ctrl-C ended tee and evcat, and so cut the stream" {
+    "$walpipe" print -c "$conf" >"$dir/script"
+    take_tees
+    local code=0
+    WALPIPE_SOURCE_PASSWORD=x WALPIPE_DST_PASSWORD=x /usr/bin/python3 \
+        "$BATS_TEST_DIRNAME/../lib/on_pty.py" "$dir/log" bash "$dir/script" 3>&- &
+    run_pid=$!
+    kill_later "$run_pid"
+    wait_until 20 streaming
+    insert 1 100
+    wait_until 20 arrived 100
+    insert 101 20000
+    kill -USR1 "$run_pid"
+    ends 0
+    "$WALPIPE_BIN/pgout-decode" <"$dir/wal.bin" 2>/dev/null | cmp - "$dir/events.bin"
+    "$WALPIPE_BIN/evcat" <"$dir/events.bin" | cmp - "$dir/seen"
+    [ "$(tail -n 1 "$dir/seen")" = '{"type":"end","reason":"drain"}' ]
+    # what was read before Ctrl-C is durable and confirmed: the next start repeats nothing
+    [ "$(pg_sql dst "SELECT count(*) FROM t" "$db")" = "$(grep -c '"type":"insert"' "$dir/seen")" ]
+    wait_until 10 slot_is_free
+    start
+    wait_until 20 arrived 20000
+}
+
 @test "print: the script replicates and drains on SIGTERM to pg-wal-read" {
     "$walpipe" print -c "$conf" >"$dir/script"
-    sed -i "s,# tee wal.bin |,tee $dir/wal.bin |,; s,# tee events.bin |,tee $dir/events.bin |," \
-        "$dir/script"
+    take_tees
     local pid code=0
     WALPIPE_SOURCE_PASSWORD=x WALPIPE_DST_PASSWORD=x bash "$dir/script" 2>"$dir/log" 3>&- &
     pid=$!

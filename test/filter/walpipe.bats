@@ -122,7 +122,7 @@ pid_of() {
     [ "$status" -eq 0 ]
     [[ $output != *geheim* ]]
     bash -n <<<"$output"
-    [[ $output == *"# tee wal.bin |"*"# tee events.bin |"* ]]
+    [[ $output == *"# tee -i wal.bin |"*"# tee -i events.bin |"* ]]
 }
 
 @test "print runs the programs with the arguments that run gives them" {
