@@ -20,10 +20,12 @@ enum rule {
     WAIT_FOR_LISTED,    /* the transactions of the first snapshot end before a range is read */
     LIST_AFTER_BEGIN,   /* that snapshot is taken when every worker tracks, not before */
     WAIT_AFTER_RESTART, /* a life that begins again waits again */
+    FOLLOW_WAITING,     /* a table that had a life is followed until the next one begins */
     TRACK,              /* keys of changes are remembered */
     TRACK_DELETES,      /* also of deletes */
     TRACK_OLD_KEY,      /* also the key that a row leaves */
     TELL_OTHERS,        /* also in the worker that had the row, or its part of the table */
+    STAND_STILL,        /* a worker writes no range between a barrier and what is behind it */
     BY_SNAPSHOT,        /* the snapshot says what a range contains, not the LSN */
     HOLD,               /* a range waits until its mark has come through the stream */
     UPSERT,             /* an update of a row that the target lacks inserts it */
@@ -35,9 +37,10 @@ enum rule {
     FORGET_LATE,        /* a key is remembered while a range that waits lacks the change */
     FORGET_ON_ORDER,    /* and while one may come that lacks it, by the reader's word */
     FORGET_SEEN,        /* which says so only of changes that a snapshot contained */
-    ALL_FINISH,         /* a range is finished when every worker has written its part */
-    DROP_ON_RESTART,    /* ranges in flight do not survive the window */
-    DROP_ON_SOURCE,     /* nor the source's crash */
+    GIVE_UP_RANGES,  /* no range is written that lacks a change whose keys did not fit in memory */
+    ALL_FINISH,      /* a range is finished when every worker has written its part */
+    DROP_ON_RESTART, /* ranges in flight do not survive the window */
+    DROP_ON_SOURCE,  /* nor the source's crash */
     RULES
 };
 
@@ -60,6 +63,7 @@ struct read {
     uint8_t mark;    /* commits in the WAL when the snapshot had been taken */
     uint8_t file;    /* the table's file */
     uint8_t written; /* by which workers */
+    uint8_t dropped; /* by which workers: it is read again */
     uint8_t asked;   /* the keys, when they are read again */
     struct row row;
 };
@@ -83,12 +87,14 @@ struct state {
     struct change changes[LAST + 1];
     uint8_t committed, visible; /* the last transaction that is */
     uint8_t file;
-    uint8_t had; /* crashes and rewrites */
+    uint8_t had; /* crashes, rewrites and full memories */
     /* the reader */
     uint8_t life, listed;
     struct read reads[READS];
     /* the sink's memory */
     struct tracked tracked[KEYS];
+    uint8_t given_up[WORKERS_MAX]; /* changes whose keys did not fit */
+    uint8_t untold; /* the last change was applied, and the other worker stands at its barrier */
     /* the target */
     uint8_t started; /* the table is one that is being copied */
     uint8_t lived;   /* it had a life already */
@@ -100,7 +106,7 @@ struct state {
 static enum rule off;
 static uint32_t workers;
 static uint8_t transactions;
-static uint8_t mishaps; /* crashes and rewrites */
+static uint8_t mishaps; /* crashes, rewrites and full memories */
 static bool moving;     /* a new version of the row may lie in the other range */
 
 static void
@@ -142,9 +148,9 @@ moves(uint8_t op)
 /* ---- a change comes ---- */
 
 static void
-track(struct state *s, uint32_t key, uint8_t number, bool whole, uint32_t applier)
+track(struct state *s, uint32_t key, uint8_t number, bool whole)
 {
-    if (!on(TRACK) || s->life < BEGUN || (!on(TELL_OTHERS) && owner(key) != applier))
+    if (!on(TRACK) || s->life < BEGUN)
         return;
     if (whole)
         s->tracked[key].whole |= (uint8_t)(1 << number);
@@ -152,12 +158,35 @@ track(struct state *s, uint32_t key, uint8_t number, bool whole, uint32_t applie
         s->tracked[key].partial |= (uint8_t)(1 << number);
 }
 
-static void
-apply_gone(struct state *s, uint32_t key, uint8_t number, bool tracks, uint32_t applier)
+static uint32_t
+applier_of(const struct state *s, uint8_t number)
 {
-    s->target[key] = (struct target){0};
-    if (tracks)
-        track(s, key, number, true, applier);
+    const struct change *change = &s->changes[number];
+
+    if (change->op == TRUNCATE)
+        return 0;
+    return owner(change->op == DELETE ? change->old_key : s->rows[number].key);
+}
+
+/* A key that the change takes the row from. */
+static bool
+leaves(const struct change *change, uint32_t key)
+{
+    return change->op == TRUNCATE ||
+           ((change->op == DELETE || moves(change->op)) && change->old_key == key);
+}
+
+/* The worker tracks the keys of its own that the row leaves. */
+static void
+track_gone(struct state *s, uint8_t number, uint32_t worker)
+{
+    const struct change *change = &s->changes[number];
+
+    if ((change->op == DELETE && !on(TRACK_DELETES)) || (moves(change->op) && !on(TRACK_OLD_KEY)))
+        return;
+    for (uint32_t key = 0; key < KEYS; key++)
+        if (leaves(change, key) && owner(key) == worker)
+            track(s, key, number, true);
 }
 
 static void
@@ -182,18 +211,34 @@ apply(struct state *s, uint8_t number)
     bool partial = change->op == PARTIAL || change->op == REKEY_PARTIAL;
     struct target base = s->target[change->old_key];
 
-    if (change->op == DELETE) {
-        apply_gone(s, change->old_key, number, on(TRACK_DELETES), owner(change->old_key));
-    } else if (change->op == TRUNCATE) {
-        for (uint32_t key = 0; key < KEYS; key++)
-            apply_gone(s, key, number, true, 0);
-    } else {
-        if (moves(change->op))
-            apply_gone(s, change->old_key, number, on(TRACK_OLD_KEY), owner(row->key));
-        if (on(UPSERT) || change->op == INSERT || base.there)
-            apply_row(s, number, &base, partial);
-        track(s, row->key, number, change->op != PARTIAL, owner(row->key));
-    }
+    for (uint32_t key = 0; key < KEYS; key++)
+        if (leaves(change, key))
+            s->target[key] = (struct target){0};
+    track_gone(s, number, applier_of(s, number));
+    if (!row->there)
+        return;
+    if (on(UPSERT) || change->op == INSERT || base.there)
+        apply_row(s, number, &base, partial);
+    track(s, row->key, number, change->op != PARTIAL);
+}
+
+/* The change concerned the other worker, which now hears of it. Before, it stood at a barrier. */
+static bool
+concerns_other(const struct state *s, uint8_t number)
+{
+    const struct change *change = &s->changes[number];
+
+    for (uint32_t key = 0; key < KEYS; key++)
+        if (leaves(change, key) && owner(key) != applier_of(s, number))
+            return true;
+    return false;
+}
+
+static void
+tell_other(struct state *s)
+{
+    track_gone(s, s->reached, !applier_of(s, s->reached));
+    s->untold = 0;
 }
 
 /* ---- a range is written ---- */
@@ -205,11 +250,22 @@ contained(const struct read *read)
     return on(BY_SNAPSHOT) ? read->seen : read->mark;
 }
 
+/* The workers that have said what became of their part. */
+static uint8_t
+reported(const struct read *read)
+{
+    return read->written | read->dropped;
+}
+
 static bool
 may_write(const struct state *s, const struct read *read, uint32_t worker)
 {
-    return read->state == ARRIVED && !(read->written & 1 << worker) &&
-           (!on(HOLD) || s->reached >= read->mark);
+    bool stands = s->untold && worker != applier_of(s, s->reached);
+    uint8_t position = (uint8_t)(s->reached - (stands ? 1 : 0));
+
+    if (read->state != ARRIVED || reported(read) & 1 << worker || (stands && on(STAND_STILL)))
+        return false;
+    return !on(HOLD) || position >= read->mark;
 }
 
 /* The partial updates that the copied row lacks are laid over it, in their order. */
@@ -244,6 +300,10 @@ write_absent(struct state *s, const struct read *read, uint32_t key)
 static void
 write_part(struct state *s, struct read *read, uint32_t worker)
 {
+    if (s->given_up[worker] & after(contained(read)) && on(GIVE_UP_RANGES)) {
+        read->dropped |= (uint8_t)(1 << worker);
+        return;
+    }
     for (uint32_t key = 0; key < KEYS; key++)
         if (owner(key) == worker && read->row.there && read->row.key == key)
             write_row(s, read);
@@ -278,7 +338,7 @@ static bool
 may_forget(const struct state *s, uint8_t number, uint32_t worker)
 {
     for (uint32_t i = 0; i < READS && on(FORGET_LATE); i++)
-        if (s->reads[i].state == ARRIVED && !(s->reads[i].written & 1 << worker) &&
+        if (s->reads[i].state == ARRIVED && !(reported(&s->reads[i]) & 1 << worker) &&
             number > s->reads[i].seen)
             return false;
     return number <= horizon(s);
@@ -287,12 +347,32 @@ may_forget(const struct state *s, uint8_t number, uint32_t worker)
 static void
 forget(struct state *s)
 {
-    for (uint32_t key = 0; key < KEYS; key++)
-        for (uint8_t number = 1; number <= LAST; number++)
+    for (uint8_t number = 1; number <= LAST; number++) {
+        uint8_t others = (uint8_t) ~(1 << number);
+
+        for (uint32_t worker = 0; worker < workers; worker++)
+            if (may_forget(s, number, worker))
+                s->given_up[worker] &= others;
+        for (uint32_t key = 0; key < KEYS; key++)
             if (may_forget(s, number, owner(key))) {
-                s->tracked[key].whole &= (uint8_t) ~(1 << number);
-                s->tracked[key].partial &= (uint8_t) ~(1 << number);
+                s->tracked[key].whole &= others;
+                s->tracked[key].partial &= others;
             }
+    }
+}
+
+/* The worker's memory is full. It remembers the transactions in place of their keys. */
+static bool
+give_up(struct state *s, uint32_t worker)
+{
+    uint8_t before = s->given_up[worker];
+
+    for (uint32_t key = 0; key < KEYS; key++)
+        if (owner(key) == worker) {
+            s->given_up[worker] |= s->tracked[key].whole | s->tracked[key].partial;
+            s->tracked[key] = (struct tracked){0};
+        }
+    return s->given_up[worker] != before;
 }
 
 #endif
