@@ -28,6 +28,16 @@ WALPIPE_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 : "${LSAN_OPTIONS:=exitcode=99}"
 export WALPIPE_ROOT WALPIPE_BIN ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
 
+# Debian's own psql is a Perl script that looks for a server first: ten times the processor time, and
+# a wait calls it often.
+prefer_psql_itself() {
+    local dir
+    for dir in /usr/lib/postgresql/*/bin; do
+        [ ! -x "$dir/psql" ] || PATH=$dir:$PATH
+    done
+}
+prefer_psql_itself
+
 # bats's own directory is closed to the user postgres and too long for a socket's path.
 if [ -z "${SCRATCH:-}" ]; then
     SCRATCH=$(mktemp -d "${WALPIPE_TMP:-/tmp}/wp.XXXXXX")
