@@ -40,4 +40,5 @@ differences_add(struct differences *all, uint32_t sink, const struct ack_differe
     d->updates_missing += more->updates_missing;
     d->deletes_missing += more->deletes_missing;
     d->inserts_existing += more->inserts_existing;
+    d->schema_changes += more->schema_changes;
 }

@@ -273,6 +273,7 @@ difference_family(const struct ackd *a, struct buf *page)
         add_difference(a, page, t, "update_missing", t->differences.updates_missing);
         add_difference(a, page, t, "delete_missing", t->differences.deletes_missing);
         add_difference(a, page, t, "insert_existing", t->differences.inserts_existing);
+        add_difference(a, page, t, "schema_change", t->differences.schema_changes);
     }
 }
 

@@ -1,8 +1,9 @@
 /* ackmsg.c: see ackmsg.h; the layouts are in docs/ack.7. */
 #include "lib/ackmsg.h"
 
-/* Without the last one, the timeline, a registration is complete too. */
-#define REGISTER_ELEMENTS 8
+/* Without the last one, the timeline or the schema changes, they are complete too. */
+#define REGISTER_ELEMENTS    8
+#define DIFFERENCES_ELEMENTS 7
 
 /* ---- encode ---- */
 
@@ -19,8 +20,9 @@ message_elements(enum ack_type type)
         return 9;
     case ACK_REGISTER:
         return REGISTER_ELEMENTS;
-    case ACK_REACHED:
     case ACK_DIFFERENCES:
+        return DIFFERENCES_ELEMENTS;
+    case ACK_REACHED:
         return 6;
     case ACK_WAITING:
     case ACK_TARGET:
@@ -142,13 +144,16 @@ pack_differences(struct packer *p, const struct ack_differences *d)
     pack_uint(p, d->updates_missing);
     pack_uint(p, d->deletes_missing);
     pack_uint(p, d->inserts_existing);
+    pack_uint(p, d->schema_changes);
 }
 
 static bool
-read_differences(struct cursor *c, struct ack_differences *d)
+read_differences(struct cursor *c, uint32_t elements, struct ack_differences *d)
 {
+    d->schema_changes = 0;
     return mp_cstr(c, d->relation, sizeof d->relation) && mp_uint(c, &d->updates_missing) &&
-           mp_uint(c, &d->deletes_missing) && mp_uint(c, &d->inserts_existing);
+           mp_uint(c, &d->deletes_missing) && mp_uint(c, &d->inserts_existing) &&
+           (elements < DIFFERENCES_ELEMENTS || mp_uint(c, &d->schema_changes));
 }
 
 static void
@@ -264,7 +269,7 @@ read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
     case ACK_GO:
         return mp_uint(c, &m->barrier_id);
     case ACK_DIFFERENCES:
-        return read_differences(c, &m->differences);
+        return read_differences(c, elements, &m->differences);
     case ACK_REFUSED:
         return mp_cstr(c, m->refusal.message, sizeof m->refusal.message) &&
                mp_cstr(c, m->refusal.hint, sizeof m->refusal.hint);
@@ -293,7 +298,8 @@ ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
         return err_set(err, EXIT_REFUSED, "malformed message on the ack socket");
     m->type = (enum ack_type)type;
     if (message_elements(m->type) != elements + 1 &&
-        !(m->type == ACK_REGISTER && elements + 2 == REGISTER_ELEMENTS))
+        !(m->type == ACK_REGISTER && elements + 2 == REGISTER_ELEMENTS) &&
+        !(m->type == ACK_DIFFERENCES && elements + 2 == DIFFERENCES_ELEMENTS))
         return err_set(err, EXIT_REFUSED,
                        "unknown message type %u with %u fields on the ack socket", type, elements);
     if (!mp_run_id(&c, &m->run_id) || !read_fields(&c, elements + 1, m) || c.left != 0)
@@ -339,9 +345,9 @@ read_table_statuses(struct cursor *c, struct ack_status *s)
     if (!mp_array(c, &s->tables_count) || s->tables_count > sizeof s->tables / sizeof *s->tables)
         return false;
     for (uint32_t i = 0; i < s->tables_count; i++)
-        if (!mp_array(c, &elements) || elements != 5 ||
+        if (!mp_array(c, &elements) || elements != 6 ||
             !mp_cstr(c, s->tables[i].sink, sizeof s->tables[i].sink) ||
-            !read_differences(c, &s->tables[i].differences))
+            !read_differences(c, DIFFERENCES_ELEMENTS, &s->tables[i].differences))
             return false;
     return true;
 }
@@ -371,7 +377,7 @@ ackmsg_status_encode(struct buf *buf, const struct ack_status *s)
         pack_worker_status(&p, &s->workers[i]);
     pack_array(&p, s->tables_count);
     for (uint32_t i = 0; i < s->tables_count; i++) {
-        pack_array(&p, 5);
+        pack_array(&p, 6);
         pack_cstr(&p, s->tables[i].sink);
         pack_differences(&p, &s->tables[i].differences);
     }

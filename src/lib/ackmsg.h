@@ -103,6 +103,7 @@ struct ack_differences {
     uint64_t updates_missing;  /* updates that found no row, and inserted it */
     uint64_t deletes_missing;  /* deletes that found none */
     uint64_t inserts_existing; /* inserts that overwrote a row of their key with other values */
+    uint64_t schema_changes;   /* of the source, after which older rows may differ */
 };
 
 struct ack_refusal {

@@ -187,16 +187,16 @@ print_differences(const struct ack_status *s, FILE *out)
     if (s->tables_count == 0)
         return;
     fprintf(out,
-            "\nchanges that did not find what they should have found:\n%-40s  %14s  %14s  %s\n",
-            "table", "updates of no", "deletes of no", "inserts over a row");
+            "\nchanges that did not find what they should have found:\n%-40s  %14s  %14s  %s  %s\n",
+            "table", "updates of no", "deletes of no", "inserts over a row", "schema changes");
     for (uint32_t i = 0; i < s->tables_count; i++) {
         const struct ack_differences *d = &s->tables[i].differences;
         char name[sizeof s->tables[i].sink + sizeof d->relation + 2];
 
         snprintf(name, sizeof name, "%s %s", s->tables[i].sink,
                  d->relation[0] == '\0' ? "(other tables)" : d->relation);
-        fprintf(out, "%-40s  %14" PRIu64 "  %14" PRIu64 "  %18" PRIu64 "\n", name,
-                d->updates_missing, d->deletes_missing, d->inserts_existing);
+        fprintf(out, "%-40s  %14" PRIu64 "  %14" PRIu64 "  %18" PRIu64 "  %14" PRIu64 "\n", name,
+                d->updates_missing, d->deletes_missing, d->inserts_existing, d->schema_changes);
     }
 }
 
@@ -306,6 +306,7 @@ json_table(struct json *j, const struct ack_table_status *t)
     json_uint(j, "updates_missing", t->differences.updates_missing);
     json_uint(j, "deletes_missing", t->differences.deletes_missing);
     json_uint(j, "inserts_existing", t->differences.inserts_existing);
+    json_uint(j, "schema_changes", t->differences.schema_changes);
     json_close(j, '}');
 }
 

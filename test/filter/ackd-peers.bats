@@ -304,6 +304,7 @@ with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0")) as a:
     w[1].say(DIFFERENCES, "public.t", 4, 2, 0)
     w[2].say(DIFFERENCES, "public.t", 0, 0, 5)
     w[2].say(DIFFERENCES, 's."a\nb\\', 1, 0, 0)
+    w[2].say(DIFFERENCES, "public.t", 0, 0, 0, 2)
     for worker in w:
         worker.reached(100)
     r.confirmed(100)
@@ -320,6 +321,7 @@ with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0")) as a:
     for name, value in (('{sink="dst",table="public.t",kind="update_missing"}', "7"),
                         ('{sink="dst",table="public.t",kind="delete_missing"}', "2"),
                         ('{sink="olap",table="public.t",kind="insert_existing"}', "5"),
+                        ('{sink="olap",table="public.t",kind="schema_change"}', "2"),
                         ('{sink="olap",table="s.\\"a\\nb\\\\",kind="update_missing"}', "1"),
                         ('{sink="dst",table="public.t0",kind="update_missing"}', "1"),
                         ('{sink="dst",table="public.t196",kind="delete_missing"}', "1"),
@@ -327,7 +329,7 @@ with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0")) as a:
                         ('{sink="olap",table="",kind="delete_missing"}', "7")):
         assert c[name] == value, (name, c.get(name))
     assert '{sink="dst",table="public.t197",kind="delete_missing"}' not in c
-    assert len(c) == 2 + 1 + 1 + 2 * 197 + 2 + 1, len(c)
+    assert len(c) == 2 + 2 + 1 + 2 * 197 + 2 + 1, len(c)
 EOF
 }
 

@@ -38,7 +38,7 @@ MESSAGES = {
     stream.BARRIER_REACHED: ("barrier_reached", ["id", "applier"]),
     stream.BARRIER_DONE: ("barrier_done", ["id"]),
     stream.FINISHED: ("finished", []),
-    stream.DIFFERENCES: ("differences", ["relation", "updates", "deletes", "inserts"]),
+    stream.DIFFERENCES: ("differences", ["relation", "updates", "deletes", "inserts", "schema_changes"]),
     stream.STATUS_REQUEST: ("status_request", []),
 }
 

@@ -66,7 +66,7 @@ test_all_messages(void)
         {{.type = ACK_BARRIER_REACHED, .barrier = {.id = 3, .applier = 1}}, "barrier reached"},
         {{.type = ACK_BARRIER_DONE, .barrier_id = 3}, "barrier done"},
         {{.type = ACK_FINISHED}, "finished"},
-        {{.type = ACK_DIFFERENCES, .differences = {.relation = "s.t", .deletes_missing = 3}},
+        {{.type = ACK_DIFFERENCES, .differences = {.relation = "s.t", .schema_changes = 3}},
          "differences"},
         {{.type = ACK_STATUS_REQUEST}, "status request"},
         {{.type = ACK_ACCEPTED}, "accepted"},
