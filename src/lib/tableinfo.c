@@ -160,8 +160,8 @@ tableinfo_free(struct tableinfo *info)
 
 /* ---- its columns ---- */
 
-static const struct tableinfo_column *
-find_column(const struct tableinfo *info, const char *name)
+const struct tableinfo_column *
+tableinfo_named(const struct tableinfo *info, const char *name)
 {
     for (uint32_t i = 0; i < info->columns_count; i++)
         if (strcmp(info->columns[i].name, name) == 0)
@@ -191,7 +191,7 @@ identity_agrees(const struct tableinfo *info, const struct relation *relation)
     if (flags != info->identity.count)
         return false;
     for (uint32_t i = 0; i < relation->columns_count; i++) {
-        const struct tableinfo_column *c = find_column(info, relation->columns[i].name);
+        const struct tableinfo_column *c = tableinfo_named(info, relation->columns[i].name);
         bool found = false;
 
         for (uint32_t k = 0; k < info->identity.count; k++)
@@ -211,7 +211,7 @@ tableinfo_agrees(const struct tableinfo *info, const struct relation *relation)
         return false;
     for (uint32_t i = 0; i < relation->columns_count; i++) {
         const struct relation_column *known = &relation->columns[i];
-        const struct tableinfo_column *c = find_column(info, known->name);
+        const struct tableinfo_column *c = tableinfo_named(info, known->name);
 
         if (c == NULL || c->type_oid != known->type_oid || c->typmod != known->typmod)
             return false;

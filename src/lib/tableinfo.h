@@ -51,7 +51,8 @@ void tableinfo_free(struct tableinfo *info);
 /* False: the catalog is ahead of the stream, and nothing of what it says holds there. */
 bool tableinfo_agrees(const struct tableinfo *info, const struct relation *relation);
 
-/* NULL: there is none. */
+/* A column by its number, or by its name. NULL: there is none. */
 const struct tableinfo_column *tableinfo_at(const struct tableinfo *info, uint32_t attnum);
+const struct tableinfo_column *tableinfo_named(const struct tableinfo *info, const char *name);
 
 #endif

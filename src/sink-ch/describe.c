@@ -31,6 +31,23 @@ described_find(const struct described *d, const char *name)
     return NULL;
 }
 
+bool
+described_has(const struct buf *answer, const char *name)
+{
+    struct cursor c = cursor_over(answer->data + answer->start, buf_len(answer));
+    struct bytes column, type, kind;
+    uint8_t flag;
+
+    while (c.left > 0) {
+        if (!server_read_string(&c, &column) || !server_read_string(&c, &type) ||
+            !server_read_string(&c, &kind) || !cursor_u8(&c, &flag))
+            return false;
+        if (column.len == strlen(name) && memcmp(column.data, name, column.len) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* ---- asking ---- */
 
 static const char asking[] = "read the description of a table";

@@ -36,6 +36,9 @@ int describe_ask_columns(struct server *server, const struct table *table,
 /* NULL: there is no such column. */
 const struct described_column *described_find(const struct described *described, const char *name);
 
+/* Whether system.columns' answer, as it came, has a column of that name. */
+bool described_has(const struct buf *answer, const char *name);
+
 void described_free(struct described *described);
 
 #endif

@@ -399,7 +399,7 @@ lacks_columns(const struct table *table, const struct described *d)
 }
 
 static int
-add_missing(struct server *server, const struct options *options, const struct table *table,
+add_missing(struct server *server, const struct options *options, struct table *table,
             struct described *d, struct err *err)
 {
     const char **names = calloc(d->count + 1, sizeof *names);
@@ -409,7 +409,7 @@ add_missing(struct server *server, const struct options *options, const struct t
         return err_set(err, EXIT_PEER, "out of memory for a table");
     for (size_t i = 0; i < d->count; i++)
         names[i] = d->columns[i].name;
-    rc = schema_add_columns(server, table, names, d->count, err);
+    rc = schema_add_columns(server, options, table, names, d->count, err);
     free(names);
     if (rc != 0)
         return -1;

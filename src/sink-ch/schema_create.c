@@ -1,7 +1,10 @@
 /* schema_create.c: see schema_create.h. */
 #include "sink-ch/schema_create.h"
 
+#include <stdlib.h>
+
 #include "sink-ch/mark.h"
+#include "sink-ch/schema_default.h"
 #include "sink-ch/schema_type.h"
 
 static void
@@ -127,28 +130,46 @@ is_among(const char *name, const char *const *names, size_t count)
     return false;
 }
 
+static int
+add_column(struct server *server, const struct options *options, struct table *table,
+           uint32_t number, struct err *err)
+{
+    const struct relation_column *column = &table->relation.columns[number];
+    struct buf sql = {0};
+    enum past past;
+
+    server_put_text(&sql, "ALTER TABLE ");
+    server_put_text(&sql, table->target_sql);
+    server_put_text(&sql, " ADD COLUMN ");
+    if (server->has_date32) /* 18.16 has no IF NOT EXISTS here */
+        server_put_text(&sql, "IF NOT EXISTS ");
+    put_column(server, column, false, &sql);
+    past = schema_put_default(server, options, table, number, &sql, err);
+    table->past[number] = past;
+    if (past == PAST_ERROR) {
+        buf_free(&sql);
+        return -1;
+    }
+    if (server_statement(server, "add a column", &sql, err) != 0 && server->answer.code != 44)
+        return -1; /* 44: another worker was first */
+    log_write(server->log, LOG_INFO, "added column \"%s\" to %s%s", column->name, table->target_sql,
+              past == PAST_DEFAULT ? ", with the value of older rows as its DEFAULT" : "");
+    return 0;
+}
+
 int
-schema_add_columns(struct server *server, const struct table *table, const char *const *existing,
-                   size_t existing_count, struct err *err)
+schema_add_columns(struct server *server, const struct options *options, struct table *table,
+                   const char *const *existing, size_t existing_count, struct err *err)
 {
     const struct relation *relation = &table->relation;
 
-    for (uint32_t i = 0; i < relation->columns_count; i++) {
-        const struct relation_column *column = &relation->columns[i];
-        struct buf sql = {0};
-
-        if (is_among(column->name, existing, existing_count))
-            continue;
-        server_put_text(&sql, "ALTER TABLE ");
-        server_put_text(&sql, table->target_sql);
-        server_put_text(&sql, " ADD COLUMN ");
-        if (server->has_date32) /* 18.16 has no IF NOT EXISTS here */
-            server_put_text(&sql, "IF NOT EXISTS ");
-        put_column(server, column, false, &sql);
-        if (server_statement(server, "add a column", &sql, err) != 0 && server->answer.code != 44)
-            return -1; /* 44: another worker was first */
-        log_write(server->log, LOG_INFO, "added column \"%s\" to %s", column->name,
-                  table->target_sql);
-    }
+    free(table->past);
+    table->past = calloc(relation->columns_count + 1, sizeof *table->past);
+    if (table->past == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for a table");
+    for (uint32_t i = 0; i < relation->columns_count; i++)
+        if (!is_among(relation->columns[i].name, existing, existing_count) &&
+            add_column(server, options, table, i, err) != 0)
+            return -1;
     return 0;
 }

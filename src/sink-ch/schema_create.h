@@ -14,8 +14,9 @@ int schema_create(struct server *server, const struct options *options, const st
 void schema_put_engine(const struct server *server, const struct options *options,
                        const struct table *table, struct buf *sql);
 
-/* Adds the columns of the relation that are not among existing[]. */
-int schema_add_columns(struct server *server, const struct table *table,
+/* Adds the columns of the relation that are not among existing[], and says in table->past what
+ * older rows have there. */
+int schema_add_columns(struct server *server, const struct options *options, struct table *table,
                        const char *const *existing, size_t existing_count,
                        struct err *err) MUST_CHECK;
 

@@ -147,6 +147,8 @@ table_free(struct table *table)
     table_unload(table);
     relation_free(&table->relation);
     tableinfo_free(&table->info);
+    seen_free(&table->seen);
+    free(table->past);
     free(table->target_sql);
     free(table);
 }

@@ -5,6 +5,7 @@
 #include "lib/tableinfo.h"
 #include "sink-ch/mapping.h"
 #include "sink-ch/options.h"
+#include "sink-ch/seen.h"
 #include "sink-ch/server.h"
 #include "sink-ch/version.h"
 
@@ -33,6 +34,16 @@ struct mark {
     bool writable;
 };
 
+/* What older rows hold in a column. */
+enum past {
+    PAST_THERE,   /* the column was there */
+    PAST_NULL,    /* it was added, and they have no value */
+    PAST_DEFAULT, /* added, with their value as its DEFAULT */
+    PAST_RENAMED, /* added under its new name; their values are under the old one */
+    PAST_UNKNOWN, /* added, and the source did not say */
+    PAST_ERROR
+};
+
 struct table {
     uint32_t number; /* counted from 0 over the worker's tables; the batch knows it by that */
     struct relation relation;
@@ -43,6 +54,8 @@ struct table {
     uint32_t timeline;
     bool informed;         /* info agrees with relation */
     struct tableinfo info; /* what the source's catalog says beyond it */
+    struct seen seen;      /* names of its columns before */
+    enum past *past;       /* of the relation's columns, when some were just added; else NULL */
 
     /* ---- known after schema_load ---- */
     bool loaded;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "lib/clock.h"
+#include "sink-ch/ddl.h"
 #include "sink-ch/history.h"
 
 /* Encoded bytes that wait, over all tables. */
@@ -174,12 +175,20 @@ put_table(struct worker *w, struct relation *relation, struct table *old, struct
         relation_free(relation);
     if (table == NULL)
         return -1;
+    if (ddl_look_at_name(w, table, old, err) != 0) {
+        table_free(table);
+        return -1;
+    }
     if (relmap_put(&w->tables, relid, table, &replaced) != 0) {
         table_free(table);
         return err_set(err, EXIT_PEER, "out of memory for a table");
     }
     table->system_identifier = w->intake.hello.system_identifier;
     table->timeline = w->intake.hello.timeline;
+    if (old != NULL) {
+        table->seen = old->seen;
+        old->seen = (struct seen){0};
+    }
     w->by_number[number] = table;
     w->tables_count += old == NULL;
     table_free(old);
@@ -222,7 +231,7 @@ on_tableinfo(struct worker *w, struct intake_item *item, struct err *err)
         return -1;
     }
     table_inform(table, &info);
-    return 0;
+    return table->loaded ? ddl_look_at_columns(w, table, err) : 0;
 }
 
 /* The first thing that was wrong with a table, as the error. */
@@ -247,7 +256,7 @@ load_table(struct worker *w, struct table *table, struct err *err)
         return table_error(table, w->transaction.commit_lsn, err);
     switch (schema_load(&w->server, w->options, table, w->options->create_tables, &report, err)) {
     case SCHEMA_READY:
-        if (history_admit(w, table, err) == 0)
+        if (history_admit(w, table, err) == 0 && ddl_look_at_columns(w, table, err) == 0)
             return 0;
         break;
     case SCHEMA_MISSING:

@@ -197,6 +197,23 @@ tz	Nullable(DateTime64(6, 'UTC'))" ] || { echo "$output"; false; }
     refuses "MergeTree order by id" 'the engine of `bad`.`short` is MergeTree'
 }
 
+@test "ADD COLUMN with DEFAULT is right in older rows, and a renamed column is named" {
+    pg_sql src "create table later (id int primary key, v text); insert into later select g, 'x' from generate_series(1, 5) g"
+    caught_up
+    pg_sql src "update later set v = 'y' where id = 5; alter table later add n int default 5,
+        add at timestamptz default '2024-02-29 12:00:00.5+00', add w text default 'it''s'; insert into later values (6, 'z', 6)"
+    caught_up
+    pg_sql src "insert into later values (7, 'z', null, null, null); delete from later where id = 1"
+    caught_up
+    [ "$(ch_sql new "select count(), countIf(n = 5), countIf(at = '2024-02-29 12:00:00.500000' and w = 'it\\'s'), countIf(w is null)
+        from later_current" | tr '\t' ' ')" = "6 4 5 1" ]
+    ! grep -F 'public.later\" was changed' "$SCRATCH/run.log"
+    pg_sql src "alter table later rename v to v2; insert into later values (8, 'renamed', 8)"
+    caught_up
+    grep -F 'column \"v\" was renamed to \"v2\"' "$SCRATCH/run.log"
+    [ "$(ch_sql new "select v2 from later_current where id = 8")" = renamed ]
+}
+
 @test "a restart finds its own tables in order, and SIGTERM drains" {
     pid=$(cat "$SCRATCH/walpipe.pid")
     kill -TERM "$pid"

@@ -3,6 +3,7 @@
 
 WALPIPE_CH=modern
 load sink-ch
+load sink-ch-ddl
 
 # An update without its large value, which has to be read back.
 read_back() { # COLUMN
@@ -69,3 +70,15 @@ EOF
     is "SELECT id, keys, n FROM t FINAL" "1 large 2"
 }
 
+
+@test "older rows and DDL of the source: as on the old ClickHouse" {
+    columns_with_defaults
+}
+
+@test "a column whose older values nobody knows, as on the old ClickHouse" {
+    columns_without_a_value
+}
+
+@test "DDL that is not followed, as on the old ClickHouse" {
+    ddl_that_is_not_followed
+}
