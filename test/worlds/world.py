@@ -376,7 +376,8 @@ class Run:
 
     def do_restart(self, _):
         self.tolerated += 1
-        self.connections.pop("target", None)
+        for side in [side for side in self.connections if side != "source"]:
+            self.connections.pop(side).close()
         self.bench.restart(self.target, self.world["target"])
 
     def do_target(self, step):
