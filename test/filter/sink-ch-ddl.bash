@@ -80,7 +80,7 @@ EOF
         grep -F "\"relation\":\"public.$table\"" "$DIR/log" | grep -F 'column \"c\" was added'
     done
     [ "$(schema_changes)" = 5 ]
-    ! grep -F "table \\\"public.plain\\\" was changed" "$DIR/log"
+    [ "$(grep -cF 'public.plain\" was changed' "$DIR/log")" = 0 ]
 }
 
 # A value that no row of the column could have, either.
@@ -147,7 +147,7 @@ EOF
     is "SELECT id, a, b FROM renamed FINAL ORDER BY id" '1 10 \N
 2 \N 20
 3 31 30'
-    ! grep -F 'public.dropped\" was changed' "$DIR/log"
+    [ "$(grep -cF 'public.dropped\" was changed' "$DIR/log")" = 0 ]
     # a column that a person renamed in ClickHouse is no difference
     q "CREATE TABLE followed (id Int32, b Nullable(Int32), _version UInt64, _is_deleted UInt8)
         ENGINE = ReplacingMergeTree(_version) ORDER BY id"
@@ -159,7 +159,7 @@ for name in "a", "b":
 e.begin(); e.insert(9, ["1", "10"]); e.commit(); e.end()
 EOF
     sink --create-tables <"$DIR/in"
-    ! grep -F 'public.followed\" was changed' "$DIR/log"
+    [ "$(grep -cF 'public.followed\" was changed' "$DIR/log")" = 0 ]
 }
 
 said() { # TABLE LSN WORDS
