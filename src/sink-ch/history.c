@@ -339,6 +339,7 @@ visit_marked(struct worker *w, struct cursor *c, history_visit *visit, void *con
         return err_set(err, EXIT_PEER, "could not look for tables: malformed answer");
     table.version_width = type.len == 7 ? 16 : 8; /* UInt128, UInt64 */
     mark_parse(comment, &table.mark);
+    table.mark.at = version_to_width(table.version_width, table.mark.at);
     table.target_sql = table_target_sql(&table.target);
     if (table.target_sql == NULL)
         return err_set(err, EXIT_PEER, "out of memory for a table");

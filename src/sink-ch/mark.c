@@ -108,6 +108,7 @@ mark_read(struct server *server, const struct options *options, struct table *ta
     if (c.left > 0 && !server_read_string(&c, &comment))
         return err_set(err, EXIT_PEER, "could not read a column's comment: malformed answer");
     mark_parse(comment, &table->mark);
+    table->mark.at = version_to_width(table->version_width, table->mark.at);
     return 0;
 }
 

@@ -6,11 +6,12 @@
  *     walpipe: truncated at 167772160.0; rows of 7300000000000000001/1 public.t
  *     walpipe: rows of 7300000000000000002/1+50331656 public.t
  *
- * "truncating at" while that is being done; the numbers are the version's two halves, system
- * identifier and timeline, and the history's offset: what its LSNs are raised by in versions, so
- * that its rows win against older histories' (adopt.h). It stands in the table itself, because it
- * must come and go, and be copied, with the rows. Without "rows of" the mark is of a walpipe before
- * that was noted. */
+ * "truncating at" while that is being done; the numbers are the version's two halves, with a
+ * UInt64 the second one is 0 (the column may have become the other type since); system identifier
+ * and timeline, and the history's offset: what its LSNs are raised by in versions, so that its rows
+ * win against older histories' (adopt.h). It stands in the table itself, because it must come and
+ * go, and be copied, with the rows. Without "rows of" the mark is of a walpipe before that was
+ * noted. */
 #ifndef WALPIPE_SINKCH_MARK_H
 #define WALPIPE_SINKCH_MARK_H
 

@@ -44,6 +44,19 @@ version_is_shared(uint32_t width, struct version version)
     return width == 8 && (version.high & SHORT_ORDINAL_LAST) == SHORT_ORDINAL_LAST;
 }
 
+/* A version that was noted while the column may have had the other width. A long one's ordinal is
+ * at least 1, so its low half tells them apart. */
+static inline struct version
+version_to_width(uint32_t width, struct version noted)
+{
+    if (width == 8 && noted.low != 0)
+        return version_make(8, noted.high, noted.low);
+    if (width == 16 && noted.low == 0)
+        return (struct version){.high = noted.high >> SHORT_ORDINAL_BITS << 2,
+                                .low = noted.high & SHORT_ORDINAL_LAST};
+    return noted;
+}
+
 /* The LSN in a version, with the offset. */
 static inline uint64_t
 version_lsn(uint32_t width, struct version version)

@@ -82,3 +82,65 @@ EOF
 @test "DDL that is not followed, as on the old ClickHouse" {
     ddl_that_is_not_followed
 }
+
+# A truncate at commit LSN 0x2100, between rows.
+truncated_between() {
+    events <<'EOF'
+e.table(1, "public", "t", [col("id", True, INT4), col("v")])
+e.begin(); e.insert(1, ["1", "a"]); e.commit()
+e.begin(); e.insert(1, ["2", "b"]); e.truncate([1]); e.insert(1, ["3", "c"]); e.commit(); e.end()
+EOF
+}
+
+later_rows() {
+    events <<'EOF'
+e = Events(lsn=0x4000, sink="olap", shards=1)
+e.table(1, "public", "t", [col("id", True, INT4), col("v")])
+e.begin(); e.insert(1, ["4", "d"]); e.update(1, ["3", "e"]); e.commit(); e.end()
+EOF
+}
+
+comment() {
+    q "SELECT comment FROM system.columns WHERE database = '$DB' AND table = 't' AND name = '_version'"
+}
+
+@test "the bug was that rows were dropped silently after the version column became a UInt128" {
+    table t 'id Int32, v String' id
+    truncated_between >"$DIR/one"
+    later_rows >"$DIR/two"
+    sink <"$DIR/one"
+    note=$(comment)
+    [ "$note" = "walpipe: truncated at $((0x2100 / 4 * 16384 + 2)).0; rows of 7000000000000000001/1 public.t" ]
+    # as a person does who has large transactions: a new table, the old one's rows and comment
+    q "CREATE TABLE wide (id Int32, v String, _version UInt128 COMMENT '$note', _is_deleted UInt8)
+        ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id"
+    q "INSERT INTO wide SELECT * FROM t"
+    q "EXCHANGE TABLES t AND wide" || { q "RENAME TABLE t TO narrow"; q "RENAME TABLE wide TO t"; }
+    sink <"$DIR/two"
+    is "SELECT id, v FROM t FINAL ORDER BY id" "3 e
+4 d"
+    # and what comes again is not truncated again, nor back
+    sink <"$DIR/one"
+    sink <"$DIR/two"
+    is "SELECT id, v FROM t FINAL ORDER BY id" "3 e
+4 d"
+}
+
+@test "a UInt128 that became a UInt64 keeps the note of a truncate" {
+    q "CREATE TABLE t (id Int32, v String, _version UInt128, _is_deleted UInt8)
+        ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id"
+    truncated_between >"$DIR/one"
+    later_rows >"$DIR/two"
+    sink <"$DIR/one"
+    note=$(comment)
+    [ "$note" = "walpipe: truncated at $((0x2100)).2; rows of 7000000000000000001/1 public.t" ]
+    q "DROP TABLE t"
+    q "CREATE TABLE t (id Int32, v String, _version UInt64 COMMENT '$note', _is_deleted UInt8)
+        ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id"
+    q "INSERT INTO t VALUES (3, 'c', 0, 0), (9, 'stays', 0, 0)"
+    sink <"$DIR/one"
+    sink <"$DIR/two"
+    is "SELECT id, v FROM t FINAL ORDER BY id" "3 e
+4 d
+9 stays"
+}
