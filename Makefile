@@ -19,11 +19,11 @@ FRAMES := err buf lsn cursor pack frame
 FILTER := $(FRAMES) clock log opt sig sock lockfile io
 WORKER := $(FILTER) event relmap ackmsg ackconn ackclient backoff hash names layout intake
 
-pg-wal-read_LIB  := $(FILTER) wal event tableinfo pgtableinfo ackmsg ackconn backoff pqx pqconn pqsystem pqmark names verdict
+pg-wal-read_LIB  := $(FILTER) wal event tableinfo pgtableinfo ackmsg ackconn backoff loginnote pqx pqconn pqsystem pqmark names verdict
 pgout-decode_LIB := $(FILTER) wal event tableinfo relmap hash sandbox
 route_LIB        := $(FILTER) event tableinfo relmap hash names tablefilter sandbox layout
-sink-pg_LIB      := $(WORKER) pqx pqconn pqmark moment tablemap pgtype verdict
-sink-ch_LIB      := $(WORKER) tableinfo moment tablemap pgtype verdict
+sink-pg_LIB      := $(WORKER) loginnote pqx pqconn pqmark moment tablemap pgtype verdict
+sink-ch_LIB      := $(WORKER) loginnote tableinfo moment tablemap pgtype verdict
 ackd_LIB         := $(FILTER) ackmsg hash statedir verdict
 evcat_LIB        := $(FILTER) wal event tableinfo relmap json
 walpipe_LIB      := $(FILTER) event tableinfo pgtableinfo ackmsg backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict

@@ -133,20 +133,49 @@ flatten(const char *message, char *out, size_t size)
     }
 }
 
+/* What a person can do about a login that was refused. */
+static const char *
+login_hint(const char *sqlstate)
+{
+    static const struct {
+        const char *sqlstate, *hint;
+    } hints[] = {
+        {"28P01", "correct the password: in conninfo, in the passfile, or the role's own by ALTER "
+                  "ROLE"},
+        {"28000", "the role must exist and have LOGIN, and the server's pg_hba.conf must let it "
+                  "into this database from this host; for the source, too, the database's name "
+                  "counts there, not the word replication"},
+        {"3D000", "correct dbname, or create the database"},
+        {"42501", "the role needs CONNECT on the database, and for the source also ALTER ROLE ... "
+                  "REPLICATION"},
+    };
+
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+        if (strcmp(hints[i].sqlstate, sqlstate) == 0)
+            return hints[i].hint;
+    return "";
+}
+
 static int
 failed(const PGconn *conn, enum outcome outcome, struct err *err)
 {
-    char text[700] = "", sqlstate[6];
+    char text[700] = "", sqlstate[6] = "";
     enum exit_code code = EXIT_PEER;
+    bool no_password;
 
     flatten(PQerrorMessage(conn), text, sizeof text);
     if (outcome == MUTE)
         return err_set(err, EXIT_PEER, "could not connect: %s timeout expired", text);
-    if (pqconn_sqlstate(conn, sqlstate))
+    no_password = !pqconn_sqlstate(conn, sqlstate) && PQconnectionNeedsPassword(conn);
+    if (sqlstate[0] != '\0')
         code = pqx_exit_code(sqlstate);
-    else if (outcome == FAILED_BY_US || PQconnectionNeedsPassword(conn))
+    else if (outcome == FAILED_BY_US || no_password)
         code = EXIT_REFUSED;
-    return err_set(err, code, "could not connect: %s", text);
+    err_set(err, code, "could not connect: %s", text);
+    return err_hint(err, "%s",
+                    no_password ? "the server asks for a password: set it in conninfo or in a "
+                                  "passfile"
+                                : login_hint(sqlstate));
 }
 
 /* ---- who ended a TLS handshake ----

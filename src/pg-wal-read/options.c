@@ -44,6 +44,8 @@ static const struct opt_spec specs[] = {
     {"publication", "NAME[,NAME]", "the publications", OPT_CALL, .take = take_publications},
     {"ackd", "PATH", "ackd's socket", OPT_TEXT, TO(ackd)},
     {"no-ack", NULL, "only look: read without ever confirming anything", OPT_FLAG, TO(no_ack)},
+    {"login-note", "FILE", "made when the login worked: one that is refused later may heal",
+     OPT_TEXT, TO(source.login_note)},
     {"create-slot", NULL, "create the slot if ackd has no checkpoint for it", OPT_FLAG,
      TO(source.create_slot)},
     {"binary", NULL, "ask for binary values (server 14 and later)", OPT_FLAG, TO(source.binary)},

@@ -339,6 +339,7 @@ reader_run(struct log *log, const struct options *options)
     }
     r->log = log;
     r->options = options;
+    r->source.login.path = options->source.login_note;
     r->ack.conn.fd = -1;
     if (run(r, &err) != 0)
         code = log_failure(log, &err);

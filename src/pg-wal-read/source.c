@@ -62,8 +62,11 @@ source_connect(struct source *source, const struct source_options *options, stru
 
     snprintf(name, sizeof name, "walpipe %s", options->slot);
     source->conn = pqconn_open(options->conninfo, forced, sizeof forced / sizeof *forced, err);
-    if (source->conn == NULL)
+    if (source->conn == NULL) {
+        (void)loginnote_forgives(&source->login, err);
         return -1;
+    }
+    loginnote_worked(&source->login);
     source->server_version = (uint32_t)PQserverVersion(source->conn);
     if (source->server_version < 100000) {
         err_set(err, EXIT_REFUSED, "the source is PostgreSQL version %" PRIu32 ", 10 is the oldest",

@@ -6,9 +6,11 @@
 #include <libpq-fe.h>
 
 #include "lib/frame.h"
+#include "lib/loginnote.h"
 
 struct source_options {
     const char *conninfo;
+    const char *login_note; /* loginnote.h's path, or NULL */
     const char *slot;
     uint32_t publications_count;
     char publications[PUBLICATIONS_MAX][NAME_MAX_BYTES + 1];
@@ -33,6 +35,7 @@ struct slot_state {
 
 struct source {
     PGconn *conn;
+    struct loginnote login; /* set its path before source_connect */
     uint64_t system_identifier;
     uint32_t timeline;
     uint32_t previous_timeline; /* that it came out of; 0: none, or the source does not tell */

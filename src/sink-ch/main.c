@@ -52,6 +52,7 @@ open_server(struct worker *w, struct err *err)
         w->server.intake = &w->intake;
     }
     w->server.log = w->log;
+    w->server.login.path = w->options->login_note;
     snprintf(w->server.query_id, sizeof w->server.query_id, "walpipe-%.63s-%s-%u-%.8s",
              w->options->pipeline == NULL ? "check" : w->options->pipeline, w->intake.hello.sink,
              w->intake.hello.shard, run_id_format(&w->intake.hello.run_id).text);

@@ -36,6 +36,8 @@ static const struct opt_spec specs[] = {
     {"key-file", "FILE", "and its key", OPT_TEXT, TO(key_file)},
     {"pipeline", "NAME", "names this pipeline's queries", OPT_LINE, TO(pipeline)},
     {"ackd", "SOCKET", "ackd's socket", OPT_TEXT, TO(ackd)},
+    {"login-note", "FILE", "made when the login worked: one that is refused later may heal",
+     OPT_TEXT, TO(login_note)},
     {"on-overflow", "WHAT", "error, clamp or null: what a value that does not fit becomes",
      OPT_WORD, TO(on_overflow), .words = policies},
     {"create-tables", NULL, "create missing tables, add new columns", OPT_FLAG, TO(create_tables)},

@@ -20,6 +20,7 @@ struct options {
     const char *key_file;
     const char *pipeline;
     const char *ackd;
+    const char *login_note; /* loginnote.h's path, or NULL */
     const char *version_column;
     const char *deleted_column;
     enum convert_policy on_overflow;

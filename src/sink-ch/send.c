@@ -85,7 +85,7 @@ explain_refusal(const struct sending *sending, struct err *err)
     if (schema_changed(&sending->worker->server, sending->table)) {
         err_set(&changed, EXIT_PEER, "the columns of %s changed", sending->table->target_sql);
         *err = changed;
-    } else {
+    } else if (err->hint[0] == '\0') {
         err_hint(err, "nothing was acknowledged; mend the table in ClickHouse and start again");
     }
     return table_error(sending->table, sending->worker->transaction.commit_lsn, err);

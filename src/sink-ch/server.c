@@ -66,12 +66,29 @@ wait_for_server(struct server *server, const char *what, struct err *err)
     return intake_wait(server->intake, err);
 }
 
+/* Unknown user, wrong password, password required, authentication failed; ErrorCodes.cpp. */
+static bool
+is_login_code(uint64_t code)
+{
+    return code == 192 || code == 193 || code == 194 || code == 516;
+}
+
+static int
+refuse_login(const struct server *server, struct err *err)
+{
+    if (!loginnote_forgives(&server->login, err))
+        err_hint(err, "correct user, password or password_file, or the user in ClickHouse");
+    return -1;
+}
+
 static int
 refuse(const struct server *server, const char *what, struct err *err)
 {
-    if (server->answer.code != 0)
-        return err_set(err, EXIT_REFUSED, "could not %s: ClickHouse says: %s (code %" PRIu64 ")",
-                       what, server->answer.message, server->answer.code);
+    if (server->answer.code != 0) {
+        err_set(err, EXIT_REFUSED, "could not %s: ClickHouse says: %s (code %" PRIu64 ")", what,
+                server->answer.message, server->answer.code);
+        return is_login_code(server->answer.code) ? refuse_login(server, err) : -1;
+    }
     return err_set(err, EXIT_REFUSED, "could not %s: %s", what, server->answer.message);
 }
 
@@ -82,8 +99,10 @@ server_request(struct server *server, const char *what, const struct http_reques
     for (;;) {
         enum http_outcome outcome = http_post(server->http, request, &server->answer);
 
-        if (outcome == HTTP_DONE)
+        if (outcome == HTTP_DONE) {
+            loginnote_worked(&server->login);
             return say_up(server, err) == 0 ? HTTP_DONE : HTTP_GONE;
+        }
         if (outcome == HTTP_GONE) {
             ackconn_gone_error(err);
             return HTTP_GONE;

@@ -5,12 +5,14 @@
 
 #include "lib/intake.h"
 #include "lib/log.h"
+#include "lib/loginnote.h"
 #include "sink-ch/convert/convert.h"
 #include "sink-ch/http.h"
 
 struct server {
     struct http *http;
     const struct log *log;
+    struct loginnote login;
 
     struct intake
         *intake; /* is told of the target and watched while it is waited for; NULL: none */

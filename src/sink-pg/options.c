@@ -24,6 +24,8 @@ static const struct opt_spec specs[] = {
     {"pipeline", "NAME", "name of the pipeline in walpipe.progress", OPT_TEXT, TO(pipeline),
      .required = true},
     {"ackd", "SOCKET", "ackd's socket", OPT_TEXT, TO(ackd)},
+    {"login-note", "FILE", "made when the login worked: one that is refused later may heal",
+     OPT_TEXT, TO(login_note)},
     {"batch-rows", "N", "rows of a batch (default: 10000)", OPT_NUMBER, TO(batch_rows), .min = 1,
      .max = BATCH_ROWS_MAX},
     {"flush-interval", "TIME", "longest wait of a row (default: 200ms)", OPT_DURATION,

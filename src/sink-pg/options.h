@@ -11,7 +11,8 @@ struct options {
     const char *conninfo;
     const char *pipeline;
     const char *ackd;
-    const char *sink; /* --drop-progress, --layout */
+    const char *login_note; /* loginnote.h's path, or NULL */
+    const char *sink;       /* --drop-progress, --layout */
     bool check;
     bool binary; /* with check: values come in binary format */
     bool drop_progress;

@@ -126,6 +126,17 @@ become_replica(struct session *s, struct err *err)
     return rc;
 }
 
+/* A login that worked before and is refused now is waited for; somebody should know. */
+static void
+note_refusal(struct session *s, struct err *err)
+{
+    if (!loginnote_forgives(&s->login, err) || s->refused)
+        return;
+    s->refused = true;
+    log_write(s->log, LOG_ERROR, "the target refuses a login that worked before: %s; %s",
+              err->message, err->hint);
+}
+
 int
 session_open(struct session *s, struct err *err)
 {
@@ -138,8 +149,12 @@ session_open(struct session *s, struct err *err)
     s->tx_open = false;
     s->generation++;
     s->conn = pqconn_open(s->conninfo, forced, sizeof forced / sizeof *forced, err);
-    if (s->conn == NULL)
+    if (s->conn == NULL) {
+        note_refusal(s, err);
         return -1;
+    }
+    loginnote_worked(&s->login);
+    s->refused = false;
     if (pqconn_agree_on_text(s->conn, err) != 0 ||
         session_exec(s, "set the session", settings, err) != 0 ||
         session_exec(s, "set synchronous_commit", durable, err) != 0 ||

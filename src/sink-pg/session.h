@@ -3,15 +3,18 @@
 #define SINK_PG_SESSION_H
 
 #include "lib/log.h"
+#include "lib/loginnote.h"
 #include "lib/pqx.h"
 
 enum { SESSION_PREPARED = 3 };
 
-/* Zero-initialise, then set conninfo, application_name and log. */
+/* Zero-initialise, then set conninfo, application_name, log and login's path. */
 struct session {
     const char *conninfo;
     char application_name[64];
     const struct log *log;
+    struct loginnote login;
+    bool refused; /* it worked before and is refused now, which was logged */
     PGconn *conn;
     uint64_t generation; /* grows whenever prepared statements, temporary tables and what is known
                             of the target's catalog are void */

@@ -336,6 +336,7 @@ wire(struct worker *w)
     snprintf(s->application_name, sizeof s->application_name, "walpipe sink-pg %.20s/%.20s/%u",
              w->options->pipeline, hello->sink, hello->shard);
     s->conninfo = w->options->conninfo;
+    s->login.path = w->options->login_note;
     s->log = d->log = w->log;
     origin_name(&d->origin, w->options->pipeline, hello->sink, hello->shard);
     d->applier.progress.pipeline = w->options->pipeline;

@@ -186,11 +186,19 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
         words_add_option(&w, "--adopt", use == PLAN_ADOPT ? "do" : "look");
     } else {
         words_add_option(&w, "--ackd", config->socket);
+        words_add_option(&w, "--login-note", plan_login_path(config, pool, sink));
     }
     words_add_option(&w, "--batch-rows", pool_print(pool, "%u", sink->batch_rows));
     words_add_option(&w, "--flush-interval", sink->flush_interval);
     add_level(&w, config);
     return w.list;
+}
+
+const char *
+plan_login_path(const struct config *config, struct pool *pool, const struct sink_config *sink)
+{
+    return sink == NULL ? pool_print(pool, "%s/login.source", config->state_dir)
+                        : pool_print(pool, "%s/login.sink.%s", config->state_dir, sink->name);
 }
 
 bool
@@ -289,6 +297,7 @@ reader_arguments(const struct config *config, struct pool *pool)
     words_add_option(&w, "--slot", source->slot);
     words_add_option(&w, "--publication", source->publication);
     words_add_option(&w, "--ackd", config->socket);
+    words_add_option(&w, "--login-note", plan_login_path(config, pool, NULL));
     if (source->create_slot)
         words_add(&w, "--create-slot");
     if (source->binary)

@@ -68,6 +68,10 @@ enum plan_use { PLAN_RUN, PLAN_CHECK, PLAN_DROP, PLAN_ADOPT_LOOK, PLAN_ADOPT };
 const char *const *plan_sink_arguments(const struct config *config, struct pool *pool,
                                        const struct sink_config *sink, enum plan_use use);
 
+/* Where it is noted that a login worked (lib/loginnote.h): the source's for NULL. */
+const char *plan_login_path(const struct config *config, struct pool *pool,
+                            const struct sink_config *sink);
+
 /* Whether the sink's target says which tables must not be split over its workers; then the file
  * where the answer is, and the arguments of the program that asks. */
 bool plan_has_layout(const struct sink_config *sink);

@@ -100,6 +100,15 @@ take_directory(const char *path, struct err *err)
     return dir < 0 || statedir_lock(dir, path, STATEDIR_WALPIPE, err) < 0 ? -1 : 0;
 }
 
+/* Whether a login works, this run finds out for itself. */
+static void
+forget_logins(const struct config *config, struct pool *pool)
+{
+    (void)unlink(plan_login_path(config, pool, NULL));
+    for (size_t i = 0; i < config->sinks_count; i++)
+        (void)unlink(plan_login_path(config, pool, &config->sinks[i]));
+}
+
 static int
 prepare(struct running *r, struct pool *pool, struct err *err)
 {
@@ -108,6 +117,7 @@ prepare(struct running *r, struct pool *pool, struct err *err)
     if (r->place.programs == NULL || nofile_ensure(r->config->workers_count, err) != 0 ||
         take_directory(r->config->state_dir, err) != 0)
         return -1;
+    forget_logins(r->config, pool);
     r->signals = sig_open(true, err);
     return r->signals < 0 ? -1 : 0;
 }

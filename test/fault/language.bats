@@ -88,6 +88,54 @@ refuses() {
     refuses 3D000
 }
 
+@test "a login that is refused at the first attempt: exit 100 and a hint" {
+    databases 'CREATE TABLE t (id int PRIMARY KEY, v text)'
+    config wrong
+    refuses "correct the password"
+    config secret secret nosuch
+    refuses "correct dbname, or create the database"
+    config
+    pg_sql src "ALTER ROLE replicator NOREPLICATION"
+    refuses "ALTER ROLE ... REPLICATION"
+    pg_sql src "ALTER ROLE replicator REPLICATION"
+    echo 'local all all trust' >"$(pg_data src)/pg_hba.conf"
+    kill -HUP "$(pg_pid src)"
+    wait_until 20 eval '! psql -X "host=127.0.0.1 port=$(pg_port src) user=replicator dbname=$name password=secret" -c "" 2>/dev/null'
+    refuses "pg_hba.conf must let it into this database"
+    echo 'host all all 127.0.0.1/32 scram-sha-256' >>"$(pg_data src)/pg_hba.conf"
+    kill -HUP "$(pg_pid src)"
+    wait_until 20 eval 'psql -X "host=127.0.0.1 port=$(pg_port src) user=replicator dbname=$name password=secret" -c "" 2>/dev/null'
+}
+
+# refused_after SERVER TEXT: its password is changed under a running pipeline; the log says TEXT.
+refused_after() {
+    pg_sql "$1" "ALTER ROLE replicator PASSWORD 'another'"
+    pg_sql "$1" "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE usename = 'replicator'" >/dev/null
+    wait_until 60 grep -q "\"level\":\"error\".*$2.*28P01" "$conf.log"
+}
+
+@test "the bug was that a new password at the server ended a pipeline that had run for long" {
+    databases 'CREATE TABLE t (id int PRIMARY KEY, v text)'
+    config
+    pipeline_start "$conf"
+    pg_sql src "INSERT INTO t VALUES (1, 'eins')" "$name"
+    caught_up "$conf" src "$name"
+    refused_after src "waiting for the source"
+    "$WALPIPE_BIN/walpipe" status -c "$conf" | grep -q 'NOT CONNECTED: .*28P01'
+    pg_sql src "ALTER ROLE replicator PASSWORD 'secret'; INSERT INTO t VALUES (2, 'zwei')" "$name"
+    caught_up "$conf" src "$name"
+    refused_after dst "the target refuses a login that worked before"
+    pg_sql src "INSERT INTO t VALUES (3, 'drei')" "$name"
+    pg_sql dst "ALTER ROLE replicator PASSWORD 'secret'"
+    caught_up "$conf" src "$name"
+    [ "$(pg_sql dst 'SELECT count(*) FROM t' "$name")" = 3 ]
+    pipeline_stop "$conf"
+    # the next run knows nothing of that
+    config secret wrong
+    refuses "correct the password"
+}
+
 @test "a pipeline between two servers that speak German; a value, a partition that is missing" {
     databases 'CREATE TABLE t (id int PRIMARY KEY, v text);
                CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);

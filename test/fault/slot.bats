@@ -82,6 +82,9 @@ status_json() {
     local i free
     free=$(pg_sql src "SELECT current_setting('max_replication_slots')::int - count(*) FROM pg_replication_slots")
     pg_sql src "SELECT count(pg_create_physical_replication_slot('full_' || g)) FROM generate_series(1, $free) g" >/dev/null
+    run "$WALPIPE_BIN/walpipe" check -c "$conf"
+    [ "$status" -eq 100 ]
+    grep -q '^FAIL.*max_replication_slots = .* are in use: raise it and restart the source' <<<"$output"
     start_waiting
     wait_until 30 logged "all replication slots are in use.*max_replication_slots"
     pg_sql src "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE 'full_%'" >/dev/null

@@ -67,6 +67,23 @@ EOF
     reached_is 0
 }
 
+@test "a login that is refused: exit 100 at the first attempt, 111 once it has worked" {
+    local code
+    small >"$DIR/in"
+    exits 100 sink --user nobody --login-note "$DIR/login" <"$DIR/in"
+    log_has 'correct user, password or password_file'
+    [ ! -e "$DIR/login" ]
+    for code in 192 193 194 516; do
+        fake '{"inserts": [{"status": 403, "body": "Code: '$code'. DB::Exception: No. (NO)"}]}'
+        exits 111 sink --login-note "$DIR/login" <"$DIR/in"
+        log_has 'this login worked before'
+        [ -e "$DIR/login" ]
+    done
+    # what another process found counts
+    URL=$(ch_url ch)
+    exits 111 sink --user nobody --login-note "$DIR/login" <"$DIR/in"
+}
+
 @test "too many partitions in one block: fewer rows at once; too many parts: again later (trap 110)" {
     events >"$DIR/in" <<'EOF'
 e.table(1, "public", "t", [col("id", True, INT4), col("v")])

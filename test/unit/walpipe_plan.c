@@ -83,7 +83,8 @@ test_arguments(const struct plan *plan)
        "--restarts 4 --log-level info ",
        "ackd");
     is(p[2].argv,
-       "sink-pg --conninfo host=b --pipeline orders --ackd /s/ackd.sock --batch-rows 10 "
+       "sink-pg --conninfo host=b --pipeline orders --ackd /s/ackd.sock --login-note "
+       "/s/login.sink.dst --batch-rows 10 "
        "--flush-interval 1s --log-level info ",
        "sink-pg");
     check(strcmp(p[2].label, "sink dst/1") == 0 && p[2].shard == 1, "its label");
@@ -97,7 +98,7 @@ test_arguments(const struct plan *plan)
     is(p[5].argv, "pgout-decode --log-level info ", "pgout-decode");
     is(p[6].argv,
        "pg-wal-read --conninfo host=a --slot s --publication p,q --ackd /s/ackd.sock "
-       "--create-slot --log-level info ",
+       "--login-note /s/login.source --create-slot --log-level info ",
        "pg-wal-read");
     check(strcmp(p[6].file, "/opt/pg-wal-read") == 0, "its file");
 }

@@ -1,0 +1,37 @@
+/* loginnote.c: see loginnote.h. */
+#include "lib/loginnote.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+void
+loginnote_worked(struct loginnote *note)
+{
+    int fd;
+
+    if (note->worked)
+        return;
+    note->worked = true;
+    if (note->path == NULL)
+        return;
+    fd = open(note->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+        close(fd);
+}
+
+static bool
+has_worked(const struct loginnote *note)
+{
+    return note->worked || (note->path != NULL && access(note->path, F_OK) == 0);
+}
+
+bool
+loginnote_forgives(const struct loginnote *note, struct err *err)
+{
+    if (err->code != EXIT_REFUSED || !has_worked(note))
+        return false;
+    err->code = EXIT_PEER;
+    err_hint(err, "this login worked before: mend it at the server, or correct it here and start "
+                  "walpipe again");
+    return true;
+}
