@@ -93,7 +93,7 @@ unit_links = $(call linked,$(shell sed -n 's/.*links: *\([^;*]*\).*/\1/p' test/u
 unit_libs  = $(shell sed -n 's/.*libs: *\([^;*]*\).*/\1/p' test/unit/$(1).c | head -n 1)
 
 define unit_rules
-build/asan/unit/$(1): test/unit/$(1).c test/unit/check.h $$(patsubst %,build/asan/%.o,$$(call unit_links,$(1)))
+build/asan/unit/$(1): test/unit/$(1).c $$(wildcard test/unit/*.h) $$(patsubst %,build/asan/%.o,$$(call unit_links,$(1)))
 	@mkdir -p $$(@D)
 	$$(asan_CC) $$(CPPFLAGS_ALL) -Itest/unit $$(CFLAGS_ALL) $$(asan_CFLAGS) $$(asan_LDFLAGS) -o $$@ \
 	    $$< $$(filter %.o,$$^) $$(call unit_libs,$(1))
