@@ -9,10 +9,10 @@
  *
  * Then each rule is switched off, and something must go wrong. A rule that nobody misses is either
  * not needed, or the model does not show why it is. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
+#include "model.h"
 #include "model_copy.h"
 
 static const char *const rule_texts[RULES] = {
@@ -42,57 +42,9 @@ static const char *const rule_texts[RULES] = {
     [DROP_ON_SOURCE] = "dropping ranges when the source was restarted",
 };
 
-/* ---- states that were seen ---- */
-
 enum { SEEN_BITS = 24, SEEN_BITS_SMALL = 19 };
 
-static uint64_t *seen;
-static uint32_t seen_bits; /* what the world that is looked at needs; it is cleared before */
-static size_t states;
-static const char *wrong; /* what was found wrong first */
-static const char *path[200], *wrong_path[200];
-static size_t depth, wrong_depth;
-
-static uint64_t
-hash_of(const struct state *s)
-{
-    uint64_t words[(sizeof *s + 7) / 8] = {0}, hash = 0;
-
-    memcpy(words, s, sizeof *s);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        hash = (hash ^ words[i]) * UINT64_C(0xff51afd7ed558ccd);
-        hash ^= hash >> 32;
-    }
-    return hash | 1;
-}
-
-/* True the first time. Two states with one hash of 63 bits would be taken for one. */
-static bool
-is_new(const struct state *s)
-{
-    const uint64_t hash = hash_of(s), mask = (UINT64_C(1) << seen_bits) - 1;
-    uint64_t at = hash >> (64 - seen_bits);
-
-    for (; seen[at] != 0; at = (at + 1) & mask)
-        if (seen[at] == hash)
-            return false;
-    seen[at] = hash;
-    if (++states > mask / 2)
-        abort();
-    return true;
-}
-
 /* ---- what must hold ---- */
-
-static void
-fail(const char *what)
-{
-    if (wrong == NULL) {
-        wrong = what;
-        wrong_depth = depth;
-        memcpy(wrong_path, path, sizeof path);
-    }
-}
 
 static bool
 ranges_finished(const struct state *s)
@@ -157,7 +109,7 @@ step(const char *name, struct state *s)
     forget(s);
     forget_history(s);
     path[depth++] = name;
-    if (wrong == NULL && is_new(s))
+    if (wrong == NULL && is_new(s, sizeof *s))
         explore(s);
     depth--;
     taken = before + 1;
@@ -501,10 +453,7 @@ static void
 explore_all(const struct world *w, enum rule without)
 {
     world_is(w->workers, w->transactions, w->mishaps, w->moving, without);
-    wrong = NULL;
-    states = depth = 0;
-    seen_bits = w->transactions > 1 ? SEEN_BITS : SEEN_BITS_SMALL;
-    memset(seen, 0, sizeof *seen << seen_bits);
+    model_begin(w->transactions > 1 ? SEEN_BITS : SEEN_BITS_SMALL);
     for (uint8_t there = 0; there < 2 && wrong == NULL; there++) {
         struct state s = {0};
 
@@ -512,15 +461,6 @@ explore_all(const struct world *w, enum rule without)
             s.rows[0] = (struct row){.there = 1};
         step("start", &s);
     }
-}
-
-static void
-print_path(void)
-{
-    printf("#");
-    for (size_t i = 0; i < wrong_depth; i++)
-        printf(" %s,", wrong_path[i]);
-    printf(" %s\n", wrong);
 }
 
 static void
@@ -561,11 +501,9 @@ try_without_each(void)
 int
 main(void)
 {
-    seen = malloc(sizeof *seen << SEEN_BITS);
-    if (seen == NULL)
-        abort();
+    model_start(SEEN_BITS);
     try_all_rules();
     try_without_each();
-    free(seen);
+    model_end();
     return check_done();
 }
