@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -100,6 +101,16 @@ pqconn_start(const char *conninfo, const struct pqconn_keyword *forced, size_t f
 
 /* ---- what a failure says ---- */
 
+/* Of an array that PQconninfo or PQconninfoParse made. NULL: not set. */
+static char *
+option(PQconninfoOption *options, const char *keyword)
+{
+    for (PQconninfoOption *o = options; o->keyword != NULL; o++)
+        if (strcmp(o->keyword, keyword) == 0)
+            return o->val == NULL || o->val[0] == '\0' ? NULL : o->val;
+    return NULL;
+}
+
 /* "FATAL:  28P01: ...", where the first word is translated. The last one is of the last host. */
 bool
 pqconn_sqlstate(const PGconn *conn, char sqlstate[6])
@@ -156,8 +167,44 @@ login_hint(const char *sqlstate)
     return "";
 }
 
+/* libpq silently goes on without a passfile that it cannot read, and with a line on stderr without
+ * one that others can read. */
+static void
+judge_passfile(const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0 || access(path, R_OK) != 0)
+        err_hint(err, "libpq found no password: passfile \"%s\" cannot be read: %s", path,
+                 strerror(errno));
+    else if ((st.st_mode & 077) != 0)
+        err_hint(err,
+                 "passfile \"%s\" is open to other users (mode %04o), and libpq ignores it: chmod "
+                 "0600 it",
+                 path, (unsigned)(st.st_mode & 07777));
+    else
+        err_hint(err,
+                 "the server asks for a password: set it in conninfo, or add a line for this "
+                 "host, port, database and user to passfile \"%s\"",
+                 path);
+}
+
+/* The server asked for a password and got none. */
+static void
+explain_no_password(PGconn *conn, struct err *err)
+{
+    PQconninfoOption *options = PQconninfo(conn);
+    const char *path = options == NULL ? NULL : option(options, "passfile");
+
+    if (path != NULL)
+        judge_passfile(path, err);
+    else
+        err_hint(err, "the server asks for a password: set it in conninfo or in a passfile");
+    PQconninfoFree(options);
+}
+
 static int
-failed(const PGconn *conn, enum outcome outcome, struct err *err)
+failed(PGconn *conn, enum outcome outcome, struct err *err)
 {
     char text[700] = "", sqlstate[6] = "";
     enum exit_code code = EXIT_PEER;
@@ -172,10 +219,10 @@ failed(const PGconn *conn, enum outcome outcome, struct err *err)
     else if (outcome == FAILED_BY_US || no_password)
         code = EXIT_REFUSED;
     err_set(err, code, "could not connect: %s", text);
-    return err_hint(err, "%s",
-                    no_password ? "the server asks for a password: set it in conninfo or in a "
-                                  "passfile"
-                                : login_hint(sqlstate));
+    err_hint(err, "%s", login_hint(sqlstate));
+    if (no_password)
+        explain_no_password(conn, err);
+    return -1;
 }
 
 /* ---- who ended a TLS handshake ----
@@ -235,16 +282,6 @@ after_step(struct handshake h, bool step_failed)
 }
 
 /* ---- waiting ---- */
-
-/* Of an array that PQconninfo or PQconninfoParse made. NULL: not set. */
-static char *
-option(PQconninfoOption *options, const char *keyword)
-{
-    for (PQconninfoOption *o = options; o->keyword != NULL; o++)
-        if (strcmp(o->keyword, keyword) == 0)
-            return o->val == NULL || o->val[0] == '\0' ? NULL : o->val;
-    return NULL;
-}
 
 /* Microseconds for each address, or 0: for ever. */
 static uint64_t

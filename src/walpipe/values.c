@@ -301,6 +301,30 @@ hide_secrets(const char *value, struct err *err)
     return err_hint(err, "expected libpq's form: host=... dbname=... user=...");
 }
 
+static bool
+quote_is_open(const char *value)
+{
+    bool open = false;
+
+    for (; *value != '\0'; value++) {
+        if (*value == '\\' && value[1] != '\0')
+            value++;
+        else if (*value == '\'')
+            open = !open;
+    }
+    return open;
+}
+
+/* Where a comment began between quotes, the rest is gone, the second quote with it. */
+static int
+explain_comment(const char *value, struct err *err)
+{
+    if (!quote_is_open(value))
+        return -1;
+    return err_hint(err, "a quote is not closed; a \";\" behind a blank begins a comment also "
+                         "between quotes: keep such a password in a passfile");
+}
+
 static int
 refuse_key_password(const char *conninfo, struct err *err)
 {
@@ -325,8 +349,10 @@ values_conninfo(const char *value, void *out, struct pool *pool, struct err *err
 
     if (value[0] == '\0')
         return refuse(err, "libpq's form: host=... dbname=... user=...");
-    if (pqx_take_password(value, &without, &password, err) != 0)
-        return hide_secrets(value, err);
+    if (pqx_take_password(value, &without, &password, err) != 0) {
+        (void)hide_secrets(value, err);
+        return explain_comment(value, err);
+    }
     /* As it was written, where nothing had to be taken out. */
     conninfo->without = password == NULL ? value : pool_copy(pool, without);
     conninfo->password = password == NULL ? NULL : pool_copy(pool, password);

@@ -107,6 +107,32 @@ refuses() {
     wait_until 20 eval 'psql -X "host=127.0.0.1 port=$(pg_port src) user=replicator dbname=$name password=secret" -c "" 2>/dev/null'
 }
 
+@test "the bug was that a passfile that libpq does not use was not named" {
+    databases 'CREATE TABLE t (id int PRIMARY KEY, v text)'
+    config
+    sed -i "s,password=secret,passfile=$dir/pgpass," "$conf"
+    refuses "passfile \\\"$dir/pgpass\\\" cannot be read: No such file or directory"
+    echo '*:*:*:*:secret' >"$dir/pgpass"
+    chmod 644 "$dir/pgpass"
+    refuses "is open to other users (mode 0644), and libpq ignores it: chmod 0600 it"
+    run -100 "$WALPIPE_BIN/walpipe" check -c "$conf"
+    grep -q '^FAIL.*is open to other users (mode 0644)' <<<"$output"
+    echo 'elsewhere:*:*:*:secret' >"$dir/pgpass"
+    chmod 600 "$dir/pgpass"
+    refuses "or add a line for this host, port, database and user to passfile"
+    # the hints help, also with a password that a line of the config cannot hold
+    pg_sql src "ALTER ROLE replicator PASSWORD 'a ;b'"
+    pg_sql dst "ALTER ROLE replicator PASSWORD 'a ;b'"
+    sed -i "s,passfile=$dir/pgpass,password='a ;b'," "$conf"
+    refuses 'begins a comment also between quotes: keep such a password in a passfile'
+    sed -i "s,password='a ;b',passfile=$dir/pgpass," "$conf"
+    echo '*:*:*:*:a ;b' >"$dir/pgpass"
+    pipeline_start "$conf"
+    pipeline_stop "$conf"
+    pg_sql src "ALTER ROLE replicator PASSWORD 'secret'"
+    pg_sql dst "ALTER ROLE replicator PASSWORD 'secret'"
+}
+
 # refused_after SERVER TEXT: its password is changed under a running pipeline; the log says TEXT.
 refused_after() {
     pg_sql "$1" "ALTER ROLE replicator PASSWORD 'another'"

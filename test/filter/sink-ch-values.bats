@@ -73,6 +73,9 @@ Int64|20|None|null, and the column is not Nullable
 FixedString(2)|25|"abc"|do not fit
 Enum8('a'=1)|25|"b"|no such value
 Array(Int32)|1007|"{{1}}"|more dimensions
+DateTime|1114|b"123"|malformed binary value of type timestamp
+Array(Int32)|1007|b"123"|malformed binary value of type int4[]
+String|16400|b"123"|binary format of type oid 16400
 EOF
     reached_is 0
 }

@@ -4,6 +4,7 @@
 #include "sink-ch/convert/binary.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/pgtype.h"
@@ -307,6 +308,24 @@ put_part(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
     }
 }
 
+struct type_text {
+    char text[64];
+};
+
+/* "text", or "oid 16400" of a type that is not built in */
+static struct type_text
+type_text(uint32_t oid)
+{
+    const char *name = pgtype_name(oid);
+    struct type_text out;
+
+    if (name != NULL)
+        snprintf(out.text, sizeof out.text, "%s", name);
+    else
+        snprintf(out.text, sizeof out.text, "oid %" PRIu32, oid);
+    return out;
+}
+
 enum convert_status
 convert_binary(struct convert *convert, uint32_t oid, struct bytes value)
 {
@@ -317,12 +336,12 @@ convert_binary(struct convert *convert, uint32_t oid, struct bytes value)
     read = put_part(&c, oid, &convert->binary, &known);
     if (!known)
         return convert_bad(convert,
-                           "this program doesn't read the binary format of type oid %" PRIu32
-                           "; set binary = off",
-                           oid);
+                           "this program doesn't read the binary format of type %s; set binary = "
+                           "off",
+                           type_text(oid).text);
     if (convert->binary.failed)
         return convert_bad(convert, "out of memory");
     if (!read || c.left != 0)
-        return convert_bad(convert, "malformed binary value of type oid %" PRIu32, oid);
+        return convert_bad(convert, "malformed binary value of type %s", type_text(oid).text);
     return CONVERT_DONE;
 }
