@@ -2,6 +2,7 @@
 #include "sink-ch/check.h"
 
 #include "sink-ch/history.h"
+#include "sink-ch/rights.h"
 #include "sink-ch/schema.h"
 #include "sink-ch/schema_create.h"
 #include "sink-ch/schema_mapping.h"
@@ -112,9 +113,20 @@ check_readonly(struct worker *w, struct check *check)
                     "the ClickHouse user is read-only: give it a profile with readonly = 0");
 }
 
+/* create_tables cannot work without. */
+static void
+check_ddl(struct worker *w, struct check *check)
+{
+    if (w->options->create_tables && !rights_allow_ddl(&w->server))
+        verdict_say(&check->verdicts, VERDICT_FAIL,
+                    "the ClickHouse user may not use DDL, which create_tables needs: give it a "
+                    "profile with allow_ddl = 1");
+}
+
 static void
 check_missing(struct worker *w, const struct table *table, struct check *check)
 {
+    struct report report = {.say = say, .context = check};
     const char *reason;
 
     if (!w->options->create_tables)
@@ -123,6 +135,8 @@ check_missing(struct worker *w, const struct table *table, struct check *check)
         say(check, FINDING_FAIL, reason, "create the target table by hand");
     else
         print_new(check, w, table);
+    if (w->options->create_tables)
+        rights_check_ddl(&w->server, w->options, table, false, &report);
 }
 
 /* A stream of a source that could not be reached names no cluster. */
@@ -207,6 +221,7 @@ check_table(struct worker *w, uint32_t number, struct check *check)
         snprintf(columns, sizeof columns, "%u columns", table->columns_count);
         print_mapping(check, w, table, columns);
         check_right(w, table, check);
+        rights_check_ddl(&w->server, w->options, table, true, &report);
         if (!shared) /* whose rows it holds is clear then */
             check_history(w, table, check);
         break;
@@ -215,6 +230,7 @@ check_table(struct worker *w, uint32_t number, struct check *check)
         break;
     case SCHEMA_NARROW:
         print_mapping(check, w, table, "gets the columns it lacks");
+        rights_check_ddl(&w->server, w->options, table, true, &report);
         break;
     case SCHEMA_UNFIT:
         break;
@@ -273,6 +289,8 @@ check_run(struct worker *w, struct err *err)
 
     if (connected)
         check_readonly(w, &check);
+    if (connected)
+        check_ddl(w, &check);
     rc = take_tables(w, &check, err);
     for (uint32_t i = 0; rc == 0 && connected && i < check.seen_count; i++)
         check_table(w, i, &check);

@@ -262,6 +262,17 @@ EOF
     grep -F 'FAIL  table public.t: could not insert no rows' "$DIR/out"
 }
 
+@test "the bug was that a user who may not use DDL passed --check of create_tables" {
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "t", [col("id", True, INT4), col("v")]); e.end()
+EOF
+    sed -i 's#<profiles>#<profiles><plain><allow_ddl>0</allow_ddl></plain>#; s#</users>#<plain><password></password><networks><ip>127.0.0.1</ip></networks><profile>plain</profile><quota>default</quota></plain></users>#' "$SCRATCH/ch/users.xml"
+    plain_is_known() { curl -s --noproxy '*' "$URL/?user=plain&query=SELECT+1" | grep -qx 1; }
+    wait_until 30 plain_is_known
+    exits 100 sink --check --create-tables --user plain <"$DIR/in" >"$DIR/out"
+    grep -F 'FAIL  the ClickHouse user may not use DDL' "$DIR/out"
+}
+
 @test "relations without rows need no target (trap 56)" {
     events >"$DIR/in" <<'EOF'
 e.table(1, "public", "leaf", [col("id", True, INT4)])
