@@ -236,5 +236,5 @@ source_gone(struct ackd *a, struct err *err)
         err_set(err, EXIT_PEER, "pg-wal-read disconnected before a run began");
     else
         err_set(err, EXIT_PEER, "pg-wal-read disconnected before the pipeline was drained");
-    return err_hint(err, "its own log says why");
+    return err_neighbour(err);
 }

@@ -206,5 +206,5 @@ worker_gone(struct ackd *a, struct worker *w, struct err *err)
         return 0;
     err_set(err, EXIT_PEER, "worker %s disconnected before it finished",
             ackd_worker_name(a, w).text);
-    return err_hint(err, "its own log says why");
+    return err_neighbour(err);
 }

@@ -33,7 +33,7 @@ int
 ackconn_gone_error(struct err *err)
 {
     err_set(err, EXIT_PEER, "ackd closed the connection");
-    return err_hint(err, "its own log says why");
+    return err_neighbour(err);
 }
 
 bool

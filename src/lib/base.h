@@ -32,11 +32,15 @@ struct err {
     char hint[512];
     uint64_t lsn;
     char relation[132]; /* "schema.table", at most 63 + 1 + 63 bytes */
+    bool neighbour;     /* another program of the pipeline ended: the reason is its own */
 };
 
 /* Both return -1, so that a failing function can end with `return err_set(...)`. */
 int err_set(struct err *err, enum exit_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 int err_hint(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The reason is that of another program, which ended. Sets the hint. Always -1. */
+int err_neighbour(struct err *err);
 
 /* Bytes somebody else owns. Not NUL-terminated. */
 struct bytes {

@@ -11,6 +11,7 @@ err_set(struct err *err, enum exit_code code, const char *fmt, ...)
 
     err->code = code;
     err->hint[0] = '\0';
+    err->neighbour = false;
     va_start(ap, fmt);
     vsnprintf(err->message, sizeof err->message, fmt, ap);
     va_end(ap);
@@ -26,4 +27,11 @@ err_hint(struct err *err, const char *fmt, ...)
     vsnprintf(err->hint, sizeof err->hint, fmt, ap);
     va_end(ap);
     return -1;
+}
+
+int
+err_neighbour(struct err *err)
+{
+    err->neighbour = true;
+    return err_hint(err, "its own log says why");
 }

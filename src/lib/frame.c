@@ -115,6 +115,7 @@ frame_eof_error(const struct frame_reader *r, const char *stream, struct err *er
     else
         err_set(err, EXIT_PEER, "the %s stream stopped at byte %" PRIu64 " without an end frame",
                 stream, r->bytes_read);
+    (void)err_neighbour(err);
     return err_hint(err,
                     "the program before this one in the pipeline stopped; its own log says why");
 }

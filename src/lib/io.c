@@ -116,7 +116,7 @@ write_error(struct err *err)
 {
     if (errno == EPIPE || errno == ECONNRESET) {
         err_set(err, EXIT_PEER, "the next program in the pipeline is gone");
-        return err_hint(err, "its own log says why");
+        return err_neighbour(err);
     }
     return err_set(err, EXIT_PEER, "could not write the output: %s", strerror(errno));
 }

@@ -30,6 +30,10 @@ void log_write(const struct log *log, enum log_level level, const char *fmt, ...
 void log_write_fields(const struct log *log, enum log_level level, const struct log_field *fields,
                       size_t fields_count, const char *fmt, ...) PRINTF_LIKE(5, 6);
 
+/* The environment names here the file that log_failure leaves its reason in, for walpipe: three
+ * lines, "own" or "neighbour" (see struct err), message and hint. */
+#define LOG_LAST_WORDS "WALPIPE_LAST_WORDS"
+
 /* The one line a program that fails ends with: err's message, hint, lsn and relation. Returns the
  * exit code, for `return log_failure(...)` in main. */
 int log_failure(const struct log *log, const struct err *err);

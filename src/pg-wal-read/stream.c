@@ -509,7 +509,7 @@ serve_out(struct stream *s, const struct turn *turn, struct err *err)
 {
     if ((turn->fds[SLOT_OUT].revents & POLLERR) != 0 && buf_len(&s->out) == 0) {
         err_set(err, EXIT_PEER, "the next program in the pipeline is gone");
-        return err_hint(err, "its own log says why");
+        return err_neighbour(err);
     }
     if (s->out_closed)
         return 0;

@@ -95,7 +95,7 @@ wait_for_input(const struct pipeline *p, struct err *err)
     if ((fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) == 0)
         return 0;
     err_set(err, EXIT_PEER, "the next program in the pipeline is gone");
-    return err_hint(err, "its own log says why");
+    return err_neighbour(err);
 }
 
 static int

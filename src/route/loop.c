@@ -32,7 +32,7 @@ static int
 worker_gone(const struct worker *worker, struct err *err)
 {
     err_set(err, EXIT_PEER, "the worker behind %s is gone", worker->path);
-    return err_hint(err, "its own log says why");
+    return err_neighbour(err);
 }
 
 /* Once its `end` is written a worker may finish and go whenever it likes, before the others. */

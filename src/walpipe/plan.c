@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "walpipe/words.h"
 
 /* ---- environments ---- */
@@ -101,6 +102,22 @@ foreign_env(struct pool *pool, const struct config *config, const struct plan_pr
     words_add(&w, pool_print(pool, "WALPIPE_SHARD=%u", program->shard));
     words_add(&w, pool_print(pool, "WALPIPE_PIPELINE=%s", config->name));
     return w.list;
+}
+
+/* Not for pgout-decode and route, whose sandbox opens no file. */
+static void
+add_last_words(struct pool *pool, const struct config *config, struct plan_program *p)
+{
+    struct words w = {.pool = pool};
+
+    p->last_words =
+        p->role == PLAN_WORKER
+            ? pool_print(pool, "%s/error.sink.%s.%u", config->state_dir, p->sink->name, p->shard)
+            : pool_print(pool, "%s/error.%s", config->state_dir, p->label);
+    for (size_t i = 0; p->env[i] != NULL; i++)
+        words_add(&w, p->env[i]);
+    words_add(&w, pool_print(pool, "%s=%s", LOG_LAST_WORDS, p->last_words));
+    p->env = w.list;
 }
 
 /* ---- arguments ---- */
@@ -348,6 +365,8 @@ add_worker(struct plan *plan, const struct config *config, const struct plan_pla
         p->foreign = true;
         p->file = "/bin/sh";
         p->env = foreign_env(pool, config, p, place->env);
+    } else {
+        add_last_words(pool, config, p);
     }
     plan->workers_count++;
 }
@@ -360,7 +379,9 @@ plan_make(struct plan *plan, const struct config *config, const struct plan_plac
 
     *plan = (struct plan){0};
     plan->programs = pool_take(pool, (4 + config->workers_count) * sizeof *plan->programs);
-    add_program(plan, PLAN_ACKD, place, ackd_arguments(config, pool, place->restarts));
+    add_last_words(
+        pool, config,
+        add_program(plan, PLAN_ACKD, place, ackd_arguments(config, pool, place->restarts)));
     for (size_t i = 0; i < config->sinks_count; i++)
         for (uint32_t shard = 0; shard < config->sinks[i].shards; shard++)
             add_worker(plan, config, place, &config->sinks[i], shard);
@@ -368,6 +389,7 @@ plan_make(struct plan *plan, const struct config *config, const struct plan_plac
     add_program(plan, PLAN_DECODE, place, decode_arguments(config, pool));
     reader = add_program(plan, PLAN_READER, place, reader_arguments(config, pool));
     reader->env = plan_login_env(pool, place->env, config->source.password);
+    add_last_words(pool, config, reader);
 }
 
 void

@@ -19,6 +19,7 @@ struct plan_program {
     const struct sink_config *sink; /* PLAN_WORKER */
     uint32_t shard;                 /* PLAN_WORKER */
     bool foreign;                   /* not walpipe's own: an exec sink */
+    const char *last_words;         /* the file for them, see lastwords.h; NULL: none */
 };
 
 struct plan {

@@ -18,6 +18,7 @@
 #include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/sig.h"
+#include "walpipe/lastwords.h"
 #include "walpipe/spawn.h"
 
 /* What every pipe is asked to hold; 64 MiB per user is the kernel's default for all of them
@@ -61,6 +62,7 @@ start_child(struct unit *u, size_t i, struct spawn *spawn, struct err *err)
 {
     struct child *c = &u->children[i];
 
+    lastwords_forget(c->program->last_words);
     spawn->file = c->program->file;
     spawn->argv = c->program->argv;
     spawn->env = c->program->env;
@@ -407,10 +409,14 @@ static int
 blame(const struct unit *u, const struct child *c)
 {
     int code = spawn_exit_code(c->status);
+    struct err words;
 
     if (!c->ended || code == 0 || c->killed || ended_before_begin(u, c))
         return 0;
-    return is_refusal(c) ? 4 : WIFSIGNALED(c->status) ? 3 : code != EXIT_PEER ? 2 : 1;
+    if (code != EXIT_PEER || is_refusal(c))
+        return is_refusal(c) ? 5 : WIFSIGNALED(c->status) ? 4 : 3;
+    lastwords_read(c->program->last_words, &words);
+    return words.message[0] != '\0' && !words.neighbour ? 2 : 1;
 }
 
 /* Of equal blame, the first one to end. */
@@ -433,15 +439,18 @@ static void
 log_culprit(const struct unit *u, enum exit_code code)
 {
     const struct child *c = culprit(u);
-    char hint[256];
-    struct log_field fields[] = {{.name = "hint", .text = hint},
-                                 {.name = "exit_code", .number = (uint64_t)code}};
+    struct err words;
+    struct log_field fields[2] = {{.name = "exit_code", .number = (uint64_t)code},
+                                  {.name = "hint", .text = words.hint}};
 
     if (c == NULL)
         return;
-    snprintf(hint, sizeof hint, "the error of %s above says why", c->program->label);
-    log_write_fields(u->log, LOG_ERROR, fields, 2, "the pipeline ended because %s",
-                     describe_end(c).text);
+    lastwords_read(c->program->last_words, &words);
+    if (words.message[0] == '\0')
+        err_hint(&words, "the error of %s above says why", c->program->label);
+    log_write_fields(u->log, LOG_ERROR, fields, words.hint[0] == '\0' ? 1 : 2,
+                     "the pipeline ended because %s%s%s", describe_end(c).text,
+                     words.message[0] == '\0' ? "" : ": ", words.message);
 }
 
 static struct unit_end

@@ -247,6 +247,10 @@ relations() {
             (.lag_bytes | type) == "number" and .run_id == null and
             all(.workers[]; .reached_lsn == null and .lag_bytes < 100000 and .state == "not connected")'
     wait_until 20 logged "waiting for the source: could not connect"
+    # the bug was that another program than the one that lost its server was named, without a reason
+    grep 'the pipeline ended because' "$dir/log" | tee /dev/stderr |
+        jq -se 'length == 1 and (.[0].message |
+            test("^the pipeline ended because pg-wal-read [^:]* exit code 111: could not (go on streaming|read from the source): "))'
     pg_start src
     wait_until 40 logged "connected to the source after "
     insert 11 20
@@ -322,7 +326,9 @@ relations() {
     pg_sql src "CREATE TABLE later (id int PRIMARY KEY)" "$db"
     pg_sql src "INSERT INTO later VALUES (1)" "$db"
     ends 100
-    logged "later"
+    # the reason and its hint once more at the end, and not that of a bystander
+    tail -n 1 "$dir/log" | tee /dev/stderr |
+        jq -e '.message | test("^the pipeline ended because sink dst/0 .* exit code 100: there is no table public.later in the target database")'
     pg_sql dst "CREATE TABLE later (id int PRIMARY KEY)" "$db"
     start
     wait_until 20 eval '[ "$(pg_sql dst "SELECT id FROM later" "$db")" = 1 ]'
