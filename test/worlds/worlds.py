@@ -60,7 +60,7 @@ class Session:
         except Failure as failure:  # without npm there is one major version
             return {"end": "skipped", "kind": str(failure), "text": [], "seconds": 0}
         except Exception:
-            return {"end": "bad", "kind": "the test itself", "text": traceback.format_exc().split("\n"), "seconds": 0}
+            return {"end": "bad", "kind": "the test itself", "text": traceback.format_exc().split("\n")[-12:], "seconds": 0}
 
     def note(self, world, verdict):
         self.ends[verdict["end"]] += 1
