@@ -20,6 +20,15 @@ pqx_exit_code(const char *sqlstate)
     return EXIT_REFUSED;
 }
 
+/* The detail of a violated NOT NULL or CHECK is the whole row, which does not belong into a log. */
+static bool
+shows_row(const PGresult *result, const char *sqlstate)
+{
+    return sqlstate != NULL && (strcmp(sqlstate, "23502") == 0 ||
+                                (strcmp(sqlstate, "23514") == 0 &&
+                                 PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME) != NULL));
+}
+
 int
 pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *err)
 {
@@ -30,6 +39,8 @@ pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *er
     const char *hint = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
     char text[700];
 
+    if (shows_row(result, sqlstate))
+        detail = NULL;
     if (primary == NULL) {
         snprintf(text, sizeof text, "%s", PQerrorMessage(conn));
         for (size_t n = strlen(text); n > 0 && text[n - 1] == '\n'; n--)

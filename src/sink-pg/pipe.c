@@ -92,6 +92,7 @@ note_failure(struct pipe *p, const struct step *step, const PGresult *result, st
     copy_field(result, PG_DIAG_SQLSTATE, f->sqlstate, sizeof f->sqlstate);
     copy_field(result, PG_DIAG_CONSTRAINT_NAME, f->constraint, sizeof f->constraint);
     copy_field(result, PG_DIAG_COLUMN_NAME, f->column, sizeof f->column);
+    copy_field(result, PG_DIAG_DATATYPE_NAME, f->type, sizeof f->type);
     pqx_error(p->session->conn, result, step->kind == STEP_COMMIT ? "commit" : "apply", err);
 }
 

@@ -38,6 +38,7 @@ struct pipe_failure {
     char sqlstate[6];
     char constraint[64];
     char column[64];
+    char type[64]; /* the domain whose constraint it is */
 };
 
 /* Zero-initialise; reused for the process's life. */

@@ -226,3 +226,44 @@ refused_after() {
     [ "$status" -eq 0 ]
     [[ $output != *WARNUNG* ]]
 }
+
+# mends TARGET-COLUMN VALUE TEXT HINT MEND: the row ('contents', VALUE) is refused with that text and
+# hint, and nobody reads its contents in the log; what the hint says lets it in.
+mends() {
+    pg_sql dst "DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, v text, w $1);
+                ALTER TABLE t OWNER TO replicator" "$name"
+    number=$((number + 1))
+    pg_sql src "INSERT INTO t VALUES ($number, 'contents', $2)" "$name"
+    refuses "$3"
+    refuses "$4"
+    refuses "start again; nothing is lost"
+    ! grep -q contents <<<"$output" || { echo "the row is in the log: $output" && false; }
+    pg_sql dst "$5" "$name"
+    pipeline_start "$conf"
+    caught_up "$conf" src "$name"
+    pipeline_stop "$conf"
+    [ "$(pg_sql dst "SELECT w FROM t WHERE id = $number" "$name")" = "$(pg_sql src "SELECT w FROM t WHERE id = $number" "$name")" ]
+}
+
+@test "a value that the target refuses: its column, and a way out that helps, in any language" {
+    number=0
+    databases 'CREATE TABLE t (id int PRIMARY KEY, v text, w text)'
+    config
+    pipeline_start "$conf"
+    pipeline_stop "$conf"
+    pg_sql dst "CREATE DOMAIN d AS text CHECK (value <> 'four')" "$name"
+    mends "numeric(5,2)" "'12345.25'" 'column \"w\": ' "the source's type, or a wider one" \
+        "ALTER TABLE t ALTER w TYPE text"
+    mends "varchar(3)" "'toolong'" 'column \"w\": ' "the source's type, or a wider one" \
+        "ALTER TABLE t ALTER w TYPE text"
+    mends "int" "'x'" 'column \"w\": ' "the source's type, or a wider one" \
+        "ALTER TABLE t ALTER w TYPE text"
+    mends "d" "'four'" 'column \"w\": ' "drop or change the constraint in the target" \
+        "ALTER DOMAIN d DROP CONSTRAINT d_check"
+    mends "text NOT NULL" "NULL" 'column \"w\": ' "DROP NOT NULL in the target" \
+        "ALTER TABLE t ALTER w DROP NOT NULL"
+    mends "text, x text NOT NULL" "'six'" 'column \"x\": ' "has a DEFAULT" \
+        "ALTER TABLE t ALTER x SET DEFAULT 'none'"
+    mends "text CHECK (w <> 'seven')" "'seven'" "t_w_check" "drop or change the constraint in the target" \
+        "ALTER TABLE t DROP CONSTRAINT t_w_check"
+}
