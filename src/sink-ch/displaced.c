@@ -35,7 +35,7 @@ displaced_keep_written(struct worker *worker)
             continue;
         if (!entry->tombstone)
             row = written_row(columns_of(batch, table, entry));
-        if (written_put(&worker->written, written_key(entry->table, key), row) || said)
+        if (written_put(&worker->written, written_key(&table->written, key), row) || said)
             continue;
         said = true;
         log_write(
@@ -79,7 +79,7 @@ displaced_is_about(const struct change *change)
     if (change->row->old_kind != OLD_FULL)
         return false;
     if (number == BATCH_NONE || number < worker->transaction.mark) {
-        row = written_find(&worker->written, written_key(table->number, change->old_key));
+        row = written_find(&worker->written, written_key(&table->written, change->old_key));
         if (row == WRITTEN_NO_ROW || !encode_old_row(change))
             return false;
         encoded = (struct bytes){worker->old_row.data, buf_len(&worker->old_row)};

@@ -8,6 +8,7 @@
 #include "sink-ch/seen.h"
 #include "sink-ch/server.h"
 #include "sink-ch/version.h"
+#include "sink-ch/written.h"
 
 /* A column that is written. */
 struct column {
@@ -46,6 +47,7 @@ enum past {
 
 struct table {
     uint32_t number; /* counted from 0 over the worker's tables; the batch knows it by that */
+    struct written_table written;
     struct relation relation;
     char source_name[132]; /* "schema.table", for messages */
     struct target_name target;

@@ -183,6 +183,8 @@ put_table(struct worker *w, struct relation *relation, struct table *old, struct
         table_free(table);
         return err_set(err, EXIT_PEER, "out of memory for a table");
     }
+    table->written.number = number;
+    table->written.description = old == NULL ? 0 : old->written.description + 1;
     table->system_identifier = w->intake.hello.system_identifier;
     table->timeline = w->intake.hello.timeline;
     if (old != NULL) {

@@ -6,10 +6,11 @@
 #include "lib/hash.h"
 
 uint64_t
-written_key(uint32_t table, struct bytes key)
+written_key(const struct written_table *table, struct bytes key)
 {
-    return hash_finish(hash_bytes(hash_bytes(HASH_SEED, &table, sizeof table), key.data, key.len)) |
-           1;
+    uint64_t h = hash_bytes(HASH_SEED, table, sizeof *table);
+
+    return hash_finish(hash_bytes(h, key.data, key.len)) | 1;
 }
 
 uint64_t

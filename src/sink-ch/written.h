@@ -24,7 +24,15 @@ struct written {
     uint32_t size, used;
 };
 
-uint64_t written_key(uint32_t table, struct bytes key);
+/* A table under one description. Under another one its rows have other bytes: what was written
+ * before is not found, and need not be, since PostgreSQL refuses ALTER TABLE while the check of a
+ * deferred key is pending. */
+struct written_table {
+    uint32_t number;
+    uint32_t description;
+};
+
+uint64_t written_key(const struct written_table *table, struct bytes key);
 uint64_t written_row(struct bytes columns);
 
 /* row: WRITTEN_NO_ROW for a tombstone. False: the maximum is reached, or memory was out; then all

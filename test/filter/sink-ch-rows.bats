@@ -326,6 +326,24 @@ EOF
     is "SELECT count(), sum(n), countIf(b = concat('b', toString(k))) FROM t FINAL" "3000 3000 3000"
 }
 
+@test "the bug was that an update under FULL was lost where its table's columns changed in the transaction" {
+    # What the transaction had written before had other columns, so the row was taken for another one.
+    q "CREATE TABLE t (id Int32, v Nullable(String), w Nullable(String), _version UInt64, _is_deleted UInt8)
+        ENGINE = ReplacingMergeTree(_version) ORDER BY id"
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "t", [col("id", True, INT4), col("v", True), col("w", True)], "f")
+e.begin(); e.insert(1, ["1", "a", "b"]); e.insert(1, ["2", "a", "b"]); e.commit()
+e.begin()
+e.update(1, ["1", "a2", "b"], old=["1", "a", "b"]); e.update(1, ["2", "a2", "b"], old=["2", "a", "b"])
+# ALTER TABLE t DROP v; ALTER TABLE t ADD v text DEFAULT 'x'
+e.table(1, "public", "t", [col("id", True, INT4), col("w", True), col("v", True)], "f")
+e.update(1, ["1", "b3", "x"], old=["1", "b", "x"]); e.delete(1, old=["2", "b", "x"])
+e.commit(); e.end()
+EOF
+    sink <"$DIR/in"
+    is "SELECT id, v, w FROM (SELECT * FROM t FINAL) WHERE _is_deleted = 0" "1 x b3"
+}
+
 @test "rows that exchange deferrable keys, also where the transaction is cut between them (trap 115)" {
     # The bug was that over a cut the second row's old key took the first row, which had it by then.
     q "CREATE TABLE t (id Int32, v Nullable(String), w Nullable(Float64), _version UInt64, _is_deleted UInt8)

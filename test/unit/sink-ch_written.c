@@ -6,7 +6,8 @@
 static uint64_t
 key_of(uint32_t table, uint32_t n)
 {
-    return written_key(table, (struct bytes){(const uint8_t *)&n, sizeof n});
+    return written_key(&(struct written_table){.number = table},
+                       (struct bytes){(const uint8_t *)&n, sizeof n});
 }
 
 static uint64_t
@@ -18,6 +19,7 @@ row_of(uint32_t n)
 static void
 a_few(void)
 {
+    struct written_table third = {.number = 3};
     struct written w = {0};
 
     check(written_find(&w, key_of(1, 1)) == WRITTEN_NO_ROW, "nothing is known at first");
@@ -31,10 +33,13 @@ a_few(void)
     check(written_put(&w, key_of(1, 1), WRITTEN_NO_ROW) &&
               written_find(&w, key_of(1, 1)) == WRITTEN_NO_ROW,
           "a tombstone leaves none");
-    check(written_put(&w, written_key(3, (struct bytes){NULL, 0}),
+    check(written_put(&w, written_key(&third, (struct bytes){NULL, 0}),
                       written_row((struct bytes){NULL, 0})) &&
-              written_find(&w, written_key(3, (struct bytes){NULL, 0})) != WRITTEN_NO_ROW,
+              written_find(&w, written_key(&third, (struct bytes){NULL, 0})) != WRITTEN_NO_ROW,
           "rows without other columns are rows");
+    third.description = 1;
+    check(written_find(&w, written_key(&third, (struct bytes){NULL, 0})) == WRITTEN_NO_ROW,
+          "and unknown where the table has other columns");
     written_forget(&w);
     check(written_find(&w, key_of(2, 1)) == WRITTEN_NO_ROW, "nothing is known of the next one");
 }
