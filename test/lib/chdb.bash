@@ -46,7 +46,8 @@ chdb_or_skip() {
 chdb_start() {
     local dir=$SCRATCH/$1 library
     library=$(chdb_install) || return 1
-    make -s -C "$WALPIPE_ROOT" build/test/chdb-front || return 1
+    # two files may run side by side
+    flock "$WALPIPE_ROOT/build" make -s -C "$WALPIPE_ROOT" build/test/chdb-front || return 1
     # shellcheck disable=SC2016 # the inner shell expands them
     setsid bash -c 'cd "$2" && echo $$ >"$2/pid" && exec "$1" "$3" "$2/data" "$(cat "$2/port")"' \
         chdb "$WALPIPE_ROOT/build/test/chdb-front" "$dir" "$library" \
