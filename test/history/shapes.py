@@ -284,7 +284,8 @@ def identity_tables():
 
 
 def typed_tables(binary):
-    """ClickHouse gets from h_more what its sink does not refuse."""
+    """h_more has what no sink refuses: a composite's parts are not told in binary format, and ClickHouse takes
+    no such table then."""
     return [
         Table("h_types", 1, [
             ("id", "int", int_key()), ("b", "bool", choice("t", "f", None)),
@@ -307,7 +308,7 @@ def typed_tables(binary):
             ("m", "mood", choice("sad", "très bien", 'it\'s "fine"', None)),
             ("ma", "mood[]", choice('{sad,ok,"très bien"}', "{}", None)),
             ("p", "positive", choice("1", "7", None)), ("sh", "shouting", some_text),
-            ("pair", "pair", choice('(ok,1.50,"a ""b"" c")', "(,,)", "(sad,NaN,)", None)),
+            *([] if binary else [("pair", "pair", choice('(ok,1.50,"a ""b"" c")', "(,,)", "(sad,NaN,)", None))]),
             ("r", "int4range", choice("[1,5)", "empty", "(,)", None)),
             ("pt", "point", choice("(1,2)", None)), ("tt", "timetz", choice("12:00:00+05:30", None)),
             ("ti", "time", choice("24:00:00", "00:00:00.000001", None)),
