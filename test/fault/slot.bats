@@ -104,7 +104,8 @@ status_json() {
     wait_until 10 eval '[ "$(src "SELECT count(*) FROM pg_stat_activity WHERE state = '"'idle in transaction'"'")" = 1 ]'
     start_waiting
     wait_until 30 logged "every transaction that was open has ended; it waits for process [0-9]*, idle in transaction since"
-    "$WALPIPE_BIN/walpipe" status -c "$conf" | grep -q "source      the source makes slot .* it waits for process"
+    # the log has it before ackd
+    wait_until 10 eval '"$WALPIPE_BIN/walpipe" status -c "$conf" | grep -q "source      the source makes slot .* it waits for process"'
     echo "COMMIT;" >&5
     exec 5>&-
     wait "$holder"
