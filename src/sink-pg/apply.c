@@ -20,7 +20,7 @@ plan_table(struct applier *a, struct table *table, uint64_t commit_lsn, struct e
 {
     bool fresh = table->plan == NULL || table->plan->generation != a->session.generation;
 
-    if (tables_plan(table, &a->session, err) != 0 ||
+    if (tables_plan(a->tables, table, &a->session, err) != 0 ||
         (fresh && a->wholes != NULL &&
          wholes_check(a->wholes, &a->session, table, &a->unplaced, err) != 0)) {
         err->lsn = commit_lsn;

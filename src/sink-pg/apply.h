@@ -11,6 +11,7 @@ struct applier {
     struct session session;
     struct progress progress;
     struct ways ways;
+    const struct tables *tables;
     bool stale; /* what is prepared in the session should be dropped at the next chance */
     const struct wholes *wholes; /* of a sink with several workers; else NULL */
     bool unplaced;               /* a table is not where it must be: only a restart helps */

@@ -16,7 +16,8 @@ enum {
     TABLE_RULES,
     TABLE_CASCADES,
     TABLE_UPDATE_RULES,
-    TABLE_SWALLOWED
+    TABLE_SWALLOWED,
+    TABLE_TREE
 };
 enum {
     COL_NUMBER,
@@ -83,7 +84,8 @@ static const char table_query[] =
     "OR f.confupdtype IN ('c', 'n', 'd'))), EXISTS (SELECT FROM pg_catalog.pg_rewrite r "
     "WHERE r.ev_class = t.oid AND r.ev_type = '2'), "
     "(SELECT pg_catalog.string_agg(DISTINCT tgname::pg_catalog.text, ', ') FROM every "
-    "WHERE instead AND NOT fires) FROM t, s";
+    "WHERE instead AND NOT fires), "
+    "coalesce(pg_catalog.pg_partition_root(t.oid)::pg_catalog.oid, t.oid) FROM t, s";
 
 /* A temporary table gets a domain's base type as text: a NULL that only fills a place must not meet
  * NOT NULL. */
@@ -150,7 +152,8 @@ static const struct {
     int params;
     const char *columns; /* of the answer, as pqx_shaped wants them */
 } queries[SESSION_PREPARED] = {
-    [QUERY_TABLE] = {"walpipe_table", table_query, "look for a table in the target", 2, "vv???vv?"},
+    [QUERY_TABLE] = {"walpipe_table", table_query, "look for a table in the target", 2,
+                     "vv???vv?v"},
     [QUERY_COLUMNS] = {"walpipe_columns", columns_query, "read a table's columns", 1,
                        "vvvvvvvvvv?vvvvvvvvvv"},
     [QUERY_INDEXES] = {"walpipe_indexes", indexes_query, "read a table's indexes", 1, "vvvvvv"}};
@@ -196,6 +199,7 @@ static void
 take_table(struct catalog *c, const PGresult *r)
 {
     c->kind = PQgetvalue(r, 0, TABLE_KIND)[0];
+    c->tree = oid_of(r, 0, TABLE_TREE);
     c->row_triggers = text_or_null(r, 0, TABLE_ROW_TRIGGERS);
     c->statement_triggers = text_or_null(r, 0, TABLE_STATEMENT_TRIGGERS);
     c->rules = text_or_null(r, 0, TABLE_RULES);

@@ -44,7 +44,8 @@ struct catalog_index {
 };
 
 struct catalog {
-    char kind; /* the table's relkind */
+    char kind;     /* the table's relkind */
+    uint32_t tree; /* the root of its partitions; its own oid where it is not partitioned */
     /* Names of what fires in this session, also on partitions and behind a view; NULL where nothing
      * does. */
     const char *row_triggers;

@@ -104,6 +104,8 @@ plan_make(struct session *s, const struct relation *relation, const char *schema
     plan->generation = s->generation;
     switch (catalog_read(s, schema, name, &catalog, err)) {
     case 1:
+        plan->kind = catalog.kind;
+        plan->tree = catalog.tree;
         rc = refuse_swallowed(label, &catalog, err);
         if (rc == 0)
             rc = name_target(plan, schema, name, catalog.kind, err);

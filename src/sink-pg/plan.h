@@ -97,9 +97,11 @@ enum plan_fires {
 
 struct plan {
     uint64_t generation;
-    char *target; /* quoted: where rows come in */
-    char *rows;   /* the same where rows that are there are meant: ONLY it, for an ordinary table;
-                     other tables may inherit from it, and their rows are not its own */
+    char *target;  /* quoted: where rows come in */
+    char kind;     /* its relkind */
+    uint32_t tree; /* the oid of its partitions' root, or its own */
+    char *rows;    /* the same where rows that are there are meant: ONLY it, for an ordinary table;
+                      other tables may inherit from it, and their rows are not its own */
     uint32_t columns_count;
     struct plan_column *columns;
     uint32_t keys_count;

@@ -18,6 +18,16 @@ table_free(struct table *table)
 
 /* Changes of two source tables that meet in one target table must keep their order (a row that
  * moves between two partitions is a delete and an insert of the same key). */
+static bool
+meet(const struct table *a, const struct table *b)
+{
+    if (strcmp(a->schema, b->schema) == 0 && strcmp(a->name, b->name) == 0)
+        return true;
+    /* One is a part of the other; two partitions have different rows. */
+    return a->plan != NULL && b->plan != NULL && a->plan->tree == b->plan->tree &&
+           (a->plan->kind == 'p' || b->plan->kind == 'p');
+}
+
 static void
 mark_shared(const struct tables *tables, struct table *table)
 {
@@ -25,9 +35,11 @@ mark_shared(const struct tables *tables, struct table *table)
     struct table *other;
 
     while ((other = relmap_next(&tables->map, &at)) != NULL)
-        if (other != table && strcmp(other->schema, table->schema) == 0 &&
-            strcmp(other->name, table->name) == 0)
+        if (other != table && meet(other, table))
             other->shared = table->shared = true;
+    for (other = tables->retired; other != NULL; other = other->retired_next)
+        if (other != table && meet(other, table))
+            other->shared = true;
 }
 
 static struct table *
@@ -130,14 +142,18 @@ tables_get(const struct tables *tables, uint32_t relid)
 }
 
 int
-tables_plan(struct table *table, struct session *s, struct err *err)
+tables_plan(const struct tables *tables, struct table *table, struct session *s, struct err *err)
 {
     if (table->plan != NULL && table->plan->generation == s->generation)
         return 0;
     plan_free(table->plan);
     table->plan = plan_make(s, &table->relation, table->schema, table->name, NULL, err);
-    if (table->plan != NULL)
+    if (table->plan != NULL) {
+        /* What is behind a view may be the target of others. */
+        table->shared = table->shared || table->plan->kind == 'v';
+        mark_shared(tables, table);
         return 0;
+    }
     snprintf(err->relation, sizeof err->relation, "%s", table->label);
     return -1;
 }

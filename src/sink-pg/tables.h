@@ -19,7 +19,7 @@ struct table {
     char schema[NAME_MAX_BYTES + 1]; /* of the target */
     char name[NAME_MAX_BYTES + 1];
     char label[132];   /* "schema.name" of the target, for messages */
-    bool shared;       /* another source table goes to the same target table */
+    bool shared;       /* its rows may be another source table's too */
     struct plan *plan; /* NULL until a row needs it */
     struct table *retired_next;
     /* The rows of the segment that is being applied: a list through op.next. */
@@ -46,8 +46,9 @@ int tables_relation(struct tables *tables, const struct frame *frame, bool *chan
 /* NULL when there was no relation event for it. */
 struct table *tables_get(const struct tables *tables, uint32_t relid);
 
-/* Makes table->plan where it is missing or void. */
-int tables_plan(struct table *table, struct session *s, struct err *err) MUST_CHECK;
+/* Makes table->plan where it is missing or void, and finds out whose rows it shares. */
+int tables_plan(const struct tables *tables, struct table *table, struct session *s,
+                struct err *err) MUST_CHECK;
 
 /* Frees what was replaced. True when there was something. */
 bool tables_drop_retired(struct tables *tables);

@@ -18,8 +18,13 @@ static const char query[] =
     "WHEN a.bad IS NOT NULL THEN pg_catalog.format('equal values of column %I may have different "
     "texts', a.bad) "
     "WHEN t.bad IS NOT NULL THEN pg_catalog.format('trigger %I fires', t.bad) "
-    "WHEN r.bad IS NOT NULL THEN pg_catalog.format('rule %I applies', r.bad) END, "
-    "NOT $3::boolean AND EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f') "
+    "WHEN r.bad IS NOT NULL THEN pg_catalog.format('rule %I applies', r.bad) "
+    "WHEN c.relkind = 'f' THEN 'it is a foreign table' END, "
+    "CASE WHEN NOT $3::boolean AND EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = "
+    "'f') "
+    "THEN 'the role may not set session_replication_role, and there are foreign keys' "
+    "WHEN c.relkind = 'v' THEN pg_catalog.format('%I is a view: other tables may write to what is "
+    "behind it', c.relname) END "
     "FROM pg_catalog.pg_class AS c "
     "JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "
     "JOIN pg_catalog.pg_class AS g ON g.oid = "
@@ -61,10 +66,8 @@ static const char query[] =
     "ELSE n.nspname = $1::pg_catalog.text AND c.relname = $2::pg_catalog.text AND c.relkind IN "
     "('r', 'p', 'f', 'v') END ORDER BY 1, 2";
 
+/* Q_ALL: why all tables must go together. */
 enum { Q_SCHEMA, Q_TABLE, Q_GROUP_SCHEMA, Q_GROUP, Q_TREE, Q_REASON, Q_ALL };
-
-static const char all_reason[] =
-    "the role may not set session_replication_role, and there are foreign keys";
 
 static PGresult *
 ask_catalog(struct session *s, const char *const *one, const char *columns, const char *types,
@@ -75,7 +78,7 @@ ask_catalog(struct session *s, const char *const *one, const char *columns, cons
                             s->replica ? "t" : "f", columns, types};
 
     return pqx_shaped(pqx_exec_params(s->conn, what, query, 5, params, err), what, 0, PQX_ROWS,
-                      "vvvvv?v", err);
+                      "vvvvv??", err);
 }
 
 static bool
@@ -219,8 +222,8 @@ wholes_print(const struct wholes *w, struct session *s, const struct tablemap *m
     PGresult *noted = catalog == NULL ? NULL : ask_noted(w, s, err);
     int rc = noted == NULL ? -1 : 0;
 
-    if (rc == 0 && PQntuples(catalog) > 0 && is_true(catalog, 0, Q_ALL))
-        rc = print_entry(&p, "*", all_reason, err);
+    if (rc == 0 && PQntuples(catalog) > 0 && !PQgetisnull(catalog, 0, Q_ALL))
+        rc = print_entry(&p, "*", PQgetvalue(catalog, 0, Q_ALL), err);
     if (rc == 0 && print_catalog(&p, catalog, err) == 0)
         rc = print_noted(&p, noted, err);
     else
@@ -289,9 +292,9 @@ why_unplaced(const struct wholes *w, const struct table *table, const PGresult *
 
     if (w->layout->all_whole)
         return NULL;
-    if (is_true(r, 0, Q_ALL)) {
+    if (!PQgetisnull(r, 0, Q_ALL)) {
         *source = "*";
-        return all_reason;
+        return PQgetvalue(r, 0, Q_ALL);
     }
     if (met && (now == NULL || strcmp(now, group) != 0))
         return PQgetisnull(r, 0, Q_REASON) ? "several source tables go to one target table"
@@ -388,8 +391,8 @@ wholes_reason(const struct layout *layout, struct session *s, const struct relat
     out[0] = '\0';
     if (r == NULL)
         return -1;
-    if (PQntuples(r) == 1 && is_true(r, 0, Q_ALL))
-        snprintf(out, 400, "%s", all_reason);
+    if (PQntuples(r) == 1 && !PQgetisnull(r, 0, Q_ALL))
+        snprintf(out, 400, "%s", PQgetvalue(r, 0, Q_ALL));
     else if (PQntuples(r) == 1 && !PQgetisnull(r, 0, Q_REASON) && (split || is_true(r, 0, Q_TREE)))
         snprintf(out, 400, "%s", PQgetvalue(r, 0, Q_REASON));
     PQclear(r);

@@ -6,7 +6,9 @@
  * - a unique or exclusion constraint by which rows of several workers can meet;
  * - a key column whose equal values in the target may have different texts in the source;
  * - triggers and rules that fire, whatever they do;
- * - all tables together, where foreign keys are enforced. */
+ * - a foreign table: what its server does is not known;
+ * - all tables together, where foreign keys are enforced, and where a row goes to a view: its base
+ *   table may have any of these, and may be the base of another target. */
 #ifndef SINK_PG_WHOLES_H
 #define SINK_PG_WHOLES_H
 

@@ -342,6 +342,7 @@ wire(struct worker *w)
     d->applier.progress.pipeline = w->options->pipeline;
     d->applier.progress.hello = hello;
     d->applier.progress.layout = &w->intake.layout;
+    d->applier.tables = &w->tables;
     d->intake = &w->intake;
     d->applier.ways.rows.values = d->applier.ways.merge.values = &w->values;
     d->applier.progress.layers.values = &w->values;

@@ -139,6 +139,62 @@ same() {
     [ "$(pg_sql dst "SELECT count(*) FROM walpipe.whole" "$db")" -ge 1 ]
 }
 
+@test "the bug was that two views over one table were written to by several workers" {
+    source_sql "CREATE TABLE p1 (id int PRIMARY KEY, v int); CREATE TABLE p2 (id int PRIMARY KEY, v int);
+                CREATE PUBLICATION p FOR TABLE p1, p2"
+    pg_sql dst "CREATE TABLE t (id int PRIMARY KEY, v int);
+                CREATE VIEW v1 AS SELECT id, v FROM t; CREATE VIEW v2 AS SELECT id, v FROM t" "$db"
+    config "map = public.p1 -> public.v1, public.p2 -> public.v2"
+    start
+    source_sql "INSERT INTO p1 SELECT n, 0 FROM generate_series(1, 1000) n"
+    for n in 1 2 3 4; do
+        source_sql "WITH d AS (DELETE FROM p1 RETURNING id) INSERT INTO p2 SELECT id, $n FROM d"
+        source_sql "WITH d AS (DELETE FROM p2 RETURNING id) INSERT INTO p1 SELECT id, $n FROM d"
+    done
+    caught_up
+    stop
+    same "SELECT * FROM p1 ORDER BY id" "SELECT * FROM t ORDER BY id"
+    [ "$(pg_sql dst "SELECT source FROM walpipe.whole" "$db")" = "*" ]
+}
+
+@test "the bug was that a partition and its root, targets of two tables, lost the order between them" {
+    source_sql "CREATE TABLE p1 (id int PRIMARY KEY, v int); CREATE TABLE p2 (id int PRIMARY KEY, v int);
+                CREATE PUBLICATION p FOR TABLE p1, p2"
+    pg_sql dst "CREATE TABLE t (id int PRIMARY KEY, v int) PARTITION BY RANGE (id);
+                CREATE TABLE leaf PARTITION OF t FOR VALUES FROM (0) TO (2000)" "$db"
+    config "map = public.p1 -> public.t, public.p2 -> public.leaf"
+    start
+    source_sql "INSERT INTO p1 SELECT n, 0 FROM generate_series(1, 1000) n"
+    for n in 1 2 3 4; do
+        source_sql "BEGIN; WITH d AS (DELETE FROM p1 RETURNING id) INSERT INTO p2 SELECT id, $n FROM d;
+                    WITH d AS (DELETE FROM p2 RETURNING id) INSERT INTO p1 SELECT id, $n FROM d; COMMIT"
+    done
+    caught_up
+    stop
+    same "SELECT * FROM p1 ORDER BY id" "SELECT * FROM t ORDER BY id"
+}
+
+@test "the bug was that the triggers of a table behind a view were called by several workers" {
+    source_sql "CREATE TABLE t (id int PRIMARY KEY, v int); CREATE PUBLICATION p FOR TABLE t"
+    pg_sql dst "CREATE TABLE b (id int PRIMARY KEY, v int); CREATE VIEW t AS SELECT id, v FROM b;
+                CREATE TABLE calls (n serial, id int);
+                CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS
+                    'BEGIN INSERT INTO public.calls (id) VALUES (new.id); RETURN NULL; END';
+                CREATE TRIGGER g AFTER INSERT ON b FOR EACH ROW EXECUTE FUNCTION f();
+                ALTER TABLE b ENABLE ALWAYS TRIGGER g" "$db"
+    config
+    "$WALPIPE_BIN/walpipe" check -c "$T/conf" | grep "t is a view: other tables may write to what is behind it"
+    start
+    for n in 1 2 3 4 5 6 7 8; do
+        source_sql "INSERT INTO t SELECT n, 0 FROM generate_series($n * 100, $n * 100 + 99) n"
+    done
+    caught_up
+    stop
+    same "SELECT * FROM t ORDER BY id" "SELECT * FROM b ORDER BY id"
+    [ "$(pg_sql dst "SELECT count(*), count(*) FILTER (WHERE id < before) FROM
+            (SELECT id, lag(id) OVER (ORDER BY n) AS before FROM calls) c" "$db")" = "800|0" ]
+}
+
 # A row of the target that is locked holds its worker, and with it the worker's other rows.
 lock_row() {
     mkfifo "$T/blocker"
