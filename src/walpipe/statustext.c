@@ -118,7 +118,7 @@ print_connection(const struct ack_status *s, FILE *out)
 {
     if (s->waiting.message[0] != '\0')
         fprintf(out, "source      %s%s\n",
-                s->waiting.standby ? "STANDBY: " : "NOT CONNECTED: ", s->waiting.message);
+                s->waiting.standby ? "STANDBY: " : "WAITING: ", s->waiting.message);
     else if (s->source.server_version == 0)
         fputs("source      NOT CONNECTED\n", out);
     else

@@ -240,7 +240,7 @@ relations() {
     for _ in 1 2 3; do
         run -0 "$walpipe" status -c "$conf"
     done
-    [[ $output == *"source      NOT CONNECTED: could not connect: "* ]]
+    [[ $output == *"source      WAITING: could not connect: "* ]]
     [[ $output == *"received    -"*" behind what was last seen of the source"*"slot        -"* ]]
     "$walpipe" status -c "$conf" --json |
         jq -e '.received_lsn == null and .slot == null and (.safe_lsn | type) == "string" and

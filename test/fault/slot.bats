@@ -105,7 +105,7 @@ status_json() {
     start_waiting
     wait_until 30 logged "every transaction that was open has ended; it waits for process [0-9]*, idle in transaction since"
     # the log has it before ackd
-    wait_until 10 eval '"$WALPIPE_BIN/walpipe" status -c "$conf" | grep -q "source      the source makes slot .* it waits for process"'
+    wait_until 10 eval '"$WALPIPE_BIN/walpipe" status -c "$conf" | grep -q "source      WAITING: the source makes slot .* it waits for process"'
     echo "COMMIT;" >&5
     exec 5>&-
     wait "$holder"
