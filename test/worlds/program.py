@@ -48,6 +48,7 @@ def processor_time(pid):
 
 DURABLE = re.compile(r'^replicator_events_processed_total\{sink="([^"]*)",shard="(\d+)"\} (\d+)$', re.M)
 DRAIN_TOO_LONG = "could not drain the pipeline within"  # walpipe's words when it kills after 60 s
+NOTED = "noted in walpipe.whole"
 DRAIN = 20  # seconds of that without a durable change are a hang
 
 
@@ -124,12 +125,13 @@ class Pipeline:
     def stop(self):
         """SIGTERM; it must drain. Before it streams, a signal ends it at once, which is right too."""
         self.wait_streaming()
-        killed = self.count(DRAIN_TOO_LONG)
+        killed, noted = self.count(DRAIN_TOO_LONG), self.count(NOTED)
         self.process.send_signal(signal.SIGTERM)
         code, got_on = self.drained()
         self.process = None
-        # a slow target is no fault: what was not drained comes again
-        if code != 0 and not (got_on and self.count(DRAIN_TOO_LONG) > killed):
+        # neither a slow target nor another layout is a fault: what was not drained comes again
+        slow = got_on and self.count(DRAIN_TOO_LONG) > killed
+        if code != 0 and not slow and not (code == 111 and self.count(NOTED) > noted):
             raise Gone(code)
 
     def drained(self):

@@ -224,6 +224,21 @@ def partition(r, name):
 
 # ---- several sources, one target ----
 
+def merged_target(r, target, columns, count):
+    """Where rows of several tables meet: one table, a partition and its root, views over one table."""
+    way = r.choice(["table", "table", "tree", "views"])
+    if way == "tree":
+        leaf = f"{target}_leaf"
+        return ([f"CREATE TABLE {target} {columns} PARTITION BY RANGE (id)",
+                 f"CREATE TABLE {leaf} PARTITION OF {target} FOR VALUES FROM (MINVALUE) TO (MAXVALUE)"],
+                [target, leaf] + [r.choice([target, leaf]) for _ in range(count - 2)])
+    if way == "views":
+        views = [f"{target}_v{n}" for n in range(count)]
+        return ([f"CREATE TABLE {target} {columns}"] +
+                [f"CREATE VIEW {view} AS SELECT * FROM {target}" for view in views], views)
+    return [f"CREATE TABLE {target} {columns}"], [target] * count
+
+
 def merged(r, name):
     tables = [f"{name}_s{n}" for n in range(r.choice([2, 3]))]
     full = r.random() < 0.2
@@ -232,6 +247,7 @@ def merged(r, name):
     source = [f"CREATE TABLE {t} ({columns})" for t in tables]
     source += [f"ALTER TABLE {t} REPLICA IDENTITY FULL" for t in tables if full]
     unique = r.random() < 0.2
+    ddl, targets = merged_target(r, target, f"({columns}{', UNIQUE (id, n)' if unique else ''})", len(tables))
 
     def absent(t, key):
         return " AND ".join(f"NOT EXISTS (SELECT FROM {o} WHERE {o}.id = {key})" for o in tables if o != t)
@@ -253,8 +269,7 @@ def merged(r, name):
         return sum(r.choices([move, many, put, bulk, change, drop], [4, 1, 4, 1, 3, 1], k=r.randint(1, 3)), [])
 
     return unit("merged", name, source=source, publish=tables, transaction=transaction, control=False,
-                target=[f"CREATE TABLE {target} ({columns}{', UNIQUE (id, n)' if unique else ''})"],
-                map={t: target for t in tables}, hold=lock(target, "id", 3),
+                target=ddl, map=dict(zip(tables, targets)), hold=lock(target, "id", 3),
                 checks=[rows(tables, target, ["id", "v", "n"], ["id"])])
 
 
