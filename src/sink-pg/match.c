@@ -137,6 +137,18 @@ note_match(const struct plan *plan, struct notes *notes)
         notes_add(notes, "the source table has no key: only inserts can be applied");
 }
 
+/* One row among equal ones has no name there. */
+static int
+no_row_of_a_view(const char *label, struct err *err)
+{
+    err_set(err, EXIT_REFUSED,
+            "%s is a view, and the source table has REPLICA IDENTITY FULL: a single row cannot be "
+            "found in a view, which has no key",
+            label);
+    return err_hint(err, "map the source table to the view's base table, or set REPLICA IDENTITY "
+                         "DEFAULT on the source table");
+}
+
 int
 match_choose(struct plan *plan, const struct plan_input *input, struct err *err)
 {
@@ -154,6 +166,8 @@ match_choose(struct plan *plan, const struct plan_input *input, struct err *err)
         plan->coarse_key |= plan->columns[plan->keys[k]].coarse;
     }
     plan->match = plan->keys_count > 0 ? MATCH_KEY : full ? MATCH_ROW : MATCH_NOTHING;
+    if (plan->match == MATCH_ROW && plan->kind == 'v')
+        return no_row_of_a_view(input->label, err);
     if (plan->match == MATCH_ROW)
         take_indexed(plan, input->catalog);
     plan->index = find_index(plan, input->catalog);

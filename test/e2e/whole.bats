@@ -195,6 +195,26 @@ same() {
             (SELECT id, lag(id) OVER (ORDER BY n) AS before FROM calls) c" "$db")" = "800|0" ]
 }
 
+@test "a view as the target of a table under FULL is refused before its first row; its base table is none" {
+    source_sql "CREATE TABLE t (id int, v int); ALTER TABLE t REPLICA IDENTITY FULL;
+                CREATE PUBLICATION p FOR TABLE t; INSERT INTO t VALUES (0, 0)"
+    pg_sql dst "CREATE TABLE b (id int, v int); CREATE VIEW t AS SELECT id, v FROM b" "$db"
+    config
+    run "$WALPIPE_BIN/walpipe" check -c "$T/conf"
+    [ "$status" -eq 100 ]
+    grep "^FAIL .*public.t is a view, and the source table has REPLICA IDENTITY FULL" <<<"$output"
+    start
+    source_sql "INSERT INTO t SELECT n % 3, n % 2 FROM generate_series(1, 100) n; UPDATE t SET v = 7 WHERE id = 1"
+    wait_until 30 process_gone "$run_pid"
+    grep "map the source table to the view's base table" "$T/log"
+    # the hint
+    config "map = public.t -> public.b"
+    start
+    caught_up
+    stop
+    same "SELECT * FROM t WHERE (id, v) <> (0, 0) ORDER BY id, v" "SELECT * FROM b WHERE (id, v) <> (0, 0) ORDER BY id, v"
+}
+
 # A row of the target that is locked holds its worker, and with it the worker's other rows.
 lock_row() {
     mkfifo "$T/blocker"
