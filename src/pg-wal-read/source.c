@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/lsn.h"
 #include "lib/opt.h"
 #include "lib/pqconn.h"
 #include "lib/pqsystem.h"
 #include "lib/pqx.h"
+
+#define GOODBYE_MICROS UINT64_C(3000000)
 
 /* ---- connection ---- */
 
@@ -74,6 +77,32 @@ source_connect(struct source *source, const struct source_options *options, stru
         return err_hint(err, "logical replication with pgoutput came with PostgreSQL 10");
     }
     return identify(source, err) != 0 ? -1 : set_session(source, err);
+}
+
+void
+source_say_goodbye(struct source *source)
+{
+    PGconn *conn = source->conn;
+    uint64_t deadline = clock_micros() + GOODBYE_MICROS;
+    bool flushed = PQputCopyEnd(conn, NULL) == 1 && PQflush(conn) == 0;
+
+    while (clock_micros() < deadline) {
+        struct pollfd poll_fd = {.fd = PQsocket(conn), .events = POLLIN};
+        char *message;
+        int n;
+
+        while ((n = PQgetCopyData(conn, &message, 1)) > 0)
+            PQfreemem(message);
+        if (n < 0)
+            return;
+        if (!flushed)
+            poll_fd.events |= POLLOUT;
+        if (poll(&poll_fd, 1, clock_poll_timeout(deadline)) <= 0)
+            continue;
+        flushed = PQflush(conn) == 0;
+        if (PQconsumeInput(conn) != 1)
+            return;
+    }
 }
 
 void

@@ -88,6 +88,10 @@ enum source_start { SOURCE_STREAMING, SOURCE_SLOT_ACTIVE, SOURCE_FAILED };
 enum source_start source_start(struct source *source, const struct source_options *options,
                                struct err *err) MUST_CHECK;
 
+/* Ends streaming: sends CopyDone and waits a little for the server's, so that it has read the last
+ * feedback. What it still sends of a large transaction is thrown away. */
+void source_say_goodbye(struct source *source);
+
 void source_close(struct source *source);
 
 #endif

@@ -29,8 +29,6 @@
  * stop. */
 #define SAME_STOP_MICROS UINT64_C(2000000)
 
-#define GOODBYE_MICROS UINT64_C(3000000)
-
 /* How long a server that shuts down may wait for the workers to confirm the rest. */
 #define SHUTDOWN_GRACE_MICROS UINT64_C(5000000)
 
@@ -292,35 +290,6 @@ take_signal(struct stream *s, struct err *err)
     return start_stopping(s, err);
 }
 
-/* Sends CopyDone and waits a little for the server's, so that it has read the last feedback. What
- * it still sends of a large transaction is thrown away. */
-static void
-say_goodbye(struct stream *s)
-{
-    PGconn *conn = s->source->conn;
-    uint64_t deadline = clock_micros() + GOODBYE_MICROS;
-    bool flushed = PQputCopyEnd(conn, NULL) == 1 && PQflush(conn) == 0;
-
-    lowwater_end(&s->lowwater, PQsocket(s->source->conn));
-    while (clock_micros() < deadline) {
-        struct pollfd poll_fd = {.fd = PQsocket(conn), .events = POLLIN};
-        char *message;
-        int n;
-
-        while ((n = PQgetCopyData(conn, &message, 1)) > 0)
-            PQfreemem(message);
-        if (n < 0)
-            return;
-        if (!flushed)
-            poll_fd.events |= POLLOUT;
-        if (poll(&poll_fd, 1, clock_poll_timeout(deadline)) <= 0)
-            continue;
-        flushed = PQflush(conn) == 0;
-        if (PQconsumeInput(conn) != 1)
-            return;
-    }
-}
-
 /* ---- the loop ---- */
 
 static bool
@@ -573,6 +542,7 @@ stream_run(struct stream *s, const struct hello *hello, struct err *err)
     while (!finished(s))
         if (take_turn(s, err) != 0)
             return -1;
-    say_goodbye(s);
+    lowwater_end(&s->lowwater, PQsocket(s->source->conn));
+    source_say_goodbye(s->source);
     return 0;
 }
