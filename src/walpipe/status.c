@@ -112,6 +112,7 @@ int
 status_show(const struct config *config, const struct log *log, bool json)
 {
     struct status_samples *samples = calloc(1, sizeof *samples);
+    struct pool pool = {0};
     struct err err = {0};
     int code = EXIT_DONE;
 
@@ -119,12 +120,14 @@ status_show(const struct config *config, const struct log *log, bool json)
         err_set(&err, EXIT_PEER, "out of memory for the status");
         return log_failure(log, &err);
     }
+    wholelist_read(&samples->wholes, config, &pool);
     if (sample_twice(config, samples, &err) != 0)
         code = log_failure(log, &err);
     else if (json)
         statustext_json(config->name, samples, stdout);
     else
         statustext_table(config->name, samples, stdout);
+    pool_free(&pool);
     free(samples);
     return code;
 }

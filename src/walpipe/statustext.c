@@ -7,6 +7,8 @@
 #include "lib/json.h"
 #include "lib/lsn.h"
 
+#define WHOLES_SHOWN 20
+
 /* ---- numbers ---- */
 
 struct text {
@@ -200,6 +202,22 @@ print_differences(const struct ack_status *s, FILE *out)
     }
 }
 
+/* Partitions may be many; all of them are in the state directory's layout.SINK, and in JSON. */
+static void
+print_wholes(const struct wholelist *list, FILE *out)
+{
+    char name[400];
+
+    if (list->count > 0)
+        fprintf(out, "\ntables that go to one worker as a whole:\n");
+    for (size_t i = 0; i < list->count && i < WHOLES_SHOWN; i++) {
+        snprintf(name, sizeof name, "%s %s", list->tables[i].sink, list->tables[i].table);
+        fprintf(out, "%-40s  %s\n", name, list->tables[i].reason);
+    }
+    if (list->count > WHOLES_SHOWN)
+        fprintf(out, "and %zu more\n", list->count - WHOLES_SHOWN);
+}
+
 void
 statustext_table(const char *pipeline, const struct status_samples *s, FILE *out)
 {
@@ -215,6 +233,7 @@ statustext_table(const char *pipeline, const struct status_samples *s, FILE *out
     for (uint32_t i = 0; i < now->workers_count; i++)
         print_worker(s, &now->workers[i], out);
     print_differences(now, out);
+    print_wholes(&s->wholes, out);
 }
 
 /* ---- json: null is not known ---- */
@@ -310,6 +329,16 @@ json_table(struct json *j, const struct ack_table_status *t)
     json_close(j, '}');
 }
 
+static void
+json_whole(struct json *j, const struct whole_table *w)
+{
+    json_open_member(j, NULL, '{');
+    json_cstr(j, "sink", w->sink);
+    json_cstr(j, "table", w->table);
+    json_cstr(j, "reason", w->reason);
+    json_close(j, '}');
+}
+
 void
 statustext_json(const char *pipeline, const struct status_samples *s, FILE *out)
 {
@@ -336,6 +365,10 @@ statustext_json(const char *pipeline, const struct status_samples *s, FILE *out)
     json_open_member(&j, "differences", '[');
     for (uint32_t i = 0; i < now->tables_count; i++)
         json_table(&j, &now->tables[i]);
+    json_close(&j, ']');
+    json_open_member(&j, "wholes", '[');
+    for (size_t i = 0; i < s->wholes.count; i++)
+        json_whole(&j, &s->wholes.tables[i]);
     json_close(&j, ']');
     json_close(&j, '}');
     fputc('\n', out);

@@ -5,11 +5,13 @@
 #include <stdio.h>
 
 #include "lib/ackmsg.h"
+#include "walpipe/wholelist.h"
 
 struct status_samples {
     struct ack_status before;
     struct ack_status now;
     uint64_t micros; /* between them */
+    struct wholelist wholes;
 };
 
 void statustext_table(const char *pipeline, const struct status_samples *samples, FILE *out);

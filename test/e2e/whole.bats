@@ -152,6 +152,7 @@ same() {
         source_sql "WITH d AS (DELETE FROM p2 RETURNING id) INSERT INTO p1 SELECT id, $n FROM d"
     done
     caught_up
+    "$WALPIPE_BIN/walpipe" status -c "$T/conf" | grep -E "^dst \* +v[12] is a view: other tables may write to what is behind it$"
     stop
     same "SELECT * FROM p1 ORDER BY id" "SELECT * FROM t ORDER BY id"
     [ "$(pg_sql dst "SELECT source FROM walpipe.whole" "$db")" = "*" ]
@@ -170,6 +171,8 @@ same() {
                     WITH d AS (DELETE FROM p2 RETURNING id) INSERT INTO p1 SELECT id, $n FROM d; COMMIT"
     done
     caught_up
+    "$WALPIPE_BIN/walpipe" status -c "$T/conf" | grep -E "^dst public.p2 +it is the partitioned table t or a part of it$"
+    [ "$("$WALPIPE_BIN/walpipe" status -c "$T/conf" --json | jq -r '.wholes[] | select(.table == "public.p1") | .sink')" = dst ]
     stop
     same "SELECT * FROM p1 ORDER BY id" "SELECT * FROM t ORDER BY id"
 }
