@@ -112,6 +112,7 @@ zombies=()
     pipeline_start "$conf"
     insert 1 50
     local name n=0 pid load
+    wait_until 30 grep -q 'all 5 workers are registered' "$conf.log"
     for name in ackd sink-pg sink-ch route pgout-decode pg-wal-read; do
         n=$((n + 1))
         pid=$(programs "$name" | tail -n 1)
