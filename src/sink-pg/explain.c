@@ -128,14 +128,17 @@ explain_loss(const struct plan *plan, struct err *err)
 /* The server's context of a value it cannot read has the parameter; for a person the column is
  * named. */
 static void
-name_column(const struct plan *plan, const struct change *change, struct err *err)
+name_column(const struct plan *plan, const struct change *change, const struct pipe_failure *f,
+            struct err *err)
 {
     uint32_t number = parameter_number(err->hint);
     const char *column;
     char was[sizeof err->message];
 
     if (number == 0) {
-        name_column_by_type(plan, err);
+        /* In another failure's message the same numbers mean something else. */
+        if (strncmp(f->sqlstate, "22", 2) == 0 || f->type[0] != '\0')
+            name_column_by_type(plan, err);
         return;
     }
     column = statements_column(plan, change, number);
@@ -221,7 +224,7 @@ explain_refusal(const struct op *op, const struct change *change, const struct p
         snprintf(column, sizeof column, "\"%s\"", f->column);
         put_column(column, err);
     } else if (!explain_loss(plan, err)) {
-        name_column(plan, change, err);
+        name_column(plan, change, f, err);
     }
     hint_binary(op, change, f->sqlstate, err);
     hint_remedy(f, err);

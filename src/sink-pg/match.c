@@ -145,8 +145,7 @@ no_row_of_a_view(const char *label, struct err *err)
             "%s is a view, and the source table has REPLICA IDENTITY FULL: a single row cannot be "
             "found in a view, which has no key",
             label);
-    return err_hint(err, "map the source table to the view's base table, or set REPLICA IDENTITY "
-                         "DEFAULT on the source table");
+    return err_hint(err, "map the source table to the view's base table");
 }
 
 int
