@@ -48,6 +48,16 @@ number(struct cursor *c, size_t width, uint64_t *out)
 }
 
 bool
+mp_nil(struct cursor *c)
+{
+    if (c->left == 0 || *c->at != 0xc0)
+        return false;
+    c->at++;
+    c->left--;
+    return true;
+}
+
+bool
 mp_array(struct cursor *c, uint32_t *count)
 {
     struct cursor rest = *c;

@@ -80,6 +80,7 @@ bool cursor_cstr(struct cursor *c, const char **out) MUST_CHECK;
 
 /* msgpack. */
 bool mp_array(struct cursor *c, uint32_t *count) MUST_CHECK;
+bool mp_nil(struct cursor *c) MUST_CHECK;
 bool mp_uint(struct cursor *c, uint64_t *out) MUST_CHECK;
 bool mp_uint32(struct cursor *c, uint32_t *out) MUST_CHECK;
 bool mp_int(struct cursor *c, int64_t *out) MUST_CHECK;

@@ -6,28 +6,34 @@
 /* ---- relation: [16, relid, replica identity, schema, name, [[name, key, type oid, typmod, type
  * schema, type name], ...]] ---- */
 
+void
+relation_pack(struct packer *p, const struct relation *r)
+{
+    pack_uint(p, r->relid);
+    pack_str(p, (struct bytes){.data = (const uint8_t *)&r->replica_identity, .len = 1});
+    pack_cstr(p, r->schema);
+    pack_cstr(p, r->name);
+    pack_array(p, r->columns_count);
+    for (uint32_t i = 0; i < r->columns_count; i++) {
+        const struct relation_column *col = &r->columns[i];
+
+        pack_array(p, 6);
+        pack_cstr(p, col->name);
+        pack_bool(p, col->key);
+        pack_uint(p, col->type_oid);
+        pack_int(p, col->typmod);
+        pack_cstr(p, col->type_schema);
+        pack_cstr(p, col->type_name);
+    }
+}
+
 int
 relation_encode(struct buf *buf, const struct relation *r)
 {
     struct packer p;
 
-    frame_begin(&p, buf, FRAME_RELATION, 6);
-    pack_uint(&p, r->relid);
-    pack_str(&p, (struct bytes){.data = (const uint8_t *)&r->replica_identity, .len = 1});
-    pack_cstr(&p, r->schema);
-    pack_cstr(&p, r->name);
-    pack_array(&p, r->columns_count);
-    for (uint32_t i = 0; i < r->columns_count; i++) {
-        const struct relation_column *col = &r->columns[i];
-
-        pack_array(&p, 6);
-        pack_cstr(&p, col->name);
-        pack_bool(&p, col->key);
-        pack_uint(&p, col->type_oid);
-        pack_int(&p, col->typmod);
-        pack_cstr(&p, col->type_schema);
-        pack_cstr(&p, col->type_name);
-    }
+    frame_begin(&p, buf, FRAME_RELATION, 1 + RELATION_ITEMS);
+    relation_pack(&p, r);
     return frame_end(&p);
 }
 
@@ -78,7 +84,7 @@ relation_decode(struct cursor *body, uint32_t elements, struct relation *r, stru
     char *strings;
 
     *r = (struct relation){0};
-    if (elements != 5 || !mp_uint32(body, &r->relid) || !mp_str(body, &identity) ||
+    if (elements != RELATION_ITEMS || !mp_uint32(body, &r->relid) || !mp_str(body, &identity) ||
         identity.len != 1 || memchr("dnfi", identity.data[0], 4) == NULL)
         goto malformed;
     r->replica_identity = (char)identity.data[0];
@@ -195,8 +201,8 @@ watermark_decode(struct cursor *body, uint32_t elements, uint64_t *lsn)
 
 static const uint32_t row_elements[] = {[FRAME_INSERT] = 5, [FRAME_UPDATE] = 8, [FRAME_DELETE] = 6};
 
-static void
-pack_tuple(struct packer *p, const struct tuple *tuple)
+void
+tuple_pack(struct packer *p, const struct tuple *tuple)
 {
     pack_array(p, tuple->count);
     for (uint32_t i = 0; i < tuple->count; i++)
@@ -214,7 +220,7 @@ pack_old_row(struct packer *p, const struct row_event *row)
         return;
     }
     pack_str(p, (struct bytes){.data = (const uint8_t *)&kind, .len = 1});
-    pack_tuple(p, &row->old_row);
+    tuple_pack(p, &row->old_row);
 }
 
 int
@@ -231,7 +237,7 @@ row_encode(struct buf *buf, uint8_t type, const struct row_event *row)
     if (type != FRAME_INSERT)
         pack_old_row(&p, row);
     if (type != FRAME_DELETE)
-        pack_tuple(&p, &row->new_row);
+        tuple_pack(&p, &row->new_row);
     return frame_end(&p);
 }
 
@@ -244,8 +250,8 @@ row_header_decode(struct cursor *body, uint8_t type, struct row_header *h)
     return type != FRAME_UPDATE || mp_uint(body, &h->old_key_hash);
 }
 
-static bool
-decode_tuple(struct cursor *c, struct tuple *tuple, struct value *values)
+bool
+tuple_unpack(struct cursor *c, struct tuple *tuple, struct value *values)
 {
     if (!mp_array(c, &tuple->count) || tuple->count > COLUMNS_MAX)
         return false;
@@ -269,7 +275,7 @@ decode_old_row(struct cursor *c, struct row_event *row, struct value *values)
         (kind.data[0] != OLD_KEY && kind.data[0] != OLD_FULL))
         return false;
     row->old_kind = kind.data[0] == OLD_KEY ? OLD_KEY : OLD_FULL;
-    return decode_tuple(c, &row->old_row, values);
+    return tuple_unpack(c, &row->old_row, values);
 }
 
 bool
@@ -285,7 +291,7 @@ row_decode_rest(struct cursor *body, uint8_t type, uint32_t elements, struct row
         return false;
     if (type == FRAME_DELETE && row->old_kind == OLD_NONE)
         return false;
-    if (type != FRAME_DELETE && !decode_tuple(body, &row->new_row, values->new_values))
+    if (type != FRAME_DELETE && !tuple_unpack(body, &row->new_row, values->new_values))
         return false;
     return body->left == 0;
 }

@@ -35,7 +35,12 @@ struct relation {
 
 int relation_encode(struct buf *buf, const struct relation *relation) MUST_CHECK;
 
-/* 0, or -1 with err: malformed, or out of memory. relation may hold anything before. */
+/* The same items at the end of another frame, whose elements they are the last of. */
+#define RELATION_ITEMS 5
+void relation_pack(struct packer *p, const struct relation *relation);
+
+/* 0, or -1 with err: malformed, or out of memory. relation may hold anything before. elements must
+ * be RELATION_ITEMS. */
 int relation_decode(struct cursor *body, uint32_t elements, struct relation *relation,
                     struct err *err) MUST_CHECK;
 void relation_free(struct relation *relation);
@@ -78,6 +83,11 @@ struct tuple {
     uint32_t count;
     struct value *values;
 };
+
+/* A row as an item of a frame: an array of its values. unpack takes at most COLUMNS_MAX into
+ * values, which then are tuple's. */
+void tuple_pack(struct packer *p, const struct tuple *tuple);
+bool tuple_unpack(struct cursor *c, struct tuple *tuple, struct value *values) MUST_CHECK;
 
 enum old_kind {
     OLD_NONE = 0,  /* no old tuple: the identity did not change */

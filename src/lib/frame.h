@@ -30,7 +30,16 @@ enum frame_type {
     FRAME_WATERMARK = 25,
     FRAME_BARRIER = 26,
     FRAME_LAYOUT = 27,
-    FRAME_TABLEINFO = 28
+    FRAME_TABLEINFO = 28,
+    /* event stream: rows that exist already */
+    FRAME_COPYTABLE = 32,
+    FRAME_RANGE = 33,
+    FRAME_ROWS = 34,
+    FRAME_ABSENT = 35,
+    FRAME_RANGE_END = 36,
+    FRAME_HORIZON = 37,
+    FRAME_TOUCHED = 38,
+    FRAME_TABLE_END = 39
 };
 
 /* ---- reading ---- */

@@ -1,0 +1,128 @@
+/* copyevent.h: the frames of the event stream that bring rows which exist already (docs/copy.md):
+ * encode and decode of each stand side by side in copyevent.c.
+ *
+ * A life is one run of copying one table. Its rows come in ranges, each read under a snapshot of
+ * its own; life and number name a range, and neither is used twice in a run. */
+#ifndef WALPIPE_COPYEVENT_H
+#define WALPIPE_COPYEVENT_H
+
+#include "lib/event.h"
+#include "lib/snapshot.h"
+
+/* Where a row of a heap is: "(block,line)". PostgreSQL counts lines from 1. */
+struct ctid {
+    uint32_t block;
+    uint16_t line;
+};
+
+/* ---- table: a life begins, or the workers are asked what they have of it ---- */
+
+struct copytable_event {
+    uint64_t life; /* 0: a question, no life begins */
+    uint32_t part; /* oid of the physical table that is read; relation.relid or a partition of it */
+    uint64_t rows; /* estimates */
+    uint64_t bytes;
+    struct relation relation; /* as it is published */
+};
+
+int copytable_encode(struct buf *buf, const struct copytable_event *table) MUST_CHECK;
+
+/* 0, or -1 with err: malformed, or out of memory. relation is to be freed after 0. */
+int copytable_decode(struct cursor *body, uint32_t elements, struct copytable_event *table,
+                     struct err *err) MUST_CHECK;
+
+/* ---- range, its rows, its end ---- */
+
+enum range_kind {
+    RANGE_BLOCKS = 'b', /* of the physical table, from `from` on */
+    RANGE_KEYS = 'k'    /* rows that were asked for by their keys */
+};
+
+struct range_event {
+    uint64_t life;
+    uint64_t number;
+    enum range_kind kind;
+    struct ctid from;
+    uint32_t file;            /* pg_relation_filenode: another one, and blocks mean other rows */
+    struct snapshot snapshot; /* under which it is read */
+    uint64_t mark;            /* not below the commit of anything that the snapshot contains */
+    uint64_t floor;           /* a worker that began to track above it missed something */
+    struct relation relation; /* what its rows have, by name */
+};
+
+int range_encode(struct buf *buf, const struct range_event *range) MUST_CHECK;
+
+/* As copytable_decode; snapshot and relation are to be freed after 0. */
+int range_decode(struct cursor *body, uint32_t elements, struct range_event *range,
+                 struct err *err) MUST_CHECK;
+
+/* At most so many bytes of rows in one frame, unless it is one row. */
+#define ROWS_FRAME_MAX (1u << 20)
+
+/* rows and absent: any number of rows with the columns of the range's relation, one behind the
+ * other, each as an insert has it. Those of absent are keys that were asked for and are not there. */
+struct rows_event {
+    uint64_t life;
+    uint64_t number;
+    uint32_t count;
+    struct bytes rows;   /* encoded */
+    struct bytes hashes; /* count times 8 bytes, big-endian: the hash of each row's key, for route;
+                            empty behind it */
+};
+
+/* type is FRAME_ROWS or FRAME_ABSENT. */
+int rows_encode(struct buf *buf, uint8_t type, const struct rows_event *rows) MUST_CHECK;
+bool rows_decode(struct cursor *body, uint8_t type, uint32_t elements,
+                 struct rows_event *rows) MUST_CHECK;
+
+/* Appends a row to what rows_event.rows holds. */
+void rows_add(struct buf *rows, const struct tuple *row);
+
+/* Takes the next row; its values point into the frame. False: it is malformed. */
+bool rows_next(struct cursor *rows, struct tuple *row, struct value values[COLUMNS_MAX]) MUST_CHECK;
+
+struct range_end_event {
+    uint64_t life;
+    uint64_t number;
+    bool open; /* up to the end of the table, however much comes after it */
+    struct ctid to;
+    uint64_t rows; /* that were sent to this worker */
+};
+
+int range_end_encode(struct buf *buf, const struct range_end_event *end) MUST_CHECK;
+bool range_end_decode(struct cursor *body, uint32_t elements,
+                      struct range_end_event *end) MUST_CHECK;
+
+/* ---- horizon: no range that is sent from now on lacks what this snapshot contains ---- */
+
+int horizon_encode(struct buf *buf, const struct snapshot *snapshot) MUST_CHECK;
+int horizon_decode(struct cursor *body, uint32_t elements, struct snapshot *snapshot,
+                   struct err *err) MUST_CHECK;
+
+/* ---- touched: another worker applied a change that concerns rows of this one ---- */
+
+struct touched_event {
+    uint32_t relid;
+    uint64_t ordinal;
+    bool whole; /* all rows of the table; else the row of this key */
+    struct tuple key;
+};
+
+int touched_encode(struct buf *buf, const struct touched_event *touched) MUST_CHECK;
+bool touched_decode(struct cursor *body, uint32_t elements, struct touched_event *touched,
+                    struct value values[COLUMNS_MAX]) MUST_CHECK;
+
+/* ---- table end ---- */
+
+enum life_end {
+    LIFE_DONE = 'd',  /* no further range comes */
+    LIFE_GONE = 'g',  /* the table, or its publication, is gone */
+    LIFE_AGAIN = 'a', /* another life of it follows */
+    LIFE_LISTED = 'l' /* of life 0: the list of tables is complete */
+};
+
+int table_end_encode(struct buf *buf, uint64_t life, enum life_end how) MUST_CHECK;
+bool table_end_decode(struct cursor *body, uint32_t elements, uint64_t *life,
+                      enum life_end *how) MUST_CHECK;
+
+#endif
