@@ -20,7 +20,7 @@ FILTER := $(FRAMES) clock log opt sig sock lockfile io
 WORKER := $(FILTER) event relmap ackmsg ackconn ackclient backoff hash names layout intake
 
 pg-wal-read_LIB  := $(FILTER) wal event tableinfo pgtableinfo ackmsg ackconn backoff loginnote pqx pqconn pqsystem pqmark names verdict
-pgout-decode_LIB := $(FILTER) wal event tableinfo relmap hash sandbox
+pgout-decode_LIB := $(FILTER) wal event tableinfo relmap keyhash hash sandbox
 route_LIB        := $(FILTER) event tableinfo relmap hash names tablefilter sandbox layout
 sink-pg_LIB      := $(WORKER) loginnote pqx pqconn pqmark moment tablemap pgtype verdict
 sink-ch_LIB      := $(WORKER) loginnote tableinfo moment tablemap pgtype verdict

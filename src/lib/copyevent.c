@@ -14,7 +14,8 @@ unpack_letter(struct cursor *c, const char *letters, char *out)
 {
     struct bytes text;
 
-    if (!mp_str(c, &text) || text.len != 1 || memchr(letters, text.data[0], strlen(letters)) == NULL)
+    if (!mp_str(c, &text) || text.len != 1 ||
+        memchr(letters, text.data[0], strlen(letters)) == NULL)
         return false;
     *out = (char)text.data[0];
     return true;
@@ -74,7 +75,8 @@ copytable_decode(struct cursor *body, uint32_t elements, struct copytable_event 
     return relation_decode(body, RELATION_ITEMS, &table->relation, err);
 }
 
-/* ---- range: [33, life, number, kind, [block, line], file, snapshot, mark, floor, relation's items]
+/* ---- range: [33, life, number, kind, [block, line], file, snapshot, mark, floor, relation's
+ * items]
  * ---- */
 
 int
@@ -119,7 +121,8 @@ failed:
     return -1;
 }
 
-/* ---- rows: [34, life, number, count, rows, hashes]; absent: [35, life, number, count, rows] ---- */
+/* ---- rows: [34, life, number, count, rows, hashes]; absent: [35, life, number, count, rows] ----
+ */
 
 int
 rows_encode(struct buf *buf, uint8_t type, const struct rows_event *rows)

@@ -60,7 +60,8 @@ int range_decode(struct cursor *body, uint32_t elements, struct range_event *ran
 #define ROWS_FRAME_MAX (1u << 20)
 
 /* rows and absent: any number of rows with the columns of the range's relation, one behind the
- * other, each as an insert has it. Those of absent are keys that were asked for and are not there. */
+ * other, each as an insert has it. Those of absent are keys that were asked for and are not there.
+ */
 struct rows_event {
     uint64_t life;
     uint64_t number;

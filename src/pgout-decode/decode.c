@@ -176,15 +176,15 @@ hash_row(const struct known_relation *known, uint8_t tag, struct row_event *row)
     const struct tuple *old = row->old_kind == OLD_NONE ? NULL : &row->old_row;
 
     if (tag == PGOUTPUT_DELETE)
-        return relations_key_hash(known, old, NULL, &h->key_hash);
+        return keyhash_row(&known->hash, old, NULL, &h->key_hash);
     if (tag == PGOUTPUT_INSERT || old == NULL) {
-        if (!relations_key_hash(known, &row->new_row, NULL, &h->key_hash))
+        if (!keyhash_row(&known->hash, &row->new_row, NULL, &h->key_hash))
             return false;
         h->old_key_hash = h->key_hash;
         return true;
     }
-    return relations_key_hash(known, &row->new_row, old, &h->key_hash) &&
-           relations_key_hash(known, old, NULL, &h->old_key_hash);
+    return keyhash_row(&known->hash, &row->new_row, old, &h->key_hash) &&
+           keyhash_row(&known->hash, old, NULL, &h->old_key_hash);
 }
 
 static bool

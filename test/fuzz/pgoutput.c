@@ -1,7 +1,7 @@
 /* pgoutput: pgoutput messages behind wal frames through the decoder; whatever it accepts must make
  * events that can be decoded, in the stream's grammar. */
 /* clang-format off: make reads one line
- * links: pgout-decode/decode pgout-decode/pgoutput pgout-decode/relations lib/event lib/tableinfo lib/wal lib/hash lib/relmap lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: pgout-decode/decode pgout-decode/pgoutput pgout-decode/relations lib/event lib/tableinfo lib/wal lib/keyhash lib/hash lib/relmap lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
 #include "input.h"
 #include "lib/wal.h"

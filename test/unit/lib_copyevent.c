@@ -180,7 +180,8 @@ test_ends(void)
 {
     struct range_end_event in = {.life = 1, .number = 2, .to = {.block = 512}, .rows = 40};
     struct value id = {.kind = VALUE_TEXT, .len = 1, .data = (const uint8_t *)"1"};
-    struct touched_event change = {.relid = 16400, .ordinal = 9, .key = {.count = 1, .values = &id}};
+    struct touched_event change = {
+        .relid = 16400, .ordinal = 9, .key = {.count = 1, .values = &id}};
     struct snapshot snapshot = {.xmin = 5, .xmax = 5};
     static const enum life_end ways[] = {LIFE_DONE, LIFE_GONE, LIFE_AGAIN, LIFE_LISTED};
     struct buf buf = {0};
@@ -190,7 +191,8 @@ test_ends(void)
           "a range's end");
     check_strict(&buf, "range end");
     in.open = true;
-    check(range_end_encode(&buf, &in) == 0 && takes_whole(&buf) && range_end.open, "the last one's");
+    check(range_end_encode(&buf, &in) == 0 && takes_whole(&buf) && range_end.open,
+          "the last one's");
     check_strict(&buf, "open range end");
     check(horizon_encode(&buf, &snapshot) == 0, "horizon");
     check_strict(&buf, "horizon");

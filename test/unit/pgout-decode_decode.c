@@ -1,7 +1,7 @@
 /* pgout-decode_decode.c: the decoder over the golden captures, each message damaged in every way
  * that keeps the frame whole. Runs at the repository's root. */
 /* clang-format off: make reads one line
- * links: pgout-decode/decode pgout-decode/pgoutput pgout-decode/relations lib/event lib/tableinfo lib/wal lib/hash lib/relmap lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: pgout-decode/decode pgout-decode/pgoutput pgout-decode/relations lib/event lib/tableinfo lib/wal lib/keyhash lib/hash lib/relmap lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
 #include "pgout-decode/decode.h"
 
