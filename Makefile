@@ -26,7 +26,7 @@ sink-pg_LIB      := $(WORKER) loginnote pqx pqconn pqmark moment tablemap pgtype
 sink-ch_LIB      := $(WORKER) loginnote tableinfo moment tablemap pgtype verdict
 ackd_LIB         := $(FILTER) ackmsg hash statedir verdict
 evcat_LIB        := $(FILTER) wal event tableinfo relmap json
-walpipe_LIB      := $(FILTER) event tableinfo pgtableinfo ackmsg backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict
+walpipe_LIB      := $(FILTER) event pgrelations tableinfo pgtableinfo ackmsg backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict
 
 pg-wal-read_EXT := -lpq
 sink-pg_EXT     := -lpq

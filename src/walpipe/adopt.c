@@ -122,7 +122,7 @@ prepare(struct adopting *a, struct err *err)
         return -1;
     if (dir >= 0 && statedir_lock(dir, path, STATEDIR_WALPIPE, err) < 0)
         return err_hint(err, "stop the pipeline first: adopt works only when it does not run");
-    if (catalog_read(&a->catalog, a->config, &a->pool, err) != 0)
+    if (catalog_read(&a->catalog, a->config, err) != 0)
         return -1;
     if (a->catalog.slot_active) {
         err_set(err, EXIT_REFUSED, "slot \"%s\" is in use", a->config->source.slot);

@@ -4,27 +4,21 @@
 #ifndef WALPIPE_CATALOG_H
 #define WALPIPE_CATALOG_H
 
-#include <libpq-fe.h>
-
-#include "lib/event.h"
+#include "lib/pgrelations.h"
 #include "walpipe/config.h"
 
 struct catalog {
     struct hello hello; /* of an event stream; sink, shard and shards not yet set */
-    struct relation *relations;
-    bool *partitioned; /* each relation: published for its partitions */
-    size_t count;
+    struct pgrelations tables;
     bool slot_exists;
     bool slot_active;
     bool publishes_changes; /* updates or deletes, not only inserts */
-    PGresult *columns;      /* what the relations' strings point into */
     PGconn *conn;           /* bears the mark by which a sink knows the source's own database */
 };
 
 /* Reads by two connections to the source, an ordinary one and one for replication. 0, or -1 with
  * err; catalog_free in both cases. */
-int catalog_read(struct catalog *catalog, const struct config *config, struct pool *pool,
-                 struct err *err) MUST_CHECK;
+int catalog_read(struct catalog *catalog, const struct config *config, struct err *err) MUST_CHECK;
 
 /* What can be said where the source cannot be reached: no table, and a hello whose system
  * identifier is 0. */

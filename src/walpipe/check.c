@@ -202,22 +202,22 @@ check_identities(struct checking *c, const struct catalog *catalog)
 {
     size_t without = 0, full = 0;
 
-    for (size_t i = 0; i < catalog->count; i++) {
-        const struct relation *rel = &catalog->relations[i];
+    for (size_t i = 0; i < catalog->tables.count; i++) {
+        const struct relation *rel = &catalog->tables.relations[i];
 
         full += rel->replica_identity == 'f';
         if (catalog_has_identity(rel) || !catalog->publishes_changes)
             continue;
         without++;
-        say_no_identity(c, rel, catalog->partitioned[i]);
+        say_no_identity(c, rel, catalog->tables.partitioned[i]);
     }
-    if (catalog->count == 0)
+    if (catalog->tables.count == 0)
         verdict_say(&c->verdicts, VERDICT_WARN, "publication %s: no table is published yet",
                     c->config->source.publication);
     else if (without == 0)
         verdict_say(&c->verdicts, VERDICT_OK,
                     "replica identity: %zu published table(s), %zu with identity full",
-                    catalog->count, full);
+                    catalog->tables.count, full);
 }
 
 static void
@@ -262,7 +262,7 @@ check_source(struct checking *c, struct catalog *catalog, bool running)
     bool known;
 
     check_reader(c);
-    known = catalog_read(catalog, c->config, &c->pool, &err) == 0;
+    known = catalog_read(catalog, c->config, &err) == 0;
     if (!running)
         check_checkpoint(c, known ? catalog : NULL);
     if (known) {

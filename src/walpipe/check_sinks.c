@@ -11,9 +11,9 @@
 static bool
 matches_any(const struct table_pattern *p, const struct catalog *catalog)
 {
-    for (size_t i = 0; i < catalog->count; i++)
-        if (names_match(&p->schema, catalog->relations[i].schema) &&
-            names_match(&p->table, catalog->relations[i].name))
+    for (size_t i = 0; i < catalog->tables.count; i++)
+        if (names_match(&p->schema, catalog->tables.relations[i].schema) &&
+            names_match(&p->table, catalog->tables.relations[i].name))
             return true;
     return false;
 }
@@ -21,9 +21,9 @@ matches_any(const struct table_pattern *p, const struct catalog *catalog)
 static bool
 is_published(const struct table_mapping *m, const struct catalog *catalog)
 {
-    for (size_t i = 0; i < catalog->count; i++)
-        if (strcmp(m->schema, catalog->relations[i].schema) == 0 &&
-            strcmp(m->table, catalog->relations[i].name) == 0)
+    for (size_t i = 0; i < catalog->tables.count; i++)
+        if (strcmp(m->schema, catalog->tables.relations[i].schema) == 0 &&
+            strcmp(m->table, catalog->tables.relations[i].name) == 0)
             return true;
     return false;
 }

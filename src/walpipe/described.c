@@ -34,8 +34,9 @@ ask_table_infos(const struct catalog *catalog, struct err *err)
     char text[16], *sql;
     PGresult *result = NULL;
 
-    for (size_t i = 0; i < catalog->count; i++) {
-        int n = snprintf(text, sizeof text, "%s%u", i == 0 ? "" : ",", catalog->relations[i].relid);
+    for (size_t i = 0; i < catalog->tables.count; i++) {
+        int n = snprintf(text, sizeof text, "%s%u", i == 0 ? "" : ",",
+                         catalog->tables.relations[i].relid);
 
         buf_append(&relids, text, (size_t)n);
     }
@@ -58,9 +59,9 @@ encode_tables(const struct catalog *catalog, const PGresult *infos, struct buf *
     struct tableinfo info = {0};
     int encoded = 0, at = 0, more = infos == NULL ? 1 : pgtableinfo_take(infos, &at, &info, err);
 
-    for (size_t i = 0; encoded == 0 && i < catalog->count; i++) {
-        encoded = relation_encode(out, &catalog->relations[i]);
-        if (encoded != 0 || more != 0 || info.relid != catalog->relations[i].relid)
+    for (size_t i = 0; encoded == 0 && i < catalog->tables.count; i++) {
+        encoded = relation_encode(out, &catalog->tables.relations[i]);
+        if (encoded != 0 || more != 0 || info.relid != catalog->tables.relations[i].relid)
             continue;
         encoded = tableinfo_encode(out, FRAME_TABLEINFO, &info);
         tableinfo_free(&info);
