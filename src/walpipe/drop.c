@@ -1,6 +1,7 @@
 /* drop.c: see drop.h. */
 #include "walpipe/drop.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -79,6 +80,32 @@ drop_progress(struct dropping *d, const struct sink_config *sink)
     (void)run_drop(d, pool_print(&d->pool, "progress of sink %s", sink->name), &helper);
 }
 
+/* What a pipeline leaves behind besides the checkpoint; nothing of it is asked for again. */
+static bool
+is_trace(const char *name)
+{
+    static const char *const beginnings[] = {"error.", "login.", "layout."};
+
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+        if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    return strcmp(name, "wal_end") == 0;
+}
+
+static void
+remove_traces(const char *path)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+
+    if (dir == NULL)
+        return;
+    while ((entry = readdir(dir)) != NULL)
+        if (is_trace(entry->d_name))
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    closedir(dir);
+}
+
 /* A slot that is still there may be used again, and only the checkpoint then says whether somebody
  * moved it meanwhile. */
 static void
@@ -90,8 +117,10 @@ drop_checkpoint(struct dropping *d, bool slot_gone)
     if (!slot_gone) {
         if (access(path, F_OK) == 0)
             printf("kept %s, since the slot was not dropped\n", path);
-    } else if (unlink(path) == 0) {
-        (void)unlink(pool_print(&d->pool, "%s/wal_end", d->config->state_dir));
+        return;
+    }
+    remove_traces(d->config->state_dir);
+    if (unlink(path) == 0) {
         printf("removed %s\n", path);
     } else if (errno != ENOENT && errno != ENOTDIR) {
         err_set(&err, EXIT_REFUSED, "could not remove \"%s\": %s", path, strerror(errno));

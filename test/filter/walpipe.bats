@@ -416,6 +416,8 @@ pid_of() {
 
 @test "drop runs the programs that drop, goes on after a failure, and removes the checkpoint last" {
     mkdir -m 700 "$SCRATCH/state" && touch "$SCRATCH/state/checkpoint"
+    # the bug was that these stayed for ever
+    touch "$SCRATCH"/state/{error.ackd,error.sink.gone.0,login.source,layout.a,wal_end}
     settings FAILS=pg-wal-read CODE=111
     run env WALPIPE_LIBEXEC="$programs" "$walpipe" drop --yes -c "$conf"
     [ "$status" -eq 111 ]
@@ -424,10 +426,10 @@ pid_of() {
     [ "$(grep -A 1 -x -- --sink "$SCRATCH/args.sink-drop" | tail -n 1)" = a ]
     [[ $output == *"could not drop slot s"*"dropped progress of sink a"*"kept $SCRATCH/state/checkpoint"* ]]
     # the bug was that the checkpoint of a slot that is still there was removed
-    [ -e "$SCRATCH/state/checkpoint" ]
+    [ -e "$SCRATCH/state/checkpoint" ] && [ -e "$SCRATCH/state/layout.a" ]
     settings FAILS=none
     run env WALPIPE_LIBEXEC="$programs" "$walpipe" drop --yes -c "$conf"
     [ "$status" -eq 0 ]
     [[ $output == *"dropped slot s"*"removed $SCRATCH/state/checkpoint"* ]]
-    [ ! -e "$SCRATCH/state/checkpoint" ]
+    [ "$(ls "$SCRATCH/state")" = lock ]
 }
