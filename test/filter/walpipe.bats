@@ -246,7 +246,11 @@ pid_of() {
     wait_until 10 started
     [ "$(ps -o pgid= -p "$(pid_of pg-wal-read)" | tr -d ' ')" -ne "$run_pid" ]
     [ "$(ps -o pgid= -p "$(pid_of route)" | tr -d ' ')" -eq "$run_pid" ]
+    # walpipe hears of it last, as it may on a busy machine
+    kill -STOP "$run_pid"
     kill -TERM -- "-$run_pid"
+    wait_until 10 test -e "$SCRATCH/heard"
+    kill -CONT "$run_pid"
     ends 0
     [ "$(grep -c pg-wal-read "$SCRATCH/told")" -eq 1 ]
     [ "$(wc -l <"$SCRATCH/finished")" -eq 3 ]

@@ -2,7 +2,7 @@
 # walpipe_standin.sh: stands in for every program of the pipeline, under that program's name, in
 # walpipe.bats. Passes lines on; "end" is the last one. It writes beside its own directory, NAME
 # being the program or, for a worker, sink-SINK-SHARD: started.NAME, args.NAME, env.NAME, fds.NAME,
-# told, finished. The file settings there may say FAILS=NAME and CODE, that one exits with CODE at
+# told, heard, finished. The file settings there may say FAILS=NAME and CODE, that one exits with CODE at
 # once, NEVER_ENDS=NAME, that one hangs, or LATE=NAME, that one refuses after the others ended.
 
 me=${0##*/}
@@ -40,7 +40,8 @@ drained() {
 
 trap '' TERM INT
 [ "$me" = pg-wal-read ] && trap 'echo pg-wal-read >>"$place/told"' TERM INT
-[ "$me" = ackd ] && trap - TERM
+# As the real one: the first SIGTERM is left to pg-wal-read.
+[ "$me" = ackd ] && trap 'echo TERM >>"$place/heard"; trap - TERM' TERM
 echo "$$ " >>"$place/started.$name"
 [ "${FAILS:-}" = "$name" ] && exit "${CODE:-1}"
 [[ " $* " == *" --drop-"* ]] && exit 0
