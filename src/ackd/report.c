@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/lasterror.h"
 
 /* ---- lag ---- */
 
@@ -60,9 +61,11 @@ report_worker_lag(const struct ackd *a, uint32_t worker, uint64_t *bytes)
 
 /* ---- health ---- */
 
+#define HEALTH_LINE_SIZE 2048 /* an error with its hint fits */
+
 static void PRINTF_LIKE(2, 3) add_line(struct buf *page, const char *fmt, ...)
 {
-    char line[512];
+    char line[HEALTH_LINE_SIZE];
     va_list ap;
 
     va_start(ap, fmt);
@@ -118,6 +121,17 @@ worker_health(const struct ackd *a, uint32_t index, struct buf *page)
     return false;
 }
 
+static void
+add_last_error(const struct ackd *a, struct buf *page)
+{
+    struct lasterror e;
+
+    if (!lasterror_read(a->dir_path, &e))
+        return;
+    add_line(page, "last error: %s: %s: %s%s%s%s", e.time, e.program, e.message,
+             e.hint[0] == '\0' ? "" : " (", e.hint, e.hint[0] == '\0' ? "" : ")");
+}
+
 bool
 report_health(const struct ackd *a, struct buf *page)
 {
@@ -136,6 +150,7 @@ report_health(const struct ackd *a, struct buf *page)
             well = false;
     add_line(page, "checkpoint: %s",
              a->checkpoint_failing ? "could not be written, see ackd's log" : "ok");
+    add_last_error(a, page);
     return well;
 }
 

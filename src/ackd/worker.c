@@ -7,6 +7,7 @@
 
 #include "ackd/confirm.h"
 #include "lib/clock.h"
+#include "lib/lasterror.h"
 #include "lib/lsn.h"
 
 /* ---- register ---- */
@@ -121,8 +122,22 @@ take_reached(struct ackd *a, struct worker *w, const struct ack_reached *r, stru
 }
 
 static void
+keep_target_error(const struct ackd *a, const struct worker *w, const char *message)
+{
+    char who[sizeof(struct worker_name) + 8];
+    struct err err;
+
+    snprintf(who, sizeof who, "sink %s", ackd_worker_name(a, w).text);
+    err_set(&err, EXIT_DONE, "%s", message);
+    err_hint(&err, "the sink waits for its target and goes on by itself");
+    lasterror_write(a->dir_path, who, &err);
+}
+
+static void
 take_target(struct ackd *a, struct worker *w, const struct ack_target *t)
 {
+    if (!t->alive && strcmp(w->target_message, t->message) != 0)
+        keep_target_error(a, w, t->message);
     if (w->target_alive && !t->alive)
         log_write(&a->log, LOG_WARNING, "target of %s is down: %s", ackd_worker_name(a, w).text,
                   t->message);

@@ -4,17 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "lib/calendar.h"
 #include "lib/jsontext.h"
 #include "lib/lsn.h"
+#include "lib/utctime.h"
 
 #define LINE_SIZE 4096 /* PIPE_BUF */
 
@@ -94,20 +92,9 @@ add_number(struct line *line, const char *name, uint64_t number)
 static void
 add_time(struct line *line)
 {
-    struct calendar_date date;
-    struct timespec now;
-    int64_t seconds;
-    char text[128];
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    date = calendar_date(now.tv_sec / 86400);
-    seconds = now.tv_sec % 86400;
-    snprintf(text, sizeof text,
-             "{\"time\":\"%04" PRId64 "-%02" PRId64 "-%02" PRId64 "T%02" PRId64 ":%02" PRId64
-             ":%02" PRId64 ".%03ldZ\"",
-             date.year, date.month, date.day, seconds / 3600, seconds / 60 % 60, seconds % 60,
-             now.tv_nsec / 1000000);
-    add_cstr(line, text);
+    add_cstr(line, "{\"time\":\"");
+    add_cstr(line, utctime_now().text);
+    add_cstr(line, "\"");
 }
 
 static void

@@ -89,7 +89,7 @@ is_trace(const char *name)
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
         if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
             return true;
-    return strcmp(name, "wal_end") == 0;
+    return strcmp(name, "wal_end") == 0 || strcmp(name, "last_error") == 0;
 }
 
 static void

@@ -7,6 +7,7 @@
 
 #include "lib/backoff.h"
 #include "lib/clock.h"
+#include "lib/lasterror.h"
 #include "lib/sig.h"
 #include "lib/statedir.h"
 #include "walpipe/layoutfile.h"
@@ -40,11 +41,14 @@ live_once(struct running *r)
     struct err err = {0};
 
     if (layoutfile_refresh(r->config, &r->place, r->log, &err) != 0) {
+        lasterror_write(r->config->state_dir, r->log->program, &err);
         log_failure(r->log, &err);
         return (struct unit_end){.code = err.code};
     }
     plan_make(&plan, r->config, &r->place);
     end = unit_live(&plan, r->log, r->signals);
+    if (end.program != NULL)
+        lasterror_write(r->config->state_dir, end.program, &end.why);
     plan_free(&plan);
     orphans_end(&r->orphans);
     return end;

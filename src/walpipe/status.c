@@ -108,6 +108,20 @@ sample_twice(const struct config *config, struct status_samples *s, struct err *
     return result;
 }
 
+/* The pipeline cannot be asked: what it last failed with is likely why. */
+static void
+log_last_error(const struct log *log, const struct status_samples *s)
+{
+    const struct lasterror *e = &s->last_error;
+    struct log_field fields[] = {{.name = "exit_code", .number = e->exit_code},
+                                 {.name = "hint", .text = e->hint}};
+
+    if (s->failed)
+        log_write_fields(log, LOG_WARNING, fields, e->hint[0] == '\0' ? 1 : 2,
+                         "the last error of the pipeline, at %s: %s: %s", e->time, e->program,
+                         e->message);
+}
+
 int
 status_show(const struct config *config, const struct log *log, bool json)
 {
@@ -122,11 +136,16 @@ status_show(const struct config *config, const struct log *log, bool json)
     }
     wholelist_read(&samples->wholes, config, &pool);
     if (sample_twice(config, samples, &err) != 0)
+        code = EXIT_PEER;
+    samples->failed = lasterror_read(config->state_dir, &samples->last_error);
+    if (code != EXIT_DONE) {
+        log_last_error(log, samples);
         code = log_failure(log, &err);
-    else if (json)
+    } else if (json) {
         statustext_json(config->name, samples, stdout);
-    else
+    } else {
         statustext_table(config->name, samples, stdout);
+    }
     pool_free(&pool);
     free(samples);
     return code;

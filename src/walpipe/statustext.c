@@ -218,6 +218,14 @@ print_wholes(const struct wholelist *list, FILE *out)
         fprintf(out, "and %zu more\n", list->count - WHOLES_SHOWN);
 }
 
+static void
+print_last_error(const struct lasterror *e, FILE *out)
+{
+    fprintf(out, "\nlast error  %s, %s: %s\n", e->time, e->program, e->message);
+    if (e->hint[0] != '\0')
+        fprintf(out, "            %s\n", e->hint);
+}
+
 void
 statustext_table(const char *pipeline, const struct status_samples *s, FILE *out)
 {
@@ -234,6 +242,8 @@ statustext_table(const char *pipeline, const struct status_samples *s, FILE *out
         print_worker(s, &now->workers[i], out);
     print_differences(now, out);
     print_wholes(&s->wholes, out);
+    if (s->failed)
+        print_last_error(&s->last_error, out);
 }
 
 /* ---- json: null is not known ---- */
@@ -339,6 +349,24 @@ json_whole(struct json *j, const struct whole_table *w)
     json_close(j, '}');
 }
 
+static void
+json_last_error(struct json *j, const struct status_samples *s)
+{
+    const struct lasterror *e = &s->last_error;
+
+    if (!s->failed) {
+        json_null(j, "last_error");
+        return;
+    }
+    json_open_member(j, "last_error", '{');
+    json_cstr(j, "time", e->time);
+    json_cstr(j, "program", e->program);
+    json_uint(j, "exit_code", e->exit_code);
+    json_cstr(j, "message", e->message);
+    json_cstr(j, "hint", e->hint);
+    json_close(j, '}');
+}
+
 void
 statustext_json(const char *pipeline, const struct status_samples *s, FILE *out)
 {
@@ -370,6 +398,7 @@ statustext_json(const char *pipeline, const struct status_samples *s, FILE *out)
     for (size_t i = 0; i < s->wholes.count; i++)
         json_whole(&j, &s->wholes.tables[i]);
     json_close(&j, ']');
+    json_last_error(&j, s);
     json_close(&j, '}');
     fputc('\n', out);
 }

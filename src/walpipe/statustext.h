@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "lib/ackmsg.h"
+#include "lib/lasterror.h"
 #include "walpipe/wholelist.h"
 
 struct status_samples {
@@ -12,6 +13,8 @@ struct status_samples {
     struct ack_status now;
     uint64_t micros; /* between them */
     struct wholelist wholes;
+    bool failed; /* ever, as far as the state directory tells; then */
+    struct lasterror last_error;
 };
 
 void statustext_table(const char *pipeline, const struct status_samples *samples, FILE *out);

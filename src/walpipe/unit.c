@@ -53,6 +53,8 @@ struct unit {
     bool failed_unasked; /* and that was before the signal to stop */
     bool forced;         /* killed before it had drained */
     size_t ended;
+    const char *program; /* unit_end's */
+    struct err why;
 };
 
 /* ---- start ---- */
@@ -340,8 +342,10 @@ deadline_passed(struct unit *u)
     list_alive(u, list, sizeof list);
     if (u->state == UNIT_DRAINING) {
         u->forced = true;
-        log_write(u->log, LOG_ERROR, "could not drain the pipeline within %d seconds, killing: %s",
-                  UNIT_DRAIN_MILLIS / 1000, list);
+        u->program = u->log->program;
+        err_set(&u->why, EXIT_PEER, "could not drain the pipeline within %d seconds, killing: %s",
+                UNIT_DRAIN_MILLIS / 1000, list);
+        log_write(u->log, LOG_ERROR, "%s", u->why.message);
         u->state = UNIT_ENDING;
     } else {
         log_write(u->log, LOG_INFO, "killing what has not ended by itself: %s", list);
@@ -436,41 +440,47 @@ culprit(const struct unit *u)
 }
 
 static void
-log_culprit(const struct unit *u, enum exit_code code)
+log_culprit(struct unit *u, enum exit_code code)
 {
     const struct child *c = culprit(u);
-    struct err words;
+    struct err *why = &u->why;
     struct log_field fields[2] = {{.name = "exit_code", .number = (uint64_t)code},
-                                  {.name = "hint", .text = words.hint}};
+                                  {.name = "hint", .text = why->hint}};
 
     if (c == NULL)
         return;
-    lastwords_read(c->program->last_words, &words);
-    if (words.message[0] == '\0')
-        err_hint(&words, "the error of %s above says why", c->program->label);
-    log_write_fields(u->log, LOG_ERROR, fields, words.hint[0] == '\0' ? 1 : 2,
+    lastwords_read(c->program->last_words, why);
+    if (why->message[0] == '\0')
+        err_hint(why, "the error of %s above says why", c->program->label);
+    log_write_fields(u->log, LOG_ERROR, fields, why->hint[0] == '\0' ? 1 : 2,
                      "the pipeline ended because %s%s%s", describe_end(c).text,
-                     words.message[0] == '\0' ? "" : ": ", words.message);
+                     why->message[0] == '\0' ? "" : ": ", why->message);
+    if (why->message[0] == '\0') {
+        err_set(why, code, "%s", describe_end(c).text);
+        err_hint(why, "the log says more");
+    }
+    why->code = code;
+    u->program = c->program->label;
 }
 
 static struct unit_end
 run_programs(struct unit *u, const struct plan *plan, int signals)
 {
-    struct err err = {0};
-    bool started = start_all(u, plan, &err) == 0;
+    bool started = start_all(u, plan, &u->why) == 0;
     enum exit_code code;
 
     if (started) {
         log_write(u->log, LOG_INFO, "started the pipeline: %zu programs", u->count);
     } else {
-        log_failure(u->log, &err);
+        u->program = u->log->program;
+        log_failure(u->log, &u->why);
         enter(u, UNIT_ENDING, 0);
     }
     watch(u, signals);
-    code = started ? outcome(u) : err.code;
+    code = started ? outcome(u) : u->why.code;
     if (started && (u->failed || code == EXIT_REFUSED))
         log_culprit(u, code);
-    return (struct unit_end){.code = code, .asked = u->asked};
+    return (struct unit_end){.code = code, .asked = u->asked, .program = u->program, .why = u->why};
 }
 
 struct unit_end

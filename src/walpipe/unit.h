@@ -18,6 +18,8 @@
 struct unit_end {
     enum exit_code code; /* EXIT_DONE: drained; EXIT_REFUSED: do not start it again */
     bool asked;          /* SIGTERM or SIGINT came */
+    const char *program; /* the plan's label of the one that failed; NULL: none did */
+    struct err why;      /* of it; its code is the pipeline's */
 };
 
 /* Starts the plan's programs and returns when all have ended. signals is sig_open(true)'s

@@ -277,6 +277,8 @@ relations() {
     pg_start dst
     wait_until 40 arrived 10
     run ! logged "restarting"
+    run -0 "$walpipe" status -c "$conf"
+    [[ $output == *"last error  20"*"Z, sink dst/0: "* ]]
 }
 
 @test "the bug was that a target down since the start was as far behind as 0/0" {
@@ -329,9 +331,15 @@ relations() {
     # the reason and its hint once more at the end, and not that of a bystander
     tail -n 1 "$dir/log" | tee /dev/stderr |
         jq -e '.message | test("^the pipeline ended because sink dst/0 .* exit code 100: there is no table public.later in the target database")'
+    # and afterwards in status, also when all is well again
+    run "$walpipe" status -c "$conf"
+    [[ ${lines[0]} == *"sink dst/0: there is no table public.later in the target database"* ]]
     pg_sql dst "CREATE TABLE later (id int PRIMARY KEY)" "$db"
     start
     wait_until 20 eval '[ "$(pg_sql dst "SELECT id FROM later" "$db")" = 1 ]'
+    "$walpipe" status -c "$conf" --json | tee /dev/stderr |
+        jq -e '.last_error | .program == "sink dst/0" and .exit_code == 100 and (.hint | length > 0) and
+            (.message | startswith("there is no table public.later"))'
 }
 
 # ---- secrets ----

@@ -191,6 +191,9 @@ with Ackd("dst=1 olap=1", extra=("--http", "127.0.0.1:0")) as a:
     olap.say(TARGET, True, "")
     a.wait_log("target of olap/0 is back")
     health(200, "sink olap/0: ok")
+    # the reason stays when all is well again
+    assert re.search(r"^last error: 20[-0-9T:.]+Z: sink olap/0: connection refused \(the sink waits",
+                     a.http("/healthz")[1], re.M)
     r.got(200)
     a.wait_http("/healthz", 200, "sink dst/0: busy or stuck: silent for ")
     assert a.http("/healthz", "HEAD") == (200, "")

@@ -393,6 +393,22 @@ pid_of() {
     [[ $output == *'pipeline \"t\" is not running'* ]]
 }
 
+@test "the last error is kept: status shows it while the pipeline does not run, and drop removes it" {
+    settings FAILS=sink-a-1 CODE=100
+    start
+    ends 100
+    run "$walpipe" status -c "$conf"
+    [ "$status" -eq 111 ]
+    jq -e '.level == "warning" and .exit_code == 100 and .hint == "the log says more" and
+        (.message | test("^the last error of the pipeline, at 20[-0-9T:.]+Z: sink a/1: sink a/1 .* exit code 100$"))
+        ' <<<"${lines[0]}"
+    [[ ${lines[1]} == *'pipeline \"t\" is not running'* ]]
+    settings FAILS=none
+    WALPIPE_LIBEXEC=$programs "$walpipe" drop --yes -c "$conf"
+    run -111 "$walpipe" status -c "$conf"
+    [ "${#lines[@]}" -eq 1 ]
+}
+
 @test "the bug was that status failed between two starts of the pipeline" {
     start
     wait_until 10 started

@@ -1,0 +1,34 @@
+/* utctime.h: the time of day for people and programs: 2026-11-26T05:10:11.123Z (RFC 3339). */
+#ifndef WALPIPE_UTCTIME_H
+#define WALPIPE_UTCTIME_H
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "lib/calendar.h"
+
+struct utctime_text {
+    char text[128];
+};
+
+static inline struct utctime_text
+utctime_now(void)
+{
+    struct utctime_text out;
+    struct calendar_date date;
+    struct timespec now;
+    int64_t seconds;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    date = calendar_date(now.tv_sec / 86400);
+    seconds = now.tv_sec % 86400;
+    snprintf(out.text, sizeof out.text,
+             "%04" PRId64 "-%02" PRId64 "-%02" PRId64 "T%02" PRId64 ":%02" PRId64 ":%02" PRId64
+             ".%03ldZ",
+             date.year, date.month, date.day, seconds / 3600, seconds / 60 % 60, seconds % 60,
+             now.tv_nsec / 1000000);
+    return out;
+}
+
+#endif
