@@ -26,7 +26,7 @@ enum {
     COL_NOT_NULL,
     COL_IDENTITY,
     COL_GENERATED,
-    COL_HAS_DEFAULT,
+    COL_REQUIRED,
     COL_TEMP_TYPE,
     COL_TYPE,
     COL_TYPE_KIND,
@@ -93,7 +93,11 @@ static const char table_query[] =
  * mean another type's. */
 static const char columns_query[] =
     "SELECT a.attnum, a.attname, a.atttypid, a.attnotnull, a.attidentity, a.attgenerated, "
-    "a.atthasdef, CASE WHEN t.typtype = 'd' THEN 'text' "
+    /* Rows that come in by the root get its defaults, not those of their partition. */
+    "(a.attnotnull OR base.not_null OR a.attname = ANY (ARRAY(SELECT DISTINCT l.attname "
+    "FROM pg_catalog.pg_partition_tree($1::oid) p JOIN pg_catalog.pg_attribute l "
+    "ON l.attrelid = p.relid WHERE l.attnotnull AND l.attnum > 0))) AND NOT a.atthasdef "
+    "AND a.attidentity = '' AND t.typdefault IS NULL, CASE WHEN t.typtype = 'd' THEN 'text' "
     "ELSE pg_catalog.format_type(a.atttypid, a.atttypmod) END, "
     "pg_catalog.format_type(a.atttypid, -1), t.typtype, "
     "(SELECT pg_catalog.format('OPERATOR(%I.%s)', n.nspname, o.oprname) "
@@ -122,10 +126,11 @@ static const char columns_query[] =
     "FROM parts p JOIN pg_catalog.pg_type y ON y.oid = p.oid), "
     "e.oid, e.typtype, coalesce(l.collisdeterministic, true) "
     "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
-    "CROSS JOIN LATERAL (WITH RECURSIVE chain(oid, typmod, depth) AS ("
-    "SELECT t.oid, a.atttypmod, 0 UNION ALL SELECT y.typbasetype, y.typtypmod, depth + 1 "
+    "CROSS JOIN LATERAL (WITH RECURSIVE chain(oid, typmod, depth, not_null) AS ("
+    "SELECT t.oid, a.atttypmod, 0, false UNION ALL SELECT y.typbasetype, y.typtypmod, depth + 1, "
+    "not_null OR y.typnotnull "
     "FROM chain JOIN pg_catalog.pg_type y ON y.oid = chain.oid WHERE y.typtype = 'd') "
-    "SELECT oid, typmod FROM chain ORDER BY depth DESC LIMIT 1) AS base "
+    "SELECT oid, typmod, not_null FROM chain ORDER BY depth DESC LIMIT 1) AS base "
     "JOIN pg_catalog.pg_type b ON b.oid = base.oid "
     "JOIN pg_catalog.pg_type e ON e.oid = CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 "
     "AND t.typlen = -1 THEN t.typelem ELSE t.oid END "
@@ -233,9 +238,8 @@ take_column(struct catalog_column *c, const PGresult *r, int row)
         .name = PQgetvalue(r, row, COL_NAME),
         .number = (int16_t)strtol(PQgetvalue(r, row, COL_NUMBER), NULL, 10),
         .not_null = is_true(r, row, COL_NOT_NULL),
-        .has_default = is_true(r, row, COL_HAS_DEFAULT),
+        .required = is_true(r, row, COL_REQUIRED),
         .generated = PQgetvalue(r, row, COL_GENERATED)[0] != '\0',
-        .identity = PQgetvalue(r, row, COL_IDENTITY)[0] != '\0',
         .identity_always = PQgetvalue(r, row, COL_IDENTITY)[0] == 'a',
         .kind = PQgetvalue(r, row, COL_TYPE_KIND)[0],
         .type_oid = oid_of(r, row, COL_TYPE_OID),

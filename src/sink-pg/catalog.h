@@ -11,9 +11,9 @@ struct catalog_column {
     const char *name;
     int16_t number;
     bool not_null;
-    bool has_default;
+    bool required; /* an insert that leaves it out fails: NOT NULL, which may be its domain's or a
+                      partition's, and no default */
     bool generated;
-    bool identity;        /* of either kind */
     bool identity_always; /* GENERATED ALWAYS AS IDENTITY */
     char kind;            /* the type's typtype */
     uint32_t type_oid;

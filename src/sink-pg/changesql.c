@@ -209,7 +209,7 @@ write_moved_values(struct writer *w)
     }
     for (uint32_t i = 0; i < w->plan->extras_count; i++) {
         sqltext_add(w->sql, ", d.");
-        sqltext_name(w->sql, w->plan->extras[i]);
+        sqltext_name(w->sql, w->plan->extras[i].name);
     }
 }
 
@@ -231,7 +231,7 @@ write_move(struct writer *w)
     write_names(w, "");
     for (uint32_t i = 0; i < w->plan->extras_count; i++) {
         sqltext_add(w->sql, ", ");
-        sqltext_name(w->sql, w->plan->extras[i]);
+        sqltext_name(w->sql, w->plan->extras[i].name);
     }
     sqltext_add(w->sql, ") OVERRIDING SYSTEM VALUE SELECT ");
     write_moved_values(w);

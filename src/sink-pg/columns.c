@@ -125,10 +125,14 @@ leave_generated(const struct plan_input *input, const struct relation_column *fr
 static void
 leave_extra(struct plan *plan, const struct plan_input *input, const struct catalog_column *column)
 {
-    snprintf(plan->extras[plan->extras_count++], sizeof *plan->extras, "%s", column->name);
-    if (column->not_null && !column->has_default && !column->identity)
+    struct plan_extra *extra = &plan->extras[plan->extras_count++];
+
+    snprintf(extra->name, sizeof extra->name, "%s", column->name);
+    if (column->kind == 'd')
+        snprintf(extra->domain, sizeof extra->domain, "%s", column->type);
+    if (column->required)
         notes_add(input->notes,
-                  "column %s is not in the source, NOT NULL and has no default: inserts will "
+                  "column %s is not in the source, takes no NULL and has no default: inserts will "
                   "fail; give it a default",
                   column->name);
 }

@@ -76,18 +76,43 @@ put_column(const char *names, struct err *err)
     snprintf(err->message, sizeof err->message, "column %s: %.700s", names, was);
 }
 
+struct names {
+    char text[256];
+    size_t len;
+};
+
+static void
+add_name(struct names *n, const char *name)
+{
+    if (n->len < sizeof n->text)
+        n->len += (size_t)snprintf(n->text + n->len, sizeof n->text - n->len, "%s\"%s\"",
+                                   n->len == 0 ? "" : " or ", name);
+}
+
+/* A column that only the target has gets NULL where it has no default: its domain may refuse
+ * that. */
+static bool
+is_left_out(const struct plan_extra *extra, const char *message)
+{
+    char text[sizeof extra->domain + 2];
+
+    snprintf(text, sizeof text, " %s ", extra->domain);
+    return extra->domain[0] != '\0' && strstr(message, text) != NULL;
+}
+
 static void
 name_column_by_type(const struct plan *plan, struct err *err)
 {
-    char names[256] = "";
-    size_t len = 0;
+    struct names names = {0};
 
-    for (uint32_t i = 0; i < plan->columns_count && len < sizeof names; i++)
+    for (uint32_t i = 0; i < plan->columns_count; i++)
         if (is_meant(&plan->columns[i], err->message))
-            len += (size_t)snprintf(names + len, sizeof names - len, "%s\"%s\"",
-                                    len == 0 ? "" : " or ", plan->columns[i].name);
-    if (len > 0)
-        put_column(names, err);
+            add_name(&names, plan->columns[i].name);
+    for (uint32_t i = 0; i < plan->extras_count; i++)
+        if (is_left_out(&plan->extras[i], err->message))
+            add_name(&names, plan->extras[i].name);
+    if (names.len > 0)
+        put_column(names.text, err);
 }
 
 /* The number in "unnamed portal parameter $2 = '...'", in whatever language; 0: there is none. */
@@ -181,7 +206,7 @@ static const struct {
     const char *hint;
 } remedies[] = {
     {"23502", "ALTER COLUMN ... DROP NOT NULL in the target, or give a column that only the target "
-              "has a DEFAULT"},
+              "has a DEFAULT, that of a partitioned table at its root"},
     {"23503", "insert the row that is missing into the target, or drop the foreign key there"},
     {"23505", "delete the target's row that has the value if the source has no such row, or drop "
               "the constraint in the target"},
@@ -203,6 +228,12 @@ hint_remedy(const struct pipe_failure *f, struct err *err)
     }
     if (err->code != EXIT_REFUSED || err->hint[0] != '\0')
         return;
+    if (strcmp(f->sqlstate, "23502") == 0 && f->type[0] != '\0') {
+        err_hint(err, "give a column that only the target has a DEFAULT, or ALTER DOMAIN ... DROP "
+                      "NOT NULL in the target, also of the domain it is over, then start again; "
+                      "nothing is lost");
+        return;
+    }
     for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++)
         if (strncmp(f->sqlstate, remedies[i].sqlstate, strlen(remedies[i].sqlstate)) == 0) {
             err_hint(err, "%s, then start again; nothing is lost", remedies[i].hint);

@@ -33,6 +33,12 @@ struct plan_column {
     char base_type[160]; /* what a domain is over, without typmod */
 };
 
+/* A column that only the target has: it keeps its values. */
+struct plan_extra {
+    char name[NAME_MAX_BYTES + 1];
+    char domain[160]; /* its type, where that is a domain; else "" */
+};
+
 enum plan_match {
     MATCH_NOTHING, /* no way to name a row: only inserts can be applied */
     MATCH_KEY,
@@ -117,10 +123,9 @@ struct plan {
     bool coarse_key; /* a key's column is coarse: the row with an equal key may be another row of
                         the source */
     uint32_t extras_count;
-    char (
-        *extras)[NAME_MAX_BYTES + 1]; /* columns that only the target has: they keep their values */
-    bool odd_types;                   /* binary values of a column must go by their text */
-    bool verified;                    /* values of a column must be verified: COPY cannot do that */
+    struct plan_extra *extras;
+    bool odd_types; /* binary values of a column must go by their text */
+    bool verified;  /* values of a column must be verified: COPY cannot do that */
     struct plan_stmt *statements;
     uint32_t statements_count;
     char temp_name[40]; /* of the temporary table for merges; "" until asked for */
