@@ -25,7 +25,7 @@ route_LIB        := $(FILTER) event tableinfo relmap hash names tablefilter sand
 sink-pg_LIB      := $(WORKER) loginnote pqx pqconn pqmark moment tablemap pgtype verdict
 sink-ch_LIB      := $(WORKER) loginnote tableinfo moment tablemap pgtype verdict
 ackd_LIB         := $(FILTER) ackmsg lasterror hash statedir verdict
-evcat_LIB        := $(FILTER) wal event tableinfo relmap json
+evcat_LIB        := $(FILTER) wal event tableinfo copyevent sinklist snapshot relmap json
 walpipe_LIB      := $(FILTER) lasterror event pgrelations tableinfo pgtableinfo ackmsg backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict
 
 pg-wal-read_EXT := -lpq

@@ -5,24 +5,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "lib/json.h"
+#include "evcat/put.h"
 #include "lib/tableinfo.h"
 #include "lib/wal.h"
-
-static void
-begin_line(struct show *s, struct json *j, const char *type)
-{
-    *j = (struct json){.out = s->out};
-    json_open(j, '{');
-    json_cstr(j, "type", type);
-}
-
-static void
-end_line(struct json *j)
-{
-    json_close(j, '}');
-    putc('\n', j->out);
-}
 
 /* ---- hello and end ---- */
 
@@ -36,16 +21,13 @@ show_hello(struct show *s, const struct frame *frame, struct err *err)
 
     if (h == NULL)
         return err_set(err, EXIT_PEER, "out of memory for the hello frame");
-    result = hello_decode(frame, "event", h, err);
-    if (result != 0) {
-        result = hello_decode(frame, "wal", h, err);
-        s->wal = result == 0;
-    }
+    s->wal = hello_decode(frame, "wal", h, err) == 0;
+    result = s->wal ? 0 : hello_decode_copy(frame, h, err);
     if (result == 0) {
         run = run_id_format(&h->run_id);
-        begin_line(s, &j, "hello");
+        put_begin(s->out, &j, "hello");
         json_cstr(&j, "stream", h->stream);
-        json_uint(&j, "version", STREAM_VERSION);
+        json_uint(&j, "version", h->version);
         json_cstr(&j, "program", h->program);
         json_cstr(&j, "run_id", run.text);
         json_uint_text(&j, "system_identifier", h->system_identifier);
@@ -68,8 +50,9 @@ show_hello(struct show *s, const struct frame *frame, struct err *err)
             json_uint(&j, "shard", h->shard);
             json_uint(&j, "shards", h->shards);
         }
-        end_line(&j);
+        put_end(&j);
         s->greeted = true;
+        s->copies = h->version >= STREAM_VERSION_COPY;
     }
     free(h);
     return result;
@@ -83,9 +66,9 @@ show_end(struct show *s, struct cursor *body, uint32_t elements)
 
     if (!end_decode(body, elements, reason))
         return false;
-    begin_line(s, &j, "end");
+    put_begin(s->out, &j, "end");
     json_cstr(&j, "reason", reason);
-    end_line(&j);
+    put_end(&j);
     s->ended = true;
     return true;
 }
@@ -101,7 +84,7 @@ show_wal(struct show *s, struct cursor *body, uint32_t elements)
 
     if (!wal_decode(body, elements, &wal))
         return false;
-    begin_line(s, &j, "wal");
+    put_begin(s->out, &j, "wal");
     json_lsn(&j, "start_lsn", wal.start_lsn);
     json_lsn(&j, "end_lsn", wal.end_lsn);
     json_time(&j, "send_time", wal.send_time);
@@ -110,7 +93,7 @@ show_wal(struct show *s, struct cursor *body, uint32_t elements)
     json_cstr(&j, "tag", tag);
     json_uint(&j, "bytes", wal.message.len);
     json_hex(&j, "message", wal.message);
-    end_line(&j);
+    put_end(&j);
     return true;
 }
 
@@ -122,10 +105,10 @@ show_keepalive(struct show *s, struct cursor *body, uint32_t elements)
 
     if (!keepalive_decode(body, elements, &keepalive))
         return false;
-    begin_line(s, &j, "keepalive");
+    put_begin(s->out, &j, "keepalive");
     json_lsn(&j, "wal_end", keepalive.wal_end);
     json_time(&j, "send_time", keepalive.send_time);
-    end_line(&j);
+    put_end(&j);
     return true;
 }
 
@@ -140,33 +123,13 @@ free_relation(struct relation *relation)
 }
 
 static void
-put_relation(struct show *s, const struct relation *r)
+put_relation_line(struct show *s, const struct relation *r)
 {
-    char identity[2] = {r->replica_identity, '\0'};
     struct json j;
 
-    begin_line(s, &j, "relation");
-    json_uint(&j, "relid", r->relid);
-    json_cstr(&j, "schema", r->schema);
-    json_cstr(&j, "name", r->name);
-    json_cstr(&j, "replica_identity", identity);
-    json_open_member(&j, "columns", '[');
-    for (uint32_t i = 0; i < r->columns_count; i++) {
-        const struct relation_column *column = &r->columns[i];
-
-        json_open_member(&j, NULL, '{');
-        json_cstr(&j, "name", column->name);
-        json_bool(&j, "key", column->key);
-        json_uint(&j, "type_oid", column->type_oid);
-        json_int(&j, "typmod", column->typmod);
-        if (column->type_name[0] != '\0') {
-            json_cstr(&j, "type_schema", column->type_schema);
-            json_cstr(&j, "type_name", column->type_name);
-        }
-        json_close(&j, '}');
-    }
-    json_close(&j, ']');
-    end_line(&j);
+    put_begin(s->out, &j, "relation");
+    put_relation(&j, r);
+    put_end(&j);
 }
 
 static int
@@ -181,7 +144,7 @@ show_relation(struct show *s, struct cursor *body, uint32_t elements, struct err
         free(relation);
         return -1;
     }
-    put_relation(s, relation);
+    put_relation_line(s, relation);
     if (relmap_put(&s->tables, relation->relid, relation, &replaced) != 0) {
         free_relation(relation);
         return err_set(err, EXIT_PEER, "out of memory for a relation");
@@ -205,7 +168,7 @@ put_tableinfo(struct show *s, const struct tableinfo *info)
     char identity[2] = {info->replica_identity, '\0'};
     struct json j;
 
-    begin_line(s, &j, "tableinfo");
+    put_begin(s->out, &j, "tableinfo");
     json_uint(&j, "relid", info->relid);
     json_lsn(&j, "lsn", info->lsn);
     json_cstr(&j, "replica_identity", identity);
@@ -229,7 +192,7 @@ put_tableinfo(struct show *s, const struct tableinfo *info)
         json_close(&j, '}');
     }
     json_close(&j, ']');
-    end_line(&j);
+    put_end(&j);
 }
 
 static int
@@ -246,71 +209,20 @@ show_tableinfo(struct show *s, struct cursor *body, uint32_t elements, struct er
 
 /* ---- changes ---- */
 
-static void
-put_table(struct show *s, struct json *j, const char *name, uint32_t relid)
-{
-    const struct relation *r = relmap_get(&s->tables, relid);
-    char qualified[512];
-
-    if (r == NULL) {
-        json_uint(j, name, relid);
-        return;
-    }
-    snprintf(qualified, sizeof qualified, "%s.%s", r->schema, r->name);
-    json_cstr(j, name, qualified);
-}
-
-static void
-put_value(struct json *j, const char *name, const struct value *value)
-{
-    struct bytes b = {.data = value->data, .len = value->len};
-
-    switch (value->kind) {
-    case VALUE_NULL:
-        json_null(j, name);
-        break;
-    case VALUE_TEXT:
-        json_string(j, name, b);
-        break;
-    case VALUE_BINARY:
-        json_open_member(j, name, '{');
-        json_hex(j, "binary", b);
-        json_close(j, '}');
-        break;
-    case VALUE_UNCHANGED:
-        json_open_member(j, name, '{');
-        json_bool(j, "unchanged", true);
-        json_close(j, '}');
-        break;
-    }
-}
-
-static void
-put_tuple(struct show *s, struct json *j, const char *name, uint32_t relid,
-          const struct tuple *tuple, bool only_key)
-{
-    const struct relation *r = relmap_get(&s->tables, relid);
-    bool named = r != NULL && r->columns_count == tuple->count;
-
-    json_open_member(j, name, named ? '{' : '[');
-    for (uint32_t i = 0; i < tuple->count; i++)
-        if (!named || !only_key || r->columns[i].key)
-            put_value(j, named ? r->columns[i].name : NULL, &tuple->values[i]);
-    json_close(j, named ? '}' : ']');
-}
-
 static bool
 show_row(struct show *s, uint8_t type, struct cursor *body, uint32_t elements)
 {
     static const char *const names[] = {
         [FRAME_INSERT] = "insert", [FRAME_UPDATE] = "update", [FRAME_DELETE] = "delete"};
     struct row_event *row = &s->row;
+    const struct relation *relation;
     struct json j;
 
     if (!row_decode(body, type, elements, row, &s->values))
         return false;
-    begin_line(s, &j, names[type]);
-    put_table(s, &j, "relation", row->header.relid);
+    relation = relmap_get(&s->tables, row->header.relid);
+    put_begin(s->out, &j, names[type]);
+    put_table(&j, "relation", &s->tables, row->header.relid);
     json_uint(&j, "ordinal", row->header.ordinal);
     json_name(&j, "key_hash");
     fprintf(s->out, "\"%016" PRIx64 "\"", row->header.key_hash);
@@ -319,11 +231,11 @@ show_row(struct show *s, uint8_t type, struct cursor *body, uint32_t elements)
         fprintf(s->out, "\"%016" PRIx64 "\"", row->header.old_key_hash);
     }
     if (row->old_kind != OLD_NONE)
-        put_tuple(s, &j, row->old_kind == OLD_KEY ? "old_key" : "old", row->header.relid,
-                  &row->old_row, row->old_kind == OLD_KEY);
+        put_tuple(&j, row->old_kind == OLD_KEY ? "old_key" : "old", relation, &row->old_row,
+                  row->old_kind == OLD_KEY);
     if (type != FRAME_DELETE)
-        put_tuple(s, &j, "new", row->header.relid, &row->new_row, false);
-    end_line(&j);
+        put_tuple(&j, "new", relation, &row->new_row, false);
+    put_end(&j);
     return true;
 }
 
@@ -335,15 +247,15 @@ show_truncate(struct show *s, struct cursor *body, uint32_t elements, struct err
 
     if (truncate_decode(body, elements, &truncate, err) != 0)
         return -1;
-    begin_line(s, &j, "truncate");
+    put_begin(s->out, &j, "truncate");
     json_uint(&j, "ordinal", truncate.ordinal);
     json_bool(&j, "cascade", (truncate.flags & TRUNCATE_CASCADE) != 0);
     json_bool(&j, "restart_identity", (truncate.flags & TRUNCATE_RESTART_IDENTITY) != 0);
     json_open_member(&j, "relations", '[');
     for (uint32_t i = 0; i < truncate.count; i++)
-        put_table(s, &j, NULL, truncate.relids[i]);
+        put_table(&j, NULL, &s->tables, truncate.relids[i]);
     json_close(&j, ']');
-    end_line(&j);
+    put_end(&j);
     free(truncate.relids);
     return 0;
 }
@@ -356,12 +268,12 @@ show_message(struct show *s, struct cursor *body, uint32_t elements)
 
     if (!message_decode(body, elements, &message))
         return false;
-    begin_line(s, &j, "message");
+    put_begin(s->out, &j, "message");
     json_bool(&j, "transactional", message.transactional);
     json_lsn(&j, "lsn", message.lsn);
     json_string(&j, "prefix", message.prefix);
     json_hex(&j, "content", message.content);
-    end_line(&j);
+    put_end(&j);
     return true;
 }
 
@@ -375,11 +287,11 @@ show_begin(struct show *s, struct cursor *body, uint32_t elements)
 
     if (!begin_decode(body, elements, &begin))
         return false;
-    begin_line(s, &j, "begin");
+    put_begin(s->out, &j, "begin");
     json_lsn(&j, "commit_lsn", begin.commit_lsn);
     json_time(&j, "commit_time", begin.commit_time);
     json_uint(&j, "xid", begin.xid);
-    end_line(&j);
+    put_end(&j);
     return true;
 }
 
@@ -391,10 +303,10 @@ show_origin(struct show *s, struct cursor *body, uint32_t elements)
 
     if (!origin_decode(body, elements, &origin))
         return false;
-    begin_line(s, &j, "origin");
+    put_begin(s->out, &j, "origin");
     json_lsn(&j, "origin_lsn", origin.origin_lsn);
     json_string(&j, "name", origin.name);
-    end_line(&j);
+    put_end(&j);
     return true;
 }
 
@@ -406,12 +318,12 @@ show_commit(struct show *s, struct cursor *body, uint32_t elements)
 
     if (!commit_decode(body, elements, &commit))
         return false;
-    begin_line(s, &j, "commit");
+    put_begin(s->out, &j, "commit");
     json_lsn(&j, "commit_lsn", commit.commit_lsn);
     json_lsn(&j, "end_lsn", commit.end_lsn);
     json_time(&j, "commit_time", commit.commit_time);
     json_uint(&j, "events", commit.events);
-    end_line(&j);
+    put_end(&j);
     return true;
 }
 
@@ -423,9 +335,9 @@ show_watermark(struct show *s, struct cursor *body, uint32_t elements)
 
     if (!watermark_decode(body, elements, &lsn))
         return false;
-    begin_line(s, &j, "watermark");
+    put_begin(s->out, &j, "watermark");
     json_lsn(&j, "lsn", lsn);
-    end_line(&j);
+    put_end(&j);
     return true;
 }
 
@@ -437,9 +349,9 @@ show_layout(struct show *s, struct cursor *body, uint32_t elements)
 
     if (!layout_decode(body, elements, &text))
         return false;
-    begin_line(s, &j, "layout");
+    put_begin(s->out, &j, "layout");
     json_string(&j, "text", text);
-    end_line(&j);
+    put_end(&j);
     return true;
 }
 
@@ -451,10 +363,10 @@ show_barrier(struct show *s, struct cursor *body, uint32_t elements)
 
     if (!barrier_decode(body, elements, &barrier))
         return false;
-    begin_line(s, &j, "barrier");
+    put_begin(s->out, &j, "barrier");
     json_uint(&j, "id", barrier.id);
     json_uint(&j, "applier", barrier.applier);
-    end_line(&j);
+    put_end(&j);
     return true;
 }
 
@@ -505,6 +417,8 @@ show_event(struct show *s, uint8_t type, struct cursor *body, uint32_t elements,
         ok = show_layout(s, body, elements);
         break;
     default:
+        if (s->copies)
+            return copied_show(&s->copied, s->out, &s->tables, type, body, elements, err);
         return err_set(err, EXIT_REFUSED, "unknown frame type %u in the event stream", type);
     }
     return ok ? 0 : malformed(type, err);
@@ -543,4 +457,5 @@ show_free(struct show *s)
     while ((relation = relmap_next(&s->tables, &at)) != NULL)
         free_relation(relation);
     relmap_free(&s->tables);
+    copied_free(&s->copied);
 }

@@ -4,15 +4,16 @@
 
 #include <stdio.h>
 
-#include "lib/event.h"
-#include "lib/relmap.h"
+#include "evcat/copied.h"
 
 struct show {
     FILE *out;
     bool greeted;
     bool ended;
     bool wal;             /* the wal stream; otherwise the event stream */
+    bool copies;          /* an event stream that may bring rows which exist already */
     struct relmap tables; /* relid to struct relation */
+    struct copied copied;
     struct row_event row; /* scratch */
     struct row_values values;
 };

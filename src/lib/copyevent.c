@@ -47,18 +47,19 @@ unpack_ctid(struct cursor *c, struct ctid *ctid)
     return true;
 }
 
-/* ---- table: [32, life, part, rows, bytes, relation's items] ---- */
+/* ---- table: [32, life, part, rows, bytes, sinks, relation's items] ---- */
 
 int
 copytable_encode(struct buf *buf, const struct copytable_event *table)
 {
     struct packer p;
 
-    frame_begin(&p, buf, FRAME_COPYTABLE, 5 + RELATION_ITEMS);
+    frame_begin(&p, buf, FRAME_COPYTABLE, 6 + RELATION_ITEMS);
     pack_uint(&p, table->life);
     pack_uint(&p, table->part);
     pack_uint(&p, table->rows);
     pack_uint(&p, table->bytes);
+    sinklist_pack(&p, &table->sinks);
     relation_pack(&p, &table->relation);
     return frame_end(&p);
 }
@@ -68,23 +69,22 @@ copytable_decode(struct cursor *body, uint32_t elements, struct copytable_event 
                  struct err *err)
 {
     *table = (struct copytable_event){0};
-    if (elements != 4 + RELATION_ITEMS || !mp_uint(body, &table->life) ||
+    if (elements != 5 + RELATION_ITEMS || !mp_uint(body, &table->life) ||
         !mp_uint32(body, &table->part) || !mp_uint(body, &table->rows) ||
-        !mp_uint(body, &table->bytes))
+        !mp_uint(body, &table->bytes) || !sinklist_unpack(body, &table->sinks))
         return malformed("table", err);
     return relation_decode(body, RELATION_ITEMS, &table->relation, err);
 }
 
-/* ---- range: [33, life, number, kind, [block, line], file, snapshot, mark, floor, relation's
- * items]
- * ---- */
+/* ---- range: [33, life, number, kind, [block, line], file, snapshot, mark, floor, sinks,
+ * relation's items] ---- */
 
 int
 range_encode(struct buf *buf, const struct range_event *range)
 {
     struct packer p;
 
-    frame_begin(&p, buf, FRAME_RANGE, 9 + RELATION_ITEMS);
+    frame_begin(&p, buf, FRAME_RANGE, 10 + RELATION_ITEMS);
     pack_uint(&p, range->life);
     pack_uint(&p, range->number);
     pack_letter(&p, (char)range->kind);
@@ -93,6 +93,7 @@ range_encode(struct buf *buf, const struct range_event *range)
     snapshot_pack(&p, &range->snapshot);
     pack_uint(&p, range->mark);
     pack_uint(&p, range->floor);
+    sinklist_pack(&p, &range->sinks);
     relation_pack(&p, &range->relation);
     return frame_end(&p);
 }
@@ -103,14 +104,15 @@ range_decode(struct cursor *body, uint32_t elements, struct range_event *range, 
     char kind;
 
     *range = (struct range_event){0};
-    if (elements != 8 + RELATION_ITEMS || !mp_uint(body, &range->life) ||
+    if (elements != 9 + RELATION_ITEMS || !mp_uint(body, &range->life) ||
         !mp_uint(body, &range->number) || !unpack_letter(body, "bk", &kind) ||
         !unpack_ctid(body, &range->from) || !mp_uint32(body, &range->file))
         return malformed("range", err);
     range->kind = kind == 'b' ? RANGE_BLOCKS : RANGE_KEYS;
     if (snapshot_unpack(body, &range->snapshot, err) != 0)
         goto failed;
-    if (!mp_uint(body, &range->mark) || !mp_uint(body, &range->floor)) {
+    if (!mp_uint(body, &range->mark) || !mp_uint(body, &range->floor) ||
+        !sinklist_unpack(body, &range->sinks)) {
         malformed("range", err);
         goto failed;
     }
@@ -121,32 +123,28 @@ failed:
     return -1;
 }
 
-/* ---- rows: [34, life, number, count, rows, hashes]; absent: [35, life, number, count, rows] ----
- */
+/* ---- rows: [34, life, number, count, rows, hashes]; absent: 35, the same ---- */
 
 int
 rows_encode(struct buf *buf, uint8_t type, const struct rows_event *rows)
 {
     struct packer p;
 
-    frame_begin(&p, buf, type, type == FRAME_ROWS ? 6 : 5);
+    frame_begin(&p, buf, type, 6);
     pack_uint(&p, rows->life);
     pack_uint(&p, rows->number);
     pack_uint(&p, rows->count);
     pack_bin(&p, rows->rows);
-    if (type == FRAME_ROWS)
-        pack_bin(&p, rows->hashes);
+    pack_bin(&p, rows->hashes);
     return frame_end(&p);
 }
 
 bool
-rows_decode(struct cursor *body, uint8_t type, uint32_t elements, struct rows_event *rows)
+rows_decode(struct cursor *body, uint32_t elements, struct rows_event *rows)
 {
-    rows->hashes = (struct bytes){0};
-    return elements == (type == FRAME_ROWS ? 5u : 4u) && mp_uint(body, &rows->life) &&
-           mp_uint(body, &rows->number) && mp_uint32(body, &rows->count) &&
-           mp_bin(body, &rows->rows) && rows->count <= rows->rows.len &&
-           (type != FRAME_ROWS || mp_bin(body, &rows->hashes)) &&
+    return elements == 5 && mp_uint(body, &rows->life) && mp_uint(body, &rows->number) &&
+           mp_uint32(body, &rows->count) && mp_bin(body, &rows->rows) &&
+           rows->count <= rows->rows.len && mp_bin(body, &rows->hashes) &&
            (rows->hashes.len == 0 || rows->hashes.len == (size_t)rows->count * 8) &&
            body->left == 0;
 }

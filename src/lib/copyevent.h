@@ -7,6 +7,7 @@
 #define WALPIPE_COPYEVENT_H
 
 #include "lib/event.h"
+#include "lib/sinklist.h"
 #include "lib/snapshot.h"
 
 /* Where a row of a heap is: "(block,line)". PostgreSQL counts lines from 1. */
@@ -22,6 +23,7 @@ struct copytable_event {
     uint32_t part; /* oid of the physical table that is read; relation.relid or a partition of it */
     uint64_t rows; /* estimates */
     uint64_t bytes;
+    struct sinklist sinks;    /* none: all that take copies, and this table */
     struct relation relation; /* as it is published */
 };
 
@@ -47,12 +49,13 @@ struct range_event {
     struct snapshot snapshot; /* under which it is read */
     uint64_t mark;            /* not below the commit of anything that the snapshot contains */
     uint64_t floor;           /* a worker that began to track above it missed something */
+    struct sinklist sinks;    /* none: those of the life */
     struct relation relation; /* what its rows have, by name */
 };
 
 int range_encode(struct buf *buf, const struct range_event *range) MUST_CHECK;
 
-/* As copytable_decode; snapshot and relation are to be freed after 0. */
+/* As copytable_decode: snapshot and relation are to be freed after 0. */
 int range_decode(struct cursor *body, uint32_t elements, struct range_event *range,
                  struct err *err) MUST_CHECK;
 
@@ -67,14 +70,13 @@ struct rows_event {
     uint64_t number;
     uint32_t count;
     struct bytes rows;   /* encoded */
-    struct bytes hashes; /* count times 8 bytes, big-endian: the hash of each row's key, for route;
-                            empty behind it */
+    struct bytes hashes; /* count times 8 bytes, big-endian: the hash of each row's key, for route,
+                            which splits both frames by it; empty behind it */
 };
 
 /* type is FRAME_ROWS or FRAME_ABSENT. */
 int rows_encode(struct buf *buf, uint8_t type, const struct rows_event *rows) MUST_CHECK;
-bool rows_decode(struct cursor *body, uint8_t type, uint32_t elements,
-                 struct rows_event *rows) MUST_CHECK;
+bool rows_decode(struct cursor *body, uint32_t elements, struct rows_event *rows) MUST_CHECK;
 
 /* Appends a row to what rows_event.rows holds. */
 void rows_add(struct buf *rows, const struct tuple *row);

@@ -179,7 +179,7 @@ hello_encode(struct buf *buf, const struct hello *h)
     frame_begin(&p, buf, FRAME_HELLO,
                 h->previous_timeline != 0 ? HELLO_ELEMENTS_HISTORY : HELLO_ELEMENTS);
     pack_cstr(&p, STREAM_MAGIC);
-    pack_uint(&p, STREAM_VERSION);
+    pack_uint(&p, h->version == 0 ? STREAM_VERSION : h->version);
     pack_cstr(&p, h->stream);
     pack_cstr(&p, h->program);
     pack_bin(&p, (struct bytes){.data = h->run_id.bytes, .len = RUN_ID_SIZE});
@@ -230,23 +230,24 @@ decode_hello_fields(struct cursor *c, bool history, struct hello *h)
            c->left == 0;
 }
 
-int
-hello_decode(const struct frame *frame, const char *stream, struct hello *h, struct err *err)
+static int
+decode_hello(const struct frame *frame, const char *stream, uint32_t newest, struct hello *h,
+             struct err *err)
 {
     struct cursor c = frame->body;
     char magic[sizeof STREAM_MAGIC];
-    uint32_t elements, version;
+    uint32_t elements;
     uint8_t type;
 
     if (!frame_type(&c, &type, &elements) || type != FRAME_HELLO ||
         !mp_cstr(&c, magic, sizeof magic) || strcmp(magic, STREAM_MAGIC) != 0 ||
-        !mp_uint32(&c, &version) || !mp_cstr(&c, h->stream, sizeof h->stream)) {
+        !mp_uint32(&c, &h->version) || !mp_cstr(&c, h->stream, sizeof h->stream)) {
         err_set(err, EXIT_REFUSED, "the input does not begin with walpipe's hello frame");
         return err_hint(err, "expected walpipe's %s stream", stream);
     }
-    if (version != STREAM_VERSION) {
-        err_set(err, EXIT_REFUSED, "stream format version %" PRIu32 ", this program reads %d",
-                version, STREAM_VERSION);
+    if (h->version < STREAM_VERSION || h->version > newest) {
+        err_set(err, EXIT_REFUSED, "stream format version %" PRIu32 ", this program reads %" PRIu32,
+                h->version, newest);
         return err_hint(err, "the programs of a pipeline must be of one walpipe release");
     }
     if (strcmp(h->stream, stream) != 0) {
@@ -259,6 +260,18 @@ hello_decode(const struct frame *frame, const char *stream, struct hello *h, str
         !decode_hello_fields(&c, elements == HELLO_ELEMENTS_HISTORY, h))
         return err_set(err, EXIT_REFUSED, "malformed hello frame in the %s stream", stream);
     return 0;
+}
+
+int
+hello_decode(const struct frame *frame, const char *stream, struct hello *h, struct err *err)
+{
+    return decode_hello(frame, stream, STREAM_VERSION, h, err);
+}
+
+int
+hello_decode_copy(const struct frame *frame, struct hello *h, struct err *err)
+{
+    return decode_hello(frame, "event", STREAM_VERSION_COPY, h, err);
 }
 
 int

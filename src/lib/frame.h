@@ -8,6 +8,9 @@
 
 #define STREAM_MAGIC   "walpipe"
 #define STREAM_VERSION 1
+/* Of an event stream that may bring rows which exist already, in the frames from FRAME_COPYTABLE
+ * on. */
+#define STREAM_VERSION_COPY 2
 
 enum frame_type {
     /* both streams */
@@ -114,6 +117,7 @@ bool mp_run_id(struct cursor *c, struct run_id *out) MUST_CHECK;
 
 /* The first frame of every stream. sink, shard and shards are "", 0 and 0 before route. */
 struct hello {
+    uint32_t version; /* encode: 0 is STREAM_VERSION */
     char stream[8];   /* "wal" or "event" */
     char program[32]; /* that wrote this stream */
     struct run_id run_id;
@@ -139,6 +143,9 @@ int hello_encode(struct buf *buf, const struct hello *hello) MUST_CHECK;
  * this STREAM_VERSION; otherwise -1 with what came instead and a hint. */
 int hello_decode(const struct frame *frame, const char *stream, struct hello *hello,
                  struct err *err) MUST_CHECK;
+
+/* The same of an event stream that may be of STREAM_VERSION_COPY too. */
+int hello_decode_copy(const struct frame *frame, struct hello *hello, struct err *err) MUST_CHECK;
 
 /* The last frame of every stream. reason is a word for people: "drain". */
 int end_encode(struct buf *buf, const char *reason) MUST_CHECK;

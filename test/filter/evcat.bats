@@ -57,6 +57,38 @@ PY
 JSON
 }
 
+@test "every member of every frame that brings rows which exist already" {
+    build <<'PY'
+cols = [col("id", key=True), ("v", False, 99, 5, "x", "enum")]
+out(hello(version=2), copytable(3, 1, "s", "t", cols, part=9, rows=7, bytes_=8192, sinks=["dst", "olap"]))
+out(horizon(700, 1 << 63, [700, (1 << 63) - 1]), range_(3, 4, 1, "s", "t", cols, from_=(512, 1), file=5,
+    snapshot=(8, 9, [8]), mark=0x16B374D848, floor=0x20, sinks=["dst"]))
+out(rows(3, 4, [["1", None], ["2", b"\x00\xff"]], [255, 1]), absent(3, 4, [["5", None]], [7]), rows(3, 4, []))
+out(range_end(3, 4, 2, (1024, 0)), range_end(3, 5, 0), rows(3, 5, [["x"]]))
+out(relation(1, "s", "t", cols), begin(1), barrier(1, 0), touched(1, 6, ["1", None]), touched(2, 7), commit(1, 2, 0))
+out(table_end(3, "a"), end())
+PY
+    try "$evcat"
+    [ "$status" -eq 0 ]
+    grep -vE '^{"type":"(hello|relation|begin|commit|barrier|end)"' "$T/out" >"$T/shown"
+    diff - "$T/shown" <<'JSON'
+{"type":"table","life":3,"part":9,"rows":7,"bytes":8192,"sinks":["dst","olap"],"relid":1,"schema":"s","name":"t","replica_identity":"d","columns":[{"name":"id","key":true,"type_oid":25,"typmod":-1},{"name":"v","key":false,"type_oid":99,"typmod":5,"type_schema":"x","type_name":"enum"}]}
+{"type":"horizon","snapshot":"700:9223372036854775808:700,9223372036854775807"}
+{"type":"range","life":3,"number":4,"kind":"b","from":"(512,1)","file":5,"snapshot":"8:9:8","mark":"16/B374D848","floor":"0/20","sinks":["dst"],"relid":1,"schema":"s","name":"t","replica_identity":"d","columns":[{"name":"id","key":true,"type_oid":25,"typmod":-1},{"name":"v","key":false,"type_oid":99,"typmod":5,"type_schema":"x","type_name":"enum"}]}
+{"type":"rows","life":3,"number":4,"rows":[{"id":"1","v":null},{"id":"2","v":{"binary":"00ff"}}],"key_hashes":["00000000000000ff","0000000000000001"]}
+{"type":"absent","life":3,"number":4,"rows":[{"id":"5"}],"key_hashes":["0000000000000007"]}
+{"type":"rows","life":3,"number":4,"rows":[]}
+{"type":"range end","life":3,"number":4,"to":"(1024,0)","rows":2}
+{"type":"range end","life":3,"number":5,"to":null,"rows":0}
+{"type":"rows","life":3,"number":5,"rows":[["x"]]}
+{"type":"touched","relation":"s.t","ordinal":6,"key":{"id":"1"}}
+{"type":"touched","relation":2,"ordinal":7,"key":null}
+{"type":"table end","life":3,"kind":"a"}
+JSON
+    head -n 1 "$T/out" >"$T/json"
+    expect '.version == 2'
+}
+
 @test "any bytes in names and values make valid JSON" {
     build <<'PY'
 nasty = '"\\\n\t\x01\x7f\u2028\U0001f600\ud800'.encode("utf-8", "surrogatepass")
@@ -127,7 +159,12 @@ PY
 is not a walpipe stream|b"{\"json\": true}"
 hello|end()
 the input is the ack stream|hello(stream="ack")
-version 9|hello(version=9)
+stream format version 9, this program reads 2|hello(version=9)
+unknown frame type 37 in the event stream|hello() + horizon(1, 1)
+unknown frame type 40 in the event stream|hello(version=2) + frame(40)
+malformed frame of type 34|hello(version=2) + rows(1, 1, [["a"]])[:-1] + b"\xc0"
+malformed frame of type 34|hello(version=2) + frame(34, 1, 1, 2, b"\x91\xa1x\x91", b"")
+malformed table event|hello(version=2) + frame(32, 1)
 unknown frame type 1 in the event stream|hello() + wal(b"B")
 unknown frame type 17 in the wal stream|hello("wal") + begin(1)
 malformed frame of type 17|hello() + frame(17)

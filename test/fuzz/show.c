@@ -1,6 +1,7 @@
-/* show: evcat over frames of either stream. The first byte says which. */
+/* show: evcat over frames of either stream. The first byte says which, and whether
+ * the event stream may bring rows that exist already. */
 /* clang-format off: make reads one line
- * links: evcat/show lib/json lib/event lib/tableinfo lib/wal lib/relmap lib/lsn lib/clock lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: evcat/show evcat/put evcat/copied lib/json lib/event lib/copyevent lib/sinklist lib/snapshot lib/tableinfo lib/wal lib/relmap lib/lsn lib/clock lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
 #include "evcat/show.h"
 #include "input.h"
@@ -22,6 +23,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         show->out = nowhere;
         show->greeted = true;
         show->wal = (which & 1) != 0;
+        show->copies = (which & 2) != 0;
         while (result == 0 && input_next(&input, &message)) {
             struct err err = {0};
             uint8_t *memory;

@@ -30,6 +30,8 @@ TYPES = {
     16: "relation", 17: "begin", 18: "origin", 19: "insert", 20: "update", 21: "delete",
     22: "truncate", 23: "message", 24: "commit", 25: "watermark", 26: "barrier", 27: "layout",
     28: "tableinfo",
+    32: "table", 33: "range", 34: "rows", 35: "absent", 36: "range end", 37: "horizon", 38: "touched",
+    39: "table end",
 }
 
 UNCHANGED = msgpack.ExtType(1, b"")
@@ -287,6 +289,59 @@ def layout(shards, shard_key="key", whole=()):
     """whole: "a.b -> c.d" each, in order, or "*"."""
     return frame(27, "shards %d\nshard_key %s\n" % (shards, shard_key) +
                  "".join("whole %s\n" % w for w in whole))
+
+
+# ---- rows that exist already: version 2 of the event stream ----
+
+def copytable(life, relid, schema, name, columns, identity="d", part=None, rows=0, bytes_=0, sinks=()):
+    """The frame `table`."""
+    return frame(32, life, relid if part is None else part, rows, bytes_, list(sinks), relid, identity,
+                 schema, name, [list(c) for c in columns])
+
+
+def range_(life, number, relid, schema, name, columns, identity="d", kind="b", from_=(0, 0), file=1,
+           snapshot=(1, 1, ()), mark=0x1000, floor=0x1000, sinks=()):
+    xmin, xmax, running = snapshot
+    return frame(33, life, number, kind, list(from_), file, [xmin, xmax, list(running)], mark, floor,
+                 list(sinks), relid, identity, schema, name, [list(c) for c in columns])
+
+
+def _packed_rows(rows):
+    return b"".join(msgpack.packb(list(row), use_bin_type=True, unicode_errors="surrogateescape")
+                    for row in rows)
+
+
+def rows(life, number, rows_, hashes=(), type_=34):
+    """hashes: one for each row before route, none behind it."""
+    return frame(type_, life, number, len(rows_), _packed_rows(rows_),
+                 b"".join(struct.pack(">Q", h) for h in hashes))
+
+
+def absent(life, number, keys, hashes=()):
+    return rows(life, number, keys, hashes, 35)
+
+
+def range_end(life, number, count, to=None):
+    return frame(36, life, number, None if to is None else list(to), count)
+
+
+def horizon(xmin, xmax, running=()):
+    return frame(37, [xmin, xmax, list(running)])
+
+
+def touched(relid, ordinal, key=None):
+    """key None: the whole table."""
+    return frame(38, relid, ordinal, None if key is None else list(key))
+
+
+def table_end(life, how="d"):
+    return frame(39, life, how)
+
+
+def unpack_rows(data):
+    unpacker = msgpack.Unpacker(raw=False, unicode_errors="surrogateescape")
+    unpacker.feed(data)
+    return list(unpacker)
 
 
 # ---- the key hash of events(7) ----

@@ -1,6 +1,9 @@
 /* lib_copyevent.c: the frames of copied rows: every one there and back, cut at every byte, with a
  * byte too many and with another number of elements.
- * links: lib/copyevent lib/snapshot lib/event lib/frame lib/pack lib/cursor lib/buf lib/err */
+ */
+/* clang-format off: make reads one line
+ * links: lib/copyevent lib/sinklist lib/snapshot lib/event lib/frame lib/pack lib/cursor lib/buf lib/err */
+/* clang-format on */
 #include "lib/copyevent.h"
 
 #include <inttypes.h>
@@ -52,7 +55,7 @@ takes(const uint8_t *body, size_t len)
         return range_decode(&c, elements, &range, &err) == 0;
     case FRAME_ROWS:
     case FRAME_ABSENT:
-        return rows_decode(&c, type, elements, &rows) && takes_rows(&rows);
+        return rows_decode(&c, elements, &rows) && takes_rows(&rows);
     case FRAME_RANGE_END:
         return range_end_decode(&c, elements, &range_end);
     case FRAME_HORIZON:
@@ -90,12 +93,14 @@ static const struct relation relation = {.relid = 16400,
 static void
 test_table(void)
 {
+    struct buf buf = {0};
     struct copytable_event in = {
         .life = UINT64_MAX, .part = 16500, .rows = 7, .bytes = 8192, .relation = relation};
-    struct buf buf = {0};
 
+    in.sinks.names[in.sinks.count++] = (struct bytes){.data = (const uint8_t *)"dst", .len = 3};
     check(copytable_encode(&buf, &in) == 0 && takes_whole(&buf) && table.life == UINT64_MAX &&
               table.part == 16500 && table.rows == 7 && table.bytes == 8192 &&
+              table.sinks.count == 1 && sinklist_has(&table.sinks, "dst") &&
               table.relation.relid == 16400 && table.relation.columns_count == 2,
           "a table's fields come back");
     check_strict(&buf, "table");
@@ -124,7 +129,8 @@ test_range(void)
               range.number == 2 && range.kind == RANGE_BLOCKS && range.from.block == UINT32_MAX &&
               range.from.line == 65535 && range.file == 16501 &&
               range.snapshot.running_count == 2 && range.snapshot.running[1] == running[1] &&
-              range.mark == 3 && range.floor == 4 && strcmp(range.relation.name, "t") == 0,
+              range.mark == 3 && range.floor == 4 && range.sinks.count == 0 &&
+              strcmp(range.relation.name, "t") == 0,
           "a range's fields come back");
     check_strict(&buf, "range");
     in.kind = RANGE_KEYS;
@@ -169,7 +175,9 @@ test_rows(void)
           "a row less than said is refused");
     buf_reset(&buf, 0);
     in.count = 2;
-    check(rows_encode(&buf, FRAME_ABSENT, &in) == 0, "absent");
+    in.hashes.len = sizeof hashes;
+    check(rows_encode(&buf, FRAME_ABSENT, &in) == 0 && takes_whole(&buf) && rows.hashes.len == 16,
+          "absent");
     check_strict(&buf, "absent");
     buf_free(&buf);
     buf_free(&encoded);

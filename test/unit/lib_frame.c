@@ -127,6 +127,35 @@ test_hello_version(void)
     buf_free(&buf);
 }
 
+/* The hello of an event stream that may bring rows which exist already. */
+static void
+test_hello_version_copy(void)
+{
+    struct hello h = sample_hello();
+    struct buf buf = {0};
+    struct frame frame;
+    struct err err = {0};
+
+    h.version = STREAM_VERSION_COPY;
+    snprintf(h.stream, sizeof h.stream, "event");
+    check(hello_encode(&buf, &h) == 0 && buf.data[4 + 3 + 1 + 8] == 2, "hello says version 2");
+    frame.body = cursor_over(buf.data + FRAME_HEADER, buf_len(&buf) - FRAME_HEADER);
+    check(hello_decode(&frame, "event", &h, &err) == -1 && err.code == EXIT_REFUSED,
+          "a reader of version 1 refuses it: %s", err.message);
+    h.version = 0;
+    check(hello_decode_copy(&frame, &h, &err) == 0 && h.version == STREAM_VERSION_COPY,
+          "a reader of both takes it");
+    buf.data[4 + 3 + 1 + 8] = 1;
+    check(hello_decode_copy(&frame, &h, &err) == 0 && h.version == STREAM_VERSION,
+          "and one of version 1");
+    buf.data[4 + 3 + 1 + 8] = 3;
+    check(hello_decode_copy(&frame, &h, &err) == -1 && strstr(err.message, "reads 2") != NULL,
+          "but none of version 3: %s", err.message);
+    buf.data[4 + 3 + 1 + 8] = 0;
+    check(hello_decode_copy(&frame, &h, &err) == -1, "nor of version 0");
+    buf_free(&buf);
+}
+
 static void
 test_pieces_of_every_size(void)
 {
@@ -284,6 +313,7 @@ main(void)
     promoted.switch_lsn = UINT64_C(0x16B374D000);
     test_hello_round_trip(promoted);
     test_hello_version();
+    test_hello_version_copy();
     test_pieces_of_every_size();
     test_byte_by_byte();
     test_maximum();
