@@ -105,6 +105,8 @@ static const struct opt_spec specs[] = {
      TO(restarts), .max = UINT32_MAX},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
+    {"log-format", "FORMAT", "text, json or auto: text on a terminal (default: auto)", OPT_WORD,
+     TO(log_format), .words = log_format_names},
 };
 
 static const struct opt_program program = {
@@ -150,7 +152,7 @@ options_parse(int argc, char **argv, struct ackd *ackd, struct options *options,
 
     *options = (struct options){.ackd = ackd, .log_level = LOG_INFO};
     status = opt_parse(&program, argc, argv, options, err);
-    ackd->log.level = options->log_level;
+    log_begin(&ackd->log, options->log_level, options->log_format);
     if (status != OPT_GO)
         return status;
     if (check_options(ackd, options, err) != 0)

@@ -20,6 +20,7 @@ struct options {
     uint64_t confirmed_lsn; /* 0: there is no such slot */
     uint64_t restarts;
     enum log_level log_level;
+    enum log_format log_format;
 };
 
 /* Fills the sinks, the workers, the pipeline's name, the directory and the log level of ackd. */

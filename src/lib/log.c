@@ -1,5 +1,6 @@
 /* log.c: see log.h. A line is built in memory and written by one write(2), so that the lines of
- * many programs on one stderr do not mix (up to PIPE_BUF; longer messages are cut to fit). */
+ * many programs on one stderr do not mix (up to PIPE_BUF; longer messages are cut to fit). Text has
+ * the hint on a second, indented line. */
 #include "lib/log.h"
 
 #include <errno.h>
@@ -17,6 +18,9 @@
 #define LINE_SIZE 4096 /* PIPE_BUF */
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
+
+const char *const log_format_names[] = {
+    [LOG_AUTO] = "auto", [LOG_TEXT] = "text", [LOG_JSON] = "json", NULL};
 
 struct line {
     size_t len;
@@ -98,13 +102,10 @@ add_time(struct line *line)
 }
 
 static void
-write_line(struct line *line)
+write_line(const struct line *line)
 {
     size_t done = 0;
 
-    /* add() kept room for these. */
-    line->text[line->len++] = '}';
-    line->text[line->len++] = '\n';
     while (done < line->len) {
         ssize_t n = write(STDERR_FILENO, line->text + done, line->len - done);
 
@@ -117,6 +118,112 @@ write_line(struct line *line)
 }
 
 static void
+build_json(struct line *line, const struct log *log, enum log_level level,
+           const struct log_field *fields, size_t fields_count, const char *message)
+{
+    add_time(line);
+    add_member(line, "level", level_names[level]);
+    add_member(line, "program", log->program);
+    if (log->sink != NULL) {
+        add_member(line, "sink", log->sink);
+        add_number(line, "shard", log->shard);
+    }
+    add_member(line, "message", message);
+    for (size_t i = 0; i < fields_count; i++)
+        if (fields[i].text != NULL)
+            add_member(line, fields[i].name, fields[i].text);
+        else
+            add_number(line, fields[i].name, fields[i].number);
+    /* add() kept room for these. */
+    line->text[line->len++] = '}';
+    line->text[line->len++] = '\n';
+}
+
+/* ---- text ---- */
+
+/* A server's words must not command the terminal: C0 and C1 controls become blanks. */
+static void
+add_plain(struct line *line, const char *text)
+{
+    struct bytes rest = {.data = (const uint8_t *)text, .len = strlen(text)};
+
+    while (rest.len > 0 && line->len + 16 <= LINE_SIZE) {
+        const uint8_t *s = rest.data;
+        size_t n = utf8_sequence(s, rest.len);
+        bool control = n != 0 && (s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0));
+
+        if (n == 0)
+            add(line, "?", 1);
+        else if (control)
+            add(line, " ", 1);
+        else
+            add(line, (const char *)s, n);
+        n += n == 0;
+        rest.data += n;
+        rest.len -= n;
+    }
+}
+
+static bool
+is_hint(const struct log_field *field)
+{
+    return strcmp(field->name, "hint") == 0;
+}
+
+/* " (lsn 0/1, exit_code 100)" */
+static void
+add_fields(struct line *line, const struct log_field *fields, size_t count)
+{
+    const char *between = " (";
+    char number[32];
+
+    for (size_t i = 0; i < count; i++) {
+        if (is_hint(&fields[i]))
+            continue;
+        add_cstr(line, between);
+        add_cstr(line, fields[i].name);
+        add_cstr(line, " ");
+        snprintf(number, sizeof number, "%llu", (unsigned long long)fields[i].number);
+        add_plain(line, fields[i].text == NULL ? number : fields[i].text);
+        between = ", ";
+    }
+    if (between[0] == ',')
+        add_cstr(line, ")");
+}
+
+static void
+build_text(struct line *line, const struct log *log, enum log_level level,
+           const struct log_field *fields, size_t fields_count, const char *message)
+{
+    char who[256];
+
+    add_cstr(line, utctime_now().text);
+    if (log->sink == NULL)
+        snprintf(who, sizeof who, " %s: ", log->program);
+    else
+        snprintf(who, sizeof who, " %s %s/%u: ", log->program, log->sink, (unsigned)log->shard);
+    add_cstr(line, who);
+    if (level != LOG_INFO) {
+        add_cstr(line, level_names[level]);
+        add_cstr(line, ": ");
+    }
+    add_plain(line, message);
+    add_fields(line, fields, fields_count);
+    for (size_t i = 0; i < fields_count; i++)
+        if (is_hint(&fields[i]) && fields[i].text != NULL) {
+            add_cstr(line, "\n    hint: ");
+            add_plain(line, fields[i].text);
+        }
+    line->text[line->len++] = '\n';
+}
+
+static bool
+is_text(enum log_format format)
+{
+    return format == LOG_TEXT || (format == LOG_AUTO && isatty(STDERR_FILENO));
+}
+
+static void
 emit(const struct log *log, enum log_level level, const struct log_field *fields,
      size_t fields_count, const char *fmt, va_list ap)
 {
@@ -126,20 +233,18 @@ emit(const struct log *log, enum log_level level, const struct log_field *fields
     if (level < log->level)
         return;
     vsnprintf(message, sizeof message, fmt, ap);
-    add_time(&line);
-    add_member(&line, "level", level_names[level]);
-    add_member(&line, "program", log->program);
-    if (log->sink != NULL) {
-        add_member(&line, "sink", log->sink);
-        add_number(&line, "shard", log->shard);
-    }
-    add_member(&line, "message", message);
-    for (size_t i = 0; i < fields_count; i++)
-        if (fields[i].text != NULL)
-            add_member(&line, fields[i].name, fields[i].text);
-        else
-            add_number(&line, fields[i].name, fields[i].number);
+    if (is_text(log->format))
+        build_text(&line, log, level, fields, fields_count, message);
+    else
+        build_json(&line, log, level, fields, fields_count, message);
     write_line(&line);
+}
+
+void
+log_begin(struct log *log, enum log_level level, enum log_format format)
+{
+    log->level = level;
+    log->format = is_text(format) ? LOG_TEXT : LOG_JSON;
 }
 
 void
@@ -176,19 +281,36 @@ put_line(int fd, const char *text)
         return; /* walpipe does without */
 }
 
-static void
-leave_last_words(const struct err *err)
+static int
+open_last_words(void)
 {
     const char *path = getenv(LOG_LAST_WORDS);
-    int fd =
-        path == NULL ? -1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    return path == NULL ? -1
+                        : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* An empty file counts for nothing. */
+void
+log_open_last_words(struct log *log)
+{
+    int fd = open_last_words();
+
+    log->last_words = fd < 0 ? 0 : fd;
+}
+
+static void
+leave_last_words(const struct log *log, const struct err *err)
+{
+    int fd = log->last_words > 0 ? log->last_words : open_last_words();
 
     if (fd < 0)
         return;
     put_line(fd, err->neighbour ? "neighbour" : "own");
     put_line(fd, err->message);
     put_line(fd, err->hint);
-    close(fd);
+    if (fd != log->last_words)
+        close(fd);
 }
 
 int
@@ -205,7 +327,7 @@ log_failure(const struct log *log, const struct err *err)
     if (err->lsn != 0)
         fields[n++] = (struct log_field){.name = "lsn", .text = lsn.text};
     fields[n++] = (struct log_field){.name = "exit_code", .number = (uint64_t)err->code};
-    leave_last_words(err);
+    leave_last_words(log, err);
     log_write_fields(log, LOG_ERROR, fields, n, "%s", err->message);
     return (int)err->code;
 }

@@ -19,7 +19,7 @@ main(int argc, char **argv)
     case OPT_BAD:
         return log_failure(&log, &err);
     }
-    log.level = options.log_level;
+    log_begin(&log, options.log_level, options.log_format);
     sig_ignore_pipe();
     if (options.check)
         return (int)check_source(&options.source);

@@ -14,6 +14,7 @@ struct options {
     bool check;
     bool drop_slot;
     enum log_level log_level;
+    enum log_format log_format;
 };
 
 enum opt_status options_parse(int argc, char **argv, struct options *options,

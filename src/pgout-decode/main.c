@@ -19,6 +19,7 @@ struct options {
     const char *out;
     enum { ORIGIN_ANY, ORIGIN_NONE } origin;
     enum log_level log_level;
+    enum log_format log_format;
 };
 
 #define TO(field) .offset = offsetof(struct options, field)
@@ -30,6 +31,8 @@ static const struct opt_spec specs[] = {
      OPT_WORD, TO(origin), .words = origins},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
+    {"log-format", "FORMAT", "text, json or auto: text on a terminal (default: auto)", OPT_WORD,
+     TO(log_format), .words = log_format_names},
 };
 
 static const struct opt_program program = {
@@ -138,7 +141,7 @@ main(int argc, char **argv)
     case OPT_BAD:
         return log_failure(&log, &err);
     }
-    log.level = options.log_level;
+    log_begin(&log, options.log_level, options.log_format);
     sig_ignore_pipe();
     p = calloc(1, sizeof *p);
     if (p == NULL) {
@@ -150,6 +153,7 @@ main(int argc, char **argv)
     p->in = io_open_input(options.in, &err);
     p->out_fd = p->in < 0 ? -1 : io_open_output(options.out, &err);
     sig_wait_for_end();
+    log_open_last_words(&log);
     if (p->out_fd >= 0 && sandbox_fits_build() && sandbox_enter() == SANDBOX_ABSENT)
         log_write(&log, LOG_DEBUG, "running without a sandbox: there is no seccomp here");
     if (p->out_fd < 0 || pump(p, &err) != 0)

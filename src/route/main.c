@@ -21,9 +21,10 @@ main(int argc, char **argv)
     case OPT_BAD:
         return log_failure(&log, &err);
     }
-    log.level = options.log_level;
+    log_begin(&log, options.log_level, options.log_format);
     sig_ignore_pipe();
     opened = loop_open(&loop, &options, &err) == 0;
+    log_open_last_words(&log);
     if (opened && sandbox_fits_build() && sandbox_enter() == SANDBOX_ABSENT)
         log_write(&log, LOG_DEBUG, "running without a sandbox: there is no seccomp here");
     if (!opened || loop_run(&loop, &err) != 0)

@@ -97,6 +97,8 @@ static const struct opt_spec specs[] = {
      .take = add_worker},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
+    {"log-format", "FORMAT", "text, json or auto: text on a terminal (default: auto)", OPT_WORD,
+     TO(log_format), .words = log_format_names},
 };
 
 static const struct opt_program program = {

@@ -13,6 +13,7 @@ struct options {
     struct worker workers[WORKERS_MAX]; /* of all sinks, one sink's after the other's */
     size_t workers_count;
     enum log_level log_level;
+    enum log_format log_format;
 };
 
 /* Sinks and workers point into options: it is not to be copied. */

@@ -154,7 +154,7 @@ main(int argc, char **argv)
         options_free(&options);
         return status == OPT_DONE ? EXIT_DONE : log_failure(&log, &err);
     }
-    log.level = options.log_level;
+    log_begin(&log, options.log_level, options.log_format);
     sig_ignore_pipe();
     worker.options = &options;
     worker.log = &log;

@@ -57,6 +57,8 @@ static const struct opt_spec specs[] = {
     {"check", NULL, "say whether the target fits the relations on stdin", OPT_FLAG, TO(check)},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
+    {"log-format", "FORMAT", "text, json or auto: text on a terminal (default: auto)", OPT_WORD,
+     TO(log_format), .words = log_format_names},
 };
 
 static const struct opt_program program = {

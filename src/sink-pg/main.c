@@ -77,7 +77,7 @@ main(int argc, char **argv)
         tablemap_free(&options.mapping);
         return log_failure(&log, &err);
     }
-    log.level = options.log_level;
+    log_begin(&log, options.log_level, options.log_format);
     sig_ignore_pipe();
     if (options.drop_progress) {
         rc = drop_progress(&options, &log, &err);

@@ -20,6 +20,7 @@ struct options {
     uint64_t batch_rows;
     uint64_t flush_millis;
     enum log_level log_level;
+    enum log_format log_format;
     struct tablemap mapping;
 };
 

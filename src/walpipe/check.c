@@ -172,7 +172,7 @@ check_reader(struct checking *c)
     if (source->local_only)
         words_add_option(&w, "--origin", "none");
     words_add(&w, "--check");
-    words_add_option(&w, "--log-level", log_level_name(c->config->log_level));
+    plan_add_log(&w, c->config);
     helper.argv = w.list;
     helper.env = plan_login_env(&c->pool, c->env, source->password);
     checking_run(c, "", &helper);
@@ -248,7 +248,7 @@ check_checkpoint(struct checking *c, const struct catalog *catalog)
     words_add_option(&w, "--pipeline", c->config->name);
     if (catalog != NULL)
         add_source(&w, catalog);
-    words_add_option(&w, "--log-level", log_level_name(c->config->log_level));
+    plan_add_log(&w, c->config);
     helper.argv = w.list;
     helper.env = plan_clean_env(&c->pool, c->env);
     checking_run(c, "", &helper);

@@ -42,6 +42,7 @@ static const struct key keys[] = {
     {"state_dir", IN_PIPELINE, KEY_REQUIRED, values_directory, offsetof(struct config, state_dir)},
     {"http", IN_PIPELINE, KEY_OPTIONAL, values_http, offsetof(struct config, http)},
     {"log_level", IN_PIPELINE, KEY_OPTIONAL, values_level, offsetof(struct config, log_level)},
+    {"log_format", IN_PIPELINE, KEY_OPTIONAL, values_format, offsetof(struct config, log_format)},
     {"conninfo", IN_SOURCE, KEY_REQUIRED | KEY_SECRET, values_conninfo,
      offsetof(struct source_config, conninfo)},
     {"slot", IN_SOURCE, KEY_REQUIRED, values_slot, offsetof(struct source_config, slot)},

@@ -61,6 +61,7 @@ struct config {
     const char *socket;    /* state_dir/ackd.sock */
     const char *http;      /* NULL: off */
     enum log_level log_level;
+    enum log_format log_format;
     struct source_config source;
     struct sink_config *sinks;
     size_t sinks_count;

@@ -111,7 +111,7 @@ route_arguments(const struct config *config, struct pool *pool, const struct sin
     words_add_option(&w, "--to", "/dev/fd/3");
     for (uint32_t shard = 1; shard < sink->shards; shard++)
         words_add_option(&w, "--to", "/dev/null");
-    words_add_option(&w, "--log-level", log_level_name(config->log_level));
+    plan_add_log(&w, config);
     return w.list;
 }
 

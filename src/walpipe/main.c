@@ -177,7 +177,7 @@ with_config(const struct options *o, struct log *log)
     if (config_read(o->config, &config, &err) != 0) {
         code = log_failure(log, &err);
     } else {
-        log->level = config.log_level;
+        log_begin(log, config.log_level, config.log_format);
         code = find_command(o->command)->run(&config, o, log);
     }
     config_free(&config);

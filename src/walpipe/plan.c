@@ -104,7 +104,6 @@ foreign_env(struct pool *pool, const struct config *config, const struct plan_pr
     return w.list;
 }
 
-/* Not for pgout-decode and route, whose sandbox opens no file. */
 static void
 add_last_words(struct pool *pool, const struct config *config, struct plan_program *p)
 {
@@ -122,10 +121,12 @@ add_last_words(struct pool *pool, const struct config *config, struct plan_progr
 
 /* ---- arguments ---- */
 
-static void
-add_level(struct words *w, const struct config *config)
+void
+plan_add_log(struct words *w, const struct config *config)
 {
     words_add_option(w, "--log-level", log_level_name(config->log_level));
+    if (config->log_format != LOG_AUTO)
+        words_add_option(w, "--log-format", log_format_names[config->log_format]);
 }
 
 static const char *const *
@@ -144,7 +145,7 @@ ackd_arguments(const struct config *config, struct pool *pool, uint64_t restarts
         words_add_option(&w, "--http", config->http);
     if (restarts > 0)
         words_add_option(&w, "--restarts", pool_print(pool, "%llu", (unsigned long long)restarts));
-    add_level(&w, config);
+    plan_add_log(&w, config);
     return w.list;
 }
 
@@ -207,7 +208,7 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
     }
     words_add_option(&w, "--batch-rows", pool_print(pool, "%u", sink->batch_rows));
     words_add_option(&w, "--flush-interval", sink->flush_interval);
-    add_level(&w, config);
+    plan_add_log(&w, config);
     return w.list;
 }
 
@@ -243,7 +244,7 @@ plan_layout_arguments(const struct config *config, struct pool *pool,
     words_add_option(&w, "--sink", sink->name);
     for (size_t i = 0; i < sink->maps_count; i++)
         words_add_option(&w, "--map", sink->maps[i]);
-    add_level(&w, config);
+    plan_add_log(&w, config);
     return w.list;
 }
 
@@ -277,7 +278,7 @@ route_arguments(const struct config *config, struct pool *pool)
         for (uint32_t shard = 0; shard < sink->shards; shard++)
             words_add_option(&w, "--to", pool_print(pool, "/dev/fd/%d", plan_worker_fd(worker++)));
     }
-    add_level(&w, config);
+    plan_add_log(&w, config);
     return w.list;
 }
 
@@ -289,7 +290,7 @@ decode_arguments(const struct config *config, struct pool *pool)
     words_add(&w, "pgout-decode");
     if (config->source.local_only)
         words_add_option(&w, "--origin", "none");
-    add_level(&w, config);
+    plan_add_log(&w, config);
     return w.list;
 }
 
@@ -323,7 +324,7 @@ reader_arguments(const struct config *config, struct pool *pool)
         words_add_option(&w, "--origin", "none");
     if (needs_table_info(config))
         words_add(&w, "--table-info");
-    add_level(&w, config);
+    plan_add_log(&w, config);
     return w.list;
 }
 
@@ -385,8 +386,10 @@ plan_make(struct plan *plan, const struct config *config, const struct plan_plac
     for (size_t i = 0; i < config->sinks_count; i++)
         for (uint32_t shard = 0; shard < config->sinks[i].shards; shard++)
             add_worker(plan, config, place, &config->sinks[i], shard);
-    add_program(plan, PLAN_ROUTE, place, route_arguments(config, pool));
-    add_program(plan, PLAN_DECODE, place, decode_arguments(config, pool));
+    add_last_words(pool, config,
+                   add_program(plan, PLAN_ROUTE, place, route_arguments(config, pool)));
+    add_last_words(pool, config,
+                   add_program(plan, PLAN_DECODE, place, decode_arguments(config, pool)));
     reader = add_program(plan, PLAN_READER, place, reader_arguments(config, pool));
     reader->env = plan_login_env(pool, place->env, config->source.password);
     add_last_words(pool, config, reader);

@@ -69,6 +69,11 @@ enum plan_use { PLAN_RUN, PLAN_CHECK, PLAN_DROP, PLAN_ADOPT_LOOK, PLAN_ADOPT };
 const char *const *plan_sink_arguments(const struct config *config, struct pool *pool,
                                        const struct sink_config *sink, enum plan_use use);
 
+struct words;
+
+/* How a program of the pipeline logs: its level and format. */
+void plan_add_log(struct words *w, const struct config *config);
+
 /* Where it is noted that a login worked (lib/loginnote.h): the source's for NULL. */
 const char *plan_login_path(const struct config *config, struct pool *pool,
                             const struct sink_config *sink);

@@ -211,6 +211,18 @@ values_level(const char *value, void *out, struct pool *pool, struct err *err)
 }
 
 int
+values_format(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    (void)pool;
+    for (int i = 0; log_format_names[i] != NULL; i++)
+        if (strcmp(log_format_names[i], value) == 0) {
+            *(enum log_format *)out = (enum log_format)i;
+            return 0;
+        }
+    return refuse(err, "text, json or auto");
+}
+
+int
 values_sink_type(const char *value, void *out, struct pool *pool, struct err *err)
 {
     static const char *const names[] = {[SINK_PG] = "pg", [SINK_CH] = "ch", [SINK_EXEC] = "exec"};

@@ -24,6 +24,7 @@ value_parser values_map_ch;      /* const char *; a list of "a.b -> [c.]d" */
 value_parser values_shard_key;   /* const char * */
 value_parser values_duration;    /* const char *; checked, as given */
 value_parser values_level;       /* enum log_level */
+value_parser values_format;      /* enum log_format */
 value_parser values_overflow;    /* const char *; error, clamp or null, as given */
 value_parser values_sink_type;   /* enum sink_type */
 value_parser values_switch;      /* bool; yes, no, on, off */

@@ -359,6 +359,42 @@ pid_of() {
                (.hint | test("^the error of sink a/. above says why$"))'
 }
 
+@test "the bug was that pgout-decode and route left no reason for the last line of the log" {
+    rm "$programs/pgout-decode" "$programs/route"
+    ln -s "$WALPIPE_BIN"/{pgout-decode,route} "$programs"
+    start
+    wait_until 10 test -e "$SCRATCH/started.pg-wal-read"
+    kill -TERM "$(pid_of pg-wal-read)" # what it writes then is no stream
+    ends 100
+    tail -n 1 "$SCRATCH/log" | tee /dev/stderr | jq -e '.exit_code == 100 and
+        (.message | test("^the pipeline ended because pgout-decode .* exit code 100: .*frame"))'
+    [ "$(cat "$SCRATCH/state/error.route" | head -n 1)" = neighbour ]
+}
+
+@test "log_format: text for all programs; auto is text on a terminal and JSON elsewhere" {
+    sed -i '/^log_level/a log_format = text' "$conf"
+    start
+    wait_until 10 started
+    kill -TERM "$run_pid"
+    ends 0
+    run ! grep -v '^20[-0-9T:.]*Z walpipe: ' "$SCRATCH/log"
+    for name in ackd pg-wal-read pgout-decode route sink-a-0; do
+        grep -A 1 -x -- --log-format "$SCRATCH/args.$name" | grep -x text
+    done
+    rm -r "$SCRATCH"/{started.*,told,finished,workers,state}
+    sed -i 's/^log_format.*/log_format = auto/' "$conf"
+    env WALPIPE_LIBEXEC="$programs" /usr/bin/python3 "$here/../lib/on_pty.py" "$SCRATCH/screen" \
+        "$walpipe" run -c "$conf" 3>&- &
+    run_pid=$!
+    kill_later "$run_pid"
+    wait_until 10 started
+    kill -USR1 "$run_pid"
+    ends 0
+    grep -a '20[-0-9T:.]*Z walpipe: draining the pipeline' "$SCRATCH/screen"
+    run ! grep -a '"level"' "$SCRATCH/screen"
+    run ! grep -l -- --log-format "$SCRATCH"/args.*
+}
+
 @test "the bug was that SIGTERM to a pipeline that had just failed gave 111, in the pause after it 0" {
     settings FAILS=pg-wal-read CODE=111 NEVER_ENDS=sink-a-0
     start

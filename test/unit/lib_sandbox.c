@@ -28,10 +28,11 @@ leave(int code)
     syscall(SYS_exit_group, code);
 }
 
+static struct log sandboxed = {.program = "sandboxed"};
+
 static void
 work(void)
 {
-    struct log log = {.program = "sandboxed", .level = LOG_INFO};
     struct pollfd waiting = {.fd = pipe_ends[0], .events = POLLIN};
     char text[8];
     char *big;
@@ -45,7 +46,18 @@ work(void)
     big[1000] = 1;
     if (mremap(big, 64u << 20, 128u << 20, MREMAP_MAYMOVE) == MAP_FAILED)
         leave(3);
-    log_write(&log, LOG_INFO, "this goes to stderr");
+    log_write(&sandboxed, LOG_INFO, "this goes to stderr");
+}
+
+/* The bug was that walpipe did not hear why pgout-decode and route ended. */
+static void
+leave_last_words(void)
+{
+    struct err err;
+
+    err_set(&err, EXIT_PEER, "the reason");
+    if (log_failure(&sandboxed, &err) != EXIT_PEER)
+        leave(1);
 }
 
 static void
@@ -132,6 +144,23 @@ in_sandbox(void (*try)(void))
     return status;
 }
 
+static void
+check_last_words(void)
+{
+    char path[] = "/tmp/wt-lastwords.XXXXXX", text[32] = "";
+    int fd = mkstemp(path), status;
+
+    check(fd >= 0 && setenv(LOG_LAST_WORDS, path, 1) == 0, "a file for the last words");
+    log_open_last_words(&sandboxed);
+    status = in_sandbox(leave_last_words);
+    check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "last words do not end it (%x)",
+          (unsigned)status);
+    check(read(fd, text, sizeof text - 1) > 0 && strcmp(text, "own\nthe reason\n\n") == 0,
+          "and are in the file: %s", text);
+    close(fd);
+    unlink(path);
+}
+
 int
 main(void)
 {
@@ -145,6 +174,7 @@ main(void)
     };
     int status;
 
+    log_begin(&sandboxed, LOG_INFO, LOG_AUTO);
     check(pipe(pipe_ends) == 0, "a pipe");
     status = in_sandbox(work);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
@@ -158,6 +188,7 @@ main(void)
         check(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS, "%s ends the process (%x)",
               forbidden[i].name, (unsigned)status);
     }
+    check_last_words();
     status = in_sandbox(abort_itself);
     check(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "abort is abort (%x)",
           (unsigned)status);

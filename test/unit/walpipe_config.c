@@ -76,7 +76,8 @@ test_defaults(void)
     if (!reads(PIPELINE SOURCE SINK "[sink olap]\ntype=ch\nurl=http://h:1\ndatabase=d\n", &c))
         return;
     check(same(c.name, "orders") && same(c.socket, "/tmp/x/ackd.sock"), "name and socket");
-    check(c.http == NULL && c.log_level == LOG_INFO, "http off, level info");
+    check(c.http == NULL && c.log_level == LOG_INFO && c.log_format == LOG_AUTO,
+          "http off, level info, format auto");
     check(c.source.create_slot && !c.source.binary, "source switches");
     check(c.sinks_count == 2 && c.workers_count == 2, "two sinks, two workers");
     check(c.sinks[0].shards == 1 && same(c.sinks[0].shard_key, "key"), "one shard, by key");
@@ -93,7 +94,7 @@ test_values(void)
     struct config c;
 
     if (!reads("\xef\xbb\xbf; a comment\r\n" PIPELINE
-               "http = 127.0.0.1:9187 ; a comment\nlog_level=debug\n" SOURCE
+               "http = 127.0.0.1:9187 ; a comment\nlog_level=debug\nlog_format = text\n" SOURCE
                "create_slot = no\nbinary = yes\norigin = none\n"
                "[sink a-b_1]\ntype = pg\nconninfo = host=b\n   dbname=shop ; more\n\tuser=apply\n"
                "# comment\nshards = 3\nshard_key = column:id\ntables = public.*, !public.audit\n"
@@ -102,6 +103,7 @@ test_values(void)
                &c))
         return;
     check(same(c.http, "127.0.0.1:9187") && c.log_level == LOG_DEBUG, "http and level");
+    check(c.log_format == LOG_TEXT, "log format");
     check(!c.source.create_slot && c.source.binary, "switches");
     check(c.source.local_only, "origin");
     check(same(c.sinks[0].conninfo, "host=b dbname=shop user=apply"), "continued: %s",
@@ -192,6 +194,7 @@ test_mistakes(void)
     refuses("[pipeline]\nhttp = 127.0.0.1:0\n", 2, "ADDRESS:PORT");
     refuses("[pipeline]\nhttp = 127.0.0.300:80\n", 2, "ADDRESS:PORT");
     refuses("[pipeline]\nlog_level = loud\n", 2, "debug, info");
+    refuses("[pipeline]\nlog_format = xml\n", 2, "text, json or auto");
     refuses("[source]\nslot = A\n", 2, "lower case");
     refuses("[source]\npublication = a,,b\n", 2, "expected a name");
     refuses("[source]\npublication = \"a\n", 2, "not closed");

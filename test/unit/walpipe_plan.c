@@ -128,10 +128,12 @@ test_environments(const struct plan *plan)
 {
     const struct plan_program *p = plan->programs;
 
-    is(p[5].env, "LANG=C.UTF-8 PATH=/bin HOME=/root ", "pgout-decode gets no secret");
+    is(p[5].env, "LANG=C.UTF-8 PATH=/bin HOME=/root WALPIPE_LAST_WORDS=/s/error.pgout-decode ",
+       "pgout-decode gets no secret");
     is(p[0].env, "LANG=C.UTF-8 PATH=/bin HOME=/root WALPIPE_LAST_WORDS=/s/error.ackd ",
        "nor does ackd");
-    is(p[4].env, "LANG=C.UTF-8 PATH=/bin HOME=/root ", "nor does route");
+    is(p[4].env, "LANG=C.UTF-8 PATH=/bin HOME=/root WALPIPE_LAST_WORDS=/s/error.route ",
+       "nor does route");
     check(has(p[6].env, "PGPASSWORD=old") && has(p[6].env, "PGSERVICE=x"),
           "pg-wal-read gets libpq's variables");
     check(has(p[1].env, "PGPASSWORD=geheim") && !has(p[1].env, "PGPASSWORD=old"),
