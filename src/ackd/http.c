@@ -1,5 +1,6 @@
-/* http.c: /healthz and /metrics by libmicrohttpd, driven by our own poll: its epoll descriptor is
- * one slot of it, and no thread is started. It must not know how the pages come about. */
+/* http.c: /healthz, /livez, /readyz and /metrics by libmicrohttpd, driven by our own poll: its
+ * epoll descriptor is one slot of it, and no thread is started. It must not know how the pages come
+ * about. */
 #include "ackd/http.h"
 
 #include <errno.h>
@@ -54,6 +55,7 @@ answer(void *closure, struct MHD_Connection *connection, const char *url, const 
        const char *version, const char *upload_data, size_t *upload_size, void **state)
 {
     static const char text[] = "text/plain; charset=utf-8";
+    static const char nothing[] = "there is /healthz, /livez, /readyz and /metrics\n";
     const struct http *http = closure;
     struct buf page = {0};
     unsigned status = MHD_HTTP_OK;
@@ -75,7 +77,16 @@ answer(void *closure, struct MHD_Connection *connection, const char *url, const 
             status = MHD_HTTP_SERVICE_UNAVAILABLE;
         return send_page(connection, status, text, &page);
     }
-    buf_append(&page, "there is /healthz and /metrics\n", 31);
+    if (strcmp(url, "/readyz") == 0) {
+        if (!report_ready(http->ackd, &page))
+            status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        return send_page(connection, status, text, &page);
+    }
+    if (strcmp(url, "/livez") == 0) {
+        buf_append(&page, "ok\n", 3);
+        return send_page(connection, status, text, &page);
+    }
+    buf_append(&page, nothing, sizeof nothing - 1);
     return send_page(connection, MHD_HTTP_NOT_FOUND, text, &page);
 }
 

@@ -74,6 +74,15 @@ single(struct buf *page, const char *name, const char *type, const char *help, u
     add(page, "%s %" PRIu64 "\n", name, value);
 }
 
+/* The name needs no escapes (see options.c). */
+static void
+info_family(const struct ackd *a, struct buf *page)
+{
+    family(page, "replicator_info", "gauge",
+           "Always 1; its labels name the pipeline and walpipe's version.");
+    add(page, "replicator_info{pipeline=\"%s\",version=\"" WALPIPE_VERSION "\"} 1\n", a->pipeline);
+}
+
 static void
 source_families(const struct ackd *a, struct buf *page)
 {
@@ -280,6 +289,7 @@ difference_family(const struct ackd *a, struct buf *page)
 void
 metrics_render(const struct ackd *a, struct buf *page)
 {
+    info_family(a, page);
     source_families(a, page);
     slot_families(a, page);
     worker_families(a, page);

@@ -89,7 +89,7 @@ static const struct opt_spec specs[] = {
      .required = true},
     {"sink", "NAME=SHARDS", "a sink and how many workers it has; repeat for each", OPT_CALL,
      .take = add_sink},
-    {"http", "ADDR:PORT", "serve /healthz and /metrics", OPT_TEXT, TO(http)},
+    {"http", "ADDR:PORT", "serve /healthz, /livez, /readyz and /metrics", OPT_TEXT, TO(http)},
     {"pipeline", "NAME", "the pipeline's name, which the checkpoint must carry", OPT_CALL,
      .take = take_pipeline},
     {"check", NULL, "say whether the checkpoint can be gone on from", OPT_FLAG, TO(check)},

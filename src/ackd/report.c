@@ -154,6 +154,19 @@ report_health(const struct ackd *a, struct buf *page)
     return well;
 }
 
+bool
+report_ready(const struct ackd *a, struct buf *page)
+{
+    bool active = a->running && a->reader != NULL;
+    bool standby = !active && a->waiting.standby;
+
+    if (!active && !standby && a->waiting.message[0] != '\0')
+        add_line(page, "not ready: %s", a->waiting.message);
+    else
+        add_line(page, "%s", active ? "active" : standby ? "standby" : "not ready");
+    return active || standby;
+}
+
 /* ---- status ---- */
 
 static void

@@ -7,6 +7,10 @@
 /* True when every part is well; page gets one line a part. */
 bool report_health(const struct ackd *ackd, struct buf *page);
 
+/* True when this walpipe does its part: it streams, or stands by for the one that does. page gets
+ * one line. */
+bool report_ready(const struct ackd *ackd, struct buf *page);
+
 /* Appends an ACK_STATUS message. */
 int report_status(const struct ackd *ackd, struct buf *out) MUST_CHECK;
 

@@ -178,6 +178,7 @@ with Ackd("dst=1 olap=1", extra=("--http", "127.0.0.1:0")) as a:
         status, body = a.http("/healthz")
         assert status == code and all(line in body.splitlines() for line in lines), (status, body)
     health(503, "source: pg-wal-read is not connected", "sink dst/0: not registered")
+    assert a.http("/livez") == (200, "ok\n") and a.http("/readyz") == (503, "not ready\n")
     r = Reader(a).start(0)
     health(503, "source: the slot is being created")
     r.start(100)
@@ -188,6 +189,7 @@ with Ackd("dst=1 olap=1", extra=("--http", "127.0.0.1:0")) as a:
     olap.say(TARGET, False, "connection\nrefused")
     a.wait_log("target of olap/0 is down")
     health(503, "sink olap/0: target down: connection refused", "sink dst/0: ok")
+    assert a.http("/livez") == (200, "ok\n") and a.http("/readyz") == (200, "active\n")
     olap.say(TARGET, True, "")
     a.wait_log("target of olap/0 is back")
     health(200, "sink olap/0: ok")
@@ -246,6 +248,7 @@ with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0", "--restarts", "4")) as
             ('replicator_sink_latency_seconds_count{sink="dst",shard="0"}', "2"),
             ('replicator_sink_latency_seconds_sum{sink="dst",shard="0"}', "70.0015")):
         assert values[name] == value, (name, values.get(name))
+    assert 'replicator_info{pipeline="orders",version="' in text
     r.slot(current=1100, status="unreserved", safe=-1)
     r.got(901, reply=True)
     r.feedback()
@@ -281,6 +284,7 @@ with Ackd("dst=1 olap=1", extra=http) as a:
 with Ackd("dst=1 olap=1", state=state, extra=http) as a:
     Reader(a).waits("could not connect: refused", standby=False)
     a.wait_http("/healthz", 503, "source: could not connect: refused")
+    assert a.http("/readyz") == (503, "not ready: could not connect: refused\n")
     now = values(a)
     assert now["replicator_lag_bytes"] == "800" and now["replicator_safe_lsn"] == "400"
     assert now['replicator_worker_lag_bytes{sink="dst",shard="0"}'] == "800"

@@ -79,6 +79,7 @@ with Ackd(extra=("--http", "127.0.0.1:0")) as a:
     r.waits("slot x is in use by 8")
     a.wait_http("/healthz", 503, "source: standby: slot x is in use by 8")
     a.wait_http("/metrics", 200, "replicator_standby 1")
+    assert a.http("/readyz") == (200, "standby\n"), a.http("/readyz")
     r.source(100)
     r.expect(ACCEPTED)
     # the slot was free and is not any more
