@@ -214,6 +214,67 @@ names_next_mapping(const char **at, struct table_mapping *mapping, struct err *e
                     "double quotes: public.orders -> sales.\"Odd,name\"");
 }
 
+/* The length of the type's text, up to the comma or the end; 0: a quote or parenthesis is open. */
+static size_t
+type_length(const char *text)
+{
+    bool quoted = false;
+    int depth = 0;
+    size_t n = 0;
+
+    for (; text[n] != '\0' && (quoted || depth > 0 || text[n] != ','); n++) {
+        if (quoted && text[n] == '\\' && text[n + 1] != '\0')
+            n++;
+        else if (text[n] == '\'')
+            quoted = !quoted;
+        else if (!quoted)
+            depth += (text[n] == '(') - (text[n] == ')');
+        if (depth < 0)
+            return 0;
+    }
+    while (n > 0 && strchr(blanks, text[n - 1]) != NULL)
+        n--;
+    return quoted || depth > 0 ? 0 : n;
+}
+
+static int
+take_typed(const char **at, struct typed_name *typed, struct err *err)
+{
+    if (take_name(at, typed->name, NAME_MAX_BYTES, err) != 0 || need_sign(at, "->", err) != 0)
+        return -1;
+    *at += strspn(*at, blanks);
+    typed->type = *at;
+    typed->type_len = type_length(*at);
+    if (typed->type_len == 0)
+        return unexpected(*at, "a type", err);
+    *at += typed->type_len;
+    return end_element(at, err);
+}
+
+int
+names_next_typed(const char **at, struct typed_name *typed, struct err *err)
+{
+    if (take_typed(at, typed, err) == 0)
+        return 0;
+    return err_hint(err, "expected COLUMN -> TYPE with commas between several, odd names in double "
+                         "quotes: note -> LowCardinality(String), \"Odd,name\" -> Int64");
+}
+
+int
+names_table(const char *text, struct table_name *table, struct err *err)
+{
+    const char *at = text;
+
+    if (take_name(&at, table->schema, NAME_MAX_BYTES, err) == 0 && need_sign(&at, ".", err) == 0 &&
+        take_name(&at, table->table, NAME_MAX_BYTES, err) == 0) {
+        at += strspn(at, blanks);
+        if (*at == '\0')
+            return 0;
+        (void)unexpected(at, "the end", err);
+    }
+    return err_hint(err, "expected one SCHEMA.TABLE, odd names in double quotes: public.orders");
+}
+
 /* ---- matching ---- */
 
 static bool

@@ -6,6 +6,7 @@
  *     quoted  = " anything but NUL, "" for a quote "
  *     pattern = [!] part . part             a part: bare, quoted and * one behind the other
  *     mapping = name . name -> [name .] name
+ *     typed   = name -> the text of a type     up to a comma outside of quotes and parentheses
  *     list    = elements with commas between them, blanks anywhere around a name
  *
  * An upper-case letter needs quotes. PostgreSQL would fold it, ClickHouse would not: what is meant
@@ -38,11 +39,27 @@ struct table_mapping {
     char to_table[TARGET_NAME_MAX + 1];
 };
 
+struct table_name {
+    char schema[NAME_MAX_BYTES + 1];
+    char table[NAME_MAX_BYTES + 1];
+};
+
+/* A column and a type, of which only quotes and parentheses were looked at; it is the list's. */
+struct typed_name {
+    char name[NAME_MAX_BYTES + 1];
+    const char *type;
+    size_t type_len;
+};
+
 /* Each takes the next element of the list at *at, which moves behind it, to NULL behind the last
  * one. 0, or -1 with err: message and hint say what was expected where. */
 int names_next(const char **at, char name[NAME_MAX_BYTES + 1], struct err *err) MUST_CHECK;
 int names_next_pattern(const char **at, struct table_pattern *pattern, struct err *err) MUST_CHECK;
 int names_next_mapping(const char **at, struct table_mapping *mapping, struct err *err) MUST_CHECK;
+int names_next_typed(const char **at, struct typed_name *typed, struct err *err) MUST_CHECK;
+
+/* text is one SCHEMA.TABLE and nothing else. 0, or -1 with err. */
+int names_table(const char *text, struct table_name *table, struct err *err) MUST_CHECK;
 
 bool names_match(const struct name_pattern *pattern, const char *name);
 

@@ -75,6 +75,8 @@ look_at_column(struct worker *w, const struct table *table, uint32_t number, str
     const struct seen_name *same = seen_find(&table->seen, name);
     enum past past = table->past == NULL ? PAST_THERE : table->past[number];
 
+    if (table_leaves_out(table, number))
+        return 0;
     if (before != NULL && strcmp(before->name, name) != 0)
         return !described_has(&table->described, before->name)
                    ? 0
@@ -84,8 +86,9 @@ look_at_column(struct worker *w, const struct table *table, uint32_t number, str
                          before->name, name, table->target_sql, before->name);
     if (past == PAST_UNKNOWN)
         return say(w, table, err,
-                   "column \"%s\" was added to %s; older rows show NULL there, whatever they hold "
-                   "in the source: its catalog does not say it, or was ahead of the stream",
+                   "column \"%s\" was added to %s; older rows show NULL there, or the default of a "
+                   "type without NULL, whatever they hold in the source: its catalog does not say "
+                   "it, or was ahead of the stream, or the chosen type has no such DEFAULT",
                    name, table->target_sql);
     if (past == PAST_THERE && same != NULL && attnum != 0 && same->attnum != 0 &&
         same->attnum != attnum)

@@ -94,8 +94,8 @@ answer_cursor(const struct server *server)
 }
 
 /* "(id)" is what ClickHouse 26 says of ORDER BY (id), and "id" of ORDER BY id. */
-static void
-strip_parentheses(char *key)
+void
+describe_strip_parentheses(char *key)
 {
     size_t n = strlen(key);
     bool quoted = false;
@@ -145,11 +145,11 @@ exists(struct server *server, const struct table *table, struct err *err)
     return answer != 0;
 }
 
-/* Where the engine begins in a CREATE TABLE as ClickHouse writes it; "" where there is none. */
+/* What stands behind the word, outside of quotes, in a CREATE TABLE as ClickHouse writes it; ""
+ * where it is not there. */
 static const char *
-find_engine(const char *create)
+find_behind(const char *create, const char *word)
 {
-    static const char word[] = "ENGINE = ";
     char quote = '\0';
 
     for (const char *at = create; *at != '\0'; at++) {
@@ -179,9 +179,27 @@ ask_engine(struct server *server, const struct table *table, struct described *d
         free(create);
         return malformed(err);
     }
-    d->engine_full = strdup(find_engine(create));
+    d->engine_full = strdup(find_behind(create, "ENGINE = "));
     free(create);
     return d->engine_full == NULL ? err_set(err, EXIT_PEER, "out of memory for a table") : 0;
+}
+
+char *
+describe_partition_by(const struct described *d)
+{
+    static const char *const next[] = {"PRIMARY KEY ", "ORDER BY ", "SAMPLE BY ", "SETTINGS "};
+    const char *from = find_behind(d->engine_full, "PARTITION BY ");
+    size_t len = strlen(from);
+
+    for (size_t i = 0; i < sizeof next / sizeof *next; i++) {
+        const char *behind = find_behind(from, next[i]);
+
+        if (*behind != '\0' && (size_t)(behind - from) - strlen(next[i]) < len)
+            len = (size_t)(behind - from) - strlen(next[i]);
+    }
+    while (len > 0 && strchr(" \n", from[len - 1]) != NULL)
+        len--;
+    return strndup(from, len);
 }
 
 int
@@ -200,7 +218,7 @@ describe_table(struct server *server, const struct table *table, struct describe
         return 1;
     if (!take_string(&c, &d->engine) || !take_string(&c, &d->sorting_key) || c.left != 0)
         return malformed(err);
-    strip_parentheses(d->sorting_key);
+    describe_strip_parentheses(d->sorting_key);
     return ask_engine(server, table, d, err);
 }
 

@@ -33,6 +33,12 @@ int describe_columns(struct server *server, const struct table *table, struct de
 int describe_ask_columns(struct server *server, const struct table *table,
                          struct err *err) MUST_CHECK;
 
+/* "(id)" becomes "id", as other servers say it. */
+void describe_strip_parentheses(char *expression);
+
+/* The expression behind PARTITION BY, to be freed; "": there is none. NULL: out of memory. */
+char *describe_partition_by(const struct described *described);
+
 /* NULL: there is no such column. */
 const struct described_column *described_find(const struct described *described, const char *name);
 

@@ -13,6 +13,14 @@ take_map(const struct opt_spec *spec, const char *value, void *options, struct e
     return tablemap_add(&o->map, value, TABLEMAP_ANY, err) == 0 ? 0 : opt_prefix(spec, err);
 }
 
+static int
+take_choice(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    struct options *o = options;
+
+    return choices_set(&o->choices, spec->name, value, err) == 0 ? 0 : opt_prefix(spec, err);
+}
+
 /* The words of enum convert_policy. */
 static const char *const policies[] = {
     [CONVERT_ERROR] = "error", [CONVERT_CLAMP] = "clamp", [CONVERT_NULL] = "null", NULL};
@@ -49,6 +57,20 @@ static const struct opt_spec specs[] = {
      TO(flush_millis)},
     {"map", "'a.b -> c.d, ...'", "source tables that go elsewhere; repeatable", OPT_CALL,
      .take = take_map},
+    {"nullable", "WHICH", "always or source: which new columns are Nullable", OPT_CALL,
+     .take = take_choice},
+    {"arrays", "HOW", "text or array: what new columns for arrays are", OPT_CALL,
+     .take = take_choice},
+    {"json", "HOW", "text or json: what new columns for json are", OPT_CALL, .take = take_choice},
+    {"table", "SCHEMA.TABLE", "the options behind it are of this table", OPT_CALL,
+     .take = take_choice},
+    {"engine", "ENGINE", "what it is made with, without the columns of walpipe", OPT_CALL,
+     .take = take_choice},
+    {"order-by", "'a, b'", "its key columns, in another order", OPT_CALL, .take = take_choice},
+    {"partition-by", "EXPRESSION", "of key columns", OPT_CALL, .take = take_choice},
+    {"column-types", "'a -> TYPE, ...'", "other types for its columns", OPT_CALL,
+     .take = take_choice},
+    {"leave-out", "'a, b'", "its columns that are not written", OPT_CALL, .take = take_choice},
     {"drop-progress", NULL, "remove a sink's rows from walpipe_progress", OPT_FLAG,
      TO(drop_progress)},
     {"sink", "NAME", "the sink of --drop-progress", OPT_TEXT, TO(sink)},
@@ -95,6 +117,7 @@ options_parse(int argc, char **argv, struct options *options, struct err *err)
                                 .flush_millis = 1000,
                                 .log_level = LOG_INFO};
     status = opt_parse(&program, argc, argv, options, err);
+    choices_settle(&options->choices);
     return status == OPT_GO && check_options(options, err) != 0 ? OPT_BAD : status;
 }
 
@@ -102,4 +125,5 @@ void
 options_free(struct options *options)
 {
     tablemap_free(&options->map);
+    choices_free(&options->choices);
 }

@@ -5,6 +5,7 @@
 #include "lib/log.h"
 #include "lib/opt.h"
 #include "lib/tablemap.h"
+#include "sink-ch/choice.h"
 #include "sink-ch/convert/base.h"
 
 enum adopt_mode { ADOPT_NOT, ADOPT_LOOK, ADOPT_DO };
@@ -34,6 +35,7 @@ struct options {
     enum log_level log_level;
     enum log_format log_format;
     struct tablemap map;
+    struct choices choices;
 };
 
 /* OPT_GO, or what main is to do instead: see lib/opt.h. options_free is due in any case. */

@@ -5,8 +5,9 @@
 #include "lib/base.h"
 
 enum finding {
-    FINDING_WARN, /* works, but look */
-    FINDING_FAIL  /* rows of this table can't be applied */
+    FINDING_WARN,   /* works, but look */
+    FINDING_CHOICE, /* works, but the config wants it otherwise: said at run time, too */
+    FINDING_FAIL    /* rows of this table can't be applied */
 };
 
 /* Who hears about a table's problems; schema_load goes on to the last one. */

@@ -5,58 +5,12 @@
 #include <stdlib.h>
 
 #include "sink-ch/describe.h"
+#include "sink-ch/items.h"
+#include "sink-ch/schema_choice.h"
 #include "sink-ch/schema_create.h"
 #include "sink-ch/schema_mapping.h"
 #include "sink-ch/schema_type.h"
 #include "sink-ch/view.h"
-
-/* ---- lists in ClickHouse's texts: "a, `b c`", "'/path', 'replica', _version" ---- */
-
-/* What stands behind a backslash. */
-static char
-unescaped(char c)
-{
-    static const char from[] = "btnfr", to[] = "\b\t\n\f\r";
-    const char *found = c == '\0' ? NULL : strchr(from, c);
-
-    return found == NULL ? c : to[found - from];
-}
-
-/* The next item up to a comma outside of parentheses and quotes, without backticks; false at the
- * end. *plain: a name, not an expression. */
-static bool
-next_item(const char **at, char *out, size_t size, bool *plain)
-{
-    size_t n = 0;
-    int depth = 0;
-    char quote = '\0';
-
-    while (**at == ' ' || **at == ',')
-        (*at)++;
-    *plain = true;
-    for (; **at != '\0'; (*at)++) {
-        char c = **at;
-
-        if (quote == '\0' && depth == 0 && (c == ',' || c == ')'))
-            break;
-        if (quote != '\0' && c == '\\' && (*at)[1] != '\0') {
-            c = unescaped(*++*at);
-        } else if (quote == '\0' ? c == '\'' || c == '`' : c == quote) {
-            if (c == '\'')
-                *plain = false;
-            quote = quote == '\0' ? c : '\0';
-            continue;
-        } else if (quote == '\0') {
-            depth += (c == '(') - (c == ')');
-            if (memchr("()+-*/% ", c, 8) != NULL)
-                *plain = false;
-        }
-        if (n + 1 < size)
-            out[n++] = c;
-    }
-    out[n] = '\0';
-    return n > 0;
-}
 
 static bool
 ends_with(const char *text, const char *end)
@@ -92,7 +46,7 @@ check_sorting_key(struct table *table, const struct described *d, struct report 
     char name[256];
     bool plain;
 
-    while (next_item(&at, name, sizeof name, &plain)) {
+    while (items_next(&at, name, sizeof name, &plain)) {
         struct column *column = plain ? find_column(table, name) : NULL;
 
         if (column == NULL || (!full && !column->key)) {
@@ -140,7 +94,7 @@ check_engine_arguments(const struct table *table, const struct options *options,
     char argument[256];
     bool plain, version = false;
 
-    while (next_item(&at, argument, sizeof argument, &plain)) {
+    while (items_next(&at, argument, sizeof argument, &plain)) {
         if (version && plain && strcmp(argument, options->deleted_column) != 0)
             report_say(report, FINDING_FAIL, "the engine's second column must be deleted_column",
                        "the engine of %s takes \"%s\" for the deleted flag", table->target_sql,
@@ -310,6 +264,8 @@ match_columns(struct table *table, const struct described *d, struct report *rep
     for (uint32_t i = 0; i < relation->columns_count; i++) {
         const struct described_column *found = described_find(d, relation->columns[i].name);
 
+        if (table_leaves_out(table, i))
+            continue;
         if (found == NULL) {
             report_say(report, FINDING_FAIL, "add it in ClickHouse, or set create_tables",
                        "%s has no column \"%s\"", table->target_sql, relation->columns[i].name);
@@ -393,7 +349,8 @@ static bool
 lacks_columns(const struct table *table, const struct described *d)
 {
     for (uint32_t i = 0; i < table->relation.columns_count; i++)
-        if (described_find(d, table->relation.columns[i].name) == NULL)
+        if (!table_leaves_out(table, i) &&
+            described_find(d, table->relation.columns[i].name) == NULL)
             return true;
     return false;
 }
@@ -426,6 +383,7 @@ examine(const struct server *server, struct table *table, const struct options *
     check_engine(table, options, d, report);
     check_own_columns(table, options, d, report);
     schema_judge(server, options, table, report);
+    schema_choice_compare(server, table, d, report);
     if (table->columns_count == 0)
         report_say(report, FINDING_FAIL, "", "%s has none of the source's columns",
                    table->target_sql);
@@ -441,6 +399,9 @@ schema_load(struct server *server, const struct options *options, struct table *
     int missing;
 
     table_unload(table);
+    schema_choice_check(server, table, report);
+    if (report->failed)
+        return SCHEMA_UNFIT;
     missing = describe(server, options, table, may_create, &d, err);
     if (missing == 0 && options->create_tables && lacks_columns(table, &d)) {
         if (may_create) {

@@ -4,16 +4,17 @@
 #include <stdlib.h>
 
 #include "sink-ch/mark.h"
+#include "sink-ch/schema_choice.h"
 #include "sink-ch/schema_default.h"
 #include "sink-ch/schema_type.h"
 
 static void
-put_column(const struct server *server, const struct relation_column *column, bool key,
+put_column(const struct server *server, const struct table *table, uint32_t number, bool key,
            struct buf *sql)
 {
-    server_put_name(sql, column->name);
+    server_put_name(sql, table->relation.columns[number].name);
     server_put_text(sql, " ");
-    schema_put_type(server, column, key, sql);
+    schema_put_type(server, table, number, key, sql);
 }
 
 /* ---- the table ---- */
@@ -39,8 +40,9 @@ schema_can_create(const struct options *options, const struct table *table, cons
     *reason = "the source has a column named like the version or the deleted column; choose others "
               "with version_column and deleted_column";
     for (uint32_t i = 0; i < relation->columns_count; i++)
-        if (strcmp(relation->columns[i].name, options->version_column) == 0 ||
-            strcmp(relation->columns[i].name, options->deleted_column) == 0)
+        if (!table_leaves_out(table, i) &&
+            (strcmp(relation->columns[i].name, options->version_column) == 0 ||
+             strcmp(relation->columns[i].name, options->deleted_column) == 0))
             return false;
     return true;
 }
@@ -54,7 +56,9 @@ put_columns(const struct server *server, const struct options *options, const st
     uint32_t keys = table_key(table, key);
 
     for (uint32_t i = 0; i < relation->columns_count; i++) {
-        put_column(server, &relation->columns[i], table_is_key(key, keys, i), sql);
+        if (table_leaves_out(table, i))
+            continue;
+        put_column(server, table, i, table_is_key(key, keys, i), sql);
         server_put_text(sql, ", ");
     }
     server_put_name(sql, options->version_column);
@@ -70,29 +74,46 @@ put_columns(const struct server *server, const struct options *options, const st
     }
 }
 
+static void
+put_order_by(const struct table *table, struct buf *sql)
+{
+    const struct choice_column *chosen = table->choice->order_by;
+    const char *separator = "";
+    uint16_t key[COLUMNS_MAX];
+    uint32_t keys = table_key(table, key);
+
+    server_put_text(sql, " ORDER BY ");
+    if (keys == 0 && chosen == NULL) {
+        server_put_text(sql, "tuple()");
+        return;
+    }
+    server_put_text(sql, "(");
+    for (const struct choice_column *c = chosen; c != NULL; c = c->next, separator = ", ") {
+        server_put_text(sql, separator);
+        server_put_name(sql, c->name);
+    }
+    for (uint32_t i = 0; chosen == NULL && i < keys; i++, separator = ", ") {
+        server_put_text(sql, separator);
+        server_put_name(sql, table->relation.columns[key[i]].name);
+    }
+    server_put_text(sql, ")");
+}
+
 void
 schema_put_engine(const struct server *server, const struct options *options,
                   const struct table *table, struct buf *sql)
 {
     uint16_t key[COLUMNS_MAX];
-    uint32_t keys = table_key(table, key);
+    bool keyed = table_key(table, key) > 0;
 
-    if (keys == 0) {
-        server_put_text(sql, "ENGINE = MergeTree ORDER BY tuple()");
-        return;
+    server_put_text(sql, "ENGINE = ");
+    schema_choice_put_engine(table, keyed ? options->version_column : NULL,
+                             keyed && server->has_is_deleted ? options->deleted_column : NULL, sql);
+    if (table->choice->partition_by != NULL) {
+        server_put_text(sql, " PARTITION BY ");
+        server_put_text(sql, table->choice->partition_by);
     }
-    server_put_text(sql, "ENGINE = ReplacingMergeTree(");
-    server_put_name(sql, options->version_column);
-    if (server->has_is_deleted) {
-        server_put_text(sql, ", ");
-        server_put_name(sql, options->deleted_column);
-    }
-    server_put_text(sql, ") ORDER BY (");
-    for (uint32_t i = 0; i < keys; i++) {
-        server_put_text(sql, i == 0 ? "" : ", ");
-        server_put_name(sql, table->relation.columns[key[i]].name);
-    }
-    server_put_text(sql, ")");
+    put_order_by(table, sql);
 }
 
 int
@@ -143,7 +164,7 @@ add_column(struct server *server, const struct options *options, struct table *t
     server_put_text(&sql, " ADD COLUMN ");
     if (server->has_date32) /* 18.16 has no IF NOT EXISTS here */
         server_put_text(&sql, "IF NOT EXISTS ");
-    put_column(server, column, false, &sql);
+    put_column(server, table, number, false, &sql);
     past = schema_put_default(server, options, table, number, &sql, err);
     table->past[number] = past;
     if (past == PAST_ERROR) {
@@ -168,7 +189,8 @@ schema_add_columns(struct server *server, const struct options *options, struct 
     if (table->past == NULL)
         return err_set(err, EXIT_PEER, "out of memory for a table");
     for (uint32_t i = 0; i < relation->columns_count; i++)
-        if (!is_among(relation->columns[i].name, existing, existing_count) &&
+        if (!table_leaves_out(table, i) &&
+            !is_among(relation->columns[i].name, existing, existing_count) &&
             add_column(server, options, table, i, err) != 0)
             return -1;
     return 0;

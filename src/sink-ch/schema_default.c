@@ -182,6 +182,32 @@ misfit(const struct table *table, const struct relation_column *column, const ch
                     "that hold the value");
 }
 
+/* The type that the column gets, to be freed with text. -1 with err. */
+static int
+created_type(const struct server *server, const struct table *table, uint32_t number,
+             struct buf *text, struct ch_type *type, struct err *err)
+{
+    schema_put_type(server, table, number, false, text);
+    buf_append(text, "", 1);
+    if (!text->failed && chtype_parse((const char *)text->data, type) == 0)
+        return 0;
+    buf_free(text);
+    return err_set(err, EXIT_PEER, "out of memory for a column's default");
+}
+
+/* Of a type that the config chose: whether an expression is made from the converted value. */
+static bool
+is_expressible(const struct ch_type *type)
+{
+    static const enum ch_kind kinds[] = {CH_STRING, CH_FLOAT,  CH_BOOL,     CH_INT,       CH_UINT,
+                                         CH_DATE,   CH_DATE32, CH_DATETIME, CH_DATETIME64};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (type->kind == kinds[i])
+            return type->width <= 8;
+    return false;
+}
+
 static enum past
 put_known(const struct server *server, const struct options *options, const struct table *table,
           uint32_t number, const char *missing, struct buf *sql, struct err *err)
@@ -194,10 +220,10 @@ put_known(const struct server *server, const struct options *options, const stru
     struct ch_type type = {0};
     enum past past = PAST_ERROR;
 
-    schema_put_type(server, column, false, &type_text);
-    buf_append(&type_text, "", 1);
-    if (type_text.failed || chtype_parse((const char *)type_text.data, &type) != 0)
-        err_set(err, EXIT_PEER, "out of memory for a column's default");
+    if (created_type(server, table, number, &type_text, &type, err) != 0)
+        return PAST_ERROR;
+    if (schema_type_is_chosen(server, table, number, false) && !is_expressible(&type))
+        past = PAST_UNKNOWN;
     else if (convert_value(&convert, &type, schema_oid(column), &value, &raw) != 0 || raw.failed)
         misfit(table, column, (const char *)type_text.data, convert.reason, err);
     else if (raw.data[raw.start] != 0 && type.nullable)
@@ -213,6 +239,22 @@ put_known(const struct server *server, const struct options *options, const stru
     buf_free(&type_text);
     buf_free(&raw);
     convert_free(&convert);
+    return past;
+}
+
+/* What a type without NULL shows in rows without a value is not the source's. */
+static enum past
+null_past(const struct server *server, const struct table *table, uint32_t number, struct err *err)
+{
+    struct ch_type type = {0};
+    struct buf text = {0};
+    enum past past;
+
+    if (created_type(server, table, number, &text, &type, err) != 0)
+        return PAST_ERROR;
+    past = type.nullable ? PAST_NULL : PAST_UNKNOWN;
+    chtype_free(&type);
+    buf_free(&text);
     return past;
 }
 
@@ -233,7 +275,8 @@ schema_put_default(const struct server *server, const struct options *options,
     if (before != NULL && strcmp(before->name, name) != 0)
         return PAST_RENAMED;
     if (known->missing == NULL)
-        return known->not_null || known->has_default ? PAST_UNKNOWN : PAST_NULL;
+        return known->not_null || known->has_default ? PAST_UNKNOWN
+                                                     : null_past(server, table, column, err);
     if (strlen(known->missing) > DEFAULT_TEXT_MAX)
         return PAST_UNKNOWN;
     return put_known(server, options, table, column, known->missing, sql, err);

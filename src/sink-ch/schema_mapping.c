@@ -112,7 +112,7 @@ schema_put_mapping(const struct server *server, const struct table *table, struc
         const struct relation_column *from = &relation->columns[i];
         const struct column *to = written_column(table, i);
 
-        if (table->columns_count > 0 && to == NULL)
+        if ((table->columns_count > 0 && to == NULL) || table_leaves_out(table, i))
             continue;
         server_put_text(out, separator);
         server_put_text(out, from->name);
@@ -122,7 +122,7 @@ schema_put_mapping(const struct server *server, const struct table *table, struc
         if (to != NULL)
             server_put_text(out, to->type_text);
         else
-            schema_put_type(server, from, table_is_key(key, keys, i), out);
+            schema_put_type(server, table, i, table_is_key(key, keys, i), out);
         separator = ", ";
     }
 }

@@ -53,10 +53,11 @@ put_timestamp_type(const struct server *server, int32_t typmod, struct buf *sql)
         server_put_text(sql, typmod == 0 ? "DateTime('UTC')" : "String");
 }
 
+/* Of one value; of an array an element's. */
 static void
-put_base_type(const struct server *server, const struct relation_column *column, struct buf *sql)
+put_base_type(const struct server *server, uint32_t oid, int32_t typmod, struct buf *sql)
 {
-    switch (schema_oid(column)) {
+    switch (oid) {
     case PG_BOOL:
         server_put_text(sql, server->has_bool ? "Bool" : "UInt8");
         return;
@@ -85,23 +86,67 @@ put_base_type(const struct server *server, const struct relation_column *column,
         server_put_text(sql, server->has_date32 ? "Date32" : "Date");
         return;
     case PG_NUMERIC:
-        put_numeric_type(server, column->typmod, sql);
+        put_numeric_type(server, typmod, sql);
         return;
     case PG_TIMESTAMP:
     case PG_TIMESTAMPTZ:
-        put_timestamp_type(server, column->typmod, sql);
+        put_timestamp_type(server, typmod, sql);
         return;
     default:
         server_put_text(sql, "String");
     }
 }
 
-/* The stream doesn't say what is NOT NULL, so all but the key is Nullable. */
+/* An Array has no NULL, so only where the source has none either; its elements may be NULL. A key
+ * stays text, in which different arrays are different. */
+static bool
+becomes_array(const struct table *table, uint32_t number, bool key)
+{
+    return table->choice->arrays == ARRAYS_ARRAY && !key && table_not_null(table, number) &&
+           pgtype_element(schema_oid(&table->relation.columns[number])) != 0;
+}
+
+static bool
+becomes_json(const struct server *server, const struct table *table, uint32_t number, bool key)
+{
+    uint32_t oid = schema_oid(&table->relation.columns[number]);
+
+    return table->choice->json == JSON_JSON && !key && server->has_json &&
+           (oid == PG_JSON || oid == PG_JSONB);
+}
+
+bool
+schema_type_is_chosen(const struct server *server, const struct table *table, uint32_t number,
+                      bool key)
+{
+    return choice_find(table->choice->types, table->relation.columns[number].name) != NULL ||
+           becomes_array(table, number, key) || becomes_json(server, table, number, key);
+}
+
 void
-schema_put_type(const struct server *server, const struct relation_column *column, bool key,
+schema_put_type(const struct server *server, const struct table *table, uint32_t number, bool key,
                 struct buf *sql)
 {
-    server_put_text(sql, key ? "" : "Nullable(");
-    put_base_type(server, column, sql);
-    server_put_text(sql, key ? "" : ")");
+    const struct relation_column *column = &table->relation.columns[number];
+    const struct choice_column *chosen = choice_find(table->choice->types, column->name);
+    uint32_t oid = schema_oid(column);
+    bool nullable =
+        !key && !(table->choice->nullable == NULLABLE_SOURCE && table_not_null(table, number));
+
+    if (chosen != NULL) {
+        server_put_text(sql, chosen->type);
+        return;
+    }
+    if (becomes_array(table, number, key)) {
+        server_put_text(sql, "Array(Nullable(");
+        put_base_type(server, pgtype_element(oid), column->typmod, sql);
+        server_put_text(sql, "))");
+        return;
+    }
+    server_put_text(sql, nullable ? "Nullable(" : "");
+    if (becomes_json(server, table, number, key))
+        server_put_text(sql, "JSON");
+    else
+        put_base_type(server, oid, column->typmod, sql);
+    server_put_text(sql, nullable ? ")" : "");
 }

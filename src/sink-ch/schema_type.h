@@ -4,9 +4,13 @@
 
 #include "sink-ch/table.h"
 
-/* Appends the type that a column is created with. */
-void schema_put_type(const struct server *server, const struct relation_column *column, bool key,
-                     struct buf *sql);
+/* Appends the type that the column with this number in the relation is created with. */
+void schema_put_type(const struct server *server, const struct table *table, uint32_t number,
+                     bool key, struct buf *sql);
+
+/* Whether the config decides that type. */
+bool schema_type_is_chosen(const struct server *server, const struct table *table, uint32_t number,
+                           bool key);
 
 /* The oid that decides a column's conversion: of a domain the base type's. */
 uint32_t schema_oid(const struct relation_column *column);

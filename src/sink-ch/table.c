@@ -37,6 +37,7 @@ table_new(struct relation *relation, uint32_t number, const struct options *opti
     *relation = (struct relation){0};
     snprintf(table->source_name, sizeof table->source_name, "%s.%s", table->relation.schema,
              table->relation.name);
+    table->choice = choices_find(&options->choices, table->relation.schema, table->relation.name);
     if (mapping_target(&options->map, options->database, table->relation.schema,
                        table->relation.name, &table->target) != 0) {
         err_set(err, EXIT_REFUSED, "the name of table \"%s\" is too long", table->source_name);
@@ -119,6 +120,22 @@ table_is_key(const uint16_t *key, uint32_t count, uint32_t column)
         if (key[i] == column)
             return true;
     return false;
+}
+
+bool
+table_leaves_out(const struct table *table, uint32_t column)
+{
+    return choice_find(table->choice->leave_out, table->relation.columns[column].name) != NULL;
+}
+
+bool
+table_not_null(const struct table *table, uint32_t column)
+{
+    const struct tableinfo_column *known =
+        table->informed ? tableinfo_named(&table->info, table->relation.columns[column].name)
+                        : NULL;
+
+    return known != NULL && known->not_null;
 }
 
 void

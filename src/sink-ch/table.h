@@ -51,8 +51,9 @@ struct table {
     struct relation relation;
     char source_name[132]; /* "schema.table", for messages */
     struct target_name target;
-    char *target_sql;           /* `database`.`table` */
-    uint64_t system_identifier; /* of the source; 0: not known */
+    const struct choice *choice; /* of the options */
+    char *target_sql;            /* `database`.`table` */
+    uint64_t system_identifier;  /* of the source; 0: not known */
     uint32_t timeline;
     bool informed;         /* info agrees with relation */
     struct tableinfo info; /* what the source's catalog says beyond it */
@@ -90,6 +91,12 @@ void table_inform(struct table *table, struct tableinfo *info);
 uint32_t table_key(const struct table *table, uint16_t *columns);
 
 bool table_is_key(const uint16_t *key, uint32_t count, uint32_t column);
+
+/* Whether the config leaves the column with this number in the relation out. */
+bool table_leaves_out(const struct table *table, uint32_t column);
+
+/* Whether the source's catalog said that the column is never null. */
+bool table_not_null(const struct table *table, uint32_t column);
 
 /* Forgets what schema_load found. */
 void table_unload(struct table *table);

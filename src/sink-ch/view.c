@@ -35,6 +35,7 @@ create(struct server *server, const struct options *options, const struct table 
        struct err *err)
 {
     const struct relation *relation = &table->relation;
+    const char *separator = "";
     struct buf sql = {0};
 
     server_put_text(&sql, "CREATE VIEW IF NOT EXISTS ");
@@ -44,8 +45,11 @@ create(struct server *server, const struct options *options, const struct table 
     }
     server_put_text(&sql, " AS SELECT ");
     for (uint32_t i = 0; i < relation->columns_count; i++) {
-        server_put_text(&sql, i == 0 ? "" : ", ");
+        if (table_leaves_out(table, i))
+            continue;
+        server_put_text(&sql, separator);
         server_put_name(&sql, relation->columns[i].name);
+        separator = ", ";
     }
     server_put_text(&sql, " FROM ");
     put_source(options, table, &sql);
@@ -113,6 +117,8 @@ fits(const char *lines, const struct table *table, const struct described *d)
     for (uint32_t i = 0; i < relation->columns_count; i++) {
         const struct described_column *column = described_find(d, relation->columns[i].name);
 
+        if (table_leaves_out(table, i))
+            continue;
         if (column == NULL || !take_field(&lines, column->name) ||
             !take_field(&lines, column->type))
             return false;

@@ -236,23 +236,32 @@ on_tableinfo(struct worker *w, struct intake_item *item, struct err *err)
     return table->loaded ? ddl_look_at_columns(w, table, err) : 0;
 }
 
-/* The first thing that was wrong with a table, as the error. */
-static void
-keep_first_failure(void *context, enum finding finding, const char *text, const char *hint)
-{
-    struct err *err = context;
+struct hearer {
+    const struct worker *worker;
+    const struct table *table;
+    struct err unfit; /* the first thing that was wrong */
+};
 
-    if (finding == FINDING_FAIL && err->message[0] == '\0') {
-        err_set(err, EXIT_REFUSED, "%s", text);
-        err_hint(err, "%s", hint);
+static void
+hear(void *context, enum finding finding, const char *text, const char *hint)
+{
+    struct hearer *h = context;
+    const struct log_field fields[] = {{.name = "relation", .text = h->table->source_name}};
+
+    if (finding == FINDING_CHOICE)
+        log_write_fields(h->worker->log, LOG_WARNING, fields, 1, "table \"%s\": %s; %s",
+                         h->table->source_name, text, hint);
+    if (finding == FINDING_FAIL && h->unfit.message[0] == '\0') {
+        err_set(&h->unfit, EXIT_REFUSED, "%s", text);
+        err_hint(&h->unfit, "%s", hint);
     }
 }
 
 static int
 load_table(struct worker *w, struct table *table, struct err *err)
 {
-    struct err unfit = {0};
-    struct report report = {.say = keep_first_failure, .context = &unfit};
+    struct hearer hearer = {.worker = w, .table = table};
+    struct report report = {.say = hear, .context = &hearer};
 
     if (table_check_target(table, w->by_number, w->tables_count, true, err) != 0)
         return table_error(table, w->transaction.commit_lsn, err);
@@ -269,7 +278,7 @@ load_table(struct worker *w, struct table *table, struct err *err)
                       "sink's tables, or set create_tables");
         break;
     case SCHEMA_UNFIT:
-        *err = unfit;
+        *err = hearer.unfit;
         break;
     case SCHEMA_ERROR:
         break;

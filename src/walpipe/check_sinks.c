@@ -19,16 +19,31 @@ matches_any(const struct table_pattern *p, const struct catalog *catalog)
 }
 
 static bool
-is_published(const struct table_mapping *m, const struct catalog *catalog)
+is_published(const char *schema, const char *table, const struct catalog *catalog)
 {
     for (size_t i = 0; i < catalog->tables.count; i++)
-        if (strcmp(m->schema, catalog->tables.relations[i].schema) == 0 &&
-            strcmp(m->table, catalog->tables.relations[i].name) == 0)
+        if (strcmp(schema, catalog->tables.relations[i].schema) == 0 &&
+            strcmp(table, catalog->tables.relations[i].name) == 0)
             return true;
     return false;
 }
 
-/* What stands in tables and map for nothing: often a name that is not written as it is. */
+/* What a line or section says of one table. */
+static void
+check_single(struct checking *c, const char *whose, const char *where,
+             const struct sink_config *sink, const char *schema, const char *table,
+             const struct catalog *catalog)
+{
+    if (!is_published(schema, table, catalog))
+        verdict_say(&c->verdicts, VERDICT_WARN, "%s%s: no table %s.%s is published", whose, where,
+                    schema, table);
+    else if (!tablefilter_takes(&sink->filter, schema, table))
+        verdict_say(&c->verdicts, VERDICT_WARN, "%s%s: tables leaves %s.%s out", whose, where,
+                    schema, table);
+}
+
+/* What stands in tables, map and sections of tables for nothing: often a name that is not written
+ * as it is. */
 static void
 check_lists(struct checking *c, const char *whose, const struct sink_config *sink,
             const struct catalog *catalog)
@@ -42,16 +57,12 @@ check_lists(struct checking *c, const char *whose, const struct sink_config *sin
         verdict_say(&c->verdicts, VERDICT_WARN, "%stables: %s matches no published table", whose,
                     shown);
     }
-    for (size_t i = 0; i < sink->map.count; i++) {
-        const struct table_mapping *m = &sink->map.entries[i];
-
-        if (!is_published(m, catalog))
-            verdict_say(&c->verdicts, VERDICT_WARN, "%smap: no table %s.%s is published", whose,
-                        m->schema, m->table);
-        else if (!tablefilter_takes(&sink->filter, m->schema, m->table))
-            verdict_say(&c->verdicts, VERDICT_WARN, "%smap: tables leaves %s.%s out", whose,
-                        m->schema, m->table);
-    }
+    for (size_t i = 0; i < sink->map.count; i++)
+        check_single(c, whose, "map", sink, sink->map.entries[i].schema, sink->map.entries[i].table,
+                     catalog);
+    for (const struct table_config *t = sink->choices; t != NULL; t = t->next)
+        check_single(c, whose, pool_print(&c->pool, "line %d", t->line), sink, t->of.schema,
+                     t->of.table, catalog);
 }
 
 /* A program of the user's is not run. But one that is named by its path must be there. */

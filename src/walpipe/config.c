@@ -16,6 +16,7 @@
 #define IN_PG       4u
 #define IN_CH       8u
 #define IN_EXEC     16u
+#define IN_TABLE    32u /* [sink NAME table SCHEMA.TABLE] */
 #define IN_SINK     (IN_PG | IN_CH | IN_EXEC)
 
 enum key_flag {
@@ -80,6 +81,19 @@ static const struct key keys[] = {
      offsetof(struct sink_config, version_column)},
     {"deleted_column", IN_CH, KEY_OPTIONAL, values_text,
      offsetof(struct sink_config, deleted_column)},
+    {"nullable", IN_CH, KEY_OPTIONAL, values_nullable, offsetof(struct sink_config, nullable)},
+    {"arrays", IN_CH, KEY_OPTIONAL, values_arrays, offsetof(struct sink_config, arrays)},
+    {"json", IN_CH, KEY_OPTIONAL, values_json, offsetof(struct sink_config, json)},
+    {"engine", IN_TABLE, KEY_OPTIONAL, values_text, offsetof(struct table_config, engine)},
+    {"order_by", IN_TABLE, KEY_OPTIONAL, values_names, offsetof(struct table_config, order_by)},
+    {"partition_by", IN_TABLE, KEY_OPTIONAL, values_text,
+     offsetof(struct table_config, partition_by)},
+    {"column_types", IN_TABLE, KEY_OPTIONAL, values_typed,
+     offsetof(struct table_config, column_types)},
+    {"leave_out", IN_TABLE, KEY_OPTIONAL, values_names, offsetof(struct table_config, leave_out)},
+    {"nullable", IN_TABLE, KEY_OPTIONAL, values_nullable, offsetof(struct table_config, nullable)},
+    {"arrays", IN_TABLE, KEY_OPTIONAL, values_arrays, offsetof(struct table_config, arrays)},
+    {"json", IN_TABLE, KEY_OPTIONAL, values_json, offsetof(struct table_config, json)},
     {"command", IN_EXEC, KEY_REQUIRED, values_text, offsetof(struct sink_config, command)},
 };
 
@@ -130,7 +144,7 @@ refuse_value(const struct reading *r, const struct key *key, const struct inifil
 static int
 refuse_unknown_key(const struct reading *r, unsigned where, const struct inifile_entry *e)
 {
-    char list[400];
+    char list[500];
     size_t at = 0;
 
     for (size_t i = 0; i < KEYS_COUNT; i++) {
@@ -281,6 +295,55 @@ read_sink(const struct reading *r, const struct inifile_section *section)
     return 0;
 }
 
+/* [sink NAME table SCHEMA.TABLE]: table is what stands behind the word. */
+static int
+read_table(const struct reading *r, const struct inifile_section *section, const char *sink_name,
+           const char *table)
+{
+    struct table_config *choice = pool_take(&r->config->pool, sizeof *choice), **last;
+    struct sink_config *sink = NULL;
+
+    for (size_t i = 0; i < r->config->sinks_count; i++)
+        if (strcmp(r->config->sinks[i].name, sink_name) == 0)
+            sink = &r->config->sinks[i];
+    if (sink == NULL)
+        return refuse(r, section->line, "the section [sink NAME] comes before those of its tables",
+                      "there is no sink", sink_name);
+    if (sink->type != SINK_CH)
+        return refuse(r, section->line, "only a sink with type = ch makes tables",
+                      "no section for a table may be of sink", sink_name);
+    *choice = (struct table_config){.name = table, .line = section->line};
+    if (names_table(table, &choice->of, r->err) != 0) {
+        struct err inner = *r->err;
+
+        return refuse(r, section->line, inner.hint, inner.message, "");
+    }
+    for (last = &sink->choices; *last != NULL; last = &(*last)->next)
+        if (strcmp((*last)->of.schema, choice->of.schema) == 0 &&
+            strcmp((*last)->of.table, choice->of.table) == 0) {
+            refuse(r, section->line, "", "second section for table", table);
+            return err_hint(r->err, "the first one is in line %d", (*last)->line);
+        }
+    *last = choice;
+    return read_keys(r, IN_TABLE, section, choice);
+}
+
+/* [sink NAME], or that of one of its tables. */
+static int
+read_any_sink(const struct reading *r, const struct inifile_section *section)
+{
+    static const char word[] = "table";
+    size_t len = strcspn(section->name, " \t");
+    const char *behind = section->name + len + strspn(section->name + len, " \t");
+    const char *table;
+
+    if (strncmp(behind, word, strlen(word)) != 0 || strcspn(behind, " \t") != strlen(word))
+        return read_sink(r, section);
+    table = behind + strlen(word);
+    return read_table(r, section, pool_copy_bytes(&r->config->pool, section->name, len),
+                      table + strspn(table, " \t"));
+}
+
 /* [pipeline] and [source] stand once. */
 static int
 read_single(const struct reading *r, const struct inifile_section *section, unsigned where,
@@ -315,7 +378,7 @@ read_sections(const struct reading *r, const struct inifile_section *sections)
         else if (strcmp(s->kind, "source") == 0)
             result = read_single(r, s, IN_SOURCE, &config->source, &source);
         else if (strcmp(s->kind, "sink") == 0)
-            result = read_sink(r, s);
+            result = read_any_sink(r, s);
         else
             result = refuse(r, s->line, "expected [pipeline], [source] or [sink NAME]",
                             "unknown section", s->kind);

@@ -10,6 +10,22 @@
 #include "walpipe/pool.h"
 #include "walpipe/values.h"
 
+/* What [sink NAME table SCHEMA.TABLE] says; NULL: not given. */
+struct table_config {
+    struct table_config *next;
+    struct table_name of;
+    const char *name; /* as given */
+    int line;
+    const char *engine;
+    const char *order_by;
+    const char *partition_by;
+    const char *column_types;
+    const char *leave_out;
+    const char *nullable;
+    const char *arrays;
+    const char *json;
+};
+
 /* Text is never NULL where it is required or has a default; NULL elsewhere means "not given". */
 struct sink_config {
     const char *name;
@@ -39,6 +55,8 @@ struct sink_config {
     const char *deleted_column;
     const char *on_overflow; /* NULL: as sink-ch does */
     bool create_tables;
+    const char *nullable, *arrays, *json; /* NULL: as sink-ch does */
+    struct table_config *choices;         /* of single tables, in the file's order */
     /* exec */
     const char *command;
 };

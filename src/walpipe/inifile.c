@@ -87,9 +87,9 @@ check_section_line(struct reading *r, const char *start)
         fail(r, "expected [pipeline], [source] or [sink NAME]", "section header without \"]\"");
         return;
     }
-    if (end - start - 1 > INIFILE_NAME_MAX) {
+    if (end - start - 1 > INIFILE_HEADER_MAX) {
         fail(r, "give it a shorter name", "section header is longer than %d bytes",
-             INIFILE_NAME_MAX);
+             INIFILE_HEADER_MAX);
         return;
     }
     after = end + 1 + strspn(end + 1, blanks);

@@ -9,8 +9,12 @@
 /* A line holds at most this many bytes: room for a conninfo of many hosts. */
 #define INIFILE_LINE_MAX 8189
 
-/* libinih cuts longer section and key names without a word (its MAX_SECTION and MAX_NAME). */
+/* libinih cuts longer key names without a word (its MAX_NAME). */
 #define INIFILE_NAME_MAX 48
+
+/* Of a section header, whose text is not taken from libinih: room for the name of a sink and those
+ * of a schema and a table in quotes. */
+#define INIFILE_HEADER_MAX 320
 
 /* A key with the value of its line and of the indented lines below it, joined by blanks. */
 struct inifile_entry {

@@ -156,27 +156,48 @@ add_pg_options(struct words *w, const struct sink_config *sink)
 }
 
 static void
+add_given(struct words *w, const char *option, const char *value)
+{
+    if (value != NULL)
+        words_add_option(w, option, value);
+}
+
+/* Those of all tables come first. */
+static void
+add_choices(struct words *w, const struct sink_config *sink)
+{
+    add_given(w, "--nullable", sink->nullable);
+    add_given(w, "--arrays", sink->arrays);
+    add_given(w, "--json", sink->json);
+    for (const struct table_config *t = sink->choices; t != NULL; t = t->next) {
+        words_add_option(w, "--table", t->name);
+        add_given(w, "--engine", t->engine);
+        add_given(w, "--order-by", t->order_by);
+        add_given(w, "--partition-by", t->partition_by);
+        add_given(w, "--column-types", t->column_types);
+        add_given(w, "--leave-out", t->leave_out);
+        add_given(w, "--nullable", t->nullable);
+        add_given(w, "--arrays", t->arrays);
+        add_given(w, "--json", t->json);
+    }
+}
+
+static void
 add_ch_options(struct words *w, const struct sink_config *sink)
 {
     words_add_option(w, "--url", sink->url);
     words_add_option(w, "--database", sink->database);
     words_add_option(w, "--user", sink->user);
-    if (sink->password_file != NULL)
-        words_add_option(w, "--password-file", sink->password_file);
-    if (sink->ca_file != NULL)
-        words_add_option(w, "--ca-file", sink->ca_file);
-    if (sink->cert_file != NULL)
-        words_add_option(w, "--cert-file", sink->cert_file);
-    if (sink->key_file != NULL)
-        words_add_option(w, "--key-file", sink->key_file);
+    add_given(w, "--password-file", sink->password_file);
+    add_given(w, "--ca-file", sink->ca_file);
+    add_given(w, "--cert-file", sink->cert_file);
+    add_given(w, "--key-file", sink->key_file);
     if (sink->create_tables)
         words_add(w, "--create-tables");
-    if (sink->on_overflow != NULL)
-        words_add_option(w, "--on-overflow", sink->on_overflow);
-    if (sink->version_column != NULL)
-        words_add_option(w, "--version-column", sink->version_column);
-    if (sink->deleted_column != NULL)
-        words_add_option(w, "--deleted-column", sink->deleted_column);
+    add_given(w, "--on-overflow", sink->on_overflow);
+    add_given(w, "--version-column", sink->version_column);
+    add_given(w, "--deleted-column", sink->deleted_column);
+    add_choices(w, sink);
 }
 
 const char *const *

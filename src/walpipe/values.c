@@ -236,18 +236,75 @@ values_sink_type(const char *value, void *out, struct pool *pool, struct err *er
     return refuse(err, "pg, ch or exec");
 }
 
+/* One of the words, which a NULL ends, as given. */
+static int
+take_word(const char *const *words, const char *value, const char *expected, void *out,
+          struct err *err)
+{
+    for (; *words != NULL; words++)
+        if (strcmp(value, *words) == 0) {
+            *(const char **)out = *words;
+            return 0;
+        }
+    return refuse(err, expected);
+}
+
 int
 values_overflow(const char *value, void *out, struct pool *pool, struct err *err)
 {
-    static const char *const known[] = {"error", "clamp", "null"};
+    static const char *const words[] = {"error", "clamp", "null", NULL};
 
     (void)pool;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(value, known[i]) == 0) {
-            *(const char **)out = known[i];
-            return 0;
-        }
-    return refuse(err, "error, clamp or null");
+    return take_word(words, value, "error, clamp or null", out, err);
+}
+
+int
+values_nullable(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    static const char *const words[] = {"always", "source", NULL};
+
+    (void)pool;
+    return take_word(words, value, "always or source", out, err);
+}
+
+int
+values_arrays(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    static const char *const words[] = {"text", "array", NULL};
+
+    (void)pool;
+    return take_word(words, value, "text or array", out, err);
+}
+
+int
+values_json(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    static const char *const words[] = {"text", "json", NULL};
+
+    (void)pool;
+    return take_word(words, value, "text or json", out, err);
+}
+
+int
+values_names(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    char name[NAME_MAX_BYTES + 1];
+
+    for (const char *at = value; at != NULL;)
+        if (names_next(&at, name, err) != 0)
+            return -1;
+    return values_text(value, out, pool, err);
+}
+
+int
+values_typed(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    struct typed_name typed;
+
+    for (const char *at = value; at != NULL;)
+        if (names_next_typed(&at, &typed, err) != 0)
+            return -1;
+    return values_text(value, out, pool, err);
 }
 
 int

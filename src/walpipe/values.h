@@ -26,6 +26,11 @@ value_parser values_duration;    /* const char *; checked, as given */
 value_parser values_level;       /* enum log_level */
 value_parser values_format;      /* enum log_format */
 value_parser values_overflow;    /* const char *; error, clamp or null, as given */
+value_parser values_names;       /* const char *; a list of names, as given */
+value_parser values_typed;       /* const char *; a list of "a -> TYPE", as given */
+value_parser values_nullable;    /* const char *; always or source */
+value_parser values_arrays;      /* const char *; text or array */
+value_parser values_json;        /* const char *; text or json */
 value_parser values_sink_type;   /* enum sink_type */
 value_parser values_switch;      /* bool; yes, no, on, off */
 value_parser values_origin;      /* bool; none is true, any false */

@@ -104,6 +104,32 @@ map = public.t -> u" write_conf
         'warn  sink olap: map: tables leaves public.t out'
 }
 
+@test "sections of tables: what is made, what is refused, and tables that are not published" {
+    pg_sql src "CREATE TABLE o (id int, day date, v text NOT NULL, tags text[] NOT NULL, secret text, PRIMARY KEY (id, day))" "$db"
+    pg_sql dst "CREATE TABLE o (id int, day date, v text NOT NULL, tags text[] NOT NULL, secret text, PRIMARY KEY (id, day))" "$db"
+    olap="nullable = source
+arrays = array
+[sink olap table public.o]
+order_by = day, id
+partition_by = toYYYYMM(day)
+column_types = v -> FixedString(5)
+leave_out = secret
+[sink olap table public.gone]
+json = text" write_conf
+    says 0 'warn  sink olap: line [0-9]+: no table public.gone is published' \
+        'ok    sink olap: table public.o -> .*PARTITION BY toYYYYMM\(day\) ORDER BY \(`day`, `id`\): id int4 -> Int32, day date -> Date, v text -> FixedString\(5\), tags text\[\] -> Array\(Nullable\(String\)\)$'
+    pipeline_start "$conf"
+    pg_sql src "INSERT INTO o VALUES (1, '2024-01-31', 'a', '{x,NULL}', 'hidden')" "$db"
+    arrived() { [ "$(ch_sql olap "SELECT id, tags FROM o_current" "$db")" = "1	['x',NULL]" ]; }
+    wait_until 60 arrived
+    pipeline_stop "$conf"
+    sed -i 's/^leave_out = secret/leave_out = secrte/; s/^order_by = day, id/order_by = day/' "$conf"
+    says 100 'FAIL  sink olap: table public.o: leave_out names column "secrte"' \
+        'FAIL  sink olap: table public.o: order_by lacks key columns'
+    pg_sql src "INSERT INTO o VALUES (2, '2024-01-31', 'a', '{}', 'hidden')" "$db"
+    run_stops 'leave_out names column .*secrte'
+}
+
 # The bug was that run stopped at the table's first change, with the server's words.
 @test "one table with two lists of columns" {
     pg_sql src "CREATE PUBLICATION a FOR TABLE t (id); CREATE PUBLICATION b FOR TABLE t (id, v)" "$db"

@@ -4,6 +4,7 @@
 WALPIPE_CH=modern
 load sink-ch
 load sink-ch-ddl
+load sink-ch-choices
 
 # An update without its large value, which has to be read back.
 read_back() { # COLUMN
@@ -143,4 +144,27 @@ comment() {
     is "SELECT id, v FROM t FINAL ORDER BY id" "3 e
 4 d
 9 stays"
+}
+
+@test "tables by choice, as on the old ClickHouse" {
+    tables_by_choice
+}
+
+@test "a choice that is younger than the table, as on the old ClickHouse" {
+    older_tables
+}
+
+@test "choices that would lose or merge rows, as on the old ClickHouse" {
+    choices_that_lose_rows
+}
+
+@test "later columns by choice, as on the old ClickHouse" {
+    later_columns_by_choice
+}
+
+@test "json becomes a JSON column by choice" {
+    orders >"$DIR/in"
+    sink --create-tables --json json <"$DIR/in"
+    is "SELECT doc.a FROM orders FINAL WHERE tenant = 1" 1
+    is "SELECT type FROM system.columns WHERE database = '$DB' AND table = 'orders' AND name = 'doc'" 'Nullable(JSON)'
 }

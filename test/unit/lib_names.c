@@ -178,6 +178,45 @@ takes(const char *written, const char *schema, const char *table)
 }
 
 static void
+test_typed(void)
+{
+    static const char *const wrong[] = {"",           "a",         "a Int8",       "a ->",
+                                        "a -> ,b",    "A -> Int8", "a -> Int8,",   "a -> D(1",
+                                        "a -> E('x)", "a -> )",    "a -> Int8) x", "a -> (a))"};
+    const char *at = "a -> Enum8('x,)' = 1, 'it\\'s' = 2) ,\n\"B,\"->Decimal( 9,2 )";
+    struct typed_name typed = {0};
+    struct err err = {0};
+
+    check(names_next_typed(&at, &typed, &err) == 0 && strcmp(typed.name, "a") == 0 &&
+              typed.type_len == 29 && strncmp(typed.type, "Enum8(", 6) == 0,
+          "commas in quotes and parentheses");
+    check(names_next_typed(&at, &typed, &err) == 0 && strcmp(typed.name, "B,") == 0 &&
+              typed.type_len == 14 && at == NULL,
+          "the last one");
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        int rc = 0;
+
+        for (at = wrong[i]; at != NULL && rc == 0;)
+            rc = names_next_typed(&at, &typed, &err);
+        check(rc != 0 && err.hint[0] != '\0', "refused: %s", wrong[i]);
+    }
+}
+
+static void
+test_table(void)
+{
+    static const char *const wrong[] = {"", "a", "a.", "a.b.c", "a.b, c.d", "a.*", "!a.b", "a.B"};
+    struct table_name table;
+    struct err err = {0};
+
+    check(names_table(" a . \"B c\" ", &table, &err) == 0 && strcmp(table.schema, "a") == 0 &&
+              strcmp(table.table, "B c") == 0,
+          "a table");
+    for (size_t i = 0; i < COUNT(wrong); i++)
+        check(names_table(wrong[i], &table, &err) != 0, "refused: %s", wrong[i]);
+}
+
+static void
 test_patterns(void)
 {
     for (size_t i = 0; i < COUNT(names); i++) {
@@ -265,6 +304,8 @@ main(void)
     test_no_names();
     test_mappings();
     test_no_mappings();
+    test_typed();
+    test_table();
     test_patterns();
     test_no_patterns();
     test_show_pattern();

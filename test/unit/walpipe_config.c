@@ -24,6 +24,7 @@ write_file(const char *text, size_t len)
 
 #define PIPELINE "[pipeline]\nname = orders\nstate_dir = /tmp/x\n"
 #define SOURCE   "[source]\nconninfo = host=a\nslot = s\npublication = p\n"
+#define CH       "[sink a]\ntype = ch\nurl = http://x\ndatabase = d\n"
 #define SINK     "[sink dst]\ntype = pg\nconninfo = host=b\n"
 
 static void
@@ -120,6 +121,32 @@ test_values(void)
 }
 
 static void
+test_tables(void)
+{
+    const struct table_config *t;
+    struct config c;
+
+    if (!reads(PIPELINE SOURCE CH
+               "nullable = source\n[sink a table public.\"Odd t\"]\n"
+               "engine = ReplicatedReplacingMergeTree('/p', 'r')\norder_by = b, a\n"
+               "partition_by = toYYYYMM(b)\nleave_out = c\njson = json\narrays = array\n"
+               "column_types = d -> Enum8('a,b' = 1),\n    e -> Decimal(9, 2)\n" SINK
+               "[sink a  table  x.y]\nnullable = always\n",
+               &c))
+        return;
+    t = c.sinks[0].choices;
+    check(c.sinks_count == 2 && c.workers_count == 2, "sections of tables are no sinks");
+    check(same(c.sinks[0].nullable, "source") && c.sinks[0].arrays == NULL, "for all");
+    check(strcmp(t->of.schema, "public") == 0 && strcmp(t->of.table, "Odd t") == 0, "table");
+    check(same(t->engine, "ReplicatedReplacingMergeTree('/p', 'r')"), "engine");
+    check(same(t->order_by, "b, a") && same(t->partition_by, "toYYYYMM(b)"), "order");
+    check(same(t->leave_out, "c") && same(t->json, "json") && same(t->arrays, "array"), "words");
+    check(same(t->column_types, "d -> Enum8('a,b' = 1), e -> Decimal(9, 2)"), "types");
+    check(strcmp(t->next->of.table, "y") == 0 && t->next->engine == NULL, "the second one");
+    config_free(&c);
+}
+
+static void
 test_passwords(void)
 {
     struct config c;
@@ -152,7 +179,11 @@ test_form(void)
     refuses("[pipe]\n", 1, "unknown section");
     refuses("[sink]\n", 1, "malformed sink name");
     refuses("[sink a b]\n", 1, "malformed sink name");
-    refuses("[sink aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n", 1, "longer");
+    /* A header of 320 bytes is read whole, so that the name in it is judged. */
+    for (int len = 320; len <= 321; len++) {
+        snprintf(text, 9000, "[sink %0*d]\n", len - 5, 0);
+        refuses(text, 1, len == 320 ? "at most 40" : "longer than 320 bytes");
+    }
     refuses("[source x]\n", 1, "unexpected name");
     refuses(PIPELINE "[pipeline]\n", 4, "second section");
     refuses(PIPELINE SOURCE SINK SINK, 11, "second section for sink");
@@ -216,6 +247,17 @@ test_mistakes(void)
     refuses("[sink a]\ntype = pg\nconninfo = host=x\nmap = a.b -> c.d\nmap = a.b -> c.e\n", 5,
             "twice");
     refuses("[sink a]\ntype = ch\nurl = http://x\ndatabase = d\nmap = a.B -> c\n", 5, "upper-case");
+    refuses(CH "[sink b table a.b]\n", 5, "no sink \"b\"");
+    refuses("[sink a table a.b]\n" CH, 1, "no sink \"a\"");
+    refuses("[sink a]\ntype = pg\nconninfo = host=x\n[sink a table a.b]\n", 4, "type = ch");
+    refuses(CH "[sink a table b]\n", 5, "SCHEMA.TABLE");
+    refuses(CH "[sink a table a.b]\n[sink a table \"a\".b]\n", 6, "second section for table");
+    refuses(CH "[sink a table a.b]\nshards = 2\n", 6, "expected one of engine, order_by");
+    refuses(CH "[sink a table a.b]\norder_by = a b\n", 6, "comma");
+    refuses(CH "[sink a table a.b]\ncolumn_types = a Int8\n", 6, "COLUMN -> TYPE");
+    refuses(CH "[sink a table a.b]\nnullable = yes\n", 6, "always or source");
+    refuses(CH "json = yes\n", 5, "text or json");
+    refuses(CH "arrays = json\n", 5, "text or array");
     refuses("[sink a]\ntype = pg\nconninfo = host=x\nflush_interval = 5\n", 4, "duration");
     refuses("[sink a]\ntype = pg\nconninfo = host=x\nbatch_rows = 0\n", 4, "1 to 500000");
     refuses("[sink a]\ntype = pg\nconninfo = host=x\nbatch_rows = 500001\n", 4, "1 to 500000");
@@ -269,6 +311,7 @@ main(void)
     close(fd);
     test_defaults();
     test_values();
+    test_tables();
     test_passwords();
     test_form();
     test_line_maximum();

@@ -123,6 +123,32 @@ test_clickhouse_environment(void)
     pool_free(&pool);
 }
 
+/* Options behind --table are of that table, so those of all come first. */
+static void
+test_choices(void)
+{
+    struct table_config second = {.name = "a.c", .leave_out = "x", .json = "text"};
+    struct table_config first = {
+        .next = &second, .name = "a.b", .engine = "E", .order_by = "k", .column_types = "k -> T"};
+    struct sink_config sink = {.name = "olap",
+                               .type = SINK_CH,
+                               .url = "u",
+                               .database = "d",
+                               .user = "me",
+                               .flush_interval = "1s",
+                               .json = "json",
+                               .choices = &first};
+    struct config small = {.name = "n", .state_dir = "/s", .socket = "/s/ackd.sock"};
+    struct pool pool = {0};
+
+    is(plan_sink_arguments(&small, &pool, &sink, PLAN_CHECK),
+       "sink-ch --url u --database d --user me --json json --table a.b --engine E --order-by k "
+       "--column-types k -> T --table a.c --leave-out x --json text --pipeline n --check "
+       "--batch-rows 0 --flush-interval 1s --log-level debug ",
+       "choices");
+    pool_free(&pool);
+}
+
 static void
 test_environments(const struct plan *plan)
 {
@@ -176,6 +202,7 @@ main(void)
     test_arguments(&plan);
     test_environments(&plan);
     test_clickhouse_environment();
+    test_choices();
     plan_free(&plan);
     test_quoting();
     return check_done();
