@@ -167,6 +167,18 @@ check_binary(struct check *c, const struct plan *plan, const char *schema, const
 }
 
 static void
+check_way_back(struct check *c, const struct relation *relation, const char *schema,
+               const char *name)
+{
+    const char *const target[2] = {schema, name};
+    struct err err = {0};
+
+    if (c->target_is_source &&
+        neighbours_refuse_way_back(&c->session, &c->options->mapping, relation, target, &err) != 0)
+        verdict_fail(&c->verdicts, NULL, &err);
+}
+
+static void
 check_table(struct check *c, const struct relation *relation)
 {
     struct notes notes = {0};
@@ -184,6 +196,7 @@ check_table(struct check *c, const struct relation *relation)
         verdict_fail(&c->verdicts, NULL, &err);
         return;
     }
+    check_way_back(c, relation, schema, name);
     for (size_t i = 0; i < notes.count; i++)
         verdict_say(&c->verdicts, VERDICT_WARN, "%s.%s: %s", schema, name, notes.text[i]);
     check_privileges(c, schema, name);

@@ -67,9 +67,6 @@ table_new(const struct tables *tables, const struct frame *frame, struct err *er
     }
     if (relation_decode(&body, elements, &table->relation, err) != 0)
         goto failed;
-    if (tables->target_is_source &&
-        neighbours_refuse_loop(tables->mapping, &table->relation, err) != 0)
-        goto failed;
     mapping_target(tables->mapping, table->relation.schema, table->relation.name, &schema, &name);
     if (strlen(schema) > NAME_MAX_BYTES || strlen(name) > NAME_MAX_BYTES) {
         err_set(err, EXIT_REFUSED, "the name of table %.80s.%.80s is longer than %d bytes", schema,
@@ -141,13 +138,30 @@ tables_get(const struct tables *tables, uint32_t relid)
     return relmap_get(&tables->map, relid);
 }
 
+/* Not before a row needs the table: under publish_via_partition_root the source describes the
+ * partitions too, whose rows come as the root's. */
+static int
+refuse_loop(const struct tables *tables, const struct table *table, struct session *s,
+            struct err *err)
+{
+    const char *const target[2] = {table->schema, table->name};
+
+    if (!tables->target_is_source)
+        return 0;
+    if (neighbours_refuse_loop(tables->mapping, &table->relation, err) != 0)
+        return -1;
+    return neighbours_refuse_way_back(s, tables->mapping, &table->relation, target, err);
+}
+
 int
 tables_plan(const struct tables *tables, struct table *table, struct session *s, struct err *err)
 {
     if (table->plan != NULL && table->plan->generation == s->generation)
         return 0;
     plan_free(table->plan);
-    table->plan = plan_make(s, &table->relation, table->schema, table->name, NULL, err);
+    table->plan = NULL;
+    if (refuse_loop(tables, table, s, err) == 0)
+        table->plan = plan_make(s, &table->relation, table->schema, table->name, NULL, err);
     if (table->plan != NULL) {
         /* What is behind a view may be the target of others. */
         table->shared = table->shared || table->plan->kind == 'v';

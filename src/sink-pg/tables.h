@@ -46,7 +46,8 @@ int tables_relation(struct tables *tables, const struct frame *frame, bool *chan
 /* NULL when there was no relation event for it. */
 struct table *tables_get(const struct tables *tables, uint32_t relid);
 
-/* Makes table->plan where it is missing or void, and finds out whose rows it shares. */
+/* Makes table->plan where it is missing or void, and finds out whose rows it shares. Refuses a
+ * table whose target holds its own rows. */
 int tables_plan(const struct tables *tables, struct table *table, struct session *s,
                 struct err *err) MUST_CHECK;
 

@@ -256,6 +256,66 @@ both_ways() {
     "$walpipe" drop --yes -c "$conf"
 }
 
+# refused NAME: by check and by run, before anything is written
+refused() {
+    local words="cannot replicate public.$1: the target is the source's own database, .* leads to"
+    run "$walpipe" check -c "$conf"
+    [ "$status" -eq 100 ]
+    grep -q "^FAIL .*$words" <<<"$output"
+    pipeline_start "$conf"
+    change
+    wait_until 60 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" -eq 100 ]
+    grep -q "$words" "$conf.log"
+    "$walpipe" drop --yes -c "$conf" >/dev/null
+    : >"$conf.log"
+}
+
+# the bug was that only a table's own name was seen: a partition that is mapped to its root, a view
+# or a rule got the same rows again for ever
+@test "a target in the source's database that leads to the source's rows by another name" {
+    databases a
+    pg_sql a "CREATE TABLE root (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+              CREATE TABLE mid PARTITION OF root FOR VALUES FROM (0) TO (9999) PARTITION BY RANGE (id);
+              CREATE TABLE leaf PARTITION OF mid FOR VALUES FROM (0) TO (9999);
+              CREATE TABLE away (id int PRIMARY KEY, v text); CREATE TABLE log (id int);
+              CREATE TABLE kin (id int PRIMARY KEY, v text) ; CREATE TABLE child () INHERITS (kin);
+              CREATE VIEW inner_view AS SELECT id, v FROM leaf;
+              CREATE VIEW outer_view AS SELECT * FROM inner_view;
+              CREATE VIEW away_view AS SELECT id, v FROM away;
+              CREATE RULE back AS ON INSERT TO away DO ALSO INSERT INTO mid VALUES (NEW.id, NEW.v);
+              DROP PUBLICATION p; CREATE PUBLICATION p FOR TABLE root" "$db"
+    rows=0
+    change() { pg_sql a "INSERT INTO root VALUES ($((++rows)), 'v')" "$db"; }
+    for map in "leaf -> public.root" "leaf -> public.mid" "leaf -> public.outer_view" \
+        "leaf -> public.away_view, public.root -> public.log, public.away -> public.mid"; do
+        config self "$db" a a "" "map = public.$map"
+        refused leaf
+    done
+    pg_sql a "ALTER PUBLICATION p SET (publish_via_partition_root = true)" "$db"
+    for map in "root -> public.leaf" "root -> public.mid" "root -> public.inner_view"; do
+        config self "$db" a a "" "map = public.$map"
+        refused root
+    done
+    # a rule counts when it applies
+    config self "$db" a a "" "map = public.root -> public.away"
+    "$walpipe" check -c "$conf"
+    pg_sql a "ALTER TABLE away ENABLE ALWAYS RULE back" "$db"
+    refused root
+    [ "$(pg_sql a "SELECT count(*) FROM root" "$db")" -eq "$rows" ]
+    [ "$(pg_sql a "SELECT count(*) FROM away" "$db")" -eq 0 ]
+
+    pg_sql a "DROP RULE back ON away; ALTER PUBLICATION p ADD TABLE child" "$db"
+    config self "$db" a a "" "map = public.root -> public.away_view, public.child -> public.kin"
+    "$walpipe" check -c "$conf"
+    pipeline_start "$conf"
+    change
+    copied() { [ "$(pg_sql a "SELECT count(*) FROM away" "$db")" -ge 1 ]; }
+    wait_until 60 copied
+    pipeline_stop "$conf"
+    "$walpipe" drop --yes -c "$conf"
+}
+
 # ---- who may ----
 
 @test "a role that may not use origins: said by check and in the log, until it is granted" {
