@@ -2,6 +2,8 @@
  * query in the URL, data in the body. */
 #include "sink-ch/http.h"
 
+#include "sink-ch/errorcode.h"
+
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -312,44 +314,6 @@ out:
 
 /* ---- the answer ---- */
 
-static bool
-is_among(uint64_t code, const uint16_t *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (list[i] == code)
-            return true;
-    return false;
-}
-
-/* Codes: src/Common/ErrorCodes.cpp of ClickHouse. One that is in no list is tried again: that loses
- * nothing, and the target counts as down until somebody looks. */
-static enum http_outcome
-classify_code(uint64_t code, const char *message)
-{
-    /* Unknown or unfitting tables, columns, types and settings; no access, wrong password; limits
-     * of the user's profile on the size of a query or its answer. */
-    static const uint16_t stop[] = {
-        1,   2,   8,   15,  16,  34,  35,  36,  37,  42,  43,  44,  45,  46,  47,  48,  50,  51,
-        52,  53,  54,  55,  56,  57,  59,  60,  62,  63,  66,  73,  78,  80,  81,  82,  115, 119,
-        122, 140, 145, 157, 158, 161, 162, 164, 165, 166, 167, 168, 181, 182, 191, 192, 193, 194,
-        195, 199, 200, 205, 206, 207, 229, 248, 258, 277, 291, 307, 336, 344, 350, 351, 352, 357,
-        359, 370, 377, 378, 386, 392, 396, 397, 398, 401, 405, 408, 420, 431, 432, 433, 446, 452,
-        455, 456, 457, 471, 472, 478, 479, 481, 492, 497, 511, 512, 516, 524, 527, 549, 704, 719};
-    /* the bytes do not parse, or do not fit */
-    static const uint16_t data[] = {6,  7,   19,  20,  26,  27,  32,  33,  38,  41,  69, 70,
-                                    72, 117, 131, 321, 349, 376, 407, 441, 467, 469, 691};
-    const uint64_t too_many_parts = 252;
-
-    if (code == too_many_parts && strstr(message, "partitions for single INSERT") != NULL)
-        return HTTP_PARTITIONS; /* never heals by waiting, unlike too many parts (trap 110) */
-    if (is_among(code, stop, sizeof stop / sizeof *stop) ||
-        strstr(message, "File name too long") != NULL)
-        return HTTP_STOP;
-    if (is_among(code, data, sizeof data / sizeof *data))
-        return HTTP_DATA;
-    return HTTP_RETRY;
-}
-
 /* "Code: 60, e.displayText() = DB::Exception: Table ... doesn't exist., e.what() = DB::Exception"
  * or "Code: 60. DB::Exception: Table ... (UNKNOWN_TABLE) (version 24.8.4)": the middle, in one
  * line. */
@@ -411,6 +375,10 @@ classify_status(struct http_answer *answer, long status)
 static enum http_outcome
 classify_answer(const struct http_request *request, struct http_answer *answer, long status)
 {
+    static const enum http_outcome outcomes[] = {[ERRORCODE_WAIT] = HTTP_RETRY,
+                                                 [ERRORCODE_PARTITIONS] = HTTP_PARTITIONS,
+                                                 [ERRORCODE_DATA] = HTTP_DATA,
+                                                 [ERRORCODE_PERSON] = HTTP_STOP};
     size_t len = buf_len(&answer->body);
     bool exception = false;
 
@@ -422,7 +390,7 @@ classify_answer(const struct http_request *request, struct http_answer *answer, 
         if (answer->message[0] == '\0')
             snprintf(answer->message, sizeof answer->message, "exception code %llu",
                      (unsigned long long)answer->code);
-        return classify_code(answer->code, answer->message);
+        return outcomes[errorcode_classify(answer->code, answer->message)];
     }
     if (status != 200)
         return classify_status(answer, status);

@@ -1,6 +1,6 @@
 /* chhttp: what an HTTP answer of ClickHouse means: status, exception header, body. http.c is
  * included, since its judgement is its own.
- * links: lib/buf lib/err; libs: -lcurl */
+ * links: lib/buf lib/err sink-ch/errorcode; libs: -lcurl */
 #include "sink-ch/http.c"
 
 #include "input.h"
