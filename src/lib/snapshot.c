@@ -168,6 +168,20 @@ snapshot_within(const struct snapshot *a, const struct snapshot *b)
     return true;
 }
 
+int
+snapshot_copy(struct snapshot *to, const struct snapshot *from, struct err *err)
+{
+    struct snapshot copy = {.xmin = from->xmin, .xmax = from->xmax};
+
+    if (take_memory(&copy, from->running_count, err) != 0)
+        return -1;
+    if (from->running_count > 0)
+        memcpy(copy.running, from->running, from->running_count * sizeof *from->running);
+    snapshot_free(to);
+    *to = copy;
+    return 0;
+}
+
 void
 snapshot_free(struct snapshot *s)
 {

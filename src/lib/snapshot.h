@@ -32,6 +32,9 @@ bool snapshot_contains(const struct snapshot *snapshot, uint32_t xid);
  * primary two snapshots are always ordered so, one way or the other. */
 bool snapshot_within(const struct snapshot *a, const struct snapshot *b);
 
+/* Makes to, which may hold a snapshot, another one like from. -1 with err: out of memory. */
+int snapshot_copy(struct snapshot *to, const struct snapshot *from, struct err *err) MUST_CHECK;
+
 void snapshot_free(struct snapshot *snapshot);
 
 #endif
