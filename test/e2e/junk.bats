@@ -204,9 +204,14 @@ print(len(data) - 1)' "$T/events")
         grep -q 'is the wal stream' "$T/err"
     done
     stream <<<'out(hello(version=2), end())' >"$T/in"
+    for program in route sink-pg sink-ch; do # evcat reads it
+        fed $program "$T/in"
+        grep -q 'version 2' "$T/err"
+    done
+    stream <<<'out(hello(version=3), end())' >"$T/in"
     programs='evcat route sink-pg sink-ch'
     all_fed "$T/in"
-    grep -q 'version 2' "$T/err"
+    grep -q 'version 3' "$T/err"
     stream <<<'out(hello(stream="wal", version=2), end())' >"$T/in"
     fed pgout-decode "$T/in"
 }
