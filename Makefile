@@ -13,13 +13,14 @@ endif
 CLANG         ?= clang
 SECONDS       ?= 60
 
-ROOMS := pg-wal-read pgout-decode route sink-pg sink-ch ackd evcat walpipe
+ROOMS := pg-wal-read pg-table-read pgout-decode route sink-pg sink-ch ackd evcat walpipe
 
 FRAMES := err buf lsn cursor pack frame
 FILTER := $(FRAMES) clock log opt sig sock lockfile io
 WORKER := $(FILTER) event relmap ackmsg ackconn ackclient backoff hash names layout intake
 
 pg-wal-read_LIB  := $(FILTER) wal event tableinfo pgtableinfo ackmsg ackconn backoff loginnote pqx pqconn pqsystem pqmark names verdict
+pg-table-read_LIB := $(FILTER) event copyevent sinklist snapshot keyhash hash relmap pgrelations names backoff pqx pqconn pqmark
 pgout-decode_LIB := $(FILTER) wal event tableinfo relmap keyhash hash sandbox
 route_LIB        := $(FILTER) event tableinfo relmap hash names tablefilter sandbox layout
 sink-pg_LIB      := $(WORKER) loginnote pqx pqconn pqmark moment tablemap pgtype verdict
@@ -29,6 +30,7 @@ evcat_LIB        := $(FILTER) wal event tableinfo copyevent sinklist snapshot re
 walpipe_LIB      := $(FILTER) lasterror event pgrelations tableinfo pgtableinfo ackmsg backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict
 
 pg-wal-read_EXT := -lpq
+pg-table-read_EXT := -lpq
 sink-pg_EXT     := -lpq
 sink-ch_EXT     := -lcurl
 ackd_EXT        := -lmicrohttpd

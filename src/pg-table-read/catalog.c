@@ -1,0 +1,178 @@
+/* catalog.c: see catalog.h. */
+#include "pg-table-read/catalog.h"
+
+#include <stdlib.h>
+
+#include "lib/pqx.h"
+#include "pg-table-read/text.h"
+
+/* By version: the row filter, the leaves of a partitioned table, shape, definition. A table that
+ * one publication publishes without a filter is published without one. Foreign tables have no WAL:
+ * their rows are not replicated. Nothing here waits for a lock: the sizes are those of the last
+ * VACUUM or ANALYZE. The names are looked up as pgrelations.c does it. */
+static const char parts_sql[] =
+    "WITH published AS ("
+    "  SELECT c.oid, %s AS filter"
+    "  FROM pg_catalog.pg_publication_tables p"
+    "  JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname"
+    "  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
+    "  WHERE p.pubname = ANY ($1::pg_catalog.text[]) AND n.nspname <> '" WALPIPE_SCHEMA "'"
+    "  GROUP BY c.oid)"
+    "SELECT t.oid, c.oid, pg_catalog.format('%%I.%%I', n.nspname, c.relname),"
+    "  c.relpages,"
+    "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s "
+    "FROM published t JOIN pg_catalog.pg_class c ON c.oid %s"
+    "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE c.relkind = 'r' ORDER BY t.oid, c.oid";
+
+static const char filter_sql[] =
+    "CASE WHEN bool_or(p.rowfilter IS NULL) THEN NULL"
+    " ELSE string_agg('(' || p.rowfilter || ')', ' OR ' ORDER BY p.pubname) END";
+
+static const char leaves_sql[] = "= t.oid OR c.oid IN (SELECT l.relid FROM "
+                                 "pg_catalog.pg_partition_tree(t.oid) l WHERE l.isleaf)";
+
+enum parts_field {
+    FIELD_RELID,
+    FIELD_OID,
+    FIELD_NAME,
+    FIELD_BLOCKS,
+    FIELD_ROWS,
+    FIELD_FILTER,
+    FIELD_DEFINITION,
+    FIELD_SHAPE
+};
+
+/* oid and xmin together: a row that was deleted and inserted again has another oid, one that was
+ * updated another xmin. A partition may be published by any of its ancestors. */
+char *
+catalog_definition_sql(int server_version, const char *publications)
+{
+    const char *self = server_version >= 120000
+                           ? "(SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid)"
+                             " UNION SELECT c.oid)"
+                           : "(SELECT c.oid)";
+    bool schemas = server_version >= 150000;
+
+    return text_print("(SELECT coalesce(string_agg(pg_catalog.format('%%s/%%s/%%s/%%s/%%s',"
+                      "   p.oid, p.xmin, r.oid, r.xmin, %s), ',' ORDER BY p.oid, r.oid %s), '')"
+                      " FROM pg_catalog.pg_publication p"
+                      " LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
+                      "   AND r.prrelid IN %s %s%s%s"
+                      " WHERE p.pubname = ANY (%s::pg_catalog.text[]))",
+                      schemas ? "s.oid || ' ' || s.xmin" : "''", schemas ? ", s.oid" : "", self,
+                      schemas
+                          ? " LEFT JOIN pg_catalog.pg_publication_namespace s ON s.pnpubid = p.oid"
+                            "   AND s.pnnspid IN (SELECT h.relnamespace FROM pg_catalog.pg_class h"
+                            "     WHERE h.oid IN "
+                          : "",
+                      schemas ? self : "", schemas ? ")" : "", publications);
+}
+
+char *
+catalog_shape_sql(const char *relid)
+{
+    return text_print(
+        "(SELECT coalesce(string_agg(pg_catalog.format('%%s/%%I/%%s/%%s/%%s', a.attnum,"
+        "   a.attname, a.atttypid, a.atttypmod, a.attcollation), ',' ORDER BY a.attnum), '')"
+        " FROM pg_catalog.pg_attribute a"
+        " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)"
+        " || (SELECT pg_catalog.format(' %%s/%%s', h.relreplident, i.indkey)"
+        " FROM pg_catalog.pg_class h LEFT JOIN pg_catalog.pg_index i ON i.indrelid = h.oid"
+        "   AND (h.relreplident = 'd' AND i.indisprimary"
+        "     OR h.relreplident = 'i' AND i.indisreplident)"
+        " WHERE h.oid = %s)",
+        relid);
+}
+
+static int
+fill(struct catalog *catalog, struct err *err)
+{
+    const PGresult *r = catalog->result;
+    int rows = PQntuples(r);
+
+    catalog->parts = calloc((size_t)rows + 1, sizeof *catalog->parts);
+    if (catalog->parts == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for the published tables");
+    for (int row = 0; row < rows; row++)
+        catalog->parts[catalog->parts_count++] = (struct catalog_part){
+            .relid = (uint32_t)strtoul(PQgetvalue(r, row, FIELD_RELID), NULL, 10),
+            .oid = (uint32_t)strtoul(PQgetvalue(r, row, FIELD_OID), NULL, 10),
+            .name = PQgetvalue(r, row, FIELD_NAME),
+            .blocks = strtoull(PQgetvalue(r, row, FIELD_BLOCKS), NULL, 10),
+            .rows = strtoull(PQgetvalue(r, row, FIELD_ROWS), NULL, 10),
+            .filter = PQgetisnull(r, row, FIELD_FILTER) ? NULL : PQgetvalue(r, row, FIELD_FILTER),
+            .definition = PQgetvalue(r, row, FIELD_DEFINITION),
+            .shape = PQgetvalue(r, row, FIELD_SHAPE)};
+    return 0;
+}
+
+static PGresult *
+ask(PGconn *conn, const char *publications, struct err *err)
+{
+    static const char what[] = "read where the rows of the published tables are";
+    int version = PQserverVersion(conn);
+    const char *params[] = {publications};
+    char *definition = catalog_definition_sql(version, "$1");
+    char *shape = catalog_shape_sql("t.oid");
+    char *sql =
+        definition == NULL || shape == NULL
+            ? NULL
+            : text_print(parts_sql, version >= 150000 ? filter_sql : "NULL::pg_catalog.text",
+                         definition, shape, version >= 130000 ? leaves_sql : "= t.oid ");
+    PGresult *result = NULL;
+
+    if (sql == NULL)
+        err_set(err, EXIT_PEER, "out of memory for a question");
+    else
+        result = pqx_exec_params(conn, what, sql, 1, params, err);
+    free(definition);
+    free(shape);
+    free(sql);
+    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vv", err);
+}
+
+struct catalog *
+catalog_read(PGconn *conn, const char *publications, struct err *err)
+{
+    struct catalog *catalog = calloc(1, sizeof *catalog);
+
+    if (catalog == NULL) {
+        err_set(err, EXIT_PEER, "out of memory for the published tables");
+        return NULL;
+    }
+    catalog->users = 1;
+    if (pgrelations_read(&catalog->published, conn, publications, err) == 0)
+        catalog->result = ask(conn, publications, err);
+    if (catalog->result != NULL && fill(catalog, err) == 0)
+        return catalog;
+    catalog_drop(catalog);
+    return NULL;
+}
+
+struct catalog *
+catalog_keep(struct catalog *catalog)
+{
+    catalog->users++;
+    return catalog;
+}
+
+void
+catalog_drop(struct catalog *catalog)
+{
+    if (catalog == NULL || --catalog->users > 0)
+        return;
+    pgrelations_free(&catalog->published);
+    free(catalog->parts);
+    PQclear(catalog->result);
+    free(catalog);
+}
+
+const struct relation *
+catalog_relation(const struct catalog *catalog, uint32_t relid)
+{
+    for (size_t i = 0; i < catalog->published.count; i++)
+        if (catalog->published.relations[i].relid == relid)
+            return &catalog->published.relations[i];
+    return NULL;
+}

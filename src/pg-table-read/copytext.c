@@ -1,0 +1,99 @@
+/* copytext.c: see copytext.h. */
+#include "pg-table-read/copytext.h"
+
+#include <string.h>
+
+/* What a backslash and this letter stand for; 0: COPY does not write it. */
+static char
+unescaped(char letter)
+{
+    switch (letter) {
+    case 'b':
+        return '\b';
+    case 'f':
+        return '\f';
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    case 'v':
+        return '\v';
+    case '\\':
+        return '\\';
+    default:
+        return 0;
+    }
+}
+
+/* The bytes from at to end, without their escapes. */
+static bool
+take_value(char *at, const char *end, struct value *value)
+{
+    char *to = memchr(at, '\\', (size_t)(end - at));
+
+    *value = (struct value){.kind = VALUE_TEXT, .data = (uint8_t *)at};
+    if (to == NULL) {
+        value->len = (uint32_t)(end - at);
+        return true;
+    }
+    if (end - at == 2 && to == at && at[1] == 'N') {
+        *value = (struct value){.kind = VALUE_NULL};
+        return true;
+    }
+    for (const char *from = to; from < end; from++, to++) {
+        *to = *from;
+        if (*from != '\\')
+            continue;
+        if (++from == end || (*to = unescaped(*from)) == 0)
+            return false;
+    }
+    value->len = (uint32_t)(to - at);
+    return true;
+}
+
+bool
+copytext_row(char *line, size_t len, struct value *values, uint32_t count)
+{
+    char *at = line, *end;
+    uint32_t column = 0;
+
+    if (len == 0 || len > UINT32_MAX || line[len - 1] != '\n')
+        return false;
+    for (end = line + len - 1;; column++) {
+        char *tab = memchr(at, '\t', (size_t)(end - at));
+
+        if (column == count || !take_value(at, tab != NULL ? tab : end, &values[column]))
+            return false;
+        if (tab == NULL)
+            return column + 1 == count;
+        at = tab + 1;
+    }
+}
+
+/* A number of one to ten digits at *at, up to most. */
+static bool
+take_number(const uint8_t **at, const uint8_t *end, uint64_t most, uint64_t *number)
+{
+    const uint8_t *start = *at;
+
+    for (*number = 0; *at < end && **at >= '0' && **at <= '9'; (*at)++)
+        if ((*number = *number * 10 + (uint64_t)(**at - '0')) > most)
+            return false;
+    return *at > start;
+}
+
+bool
+copytext_ctid(const struct value *value, struct ctid *ctid)
+{
+    const uint8_t *at = value->data, *end = at + value->len;
+    uint64_t block, row;
+
+    if (value->kind != VALUE_TEXT || value->len < 5 || *at++ != '(' ||
+        !take_number(&at, end, UINT32_MAX, &block) || at == end || *at++ != ',' ||
+        !take_number(&at, end, UINT16_MAX, &row) || end - at != 1 || *at != ')')
+        return false;
+    *ctid = (struct ctid){.block = (uint32_t)block, .line = (uint16_t)row};
+    return true;
+}

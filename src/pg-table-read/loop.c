@@ -1,0 +1,117 @@
+/* loop.c: see loop.h. */
+#include "pg-table-read/loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/clock.h"
+#include "lib/io.h"
+#include "lib/sig.h"
+#include "pg-table-read/copy.h"
+
+struct loop {
+    struct copy copy;
+    int out_fd;
+    int signal_fd;
+    struct pollfd fds[COPY_WORKERS_MAX + 2]; /* the readers, the output, signals */
+};
+
+static int
+write_output(struct loop *l, struct err *err)
+{
+    struct buf *out = &l->copy.out;
+
+    while (buf_len(out) > 0) {
+        struct bytes data = {.data = out->data + out->start, .len = buf_len(out)};
+        int64_t n;
+
+        if (data.len > IO_CHUNK)
+            data.len = IO_CHUNK;
+        n = io_write_some(l->out_fd, data, err);
+        if (n <= 0)
+            return (int)n;
+        buf_consume(out, (size_t)n);
+    }
+    buf_reset(out, 2 * COPY_OUT_LIMIT);
+    return 0;
+}
+
+static int
+wait_for_something(struct loop *l, uint64_t deadline, struct err *err)
+{
+    size_t n = l->copy.readers_count;
+
+    for (size_t i = 0; i < n; i++)
+        l->fds[i] = (struct pollfd){.fd = copy_reader_fd(&l->copy.readers[i]), .events = POLLIN};
+    l->fds[n] = (struct pollfd){.fd = l->out_fd, .events = buf_len(&l->copy.out) > 0 ? POLLOUT : 0};
+    l->fds[n + 1] = (struct pollfd){.fd = l->signal_fd, .events = POLLIN};
+    if (poll(l->fds, n + 2, clock_poll_timeout(deadline)) < 0 && errno != EINTR)
+        return err_set(err, EXIT_PEER, "could not poll: %s", strerror(errno));
+    if ((l->fds[n].revents & (POLLERR | POLLHUP | POLLNVAL)) == 0)
+        return 0;
+    err_set(err, EXIT_PEER, "the next program in the pipeline is gone");
+    return err_neighbour(err);
+}
+
+static int
+serve(struct loop *l, struct err *err)
+{
+    for (size_t i = 0; i < l->copy.readers_count; i++)
+        if (l->fds[i].fd >= 0 && l->fds[i].revents != 0 &&
+            copy_read(&l->copy, &l->copy.readers[i], err) != 0)
+            return -1;
+    if (l->fds[l->copy.readers_count + 1].revents != 0 && sig_read(l->signal_fd) != 0)
+        return copy_stop(&l->copy, err);
+    return 0;
+}
+
+static int
+run(struct loop *l, struct err *err)
+{
+    while (!l->copy.ended || buf_len(&l->copy.out) > 0) {
+        uint64_t deadline = 0;
+
+        if (copy_step(&l->copy, &deadline, err) != 0 || write_output(l, err) != 0)
+            return -1;
+        if (l->copy.ended && buf_len(&l->copy.out) == 0)
+            return 0;
+        if (wait_for_something(l, deadline, err) != 0 || serve(l, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+open_output(struct loop *l, const struct options *options, struct err *err)
+{
+    l->out_fd = io_open_output(options->out, err);
+    if (l->out_fd < 0)
+        return -1;
+    io_enlarge_pipe(l->out_fd, 4 * IO_CHUNK);
+    l->out_fd = io_make_nonblocking(l->out_fd, err);
+    if (l->out_fd < 0)
+        return -1;
+    l->signal_fd = sig_open(false, err);
+    return l->signal_fd < 0 ? -1 : 0;
+}
+
+int
+loop_run(const struct log *log, const struct options *options)
+{
+    struct loop *l = calloc(1, sizeof *l);
+    struct err err = {0};
+    int code = EXIT_DONE;
+
+    if (l == NULL) {
+        err_set(&err, EXIT_PEER, "out of memory at the start");
+        return log_failure(log, &err);
+    }
+    if (open_output(l, options, &err) != 0 || copy_open(&l->copy, options, log, &err) != 0 ||
+        run(l, &err) != 0)
+        code = log_failure(log, &err);
+    copy_free(&l->copy);
+    free(l);
+    return code;
+}

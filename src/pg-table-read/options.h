@@ -1,0 +1,26 @@
+/* options.h: pg-table-read's command line. */
+#ifndef WALPIPE_PGTABLEREAD_OPTIONS_H
+#define WALPIPE_PGTABLEREAD_OPTIONS_H
+
+#include "lib/frame.h"
+#include "lib/log.h"
+#include "lib/opt.h"
+
+/* Connections that read; each costs the source a backend. */
+#define COPY_WORKERS_MAX 32
+
+struct options {
+    const char *conninfo;
+    uint32_t publications_count;
+    char publications[PUBLICATIONS_MAX][NAME_MAX_BYTES + 1];
+    uint64_t workers; /* connections that read ranges */
+    uint64_t rate;    /* bytes a second of all of them; 0: no limit */
+    const char *out;
+    enum log_level log_level;
+    enum log_format log_format;
+};
+
+enum opt_status options_parse(int argc, char **argv, struct options *options,
+                              struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,412 @@
+/* rangeread.c: see rangeread.h. */
+#include "pg-table-read/rangeread.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/lsn.h"
+#include "lib/opt.h"
+#include "lib/pqx.h"
+#include "pg-table-read/copytext.h"
+
+/* Rows that are gathered before they become a frame. */
+#define ROWS_BYTES (256u << 10)
+
+/* The ctid and the columns. */
+#define FIELDS_MAX (COLUMNS_MAX + 1)
+
+int
+rangeread_start(struct rangeread *r, const char *publications, const struct range_order *order,
+                struct snapshot *base, struct err *err)
+{
+    char *sql = rangesql_commands(r->conn, publications, order);
+    bool sent = sql != NULL && PQsendQuery(r->conn, sql) == 1;
+
+    free(sql);
+    r->order = *order;
+    if (!sent)
+        return pqx_error(r->conn, NULL, "ask for rows", err);
+    snapshot_free(&r->base);
+    r->base = *base;
+    *base = (struct snapshot){0};
+    r->state = RANGEREAD_ASKED;
+    r->rows = r->bytes = 0;
+    r->pending = 0;
+    buf_reset(&r->pending_rows, 2 * ROWS_BYTES);
+    buf_reset(&r->pending_hashes, ROWS_BYTES);
+    buf_reset(&r->frames, 2 * RANGE_BYTES_MAX);
+    r->last = (struct ctid){0};
+    r->result = RANGEREAD_GOING;
+    return 0;
+}
+
+/* ---- what goes out ---- */
+
+static int
+out_of_memory(struct err *err)
+{
+    return err_set(err, EXIT_PEER, "out of memory for rows");
+}
+
+static int
+put_range(struct rangeread *r, struct err *err)
+{
+    const struct range_order *o = &r->order;
+
+    r->event.life = o->life;
+    r->event.number = o->number;
+    r->event.kind = RANGE_BLOCKS;
+    r->event.from = o->blocks.from;
+    r->event.floor = o->floor;
+    r->event.relation = *o->relation;
+    return range_encode(&r->frames, &r->event) == 0 ? 0 : out_of_memory(err);
+}
+
+static int
+put_rows(struct rangeread *r, struct err *err)
+{
+    struct rows_event rows = {
+        .life = r->order.life,
+        .number = r->order.number,
+        .count = r->pending,
+        .rows = {.data = r->pending_rows.data + r->pending_rows.start,
+                 .len = buf_len(&r->pending_rows)},
+        .hashes = {.data = r->pending_hashes.data + r->pending_hashes.start,
+                   .len = buf_len(&r->pending_hashes)},
+    };
+
+    if (r->pending == 0)
+        return 0;
+    if (r->pending_rows.failed || r->pending_hashes.failed ||
+        rows_encode(&r->frames, FRAME_ROWS, &rows) != 0)
+        return out_of_memory(err);
+    r->pending = 0;
+    buf_reset(&r->pending_rows, 2 * ROWS_BYTES);
+    buf_reset(&r->pending_hashes, ROWS_BYTES);
+    return 0;
+}
+
+/* next is where another range goes on; not used where the range went to its end. */
+static int
+put_range_end(struct rangeread *r, bool cut, struct err *err)
+{
+    const struct blocks *blocks = &r->order.blocks;
+    struct range_end_event end = {.life = r->order.life,
+                                  .number = r->order.number,
+                                  .open = blocks->open && !cut,
+                                  .to = cut ? r->next : (struct ctid){.block = blocks->to},
+                                  .rows = r->rows};
+
+    if (put_rows(r, err) != 0)
+        return -1;
+    return range_end_encode(&r->frames, &end) == 0 ? 0 : out_of_memory(err);
+}
+
+/* ---- failures ---- */
+
+/* What is left of the range is thrown away; then result is what came of it. */
+static void
+roll_back(struct rangeread *r, enum rangeread_result result)
+{
+    r->result = result;
+    r->state = RANGEREAD_ROLLBACK;
+}
+
+/* A cancel that comes too late for this COPY may hit the next range, which is then tried again. */
+static void
+cancel(struct rangeread *r, enum rangeread_result result)
+{
+    PGcancel *cancel = PQgetCancel(r->conn);
+    char ignored[256];
+
+    if (cancel != NULL)
+        (void)PQcancel(cancel, ignored, sizeof ignored);
+    PQfreeCancel(cancel);
+    roll_back(r, result);
+}
+
+static enum rangeread_result
+connection_lost(struct rangeread *r, struct err *err)
+{
+    pqx_error(r->conn, NULL, "read rows", err);
+    err->code = EXIT_PEER;
+    return RANGEREAD_FAILED;
+}
+
+static void
+hint_at_rights(struct err *err, const char *table)
+{
+    err_hint(err,
+             "the role that copies needs USAGE on the schema and SELECT on %s; where row security "
+             "would hide rows it needs BYPASSRLS as well",
+             table);
+}
+
+/* Whether and how an error of the server ends the range. */
+static void
+judge_error(struct rangeread *r, const PGresult *result, struct err *err)
+{
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    char what[160];
+
+    snprintf(what, sizeof what, "copy %s", r->order.part->name);
+    pqx_error(r->conn, result, what, err);
+    snprintf(err->relation, sizeof err->relation, "%s.%s", r->order.relation->schema,
+             r->order.relation->name);
+    if (sqlstate == NULL)
+        roll_back(r, RANGEREAD_AGAIN);
+    else if (strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "42703") == 0)
+        roll_back(r, RANGEREAD_CHANGED);
+    else if (strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "57014") == 0 ||
+             strcmp(sqlstate, "72000") == 0 || pqx_exit_code(sqlstate) == EXIT_PEER)
+        roll_back(r, RANGEREAD_AGAIN);
+    else
+        roll_back(r, RANGEREAD_FAILED);
+    if (sqlstate != NULL && strcmp(sqlstate, "42501") == 0)
+        hint_at_rights(err, r->order.part->name);
+}
+
+/* ---- what comes in ---- */
+
+/* The answer of the SELECT. 0, or -1 with err. */
+static int
+read_answer(struct rangeread *r, const PGresult *a, struct err *err)
+{
+    uint64_t file, insert_lsn;
+
+    snapshot_free(&r->event.snapshot);
+    if (pqx_shape(a, "begin to read a range", 1, 1, "vvvvvv", err) != 0 ||
+        snapshot_parse(PQgetvalue(a, 0, RANGE_FIELD_SNAPSHOT), &r->event.snapshot, err) != 0 ||
+        opt_number("pg_relation_filenode", PQgetvalue(a, 0, RANGE_FIELD_FILE), 1, UINT32_MAX, &file,
+                   err) != 0 ||
+        opt_number("pg_relation_size", PQgetvalue(a, 0, RANGE_FIELD_BLOCKS), 0, UINT32_MAX,
+                   &r->blocks, err) != 0)
+        return -1;
+    if (!lsn_parse(PQgetvalue(a, 0, RANGE_FIELD_INSERT_LSN), &insert_lsn))
+        return err_set(err, EXIT_PEER, "the source's position of WAL is malformed");
+    r->event.file = (uint32_t)file;
+    r->event.mark = session_mark(r->server, insert_lsn);
+    return 0;
+}
+
+/* Whether rows may be taken under this answer. */
+static enum rangeread_result
+judge_answer(const struct rangeread *r, const PGresult *a)
+{
+    const struct catalog_part *part = r->order.part;
+
+    if (strcmp(PQgetvalue(a, 0, RANGE_FIELD_DEFINITION), part->definition) != 0 ||
+        strcmp(PQgetvalue(a, 0, RANGE_FIELD_SHAPE), part->shape) != 0)
+        return RANGEREAD_CHANGED;
+    return r->order.file != 0 && r->order.file != r->event.file ? RANGEREAD_MOVED : RANGEREAD_GOING;
+}
+
+static int
+take_answer(struct rangeread *r, const PGresult *a, struct err *err)
+{
+    if (PQntuples(a) == 0) {
+        r->result = RANGEREAD_CHANGED;
+        return 0;
+    }
+    if (read_answer(r, a, err) != 0)
+        return -1;
+    r->result = judge_answer(r, a);
+    return r->result == RANGEREAD_GOING ? put_range(r, err) : 0;
+}
+
+/* Results up to the beginning of COPY. */
+static int
+take_first_result(struct rangeread *r, const PGresult *result, struct err *err)
+{
+    switch (PQresultStatus(result)) {
+    case PGRES_COMMAND_OK:
+        return 0;
+    case PGRES_TUPLES_OK:
+        return take_answer(r, result, err);
+    case PGRES_COPY_OUT:
+        if (r->result != RANGEREAD_GOING)
+            cancel(r, r->result);
+        else
+            r->state = RANGEREAD_COPYING;
+        return 0;
+    default:
+        judge_error(r, result, err);
+        return 0;
+    }
+}
+
+static bool
+is_behind(struct ctid a, struct ctid b)
+{
+    return a.block > b.block || (a.block == b.block && a.line > b.line);
+}
+
+static int
+refuse_row(const struct rangeread *r, const char *why, struct err *err)
+{
+    return err_set(err, EXIT_BUG, "%s: the row behind (%" PRIu32 ",%u) %s", r->order.part->name,
+                   r->last.block, r->last.line, why);
+}
+
+/* One row of COPY: len bytes. */
+static int
+take_row(struct rangeread *r, char *line, size_t len, struct err *err)
+{
+    struct value values[FIELDS_MAX];
+    struct tuple row = {.count = r->order.relation->columns_count, .values = values + 1};
+    struct ctid ctid;
+    uint64_t hash;
+    uint8_t hash_bytes[8];
+
+    if (!copytext_row(line, len, values, row.count + 1) || !copytext_ctid(&values[0], &ctid))
+        return refuse_row(r, "is malformed", err);
+    if (r->rows > 0 && !is_behind(ctid, r->last))
+        return refuse_row(r, "comes out of order", err);
+    if (!keyhash_row(r->order.hash, &row, NULL, &hash))
+        return refuse_row(r, "has a key column without a value", err);
+    if (buf_len(&r->pending_rows) + len > ROWS_BYTES && put_rows(r, err) != 0)
+        return -1;
+    for (int i = 0; i < 8; i++)
+        hash_bytes[i] = (uint8_t)(hash >> (56 - 8 * i));
+    rows_add(&r->pending_rows, &row);
+    buf_append(&r->pending_hashes, hash_bytes, sizeof hash_bytes);
+    r->pending++;
+    r->rows++;
+    r->bytes += len;
+    r->last = ctid;
+    return 0;
+}
+
+/* The range ends behind the last row. */
+static int
+cut(struct rangeread *r, struct err *err)
+{
+    r->next = r->last;
+    r->next.line++;
+    if (put_range_end(r, true, err) != 0)
+        return -1;
+    cancel(r, RANGEREAD_CUT);
+    return 0;
+}
+
+/* Rows, as many as there are. *waits: more must come first. */
+static int
+take_rows(struct rangeread *r, bool *waits, struct err *err)
+{
+    while (r->state == RANGEREAD_COPYING) {
+        char *line;
+        int len = PQgetCopyData(r->conn, &line, 1), rc;
+
+        if (len == 0) {
+            *waits = true;
+            return 0;
+        }
+        if (len < 0) {
+            r->state = RANGEREAD_ENDING;
+            return 0;
+        }
+        rc = take_row(r, line, (size_t)len, err);
+        PQfreemem(line);
+        if (rc != 0 || (r->bytes >= RANGE_BYTES_MAX && cut(r, err) != 0))
+            return -1;
+    }
+    return 0;
+}
+
+/* Throws away what the server still sends. */
+static bool
+skip_rows(struct rangeread *r)
+{
+    char *line;
+    int len;
+
+    while ((len = PQgetCopyData(r->conn, &line, 1)) > 0)
+        PQfreemem(line);
+    return len == 0;
+}
+
+/* Behind the last result of the commands. */
+static int
+end_commands(struct rangeread *r, struct err *err)
+{
+    if (PQtransactionStatus(r->conn) == PQTRANS_INERROR ||
+        PQtransactionStatus(r->conn) == PQTRANS_INTRANS) {
+        if (PQsendQuery(r->conn, "ROLLBACK") == 1)
+            return 0;
+        return pqx_error(r->conn, NULL, "roll back", err);
+    }
+    if (r->state == RANGEREAD_ENDING) {
+        r->result = RANGEREAD_DONE;
+        if (put_range_end(r, false, err) != 0)
+            return -1;
+    } else if (r->state != RANGEREAD_ROLLBACK) {
+        return err_set(err, EXIT_PEER, "the source ended a range before its rows came");
+    }
+    r->state = RANGEREAD_IDLE;
+    return 0;
+}
+
+static int
+take_result(struct rangeread *r, struct err *err)
+{
+    PGresult *result = PQgetResult(r->conn);
+    int rc = 0;
+
+    if (result == NULL)
+        return end_commands(r, err);
+    if (r->state == RANGEREAD_ASKED)
+        rc = take_first_result(r, result, err);
+    else if (r->state == RANGEREAD_ENDING && PQresultStatus(result) != PGRES_COMMAND_OK)
+        judge_error(r, result, err);
+    PQclear(result);
+    return rc;
+}
+
+/* As far as what libpq holds goes. *waits: more must come first. */
+static int
+take_input(struct rangeread *r, bool *waits, struct err *err)
+{
+    *waits = false;
+    while (r->state != RANGEREAD_IDLE && !*waits) {
+        if (r->state == RANGEREAD_COPYING) {
+            if (take_rows(r, waits, err) != 0)
+                return -1;
+        } else if ((r->state == RANGEREAD_ROLLBACK && skip_rows(r)) || PQisBusy(r->conn)) {
+            *waits = true;
+        } else if (take_result(r, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+enum rangeread_result
+rangeread_step(struct rangeread *r, struct err *err)
+{
+    bool waits;
+
+    if (take_input(r, &waits, err) != 0)
+        return RANGEREAD_FAILED;
+    if (waits) {
+        if (PQconsumeInput(r->conn) != 1)
+            return connection_lost(r, err);
+        if (take_input(r, &waits, err) != 0)
+            return RANGEREAD_FAILED;
+    }
+    if (PQstatus(r->conn) == CONNECTION_BAD)
+        return connection_lost(r, err);
+    return r->state == RANGEREAD_IDLE ? r->result : RANGEREAD_GOING;
+}
+
+void
+rangeread_free(struct rangeread *r)
+{
+    PQfinish(r->conn);
+    snapshot_free(&r->base);
+    snapshot_free(&r->event.snapshot);
+    buf_free(&r->frames);
+    buf_free(&r->pending_rows);
+    buf_free(&r->pending_hashes);
+    *r = (struct rangeread){0};
+}

@@ -1,0 +1,38 @@
+/* session.h: a connection to the source that reads tables: what its answers depend on is set. */
+#ifndef WALPIPE_PGTABLEREAD_SESSION_H
+#define WALPIPE_PGTABLEREAD_SESSION_H
+
+#include <libpq-fe.h>
+
+#include "lib/limits.h"
+#include "lib/snapshot.h"
+
+/* Connects. NULL with err. */
+PGconn *session_open(const char *conninfo, struct err *err) MUST_CHECK;
+
+/* The server whose tables are read. */
+struct session_server {
+    uint64_t system_identifier;
+    uint32_t timeline;
+    char database[NAME_MAX_BYTES + 1];
+    uint64_t wal_block_bytes;
+    uint64_t wal_segment_bytes;
+};
+
+/* Asks for it, and refuses a standby: its snapshots do not list what runs on the primary. */
+int session_identify(PGconn *conn, struct session_server *server, struct err *err) MUST_CHECK;
+
+/* SQL for the snapshot's text, by version. */
+const char *session_snapshot_sql(const PGconn *conn);
+
+/* A snapshot of now. Ownership as snapshot_parse's. */
+int session_snapshot(PGconn *conn, struct snapshot *snapshot, struct err *err) MUST_CHECK;
+
+/* pg_current_wal_insert_lsn(). */
+int session_insert_lsn(PGconn *conn, uint64_t *lsn, struct err *err) MUST_CHECK;
+
+/* An insert LSN as a mark. At the start of a page it lies behind the page's header, where nothing
+ * may follow on an idle server: then the start of the page. Source: XLogBytePosToRecPtr(). */
+uint64_t session_mark(const struct session_server *server, uint64_t insert_lsn);
+
+#endif

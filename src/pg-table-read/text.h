@@ -1,0 +1,10 @@
+/* text.h: text of any length, printed. */
+#ifndef WALPIPE_PGTABLEREAD_TEXT_H
+#define WALPIPE_PGTABLEREAD_TEXT_H
+
+#include "lib/base.h"
+
+/* As printf, into memory that the caller frees. NULL: out of memory. */
+char *text_print(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+#endif
