@@ -25,10 +25,11 @@ def unquoted(name):
 
 
 def copy_out(cursor, query):
+    """Lines. The type "char" cuts a character in the middle: such a byte is a surrogate here."""
     cursor.execute(SESSION)
-    out = io.StringIO()
+    out = io.BytesIO()
     cursor.copy_expert(f"COPY ({query}) TO STDOUT", out)
-    return out.getvalue().split("\n")[:-1]
+    return out.getvalue().decode("utf-8", "surrogateescape").split("\n")[:-1]
 
 
 def source_rows(cursor, check):
@@ -68,7 +69,8 @@ class Converter:
     def load(self, lines):
         self.cursor.execute("TRUNCATE pg_temp.expected")
         text = "".join(f"{n}\t{line}\n" for n, line in enumerate(lines))
-        self.cursor.copy_expert("COPY pg_temp.expected FROM STDIN", io.StringIO(text))
+        self.cursor.copy_expert("COPY pg_temp.expected FROM STDIN",
+                                io.BytesIO(text.encode("utf-8", "surrogateescape")))
         names = ", ".join(f"c{n}" for n in range(len(self.types)))
         made = copy_out(self.cursor, f"SELECT {names} FROM pg_temp.expected ORDER BY n")
         self.known.update(zip(lines, made))
