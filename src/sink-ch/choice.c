@@ -22,7 +22,7 @@ add_column(struct choice_column **list, const char *name, const char *type, size
 
     if (choice_find(*list, name) != NULL) {
         free(column);
-        return err_set(err, EXIT_REFUSED, "column \"%s\" stands there twice", name);
+        return err_set(err, EXIT_REFUSED, "column \"%s\" is named twice", name);
     }
     if (column == NULL)
         return err_set(err, EXIT_PEER, "out of memory for a list of columns");
@@ -96,7 +96,7 @@ add_table(struct choices *choices, const char *value, struct err *err)
     for (size_t i = 0; i < choices->count; i++)
         if (strcmp(more[i].of.schema, choice.of.schema) == 0 &&
             strcmp(more[i].of.table, choice.of.table) == 0)
-            return err_set(err, EXIT_REFUSED, "table %s stands there twice", value);
+            return err_set(err, EXIT_REFUSED, "table %s is named twice", value);
     more[choices->count++] = choice;
     return 0;
 }

@@ -59,7 +59,7 @@ EOF
     exits 100 sink --engine MergeTree <"$DIR/in"
     log_has '--engine: expected --table SCHEMA.TABLE before it'
     exits 100 sink --table public.orders --table 'public. "orders"' <"$DIR/in"
-    log_has 'stands there twice'
+    log_has 'is named twice'
     exits 100 sink --table orders <"$DIR/in"
     log_has 'expected \".\" at the end'
     exits 100 sink --json text --arrays list <"$DIR/in"
