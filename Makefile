@@ -20,13 +20,13 @@ FILTER := $(FRAMES) clock log opt sig sock lockfile io
 WORKER := $(FILTER) event relmap ackmsg ackconn ackclient backoff hash names layout intake
 
 pg-wal-read_LIB  := $(FILTER) wal event tableinfo pgtableinfo ackmsg ackconn backoff loginnote pqx pqconn pqsystem pqmark names verdict
-pg-table-read_LIB := $(FILTER) event copyevent sinklist snapshot keyhash hash relmap pgrelations names backoff pqx pqconn pqmark
+pg-table-read_LIB := $(FILTER) event copyevent ctid sinklist snapshot keyhash hash relmap pgrelations names backoff pqx pqconn pqmark
 pgout-decode_LIB := $(FILTER) wal event tableinfo relmap keyhash hash sandbox
 route_LIB        := $(FILTER) event tableinfo relmap hash names tablefilter sandbox layout
 sink-pg_LIB      := $(WORKER) loginnote pqx pqconn pqmark moment tablemap pgtype verdict
 sink-ch_LIB      := $(WORKER) loginnote tableinfo moment tablemap pgtype verdict
 ackd_LIB         := $(FILTER) ackmsg lasterror hash statedir verdict
-evcat_LIB        := $(FILTER) wal event tableinfo copyevent sinklist snapshot relmap json
+evcat_LIB        := $(FILTER) wal event tableinfo copyevent ctid sinklist snapshot relmap json
 walpipe_LIB      := $(FILTER) lasterror event pgrelations tableinfo pgtableinfo ackmsg backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict
 
 pg-wal-read_EXT := -lpq

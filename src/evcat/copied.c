@@ -24,10 +24,7 @@ put_letter(struct json *j, const char *name, char letter)
 static void
 put_ctid(struct json *j, const char *name, struct ctid ctid)
 {
-    char text[32];
-
-    snprintf(text, sizeof text, "(%" PRIu32 ",%u)", ctid.block, ctid.line);
-    json_cstr(j, name, text);
+    json_cstr(j, name, ctid_format(ctid).text);
 }
 
 /* As pg_snapshot's text: a reader of JSON need not hold 64 bits. */
@@ -74,6 +71,7 @@ show_table(FILE *out, struct cursor *body, uint32_t elements, struct err *err)
     json_uint(&j, "part", table.part);
     json_uint(&j, "rows", table.rows);
     json_uint(&j, "bytes", table.bytes);
+    json_cstr(&j, "definition", table.definition);
     put_sinks(&j, &table.sinks);
     put_relation(&j, &table.relation);
     put_end(&j);

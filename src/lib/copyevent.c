@@ -47,18 +47,19 @@ unpack_ctid(struct cursor *c, struct ctid *ctid)
     return true;
 }
 
-/* ---- table: [32, life, part, rows, bytes, sinks, relation's items] ---- */
+/* ---- table: [32, life, part, rows, bytes, definition, sinks, relation's items] ---- */
 
 int
 copytable_encode(struct buf *buf, const struct copytable_event *table)
 {
     struct packer p;
 
-    frame_begin(&p, buf, FRAME_COPYTABLE, 6 + RELATION_ITEMS);
+    frame_begin(&p, buf, FRAME_COPYTABLE, 7 + RELATION_ITEMS);
     pack_uint(&p, table->life);
     pack_uint(&p, table->part);
     pack_uint(&p, table->rows);
     pack_uint(&p, table->bytes);
+    pack_cstr(&p, table->definition);
     sinklist_pack(&p, &table->sinks);
     relation_pack(&p, &table->relation);
     return frame_end(&p);
@@ -69,9 +70,11 @@ copytable_decode(struct cursor *body, uint32_t elements, struct copytable_event 
                  struct err *err)
 {
     *table = (struct copytable_event){0};
-    if (elements != 5 + RELATION_ITEMS || !mp_uint(body, &table->life) ||
+    if (elements != 6 + RELATION_ITEMS || !mp_uint(body, &table->life) ||
         !mp_uint32(body, &table->part) || !mp_uint(body, &table->rows) ||
-        !mp_uint(body, &table->bytes) || !sinklist_unpack(body, &table->sinks))
+        !mp_uint(body, &table->bytes) ||
+        !mp_cstr(body, table->definition, sizeof table->definition) ||
+        !sinklist_unpack(body, &table->sinks))
         return malformed("table", err);
     return relation_decode(body, RELATION_ITEMS, &table->relation, err);
 }

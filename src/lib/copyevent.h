@@ -6,25 +6,25 @@
 #ifndef WALPIPE_COPYEVENT_H
 #define WALPIPE_COPYEVENT_H
 
+#include "lib/ctid.h"
 #include "lib/event.h"
 #include "lib/sinklist.h"
 #include "lib/snapshot.h"
 
-/* Where a row of a heap is: "(block,line)". PostgreSQL counts lines from 1. */
-struct ctid {
-    uint32_t block;
-    uint16_t line;
-};
-
 /* ---- table: a life begins, or the workers are asked what they have of it ---- */
+
+/* Bytes of a table's definition: 16 hexadecimal digits today. */
+#define COPY_DEFINITION_MAX 32u
 
 struct copytable_event {
     uint64_t life; /* 0: a question, no life begins */
     uint32_t part; /* oid of the physical table that is read; relation.relid or a partition of it */
     uint64_t rows; /* estimates */
     uint64_t bytes;
-    struct sinklist sinks;    /* none: all that take copies, and this table */
-    struct relation relation; /* as it is published */
+    char definition[COPY_DEFINITION_MAX + 1]; /* what is published of it, and its columns: another
+                                                 one, and finished ranges mean nothing */
+    struct sinklist sinks;                    /* none: all that take copies, and this table */
+    struct relation relation;                 /* as it is published */
 };
 
 int copytable_encode(struct buf *buf, const struct copytable_event *table) MUST_CHECK;

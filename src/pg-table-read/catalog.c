@@ -1,8 +1,12 @@
 /* catalog.c: see catalog.h. */
 #include "pg-table-read/catalog.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "lib/hash.h"
 #include "lib/pqx.h"
 #include "pg-table-read/text.h"
 
@@ -85,6 +89,16 @@ catalog_shape_sql(const char *relid)
         relid);
 }
 
+/* Two that differ get the same once in 2^64. */
+static void
+digest(struct catalog_part *part)
+{
+    uint64_t h = hash_bytes(HASH_SEED, part->definition, strlen(part->definition) + 1);
+
+    h = hash_finish(hash_bytes(h, part->shape, strlen(part->shape)));
+    snprintf(part->digest, sizeof part->digest, "%016" PRIx64, h);
+}
+
 static int
 fill(struct catalog *catalog, struct err *err)
 {
@@ -94,8 +108,8 @@ fill(struct catalog *catalog, struct err *err)
     catalog->parts = calloc((size_t)rows + 1, sizeof *catalog->parts);
     if (catalog->parts == NULL)
         return err_set(err, EXIT_PEER, "out of memory for the published tables");
-    for (int row = 0; row < rows; row++)
-        catalog->parts[catalog->parts_count++] = (struct catalog_part){
+    for (int row = 0; row < rows; row++) {
+        catalog->parts[row] = (struct catalog_part){
             .relid = (uint32_t)strtoul(PQgetvalue(r, row, FIELD_RELID), NULL, 10),
             .oid = (uint32_t)strtoul(PQgetvalue(r, row, FIELD_OID), NULL, 10),
             .name = PQgetvalue(r, row, FIELD_NAME),
@@ -104,6 +118,9 @@ fill(struct catalog *catalog, struct err *err)
             .filter = PQgetisnull(r, row, FIELD_FILTER) ? NULL : PQgetvalue(r, row, FIELD_FILTER),
             .definition = PQgetvalue(r, row, FIELD_DEFINITION),
             .shape = PQgetvalue(r, row, FIELD_SHAPE)};
+        digest(&catalog->parts[row]);
+    }
+    catalog->parts_count = (size_t)rows;
     return 0;
 }
 

@@ -16,6 +16,7 @@ struct catalog_part {
     const char *filter;     /* an SQL expression; NULL: all rows */
     const char *definition; /* what is published of it: rows of the publications' catalogs */
     const char *shape;      /* its columns and the published table's identity */
+    char digest[17];        /* of both: the definition that workers keep */
 };
 
 /* As the source was at one time. */

@@ -141,6 +141,7 @@ begin_life(struct copy *copy, struct life *life, struct err *err)
     if (lives_begin(&copy->lives, life) != 0)
         return out_of_memory(err);
     table.life = life->number;
+    snprintf(table.definition, sizeof table.definition, "%s", life->part->digest);
     if (copytable_encode(&copy->out, &table) != 0)
         return out_of_memory(err);
     log_write(copy->log, LOG_DEBUG, "%s: life %" PRIu64 " begins", life->part->name, life->number);

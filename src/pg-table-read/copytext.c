@@ -72,28 +72,10 @@ copytext_row(char *line, size_t len, struct value *values, uint32_t count)
     }
 }
 
-/* A number of one to ten digits at *at, up to most. */
-static bool
-take_number(const uint8_t **at, const uint8_t *end, uint64_t most, uint64_t *number)
-{
-    const uint8_t *start = *at;
-
-    for (*number = 0; *at < end && **at >= '0' && **at <= '9'; (*at)++)
-        if ((*number = *number * 10 + (uint64_t)(**at - '0')) > most)
-            return false;
-    return *at > start;
-}
-
 bool
 copytext_ctid(const struct value *value, struct ctid *ctid)
 {
     const uint8_t *at = value->data, *end = at + value->len;
-    uint64_t block, row;
 
-    if (value->kind != VALUE_TEXT || value->len < 5 || *at++ != '(' ||
-        !take_number(&at, end, UINT32_MAX, &block) || at == end || *at++ != ',' ||
-        !take_number(&at, end, UINT16_MAX, &row) || end - at != 1 || *at != ')')
-        return false;
-    *ctid = (struct ctid){.block = (uint32_t)block, .line = (uint16_t)row};
-    return true;
+    return value->kind == VALUE_TEXT && ctid_parse(&at, end, ctid) && at == end;
 }

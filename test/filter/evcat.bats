@@ -60,7 +60,7 @@ JSON
 @test "every member of every frame that brings rows which exist already" {
     build <<'PY'
 cols = [col("id", key=True), ("v", False, 99, 5, "x", "enum")]
-out(hello(version=2), copytable(3, 1, "s", "t", cols, part=9, rows=7, bytes_=8192, sinks=["dst", "olap"]))
+out(hello(version=2), copytable(3, 1, "s", "t", cols, part=9, rows=7, bytes_=8192, definition="0f", sinks=["dst", "olap"]))
 out(horizon(700, 1 << 63, [700, (1 << 63) - 1]), range_(3, 4, 1, "s", "t", cols, from_=(512, 1), file=5,
     snapshot=(8, 9, [8]), mark=0x16B374D848, floor=0x20, sinks=["dst"]))
 out(rows(3, 4, [["1", None], ["2", b"\x00\xff"]], [255, 1]), absent(3, 4, [["5", None]], [7]), rows(3, 4, []))
@@ -72,7 +72,7 @@ PY
     [ "$status" -eq 0 ]
     grep -vE '^{"type":"(hello|relation|begin|commit|barrier|end)"' "$T/out" >"$T/shown"
     diff - "$T/shown" <<'JSON'
-{"type":"table","life":3,"part":9,"rows":7,"bytes":8192,"sinks":["dst","olap"],"relid":1,"schema":"s","name":"t","replica_identity":"d","columns":[{"name":"id","key":true,"type_oid":25,"typmod":-1},{"name":"v","key":false,"type_oid":99,"typmod":5,"type_schema":"x","type_name":"enum"}]}
+{"type":"table","life":3,"part":9,"rows":7,"bytes":8192,"definition":"0f","sinks":["dst","olap"],"relid":1,"schema":"s","name":"t","replica_identity":"d","columns":[{"name":"id","key":true,"type_oid":25,"typmod":-1},{"name":"v","key":false,"type_oid":99,"typmod":5,"type_schema":"x","type_name":"enum"}]}
 {"type":"horizon","snapshot":"700:9223372036854775808:700,9223372036854775807"}
 {"type":"range","life":3,"number":4,"kind":"b","from":"(512,1)","file":5,"snapshot":"8:9:8","mark":"16/B374D848","floor":"0/20","sinks":["dst"],"relid":1,"schema":"s","name":"t","replica_identity":"d","columns":[{"name":"id","key":true,"type_oid":25,"typmod":-1},{"name":"v","key":false,"type_oid":99,"typmod":5,"type_schema":"x","type_name":"enum"}]}
 {"type":"rows","life":3,"number":4,"rows":[{"id":"1","v":null},{"id":"2","v":{"binary":"00ff"}}],"key_hashes":["00000000000000ff","0000000000000001"]}

@@ -293,10 +293,11 @@ def layout(shards, shard_key="key", whole=()):
 
 # ---- rows that exist already: version 2 of the event stream ----
 
-def copytable(life, relid, schema, name, columns, identity="d", part=None, rows=0, bytes_=0, sinks=()):
+def copytable(life, relid, schema, name, columns, identity="d", part=None, rows=0, bytes_=0, definition="",
+              sinks=()):
     """The frame `table`."""
-    return frame(32, life, relid if part is None else part, rows, bytes_, list(sinks), relid, identity,
-                 schema, name, [list(c) for c in columns])
+    return frame(32, life, relid if part is None else part, rows, bytes_, definition, list(sinks),
+                 relid, identity, schema, name, [list(c) for c in columns])
 
 
 def range_(life, number, relid, schema, name, columns, identity="d", kind="b", from_=(0, 0), file=1,

@@ -94,14 +94,19 @@ static void
 test_table(void)
 {
     struct buf buf = {0};
-    struct copytable_event in = {
-        .life = UINT64_MAX, .part = 16500, .rows = 7, .bytes = 8192, .relation = relation};
+    struct copytable_event in = {.life = UINT64_MAX,
+                                 .part = 16500,
+                                 .rows = 7,
+                                 .bytes = 8192,
+                                 .definition = "0f",
+                                 .relation = relation};
 
     in.sinks.names[in.sinks.count++] = (struct bytes){.data = (const uint8_t *)"dst", .len = 3};
     check(copytable_encode(&buf, &in) == 0 && takes_whole(&buf) && table.life == UINT64_MAX &&
               table.part == 16500 && table.rows == 7 && table.bytes == 8192 &&
-              table.sinks.count == 1 && sinklist_has(&table.sinks, "dst") &&
-              table.relation.relid == 16400 && table.relation.columns_count == 2,
+              strcmp(table.definition, "0f") == 0 && table.sinks.count == 1 &&
+              sinklist_has(&table.sinks, "dst") && table.relation.relid == 16400 &&
+              table.relation.columns_count == 2,
           "a table's fields come back");
     check_strict(&buf, "table");
     buf_free(&buf);

@@ -1,6 +1,6 @@
 /* pg-table-read/copytext: every escape that COPY writes, NULL beside the text \N, and lines that no
  * server writes.
- * links: pg-table-read/copytext */
+ * links: pg-table-read/copytext lib/ctid */
 #include "pg-table-read/copytext.h"
 
 #include <stdio.h>
