@@ -107,7 +107,9 @@ intake_hello(struct intake *in, struct err *err)
     struct frame frame;
 
     in->layout.shards = 1;
-    if (first_frame(in, &frame, err) != 0 || hello_decode(&frame, "event", &in->hello, err) != 0)
+    if (first_frame(in, &frame, err) != 0 ||
+        (in->copies ? hello_decode_copy(&frame, &in->hello, err)
+                    : hello_decode(&frame, "event", &in->hello, err)) != 0)
         return -1;
     return in->hello.shards > 1 ? read_layout(in, err) : 0;
 }
@@ -297,6 +299,32 @@ take_barrier(struct intake *in, struct intake_item *item, struct err *err)
 }
 
 static int
+take_touched(const struct intake *in, struct intake_item *item, struct err *err)
+{
+    item->kind = INTAKE_TOUCHED;
+    if (!in->in_transaction)
+        return not_in_order(in, "another worker's change outside of a transaction", err);
+    if (in->barrier_open)
+        return not_in_order(in, "another worker's change where a barrier's was expected", err);
+    return 0;
+}
+
+/* A range's frames follow each other, so that it is whole or thrown away. */
+static int
+take_copy(struct intake *in, struct intake_item *item, struct err *err)
+{
+    bool of_range = item->type >= FRAME_ROWS && item->type <= FRAME_RANGE_END;
+
+    item->kind = INTAKE_COPY;
+    if (in->in_transaction)
+        return not_in_order(in, "a frame of a copy inside a transaction", err);
+    if (of_range && !in->range_open)
+        return not_in_order(in, "rows of a range that was not begun", err);
+    in->range_open = item->type == FRAME_RANGE || (of_range && item->type != FRAME_RANGE_END);
+    return 0;
+}
+
+static int
 take_end(struct intake *in, struct intake_item *item, struct err *err)
 {
     char reason[32];
@@ -308,6 +336,18 @@ take_end(struct intake *in, struct intake_item *item, struct err *err)
         return not_in_order(in, "something follows the end frame", err);
     in->ended = true;
     return 0;
+}
+
+static int
+take_of_version_2(struct intake *in, struct intake_item *item, struct err *err)
+{
+    bool copies = in->hello.version == STREAM_VERSION_COPY;
+
+    if (copies && item->type == FRAME_TOUCHED)
+        return take_touched(in, item, err);
+    if (copies && item->type >= FRAME_COPYTABLE && item->type <= FRAME_TABLE_END)
+        return take_copy(in, item, err);
+    return err_set(err, EXIT_REFUSED, "unknown frame type %u in the event stream", item->type);
 }
 
 static int
@@ -340,7 +380,7 @@ take_other(struct intake *in, struct intake_item *item, struct err *err)
     case FRAME_END:
         return take_end(in, item, err);
     default:
-        return err_set(err, EXIT_REFUSED, "unknown frame type %u in the event stream", item->type);
+        return take_of_version_2(in, item, err);
     }
 }
 
@@ -350,6 +390,9 @@ take_frame(struct intake *in, struct intake_item *item, struct err *err)
     item->body = item->frame.body;
     if (!frame_type(&item->body, &item->type, &item->elements))
         return err_set(err, EXIT_REFUSED, "malformed frame in the event stream");
+    if (in->range_open && item->type != FRAME_END &&
+        (item->type < FRAME_ROWS || item->type > FRAME_RANGE_END))
+        return not_in_order(in, "something else inside a range", err);
     if (item->type < FRAME_INSERT || item->type > FRAME_DELETE)
         return take_other(in, item, err);
     in->begun = false;

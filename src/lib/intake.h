@@ -24,7 +24,10 @@ enum intake_kind {
     INTAKE_TRUNCATE,  /* truncate */
     INTAKE_MESSAGE,   /* message */
     INTAKE_BARRIER,   /* barrier: make all before it durable, then intake_barrier_wait */
-    INTAKE_COMMIT,    /* commit; in_transaction is false again */
+    INTAKE_TOUCHED,   /* body and elements: touched_decode is the caller's */
+    INTAKE_COPY,   /* type, of FRAME_COPYTABLE to FRAME_TABLE_END; body and elements: copyevent.h's
+                      decoders are the caller's */
+    INTAKE_COMMIT, /* commit; in_transaction is false again */
     INTAKE_WATERMARK, /* watermark */
     INTAKE_END,       /* the last one; with in_transaction the open transaction comes again */
     INTAKE_IDLE,      /* the deadline has come, or the input has nothing at the moment; said once
@@ -56,6 +59,7 @@ struct intake {
     void (*say)(void *context, bool warning, const char *text);
     void *context;
     int target_fd;
+    bool copies; /* a stream of STREAM_VERSION_COPY is taken */
 
     /* The caller's to read. */
     struct hello hello;
@@ -79,6 +83,7 @@ struct intake {
     uint64_t barrier_id; /* of the last barrier */
     bool barrier_served; /* the open barrier's change has come */
     bool begun;          /* the last frame was begin */
+    bool range_open;     /* its rows come, or its end */
     bool idle;           /* INTAKE_IDLE was said since the input was read */
     bool ended;          /* INTAKE_END was handed out */
     bool all_read;       /* the input is closed; the reader holds what is left */

@@ -444,6 +444,8 @@ on_item(struct worker *w, struct intake_item *item, struct err *err)
     case INTAKE_TARGET:
     case INTAKE_ORIGIN:
     case INTAKE_MESSAGE:
+    case INTAKE_TOUCHED:
+    case INTAKE_COPY:
         break;
     }
     return 0;

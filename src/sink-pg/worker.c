@@ -308,6 +308,8 @@ on_item(struct worker *w, const struct intake_item *item, struct err *err)
     case INTAKE_TABLEINFO:
     case INTAKE_ORIGIN:
     case INTAKE_MESSAGE:
+    case INTAKE_TOUCHED:
+    case INTAKE_COPY:
         break;
     }
     return 0;

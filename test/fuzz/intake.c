@@ -15,6 +15,7 @@
 struct model {
     bool in_transaction;
     bool ended;
+    bool range_open;
     uint64_t changes;
     uint64_t ordinal;
     uint64_t lsn; /* of the last commit */
@@ -74,9 +75,19 @@ follow_transaction(struct model *m, const struct intake_item *item)
 }
 
 static void
+follow_copy(struct model *m, const struct intake_item *item)
+{
+    bool of_range = item->type >= FRAME_ROWS && item->type <= FRAME_RANGE_END;
+
+    require(!m->in_transaction && of_range == m->range_open);
+    m->range_open = item->type == FRAME_RANGE || (of_range && item->type != FRAME_RANGE_END);
+}
+
+static void
 follow(struct model *m, struct intake_item *item)
 {
     require(!m->ended);
+    require(!m->range_open || item->kind == INTAKE_COPY || item->kind == INTAKE_END);
     switch (item->kind) {
     case INTAKE_BEGIN:
     case INTAKE_COMMIT:
@@ -102,8 +113,12 @@ follow(struct model *m, struct intake_item *item)
     case INTAKE_END:
         m->ended = true;
         break;
+    case INTAKE_COPY:
+        follow_copy(m, item);
+        break;
     case INTAKE_ORIGIN:
     case INTAKE_BARRIER:
+    case INTAKE_TOUCHED:
         require(m->in_transaction);
         break;
     case INTAKE_MESSAGE:
@@ -117,10 +132,14 @@ follow(struct model *m, struct intake_item *item)
 
 /* The messages as frames behind a hello of worker 0 of 2. */
 static int
-file_of(const uint8_t *data, size_t size)
+file_of(const uint8_t *data, size_t size, bool copies)
 {
-    static const struct hello hello = {
-        .stream = "event", .program = "route", .sink = "s", .shard = 0, .shards = 2};
+    struct hello hello = {.version = copies ? STREAM_VERSION_COPY : STREAM_VERSION,
+                          .stream = "event",
+                          .program = "route",
+                          .sink = "s",
+                          .shard = 0,
+                          .shards = 2};
     static const char text[] = "shards 2\nshard_key key\n";
     struct bytes message, layout = {.data = (const uint8_t *)text, .len = sizeof text - 1};
     struct cursor input = cursor_over(data, size);
@@ -143,13 +162,15 @@ file_of(const uint8_t *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int fd = file_of(data, size), rc;
+    bool copies = size > 0 && (data[size - 1] & 2) != 0;
+    int fd = file_of(data, size, copies), rc;
     struct model model = {0};
     struct err err = {0};
     struct intake_item item;
     struct intake in;
 
     intake_init(&in, fd);
+    in.copies = copies;
     require(intake_hello(&in, &err) == 0);
     while ((rc = intake_next(&in, 0, &item, &err)) == 0) {
         follow(&model, &item);

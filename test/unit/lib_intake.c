@@ -2,7 +2,7 @@
  * said while the input is idle, a deadline passes or a target is down. ackd is the other end of a
  * socket pair. */
 /* clang-format off: make reads one line
- * links: lib/intake lib/backoff lib/ackclient lib/ackconn lib/ackconn lib/ackmsg lib/event lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
+ * links: lib/intake lib/copyevent lib/snapshot lib/sinklist lib/backoff lib/ackclient lib/ackconn lib/ackconn lib/ackmsg lib/event lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
 /* clang-format on */
 #include "lib/intake.h"
 
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/copyevent.h"
 
 #include "check.h"
 
@@ -23,10 +24,13 @@
  *     I  insert with the ordinal before   w  watermark, W a large one
  *     o  origin    m M  message, transactional or not
  *     a  barrier with us as applier, A with another; s one with the number before; z a fourth shard
+ *     T  touched   l  life begins, h horizon, L life ends
+ *     g  range, n its rows, N its absent keys, G its end
  *     e  end       ?  a frame of type 77  */
 
 static struct buf stream;
 static uint64_t lsn, ordinal, events, barrier;
+static uint32_t stream_version = STREAM_VERSION;
 
 static void
 put_row(uint8_t type)
@@ -104,9 +108,59 @@ put_unknown(void)
 }
 
 static int
+put_touched(void)
+{
+    return touched_encode(&stream,
+                          &(struct touched_event){.relid = 1, .ordinal = ordinal, .whole = true});
+}
+
+static struct relation
+relation_of_copy(void)
+{
+    return (struct relation){.relid = 1, .replica_identity = 'd', .schema = "public", .name = "t"};
+}
+
+static int
+put_copy(char word)
+{
+    struct rows_event rows = {.life = 1, .number = 1};
+
+    switch (word) {
+    case 'l':
+        return copytable_encode(
+            &stream, &(struct copytable_event){.life = 1, .relation = relation_of_copy()});
+    case 'h':
+        return horizon_encode(&stream, &(struct snapshot){.xmin = 3, .xmax = 3});
+    case 'L':
+        return table_end_encode(&stream, 1, LIFE_DONE);
+    case 'g':
+        return range_encode(&stream, &(struct range_event){.life = 1,
+                                                           .number = 1,
+                                                           .kind = RANGE_KEYS,
+                                                           .relation = relation_of_copy()});
+    case 'n':
+        return rows_encode(&stream, FRAME_ROWS, &rows);
+    case 'N':
+        return rows_encode(&stream, FRAME_ABSENT, &rows);
+    default:
+        return range_end_encode(&stream, &(struct range_end_event){.life = 1, .number = 1});
+    }
+}
+
+static int
 put_other(char word)
 {
     switch (word) {
+    case 'T':
+        return put_touched();
+    case 'l':
+    case 'h':
+    case 'L':
+    case 'g':
+    case 'n':
+    case 'N':
+    case 'G':
+        return put_copy(word);
     case 'r':
         put_relation();
         return 0;
@@ -205,12 +259,17 @@ hang_up(struct worker *w)
     w->input[1] = -1;
 }
 
-/* Worker 1 of 3, after its hello. */
+/* Worker 1 of 3, after its hello; stream_version is that of what is fed. */
 static void
 start(struct worker *w)
 {
-    struct hello hello = {
-        .stream = "event", .program = "route", .slot = "s", .sink = "dst", .shard = 1, .shards = 3};
+    struct hello hello = {.version = stream_version,
+                          .stream = "event",
+                          .program = "route",
+                          .slot = "s",
+                          .sink = "dst",
+                          .shard = 1,
+                          .shards = 3};
     static const char layout[] = "shards 3\nshard_key key\nwhole a.b -> c.d\n";
     struct bytes text = {.data = (const uint8_t *)layout, .len = sizeof layout - 1};
     struct err err;
@@ -224,6 +283,7 @@ start(struct worker *w)
         abort();
     feed(w, "");
     intake_init(&w->in, w->input[0]);
+    w->in.copies = stream_version == STREAM_VERSION_COPY;
     w->in.say = keep_said;
     w->in.context = w;
     frame_reader_init(&w->in.ack.reader, ACK_FRAME_MAX);
@@ -277,8 +337,8 @@ drain(struct worker *w, struct err *err)
         [INTAKE_BEGIN] = 'b',     [INTAKE_ORIGIN] = 'o',  [INTAKE_RELATION] = 'r',
         [INTAKE_TABLEINFO] = 'i', [INTAKE_ROW] = 'R',     [INTAKE_TRUNCATE] = 't',
         [INTAKE_MESSAGE] = 'm',   [INTAKE_BARRIER] = 'a', [INTAKE_COMMIT] = 'c',
-        [INTAKE_WATERMARK] = 'w', [INTAKE_END] = 'e',     [INTAKE_IDLE] = '.',
-        [INTAKE_TARGET] = 'T'};
+        [INTAKE_WATERMARK] = 'w', [INTAKE_TOUCHED] = 'T', [INTAKE_COPY] = 'C',
+        [INTAKE_END] = 'e',       [INTAKE_IDLE] = '.',    [INTAKE_TARGET] = '!'};
     static char out[100];
     struct intake_item item;
     size_t n = 0;
@@ -352,6 +412,34 @@ test_out_of_order(void)
     expect("ew", "!", "something follows the end frame");
     expect("b", "b!", "without an end frame");
     expect("", "!", "without an end frame");
+}
+
+static void
+test_copy(void)
+{
+    expect("l", "!", "unknown frame type 32");
+    expect("bT", "b!", "unknown frame type 38");
+    stream_version = STREAM_VERSION_COPY;
+    expect("rlhbicgnNnGwgGLbce", "rCCbRcCCCCCwCCCbce$", "");
+    expect("rbATiciae", "rbaTRc!", "a change outside of a transaction");
+    expect("lgne", "CCCe$", "");
+    expect("T", "!", "another worker's change outside of a transaction");
+    expect("baT", "ba!", "another worker's change where a barrier's was expected");
+    for (const char *word = "lghL"; *word != '\0'; word++) {
+        char words[] = {'b', *word, '\0'};
+
+        expect(words, "b!", "a frame of a copy inside a transaction");
+    }
+    expect("n", "!", "rows of a range that was not begun");
+    expect("gGN", "CC!", "rows of a range that was not begun");
+    expect("G", "!", "rows of a range that was not begun");
+    for (const char *word = "lghLbwrM"; *word != '\0'; word++) {
+        char words[] = {'g', *word, '\0'};
+
+        expect(words, "C!", "something else inside a range");
+    }
+    expect("gn?", "CC!", "something else inside a range");
+    stream_version = STREAM_VERSION;
 }
 
 /* A sink that forgets to make the barrier's change durable must not go on. */
@@ -540,6 +628,7 @@ main(void)
 {
     test_in_order();
     test_out_of_order();
+    test_copy();
     test_barrier_done();
     test_malformed();
     test_waiting();
