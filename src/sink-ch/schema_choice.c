@@ -341,9 +341,8 @@ schema_choice_check(const struct server *server, const struct table *table, stru
 static const char is_older[] =
     "the table stays as it is: make it anew, or let the config say what it is";
 
-/* a without blanks, backticks and outer parentheses is b without them. */
-static bool
-same_expression(const char *a, const char *b)
+bool
+schema_choice_same(const char *a, const char *b)
 {
     struct buf bare[2] = {{0}, {0}};
     const char *texts[] = {a, b};
@@ -402,7 +401,7 @@ compare_partition_by(const struct table *table, const struct described *d, struc
     const char *wanted = table->choice->partition_by;
     char *real = describe_partition_by(d);
 
-    if (wanted != NULL && real != NULL && !same_expression(wanted, real))
+    if (wanted != NULL && real != NULL && !schema_choice_same(wanted, real))
         report_say(report, FINDING_CHOICE, is_older,
                    "partition_by is %.150s, and %s is partitioned by %.150s", wanted,
                    table->target_sql, real[0] == '\0' ? "nothing" : real);
@@ -421,7 +420,7 @@ compare_column(const struct server *server, const struct table *table, const str
     buf_append(&wanted, "", 1);
     text = wanted.failed ? "" : (const char *)wanted.data;
     if (!wanted.failed &&
-        (chosen ? !same_expression(text, column->type_text)
+        (chosen ? !schema_choice_same(text, column->type_text)
                 : table->choice->nullable != 0 && !column->key && column->type.kind != CH_ARRAY &&
                       (strncmp(text, "Nullable(", 9) == 0) != column->type.nullable))
         report_say(report, FINDING_CHOICE, is_older,

@@ -19,4 +19,8 @@ void schema_choice_compare(const struct server *server, const struct table *tabl
 void schema_choice_put_engine(const struct table *table, const char *version, const char *deleted,
                               struct buf *sql);
 
+/* Whether a without blanks, backticks and outer parentheses is b without them: expressions or types
+ * as a person writes them and as ClickHouse shows them. */
+bool schema_choice_same(const char *a, const char *b);
+
 #endif

@@ -151,30 +151,58 @@ is_among(const char *name, const char *const *names, size_t count)
     return false;
 }
 
+/* The server said that it has such a column: another worker, or a person, was first. It says the
+ * same of names that it keeps for itself: then the column is not there, and err stays. */
+static int
+look_for_column(struct server *server, const struct table *table, uint32_t number, enum past *past,
+                struct err *err)
+{
+    const struct err said = *err;
+    const struct described_column *column = NULL;
+    struct described d = {0};
+    struct buf type = {0};
+    int rc = describe_columns(server, table, &d, err);
+
+    if (rc == 0)
+        column = described_find(&d, table->relation.columns[number].name);
+    if (rc == 0 && column == NULL) {
+        *err = said;
+        rc = -1;
+    }
+    schema_put_type(server, table, number, false, &type);
+    buf_append(&type, "", 1);
+    if (column != NULL && !type.failed &&
+        !schema_choice_same((const char *)type.data, column->type))
+        *past = PAST_UNKNOWN; /* a person's, who may have given it no DEFAULT */
+    buf_free(&type);
+    described_free(&d);
+    return rc;
+}
+
 static int
 add_column(struct server *server, const struct options *options, struct table *table,
            uint32_t number, struct err *err)
 {
+    const uint64_t illegal_column = 44, duplicate_column = 15;
     const struct relation_column *column = &table->relation.columns[number];
+    enum past *past = &table->past[number];
     struct buf sql = {0};
-    enum past past;
 
     server_put_text(&sql, "ALTER TABLE ");
     server_put_text(&sql, table->target_sql);
     server_put_text(&sql, " ADD COLUMN ");
-    if (server->has_date32) /* 18.16 has no IF NOT EXISTS here */
-        server_put_text(&sql, "IF NOT EXISTS ");
     put_column(server, table, number, false, &sql);
-    past = schema_put_default(server, options, table, number, &sql, err);
-    table->past[number] = past;
-    if (past == PAST_ERROR) {
+    *past = schema_put_default(server, options, table, number, &sql, err);
+    if (*past == PAST_ERROR) {
         buf_free(&sql);
         return -1;
     }
-    if (server_statement(server, "add a column", &sql, err) != 0 && server->answer.code != 44)
-        return -1; /* 44: another worker was first */
+    if (server_statement(server, "add a column", &sql, err) != 0)
+        return server->answer.code == illegal_column || server->answer.code == duplicate_column
+                   ? look_for_column(server, table, number, past, err)
+                   : -1;
     log_write(server->log, LOG_INFO, "added column \"%s\" to %s%s", column->name, table->target_sql,
-              past == PAST_DEFAULT ? ", with the value of older rows as its DEFAULT" : "");
+              *past == PAST_DEFAULT ? ", with the value of older rows as its DEFAULT" : "");
     return 0;
 }
 

@@ -165,3 +165,18 @@ EOF
 said() { # TABLE LSN WORDS
     grep -F "table \\\"public.$1\\\" was changed before the transaction at $2" "$DIR/log" | grep -F -- "$3"
 }
+
+# A column that comes later, of a name that the server does not take.
+column_not_taken() { # NAME WORDS
+    q "CREATE TABLE t (id Int32, \`n.a\` Array(Int32), _version UInt64, _is_deleted UInt8)
+        ENGINE = ReplacingMergeTree(_version) ORDER BY id"
+    events >"$DIR/in" <<EOF
+e.table(1, "public", "t", [col("id", True, INT4), col("$1")])
+e.begin(); e.insert(1, ["1", "a"]); e.commit(); e.end()
+EOF
+    exits 100 sink --create-tables <"$DIR/in"
+    log_has 'could not add a column: ClickHouse says'
+    log_has "$2"
+    exits 1 grep -F 'added column' "$DIR/log"
+    reached_is 0
+}

@@ -84,6 +84,10 @@ EOF
     ddl_that_is_not_followed
 }
 
+@test "a column whose name ClickHouse keeps for itself, as on the old ClickHouse" {
+    column_not_taken _row_exists 'reserved for persistent virtual column'
+}
+
 # A truncate at commit LSN 0x2100, between rows.
 truncated_between() {
     events <<'EOF'

@@ -7,6 +7,8 @@ PLAN is JSON: {"version": "24.8.4.13", "settings": {"async_insert": "1"}, "types
 "tables": {"t": {"engine": ..., "engine_full": ..., "sorting_key": ..., "columns": [[name, type,
 kind, in_partition_key]]}}, "inserts": [answer, ...]}. Every INSERT takes the next answer, when none
 is left 200 with an empty body: {"status": 200, "headers": {}, "body": ""}, or "close" (no answer).
+"alter": {"answer": answer, "adds": [name, type, kind, in_partition_key]}: ALTER ... ADD COLUMN of the table
+t gets that answer, and the column is there afterwards.
 "dropped": views that are there when EXISTS asks and gone when DESCRIBE or SHOW CREATE does.
 Every request becomes a line of JSON on stdout."""
 
@@ -68,6 +70,13 @@ def dropped(query):
     return {"status": 404, "body": "Code: 60. DB::Exception: Table does not exist. (UNKNOWN_TABLE)"}
 
 
+def alter(query):
+    if "alter" not in plan or " ADD COLUMN " not in query:
+        return {}
+    plan["tables"]["t"]["columns"].append(plan["alter"]["adds"])
+    return plan["alter"]["answer"]
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -84,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
                           "user": self.headers.get("X-ClickHouse-User"),
                           "key": self.headers.get("X-ClickHouse-Key"),
                           "expect": self.headers.get("Expect")}), flush=True)
-        answer = dropped(query)
+        answer = dropped(query) or alter(query)
         if insert and plan["inserts"]:
             answer = plan["inserts"].pop(0)
         if answer == "close":
