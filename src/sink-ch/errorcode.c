@@ -43,10 +43,12 @@ is_among(uint64_t code, const uint16_t *list, size_t count)
 enum errorcode_class
 errorcode_classify(uint64_t code, const char *message)
 {
-    const uint64_t too_many_parts = 252;
+    const uint64_t too_many_parts = 252, no_zookeeper = 225;
 
     if (code == too_many_parts && strstr(message, "partitions for single INSERT") != NULL)
         return ERRORCODE_PARTITIONS; /* never heals by waiting, unlike too many parts (trap 110) */
+    if (code == no_zookeeper && strstr(message, "without ZooKeeper") != NULL)
+        return ERRORCODE_PERSON; /* none is configured; one that is lost has other words or 999 */
     if (IN(statements, code) || IN(rights, code) || IN(limits, code) || IN(replicas, code) ||
         strstr(message, "File name too long") != NULL)
         return ERRORCODE_PERSON;

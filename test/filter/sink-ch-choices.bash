@@ -120,3 +120,9 @@ EOF
     done
     [ "$(jq -s 'map(select(.message == "differences").schema_changes) | add // 0' "$DIR/acks")" = 3 ]
 }
+
+without_zookeeper() {
+    small >"$DIR/in"
+    exits 100 sink --create-tables --table public.t --engine "ReplicatedReplacingMergeTree('/t', 'r')" <"$DIR/in"
+    log_has "Can't create replicated table without ZooKeeper"
+}

@@ -54,6 +54,10 @@ EOF
     grep -F 'doc jsonb -> Nullable(JSON)' "$DIR/out"
 }
 
+@test "the bug was that a replicated table on a server without ZooKeeper was tried for ever" {
+    without_zookeeper
+}
+
 @test "options of a table need one, and it stands there once" {
     orders >"$DIR/in"
     exits 100 sink --engine MergeTree <"$DIR/in"

@@ -88,6 +88,10 @@ EOF
     column_not_taken _row_exists 'reserved for persistent virtual column'
 }
 
+@test "the bug was that a replicated table on a server without ZooKeeper was tried for ever" {
+    without_zookeeper
+}
+
 # A truncate at commit LSN 0x2100, between rows.
 truncated_between() {
     events <<'EOF'

@@ -77,5 +77,11 @@ main(void)
           "partitions of one insert are no parts of the table");
     check(errorcode_classify(1001, "std: File name too long") == ERRORCODE_PERSON,
           "a name never becomes shorter");
+    check(errorcode_classify(225, "Code: 225. DB::Exception: Can't create replicated table without "
+                                  "ZooKeeper") == ERRORCODE_PERSON,
+          "a server without ZooKeeper never gets one by waiting");
+    check(errorcode_classify(225, "Code: 225. DB::Exception: Cannot get ZooKeeper") ==
+              ERRORCODE_WAIT,
+          "a session with ZooKeeper comes back");
     return check_done();
 }
