@@ -17,17 +17,17 @@ ROOMS := pg-wal-read pg-table-read pgout-decode route sink-pg sink-ch ackd evcat
 
 FRAMES := err buf lsn cursor pack frame
 FILTER := $(FRAMES) clock log opt sig sock lockfile io
-WORKER := $(FILTER) event relmap ackmsg ackconn ackclient backoff hash names layout intake
+WORKER := $(FILTER) event relmap ackmsg copymsg sinklist ackconn ackclient backoff hash names layout intake
 
-pg-wal-read_LIB  := $(FILTER) wal event tableinfo pgtableinfo ackmsg ackconn backoff loginnote pqx pqconn pqsystem pqmark names verdict
+pg-wal-read_LIB  := $(FILTER) wal event tableinfo pgtableinfo ackmsg copymsg sinklist feedback ackconn backoff loginnote pqx pqconn pqsystem pqmark names verdict
 pg-table-read_LIB := $(FILTER) event copyevent ctid sinklist snapshot keyhash hash relmap pgrelations names backoff pqx pqconn pqmark
 pgout-decode_LIB := $(FILTER) wal event tableinfo relmap keyhash hash sandbox
 route_LIB        := $(FILTER) event tableinfo relmap hash names tablefilter sandbox layout
 sink-pg_LIB      := $(WORKER) loginnote pqx pqconn pqmark moment tablemap pgtype verdict
 sink-ch_LIB      := $(WORKER) loginnote tableinfo moment tablemap pgtype verdict
-ackd_LIB         := $(FILTER) ackmsg lasterror hash statedir verdict
+ackd_LIB         := $(FILTER) ackmsg copymsg sinklist feedback lasterror hash statedir verdict
 evcat_LIB        := $(FILTER) wal event tableinfo copyevent ctid sinklist snapshot relmap json
-walpipe_LIB      := $(FILTER) lasterror event pgrelations tableinfo pgtableinfo ackmsg backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict
+walpipe_LIB      := $(FILTER) lasterror event pgrelations tableinfo pgtableinfo ackmsg copymsg sinklist backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict
 
 pg-wal-read_EXT := -lpq
 pg-table-read_EXT := -lpq

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/feedback.h"
 #include "lib/lsn.h"
 
 #define CHECKPOINT_RETRY_MICROS UINT64_C(1000000)

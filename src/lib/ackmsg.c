@@ -1,9 +1,10 @@
 /* ackmsg.c: see ackmsg.h; the layouts are in docs/ack.7. */
 #include "lib/ackmsg.h"
 
-/* Without the last one, the timeline or the schema changes, they are complete too. */
-#define REGISTER_ELEMENTS    8
-#define DIFFERENCES_ELEMENTS 7
+/* They are complete without the last ones too: timeline and version, and the schema changes. */
+#define REGISTER_ELEMENTS     9
+#define REGISTER_ELEMENTS_MIN 7
+#define DIFFERENCES_ELEMENTS  7
 
 /* ---- encode ---- */
 
@@ -13,6 +14,7 @@ message_elements(enum ack_type type)
 {
     switch (type) {
     case ACK_SOURCE:
+    case ACK_RUN:
         return 11;
     case ACK_RECEIVED:
         return 4;
@@ -22,17 +24,26 @@ message_elements(enum ack_type type)
         return REGISTER_ELEMENTS;
     case ACK_DIFFERENCES:
         return DIFFERENCES_ELEMENTS;
+    case ACK_TABLE_STATE:
+        return 8;
     case ACK_REACHED:
         return 6;
+    case ACK_COPIED:
+    case ACK_RELAYED:
+        return 5;
     case ACK_WAITING:
     case ACK_TARGET:
     case ACK_BARRIER_REACHED:
     case ACK_REFUSED:
+    case ACK_ASK:
+    case ACK_MISSING:
+    case ACK_ANSWERED:
         return 4;
     case ACK_BARRIER_DONE:
     case ACK_GO:
     case ACK_FEEDBACK:
     case ACK_STATUS:
+    case ACK_COPIER:
         return 3;
     case ACK_DRAINING:
     case ACK_FINISHED:
@@ -110,15 +121,18 @@ pack_register(struct packer *p, const struct ack_register *r)
     pack_uint(p, r->shards);
     pack_uint(p, r->durable_lsn);
     pack_uint(p, r->timeline);
+    pack_uint(p, r->version == 0 ? STREAM_VERSION : r->version);
 }
 
 static bool
 read_register(struct cursor *c, uint32_t elements, struct ack_register *r)
 {
     r->timeline = 0;
+    r->version = STREAM_VERSION;
     return mp_cstr(c, r->program, sizeof r->program) && mp_cstr(c, r->sink, sizeof r->sink) &&
            mp_uint32(c, &r->shard) && mp_uint32(c, &r->shards) && mp_uint(c, &r->durable_lsn) &&
-           (elements < REGISTER_ELEMENTS || mp_uint32(c, &r->timeline));
+           (elements <= REGISTER_ELEMENTS_MIN || mp_uint32(c, &r->timeline)) &&
+           (elements < REGISTER_ELEMENTS || mp_uint32(c, &r->version));
 }
 
 static void
@@ -182,6 +196,7 @@ pack_fields(struct packer *p, const struct ack_message *m)
 {
     switch (m->type) {
     case ACK_SOURCE:
+    case ACK_RUN:
         pack_source(p, &m->source);
         break;
     case ACK_RECEIVED:
@@ -222,6 +237,27 @@ pack_fields(struct packer *p, const struct ack_message *m)
     case ACK_STATUS:
         pack_bin(p, m->status);
         break;
+    case ACK_COPIER:
+        copy_hello_pack(p, &m->copier);
+        break;
+    case ACK_ASK:
+        copy_ask_pack(p, &m->ask);
+        break;
+    case ACK_TABLE_STATE:
+        table_state_pack(p, &m->table_state);
+        break;
+    case ACK_COPIED:
+        range_copied_pack(p, &m->copied);
+        break;
+    case ACK_MISSING:
+        keys_missing_pack(p, &m->missing);
+        break;
+    case ACK_RELAYED:
+        copy_relayed_pack(p, &m->relayed);
+        break;
+    case ACK_ANSWERED:
+        copy_answered_pack(p, &m->answered);
+        break;
     case ACK_DRAINING:
     case ACK_FINISHED:
     case ACK_STATUS_REQUEST:
@@ -249,6 +285,7 @@ read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
 {
     switch (m->type) {
     case ACK_SOURCE:
+    case ACK_RUN:
         return read_source(c, &m->source);
     case ACK_RECEIVED:
         return mp_uint(c, &m->received.lsn) && mp_bool(c, &m->received.reply_requested);
@@ -277,6 +314,20 @@ read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
         return mp_bin(c, &m->feedback);
     case ACK_STATUS:
         return mp_bin(c, &m->status);
+    case ACK_COPIER:
+        return copy_hello_read(c, &m->copier);
+    case ACK_ASK:
+        return copy_ask_read(c, &m->ask);
+    case ACK_TABLE_STATE:
+        return table_state_read(c, &m->table_state);
+    case ACK_COPIED:
+        return range_copied_read(c, &m->copied);
+    case ACK_MISSING:
+        return keys_missing_read(c, &m->missing);
+    case ACK_RELAYED:
+        return copy_relayed_read(c, &m->relayed);
+    case ACK_ANSWERED:
+        return copy_answered_read(c, &m->answered);
     case ACK_DRAINING:
     case ACK_FINISHED:
     case ACK_STATUS_REQUEST:
@@ -297,8 +348,10 @@ ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
     if (!frame_type(&c, &type, &elements))
         return err_set(err, EXIT_REFUSED, "malformed message on the ack socket");
     m->type = (enum ack_type)type;
+    m->body = (struct bytes){.data = frame->body.at, .len = frame->body.left};
     if (message_elements(m->type) != elements + 1 &&
-        !(m->type == ACK_REGISTER && elements + 2 == REGISTER_ELEMENTS) &&
+        !(m->type == ACK_REGISTER && elements + 1 >= REGISTER_ELEMENTS_MIN &&
+          elements + 1 < REGISTER_ELEMENTS) &&
         !(m->type == ACK_DIFFERENCES && elements + 2 == DIFFERENCES_ELEMENTS))
         return err_set(err, EXIT_REFUSED,
                        "unknown message type %u with %u fields on the ack socket", type, elements);
@@ -410,40 +463,4 @@ ackmsg_status_decode(struct bytes encoded, struct ack_status *s)
         if (!read_worker_status(&c, &s->workers[i]))
             return false;
     return read_table_statuses(&c, s) && c.left == 0;
-}
-
-/* ---- feedback: 'r', write, flush, apply, client time, reply requested ---- */
-
-static void
-put_u64(uint8_t *out, uint64_t n)
-{
-    for (int i = 0; i < 8; i++)
-        out[i] = (uint8_t)(n >> (56 - 8 * i));
-}
-
-void
-feedback_encode(uint8_t out[FEEDBACK_SIZE], const struct feedback *f)
-{
-    out[0] = 'r';
-    put_u64(out + 1, f->write_lsn);
-    put_u64(out + 9, f->flush_lsn);
-    put_u64(out + 17, f->apply_lsn);
-    put_u64(out + 25, (uint64_t)f->client_time);
-    out[33] = f->reply_requested;
-}
-
-bool
-feedback_decode(struct bytes bytes, struct feedback *f)
-{
-    struct cursor c = cursor_over(bytes.data, bytes.len);
-    uint64_t client_time;
-    uint8_t tag, reply;
-
-    if (!cursor_u8(&c, &tag) || tag != 'r' || !cursor_u64(&c, &f->write_lsn) ||
-        !cursor_u64(&c, &f->flush_lsn) || !cursor_u64(&c, &f->apply_lsn) ||
-        !cursor_u64(&c, &client_time) || !cursor_u8(&c, &reply) || reply > 1 || c.left != 0)
-        return false;
-    f->client_time = (int64_t)client_time;
-    f->reply_requested = reply == 1;
-    return true;
 }

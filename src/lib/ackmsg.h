@@ -1,12 +1,13 @@
-/* ackmsg.h: what workers, pg-wal-read and `walpipe status` say to ackd over its Unix socket and
- * what it answers. The same frames as the streams', at most ACK_FRAME_MAX long; every message of a
- * run carries its run id, and ackd ignores any other run's (docs/ack.7).
+/* ackmsg.h: what workers, pg-wal-read, pg-table-read and `walpipe status` say to ackd over its Unix
+ * socket and what it answers. The same frames as the streams', at most ACK_FRAME_MAX long; every
+ * message of a run carries its run id, and ackd ignores any other run's (docs/ack.7).
  *
  * The rule (docs/guarantees.7): "X is reached" means that every transaction with end_lsn <= X that
  * this worker was sent is durable in its target. */
 #ifndef WALPIPE_ACKMSG_H
 #define WALPIPE_ACKMSG_H
 
+#include "lib/copymsg.h"
 #include "lib/frame.h"
 
 enum ack_type {
@@ -14,8 +15,11 @@ enum ack_type {
     ACK_SOURCE = 1,   /* who the source is; ackd answers accepted or refused */
     ACK_RECEIVED = 2, /* the highest LSN received, and whether the server asked for a reply */
     ACK_SLOT = 3,     /* the slot's state on the source, for metrics */
-    ACK_DRAINING = 4, /* `end` is written: nothing more will come */
+    ACK_DRAINING = 4, /* `end` is written: nothing more will come; ackd tells pg-table-read */
     ACK_WAITING = 5,  /* before `source`: why there is no run yet */
+    /* pg-table-read to ackd */
+    ACK_COPIER = 6, /* the first message; ackd answers run, when there is one, or refused */
+    ACK_ASK = 7,    /* who must answer a life; said before its `table` is written */
     /* worker to ackd */
     ACK_REGISTER = 8,         /* who the worker is; ackd answers accepted or refused */
     ACK_REACHED = 9,          /* everything up to lsn is durable here */
@@ -24,6 +28,9 @@ enum ack_type {
     ACK_BARRIER_DONE = 12,    /* the applier made the barrier's change durable */
     ACK_FINISHED = 13,        /* read `end`, flushed and reported all */
     ACK_DIFFERENCES = 14,     /* changes that met another target than the source knew */
+    ACK_TABLE_STATE = 15,     /* this one and the next two are passed on to pg-table-read */
+    ACK_COPIED = 17,
+    ACK_MISSING = 18,
     /* anybody to ackd */
     ACK_STATUS_REQUEST = 16,
     /* ackd's answers */
@@ -32,7 +39,10 @@ enum ack_type {
     ACK_FEEDBACK = 34, /* to pg-wal-read: bytes for the replication connection */
     ACK_DRAINED = 35,  /* to pg-wal-read: every worker finished, the last feedback was sent */
     ACK_GO = 36,       /* to a worker: go on past barrier id */
-    ACK_STATUS = 37
+    ACK_STATUS = 37,
+    ACK_RUN = 38,     /* to pg-table-read: all workers are there; also the next two */
+    ACK_RELAYED = 39, /* what a worker said of a copy */
+    ACK_ANSWERED = 40 /* all who were asked have answered */
 };
 
 /* What pg-wal-read waits for before it can begin. */
@@ -75,6 +85,7 @@ struct ack_register {
     uint32_t shards;
     uint64_t durable_lsn; /* progress found in the target; 0: the target keeps none */
     uint32_t timeline;    /* that it is of; 0, or left out: the source's */
+    uint32_t version;     /* of the stream that it reads; left out: STREAM_VERSION */
 };
 
 struct ack_reached {
@@ -113,9 +124,10 @@ struct ack_refusal {
 
 struct ack_message {
     enum ack_type type;
-    struct run_id run_id; /* all zero in ACK_STATUS_REQUEST */
+    struct run_id run_id; /* all zero in ACK_STATUS_REQUEST and ACK_COPIER */
+    struct bytes body;    /* decoded: the whole array, in the frame */
     union {
-        struct ack_source source;
+        struct ack_source source; /* ACK_SOURCE, ACK_RUN */
         struct ack_received received;
         struct ack_slot slot;
         struct ack_waiting waiting;
@@ -126,6 +138,13 @@ struct ack_message {
         uint64_t barrier_id;        /* ACK_BARRIER_DONE, ACK_GO */
         struct ack_differences differences;
         struct ack_refusal refusal;
+        struct copy_hello copier;
+        struct copy_ask ask;
+        struct table_state table_state; /* these may point into the frame */
+        struct range_copied copied;
+        struct keys_missing missing;
+        struct copy_relayed relayed;
+        struct copy_answered answered;
         struct bytes feedback; /* into the frame */
         struct bytes status;   /* into the frame: ack_status, see ackmsg_status_* */
     };
@@ -186,22 +205,5 @@ struct ack_status {
 int ackmsg_status_encode(struct buf *buf, const struct ack_status *status) MUST_CHECK;
 /* Decodes message->status of an ACK_STATUS message. */
 bool ackmsg_status_decode(struct bytes encoded, struct ack_status *status) MUST_CHECK;
-
-/* ---- the feedback bytes ---- */
-
-#define FEEDBACK_SIZE 34
-
-/* "Standby status update" of the streaming replication protocol. Time: microseconds since
- * 2000-01-01 UTC. */
-struct feedback {
-    uint64_t write_lsn;
-    uint64_t flush_lsn;
-    uint64_t apply_lsn;
-    int64_t client_time;
-    bool reply_requested;
-};
-
-void feedback_encode(uint8_t out[FEEDBACK_SIZE], const struct feedback *feedback);
-bool feedback_decode(struct bytes bytes, struct feedback *feedback) MUST_CHECK;
 
 #endif

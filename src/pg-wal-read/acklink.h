@@ -5,6 +5,7 @@
 #define WALPIPE_ACKLINK_H
 
 #include "lib/ackconn.h"
+#include "lib/feedback.h"
 
 struct acklink {
     struct ackconn conn;

@@ -1,6 +1,7 @@
 /* ackmsg: frames of the ack socket, the status in them, and the feedback bytes.
- * links: lib/ackmsg lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: lib/ackmsg lib/copymsg lib/sinklist lib/feedback lib/frame lib/pack lib/cursor lib/buf lib/err */
 #include "lib/ackmsg.h"
+#include "lib/feedback.h"
 #include "input.h"
 
 static void

@@ -2,7 +2,7 @@
  * events(7) promises.
  */
 /* clang-format off: make reads one line
- * links: lib/intake lib/backoff lib/ackclient lib/ackconn lib/ackconn lib/ackmsg lib/event lib/tableinfo lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
+ * links: lib/intake lib/backoff lib/ackclient lib/ackconn lib/ackconn lib/ackmsg lib/copymsg lib/sinklist lib/event lib/tableinfo lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
 /* clang-format on */
 #include "lib/intake.h"
 #include "lib/tableinfo.h"

@@ -1,6 +1,7 @@
 /* lib/ackmsg: every message there and back, cut at every byte; status; the feedback's 34 bytes.
- * links: lib/ackmsg lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: lib/ackmsg lib/copymsg lib/sinklist lib/feedback lib/frame lib/pack lib/cursor lib/buf lib/err */
 #include "lib/ackmsg.h"
+#include "lib/feedback.h"
 
 #include <stdlib.h>
 
@@ -74,10 +75,77 @@ test_all_messages(void)
         {{.type = ACK_FEEDBACK, .feedback = {(const uint8_t *)"r", 1}}, "feedback"},
         {{.type = ACK_DRAINED}, "drained"},
         {{.type = ACK_GO, .barrier_id = 3}, "go"},
+        {{.type = ACK_COPIER, .copier = {.program = "pg-table-read"}}, "copier"},
+        {{.type = ACK_ASK, .ask = {.life = 3, .sinks = {1, {{(const uint8_t *)"a", 1}}}}}, "ask"},
+        {{.type = ACK_TABLE_STATE,
+          .table_state = {.life = 3, .relid = 7, .part = 8, .want = TABLE_HAVE, .last = true}},
+         "table state"},
+        {{.type = ACK_COPIED, .copied = {.life = 3, .number = 4, .written = true}}, "copied"},
+        {{.type = ACK_MISSING, .missing = {.life = 3, .keys = {(const uint8_t *)"k", 1}}},
+         "missing"},
+        {{.type = ACK_RUN, .source = {.system_identifier = 1, .database = "d", .slot = "s"}},
+         "run"},
+        {{.type = ACK_RELAYED, .relayed = {.sink = "s", .shard = 2}}, "relayed"},
+        {{.type = ACK_ANSWERED, .answered = {.life = 3, .workers = 2}}, "answered"},
     };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         check_message(&all[i].message, all[i].name);
+}
+
+/* The register message of a worker that leaves its last elements out. */
+static void
+test_short_register(void)
+{
+    for (uint32_t elements = 7; elements <= 9; elements++) {
+        struct buf buf = {0};
+        struct packer p;
+        struct frame frame;
+        struct ack_message out;
+        struct err err = {0};
+        const uint8_t run_id[RUN_ID_SIZE] = {0};
+
+        frame_begin(&p, &buf, ACK_REGISTER, elements);
+        pack_bin(&p, (struct bytes){.data = run_id, .len = sizeof run_id});
+        pack_cstr(&p, "p");
+        pack_cstr(&p, "s");
+        for (uint32_t i = 4; i < elements; i++)
+            pack_uint(&p, i);
+        check(frame_end(&p) == 0, "memory");
+        frame = frame_over(buf.data + FRAME_HEADER, buf_len(&buf) - FRAME_HEADER);
+        check(ackmsg_decode(&frame, &out, &err) == 0 &&
+                  out.registration.timeline == (elements > 7 ? 7 : 0) &&
+                  out.registration.version == (elements > 8 ? 8 : STREAM_VERSION),
+              "register with %u elements %s", elements, err.message);
+        buf_free(&buf);
+    }
+}
+
+/* What is passed on is what came, and no more than fits in another message. */
+static void
+test_body_and_limits(void)
+{
+    struct ack_message in = {.type = ACK_MISSING}, out;
+    uint8_t *keys = calloc(1, COPYMSG_OPAQUE_MAX + 1);
+    struct buf buf = {0};
+    struct frame frame;
+    struct err err = {0};
+
+    if (keys == NULL)
+        abort();
+    in.missing.keys = (struct bytes){.data = keys, .len = COPYMSG_OPAQUE_MAX};
+    check(ackmsg_encode(&buf, &in) == 0, "encode");
+    frame = frame_over(buf.data + FRAME_HEADER, buf_len(&buf) - FRAME_HEADER);
+    check(ackmsg_decode(&frame, &out, &err) == 0 && out.body.data == frame.body.at &&
+              out.body.len == frame.body.left,
+          "the body is the whole array %s", err.message);
+    buf_reset(&buf, 0);
+    in.missing.keys.len++;
+    check(ackmsg_encode(&buf, &in) == 0, "encode");
+    frame = frame_over(buf.data + FRAME_HEADER, buf_len(&buf) - FRAME_HEADER);
+    check(ackmsg_decode(&frame, &out, &err) == -1, "more than 512 KiB of keys are refused");
+    buf_free(&buf);
+    free(keys);
 }
 
 static void
@@ -168,6 +236,8 @@ int
 main(void)
 {
     test_all_messages();
+    test_short_register();
+    test_body_and_limits();
     test_unknown_type();
     test_status();
     test_feedback();
