@@ -1,7 +1,7 @@
 /* ackd.h: the state of one ackd, which lives for one run. The parts that can be reasoned about
  * alone (ledger, pace, barrier, admission, checkpoint, conn, what metrics counts) do not include
- * this file; those that act on the whole state do: loop calls source and worker, these call
- * confirm, and none of them calls back.
+ * this file; those that act on the whole state do: loop calls source, worker and copier, the first
+ * two call confirm and copier, and none of them calls back.
  *
  * Their functions that return int return 0, or -1 with err: ackd then ends, and with it the run. A
  * connection that is merely unwelcome is closed with a line in the log. */
@@ -9,6 +9,7 @@
 #define WALPIPE_ACKD_ACKD_H
 
 #include "ackd/admission.h"
+#include "ackd/asks.h"
 #include "ackd/barrier.h"
 #include "ackd/checkpoint.h"
 #include "ackd/conn.h"
@@ -19,7 +20,7 @@
 #include "ackd/walend.h"
 #include "lib/log.h"
 
-/* Every worker, pg-wal-read, and some `walpipe status`. */
+/* Every worker, pg-wal-read, pg-table-read, and some `walpipe status`. */
 #define CONNS_MAX (WORKERS_MAX + 32)
 
 struct sink {
@@ -34,6 +35,7 @@ struct worker {
     uint32_t shard;
     struct conn *conn; /* NULL: not connected */
     bool registered;
+    bool reads_copies; /* its stream has rows that exist already */
     bool finished;
     bool target_alive;
     char target_message[256]; /* why not */
@@ -78,6 +80,11 @@ struct ackd {
     struct differences differences;
     struct ledger ledger;
     struct pace pace;
+
+    /* pg-table-read */
+    struct conn *copier; /* NULL: not connected */
+    bool copier_served;  /* it was told of the run: there is no second one */
+    struct asks asks;
 
     int listener;
     uint64_t accept_again_at; /* accept(2) failed: not before */

@@ -11,7 +11,7 @@ conn_open(struct conn *conn, int fd)
 {
     /* accept(2) made this open file description: nobody shares it. */
     fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
-    *conn = (struct conn){.fd = fd, .role = CONN_NEW};
+    *conn = (struct conn){.fd = fd, .role = CONN_NEW, .out_max = CONN_OUT_MAX};
     frame_reader_init(&conn->in, ACK_FRAME_MAX);
 }
 
@@ -42,13 +42,15 @@ conn_flush(struct conn *conn)
     }
     if (conn->broken)
         buf_reset(out, 0);
+    if (buf_len(out) == 0)
+        buf_reset(out, CONN_OUT_MAX);
 }
 
 static int
 after_append(struct conn *conn, struct err *err)
 {
     conn_flush(conn);
-    if (buf_len(&conn->out) > CONN_OUT_MAX)
+    if (buf_len(&conn->out) > conn->out_max)
         return err_set(err, EXIT_PEER, "a peer on the ack socket does not read: %zu bytes wait",
                        buf_len(&conn->out));
     return 0;

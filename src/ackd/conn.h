@@ -5,13 +5,14 @@
 
 #include "lib/ackmsg.h"
 
-/* A peer that leaves so much unread is stuck. The largest message, a status, is a quarter. */
+/* What out_max is at first. The largest message, a status, is a quarter. */
 #define CONN_OUT_MAX (1u << 20)
 
 enum conn_role {
     CONN_NEW,    /* has not said who it is (a `walpipe status` never does) */
     CONN_READER, /* pg-wal-read */
-    CONN_WORKER
+    CONN_WORKER,
+    CONN_COPIER /* pg-table-read */
 };
 
 struct conn {
@@ -20,9 +21,10 @@ struct conn {
     uint32_t worker; /* index, of a CONN_WORKER */
     struct frame_reader in;
     struct buf out;
-    bool closing; /* read no more; close when out is empty */
-    bool broken;  /* the peer does not take what is written; what it wrote before still counts */
-    bool eof;     /* the peer has closed, everything it wrote was read */
+    size_t out_max; /* with more unread the peer is stuck */
+    bool closing;   /* read no more; close when out is empty */
+    bool broken;    /* the peer does not take what is written; what it wrote before still counts */
+    bool eof;       /* the peer has closed, everything it wrote was read */
 };
 
 /* Takes fd and makes it non-blocking. */

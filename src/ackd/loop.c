@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ackd/confirm.h"
+#include "ackd/copier.h"
 #include "ackd/http.h"
 #include "ackd/report.h"
 #include "ackd/source.h"
@@ -21,7 +22,7 @@
 #define ACCEPT_PAUSE_MICROS UINT64_C(1000000)
 
 /* More than a Unix socket's buffer holds: what had been written when we began is then read. */
-#define HEAR_READER_FILLS 16
+#define HEAR_FIRST_FILLS 16
 
 /* ---- messages ---- */
 
@@ -36,19 +37,29 @@ peer_name(const struct ackd *a, const struct conn *conn)
 
     if (conn->role == CONN_READER)
         snprintf(out.text, sizeof out.text, "pg-wal-read");
+    if (conn->role == CONN_COPIER)
+        snprintf(out.text, sizeof out.text, "pg-table-read");
     if (conn->role == CONN_WORKER)
         snprintf(out.text, sizeof out.text, "worker %s",
                  ackd_worker_name(a, &a->workers[conn->worker]).text);
     return out;
 }
 
+/* The run ends with it. */
+static bool
+is_member(const struct conn *conn)
+{
+    return conn->role == CONN_READER || conn->role == CONN_WORKER;
+}
+
 /* What must not come, came: a stranger is shown the door, a member of the run has a bug. */
 static int
 unwelcome(const struct ackd *a, struct conn *conn, const char *what, struct err *err)
 {
-    if (conn->role != CONN_NEW)
+    if (is_member(conn))
         return err_set(err, EXIT_BUG, "%s: %s", peer_name(a, conn).text, what);
-    log_write(&a->log, LOG_WARNING, "closed a connection: %s", what);
+    log_write(&a->log, LOG_WARNING, "closed the connection of %s: %s", peer_name(a, conn).text,
+              what);
     conn->closing = true;
     return 0;
 }
@@ -64,9 +75,10 @@ send_status(struct ackd *a, struct conn *conn, struct err *err)
     else
         result = conn_send_frames(conn, &frames, err);
     buf_free(&frames);
-    if (result == 0 || conn->role != CONN_NEW)
+    if (result == 0 || is_member(conn))
         return result;
-    log_write(&a->log, LOG_WARNING, "closed a connection: %s", err->message);
+    log_write(&a->log, LOG_WARNING, "closed the connection of %s: %s", peer_name(a, conn).text,
+              err->message);
     conn->closing = conn->eof = true;
     return 0;
 }
@@ -87,23 +99,52 @@ reader_message(struct ackd *a, struct conn *conn, const struct ack_message *m, s
 }
 
 static int
+copier_message(struct ackd *a, struct conn *conn, const struct ack_message *m, struct err *err)
+{
+    if (m->type != ACK_ASK)
+        return unwelcome(a, conn, "sent a message that is not pg-table-read's", err);
+    copier_ask(a, &m->ask);
+    return 0;
+}
+
+/* The first message says who it is. */
+static int
+first_message(struct ackd *a, struct conn *conn, const struct ack_message *m, struct err *err)
+{
+    if (m->type == ACK_REGISTER)
+        return worker_register(a, conn, m, err);
+    if (m->type != ACK_COPIER)
+        return unwelcome(
+            a, conn, "its first message was neither source, waiting, register, copier nor status",
+            err);
+    copier_hello(a, conn, m);
+    return 0;
+}
+
+/* pg-wal-read's, which may say them more than once. */
+static bool
+may_begin_run(const struct conn *conn)
+{
+    return conn->role == CONN_NEW || conn->role == CONN_READER;
+}
+
+static int
 dispatch(struct ackd *a, struct conn *conn, const struct ack_message *m, struct err *err)
 {
     if (m->type == ACK_STATUS_REQUEST)
         return send_status(a, conn, err);
-    if (m->type == ACK_SOURCE && conn->role != CONN_WORKER)
+    if (m->type == ACK_SOURCE && may_begin_run(conn))
         return source_hello(a, conn, m, err);
-    if (m->type == ACK_WAITING && conn->role != CONN_WORKER)
+    if (m->type == ACK_WAITING && may_begin_run(conn))
         return source_waiting(a, conn, m, err);
-    if (m->type == ACK_REGISTER && conn->role == CONN_NEW)
-        return worker_register(a, conn, m, err);
     if (conn->role == CONN_NEW)
-        return unwelcome(a, conn,
-                         "its first message was neither source, waiting, register nor status", err);
+        return first_message(a, conn, m, err);
     if (!a->running || !run_id_equal(&m->run_id, &a->run_id))
         return unwelcome(a, conn, "sent a message of another run than its own", err);
     if (conn->role == CONN_READER)
         return reader_message(a, conn, m, err);
+    if (conn->role == CONN_COPIER)
+        return copier_message(a, conn, m, err);
     return worker_message(a, &a->workers[conn->worker], m, err);
 }
 
@@ -118,6 +159,7 @@ take_frames(struct ackd *a, struct conn *conn, struct err *err)
     while (!conn->closing) {
         switch (frame_next(&conn->in, &frame, &why)) {
         case FRAME_NEED_MORE:
+            frame_reader_trim(&conn->in);
             return 0;
         case FRAME_BAD:
             return unwelcome(a, conn, why.message, err);
@@ -156,27 +198,30 @@ read_once(struct ackd *a, struct conn *conn)
     return false;
 }
 
-/* Reads what pg-wal-read has written so far and acts on it. */
+/* Reads what the peer has written so far and acts on it. NULL: there is none. */
 static int
-hear_reader(struct ackd *a, struct err *err)
+hear_first(struct ackd *a, struct conn *peer, struct err *err)
 {
-    for (int i = 0; i < HEAR_READER_FILLS && a->reader != NULL && !a->reader->eof; i++) {
-        if (!read_once(a, a->reader))
+    for (int i = 0; i < HEAR_FIRST_FILLS && peer != NULL && !peer->eof && !peer->closing; i++) {
+        if (!read_once(a, peer))
             return 0;
-        if (take_frames(a, a->reader, err) != 0)
+        if (take_frames(a, peer, err) != 0)
             return -1;
     }
     return 0;
 }
 
+/* pg-wal-read says what it received before it passes it on, and pg-table-read asks of a table
+ * before it sends it, but over other sockets. So what they say is read after a worker's bytes and
+ * heeded before them. */
 static int
 hear(struct ackd *a, struct conn *conn, struct err *err)
 {
     if (!read_once(a, conn))
         return 0;
-    /* pg-wal-read says what it received before it passes it on, but over another socket. So what it
-     * says is read after a worker's bytes and heeded before them. */
-    if (conn->role != CONN_READER && hear_reader(a, err) != 0)
+    if (conn->role != CONN_READER && hear_first(a, a->reader, err) != 0)
+        return -1;
+    if (conn->role == CONN_WORKER && hear_first(a, a->copier, err) != 0)
         return -1;
     return take_frames(a, conn, err);
 }
@@ -228,6 +273,8 @@ bury(struct ackd *a, struct conn *conn, struct err *err)
     conn_close(conn);
     if (role == CONN_READER)
         return source_gone(a, err);
+    if (role == CONN_COPIER)
+        copier_gone(a);
     return role == CONN_WORKER ? worker_gone(a, &a->workers[worker], err) : 0;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ackd/confirm.h"
+#include "ackd/copier.h"
 #include "lib/lsn.h"
 
 static int
@@ -218,6 +219,7 @@ source_draining(struct ackd *a, struct err *err)
     if (a->draining)
         return err_set(err, EXIT_BUG, "pg-wal-read said twice that it drains");
     a->draining = true;
+    copier_draining(a);
     log_write(&a->log, LOG_INFO, "draining: the source's stream has ended");
     return 0;
 }

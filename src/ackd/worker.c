@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ackd/confirm.h"
+#include "ackd/copier.h"
 #include "lib/clock.h"
 #include "lib/lasterror.h"
 #include "lib/lsn.h"
@@ -63,6 +64,7 @@ welcome(struct ackd *a, struct conn *conn, struct worker *w, const struct ack_re
     conn->worker = index;
     w->conn = conn;
     w->registered = true;
+    w->reads_copies = r->version >= STREAM_VERSION_COPY;
     w->target_alive = true; /* until it says otherwise */
     w->heard_at = clock_micros();
     ledger_register(&a->ledger, index, r->durable_lsn);
@@ -72,6 +74,7 @@ welcome(struct ackd *a, struct conn *conn, struct worker *w, const struct ack_re
     if (ledger_complete(&a->ledger)) {
         log_write(&a->log, LOG_INFO, "all %" PRIu32 " workers are registered", a->workers_count);
         confirm_proved(a);
+        copier_run(a);
     }
     return conn_send(conn, &answer, err);
 }
@@ -149,6 +152,18 @@ take_target(struct ackd *a, struct worker *w, const struct ack_target *t)
     memcpy(w->target_message, t->message, sizeof w->target_message);
 }
 
+/* ---- copies ---- */
+
+static int
+pass_on(struct ackd *a, const struct worker *w, const struct ack_message *m, struct err *err)
+{
+    if (!w->reads_copies)
+        return err_set(err, EXIT_BUG, "worker %s spoke of a copy, but does not read copies",
+                       ackd_worker_name(a, w).text);
+    copier_relay(a, w, m);
+    return 0;
+}
+
 /* ---- barriers ---- */
 
 static int
@@ -198,6 +213,10 @@ worker_message(struct ackd *a, struct worker *w, const struct ack_message *m, st
     case ACK_DIFFERENCES:
         differences_add(&a->differences, w->sink, &m->differences);
         return 0;
+    case ACK_TABLE_STATE:
+    case ACK_COPIED:
+    case ACK_MISSING:
+        return pass_on(a, w, m, err);
     case ACK_BARRIER_REACHED:
         return step_barrier(
             a, s, barrier_reached(&s->barrier, s->shards, w->shard, &m->barrier, err), err);

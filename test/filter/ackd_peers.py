@@ -137,9 +137,10 @@ class Reader(Peer):
 
 
 class Worker(Peer):
-    def register(self, sink="dst", shard=0, shards=1, durable=0, timeline=None):
+    def register(self, sink="dst", shard=0, shards=1, durable=0, timeline=None, version=None):
         self.say(REGISTER, "fake", sink, shard, shards, durable,
-                 *([] if timeline is None else [timeline]))
+                 *([] if timeline is None and version is None else [timeline or 0]),
+                 *([] if version is None else [version]))
 
     def start(self, *args, **more):
         self.register(*args, **more)
@@ -148,6 +149,27 @@ class Worker(Peer):
 
     def reached(self, lsn, events=0, rows=0, micros=0):
         self.say(REACHED, lsn, events, rows, micros)
+
+
+class Copier(Peer):
+    """A fake pg-table-read."""
+
+    def __init__(self, ackd):
+        super().__init__(ackd, bytes(16))
+        self.say(COPIER, "pg-table-read")
+
+    def start(self):
+        self.run = self.expect(RUN_IS)[1]
+        return self
+
+    def ask(self, life, *sinks):
+        self.say(ASK, life, list(sinks))
+
+    def relayed(self, sink, shard):
+        """The message of that worker that is passed on next."""
+        got = self.expect(RELAYED)
+        assert got[2:4] == [sink, shard], got
+        return unpack(got[4])
 
 
 class Ackd:
