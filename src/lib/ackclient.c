@@ -25,6 +25,7 @@ ackclient_register(struct ackconn *ack, const char *program, const struct hello 
     r->shards = hello->shards;
     r->durable_lsn = durable_lsn;
     r->timeline = timeline;
+    r->version = hello->version;
     if (ackconn_say(ack, &message, err) != 0 || ackconn_hear(ack, &message, err) != 0)
         return -1;
     if (message.type == ACK_ACCEPTED)
@@ -49,6 +50,30 @@ ackclient_differences(struct ackconn *ack, const struct ack_differences *differe
                       struct err *err)
 {
     struct ack_message message = {.type = ACK_DIFFERENCES, .differences = *differences};
+
+    return ackconn_say(ack, &message, err);
+}
+
+int
+ackclient_table_state(struct ackconn *ack, const struct table_state *state, struct err *err)
+{
+    struct ack_message message = {.type = ACK_TABLE_STATE, .table_state = *state};
+
+    return ackconn_say(ack, &message, err);
+}
+
+int
+ackclient_copied(struct ackconn *ack, const struct range_copied *copied, struct err *err)
+{
+    struct ack_message message = {.type = ACK_COPIED, .copied = *copied};
+
+    return ackconn_say(ack, &message, err);
+}
+
+int
+ackclient_missing(struct ackconn *ack, uint64_t life, struct bytes keys, struct err *err)
+{
+    struct ack_message message = {.type = ACK_MISSING, .missing = {.life = life, .keys = keys}};
 
     return ackconn_say(ack, &message, err);
 }

@@ -23,6 +23,17 @@ int ackclient_reached(struct ackconn *ack, const struct ack_reached *reached,
 int ackclient_differences(struct ackconn *ack, const struct ack_differences *differences,
                           struct err *err) MUST_CHECK;
 
+/* What pg-table-read hears of a copy; only where hello's version is STREAM_VERSION_COPY. Nothing is
+ * answered. */
+int ackclient_table_state(struct ackconn *ack, const struct table_state *state,
+                          struct err *err) MUST_CHECK;
+int ackclient_copied(struct ackconn *ack, const struct range_copied *copied,
+                     struct err *err) MUST_CHECK;
+
+/* keys: at most COPYMSG_OPAQUE_MAX bytes. */
+int ackclient_missing(struct ackconn *ack, uint64_t life, struct bytes keys,
+                      struct err *err) MUST_CHECK;
+
 /* message says why the target is down; "" when it is alive. */
 int ackclient_target(struct ackconn *ack, bool alive, const char *message,
                      struct err *err) MUST_CHECK;

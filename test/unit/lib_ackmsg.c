@@ -1,5 +1,7 @@
-/* lib/ackmsg: every message there and back, cut at every byte; status; the feedback's 34 bytes.
+/* lib/ackmsg: every message there and back, cut at every byte; status; the feedback's 34 bytes. */
+/* clang-format off: make reads one line
  * links: lib/ackmsg lib/copymsg lib/sinklist lib/feedback lib/frame lib/pack lib/cursor lib/buf lib/err */
+/* clang-format on */
 #include "lib/ackmsg.h"
 #include "lib/feedback.h"
 
