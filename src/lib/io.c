@@ -14,20 +14,56 @@
 #include "lib/opt.h"
 #include "lib/sock.h"
 
-int
-io_open_input(const char *path, struct err *err)
+/* N of "/dev/fd/N", or -1. */
+static int
+inherited_fd(const char *path)
+{
+    static const char prefix[] = "/dev/fd/";
+    struct err ignored;
+    uint64_t n;
+
+    if (strncmp(path, prefix, sizeof prefix - 1) != 0 ||
+        opt_number("fd", path + sizeof prefix - 1, 0, 1 << 20, &n, &ignored) != 0)
+        return -1;
+    return (int)n;
+}
+
+static int
+refuse_terminal_input(int fd, struct err *err)
+{
+    if (!isatty(fd))
+        return fd;
+    err_set(err, EXIT_REFUSED, "cannot read a stream from a terminal");
+    return err_hint(err, "pipe a program's output in, or use < FILE");
+}
+
+/* A descriptor that our parent opened, and that our children should not get. */
+static int
+take_over(int fd, const char *path, struct err *err)
+{
+    if (fcntl(fd, F_GETFD) < 0)
+        return err_set(err, EXIT_REFUSED, "descriptor %d of \"%s\" is not open", fd, path);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+}
+
+static int
+open_fifo(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    return fd >= 0 ? fd
+                   : err_set(err, EXIT_PEER, "could not open \"%s\" for reading: %s", path,
+                             strerror(errno));
+}
+
+/* Waits for one peer. */
+static int
+listen_for_one(const char *path, struct err *err)
 {
     struct pollfd waiting;
-    int listener, fd;
+    int listener = sock_listen(path, err), fd;
 
-    if (path == NULL) {
-        if (isatty(STDIN_FILENO)) {
-            err_set(err, EXIT_REFUSED, "cannot read a stream from a terminal");
-            return err_hint(err, "pipe a program's output in, or use < FILE");
-        }
-        return STDIN_FILENO;
-    }
-    listener = sock_listen(path, err);
     if (listener < 0)
         return -1;
     do {
@@ -43,18 +79,21 @@ io_open_input(const char *path, struct err *err)
     return fd;
 }
 
-/* N of "/dev/fd/N", or -1. */
-static int
-inherited_fd(const char *path)
+int
+io_open_input(const char *path, struct err *err)
 {
-    static const char prefix[] = "/dev/fd/";
-    struct err ignored;
-    uint64_t n;
+    struct stat st;
+    int fd;
 
-    if (strncmp(path, prefix, sizeof prefix - 1) != 0 ||
-        opt_number("fd", path + sizeof prefix - 1, 0, 1 << 20, &n, &ignored) != 0)
-        return -1;
-    return (int)n;
+    if (path == NULL)
+        return refuse_terminal_input(STDIN_FILENO, err);
+    fd = inherited_fd(path);
+    if (fd >= 0) {
+        fd = take_over(fd, path, err);
+        return fd < 0 ? -1 : refuse_terminal_input(fd, err);
+    }
+    return stat(path, &st) == 0 && S_ISFIFO(st.st_mode) ? open_fifo(path, err)
+                                                        : listen_for_one(path, err);
 }
 
 static int
@@ -76,10 +115,8 @@ io_open_output(const char *path, struct err *err)
         return refuse_terminal(STDOUT_FILENO, err);
     fd = inherited_fd(path);
     if (fd >= 0) {
-        if (fcntl(fd, F_GETFD) < 0)
-            return err_set(err, EXIT_REFUSED, "descriptor %d of \"%s\" is not open", fd, path);
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
-        return refuse_terminal(fd, err);
+        fd = take_over(fd, path, err);
+        return fd < 0 ? -1 : refuse_terminal(fd, err);
     }
     if (stat(path, &st) != 0 ? errno == ENOENT : S_ISSOCK(st.st_mode))
         return sock_connect(path, IO_CONNECT_PATIENCE_MILLIS, err);

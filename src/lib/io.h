@@ -7,7 +7,9 @@
 /* How long --out and a worker's path wait for a peer that does not listen yet. */
 #define IO_CONNECT_PATIENCE_MILLIS 10000
 
-/* The input: stdin for NULL; else listens on the Unix socket at path and waits for one peer. */
+/* The input: stdin for NULL; else path, by what it is: "/dev/fd/N" is taken over, a FIFO opened for
+ * reading, which waits for its writer; on anything else a Unix socket listens and waits for one
+ * peer. A terminal is refused. */
 int io_open_input(const char *path, struct err *err) MUST_CHECK;
 
 /* The output: stdout for NULL; else path, by what it is: a Unix socket (or nothing yet) is

@@ -112,6 +112,37 @@ test_output_paths(void)
 }
 
 static void
+test_input_paths(void)
+{
+    struct err err = {0};
+    char fifo[sizeof path], byte = 0, text[32];
+    int fds[2], fd, status;
+
+    if (pipe(fds) != 0)
+        abort();
+    snprintf(text, sizeof text, "/dev/fd/%d", fds[0]);
+    fd = io_open_input(text, &err);
+    check(fd == fds[0] && (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0, "an inherited descriptor");
+    check(write(fds[1], "x", 1) == 1 && read(fd, &byte, 1) == 1 && byte == 'x', "is read");
+    close(fds[0]);
+    close(fds[1]);
+    check(io_open_input(text, &err) == -1 && err.code == EXIT_REFUSED, "one that is not open: %s",
+          err.message);
+    snprintf(fifo, sizeof fifo, "%s", in_directory("input"));
+    if (mkfifo(fifo, 0600) != 0)
+        abort();
+    if (fork() == 0) {
+        fd = open(fifo, O_WRONLY);
+        _exit(write(fd, "y", 1) == 1 ? 0 : 1);
+    }
+    fd = io_open_input(fifo, &err);
+    check(fd >= 0 && read(fd, &byte, 1) == 1 && byte == 'y', "a FIFO waits for its writer");
+    check(read(fd, &byte, 1) == 0, "and ends with it");
+    close(fd);
+    wait(&status);
+}
+
+static void
 test_sockets(void)
 {
     struct err err = {0};
@@ -187,6 +218,7 @@ main(void)
     test_nonblocking_is_private();
     test_write_all_waits();
     test_output_paths();
+    test_input_paths();
     test_sockets();
     test_stale_socket();
     test_path_length();
