@@ -1,7 +1,10 @@
-/* ackmsg: frames of the ack socket, the status in them, and the feedback bytes.
+/* ackmsg: frames of the ack socket, the status in them, and the feedback bytes. */
+/* clang-format off: make reads one line
  * links: lib/ackmsg lib/copymsg lib/sinklist lib/feedback lib/frame lib/pack lib/cursor lib/buf lib/err */
+/* clang-format on */
 #include "lib/ackmsg.h"
 #include "lib/feedback.h"
+
 #include "input.h"
 
 static void
