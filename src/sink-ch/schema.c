@@ -10,6 +10,7 @@
 #include "sink-ch/schema_create.h"
 #include "sink-ch/schema_mapping.h"
 #include "sink-ch/schema_type.h"
+#include "sink-ch/shape.h"
 #include "sink-ch/view.h"
 
 static bool
@@ -300,26 +301,17 @@ order_columns(struct table *table, struct err *err)
 }
 
 static int
-make_insert(struct table *table, const struct options *options, struct err *err)
+make_insert(const struct server *server, struct table *table, const struct options *options,
+            struct err *err)
 {
     struct buf sql = {0};
 
     server_put_text(&sql, "INSERT INTO ");
     server_put_text(&sql, table->target_sql);
     server_put_text(&sql, " (");
-    for (uint32_t i = 0; i < table->columns_count; i++) {
-        server_put_text(&sql, i == 0 ? "" : ", ");
-        server_put_name(&sql, table->columns[i].name);
-    }
-    if (table->has_version) {
-        server_put_text(&sql, ", ");
-        server_put_name(&sql, options->version_column);
-    }
-    if (table->has_deleted) {
-        server_put_text(&sql, ", ");
-        server_put_name(&sql, options->deleted_column);
-    }
+    shape_put_names(table, options, &sql);
     server_put_text(&sql, ") FORMAT RowBinary");
+    server_put_text(&sql, server->has_header ? "WithNamesAndTypes" : "");
     buf_append(&sql, "", 1);
     if (sql.failed)
         return err_set(err, EXIT_PEER, "out of memory for a table");
@@ -387,7 +379,9 @@ examine(const struct server *server, struct table *table, const struct options *
     if (table->columns_count == 0)
         report_say(report, FINDING_FAIL, "", "%s has none of the source's columns",
                    table->target_sql);
-    return order_columns(table, err) != 0 ? -1 : make_insert(table, options, err);
+    if (order_columns(table, err) != 0 || shape_make(table, options, d, err) != 0)
+        return -1;
+    return make_insert(server, table, options, err);
 }
 
 enum schema_status

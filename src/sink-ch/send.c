@@ -16,6 +16,7 @@
 #include "sink-ch/displaced.h"
 #include "sink-ch/readback.h"
 #include "sink-ch/schema.h"
+#include "sink-ch/shape.h"
 
 #define BODY_KEEP ((size_t)32 << 20)
 
@@ -54,6 +55,7 @@ fill_body(const struct sending *sending, struct place *place, struct err *err)
 {
     const struct batch *batch = &sending->worker->batch;
     struct buf *body = &sending->worker->body;
+    struct bytes header = shape_header(&sending->worker->server, sending->table);
     uint64_t rows = 0;
 
     buf_reset(body, BODY_KEEP);
@@ -61,6 +63,7 @@ fill_body(const struct sending *sending, struct place *place, struct err *err)
         server_put_text(body, sending->table->insert_sql);
         server_put_text(body, "\n");
     }
+    buf_append(body, header.data, header.len);
     for (; place->entry != BATCH_NONE && rows < sending->rows_max; step(sending, place)) {
         const struct batch_entry *row = &batch->entries[place->entry];
 
@@ -75,16 +78,20 @@ fill_body(const struct sending *sending, struct place *place, struct err *err)
     return table_error(sending->table, 0, err);
 }
 
-/* The data did not parse: because somebody changed the table under us? Then a restart reads the new
- * columns and sends the rows again. */
+/* A restart reads the new columns and sends the rows again. */
+static void
+say_changed(const struct sending *sending, struct err *err)
+{
+    *err = (struct err){0};
+    err_set(err, EXIT_PEER, "the columns of %s changed", sending->table->target_sql);
+}
+
+/* The data did not parse: because somebody changed the table under us? */
 static int
 explain_refusal(const struct sending *sending, struct err *err)
 {
-    struct err changed;
-
     if (schema_changed(&sending->worker->server, sending->table)) {
-        err_set(&changed, EXIT_PEER, "the columns of %s changed", sending->table->target_sql);
-        *err = changed;
+        say_changed(sending, err);
     } else if (err->hint[0] == '\0') {
         err_hint(err, "nothing was acknowledged; mend the table in ClickHouse and start again");
     }
@@ -149,6 +156,41 @@ send_rows(struct sending *sending, struct err *err)
     return 0;
 }
 
+/* Whether the rows may go, or have gone, by the types that they were encoded for. */
+static int
+look_at_types(const struct sending *sending, bool sent, struct err *err)
+{
+    struct worker *worker = sending->worker;
+
+    switch (shape_look(&worker->server, sending->table, worker->options, err)) {
+    case SHAPE_SAME:
+        return 0;
+    case SHAPE_CHANGED:
+        say_changed(sending, err);
+        break;
+    case SHAPE_ERROR:
+        return table_error(sending->table, 0, err);
+    }
+    if (sent) {
+        err_set(err, EXIT_REFUSED,
+                "the columns of %s changed while rows were written to it: they may have been "
+                "misread",
+                sending->table->target_sql);
+        err_hint(err, "nothing was acknowledged, and the rows are sent again; delete rows that "
+                      "the source does not have from the table, or copy it anew, then start again");
+    }
+    return table_error(sending->table, worker->transaction.commit_lsn, err);
+}
+
+static int
+send_table(struct sending *sending, struct err *err)
+{
+    if (readback_fill(sending->worker, sending->table, err) != 0 ||
+        look_at_types(sending, false, err) != 0 || send_rows(sending, err) != 0)
+        return -1;
+    return look_at_types(sending, true, err);
+}
+
 int
 send_batch(struct worker *worker, struct err *err)
 {
@@ -162,7 +204,7 @@ send_batch(struct worker *worker, struct err *err)
             .rows_max = worker->server.max_insert_rows,
         };
 
-        if (readback_fill(worker, sending.table, err) != 0 || send_rows(&sending, err) != 0)
+        if (send_table(&sending, err) != 0)
             return -1;
     }
     if (worker->transaction.open)

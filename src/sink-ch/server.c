@@ -254,6 +254,8 @@ learn_setting(struct server *server, struct bytes name, struct bytes value)
         server->has_json = true;
     if (bytes_are(name, SETTINGS_TOKEN))
         server->has_token = true;
+    if (bytes_are(name, SETTINGS_HEADER))
+        server->has_header = true;
     if (bytes_are(name, SETTINGS_BLOCK)) {
         memcpy(text, value.data, value.len < sizeof text ? value.len : sizeof text - 1);
         server->max_insert_rows = strtoull(text, NULL, 10);

@@ -15,6 +15,8 @@ static const struct {
     {"input_format_null_as_default", "0"}, /* never a silent default */
     /* RowBinary as it is written and read here */
     {SETTINGS_JSON, "1"},
+    {SETTINGS_HEADER, "1"},
+    {"input_format_with_names_use_header", "1"},
     {"output_format_binary_write_json_as_string", "1"},
     {"input_format_binary_decode_types_in_binary_format", "0"},
     {"output_format_binary_encode_types_in_binary_format", "0"},

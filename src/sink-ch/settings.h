@@ -9,9 +9,10 @@
  */
 #define SETTINGS_NO_QUERY_CACHE "&use_query_cache=0"
 
-#define SETTINGS_JSON  "input_format_binary_read_json_as_string"
-#define SETTINGS_TOKEN "insert_deduplication_token"
-#define SETTINGS_BLOCK "max_insert_block_size"
+#define SETTINGS_JSON   "input_format_binary_read_json_as_string"
+#define SETTINGS_TOKEN  "insert_deduplication_token"
+#define SETTINGS_HEADER "input_format_with_types_use_header"
+#define SETTINGS_BLOCK  "max_insert_block_size"
 
 /* Appends their names, each after ", ", as literals. */
 void settings_put_names(struct buf *sql);

@@ -148,6 +148,7 @@ table_unload(struct table *table)
     }
     free(table->columns);
     free(table->insert_sql);
+    buf_free(&table->shape);
     buf_free(&table->described);
     table->columns = NULL;
     table->insert_sql = NULL;

@@ -70,6 +70,7 @@ struct table {
     struct column *columns;
     char *insert_sql;
     struct mark mark;
+    struct buf shape;     /* of its inserts: shape.h */
     struct buf described; /* system.columns' answer, to see whether it changed */
 };
 

@@ -5,6 +5,7 @@ WALPIPE_CH=modern
 load sink-ch
 load sink-ch-ddl
 load sink-ch-choices
+load sink-ch-altered
 
 # An update without its large value, which has to be read back.
 read_back() { # COLUMN
@@ -90,6 +91,10 @@ EOF
 
 @test "the bug was that a replicated table on a server without ZooKeeper was tried for ever" {
     without_zookeeper
+}
+
+@test "the bug was that rows were misread and confirmed after a column got another type, as on the old ClickHouse" {
+    altered_columns
 }
 
 # A truncate at commit LSN 0x2100, between rows.
