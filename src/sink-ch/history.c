@@ -280,6 +280,14 @@ history_admit(struct worker *w, struct table *table, struct err *err)
     return history_check_name(w, table, err);
 }
 
+int
+history_announce(struct worker *w, const struct table *table, struct err *err)
+{
+    if (table->has_version && table->mark.writable)
+        return 0;
+    return journal_announce(&w->journal, w->transaction.commit_lsn, err);
+}
+
 /* ---- all tables with rows of the source's cluster ---- */
 
 static void

@@ -20,6 +20,10 @@ int history_admit(struct worker *worker, struct table *table, struct err *err) M
 int history_look(struct worker *worker, struct table *table, struct err *why,
                  struct err *err) MUST_CHECK;
 
+/* Before changes of the transaction in hand are written to the table: notes them elsewhere if it
+ * cannot say itself whose rows it holds. After history_admit. 0, or -1 with err. */
+int history_announce(struct worker *worker, const struct table *table, struct err *err) MUST_CHECK;
+
 /* The highest LSN in the table's versions; 0: none. 0, or -1 with err. */
 int history_highest(struct worker *worker, const struct table *table, uint64_t *lsn,
                     struct err *err) MUST_CHECK;

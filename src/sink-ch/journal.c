@@ -2,7 +2,7 @@
  *
  * A row says what one of `shards` workers has. Positions of another cluster, timeline or slot say
  * nothing about this one. With another number of workers than before, what all of those had is had
- * by each of these. */
+ * by each of these. With 0 workers it is no progress: rows up to there may be in ClickHouse. */
 #include "sink-ch/journal.h"
 
 #include <inttypes.h>
@@ -107,21 +107,25 @@ read_table(struct journal *j, uint64_t *lsn, struct err *err)
 /* No slot has an empty name: such a row notes that a history was adopted. */
 #define ADOPTED_SLOT ""
 
+/* Of a row that was written before what it speaks of. */
+#define ANNOUNCED_SHARDS 0
+
 struct seen {
     uint64_t other_system;  /* 0: none */
     uint32_t last_timeline; /* of this system; 0: none */
-    uint64_t last_lsn;      /* that was noted there */
+    uint64_t last_lsn;      /* that was noted or announced there */
+    bool announced;         /* it was not noted */
 };
 
 static int
 read_seen(struct journal *j, struct seen *seen, struct err *err)
 {
     struct buf sql = {0};
-    uint64_t system, timeline, lsn;
+    uint64_t system, timeline, lsn, noted;
     char *at;
 
     server_put_text(&sql, "SELECT system_identifier, timeline, max(lsn), "
-                          "countIf(slot = '" ADOPTED_SLOT "') FROM ");
+                          "maxIf(lsn, shards > 0), countIf(slot = '" ADOPTED_SLOT "') FROM ");
     put_table(j, &sql);
     put_where_sink(j, j->hello->sink, &sql);
     server_put_text(&sql, " GROUP BY system_identifier, timeline FORMAT TabSeparated");
@@ -135,6 +139,7 @@ read_seen(struct journal *j, struct seen *seen, struct err *err)
         system = strtoull(at, &at, 10);
         timeline = strtoull(at, &at, 10);
         lsn = strtoull(at, &at, 10);
+        noted = strtoull(at, &at, 10);
         j->adopted = strtoull(at, &at, 10) > 0 || j->adopted;
         if (lsn > j->highest)
             j->highest = lsn;
@@ -145,6 +150,7 @@ read_seen(struct journal *j, struct seen *seen, struct err *err)
         } else if (timeline >= seen->last_timeline) {
             seen->last_timeline = (uint32_t)timeline;
             seen->last_lsn = lsn;
+            seen->announced = lsn > noted;
         }
     }
     return 0;
@@ -168,11 +174,10 @@ refuse_seen(const struct journal *j, const struct seen *seen, struct err *err)
                 hello->timeline, hello->sink, seen->last_timeline);
     else if (seen->last_timeline == hello->previous_timeline)
         err_set(err, EXIT_REFUSED,
-                "the source left timeline %" PRIu32
-                " at %s, and sink %s has in its target what was "
+                "the source left timeline %" PRIu32 " at %s, and sink %s %s in its target what was "
                 "written there up to %s: rows that the source of today never had",
                 seen->last_timeline, lsn_format(hello->switch_lsn).text, hello->sink,
-                lsn_format(seen->last_lsn).text);
+                seen->announced ? "may have" : "has", lsn_format(seen->last_lsn).text);
     else
         err_set(err, EXIT_REFUSED,
                 "the progress of sink %s is of timeline %" PRIu32 ", the source is on timeline "
@@ -180,7 +185,7 @@ refuse_seen(const struct journal *j, const struct seen *seen, struct err *err)
                 hello->sink, seen->last_timeline, hello->timeline, hello->previous_timeline);
     return err_hint(err, "stop the pipeline, run \"walpipe drop\", TRUNCATE the target tables in "
                          "ClickHouse and copy the source's rows into them with version 0, then "
-                         "start again");
+                         "start again; or repair them where they are and run \"walpipe adopt\"");
 }
 
 static int
@@ -285,12 +290,11 @@ put_note(struct journal *j, const char *slot, uint32_t shard, uint32_t shards, u
     return server_statement(j->server, "note the progress in " TABLE, &sql, err);
 }
 
-int
-journal_note(struct journal *j, uint64_t lsn, struct err *err)
+/* Without the right to do so: never again. */
+static int
+note_as(struct journal *j, uint32_t shards, uint64_t lsn, struct err *err)
 {
-    const struct hello *hello = j->hello;
-
-    if (j->off || put_note(j, hello->slot, hello->shard, hello->shards, lsn, err) == 0)
+    if (j->off || put_note(j, j->hello->slot, j->hello->shard, shards, lsn, err) == 0)
         return 0;
     if (err->code != EXIT_REFUSED)
         return -1;
@@ -298,6 +302,22 @@ journal_note(struct journal *j, uint64_t lsn, struct err *err)
     j->off = true;
     *err = (struct err){0};
     return 0;
+}
+
+int
+journal_note(struct journal *j, uint64_t lsn, struct err *err)
+{
+    return note_as(j, j->hello->shards, lsn, err);
+}
+
+/* The transaction's commit record begins there, so what is beyond has more of it. */
+int
+journal_announce(struct journal *j, uint64_t commit_lsn, struct err *err)
+{
+    if (commit_lsn < j->announced)
+        return 0;
+    j->announced = commit_lsn + 1;
+    return note_as(j, ANNOUNCED_SHARDS, j->announced, err);
 }
 
 int

@@ -22,10 +22,11 @@ struct journal {
     const char *pipeline;
     const char *database;
     enum journal_known known;
-    uint64_t highest; /* LSN that was noted, of any history */
-    bool adopted;     /* a later history was told to win: tables may have an offset (mark.h) */
-    uint64_t found;   /* everything up to here was in ClickHouse once, as it said at the start */
-    bool off;         /* the user may not: nothing is noted, nothing can be proved */
+    uint64_t highest;   /* LSN that was noted, of any history */
+    bool adopted;       /* a later history was told to win: tables may have an offset (mark.h) */
+    uint64_t found;     /* everything up to here was in ClickHouse once, as it said at the start */
+    uint64_t announced; /* in this run: journal_announce */
+    bool off;           /* the user may not: nothing is noted, nothing can be proved */
 };
 
 /* Makes the table where it is missing and looks what it says of this source. *durable: everything
@@ -39,6 +40,11 @@ int journal_look(struct journal *journal, struct err *why, struct err *err) MUST
 
 /* Everything up to lsn is in ClickHouse. Returns when the note is, too. */
 int journal_note(struct journal *journal, uint64_t lsn, struct err *err) MUST_CHECK;
+
+/* Before changes of the transaction at commit_lsn go to tables that cannot say whose rows they hold
+ * (mark.h): a sink that is killed behind them has no other note of it, and a source that never had
+ * the transaction must be told. It is no progress. */
+int journal_announce(struct journal *journal, uint64_t commit_lsn, struct err *err) MUST_CHECK;
 
 /* Writes down that this source's rows come into the database; before the first one of a table that
  * cannot say so itself. */

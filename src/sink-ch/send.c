@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "sink-ch/displaced.h"
+#include "sink-ch/history.h"
 #include "sink-ch/readback.h"
 #include "sink-ch/schema.h"
 #include "sink-ch/shape.h"
@@ -186,7 +187,8 @@ static int
 send_table(struct sending *sending, struct err *err)
 {
     if (readback_fill(sending->worker, sending->table, err) != 0 ||
-        look_at_types(sending, false, err) != 0 || send_rows(sending, err) != 0)
+        look_at_types(sending, false, err) != 0 ||
+        history_announce(sending->worker, sending->table, err) != 0 || send_rows(sending, err) != 0)
         return -1;
     return look_at_types(sending, true, err);
 }

@@ -5,6 +5,7 @@
  * not done again. */
 #include "sink-ch/truncate.h"
 
+#include "sink-ch/history.h"
 #include "sink-ch/mark.h"
 #include "sink-ch/rows.h"
 
@@ -42,6 +43,8 @@ truncate_apply(struct worker *worker, struct table *table, uint64_t ordinal, str
     struct version version = rows_version(worker, table, ordinal);
     int order;
 
+    if (history_announce(worker, table, err) != 0)
+        return table_error(table, worker->transaction.commit_lsn, err);
     if (!table->has_version)
         return empty_table(worker, table, err);
     if (rows_check_version(worker, table, err) != 0)

@@ -106,6 +106,98 @@ EOF
     comment_is 'walpipe: rows of 7000000000000000002/1 public.t'
 }
 
+# killed_before_its_note TABLE CHANGE QUERY ROW: two transactions, the second one CHANGE, which ends at 0x2128. The
+# sink is killed after ClickHouse has both and before the second is noted.
+killed_before_its_note() {
+    events >"$DIR/in" <<EOF
+e.table(1, "public", "t", $1)
+e.begin(); e.insert(1, ["1", "a"]); e.commit()
+e.begin(); $2; e.commit()
+EOF
+    mkfifo "$DIR/fifo"
+    sink --batch-rows 1 --flush-interval 10min <"$DIR/fifo" &
+    local pid=$!
+    exec 7>"$DIR/fifo"
+    cat "$DIR/in" >&7
+    wait_until 10 is "$3" "$4"
+    kill -KILL "$(child_of "$pid")"
+    wait "$pid" || true
+    exec 7>&-
+    is "SELECT max(lsn) FROM walpipe_progress WHERE shards > 0" $((0x2028))
+}
+
+child_of() { # the sink below timeout
+    pgrep -P "$1" -x sink-ch || pgrep -P "$(pgrep -P "$1")" -x sink-ch
+}
+
+# promoted SWITCH TABLE [CHANGES]: the stream of a standby that was promoted there.
+promoted() {
+    local changes='e.begin(); e.insert(1, ["9", "new"]); e.commit()'
+    events <<EOF
+e = Events(lsn=0x2200, sink="olap", shards=1, timeline=2, previous_timeline=1, switch_lsn=$1)
+e.table(1, "public", "t", $2)
+${3-$changes}
+e.end()
+EOF
+}
+
+plain='[col("id", False, INT4), col("v")], identity="n"'
+keyed='[col("id", True, INT4), col("v")]'
+
+@test "the bug was that a lost tail was not noticed in a table that cannot say whose rows it holds" {
+    q "CREATE TABLE t (id Int32, v String) ENGINE = MergeTree ORDER BY tuple()"
+    killed_before_its_note "$plain" 'e.insert(1, ["2", "lost"])' "SELECT count() FROM t" 2
+    promoted 0x2100 "$plain" >"$DIR/behind"
+    exits 100 sink <"$DIR/behind"
+    log_has 'the source left timeline 1 at 0/2100, and sink olap may have in its target what was written there up to 0/2101'
+    is "SELECT count() FROM t" 2
+    # one that had it is the same source
+    promoted 0x2128 "$plain" >"$DIR/whole"
+    sink <"$DIR/whole"
+    is "SELECT count() FROM t" 3
+}
+
+@test "the way out of a tail that may be lost: a person repairs the table, and says so" {
+    q "CREATE TABLE t (id Int32, v String) ENGINE = MergeTree ORDER BY tuple()"
+    killed_before_its_note "$plain" 'e.insert(1, ["2", "lost"])' "SELECT count() FROM t" 2
+    promoted 0x2100 "$plain" >"$DIR/behind"
+    exits 100 sink <"$DIR/behind"
+    log_has 'or repair them where they are and run \"walpipe adopt\"'
+    q "CREATE TABLE repaired AS t"
+    q "INSERT INTO repaired SELECT * FROM t WHERE id = 1"
+    q "DROP TABLE t"
+    q "RENAME TABLE repaired TO t"
+    promoted 0x2100 "$plain" '' |
+        "$WALPIPE_BIN/sink-ch" --url "$URL" --database "$DB" --pipeline p --adopt do >"$DIR/said" 2>>"$DIR/log"
+    sink <"$DIR/behind"
+    is "SELECT id FROM t ORDER BY id" "1
+9"
+}
+
+@test "the bug was that a lost tail was not noticed where the user may not ALTER, until its table had a row" {
+    q "CREATE TABLE t (id Int32, v String, _version UInt64 COMMENT 'mine', _is_deleted UInt8)
+        ENGINE = ReplacingMergeTree(_version) ORDER BY id"
+    killed_before_its_note "$keyed" 'e.insert(1, ["2", "lost"])' "SELECT count() FROM t" 2
+    promoted 0x2100 "$keyed" >"$DIR/behind"
+    exits 100 sink <"$DIR/behind"
+    log_has 'may have in its target what was written there up to 0/2101'
+}
+
+@test "the bug was that a truncate that the new primary never had was not noticed in such a table" {
+    q "CREATE TABLE t (id Int32, v String) ENGINE = MergeTree ORDER BY tuple()"
+    killed_before_its_note "$plain" 'e.truncate([1]); e.insert(1, ["2", "lost"])' "SELECT count(), sum(id) FROM t" "1 2"
+    promoted 0x2100 "$plain" >"$DIR/behind"
+    exits 100 sink <"$DIR/behind"
+    log_has 'may have in its target what was written there up to 0/2101'
+}
+
+@test "tables that say whose rows they hold need no note before their rows" {
+    table t 'id Int32, v String' id
+    rows 1 3 >"$DIR/in"
+    sink --batch-rows 1 <"$DIR/in"
+    is "SELECT count() FROM walpipe_progress WHERE shards = 0" 0
+}
+
 @test "a table that nobody marked is refused when its rows are ahead of the source" {
     table t 'id Int32, v String' id
     q "INSERT INTO t VALUES (1, 'hides', $(((0x900000 >> 2) << 14)), 0)"
