@@ -123,7 +123,7 @@ check_server(struct verdicts *v, struct source *source, const struct source_opti
         verdict_fail(v, NULL, &err);
     else
         verdict_say(v, VERDICT_OK, "wal_level = logical, %" PRIu32 " publication(s) found",
-                    options->publications_count);
+                    options->publications.count);
     check_published(v, options);
 }
 

@@ -3,45 +3,16 @@
 
 #include <string.h>
 
-#include "lib/names.h"
-#include "lib/pqx.h"
-
-static int
-take_conninfo(const struct opt_spec *spec, const char *value, void *options, struct err *err)
-{
-    struct options *o = options;
-
-    (void)spec;
-    o->source.conninfo = value;
-    return pqx_refuse_password(value, err);
-}
-
-static int
-take_publications(const struct opt_spec *spec, const char *value, void *options, struct err *err)
-{
-    struct source_options *source = &((struct options *)options)->source;
-    const char *at = value;
-
-    while (at != NULL) {
-        if (source->publications_count == PUBLICATIONS_MAX)
-            return err_set(err, EXIT_REFUSED, "--%s: more than %d publications", spec->name,
-                           PUBLICATIONS_MAX);
-        if (names_next(&at, source->publications[source->publications_count], err) != 0)
-            return opt_prefix(spec, err);
-        source->publications_count++;
-    }
-    return 0;
-}
-
 #define TO(field) .offset = offsetof(struct options, field)
 
 static const char *const origins[] = {"any", "none", NULL};
 
 static const struct opt_spec specs[] = {
     {"conninfo", "CONNINFO", "the source, in libpq's form; no password here", OPT_CALL,
-     TO(source.conninfo), .required = true, .take = take_conninfo},
+     TO(source.conninfo), .required = true, .take = sourceopt_conninfo},
     {"slot", "NAME", "the replication slot", OPT_TEXT, TO(source.slot), .required = true},
-    {"publication", "NAME[,NAME]", "the publications", OPT_CALL, .take = take_publications},
+    {"publication", "NAME[,NAME]", "the publications", OPT_CALL, TO(source.publications),
+     .take = sourceopt_publications},
     {"ackd", "PATH", "ackd's socket", OPT_TEXT, TO(ackd)},
     {"no-ack", NULL, "only look: read without ever confirming anything", OPT_FLAG, TO(no_ack)},
     {"login-note", "FILE", "made when the login worked: one that is refused later may heal",
@@ -91,7 +62,7 @@ check_options(const struct options *o, struct err *err)
                 o->source.slot);
     else if (o->drop_slot)
         return 0;
-    else if (o->source.publications_count == 0)
+    else if (o->source.publications.count == 0)
         err_set(err, EXIT_REFUSED, "option --publication is missing");
     else if (!o->check && (o->ackd == NULL) != o->no_ack)
         err_set(err, EXIT_REFUSED, "one of --ackd and --no-ack is needed");

@@ -61,7 +61,7 @@ enum field { KIND, TABLE, ROOT, IDENTITY_OF, COLUMNS, ROOT_IDENTITY, ROOT_COLUMN
 static char *
 quote_publications(PGconn *conn, const struct source_options *options, struct err *err)
 {
-    size_t size = options->publications_count * (2 * NAME_MAX_BYTES + 6) + 1, len = 0;
+    size_t size = options->publications.count * (2 * NAME_MAX_BYTES + 6) + 1, len = 0;
     char *list = malloc(size);
 
     if (list == NULL) {
@@ -69,8 +69,8 @@ quote_publications(PGconn *conn, const struct source_options *options, struct er
         return NULL;
     }
     list[0] = '\0';
-    for (uint32_t i = 0; i < options->publications_count; i++) {
-        const char *name = options->publications[i];
+    for (uint32_t i = 0; i < options->publications.count; i++) {
+        const char *name = options->publications.names[i];
         char *literal = PQescapeLiteral(conn, name, strlen(name));
 
         if (literal == NULL) {

@@ -283,8 +283,8 @@ fill_hello(struct reader *r)
     h->timeline = r->source.timeline;
     memcpy(h->database, r->source.database, sizeof h->database);
     snprintf(h->slot, sizeof h->slot, "%s", r->options->source.slot);
-    h->publications_count = r->options->source.publications_count;
-    memcpy(h->publications, r->options->source.publications, sizeof h->publications);
+    h->publications_count = r->options->source.publications.count;
+    memcpy(h->publications, r->options->source.publications.names, sizeof h->publications);
     h->server_version = r->source.server_version;
     h->proto_version = r->source.proto_version;
     h->start_lsn = r->source.slot.confirmed_lsn;

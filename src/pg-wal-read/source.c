@@ -191,8 +191,8 @@ source_check_server(struct source *source, const struct source_options *options,
 {
     if (check_options(source, options, err) != 0 || read_settings(source, err) != 0)
         return -1;
-    for (uint32_t i = 0; i < options->publications_count; i++)
-        if (check_publication(source, options->publications[i], err) != 0)
+    for (uint32_t i = 0; i < options->publications.count; i++)
+        if (check_publication(source, options->publications.names[i], err) != 0)
             return -1;
     return 0;
 }
@@ -395,8 +395,8 @@ quote_publications(struct source *source, const struct source_options *options, 
     size_t len = 0;
     char *literal;
 
-    for (uint32_t i = 0; i < options->publications_count; i++) {
-        const char *name = options->publications[i];
+    for (uint32_t i = 0; i < options->publications.count; i++) {
+        const char *name = options->publications.names[i];
         char *quoted = PQescapeIdentifier(source->conn, name, strlen(name));
 
         if (quoted == NULL) {

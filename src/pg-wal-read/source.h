@@ -5,15 +5,14 @@
 
 #include <libpq-fe.h>
 
-#include "lib/frame.h"
 #include "lib/loginnote.h"
+#include "lib/sourceopt.h"
 
 struct source_options {
     const char *conninfo;
     const char *login_note; /* loginnote.h's path, or NULL */
     const char *slot;
-    uint32_t publications_count;
-    char publications[PUBLICATIONS_MAX][NAME_MAX_BYTES + 1];
+    struct sourceopt_publications publications;
     bool create_slot;
     bool binary;
     bool messages;
