@@ -143,10 +143,13 @@ take_span(const uint8_t **at, const uint8_t *end, struct span *span)
 int
 spans_parse(struct spans *s, struct bytes text, struct err *err)
 {
-    const uint8_t *at = text.data, *end = at + text.len;
+    const uint8_t *at = text.data, *end;
     struct span span;
 
     s->count = 0;
+    if (text.len == 0)
+        return 0;
+    end = at + text.len;
     while (at != end) {
         if (!take_span(&at, end, &span) || (at != end && (*at++ != ',' || at == end)))
             return err_set(err, EXIT_REFUSED, "malformed list of finished ranges");
