@@ -99,6 +99,15 @@ digest(struct catalog_part *part)
     snprintf(part->digest, sizeof part->digest, "%016" PRIx64, h);
 }
 
+static bool
+is_partitioned(const struct catalog *catalog, uint32_t relid)
+{
+    const struct relation *relation = catalog_relation(catalog, relid);
+
+    return relation != NULL &&
+           catalog->published.partitioned[relation - catalog->published.relations];
+}
+
 static int
 fill(struct catalog *catalog, struct err *err)
 {
@@ -118,6 +127,7 @@ fill(struct catalog *catalog, struct err *err)
             .filter = PQgetisnull(r, row, FIELD_FILTER) ? NULL : PQgetvalue(r, row, FIELD_FILTER),
             .definition = PQgetvalue(r, row, FIELD_DEFINITION),
             .shape = PQgetvalue(r, row, FIELD_SHAPE)};
+        catalog->parts[row].whole = is_partitioned(catalog, catalog->parts[row].relid);
         digest(&catalog->parts[row]);
     }
     catalog->parts_count = (size_t)rows;
@@ -192,4 +202,14 @@ catalog_relation(const struct catalog *catalog, uint32_t relid)
         if (catalog->published.relations[i].relid == relid)
             return &catalog->published.relations[i];
     return NULL;
+}
+
+uint32_t
+catalog_key_columns(const struct relation *relation)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < relation->columns_count; i++)
+        count += relation->columns[i].key;
+    return count;
 }

@@ -11,6 +11,7 @@ struct catalog_part {
     uint32_t relid; /* of the published table */
     uint32_t oid;
     const char *name;       /* qualified and quoted */
+    bool whole;             /* the published table has partitions, of which this may be one */
     uint64_t blocks;        /* an estimate */
     uint64_t rows;          /* an estimate; 0: unknown */
     const char *filter;     /* an SQL expression; NULL: all rows */
@@ -39,6 +40,9 @@ void catalog_drop(struct catalog *catalog);
 
 /* NULL: none is published under this oid. */
 const struct relation *catalog_relation(const struct catalog *catalog, uint32_t relid);
+
+/* How many of its columns are its identity. */
+uint32_t catalog_key_columns(const struct relation *relation);
 
 /* SQL for the texts definition and shape, of a row c of pg_class that is such a part. publications
  * is SQL for a text[], relid for the oid of the published table. A range asks for both again, under

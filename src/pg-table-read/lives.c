@@ -2,6 +2,7 @@
 #include "pg-table-read/lives.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "pg-table-read/rangeread.h"
 
@@ -22,6 +23,8 @@ describe(struct life *life, struct catalog *catalog, const struct catalog_part *
     if (relation == NULL || keyhash_init(&hash, relation->relid, relation->replica_identity,
                                          relation->columns, relation->columns_count) != 0)
         return -1;
+    if (life->state == LIFE_COPIED && strcmp(life->part->digest, part->digest) != 0)
+        life->changed = true;
     keyhash_free(&life->hash);
     catalog_drop(life->catalog);
     life->catalog = catalog_keep(catalog);
@@ -74,18 +77,18 @@ lives_list(struct lives *lives, struct catalog *catalog)
 }
 
 static int
-add_rest(struct life *life, const struct blocks *blocks)
+add_rest(struct life *life, const struct span *span)
 {
     if (life->rests_count == life->rests_size) {
         size_t size = life->rests_size * 2 + 8;
-        struct blocks *rests = realloc(life->rests, size * sizeof *rests);
+        struct span *rests = realloc(life->rests, size * sizeof *rests);
 
         if (rests == NULL)
             return -1;
         life->rests = rests;
         life->rests_size = size;
     }
-    life->rests[life->rests_count++] = *blocks;
+    life->rests[life->rests_count++] = *span;
     return 0;
 }
 
@@ -97,12 +100,25 @@ read_all_again(struct life *life)
     life->file = 0;
     life->rows = 0;
     life->rests_count = 0;
-    return add_rest(life, &(struct blocks){.open = true});
+    return add_rest(life, &(struct span){.open = true});
+}
+
+static void
+forget_life(struct life *life)
+{
+    life->crew = (struct crewset){0};
+    life->noted = life->called = false;
+    life->unreported = 0;
+    missing_free(&life->missing);
+    spans_free(&life->done);
+    free(life->match);
+    life->match = NULL;
 }
 
 int
 lives_begin(struct lives *lives, struct life *life)
 {
+    forget_life(life);
     life->number = ++lives->last_life;
     life->blocks = life->part->blocks;
     life->step = STEP_FIRST;
@@ -113,113 +129,312 @@ lives_begin(struct lives *lives, struct life *life)
 void
 life_end(struct life *life, enum life_state state)
 {
+    forget_life(life);
     waiting_free(&life->waiting);
+    life->ended = life->number;
     life->number = 0;
     life->stale = state == LIFE_NEW;
     life->state = state;
 }
 
+struct life *
+lives_find(const struct lives *lives, uint64_t number)
+{
+    struct life *life = lives->first;
+
+    while (life != NULL && life->number != number)
+        life = life->next;
+    return life;
+}
+
+/* ---- what the workers have ---- */
+
+/* The note is of what is published now. */
+static bool
+holds(const struct life *life, const struct copydetail_state *note)
+{
+    return note->file != 0 && strcmp(note->definition, life->part->digest) == 0;
+}
+
+int
+life_answer(struct life *life, const struct copydetail_state *note, struct err *err)
+{
+    struct spans theirs = {0};
+    uint32_t file = 0;
+
+    if (note == NULL)
+        return 0;
+    if (holds(life, note)) {
+        file = note->file;
+        if (spans_parse(&theirs, note->done, err) != 0)
+            return -1;
+    }
+    if (!life->noted) {
+        life->noted = true;
+        life->file = file;
+        life->done = theirs;
+        return 0;
+    }
+    if (file != life->file) {
+        life->file = 0;
+        theirs.count = 0;
+    }
+    if (spans_keep(&life->done, &theirs) != 0)
+        err_set(err, EXIT_PEER, "out of memory for finished ranges");
+    spans_free(&theirs);
+    return err->code == EXIT_DONE ? 0 : -1;
+}
+
+static void
+look_whether_read(struct life *life)
+{
+    if (life->state == LIFE_READING && life->rests_count == 0 && life->in_flight == 0 &&
+        life->unreported == 0)
+        life->state = LIFE_READ;
+}
+
+int
+life_go(struct life *life)
+{
+    struct spans gaps = {0};
+    int rc = 0;
+
+    if (!life->noted && spans_add(&life->done, (struct span){.open = true}) != 0)
+        return -1;
+    life->state = LIFE_GO;
+    if (life->done.count == 0) {
+        life->file = 0;
+        return 0;
+    }
+    life->rests_count = 0;
+    if (spans_gaps(&life->done, &gaps) != 0)
+        rc = -1;
+    for (size_t i = gaps.count; i > 0 && rc == 0; i--)
+        rc = add_rest(life, &gaps.list[i - 1]);
+    spans_free(&gaps);
+    return rc;
+}
+
+void
+life_start(struct life *life)
+{
+    waiting_free(&life->waiting);
+    life->state = LIFE_READING;
+    look_whether_read(life);
+}
+
+/* ---- the next range ---- */
+
 /* Takes a range of it, if there is one: of a rest that is larger than a step the beginning. */
 static bool
-take_blocks(struct life *life, struct blocks *blocks)
+take_blocks(struct life *life, struct span *span)
 {
-    struct blocks *rest;
+    struct span *rest;
     uint64_t to;
 
     if (life->rests_count == 0)
         return false;
     rest = &life->rests[life->rests_count - 1];
     to = (uint64_t)rest->from.block + life->step;
-    *blocks = *rest;
-    if (to >= (rest->open ? life->blocks : rest->to) || to > UINT32_MAX) {
+    *span = *rest;
+    if (to >= (rest->open ? life->blocks : rest->to.block) || to > UINT32_MAX) {
         life->rests_count--;
         return true;
     }
-    *blocks = (struct blocks){.from = rest->from, .to = (uint32_t)to};
-    rest->from = (struct ctid){.block = (uint32_t)to};
+    *span = (struct span){.from = rest->from, .to = {.block = (uint32_t)to}};
+    rest->from = span->to;
     return true;
 }
 
-bool
-lives_next(struct lives *lives, struct range_order *order)
+/* Takes some keys, or none: the question which are missing. 1, or 0: neither now, or -1. */
+static int
+take_keys(struct life *life, struct keybatch *keys)
 {
-    for (struct life *life = lives->first; life != NULL; life = life->next) {
-        struct blocks blocks;
-
-        if (life->state != LIFE_READING || !take_blocks(life, &blocks))
-            continue;
-        life->in_flight++;
-        *order = (struct range_order){.owner = life,
-                                      .life = life->number,
-                                      .number = ++lives->last_range,
-                                      .relation = life->relation,
-                                      .hash = &life->hash,
-                                      .part = life->part,
-                                      .blocks = blocks,
-                                      .file = life->file,
-                                      .pass = life->pass,
-                                      .floor = life->floor};
-        return true;
+    if (missing_has_some(&life->missing)) {
+        life->called = false;
+        return missing_take(&life->missing, catalog_key_columns(life->relation), keys) == 0 ? 1
+                                                                                            : -1;
     }
-    return false;
+    if (life->called || life->in_flight > 0 || life->unreported > 0)
+        return 0;
+    life->called = true;
+    return 1;
 }
 
-static void
-look_whether_read(struct life *life)
+static int
+take(struct life *life, struct range_order *order)
 {
-    if (life->rests_count == 0 && life->in_flight == 0)
-        life->state = LIFE_READ;
-}
-
-/* The order is no longer in flight. Its life, or NULL: it means nothing any more. */
-static struct life *
-take_back(const struct range_order *order)
-{
-    struct life *life = order->owner;
-
-    life->in_flight--;
-    return life->number == order->life && life->pass == order->pass ? life : NULL;
+    *order = (struct range_order){.owner = life,
+                                  .life = life->number,
+                                  .relation = life->relation,
+                                  .hash = &life->hash,
+                                  .part = life->part,
+                                  .match = life->match,
+                                  .file = life->file,
+                                  .pass = life->pass,
+                                  .floor = life->floor};
+    if (life->state == LIFE_READ) {
+        order->kind = RANGE_KEYS;
+        return take_keys(life, &order->keys);
+    }
+    order->kind = RANGE_BLOCKS;
+    return life->state == LIFE_READING && take_blocks(life, &order->span);
 }
 
 int
-life_read(const struct range_order *order, const struct ctid *next, const struct range_found *found)
+lives_next(struct lives *lives, struct range_order *order)
 {
-    struct life *life = take_back(order);
-    struct blocks rest = order->blocks;
+    int found = 0;
 
-    if (life == NULL)
+    for (struct life *life = lives->first; life != NULL && found == 0; life = life->next) {
+        found = take(life, order);
+        if (found != 1)
+            continue;
+        life->in_flight++;
+        order->number = ++lives->last_range;
+    }
+    return found;
+}
+
+/* ---- what becomes of it ---- */
+
+/* Whether the range still means something. */
+static bool
+counts(const struct range_order *order)
+{
+    const struct life *life = order->owner;
+
+    return life->number == order->life && (order->kind == RANGE_KEYS || life->pass == order->pass);
+}
+
+/* Its blocks or keys are to be read again. */
+static int
+give_back(struct range_order *order)
+{
+    struct life *life = order->owner;
+    struct buf *keys = &order->keys.keys;
+
+    if (!counts(order))
         return 0;
+    if (order->kind == RANGE_BLOCKS)
+        return add_rest(life, &order->span);
+    life->called = false;
+    buf_append(&life->missing.keys, keys->data + keys->start, buf_len(keys));
+    return life->missing.keys.failed ? -1 : 0;
+}
+
+/* The next range is as large as this one says. */
+static void
+adapt(struct life *life, bool cut, const struct range_found *found)
+{
+    if (!cut && found->bytes < RANGE_BYTES_MAX / 4 && life->step < STEP_MOST)
+        life->step *= 2;
+    if (cut)
+        life->step = life->step / 2 < STEP_LEAST ? STEP_LEAST : life->step / 2;
+}
+
+static int
+blocks_read(struct range_order *order, const struct range_left *left,
+            const struct range_found *found)
+{
+    struct life *life = order->owner;
+    struct span rest = order->span;
+
     if (life->file != 0 && life->file != found->file)
-        return read_all_again(life);
+        return read_all_again(life) == 0 ? 0 : -1;
     life->file = found->file;
     life->blocks = found->blocks;
-    life->rows += found->rows;
-    if (next == NULL && found->bytes < RANGE_BYTES_MAX / 4 && life->step < STEP_MOST)
-        life->step *= 2;
-    if (next != NULL) {
-        rest.from = *next;
-        life->step = life->step / 2 < STEP_LEAST ? STEP_LEAST : life->step / 2;
+    adapt(life, left != NULL, found);
+    if (left != NULL) {
+        rest.from = *left->next;
+        order->span.to = *left->next;
+        order->span.open = false;
         if (add_rest(life, &rest) != 0)
             return -1;
     }
+    return 1;
+}
+
+/* Those that were not answered are missing as before. */
+static int
+keys_read(struct range_order *order, const struct range_left *left)
+{
+    struct buf *missing = &((struct life *)order->owner)->missing.keys;
+
+    if (left == NULL)
+        return 1;
+    buf_append(missing, left->keys->keys.data, buf_len(&left->keys->keys));
+    return missing->failed ? -1 : 1;
+}
+
+int
+life_read(struct range_order *order, const struct range_left *left, const struct range_found *found)
+{
+    struct life *life = order->owner;
+    int rc;
+
+    life->in_flight--;
+    if (!counts(order))
+        return 0;
+    rc = order->kind == RANGE_BLOCKS ? blocks_read(order, left, found) : keys_read(order, left);
+    if (rc != 1)
+        return rc;
+    life->rows += found->rows;
+    life->unreported++;
+    return 1;
+}
+
+void
+life_reported(const struct range_order *order)
+{
+    struct life *life = order->owner;
+
+    life->unreported--;
     look_whether_read(life);
+}
+
+int
+life_dropped(struct range_order *order)
+{
+    if (give_back(order) != 0)
+        return -1;
+    life_reported(order);
     return 0;
 }
 
 int
-life_again(const struct range_order *order)
+life_again(struct range_order *order)
 {
-    struct life *life = take_back(order);
+    struct life *life = order->owner;
 
-    return life == NULL ? 0 : add_rest(life, &order->blocks);
+    life->in_flight--;
+    return give_back(order);
 }
 
 int
 life_moved(const struct range_order *order)
 {
-    struct life *life = take_back(order);
+    struct life *life = order->owner;
 
-    return life == NULL ? 0 : read_all_again(life);
+    life->in_flight--;
+    return counts(order) ? read_all_again(life) : 0;
+}
+
+bool
+life_is_finished(const struct life *life)
+{
+    return life->state == LIFE_READ && life->called && !missing_has_some(&life->missing) &&
+           life->in_flight == 0 && life->unreported == 0;
+}
+
+size_t
+lives_count_active(const struct lives *lives)
+{
+    size_t count = 0;
+
+    for (const struct life *life = lives->first; life != NULL; life = life->next)
+        count += life_is_active(life);
+    return count;
 }
 
 bool
@@ -231,6 +446,7 @@ life_is_active(const struct life *life)
 static void
 free_life(struct life *life)
 {
+    forget_life(life);
     keyhash_free(&life->hash);
     waiting_free(&life->waiting);
     catalog_drop(life->catalog);

@@ -7,7 +7,8 @@
 
 #include "lib/keyhash.h"
 #include "lib/relmap.h"
-#include "pg-table-read/rangesql.h"
+#include "pg-table-read/crew.h"
+#include "pg-table-read/order.h"
 #include "pg-table-read/waiting.h"
 
 enum life_state {
@@ -15,10 +16,12 @@ enum life_state {
     LIFE_ASKED,   /* the workers were asked what they have of it */
     LIFE_WANTED,  /* to be copied when its turn comes */
     LIFE_BEGUN,   /* the workers were told of the life; they have not all answered */
+    LIFE_GO,      /* they have */
     LIFE_WAITING, /* for transactions that are not visible yet */
     LIFE_READING,
-    LIFE_READ,   /* no further range, but ranges may have to be read again */
-    LIFE_COPIED, /* nothing is left to do */
+    LIFE_CHANGED, /* so it ends; the catalog tells how */
+    LIFE_READ,    /* all ranges are finished; keys may be missing */
+    LIFE_COPIED,  /* nothing is left to do */
     LIFE_UNPUBLISHED
 };
 
@@ -28,21 +31,31 @@ struct life {
     enum life_state state;
     bool listed;             /* the last catalog has it */
     bool stale;              /* it has changed since it was described */
+    bool changed;            /* what is published of it has, after it was copied: to be named */
     struct catalog *catalog; /* that it was found in: relation and part point into it */
     const struct relation *relation;
     const struct catalog_part *part;
     struct keyhash hash;
     struct waiting waiting;
+    char *match; /* how keys are compared; NULL: not asked yet */
     uint64_t floor;
-    uint32_t file;        /* of all its ranges; 0: none was read yet */
-    uint32_t pass;        /* counts how often all ranges had to be read again */
-    uint64_t blocks;      /* of the table, as last known */
-    uint32_t step;        /* blocks that the next range gets */
-    struct blocks *rests; /* what no range covers yet */
+    uint64_t ended;       /* the number of its last life, when that has ended */
+    struct crewset wants; /* workers that want it, by their answers to life 0 */
+    struct crewset crew;  /* workers that have answered this life */
+    bool noted;           /* one of them has a note: done and file are what all have of one file */
+    struct spans done;
+    uint32_t file;      /* of all its ranges; 0: none was read yet */
+    uint32_t pass;      /* counts how often all ranges had to be read again */
+    uint64_t blocks;    /* of the table, as last known */
+    uint32_t step;      /* blocks that the next range gets */
+    struct span *rests; /* what no range covers yet */
     size_t rests_count, rests_size;
-    uint32_t
-        in_flight; /* ranges that were given out and have not come back, also of earlier lives */
-    uint64_t rows; /* of the ranges that were read */
+    struct missing missing;
+    bool called;         /* the workers were asked for missing keys, after the last was read */
+    uint32_t in_flight;  /* ranges that were given out and have not come back, also of earlier lives
+                          */
+    uint32_t unreported; /* of this life, that were read and not yet reported by all workers */
+    uint64_t rows;       /* of the ranges that were read */
 };
 
 struct range_found {
@@ -68,26 +81,55 @@ int lives_list(struct lives *lives, struct catalog *catalog) MUST_CHECK;
 /* Its life begins: LIFE_BEGUN, with a number of its own. -1: out of memory. */
 int lives_begin(struct lives *lives, struct life *life) MUST_CHECK;
 
+/* A worker's answer to the life: what its target has of the table; NULL: all. 0, or -1 with err. */
+int life_answer(struct life *life, const struct copydetail_state *note, struct err *err) MUST_CHECK;
+
+/* All have answered: what all of them have finished is not read again. -1: out of memory. */
+int life_go(struct life *life) MUST_CHECK;
+
+/* No transaction is waited for any more: ranges may be read. */
+void life_start(struct life *life);
+
+/* NULL: no life of this number. */
+struct life *lives_find(const struct lives *lives, uint64_t number);
+
 /* The life ends here: LIFE_NEW where another is to follow, or LIFE_COPIED or LIFE_UNPUBLISHED. What
  * is in flight means nothing any more. */
 void life_end(struct life *life, enum life_state state);
 
-/* The next range that may be read: order's life, number, blocks and what they are of. False: there
- * is none now. The life counts it as in flight. */
-bool lives_next(struct lives *lives, struct range_order *order);
+/* The next range that may be read: of blocks, or, when these are finished, of keys that are
+ * missing; one without keys asks for these. 1, or 0: there is none now, or -1: out of memory. The
+ * life counts it as in flight; whoever has the order must hand it to one of the functions below. */
+int lives_next(struct lives *lives, struct range_order *order) MUST_CHECK;
 
-/* A range was read: `next` is where what is left of it begins; NULL: it was read to its end. What
- * was found: the table's file and blocks; what was read: rows, and their bytes. -1: out of memory.
- */
-int life_read(const struct range_order *order, const struct ctid *next,
+/* The next of life_read's `next` for keys: those that were not answered. */
+struct range_left {
+    const struct ctid *next;
+    struct keybatch *keys;
+};
+
+/* A range was read: `left` is what is left of it; NULL: nothing. What was found: the table's file
+ * and blocks; what was read: rows, and their bytes. From now on it is unreported; order stays the
+ * caller's, and is what was read. 1, or 0: its life has ended, or all is to be read again, or -1:
+ * out of memory. */
+int life_read(struct range_order *order, const struct range_left *left,
               const struct range_found *found) MUST_CHECK;
 
+/* All workers have written their parts. */
+void life_reported(const struct range_order *order);
+
+/* A worker has dropped its part: the range is to be read again. -1: out of memory. */
+int life_dropped(struct range_order *order) MUST_CHECK;
+
 /* It was not read, and is to be read again. -1: out of memory. */
-int life_again(const struct range_order *order) MUST_CHECK;
+int life_again(struct range_order *order) MUST_CHECK;
 
 /* The table has another file, so blocks mean other rows: all of it is to be read again. -1: out of
  * memory. */
 int life_moved(const struct range_order *order) MUST_CHECK;
+
+/* Nothing is left to be read or to be reported. */
+bool life_is_finished(const struct life *life);
 
 /* From LIFE_BEGUN to LIFE_READ. */
 bool life_is_active(const struct life *life);

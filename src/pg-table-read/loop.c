@@ -9,60 +9,92 @@
 #include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/sig.h"
-#include "pg-table-read/copy.h"
+#include "pg-table-read/hearing.h"
+#include "pg-table-read/ranges.h"
 
 struct loop {
     struct copy copy;
     int out_fd;
     int signal_fd;
-    struct pollfd fds[COPY_WORKERS_MAX + 2]; /* the readers, the output, signals */
+    struct pollfd fds[COPY_WORKERS_MAX + 3]; /* the readers, the output, signals, ackd */
 };
 
+/* The next program is gone: at the stream's end it goes before us. */
+static int
+output_gone(struct loop *l, struct err *err)
+{
+    if (!hearing_stream_has_ended(&l->copy))
+        return -1;
+    l->copy.ended = true;
+    buf_reset(&l->copy.out, 0);
+    *err = (struct err){0};
+    return 0;
+}
+
+/* What was asked of ackd goes first: workers answer what they read. */
 static int
 write_output(struct loop *l, struct err *err)
 {
     struct buf *out = &l->copy.out;
 
-    while (buf_len(out) > 0) {
+    if (state_has_ackd(&l->copy) && ackconn_flush(&l->copy.ack, err) != 0)
+        return -1;
+    while (buf_len(out) > 0 && buf_len(&l->copy.ack.out) == 0) {
         struct bytes data = {.data = out->data + out->start, .len = buf_len(out)};
         int64_t n;
 
         if (data.len > IO_CHUNK)
             data.len = IO_CHUNK;
         n = io_write_some(l->out_fd, data, err);
-        if (n <= 0)
-            return (int)n;
+        if (n < 0)
+            return output_gone(l, err);
+        if (n == 0)
+            return 0;
         buf_consume(out, (size_t)n);
     }
     buf_reset(out, 2 * COPY_OUT_LIMIT);
     return 0;
 }
 
+static short
+wants_to_write(const struct buf *buf)
+{
+    return buf_len(buf) > 0 ? POLLOUT : 0;
+}
+
 static int
 wait_for_something(struct loop *l, uint64_t deadline, struct err *err)
 {
-    size_t n = l->copy.readers_count;
+    struct copy *copy = &l->copy;
+    size_t n = copy->readers_count;
 
     for (size_t i = 0; i < n; i++)
-        l->fds[i] = (struct pollfd){.fd = copy_reader_fd(&l->copy.readers[i]), .events = POLLIN};
-    l->fds[n] = (struct pollfd){.fd = l->out_fd, .events = buf_len(&l->copy.out) > 0 ? POLLOUT : 0};
+        l->fds[i] = (struct pollfd){.fd = ranges_fd(&copy->readers[i]), .events = POLLIN};
+    l->fds[n] = (struct pollfd){.fd = l->out_fd, .events = wants_to_write(&copy->out)};
     l->fds[n + 1] = (struct pollfd){.fd = l->signal_fd, .events = POLLIN};
-    if (poll(l->fds, n + 2, clock_poll_timeout(deadline)) < 0 && errno != EINTR)
+    l->fds[n + 2] = (struct pollfd){.fd = copy->draining ? -1 : copy->ack.fd,
+                                    .events = (short)(POLLIN | wants_to_write(&copy->ack.out))};
+    if (poll(l->fds, n + 3, deadline == 0 ? -1 : clock_poll_timeout(deadline)) < 0 &&
+        errno != EINTR)
         return err_set(err, EXIT_PEER, "could not poll: %s", strerror(errno));
     if ((l->fds[n].revents & (POLLERR | POLLHUP | POLLNVAL)) == 0)
         return 0;
     err_set(err, EXIT_PEER, "the next program in the pipeline is gone");
-    return err_neighbour(err);
+    err_neighbour(err);
+    return output_gone(l, err);
 }
 
+/* n: the readers that were waited for. ackd may let further ones begin. */
 static int
-serve(struct loop *l, struct err *err)
+serve(struct loop *l, size_t n, struct err *err)
 {
-    for (size_t i = 0; i < l->copy.readers_count; i++)
+    for (size_t i = 0; i < n; i++)
         if (l->fds[i].fd >= 0 && l->fds[i].revents != 0 &&
-            copy_read(&l->copy, &l->copy.readers[i], err) != 0)
+            ranges_read(&l->copy, &l->copy.readers[i], err) != 0)
             return -1;
-    if (l->fds[l->copy.readers_count + 1].revents != 0 && sig_read(l->signal_fd) != 0)
+    if (l->fds[n + 2].revents != 0 && hearing_read(&l->copy, err) != 0)
+        return -1;
+    if (l->fds[n + 1].revents != 0 && sig_read(l->signal_fd) != 0)
         return copy_stop(&l->copy, err);
     return 0;
 }
@@ -72,12 +104,14 @@ run(struct loop *l, struct err *err)
 {
     while (!l->copy.ended || buf_len(&l->copy.out) > 0) {
         uint64_t deadline = 0;
+        size_t n;
 
         if (copy_step(&l->copy, &deadline, err) != 0 || write_output(l, err) != 0)
             return -1;
         if (l->copy.ended && buf_len(&l->copy.out) == 0)
             return 0;
-        if (wait_for_something(l, deadline, err) != 0 || serve(l, err) != 0)
+        n = l->copy.readers_count;
+        if (wait_for_something(l, deadline, err) != 0 || serve(l, n, err) != 0)
             return -1;
     }
     return 0;

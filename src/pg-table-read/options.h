@@ -5,14 +5,15 @@
 #include "lib/frame.h"
 #include "lib/log.h"
 #include "lib/opt.h"
+#include "lib/sourceopt.h"
 
 /* Connections that read; each costs the source a backend. */
 #define COPY_WORKERS_MAX 32
 
 struct options {
     const char *conninfo;
-    uint32_t publications_count;
-    char publications[PUBLICATIONS_MAX][NAME_MAX_BYTES + 1];
+    struct sourceopt_publications publications;
+    const char *ackd; /* NULL: read each table once, and end */
     uint64_t workers; /* connections that read ranges */
     uint64_t rate;    /* bytes a second of all of them; 0: no limit */
     const char *out;

@@ -10,21 +10,20 @@
 #include "lib/pqx.h"
 #include "pg-table-read/copytext.h"
 
-/* Rows that are gathered before they become a frame. */
-#define ROWS_BYTES (256u << 10)
-
-/* The ctid and the columns. */
+/* The ctid, or the number of a key, and the columns. */
 #define FIELDS_MAX (COLUMNS_MAX + 1)
 
 int
-rangeread_start(struct rangeread *r, const char *publications, const struct range_order *order,
+rangeread_start(struct rangeread *r, const char *publications, struct range_order *order,
                 struct snapshot *base, struct err *err)
 {
     char *sql = rangesql_commands(r->conn, publications, order);
     bool sent = sql != NULL && PQsendQuery(r->conn, sql) == 1;
 
     free(sql);
+    keybatch_free(&r->order.keys);
     r->order = *order;
+    order->keys = (struct keybatch){0};
     if (!sent)
         return pqx_error(r->conn, NULL, "ask for rows", err);
     snapshot_free(&r->base);
@@ -32,9 +31,8 @@ rangeread_start(struct rangeread *r, const char *publications, const struct rang
     *base = (struct snapshot){0};
     r->state = RANGEREAD_ASKED;
     r->rows = r->bytes = 0;
-    r->pending = 0;
-    buf_reset(&r->pending_rows, 2 * ROWS_BYTES);
-    buf_reset(&r->pending_hashes, ROWS_BYTES);
+    rowpack_reset(&r->pack);
+    keyrows_begin(&r->keyrows, &r->order);
     buf_reset(&r->frames, 2 * RANGE_BYTES_MAX);
     r->last = (struct ctid){0};
     r->result = RANGEREAD_GOING;
@@ -56,49 +54,26 @@ put_range(struct rangeread *r, struct err *err)
 
     r->event.life = o->life;
     r->event.number = o->number;
-    r->event.kind = RANGE_BLOCKS;
-    r->event.from = o->blocks.from;
+    r->event.kind = o->kind;
+    r->event.from = o->span.from;
     r->event.floor = o->floor;
     r->event.relation = *o->relation;
     return range_encode(&r->frames, &r->event) == 0 ? 0 : out_of_memory(err);
-}
-
-static int
-put_rows(struct rangeread *r, struct err *err)
-{
-    struct rows_event rows = {
-        .life = r->order.life,
-        .number = r->order.number,
-        .count = r->pending,
-        .rows = {.data = r->pending_rows.data + r->pending_rows.start,
-                 .len = buf_len(&r->pending_rows)},
-        .hashes = {.data = r->pending_hashes.data + r->pending_hashes.start,
-                   .len = buf_len(&r->pending_hashes)},
-    };
-
-    if (r->pending == 0)
-        return 0;
-    if (r->pending_rows.failed || r->pending_hashes.failed ||
-        rows_encode(&r->frames, FRAME_ROWS, &rows) != 0)
-        return out_of_memory(err);
-    r->pending = 0;
-    buf_reset(&r->pending_rows, 2 * ROWS_BYTES);
-    buf_reset(&r->pending_hashes, ROWS_BYTES);
-    return 0;
 }
 
 /* next is where another range goes on; not used where the range went to its end. */
 static int
 put_range_end(struct rangeread *r, bool cut, struct err *err)
 {
-    const struct blocks *blocks = &r->order.blocks;
-    struct range_end_event end = {.life = r->order.life,
-                                  .number = r->order.number,
-                                  .open = blocks->open && !cut,
-                                  .to = cut ? r->next : (struct ctid){.block = blocks->to},
+    const struct range_order *o = &r->order;
+    struct range_end_event end = {.life = o->life,
+                                  .number = o->number,
+                                  .open = o->kind == RANGE_BLOCKS && o->span.open && !cut,
+                                  .to = cut ? r->next : o->span.to,
                                   .rows = r->rows};
 
-    if (put_rows(r, err) != 0)
+    if (rowpack_put(&r->pack, FRAME_ROWS, o, &r->frames, err) != 0 ||
+        rowpack_put(&r->keyrows.absent, FRAME_ABSENT, o, &r->frames, err) != 0)
         return -1;
     return range_end_encode(&r->frames, &end) == 0 ? 0 : out_of_memory(err);
 }
@@ -185,7 +160,9 @@ read_answer(struct rangeread *r, const PGresult *a, struct err *err)
         return -1;
     if (!lsn_parse(PQgetvalue(a, 0, RANGE_FIELD_INSERT_LSN), &insert_lsn))
         return err_set(err, EXIT_PEER, "the source's position of WAL is malformed");
-    r->event.file = (uint32_t)file;
+    /* Keys are of the table, whichever file it has. */
+    r->event.file =
+        r->order.kind == RANGE_KEYS && r->order.file != 0 ? r->order.file : (uint32_t)file;
     r->event.mark = session_mark(r->server, insert_lsn);
     return 0;
 }
@@ -249,32 +226,40 @@ refuse_row(const struct rangeread *r, const char *why, struct err *err)
                    r->last.block, r->last.line, why);
 }
 
+/* Blocks: the row must lie behind the one before. */
+static int
+take_place(struct rangeread *r, const struct value *value, struct err *err)
+{
+    struct ctid ctid;
+
+    if (!copytext_ctid(value, &ctid))
+        return refuse_row(r, "is malformed", err);
+    if (r->rows > 0 && !is_behind(ctid, r->last))
+        return refuse_row(r, "comes out of order", err);
+    r->last = ctid;
+    return 0;
+}
+
 /* One row of COPY: len bytes. */
 static int
 take_row(struct rangeread *r, char *line, size_t len, struct err *err)
 {
     struct value values[FIELDS_MAX];
     struct tuple row = {.count = r->order.relation->columns_count, .values = values + 1};
-    struct ctid ctid;
-    uint64_t hash;
-    uint8_t hash_bytes[8];
+    bool found = true;
 
-    if (!copytext_row(line, len, values, row.count + 1) || !copytext_ctid(&values[0], &ctid))
+    if (!copytext_row(line, len, values, row.count + 1))
         return refuse_row(r, "is malformed", err);
-    if (r->rows > 0 && !is_behind(ctid, r->last))
-        return refuse_row(r, "comes out of order", err);
-    if (!keyhash_row(r->order.hash, &row, NULL, &hash))
-        return refuse_row(r, "has a key column without a value", err);
-    if (buf_len(&r->pending_rows) + len > ROWS_BYTES && put_rows(r, err) != 0)
+    if (r->order.kind == RANGE_BLOCKS
+            ? take_place(r, &values[0], err) != 0
+            : keyrows_take(&r->keyrows, &r->order, values, &found, &r->frames, err) != 0)
         return -1;
-    for (int i = 0; i < 8; i++)
-        hash_bytes[i] = (uint8_t)(hash >> (56 - 8 * i));
-    rows_add(&r->pending_rows, &row);
-    buf_append(&r->pending_hashes, hash_bytes, sizeof hash_bytes);
-    r->pending++;
+    if (!found)
+        return 0;
+    if (rowpack_add(&r->pack, FRAME_ROWS, &r->order, &row, len, &r->frames, err) != 0)
+        return -1;
     r->rows++;
     r->bytes += len;
-    r->last = ctid;
     return 0;
 }
 
@@ -283,7 +268,8 @@ static int
 cut(struct rangeread *r, struct err *err)
 {
     r->next = r->last;
-    r->next.line++;
+    if (r->order.kind == RANGE_BLOCKS)
+        r->next.line++;
     if (put_range_end(r, true, err) != 0)
         return -1;
     cancel(r, RANGEREAD_CUT);
@@ -338,6 +324,9 @@ end_commands(struct rangeread *r, struct err *err)
     }
     if (r->state == RANGEREAD_ENDING) {
         r->result = RANGEREAD_DONE;
+        if (r->keyrows.left > 0)
+            return err_set(err, EXIT_BUG, "%s: %" PRIu32 " keys were not answered",
+                           r->order.part->name, r->keyrows.left);
         if (put_range_end(r, false, err) != 0)
             return -1;
     } else if (r->state != RANGEREAD_ROLLBACK) {
@@ -406,7 +395,8 @@ rangeread_free(struct rangeread *r)
     snapshot_free(&r->base);
     snapshot_free(&r->event.snapshot);
     buf_free(&r->frames);
-    buf_free(&r->pending_rows);
-    buf_free(&r->pending_hashes);
+    keybatch_free(&r->order.keys);
+    rowpack_free(&r->pack);
+    keyrows_free(&r->keyrows);
     *r = (struct rangeread){0};
 }

@@ -5,6 +5,7 @@
 #ifndef WALPIPE_PGTABLEREAD_RANGEREAD_H
 #define WALPIPE_PGTABLEREAD_RANGEREAD_H
 
+#include "pg-table-read/keyrows.h"
 #include "pg-table-read/rangesql.h"
 
 /* A range ends behind the row with which so many bytes of rows are reached: a worker holds all
@@ -13,8 +14,9 @@
 
 enum rangeread_result {
     RANGEREAD_GOING,
-    RANGEREAD_DONE,    /* as far as order.blocks says: frames has it */
-    RANGEREAD_CUT,     /* the same up to `next`: the rest is another range */
+    RANGEREAD_DONE,    /* as far as order says: frames has it */
+    RANGEREAD_CUT,     /* the same up to `next`, or but for the keys that are left: the rest is
+                          another range */
     RANGEREAD_MOVED,   /* the table has another file: event.file */
     RANGEREAD_CHANGED, /* what is published of it, its columns or its name have changed */
     RANGEREAD_AGAIN,   /* err says why; trying again may help */
@@ -40,14 +42,13 @@ struct rangeread {
     uint64_t rows;   /* of this range so far */
     uint64_t bytes;
     struct buf frames; /* of this range */
-    uint32_t pending;  /* rows in pending_rows */
-    struct buf pending_rows;
-    struct buf pending_hashes;
+    struct rowpack pack;
+    struct keyrows keyrows;
     enum rangeread_result result; /* while ROLLBACK: what comes of it */
 };
 
-/* Sends the commands. Takes base. 0, or -1 with err: the connection is gone. */
-int rangeread_start(struct rangeread *r, const char *publications, const struct range_order *order,
+/* Sends the commands. Takes order and base. 0, or -1 with err: the connection is gone. */
+int rangeread_start(struct rangeread *r, const char *publications, struct range_order *order,
                     struct snapshot *base, struct err *err) MUST_CHECK;
 
 /* Takes what the server has sent. A result other than RANGEREAD_GOING: it is idle again. */

@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pg-table-read/keysql.h"
 #include "pg-table-read/text.h"
 
 /* The lock comes before the snapshot: one from before a rewrite would see an empty table. The
  * position of WAL is read while the SELECT runs, so after its snapshot was taken. */
 static const char begin_sql[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-                                "LOCK TABLE ONLY %s IN ACCESS SHARE MODE;"
+                                "LOCK TABLE %s IN ACCESS SHARE MODE;"
                                 "SELECT %s, pg_catalog.pg_relation_filenode(c.oid),"
                                 " pg_catalog.pg_relation_size(c.oid)"
                                 "   / pg_catalog.current_setting('block_size')::pg_catalog.int8,"
@@ -25,8 +26,9 @@ static const char order_sql[] =
     "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off;"
     "SET LOCAL enable_bitmapscan = off;";
 
+/* from: what is read, as FROM has it. */
 static char *
-begin(PGconn *conn, const char *publications, const struct catalog_part *part)
+begin(PGconn *conn, const char *publications, const struct catalog_part *part, const char *from)
 {
     char relid[16], *literal, *name, *definition, *shape, *sql;
 
@@ -37,7 +39,7 @@ begin(PGconn *conn, const char *publications, const struct catalog_part *part)
     shape = catalog_shape_sql(relid);
     sql = name == NULL || definition == NULL || shape == NULL
               ? NULL
-              : text_print(begin_sql, part->name, session_snapshot_sql(conn), definition, shape,
+              : text_print(begin_sql, from, session_snapshot_sql(conn), definition, shape,
                            part->oid, name);
     PQfreemem(literal);
     PQfreemem(name);
@@ -46,85 +48,73 @@ begin(PGconn *conn, const char *publications, const struct catalog_part *part)
     return sql;
 }
 
-static void
-append(struct buf *b, const char *text)
-{
-    buf_append(b, text, strlen(text));
-}
-
-static void
-append_columns(struct buf *b, PGconn *conn, const struct relation *relation)
-{
-    append(b, "ctid");
-    for (uint32_t i = 0; i < relation->columns_count; i++) {
-        const char *name = relation->columns[i].name;
-        char *quoted = PQescapeIdentifier(conn, name, strlen(name));
-
-        append(b, ", ");
-        if (quoted == NULL)
-            b->failed = true;
-        else
-            append(b, quoted);
-        PQfreemem(quoted);
-    }
-}
-
 /* Before 14 there is no scan of a range of ctids: each possible one is named then. A page has a
  * header of 24 bytes, a row at least a line pointer of 4 and a header of 24. */
 static char *
-blocks_condition(int server_version, const struct catalog_part *part, const struct blocks *blocks)
+blocks_condition(int server_version, const struct catalog_part *part, const struct span *span)
 {
-    char from[40], to[128] = "";
+    char from[48], to[48] = "", last[128];
 
-    snprintf(from, sizeof from, "ctid >= '(%" PRIu32 ",%u)'", blocks->from.block,
-             blocks->from.line);
-    if (!blocks->open)
-        snprintf(to, sizeof to, " AND ctid < '(%" PRIu32 ",0)'", blocks->to);
+    snprintf(from, sizeof from, "ctid >= '%s'", ctid_format(span->from).text);
+    if (!span->open)
+        snprintf(to, sizeof to, " AND ctid < '%s'", ctid_format(span->to).text);
     if (server_version >= 140000)
         return text_print("%s%s", from, to);
-    if (blocks->open)
-        snprintf(to, sizeof to,
+    if (span->open)
+        snprintf(last, sizeof last,
                  "pg_catalog.pg_relation_size(%" PRIu32
-                 ") / pg_catalog.current_setting('block_size')::pg_catalog.int8",
+                 ") / pg_catalog.current_setting('block_size')::pg_catalog.int8 - 1",
                  part->oid);
     else
-        snprintf(to, sizeof to, "%" PRIu32 "::pg_catalog.int8", blocks->to);
+        snprintf(last, sizeof last, "%" PRIu32 "::pg_catalog.int8", span->to.block);
     return text_print(
         "ctid = ANY (ARRAY(SELECT pg_catalog.format('(%%s,%%s)', b, l)::pg_catalog.tid"
-        " FROM pg_catalog.generate_series(%" PRIu32 "::pg_catalog.int8, %s - 1) b,"
+        " FROM pg_catalog.generate_series(%" PRIu32 "::pg_catalog.int8, %s) b,"
         " pg_catalog.generate_series(1,"
         "   (pg_catalog.current_setting('block_size')::pg_catalog.int4 - 24) / 28) l"
-        ")) AND %s",
-        blocks->from.block, to, from);
+        ")) AND %s%s",
+        span->from.block, last, from, to);
+}
+
+/* What is read of a range of blocks. */
+static void
+append_blocks(struct buf *sql, PGconn *conn, const struct range_order *order)
+{
+    const struct catalog_part *part = order->part;
+    char *where = blocks_condition(PQserverVersion(conn), part, &order->span);
+
+    text_append(sql, order_sql);
+    text_append(sql, "COPY (SELECT ctid");
+    keysql_columns(sql, conn, order->relation, "");
+    text_append(sql, " FROM ONLY ");
+    text_append(sql, part->name);
+    text_append(sql, " WHERE ");
+    text_append(sql, where);
+    if (part->filter != NULL) {
+        text_append(sql, " AND (");
+        text_append(sql, part->filter);
+        text_append(sql, ")");
+    }
+    free(where);
 }
 
 char *
 rangesql_commands(PGconn *conn, const char *publications, const struct range_order *order)
 {
-    const struct catalog_part *part = order->part;
-    char *head = begin(conn, publications, part);
-    char *where = blocks_condition(PQserverVersion(conn), part, &order->blocks);
+    char *from = order->kind == RANGE_KEYS ? keysql_from(conn, order->relation, order->part)
+                                           : text_print("ONLY %s", order->part->name);
+    char *head = from == NULL ? NULL : begin(conn, publications, order->part, from);
     struct buf sql = {0};
 
-    if (head == NULL || where == NULL)
-        sql.failed = true;
-    append(&sql, head != NULL ? head : "");
-    append(&sql, order_sql);
-    append(&sql, "COPY (SELECT ");
-    append_columns(&sql, conn, order->relation);
-    append(&sql, " FROM ONLY ");
-    append(&sql, part->name);
-    append(&sql, " WHERE ");
-    append(&sql, where != NULL ? where : "");
-    if (part->filter != NULL) {
-        append(&sql, " AND (");
-        append(&sql, part->filter);
-        append(&sql, ")");
-    }
-    append(&sql, ") TO STDOUT; COMMIT");
+    text_append(&sql, head);
+    if (order->kind == RANGE_KEYS)
+        keysql_append(&sql, conn, order, from);
+    else
+        append_blocks(&sql, conn, order);
+    text_append(&sql, ") TO STDOUT; COMMIT");
     buf_append(&sql, "", 1);
+    free(from);
     free(head);
-    free(where);
     if (!sql.failed)
         return (char *)sql.data;
     buf_free(&sql);

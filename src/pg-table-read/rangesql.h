@@ -3,33 +3,8 @@
 #ifndef WALPIPE_PGTABLEREAD_RANGESQL_H
 #define WALPIPE_PGTABLEREAD_RANGESQL_H
 
-#include "lib/copyevent.h"
-#include "lib/keyhash.h"
-#include "pg-table-read/catalog.h"
+#include "pg-table-read/order.h"
 #include "pg-table-read/session.h"
-
-/* The rows from `from` on, up to the block `to`, or to the table's end. */
-struct blocks {
-    struct ctid from;
-    uint32_t to;
-    bool open;
-};
-
-struct life;
-
-/* A range that is to be read. Its life outlives it, and keeps what it points to. */
-struct range_order {
-    struct life *owner;
-    uint64_t life;
-    uint64_t number;
-    const struct relation *relation;
-    const struct keyhash *hash;
-    const struct catalog_part *part;
-    struct blocks blocks;
-    uint32_t file; /* that of the other ranges; 0: there is none yet */
-    uint32_t pass; /* see lives.h */
-    uint64_t floor;
-};
 
 /* What the SELECT behind the lock answers, in one row. No row: the table has another name now. */
 enum range_field {
@@ -41,8 +16,9 @@ enum range_field {
     RANGE_FIELD_SHAPE
 };
 
-/* BEGIN, LOCK, that SELECT, COPY of ctid and the relation's columns, COMMIT. publications is a
- * text[] as text. The caller frees it. NULL: out of memory. */
+/* BEGIN, LOCK, that SELECT, COPY, COMMIT. COPY sends the relation's columns behind the ctid, or, of
+ * keys, behind the key's number in the batch, with nulls where no row has the key. publications is
+ * a text[] as text. The caller frees it. NULL: out of memory. */
 char *rangesql_commands(PGconn *conn, const char *publications, const struct range_order *order);
 
 #endif

@@ -16,3 +16,12 @@ text_print(const char *fmt, ...)
     va_end(ap);
     return text;
 }
+
+void
+text_append(struct buf *buf, const char *text)
+{
+    if (text == NULL)
+        buf->failed = true;
+    else
+        buf_append(buf, text, strlen(text));
+}

@@ -1,0 +1,28 @@
+/* keyrows.h: the answer to a range of keys: a row, or none, for each. */
+#ifndef WALPIPE_PGTABLEREAD_KEYROWS_H
+#define WALPIPE_PGTABLEREAD_KEYROWS_H
+
+#include "pg-table-read/rowpack.h"
+
+/* Zero-initialise to use. */
+struct keyrows {
+    bool answered[KEYBATCH_MAX];
+    uint32_t left; /* keys that no answer has come for */
+    struct rowpack absent;
+};
+
+/* Begins to read order's keys. */
+void keyrows_begin(struct keyrows *k, const struct range_order *order);
+
+/* Whether the row, whose first value is a key's number, has that key; if not the key is absent.
+ * fields are the number and the row. 0, or -1 with err. */
+int keyrows_take(struct keyrows *k, const struct range_order *order, const struct value *fields,
+                 bool *found, struct buf *frames, struct err *err) MUST_CHECK;
+
+/* Makes left the keys that were not answered. -1: out of memory. */
+int keyrows_left(const struct keyrows *k, const struct range_order *order,
+                 struct keybatch *left) MUST_CHECK;
+
+void keyrows_free(struct keyrows *k);
+
+#endif

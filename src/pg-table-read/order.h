@@ -1,0 +1,30 @@
+/* order.h: a range that is to be read. */
+#ifndef WALPIPE_PGTABLEREAD_ORDER_H
+#define WALPIPE_PGTABLEREAD_ORDER_H
+
+#include "lib/copyevent.h"
+#include "lib/keyhash.h"
+#include "lib/spans.h"
+#include "pg-table-read/catalog.h"
+#include "pg-table-read/missing.h"
+
+struct life;
+
+/* Its life outlives it, and keeps what it points to. */
+struct range_order {
+    struct life *owner;
+    uint64_t life;
+    uint64_t number;
+    const struct relation *relation;
+    const struct keyhash *hash;
+    const struct catalog_part *part;
+    enum range_kind kind;
+    struct span span;     /* RANGE_BLOCKS */
+    struct keybatch keys; /* RANGE_KEYS; whoever holds the order frees it */
+    const char *match;    /* RANGE_KEYS: as keysql_match makes it */
+    uint32_t file;        /* that of the other ranges; 0: there is none yet */
+    uint32_t pass;        /* see lives.h */
+    uint64_t floor;
+};
+
+#endif

@@ -1,0 +1,231 @@
+/* ranges.c: see ranges.h. */
+#include "pg-table-read/ranges.h"
+
+#include <inttypes.h>
+
+#include "lib/clock.h"
+#include "pg-table-read/horizon.h"
+
+/* A lock that does not come, and what else heals by waiting. */
+#define BACKOFF_FIRST_MILLIS 200
+#define BACKOFF_MOST_MILLIS  10000
+
+/* What workers may hold: as many whole ranges beyond those that are read. */
+#define RANGES_BEYOND 2
+
+/* ---- connections ---- */
+
+/* Another server, which several hosts may lead to, or a promotion: its blocks are not ours. */
+static int
+check_server(const struct copy *copy, PGconn *conn, struct err *err)
+{
+    struct session_server server;
+
+    if (session_identify(conn, &server, err) != 0)
+        return -1;
+    if (server.system_identifier != copy->server.system_identifier ||
+        server.timeline != copy->server.timeline)
+        return err_set(err, EXIT_PEER, "a connection leads to another server than the first one");
+    return 0;
+}
+
+static int
+open_reader(struct copy *copy, struct copy_reader *reader, struct err *err)
+{
+    reader->range.conn = session_open(copy->options->conninfo, err);
+    return reader->range.conn != NULL ? check_server(copy, reader->range.conn, err) : -1;
+}
+
+int
+ranges_open(struct copy *copy, struct err *err)
+{
+    while (copy->readers_count < copy->options->workers) {
+        struct copy_reader *reader = &copy->readers[copy->readers_count++];
+
+        reader->range.server = &copy->server;
+        reader->backoff = (struct backoff){.first_millis = BACKOFF_FIRST_MILLIS,
+                                           .most_millis = BACKOFF_MOST_MILLIS};
+        if (open_reader(copy, reader, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- what was read ---- */
+
+/* What was read counts against the time in which the rate allows it. */
+static void
+keep_rate(struct copy *copy, uint64_t bytes)
+{
+    uint64_t now = clock_micros();
+
+    if (copy->options->rate == 0)
+        return;
+    if (copy->rate_until < now)
+        copy->rate_until = now;
+    copy->rate_until += bytes * 1000000 / copy->options->rate;
+}
+
+/* The range is the workers' now, until all of them have reported it. */
+static int
+send_range(struct copy *copy, struct rangeread *r, struct err *err)
+{
+    buf_append(&copy->out, r->frames.data + r->frames.start, buf_len(&r->frames));
+    if (copy->out.failed)
+        return state_out_of_memory(err);
+    if (!state_has_ackd(copy)) {
+        life_reported(&r->order);
+        return 0;
+    }
+    return flights_add(&copy->flights, &r->order, r->bytes) == 0 ? 0 : state_out_of_memory(err);
+}
+
+static int
+take_range(struct copy *copy, struct copy_reader *reader, bool cut, struct err *err)
+{
+    struct rangeread *r = &reader->range;
+    struct keybatch keys = {0};
+    struct range_left left = {.next = &r->next, .keys = &keys};
+    struct range_found found = {
+        .file = r->event.file, .blocks = r->blocks, .rows = r->rows, .bytes = r->bytes};
+    int counts;
+
+    backoff_forget(&reader->backoff);
+    keep_rate(copy, r->bytes);
+    counts = keyrows_left(&r->keyrows, &r->order, &keys) != 0
+                 ? -1
+                 : life_read(&r->order, cut ? &left : NULL, &found);
+    keybatch_free(&keys);
+    if (counts < 0)
+        return state_out_of_memory(err);
+    if (counts == 1 && send_range(copy, r, err) != 0)
+        return -1;
+    return horizon_note(copy, &r->event.snapshot, err);
+}
+
+/* ---- failures ---- */
+
+/* The rest keeps a table that changes all the time from taking all of our time. */
+static void
+rest(struct copy_reader *reader, uint64_t *millis)
+{
+    *millis = backoff_next(&reader->backoff, backoff_random());
+    reader->rest_until = clock_micros() + *millis * 1000;
+}
+
+/* What is published of the table, its columns or its name: a new life follows, if it is still
+ * published. */
+static void
+begin_anew(struct copy *copy, struct copy_reader *reader)
+{
+    const struct range_order *order = &reader->range.order;
+    struct life *life = order->owner;
+    uint64_t millis;
+
+    life->in_flight--;
+    rest(reader, &millis);
+    if (life->number != order->life)
+        return;
+    life->state = LIFE_CHANGED;
+    copy->list_at = 0;
+}
+
+static int
+try_again(struct copy *copy, struct copy_reader *reader, struct err *err)
+{
+    uint64_t millis;
+
+    rest(reader, &millis);
+    log_write(copy->log, LOG_WARNING, "%s; the range is tried again in %" PRIu64 " ms",
+              err->message, millis);
+    return life_again(&reader->range.order) == 0 ? 0 : state_out_of_memory(err);
+}
+
+/* A connection that broke is made anew, and its range is read again. */
+static int
+reconnect(struct copy *copy, struct copy_reader *reader, struct err *err)
+{
+    if (err->code != EXIT_PEER || PQstatus(reader->range.conn) != CONNECTION_BAD)
+        return -1;
+    if (try_again(copy, reader, err) != 0)
+        return -1;
+    PQfinish(reader->range.conn);
+    reader->range.state = RANGEREAD_IDLE;
+    return open_reader(copy, reader, err);
+}
+
+/* ---- orders ---- */
+
+static int
+start_range(struct copy *copy, struct copy_reader *reader, struct err *err)
+{
+    struct range_order order;
+    struct snapshot base = {0};
+    int rc = lives_next(&copy->lives, &order);
+
+    if (rc <= 0)
+        return rc == 0 ? 0 : state_out_of_memory(err);
+    rc = snapshot_copy(&base, &copy->latest, err);
+    if (rc == 0)
+        rc = rangeread_start(&reader->range, copy->publications, &order, &base, err);
+    snapshot_free(&base);
+    return rc == 0 ? 0 : reconnect(copy, reader, err);
+}
+
+/* Whether the workers have room for one more: a full pipe may keep back the very mark that would
+ * empty it. A range that is cut has a row more than RANGE_BYTES_MAX; most rows are small. */
+static bool
+has_room(const struct copy *copy)
+{
+    uint64_t bytes = copy->flights.bytes + RANGE_BYTES_MAX / 2;
+
+    for (size_t i = 0; i < copy->readers_count; i++)
+        if (copy->readers[i].range.state != RANGEREAD_IDLE)
+            bytes += RANGE_BYTES_MAX;
+    return bytes <= (copy->readers_count + RANGES_BEYOND) * RANGE_BYTES_MAX;
+}
+
+int
+ranges_start(struct copy *copy, uint64_t now, struct err *err)
+{
+    for (size_t i = 0; i < copy->readers_count; i++) {
+        struct copy_reader *reader = &copy->readers[i];
+
+        if (now >= copy->rate_until && buf_len(&copy->out) < COPY_OUT_LIMIT && has_room(copy) &&
+            reader->range.state == RANGEREAD_IDLE && now >= reader->rest_until &&
+            start_range(copy, reader, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int
+ranges_read(struct copy *copy, struct copy_reader *reader, struct err *err)
+{
+    struct rangeread *r = &reader->range;
+
+    switch (rangeread_step(r, err)) {
+    case RANGEREAD_GOING:
+        return 0;
+    case RANGEREAD_DONE:
+        return take_range(copy, reader, false, err);
+    case RANGEREAD_CUT:
+        return take_range(copy, reader, true, err);
+    case RANGEREAD_MOVED:
+        return life_moved(&r->order) == 0 ? 0 : state_out_of_memory(err);
+    case RANGEREAD_CHANGED:
+        begin_anew(copy, reader);
+        return 0;
+    case RANGEREAD_AGAIN:
+        return try_again(copy, reader, err);
+    case RANGEREAD_FAILED:
+        return reconnect(copy, reader, err);
+    }
+    return -1;
+}
+
+int
+ranges_fd(const struct copy_reader *reader)
+{
+    return reader->range.state == RANGEREAD_IDLE ? -1 : PQsocket(reader->range.conn);
+}

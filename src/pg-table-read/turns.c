@@ -1,0 +1,321 @@
+/* turns.c: see turns.h. */
+#include "pg-table-read/turns.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "pg-table-read/keysql.h"
+#include "pg-table-read/text.h"
+
+#define LIST_MICROS UINT64_C(10000000)
+#define LOOK_MICROS UINT64_C(100000)
+
+/* Tables that are copied at a time: while one is waited for others are read. */
+#define LIVES_ACTIVE_MAX 16
+
+/* For the estimate of a table's size; few servers are built otherwise. */
+#define BLOCK_BYTES UINT64_C(8192)
+
+/* ---- what is published ---- */
+
+static void
+name_changed(const struct copy *copy)
+{
+    for (struct life *life = copy->lives.first; life != NULL; life = life->next) {
+        if (life->changed)
+            log_write(
+                copy->log, LOG_WARNING,
+                "%s: its columns or what is published of it changed after it was copied; rows "
+                "that were not published before are not copied",
+                life->part->name);
+        life->changed = false;
+    }
+}
+
+static int
+list_tables(struct copy *copy, uint64_t now, struct err *err)
+{
+    struct catalog *catalog = catalog_read(copy->conn, copy->publications, err);
+    int rc;
+
+    if (catalog == NULL)
+        return -1;
+    rc = lives_list(&copy->lives, catalog);
+    catalog_drop(catalog);
+    if (rc != 0)
+        return state_out_of_memory(err);
+    if (copy->lives.first == NULL && copy->list_at == 0)
+        log_write(copy->log, LOG_WARNING, "the publications publish no table that holds rows");
+    name_changed(copy);
+    copy->list_at = now + LIST_MICROS;
+    return 0;
+}
+
+/* ---- the workers ---- */
+
+static int
+put_table(struct copy *copy, const struct life *life, uint64_t number, const struct sinklist *sinks,
+          struct err *err)
+{
+    struct copytable_event table = {.life = number,
+                                    .part = life->part->oid,
+                                    .rows = life->part->rows,
+                                    .bytes = life->part->blocks * BLOCK_BYTES,
+                                    .sinks = *sinks,
+                                    .relation = *life->relation};
+
+    snprintf(table.definition, sizeof table.definition, "%s", life->part->digest);
+    return copytable_encode(&copy->out, &table) == 0 ? 0 : state_out_of_memory(err);
+}
+
+/* The loop writes nothing of out before the question has reached ackd. */
+static int
+ask(struct copy *copy, uint64_t life, const struct sinklist *sinks, struct err *err)
+{
+    return state_has_ackd(copy) ? ackcopy_ask(&copy->ack, life, sinks, err) : 0;
+}
+
+/* Asks about all tables: the workers learn from it which there are. */
+static int
+ask_what_they_have(struct copy *copy, struct err *err)
+{
+    static const struct sinklist all;
+
+    copy->ask_again = false;
+    copy->asking = true;
+    if (ask(copy, 0, &all, err) != 0)
+        return -1;
+    for (struct life *life = copy->lives.first; life != NULL; life = life->next) {
+        if (!life->listed)
+            continue;
+        if (life->state == LIFE_NEW && life->in_flight == 0) {
+            life->wants = (struct crewset){0};
+            life->state = LIFE_ASKED;
+        }
+        if (put_table(copy, life, 0, &all, err) != 0)
+            return -1;
+    }
+    return table_end_encode(&copy->out, 0, LIFE_LISTED) == 0 ? 0 : state_out_of_memory(err);
+}
+
+void
+turns_answered(struct copy *copy)
+{
+    uint32_t wanted = 0, listed = 0;
+
+    copy->asking = false;
+    for (struct life *life = copy->lives.first; life != NULL; life = life->next) {
+        listed += life->listed;
+        if (life->state != LIFE_ASKED)
+            continue;
+        life->state = crewset_is_empty(&life->wants) ? LIFE_COPIED : LIFE_WANTED;
+        wanted += life->state == LIFE_WANTED;
+    }
+    name_changed(copy);
+    log_write(copy->log, LOG_INFO, "%" PRIu32 " of %" PRIu32 " published tables are to be copied",
+              wanted, listed);
+}
+
+/* ---- a life ---- */
+
+/* Rows that nothing tells apart cannot be joined to the stream. */
+static int
+check_identity(const struct copy *copy, const struct life *life, struct err *err)
+{
+    char identity = life->relation->replica_identity;
+
+    if (!state_has_ackd(copy) ||
+        ((identity == 'd' || identity == 'i') && catalog_key_columns(life->relation) > 0))
+        return 0;
+    err_set(err, EXIT_REFUSED, "%s.%s has no replica identity of columns: it cannot be copied yet",
+            life->relation->schema, life->relation->name);
+    snprintf(err->relation, sizeof err->relation, "%s.%s", life->relation->schema,
+             life->relation->name);
+    return err_hint(err, "give it a primary key, or a unique index by ALTER TABLE ... REPLICA "
+                         "IDENTITY USING INDEX");
+}
+
+static int
+begin_life(struct copy *copy, struct life *life, struct err *err)
+{
+    struct sinklist sinks;
+
+    if (check_identity(copy, life, err) != 0)
+        return -1;
+    crew_sinks(&copy->crew, &life->wants, &sinks);
+    if (lives_begin(&copy->lives, life) != 0)
+        return state_out_of_memory(err);
+    if (ask(copy, life->number, &sinks, err) != 0 ||
+        put_table(copy, life, life->number, &sinks, err) != 0)
+        return -1;
+    log_write(copy->log, LOG_DEBUG, "%s: life %" PRIu64 " begins", life->part->name, life->number);
+    return 0;
+}
+
+/* SQL for an array of what has rows of the published table. */
+static char *
+tables_of(const struct copy *copy, const struct life *life)
+{
+    char *list = text_print("ARRAY[%" PRIu32, life->part->relid), *longer;
+
+    for (const struct life *l = copy->lives.first; l != NULL && list != NULL; l = l->next)
+        if (l->part->relid == life->part->relid) {
+            longer = text_print("%s,%" PRIu32, list, l->part->oid);
+            free(list);
+            list = longer;
+        }
+    longer = list == NULL ? NULL : text_print("%s]::pg_catalog.oid[]", list);
+    free(list);
+    return longer;
+}
+
+/* Every worker tracks: now those are listed whose changes some worker may have seen before that.
+ * When all ranges are read for the first time all transactions count: one that ran while the table
+ * came into the publication may have changed it unseen. */
+static int
+list_transactions(struct copy *copy, struct life *life, struct err *err)
+{
+    char *oids = tables_of(copy, life);
+    int rc;
+
+    if (oids == NULL)
+        return state_out_of_memory(err);
+    rc = session_insert_lsn(copy->conn, &life->floor, err);
+    if (rc == 0)
+        rc = waiting_begin(&life->waiting, copy->conn, oids, life->done.count == 0, err);
+    free(oids);
+    life->state = LIFE_WAITING;
+    return rc;
+}
+
+static int
+wait_for_transactions(struct copy *copy, struct life *life, struct err *err)
+{
+    if (waiting_look(&life->waiting, copy->conn, err) != 0)
+        return -1;
+    if (life->waiting.left == 0)
+        life_start(life);
+    return 0;
+}
+
+static int
+end_life(struct copy *copy, struct life *life, enum life_end how, struct err *err)
+{
+    if (table_end_encode(&copy->out, life->number, how) != 0)
+        return state_out_of_memory(err);
+    if (how == LIFE_DONE)
+        log_write(copy->log, LOG_INFO, "%s: %" PRIu64 " rows", life->part->name, life->rows);
+    else
+        log_write(copy->log, LOG_INFO, "%s %s", life->part->name,
+                  how == LIFE_GONE ? "is no longer published" : "has changed: it is read again");
+    flights_remove_life(&copy->flights, life->number);
+    life_end(life, how == LIFE_DONE    ? LIFE_COPIED
+                   : how == LIFE_AGAIN ? LIFE_NEW
+                                       : LIFE_UNPUBLISHED);
+    return 0;
+}
+
+/* ---- turns ---- */
+
+/* A life begins when nothing of an earlier one is in flight, with what the catalog says now. */
+static void
+look_at_new(struct copy *copy, struct life *life)
+{
+    if (life->in_flight > 0)
+        return;
+    if (!life->listed)
+        life->state = LIFE_UNPUBLISHED;
+    else if (life->stale)
+        copy->list_at = 0;
+    else if (!state_has_ackd(copy) || !crewset_is_empty(&life->wants))
+        life->state = LIFE_WANTED;
+    else
+        copy->ask_again = true;
+}
+
+/* Out of the publication and in again: the workers are asked again. */
+static void
+look_at_idle(struct life *life)
+{
+    life->wants = (struct crewset){0};
+    life->state = life->listed ? LIFE_NEW : LIFE_UNPUBLISHED;
+}
+
+static int
+look_at_read(struct copy *copy, struct life *life, struct err *err)
+{
+    if (!state_has_ackd(copy) || life_is_finished(life))
+        return end_life(copy, life, LIFE_DONE, err);
+    if (life->match != NULL || !missing_has_some(&life->missing))
+        return 0;
+    life->match = keysql_match(copy->conn, life->relation, err);
+    return life->match != NULL ? 0 : -1;
+}
+
+/* One step of a life. look: the source may be asked again whether transactions have ended. */
+static int
+look_at_life(struct copy *copy, struct life *life, bool look, struct err *err)
+{
+    if (life_is_active(life) && !life->listed)
+        return end_life(copy, life, LIFE_GONE, err);
+    switch (life->state) {
+    case LIFE_NEW:
+        look_at_new(copy, life);
+        return 0;
+    case LIFE_WANTED:
+        return lives_count_active(&copy->lives) < LIVES_ACTIVE_MAX ? begin_life(copy, life, err)
+                                                                   : 0;
+    case LIFE_BEGUN:
+        if (!state_has_ackd(copy))
+            life->state = LIFE_GO;
+        return 0;
+    case LIFE_GO:
+        return list_transactions(copy, life, err);
+    case LIFE_WAITING:
+        return look || life->waiting.left == 0 ? wait_for_transactions(copy, life, err) : 0;
+    case LIFE_CHANGED:
+        return end_life(copy, life, LIFE_AGAIN, err);
+    case LIFE_COPIED:
+        if (!life->listed)
+            look_at_idle(life);
+        return 0;
+    case LIFE_UNPUBLISHED:
+        look_at_idle(life);
+        return 0;
+    case LIFE_READ:
+        return look_at_read(copy, life, err);
+    default:
+        return 0;
+    }
+}
+
+/* Each life as far as it goes without waiting. */
+static int
+look_at_lives(struct copy *copy, uint64_t now, struct err *err)
+{
+    bool look = now >= copy->look_at;
+
+    for (struct life *life = copy->lives.first; life != NULL; life = life->next) {
+        enum life_state before;
+
+        do {
+            before = life->state;
+            if (look_at_life(copy, life, look, err) != 0)
+                return -1;
+        } while (life->state != before);
+    }
+    if (look)
+        copy->look_at = now + LOOK_MICROS;
+    return 0;
+}
+
+int
+turns_take(struct copy *copy, uint64_t now, struct err *err)
+{
+    if ((now >= copy->list_at && list_tables(copy, now, err) != 0) ||
+        look_at_lives(copy, now, err) != 0)
+        return -1;
+    return copy->ask_again && !copy->asking && state_has_ackd(copy) ? ask_what_they_have(copy, err)
+                                                                    : 0;
+}

@@ -1,0 +1,396 @@
+#!/usr/bin/env bats
+# pg-table-read between a real PostgreSQL, a real ackd and workers that are played (copy_crew.py): what
+# it asks, what it reads, what it reads again, and when it says that a table is finished.
+
+setup_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    pg_new src
+}
+
+teardown_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    servers_end
+}
+
+setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    export PYTHONPATH=$BATS_TEST_DIRNAME:$BATS_TEST_DIRNAME/../lib PYTHONDONTWRITEBYTECODE=1
+    export TMPDIR=$BATS_TEST_TMPDIR DATABASE=d$BATS_TEST_NUMBER TIMELINE=1
+    pg_sql src "create database $DATABASE"
+    CONNINFO=$(pg_conninfo src "$DATABASE")
+    SYSTEM=$(pg_sql src "select system_identifier from pg_control_system()")
+    export CONNINFO SYSTEM
+}
+
+# Runs the Python program on stdin.
+play() {
+    { echo 'from copy_crew import *'; cat; } >"$BATS_TEST_TMPDIR/play.py"
+    timeout 120 /usr/bin/python3 "$BATS_TEST_TMPDIR/play.py" 3>&-
+}
+
+@test "tables that somebody wants are read, for those who want them" {
+    play <<'PY'
+sql("""create table a (id int primary key, v text); insert into a select g, 'v' || g from generate_series(1, 3000) g;
+       create table b (id int primary key); insert into b values (1);
+       create table c (id int primary key);
+       create publication p for all tables""")
+with Crew({"dst": 1, "olap": 2}) as crew:
+    b = int(sql("select 'b'::regclass::oid"))
+    a = int(sql("select 'a'::regclass::oid"))
+    crew.notes.update({(w, s, b): None for w, s in (("dst", 0), ("olap", 0), ("olap", 1))})
+    crew.notes["dst", 0, a] = None
+    crew.copied("public.a", "public.c")
+    assert crew.listed == 1
+    questions = [e for e in crew.frames if e[0] == TABLE and e[1] == 0]
+    assert sorted(e[10] for e in questions) == ["a", "b", "c"] and all(e[6] == [] for e in questions)
+    lives = {l.name: l for l in crew.lives.values()}
+    assert sorted(lives) == ["a", "c"] and lives["a"].sinks == ["olap"], lives
+    assert sorted(lives["c"].sinks) == ["dst", "olap"]
+    crew.same("public.a", "id::text, v", "olap")
+    assert ("dst", "public.a") not in crew.rows
+    # A range of keys without keys asks for what is missing, behind the blocks.
+    kinds = [(r.kind, len(r.rows)) for r in crew.ranges if r.life == lives["a"].number]
+    assert kinds[-1] == ("k", 0) and [k for k, _ in kinds[:-1]] == ["b"] * (len(kinds) - 1), kinds
+    crew.for_a_while(1.5)
+    assert crew.process.poll() is None
+    # A table that comes later is asked about, and copied.
+    sql("create table late (id int primary key); insert into late values (5)")
+    crew.copied("public.late", seconds=40)
+    crew.same("public.late", "id::text", "dst")
+    assert crew.listed == 2
+PY
+}
+
+@test "what all workers have finished is not read again after a kill" {
+    play <<'PY'
+sql("""create table t (id int primary key, v text); insert into t select g, repeat('x', 200) from generate_series(1, 60000) g;
+       create publication p for table t""")
+notes, rows = {}, {}
+with Crew({"dst": 2}, notes, ["--rate", "3000000"]) as crew:
+    crew.until(lambda: len(crew.ranges) >= 2)
+    crew.kill()
+    rows.update(crew.rows)
+part = int(sql("select 't'::regclass::oid"))
+assert notes["dst", 0, part][2] == notes["dst", 1, part][2] != ""
+first = len(rows["dst", "public.t"])
+assert 0 < first < 60000
+with Crew({"dst": 2}, notes) as crew:
+    crew.rows.update(rows)
+    crew.copied("public.t")
+    assert sum(len(r.rows) for r in crew.ranges) == 60000 - first
+    crew.same("public.t", "id::text, v")
+# One of two workers lacks the first range.
+for missing, expected in (("(0,0)-(600,0),(700,5)-", 1), ("", 2)):
+    file, definition = int(sql("select pg_relation_filenode('t')")), crew.lives[1].definition
+    notes.update({("dst", 0, part): [file, definition, "(0,0)-(512,0),(600,0)-"],
+                  ("dst", 1, part): [file, definition, missing]})
+    with Crew({"dst": 2}, notes) as crew:
+        crew.copied("public.t")
+        got = sorted((r.start, r.end) for r in crew.ranges if r.kind == "b")
+        if missing:
+            assert got == [([512, 0], [600, 0]), ([600, 0], [700, 5])] or \
+                got == [([512, 0], [700, 5])], got
+        else:
+            assert sum(len(r.rows) for r in crew.ranges) == 60000
+PY
+}
+
+@test "another file, or another definition, and nothing that was finished counts" {
+    play <<'PY'
+sql("""create table t (id int primary key, v text); insert into t select g, repeat('x', 200) from generate_series(1, 30000) g;
+       create publication p for table t""")
+part = int(sql("select 't'::regclass::oid"))
+with Crew() as crew:
+    crew.copied("public.t")
+    definition = crew.lives[1].definition
+file = int(sql("select pg_relation_filenode('t')"))
+
+def read(note):
+    with Crew(notes={("dst", 0, part): note}) as crew:
+        crew.copied("public.t")
+        return sum(len(r.rows) for r in crew.ranges)
+
+assert read([file, definition, "(0,0)-"]) == 0
+assert read([file, definition, "(0,0)-(200,0),(300,0)-"]) < 10000
+assert read([file, "00", "(0,0)-"]) == 30000
+assert read([file + 1, definition, "(0,0)-(200,0),(300,0)-"]) == 30000
+sql("vacuum full t")
+assert read([file, definition, "(0,0)-(200,0),(300,0)-"]) == 30000
+file = int(sql("select pg_relation_filenode('t')"))
+assert read([file, definition, "(0,0)-"]) == 0
+sql("alter publication p set table t where (id <= 100)")
+assert read([file, definition, "(0,0)-"]) == 100
+PY
+}
+
+@test "the list of transactions is taken when all workers have answered" {
+    play <<'PY'
+sql("create table t (id int primary key); insert into t values (1); create publication p for table t")
+with Crew({"dst": 2}) as crew:
+    crew.until(lambda: crew.listed == 1)
+    crew.silent = True
+    crew.until(lambda: crew.unanswered)
+    one = open_session()
+    tell(one, "begin; insert into t values (2)")
+    table = crew.unanswered.pop()
+    crew.silent = False
+    crew.state(("dst", 0), table.number, table, True)
+    crew.for_a_while(1.5)
+    assert not crew.ranges and sum(e[0] == HORIZON for e in crew.frames) >= 1
+    two = open_session()
+    tell(two, "begin; insert into t values (3)")
+    before = sum(e[0] == HORIZON for e in crew.frames)
+    crew.state(("dst", 1), table.number, table, True)
+    crew.for_a_while(1)
+    tell(one, "commit")
+    sql("create table other (id int); insert into other values (1)")
+    crew.for_a_while(2)
+    assert not crew.ranges
+    assert sum(e[0] == HORIZON for e in crew.frames) > before
+    three = open_session()
+    tell(three, "begin; insert into t values (4)")  # began behind the list: not waited for
+    tell(two, "commit")
+    crew.copied("public.t")
+    crew.same("public.t", "id::text")
+    assert sorted(crew.rows["dst", "public.t"]) == [("1",), ("2",), ("3",)]
+    tell(three, "rollback")
+PY
+}
+
+@test "no more than copy_workers and two ranges are with workers" {
+    play <<'PY'
+sql("""create table t (id int primary key, v text); alter table t alter v set storage external;
+       insert into t select g, repeat(md5(g::text), 3000) from generate_series(1, 600) g;
+       create publication p for table t""")
+with Crew(args=["--workers", "2"]) as crew:
+    crew.holds = lambda r: True
+    crew.until(lambda: len(crew.held) >= 4)
+    crew.for_a_while(3)
+    assert len(crew.held) == 4, len(crew.held)
+    assert all(r.bytes > 4 << 20 for r in crew.held)
+    crew.write(crew.held.pop())
+    crew.until(lambda: len(crew.held) == 4)
+    crew.for_a_while(1)
+    assert len(crew.held) == 4
+    crew.holds = lambda r: False
+    while crew.held:
+        crew.write(crew.held.pop())
+    crew.copied("public.t", seconds=60)
+    crew.same("public.t", "id::text, v")
+PY
+}
+
+@test "a range that one worker drops is read again" {
+    play <<'PY'
+sql("""create table t (id int primary key, v text); insert into t select g, repeat('x', 200) from generate_series(1, 60000) g;
+       create publication p for table t""")
+with Crew({"dst": 2, "olap": 1}) as crew:
+    dropped = []
+    def drops(worker, range_):
+        first = worker == ("dst", 1) and len(dropped) < 3 and (range_.start, range_.end) not in dropped
+        if first:
+            dropped.append((range_.start, range_.end))
+        return first
+    crew.drops = drops
+    crew.copied("public.t", seconds=60)
+    assert len(dropped) == 3
+    again = [(r.start, r.end) for r in crew.ranges if r.kind == "b"]
+    assert all(again.count(d) >= 2 or any(a[0] == d[0] for a in again[1:]) for d in dropped)
+    crew.same("public.t", "id::text, v")
+    crew.same("public.t", "id::text, v", "olap")
+PY
+}
+
+@test "missing keys are read again, and those that are gone are named" {
+    play <<'PY'
+sql("""create domain code as varchar(20);
+       create table t (a code, n numeric(10, 2), v text, b bytea, "odd ""c" timestamptz,
+         primary key (a, n, b, "odd ""c"));
+       insert into t select 'k''' || g, g, 'v', '\\x00ff', '2026-01-01 00:00:00+00' from generate_series(1, 1000) g;
+       insert into t values ('back\\slash', 1, null, '', 'infinity');
+       create publication p for table t""")
+with Crew({"dst": 1, "olap": 1}) as crew:
+    wanted = [["k'%d" % i, "%d.00" % i, "\\x00ff", "2026-01-01 00:00:00+00"] for i in range(1, 700)]
+    wanted.append(["back\\slash", "1.00", "\\x", "infinity"])
+    gone = [["k'1", "2.00", "\\x00ff", "2026-01-01 00:00:00+00"], ["no", "7.00", "\\x", "-infinity"]]
+    calls = []
+    def missing(worker, life):
+        calls.append(worker)
+        return wanted + gone if worker == ("dst", 0) and len(calls) <= 2 else []
+    crew.missing = missing
+    crew.copied("public.t")
+    keys = [r for r in crew.ranges if r.kind == "k"]
+    rows = [row for r in keys for row in r.rows]
+    absent = [row for r in keys for row in r.absent]
+    assert sorted([r[0], r[1], r[3], r[4]] for r in rows) == sorted(wanted), len(rows)
+    assert sorted([r[0], r[1], r[3], r[4]] for r in absent) == sorted(gone)
+    assert all(r[2] is None for r in absent) and {r[2] for r in rows} == {"v", None}
+    assert len(calls) == 4  # two workers, asked twice
+    assert not keys[-1].rows and not keys[-1].absent
+PY
+}
+
+@test "keys of a partitioned table, with a row filter" {
+    play <<'PY'
+sql("""create table r (id int, v int, primary key (id)) partition by hash (id);
+       create table r0 partition of r for values with (modulus 2, remainder 0);
+       create table r1 partition of r for values with (modulus 2, remainder 1);
+       insert into r select g, g % 10 from generate_series(1, 500) g;
+       create publication p for table r where (v < 5) with (publish_via_partition_root = true)""")
+with Crew() as crew:
+    asked = {}
+    def missing(worker, life):
+        asked[life.number] = asked.get(life.number, 0) + 1
+        return [[str(i)] for i in range(1, 21)] if asked[life.number] == 1 else []
+    crew.missing = missing
+    crew.until(lambda: sum(l.ended == "d" for l in crew.lives.values()) == 2)
+    for life in crew.lives.values():
+        keys = [r for r in crew.ranges if r.kind == "k" and r.life == life.number]
+        assert sorted(int(row[0]) for r in keys for row in r.rows) == [1, 2, 3, 4, 10, 11, 12, 13, 14, 20]
+        assert sorted(int(row[0]) for r in keys for row in r.absent) == [5, 6, 7, 8, 9, 15, 16, 17, 18, 19]
+    crew.same("public.r", "id::text, v::text", source="r where v < 5")
+PY
+}
+
+@test "rows of keys that are more than 4 MiB; keys that are dropped; keys that come after the end" {
+    play <<'PY'
+sql("""create table t (id int primary key, v text); alter table t alter v set storage external;
+       insert into t select g, repeat(md5(g::text), 3000) from generate_series(1, 200) g;
+       create publication p for table t""")
+with Crew() as crew:
+    calls, dropped = [], []
+    crew.missing = lambda worker, life: calls.append(1) or ([[str(i)] for i in range(1, 151)]
+                                                            if len(calls) == 1 else [])
+    def drops(worker, range_):
+        if range_.kind == "k" and range_.rows and not dropped:
+            dropped.append(range_)
+            return True
+        return False
+    crew.drops = drops
+    crew.copied("public.t", seconds=60)
+    keys = [r for r in crew.ranges if r.kind == "k" and r.rows]
+    assert len(keys) > 3 and all(r.bytes < 6 << 20 for r in keys)
+    assert {int(row[0]) for r in keys if r is not dropped[0] for row in r.rows} == set(range(1, 151))
+    crew.same("public.t", "id::text, v")
+    # A worker that lacks rows at the end says so; another life reads them.
+    life = crew.lives[max(crew.lives)]
+    crew.notes["dst", 0, life.part] = [1, life.definition, "(0,0)-"]
+    calls.clear()
+    crew.workers["dst", 0].say(MISSING, life.number, pack_keys([["7"]]))
+    crew.until(lambda: len(crew.lives) == 2 and crew.lives[2].ended == "d")
+    assert not [r for r in crew.ranges if r.life == 2 and r.kind == "b"]
+    assert len([row for r in crew.ranges if r.life == 2 for row in r.rows]) == 150
+PY
+}
+
+@test "draining is 0, ackd's death is 111, SIGTERM ends the stream" {
+    play <<'PY'
+sql("""create table t (id int primary key, v text); insert into t select g, repeat('x', 200) from generate_series(1, 60000) g;
+       create publication p for table t""")
+with Crew(args=["--rate", "1000000"]) as crew:
+    crew.until(lambda: crew.ranges)
+    crew.source.say(DRAINING)
+    crew.exit(0)
+with Crew(args=["--rate", "1000000"]) as crew:
+    crew.until(lambda: crew.ranges)
+    crew.process.stdout.close()  # route ends before the word comes
+    time.sleep(0.5)
+    assert crew.process.poll() is None
+    crew.source.say(DRAINING)
+    assert crew.process.wait(20) == 0
+with Crew(args=["--rate", "1000000"]) as crew:
+    crew.until(lambda: crew.ranges)
+    crew.process.stdout.close()
+    crew.ackd.kill()
+    assert crew.process.wait(20) == 111
+with Crew(args=["--rate", "1000000"]) as crew:
+    crew.until(lambda: crew.ranges)
+    crew.ackd.kill()
+    crew.exit(111, "ackd closed the connection")
+with Crew(args=["--rate", "1000000"]) as crew:
+    crew.until(lambda: crew.ranges)
+    crew.process.terminate()
+    crew.exit(0)
+    assert crew.end_reason == "drain"
+# Before there is a run.
+with Ackd() as ackd:
+    p = subprocess.Popen([os.path.join(BIN, "pg-table-read"), "--conninfo", CONNINFO, "--publication", "p",
+                          "--ackd", ackd.socket_path], stdout=subprocess.PIPE)
+    ackd.wait_log("pg-table-read is connected")
+    p.terminate()
+    assert p.wait(20) == 0 and p.stdout.read() == b""
+PY
+}
+
+@test "what a person must mend: a refusal, no key, another source" {
+    play <<'PY'
+sql("""create table t (id int primary key); create table k (v int); create publication p for table t;
+       create publication q for table k""")
+with Crew() as crew:
+    crew.want = lambda worker, part: "r"
+    crew.exit(100, "sink .*dst.* does not take public.t: no")
+    assert "because" in crew.log()
+with Crew(publication="q") as crew:
+    crew.exit(100, "public.k has no replica identity of columns: it cannot be copied yet")
+with Crew(publication="q") as crew:
+    crew.want = lambda worker, part: "h"  # nothing is to be copied: no key is needed
+    crew.note = lambda worker, part: [1, "00", "(0,0)-"]
+    crew.until(lambda: "public.k: its columns or what is published of it changed" in crew.log())
+    crew.for_a_while(1)
+    assert crew.process.poll() is None and not crew.lives
+with Crew(system=SYSTEM + 1) as crew:
+    crew.exit(100, "rows would come from")
+with Crew(database="other") as crew:
+    crew.exit(100, "rows would come from")
+with Crew(timeline=2) as crew:
+    crew.exit(111, "rows would come from timeline 1")
+with Crew(publication="nobody") as crew:
+    crew.for_a_while(1)
+PY
+}
+
+@test "tables that change, leave and come back" {
+    play <<'PY'
+sql("""create table t (id int primary key, v text); insert into t select g, repeat('x', 200) from generate_series(1, 60000) g;
+       create table u (id int primary key); insert into u values (1); create publication p for table t, u""")
+with Crew(args=["--rate", "2000000"]) as crew:
+    crew.until(lambda: any(r.rows for r in crew.ranges))
+    crew.holds = lambda r: r.life == 1
+    sql("alter table t add w int default 7")
+    crew.until(lambda: crew.finished("public.t", "a"), 60)
+    crew.holds = lambda r: False
+    for r in crew.held:
+        crew.workers["dst", 0].say(COPIED, r.life, r.number, True)  # late: means nothing
+    crew.rows.clear()
+    crew.copied("public.t", seconds=90)
+    crew.same("public.t", "id::text, v, w::text")
+with Crew(args=["--rate", "500000"]) as crew:
+    crew.until(lambda: any(r.rows for r in crew.ranges if crew.lives[r.life].name == "t"))
+    sql("alter publication p drop table t")
+    crew.until(lambda: crew.finished("public.t", "g"), 60)
+    sql("alter publication p add table t")
+    n = crew.listed
+    crew.until(lambda: crew.listed > n and any(l.ended is None for l in crew.lives.values()), 60)
+    sql("drop table t")
+    crew.until(lambda: sum(l.ended == "g" for l in crew.lives.values() if l.name == "t") == 2, 60)
+    crew.copied("public.u")
+PY
+}
+
+@test "the source restarts: 111, and the next run reads the rest" {
+    play <<'PY'
+sql("""create table t (id int primary key, v text); insert into t select g, repeat('x', 200) from generate_series(1, 60000) g;
+       create publication p for table t""")
+notes, rows = {}, {}
+with Crew(notes=notes, args=["--rate", "2000000"]) as crew:
+    crew.until(lambda: len(crew.ranges) > 1)
+    sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'walpipe copy'")
+    crew.exit(111)
+    rows.update(crew.rows)
+with Crew(notes=notes) as crew:
+    crew.rows.update(rows)
+    crew.copied("public.t")
+    crew.same("public.t", "id::text, v")
+    assert sum(len(r.rows) for r in crew.ranges) < 60000
+PY
+}
