@@ -24,12 +24,6 @@ frame_reader_free(struct frame_reader *r)
     buf_free(&r->buf);
 }
 
-static uint32_t
-header_length(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 enum fill_status
 frame_fill(struct frame_reader *r, int fd, struct err *err)
 {
@@ -75,32 +69,15 @@ frame_reader_trim(struct frame_reader *r)
 }
 
 enum frame_status
-frame_next(struct frame_reader *r, struct frame *frame, struct err *err)
+frame_refuse_length(const struct frame_reader *r, uint32_t len, struct err *err)
 {
-    struct buf *b = &r->buf;
-    size_t held = buf_len(b);
-    const uint8_t *at;
-    uint32_t len;
-
-    if (held < FRAME_HEADER)
-        return FRAME_NEED_MORE;
-    at = b->data + b->start;
-    len = header_length(at);
-    if (len > r->max || len == 0) {
-        err_set(err, EXIT_REFUSED,
-                "the input is not a walpipe stream: frame length %" PRIu32 " at byte %" PRIu64
-                " is outside 1 to %" PRIu32,
-                len, r->bytes_read - held, r->max);
-        err_hint(err, "the bytes before a frame must be its big-endian length; is another "
-                      "program's output piped in?");
-        return FRAME_BAD;
-    }
-    if (held - FRAME_HEADER < len)
-        return FRAME_NEED_MORE;
-    frame->raw = (struct bytes){.data = at, .len = FRAME_HEADER + (size_t)len};
-    frame->body = cursor_over(at + FRAME_HEADER, len);
-    b->start += frame->raw.len;
-    return FRAME_READY;
+    err_set(err, EXIT_REFUSED,
+            "the input is not a walpipe stream: frame length %" PRIu32 " at byte %" PRIu64
+            " is outside 1 to %" PRIu32,
+            len, r->bytes_read - buf_len(&r->buf), r->max);
+    err_hint(err, "the bytes before a frame must be its big-endian length; is another program's "
+                  "output piped in?");
+    return FRAME_BAD;
 }
 
 int

@@ -83,9 +83,30 @@ enum fill_status frame_fill(struct frame_reader *r, int fd, struct err *err) MUS
 /* Gives back the memory of a large frame that was handed out; it is invalid afterwards. */
 void frame_reader_trim(struct frame_reader *r);
 
+/* The error for a frame that claims this length. Always FRAME_BAD. */
+enum frame_status frame_refuse_length(const struct frame_reader *r, uint32_t len, struct err *err);
+
 /* The next whole frame. Valid until the next frame_fill. */
-enum frame_status frame_next(struct frame_reader *r, struct frame *frame,
-                             struct err *err) MUST_CHECK;
+MUST_CHECK static inline enum frame_status
+frame_next(struct frame_reader *r, struct frame *frame, struct err *err)
+{
+    struct buf *b = &r->buf;
+    size_t held = buf_len(b);
+    struct cursor head;
+    uint32_t len;
+
+    if (held < FRAME_HEADER)
+        return FRAME_NEED_MORE;
+    head = cursor_over(b->data + b->start, held);
+    if (!cursor_u32(&head, &len) || len > r->max || len == 0)
+        return frame_refuse_length(r, len, err);
+    if (head.left < len)
+        return FRAME_NEED_MORE;
+    frame->raw = (struct bytes){.data = b->data + b->start, .len = FRAME_HEADER + (size_t)len};
+    frame->body = cursor_over(head.at, len);
+    b->start += frame->raw.len;
+    return FRAME_READY;
+}
 
 /* What EOF at this point means, as an error: nothing came, inside a frame, or without `end`. stream
  * is "wal" or "event". Always -1. */
