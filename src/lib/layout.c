@@ -372,3 +372,16 @@ layout_shards(const struct layout *l, const struct placement *p, uint8_t type,
     }
     return true;
 }
+
+bool
+layout_shard_of_row(const struct layout *l, const struct placement *p, uint64_t key_hash,
+                    const struct tuple *row, uint32_t *shard)
+{
+    const struct value *value;
+
+    if (p->by_column)
+        return pick_value(p, row, &value) && value->kind != VALUE_UNCHANGED &&
+               shard_of_value(l, p, value, shard);
+    *shard = p->fixed ? p->shard : (uint32_t)(key_hash % l->shards);
+    return true;
+}

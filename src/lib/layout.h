@@ -96,4 +96,9 @@ bool layout_shards(const struct layout *l, const struct placement *p, uint8_t ty
                    const struct row_header *header, struct cursor body, uint32_t elements,
                    struct row_values *values, struct row_shards *shards) MUST_CHECK;
 
+/* Who gets a row that exists already, or a key that is absent: the worker that gets its changes.
+ * key_hash is what its changes would carry. False: the row lacks the value of the shard column. */
+bool layout_shard_of_row(const struct layout *l, const struct placement *p, uint64_t key_hash,
+                         const struct tuple *row, uint32_t *shard) MUST_CHECK;
+
 #endif

@@ -109,6 +109,42 @@ shard_of_text(const char *text, size_t len)
     return (uint32_t)(hash_finish(hash_bytes(HASH_SEED, text, len)) % 4);
 }
 
+/* The worker of a row ("1", c) that exists already and hashes to 7; 99: nobody's. */
+static uint32_t
+shard_of_copied(const struct layout *l, struct value c)
+{
+    struct value values[] = {{.kind = VALUE_TEXT, .data = (const uint8_t *)"1", .len = 1}, c};
+    const struct tuple row = {.count = 2, .values = values};
+    struct placement place;
+    struct err err;
+    uint32_t shard;
+
+    return layout_place(l, &relation, &place, &err) == 0 &&
+                   layout_shard_of_row(l, &place, 7, &row, &shard)
+               ? shard
+               : 99;
+}
+
+/* It must be that of the same row's changes, as test_rule has them. */
+static void
+test_copied_rows(void)
+{
+    const struct value x = {.kind = VALUE_TEXT, .data = (const uint8_t *)"x", .len = 1};
+    const struct value none = {.kind = VALUE_UNCHANGED};
+    struct layout l = {.shards = 4};
+    struct err err;
+
+    check(shard_of_copied(&l, x) == 3, "by key");
+    check(layout_set_shard_key(&l, "table"), "table");
+    check(shard_of_copied(&l, x) == hash_finish(77) % 4, "by table");
+    check(layout_set_shard_key(&l, "column:c"), "column");
+    check(shard_of_copied(&l, x) == shard_of_text("x", 1), "by column");
+    check(shard_of_copied(&l, none) == 99, "without that column's value");
+    check(layout_add_whole(&l, "public.a -> s.g", &err) == 0, "whole");
+    check(shard_of_copied(&l, none) == shard_of_text("s.g", 4), "as a whole");
+    layout_free(&l);
+}
+
 static void
 test_rule(void)
 {
@@ -143,5 +179,6 @@ main(void)
 {
     test_text();
     test_rule();
+    test_copied_rows();
     return check_done();
 }
