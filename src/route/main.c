@@ -23,7 +23,7 @@ main(int argc, char **argv)
     }
     log_begin(&log, options.log_level, options.log_format);
     sig_ignore_pipe();
-    opened = loop_open(&loop, &options, &err) == 0;
+    opened = loop_open(&loop, &options, &log, &err) == 0;
     log_open_last_words(&log);
     if (opened && sandbox_fits_build() && sandbox_enter() == SANDBOX_ABSENT)
         log_write(&log, LOG_DEBUG, "running without a sandbox: there is no seccomp here");

@@ -1,5 +1,5 @@
-/* options.c: see options.h. --shard-key, --layout, --tables and --to are of the --sink before them.
- */
+/* options.c: see options.h. --stream, --shard-key, --layout, --tables and --to are of the --sink
+ * before them. */
 #include "route/options.h"
 
 #include <string.h>
@@ -31,6 +31,19 @@ last_sink(const struct opt_spec *spec, struct options *o, struct err *err)
         return &o->sinks[o->sinks_count - 1];
     err_set(err, EXIT_REFUSED, "--%s before the first --sink", spec->name);
     return NULL;
+}
+
+static int
+set_stream(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    struct sink *sink = last_sink(spec, options, err);
+
+    if (sink == NULL)
+        return -1;
+    if (strcmp(value, "1") != 0 && strcmp(value, "2") != 0)
+        return err_set(err, EXIT_REFUSED, "--%s: \"%s\" is not 1 or 2", spec->name, value);
+    sink->version = (uint32_t)(value[0] - '0');
+    return 0;
 }
 
 static int
@@ -85,8 +98,11 @@ add_worker(const struct opt_spec *spec, const char *value, void *options, struct
 
 static const struct opt_spec specs[] = {
     {"in", "PATH", "listen on this Unix socket for the event stream, not stdin", OPT_TEXT, TO(in)},
+    {"copy", "PATH", "rows that exist already: the stream of pg-table-read", OPT_TEXT, TO(copy)},
     {"sink", "NAME", "begin a sink; the options below are of the last one named", OPT_CALL,
      .take = add_sink},
+    {"stream", "VERSION", "of its stream: 2 where it reads copies (default: 1)", OPT_CALL,
+     .take = set_stream},
     {"shard-key", "KEY", "key, table or column:NAME (default: key)", OPT_CALL,
      .take = set_shard_key},
     {"layout", "FILE", "tables that go to one worker as a whole, from sink-pg --layout", OPT_CALL,
@@ -103,13 +119,22 @@ static const struct opt_spec specs[] = {
 
 static const struct opt_program program = {
     .name = "route",
-    .usage =
-        "--sink NAME [--shard-key KEY] [--layout FILE] [--tables LIST] --to PATH [--to PATH]... "
-        "[--sink NAME ...]",
+    .usage = "[--copy PATH] --sink NAME [--stream VERSION] [--shard-key KEY] [--layout FILE] "
+             "[--tables LIST] --to PATH [--to PATH]... "
+             "[--sink NAME ...]",
     .purpose = "Gives each worker of each sink its share of the event stream.",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
 };
+
+static bool
+somebody_reads_copies(const struct options *o)
+{
+    for (size_t i = 0; i < o->sinks_count; i++)
+        if (o->sinks[i].version == STREAM_VERSION_COPY)
+            return true;
+    return false;
+}
 
 static int
 check_options(const struct options *o, struct err *err)
@@ -122,6 +147,8 @@ check_options(const struct options *o, struct err *err)
         err_set(err, EXIT_REFUSED, "option --sink is missing");
     else if (i < o->sinks_count)
         err_set(err, EXIT_REFUSED, "sink \"%s\" has no --to", o->sinks[i].name);
+    else if (o->copy != NULL && !somebody_reads_copies(o))
+        err_set(err, EXIT_REFUSED, "--copy, but no sink has --stream 2: none reads copies");
     else
         return 0;
     return err_hint(err, "see route --help");

@@ -8,6 +8,7 @@
 
 struct options {
     const char *in;
+    const char *copy; /* NULL: nothing is copied */
     struct sink sinks[WORKERS_MAX];
     size_t sinks_count;
     struct worker workers[WORKERS_MAX]; /* of all sinks, one sink's after the other's */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "lib/tableinfo.h"
+#include "route/touched.h"
 
 static int
 out_of_memory(struct err *err)
@@ -69,6 +70,16 @@ forward_to_all(struct router *r, struct bytes raw, struct err *err)
     return 0;
 }
 
+int
+route_name_sink(const struct sink *sink, struct err *err)
+{
+    char was[sizeof err->message];
+
+    snprintf(was, sizeof was, "%s", err->message);
+    snprintf(err->message, sizeof err->message, "sink %s %.900s", sink->name, was);
+    return -1;
+}
+
 /* ---- hello ---- */
 
 /* A sink with several workers is told what decides which of them gets a row. */
@@ -93,10 +104,14 @@ route_hello(struct router *r, const struct frame *frame, struct err *err)
     if (hello_decode(frame, "event", &hello, err) != 0)
         return -1;
     snprintf(hello.program, sizeof hello.program, "route");
+    r->run_id = hello.run_id;
+    r->system_identifier = hello.system_identifier;
+    r->timeline = hello.timeline;
     for (size_t i = 0; i < r->sinks_count; i++) {
         struct sink *sink = &r->sinks[i];
 
         snprintf(hello.sink, sizeof hello.sink, "%s", sink->name);
+        hello.version = sink->version;
         hello.shards = shards_of(sink);
         for (hello.shard = 0; hello.shard < hello.shards; hello.shard++)
             if (hello_encode(&sink->workers[hello.shard].out, &hello) != 0)
@@ -116,13 +131,8 @@ route_relation_to_sink(struct sink *sink, const struct relation *relation, struc
 {
     bool taken;
 
-    if (tables_learn(&sink->tables, relation, &taken, err) != 0) {
-        char was[sizeof err->message];
-
-        snprintf(was, sizeof was, "%s", err->message);
-        snprintf(err->message, sizeof err->message, "sink %s %.900s", sink->name, was);
-        return -1;
-    }
+    if (tables_learn(&sink->tables, relation, &taken, err) != 0)
+        return route_name_sink(sink, err);
     return taken ? forward_to_sink(sink, raw, err) : 0;
 }
 
@@ -167,18 +177,38 @@ route_tableinfo(struct router *r, struct bytes raw, struct cursor *body, uint32_
 
 /* ---- barriers ---- */
 
-/* The change `raw` concerns all workers of the sink: they stop at the barrier, the applier gets it.
- */
+/* The change `raw` concerns all workers of the sink: they stop at the barrier, the applier gets it,
+ * the others get `touched`: frames that tell of it, or nothing. */
 static int
-send_behind_barrier(struct sink *sink, uint32_t applier, struct bytes raw, struct err *err)
+send_behind_barrier(struct sink *sink, uint32_t applier, struct bytes raw,
+                    const struct buf *touched, struct err *err)
 {
     const struct barrier_event barrier = {.id = ++sink->barrier_id, .applier = applier};
 
-    for (uint32_t i = 0; i < shards_of(sink); i++)
-        if (barrier_encode(&sink->workers[i].out, &barrier) != 0)
+    for (uint32_t i = 0; i < shards_of(sink); i++) {
+        struct worker *worker = &sink->workers[i];
+
+        if (barrier_encode(&worker->out, &barrier) != 0)
             return out_of_memory(err);
+        if (i != applier)
+            buf_append(&worker->out, touched->data, buf_len(touched));
+    }
     sink->workers[applier].events++;
     return forward(&sink->workers[applier], raw, err);
+}
+
+/* The row goes, or may go, to another worker than before. */
+static int
+send_moved_row(struct router *r, struct sink *sink, uint32_t applier, const struct row_frame *row,
+               struct err *err)
+{
+    struct buf touched = {0};
+    int result = touched_by_row(&sink->tables, row, &r->values, &touched, err);
+
+    if (result == 0)
+        result = send_behind_barrier(sink, applier, row->raw, &touched, err);
+    buf_free(&touched);
+    return result;
 }
 
 /* ---- rows ---- */
@@ -209,8 +239,10 @@ route_row(struct router *r, uint8_t type, struct bytes raw, struct cursor body, 
                                                   &header, head, elements, &r->values, &shards))
             return malformed(type, err);
         if (shards.new_shard != shards.old_shard || table->moved) {
+            const struct row_frame row = {type, raw, header, head, elements};
+
             table->moved = false;
-            if (send_behind_barrier(sink, shards.new_shard, raw, err) != 0)
+            if (send_moved_row(r, sink, shards.new_shard, &row, err) != 0)
                 return -1;
             continue;
         }
@@ -242,11 +274,19 @@ filter_truncate(const struct sink *sink, const struct truncate_event *all,
 }
 
 static int
+send_truncate(struct sink *sink, struct bytes raw, const struct buf *touched, struct err *err)
+{
+    if (shards_of(sink) > 1)
+        return send_behind_barrier(sink, 0, raw, touched, err);
+    sink->workers[0].events++;
+    return forward(&sink->workers[0], raw, err);
+}
+
+static int
 route_truncate_to_sink(struct sink *sink, const struct truncate_event *all,
                        struct truncate_event *mine, struct err *err)
 {
-    struct buf frame = {0};
-    struct bytes raw;
+    struct buf frame = {0}, touched = {0};
     int result;
 
     mine->count = 0;
@@ -254,18 +294,13 @@ route_truncate_to_sink(struct sink *sink, const struct truncate_event *all,
         return -1;
     if (mine->count == 0)
         return 0;
-    if (truncate_encode(&frame, mine) != 0) {
-        buf_free(&frame);
-        return out_of_memory(err);
-    }
-    raw = (struct bytes){.data = frame.data, .len = buf_len(&frame)};
-    if (shards_of(sink) > 1) {
-        result = send_behind_barrier(sink, 0, raw, err);
-    } else {
-        sink->workers[0].events++;
-        result = forward(&sink->workers[0], raw, err);
-    }
+    if (truncate_encode(&frame, mine) != 0 ||
+        touched_by_truncate(&sink->tables, mine, &touched) != 0)
+        result = out_of_memory(err);
+    else
+        result = send_truncate(sink, (struct bytes){frame.data, buf_len(&frame)}, &touched, err);
     buf_free(&frame);
+    buf_free(&touched);
     return result;
 }
 
@@ -424,8 +459,11 @@ router_free(struct router *r)
     for (size_t i = 0; i < r->sinks_count; i++) {
         struct sink *sink = &r->sinks[i];
 
-        for (uint32_t w = 0; w < shards_of(sink); w++)
+        for (uint32_t w = 0; w < shards_of(sink); w++) {
             buf_free(&sink->workers[w].out);
+            buf_free(&sink->workers[w].share.frames);
+            buf_free(&sink->workers[w].share.rows);
+        }
         tables_free(&sink->tables);
     }
 }

@@ -7,15 +7,25 @@
 #include "lib/limits.h"
 #include "route/tables.h"
 
+/* A worker's part of what copyin.h gathers. */
+struct share {
+    struct buf frames;   /* that wait until they may stand in its stream */
+    struct buf rows;     /* of the frame in hand */
+    uint32_t rows_count; /* in these */
+    uint64_t range_rows; /* in the frames `rows` of the open range */
+};
+
 struct worker {
     const char *path; /* where its stream goes, as the option said */
     int fd;
     struct buf out;  /* what is not yet written */
     uint64_t events; /* changes of the open transaction that it was sent */
+    struct share share;
 };
 
 struct sink {
     const char *name;
+    uint32_t version; /* of its stream; 0 is STREAM_VERSION */
     struct tables tables;
     uint64_t barrier_id;
     struct worker *workers;
@@ -25,6 +35,9 @@ struct router {
     struct sink *sinks;
     size_t sinks_count;
     bool greeted;
+    struct run_id run_id; /* and what else a copy must have in common with the stream */
+    uint64_t system_identifier;
+    uint32_t timeline;
     bool ended;
     bool in_transaction;
     uint64_t commit_lsn;      /* of the open transaction */
@@ -35,6 +48,9 @@ struct router {
 /* Routes the stream's next frame; the first must be the event stream's hello. Appends to the
  * workers' queues. */
 int route_frame(struct router *router, const struct frame *frame, struct err *err) MUST_CHECK;
+
+/* Puts the sink's name in front of err's message. Always -1. */
+int route_name_sink(const struct sink *sink, struct err *err);
 
 /* Frees what routing made; the sinks and workers are the caller's. */
 void router_free(struct router *router);

@@ -37,8 +37,8 @@ has_moved(const struct tables *tables, const struct routed_table *table)
            before->name != table->name;
 }
 
-static bool
-is_taken(const struct tables *tables, const struct relation *relation)
+bool
+tables_take(const struct tables *tables, const struct relation *relation)
 {
     return strcmp(relation->schema, WALPIPE_SCHEMA) != 0 &&
            tablefilter_takes(&tables->filter, relation->schema, relation->name);
@@ -53,7 +53,7 @@ tables_learn(struct tables *tables, const struct relation *relation, bool *taken
     if (table == NULL)
         goto out_of_memory;
     table->relid = relation->relid;
-    table->taken = *taken = is_taken(tables, relation);
+    table->taken = *taken = tables_take(tables, relation);
     table->name = hash_string(hash_string(HASH_SEED, relation->schema), relation->name);
     if (table->taken && tables->layout.shards > 1) {
         if (layout_place(&tables->layout, relation, &table->placement, err) != 0) {
@@ -77,6 +77,21 @@ tables_find(const struct tables *tables, uint32_t relid)
     return relmap_get(&tables->known, relid);
 }
 
+int
+tables_note_life(struct tables *tables, uint32_t relid)
+{
+    static char there; /* that it is in the map says all */
+    void *replaced;
+
+    return relmap_put(&tables->lived, relid, &there, &replaced);
+}
+
+bool
+tables_lived(const struct tables *tables, uint32_t relid)
+{
+    return relmap_get(&tables->lived, relid) != NULL;
+}
+
 void
 tables_free(struct tables *tables)
 {
@@ -86,6 +101,7 @@ tables_free(struct tables *tables)
     while ((table = relmap_next(&tables->known, &at)) != NULL)
         free(table);
     relmap_free(&tables->known);
+    relmap_free(&tables->lived);
     tablefilter_free(&tables->filter);
     layout_free(&tables->layout);
 }

@@ -19,6 +19,7 @@ struct tables {
     struct tablefilter filter;
     struct layout layout; /* shards is the sink's number of workers */
     struct relmap known;
+    struct relmap lived; /* those that have, or had, a life of a copy for this sink */
 };
 
 /* Remembers a relation event; *taken says whether this sink takes the table. -1 with err: the table
@@ -28,6 +29,13 @@ int tables_learn(struct tables *tables, const struct relation *relation, bool *t
 
 /* NULL for a table that was not announced. */
 struct routed_table *tables_find(const struct tables *tables, uint32_t relid);
+
+/* The sink takes this table. */
+bool tables_take(const struct tables *tables, const struct relation *relation);
+
+/* A life of a copy of the table begins, and whether there was one. -1: out of memory. */
+int tables_note_life(struct tables *tables, uint32_t relid) MUST_CHECK;
+bool tables_lived(const struct tables *tables, uint32_t relid);
 
 void tables_free(struct tables *tables);
 

@@ -1,7 +1,7 @@
 /* route: event frames through route with sinks of every kind; each worker's stream must be whole.
  */
 /* clang-format off: make reads one line
- * links: route/route route/tables lib/layout lib/names lib/tablefilter lib/event lib/tableinfo lib/relmap lib/hash lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: route/route route/tables route/touched lib/copyevent lib/ctid lib/sinklist lib/snapshot lib/layout lib/names lib/tablefilter lib/event lib/tableinfo lib/relmap lib/hash lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
 #include "route/route.h"
 #include "input.h"

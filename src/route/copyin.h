@@ -1,0 +1,55 @@
+/* copyin.h: route's second input: rows that exist already, from pg-table-read (docs/copy.md).
+ *
+ * What may stand between two transactions is gathered as a whole in the workers' shares: one of the
+ * frames table, horizon and table end, or a range from its first frame to its last. So nobody waits
+ * for a range, and one that is not whole reaches no worker. Then `ready` is set, and no frame is
+ * taken before copyin_pass_on. Pure. */
+#ifndef WALPIPE_COPYIN_H
+#define WALPIPE_COPYIN_H
+
+#include "route/spread.h"
+
+/* Lives that are open at a time; ackd has as many questions open. */
+#define COPYIN_LIVES_MAX 256
+
+/* A range with more than so many bytes of frames has no further frame of rows. pg-table-read ends
+ * one behind the row with which it has 4 MiB of text, and a row of small values is twice as long
+ * here. */
+#define COPYIN_RANGE_MAX (16u << 20)
+
+struct copyin_life {
+    uint64_t number;
+    uint32_t relid;
+    bool sinks[WORKERS_MAX]; /* that take part, by their index */
+};
+
+/* Zero-initialise to use, and set router. */
+struct copyin {
+    struct router *router;
+    bool ended;
+    bool ready;
+    size_t bytes; /* that were gathered, as they came */
+
+    /* Its own. */
+    bool greeted;
+    uint64_t last_life;
+    struct copyin_life lives[COPYIN_LIVES_MAX];
+    size_t lives_count;
+    struct {
+        bool open;
+        bool ignored; /* its life has ended */
+        uint64_t life;
+        uint64_t number;
+        uint64_t rows; /* of its frames `rows` */
+    } range;
+    struct spread spread;
+};
+
+/* Takes the next frame; the first must be hello, of the run that the router has heard of. -1 with
+ * err. Not while ready is set. */
+int copyin_frame(struct copyin *c, const struct frame *frame, struct err *err) MUST_CHECK;
+
+/* Appends what was gathered to the workers' streams. To be called between two transactions. */
+int copyin_pass_on(struct copyin *c, struct err *err) MUST_CHECK;
+
+#endif
