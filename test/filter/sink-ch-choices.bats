@@ -19,6 +19,19 @@ load sink-ch-choices
     later_columns_by_choice
 }
 
+@test "a type that makes different keys equal is refused, before the table is made" {
+    events >"$DIR/in" <<'EOF'
+e.table(1, "public", "orders", [col("id", True), col("v")])
+e.add(tableinfo(1, "public", "orders", [attribute(1, "id", not_null=True), attribute(2, "v")], primary=[1]))
+e.begin(); e.insert(1, ["1", "a"]); e.insert(1, ["01", "b"]); e.commit(); e.end()
+EOF
+    events >"$DIR/described" <<'EOF'
+e.table(1, "public", "orders", [col("id", True), col("v")])
+e.add(tableinfo(1, "public", "orders", [attribute(1, "id", not_null=True), attribute(2, "v")], primary=[1])).end()
+EOF
+    refused 'column_types gives column "id" the type Int32: texts that are spelled differently' --column-types 'id -> Int32'
+}
+
 @test "tables without a key: ORDER BY and PARTITION BY of columns that are never null" {
     events >"$DIR/in" <<'EOF'
 e.table(1, "public", "log", [col("at", False, 1114, 0), col("line")], identity="n")
@@ -27,6 +40,8 @@ e.begin(); e.insert(1, ["2024-01-31 00:00:00", "a"]); e.commit(); e.end()
 EOF
     exits 100 sink --create-tables --table public.log --order-by at <"$DIR/in"
     log_has 'order_by names column \"at\", which would be Nullable'
+    exits 100 sink --create-tables --nullable source --table public.log --order-by att <"$DIR/in"
+    log_has 'order_by names column \"att\", which the table does not have'
     exits 100 sink --create-tables --table public.log --engine ReplacingMergeTree <"$DIR/in"
     log_has 'engine ReplacingMergeTree would merge or lose rows of a table without a key'
     sink --create-tables --nullable source --table public.log --order-by at --partition-by 'toYYYYMM(at)' <"$DIR/in"
