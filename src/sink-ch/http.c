@@ -288,6 +288,8 @@ perform(struct http *http, const struct http_request *request, long *status)
     if (build_url(http, request, &url) != 0)
         goto out;
     curl_easy_setopt(http->curl, CURLOPT_URL, (const char *)url.data);
+    /* a request on a connection that was used before is repeated when that one turns out dead */
+    curl_easy_setopt(http->curl, CURLOPT_FRESH_CONNECT, request->once ? 1L : 0L);
     if (request->structure != NULL) {
         form = build_form(http, request);
         if (form == NULL)

@@ -44,6 +44,7 @@ struct http_request {
     struct bytes body;
     /* With structure, body is instead a table HTTP_KEYS of these columns for the query to use. */
     const char *structure;
+    bool once;         /* what must not be sent twice: libcurl does not send it again by itself */
     bool expect_empty; /* an INSERT or a statement that returns nothing: a body is an error */
 };
 

@@ -196,6 +196,9 @@ judge_seen(struct journal *j, struct err *err)
 
     if (read_seen(j, &seen, err) != 0)
         return -1;
+    if (seen.last_timeline == hello->timeline ||
+        (seen.last_timeline != 0 && seen.last_timeline == hello->previous_timeline))
+        j->before = seen.last_lsn;
     if (seen.last_timeline == hello->timeline)
         j->known = JOURNAL_OURS;
     else if (seen.last_timeline != 0 && seen.last_timeline == hello->previous_timeline &&

@@ -25,6 +25,7 @@ struct journal {
     uint64_t highest;   /* LSN that was noted, of any history */
     bool adopted;       /* a later history was told to win: tables may have an offset (mark.h) */
     uint64_t found;     /* everything up to here was in ClickHouse once, as it said at the start */
+    uint64_t before;    /* up to here rows of this history may have been sent by former runs */
     uint64_t announced; /* in this run: journal_announce */
     bool off;           /* the user may not: nothing is noted, nothing can be proved */
 };

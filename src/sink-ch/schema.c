@@ -173,12 +173,20 @@ check_engine(struct table *table, const struct options *options, const struct de
                    "give the source table a primary key, or the target ENGINE = MergeTree",
                    "the source has no key, and the engine of %s (%s) would merge its rows",
                    table->target_sql, d->engine);
-    } else {
-        report_say(report, FINDING_WARN, "",
-                   "without a key rows are only added to %s: after a restart some may be there "
-                   "twice, updates and deletes are refused",
-                   table->target_sql);
     }
+}
+
+/* Rows of a table without a key are only added. */
+static void
+say_keyless(const struct table *table, struct report *report)
+{
+    if (!report->failed)
+        report_say(report, FINDING_WARN, "",
+                   "without a key rows are only added to %s: %supdates and deletes are refused",
+                   table->target_sql,
+                   table->has_version ? ""
+                                      : "without a version column some may be there twice after "
+                                        "a restart, ");
 }
 
 /* ---- our own two columns ---- */
@@ -213,8 +221,10 @@ check_own_columns(struct table *table, const struct options *options, const stru
         find_column(table, options->deleted_column) != NULL)
         report_say(report, FINDING_FAIL, "choose others with version_column and deleted_column",
                    "the source has a column named like the version or the deleted column");
-    if (!table->keyed)
+    if (!table->keyed) {
+        say_keyless(table, report);
         return;
+    }
     if (!table->has_version)
         report_say(report, FINDING_FAIL, "it must be there, as UInt64 or UInt128",
                    "%s has no version column \"%s\" of a fitting type", table->target_sql,

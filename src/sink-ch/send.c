@@ -16,6 +16,7 @@
 #include "sink-ch/displaced.h"
 #include "sink-ch/history.h"
 #include "sink-ch/readback.h"
+#include "sink-ch/repeated.h"
 #include "sink-ch/schema.h"
 #include "sink-ch/shape.h"
 
@@ -108,6 +109,7 @@ post_body(const struct sending *sending, struct err *err)
         .query = sending->table->insert_sql,
         .query_id = query_id,
         .body = {.data = worker->body.data, .len = buf_len(&worker->body)},
+        .once = repeated_is_known(sending->table),
         .expect_empty = true,
     };
 
@@ -124,13 +126,28 @@ post_body(const struct sending *sending, struct err *err)
     return server_request(&worker->server, what, &request, err);
 }
 
+/* From *place on, rows that are there leave the batch, and *left. */
+static int
+leave_out(const struct sending *sending, const struct place *place, bool all, uint64_t *left,
+          struct err *err)
+{
+    int64_t n = repeated_drop(sending->worker, sending->table, place->entry, all, err);
+
+    if (n < 0)
+        return table_error(sending->table, sending->worker->transaction.commit_lsn, err);
+    *left -= (uint64_t)n;
+    return 0;
+}
+
 static int
 send_rows(struct sending *sending, struct err *err)
 {
     const struct batch *batch = &sending->worker->batch;
     struct place place = {.entry = batch->tables[sending->table->number].first};
-    uint32_t left = batch->tables[sending->table->number].alive;
+    uint64_t left = batch->tables[sending->table->number].alive;
 
+    if (leave_out(sending, &place, false, &left, err) != 0)
+        return -1;
     while (place.entry != BATCH_NONE && left > 0) {
         struct place next = place;
 
@@ -138,7 +155,7 @@ send_rows(struct sending *sending, struct err *err)
             return -1;
         switch (post_body(sending, err)) {
         case HTTP_DONE:
-            left -= (uint32_t)(left < sending->rows_max ? left : sending->rows_max);
+            left -= left < sending->rows_max ? left : sending->rows_max;
             place = next;
             break;
         case HTTP_PARTITIONS:
@@ -150,6 +167,9 @@ send_rows(struct sending *sending, struct err *err)
         case HTTP_STOP:
             return explain_refusal(sending, err);
         case HTTP_RETRY:
+            if (leave_out(sending, &place, true, &left, err) != 0)
+                return -1;
+            break;
         case HTTP_GONE:
             return table_error(sending->table, 0, err);
         }

@@ -113,6 +113,8 @@ server_request(struct server *server, const char *what, const struct http_reques
         }
         if (wait_for_server(server, what, err) != 0)
             return HTTP_GONE;
+        if (request->once)
+            return HTTP_RETRY;
     }
 }
 

@@ -38,7 +38,8 @@ int server_probe(struct server *server, const char *database, struct err *err) M
 
 /* One request until the server has answered it. what names it: "could not WHAT: ...".
  * HTTP_DONE: server->answer holds the answer. HTTP_PARTITIONS, HTTP_DATA and HTTP_STOP: err is set;
- * so it is for HTTP_GONE: ackd or the input died. */
+ * so it is for HTTP_GONE: ackd or the input died. HTTP_RETRY: only for a request that is sent once,
+ * without err: nobody knows whether it was carried out, and the server may be back. */
 enum http_outcome server_request(struct server *server, const char *what,
                                  const struct http_request *request, struct err *err) MUST_CHECK;
 

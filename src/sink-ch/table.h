@@ -70,6 +70,7 @@ struct table {
     struct column *columns;
     char *insert_sql;
     struct mark mark;
+    uint64_t sent;        /* without a key: the highest LSN in its versions at the start */
     struct buf shape;     /* of its inserts: shape.h */
     struct buf described; /* system.columns' answer, to see whether it changed */
 };

@@ -2,6 +2,7 @@
  * or old enough, and what is durable then to ackd. See worker.h. */
 #include "sink-ch/worker.h"
 
+#include "sink-ch/repeated.h"
 #include "sink-ch/rows.h"
 #include "sink-ch/schema.h"
 #include "sink-ch/send.h"
@@ -267,7 +268,8 @@ load_table(struct worker *w, struct table *table, struct err *err)
         return table_error(table, w->transaction.commit_lsn, err);
     switch (schema_load(&w->server, w->options, table, w->options->create_tables, &report, err)) {
     case SCHEMA_READY:
-        if (history_admit(w, table, err) == 0 && ddl_look_at_columns(w, table, err) == 0)
+        if (history_admit(w, table, err) == 0 && repeated_begin(w, table, err) == 0 &&
+            ddl_look_at_columns(w, table, err) == 0)
             return 0;
         break;
     case SCHEMA_MISSING:

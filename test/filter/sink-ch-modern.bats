@@ -6,6 +6,7 @@ load sink-ch
 load sink-ch-ddl
 load sink-ch-choices
 load sink-ch-altered
+load sink-ch-keyless
 
 # An update without its large value, which has to be read back.
 read_back() { # COLUMN
@@ -95,6 +96,14 @@ EOF
 
 @test "the bug was that rows were misread and confirmed after a column got another type, as on the old ClickHouse" {
     altered_columns
+}
+
+@test "rows of a table without a key after a kill, as on the old ClickHouse" {
+    restarts_add_no_row
+}
+
+@test "rows of a table without a key after lost answers, as on the old ClickHouse" {
+    lost_answers_add_no_row
 }
 
 # A truncate at commit LSN 0x2100, between rows.

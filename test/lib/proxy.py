@@ -19,6 +19,7 @@ CONTROL is the path of a Unix socket. Commands, each for one link NAME:
     NAME commit turns N     every Nth COMMIT from now on, in turn before and after
     NAME answer [N]         the next N HTTP requests with a body (INSERT or a statement): it reaches
                             the server, the answer is lost
+    NAME insert [N]         the same, of the next N HTTP INSERTs
     NAME body [N]           the next N HTTP INSERTs: a part of the body reaches the server, then the
                             end of the stream, as a client that dies would leave it
     NAME counts             what has happened so far, as JSON
@@ -177,7 +178,7 @@ class Connection:
         if data.startswith(b"POST ") or data.startswith(b"GET "):
             if b"INSERT" in data and link.take("body"):
                 return await self.half_body(data)
-            if link.take("answer"):
+            if link.take("answer") or (b"INSERT" in data and link.take("insert")):
                 return await self.lose_answer(data, (b"",))
         return True
 
@@ -263,7 +264,7 @@ def obey(links, line):
         for connection in list(link.connections):
             connection.cut()
             link.note("cut")
-    elif what in ("bytes", "commit", "answer", "body"):
+    elif what in ("bytes", "commit", "answer", "insert", "body"):
         arm(link, what, words)
     elif what == "counts":
         return json.dumps(link.counts)
