@@ -1,0 +1,154 @@
+#!/usr/bin/env bats
+# A copy through the real programs, into workers that are played (copied_worker.py): rows that exist
+# already and the changes meanwhile become the source's rows.
+
+setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    T=$BATS_TEST_TMPDIR
+    pg_new src
+    CONNINFO=$(pg_conninfo src)
+    export CONNINFO PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$BATS_TEST_DIRNAME:$BATS_TEST_DIRNAME/../lib
+    pg_sql src "
+        create table t (id int, region int, v text, primary key (id, region));
+        insert into t select n, n % 5, 'old' from generate_series(1, 20000) n;
+        create table u (id int primary key, v text);
+        insert into u select n, 'old' from generate_series(1, 5000) n;
+        create publication p for table t"
+}
+
+teardown() {
+    servers_end
+}
+
+# Runs the Python program on stdin, with a Pipeline p that the options are of.
+play() {
+    {
+        cat <<'PY'
+import random, signal, sys
+import psycopg2
+from copied_worker import *
+
+def query(text, *values):
+    c = psycopg2.connect(os.environ["CONNINFO"])
+    c.autocommit = True
+    with c.cursor() as cursor:
+        cursor.execute(text, values)
+        result = cursor.fetchall() if cursor.description else None
+    c.close()
+    return result
+
+class Load(threading.Thread):
+    """Transactions of all kinds on t and u until stop is set."""
+
+    def __init__(self, seed, truncate):
+        super().__init__(daemon=True)
+        self.dice, self.truncate, self.stop, self.count = random.Random(seed), truncate, False, 0
+
+    def statement(self):
+        d, table = self.dice, self.dice.choice("ttu")
+        n = d.randrange(24000)
+        if self.truncate and d.random() < 0.002:
+            return "truncate " + d.choice(("t", "u", "t, u"))
+        if d.random() < 0.1:
+            return "delete from %s where id between %d and %d" % (table, n, n + 5)
+        if d.random() < 0.5:
+            return "update %s set v = 'c%d' where id between %d and %d" % (table, d.randrange(10**6), n, n + 3)
+        if table == "t" and d.random() < 0.5:
+            return "update t set region = region + 1 where id = %d" % n
+        if d.random() < 0.3:
+            return "update %s set id = %d where id = %d and not exists (select from %s where id = %d)" % (
+                table, n + 30000, n, table, n + 30000)
+        values = "(%d, %d, 'new')" % (n, n % 5) if table == "t" else "(%d, 'new')" % n
+        return "insert into %s values %s on conflict do nothing" % (table, values)
+
+    def run(self):
+        c = psycopg2.connect(os.environ["CONNINFO"])
+        while not self.stop:
+            with c, c.cursor() as cursor:
+                try:
+                    for _ in range(self.dice.randrange(1, 4)):
+                        cursor.execute(self.statement())
+                    if self.dice.random() < 0.1:
+                        c.rollback()
+                except psycopg2.Error:
+                    c.rollback()
+            self.count += 1
+        c.close()
+
+def confirmed():
+    lsn, = query("select pg_current_wal_lsn()")[0]
+    return lambda: query("select confirmed_flush_lsn >= %s from pg_replication_slots", lsn)[0][0]
+
+def same(p, table, columns):
+    expected = sorted(map(list, query("select %s from %s" % (", ".join(c + "::text" for c in columns), table))))
+    got = sorted(p.target.table("public." + table).values())
+    extra, lost = [r for r in got if r not in expected][:5], [r for r in expected if r not in got][:5]
+    assert got == expected, "%s: %d rows, not %d; extra %r, lost %r" % (table, len(got), len(expected), extra, lost)
+
+def drain(p):
+    p.programs["pg-wal-read"].terminate()
+    for name, program in p.programs.items():
+        assert program.wait(20) == 0, "%s: %s" % (name, program.returncode)
+PY
+        cat
+    } >"$T/play.py"
+    mkdir -p "$T/run"
+    timeout -k 1 200 /usr/bin/python3 "$T/play.py" "$T/run" 3>&-
+}
+
+@test "under load, with keys that move, TRUNCATE and a table that joins later, both workers end equal" {
+    play <<'PY'
+for number, (route, truncate) in enumerate((((), False), (("--shard-key", "column:region"), True))):
+    folder = "%s/%d" % (sys.argv[1], number)
+    os.mkdir(folder)
+    if number:
+        query("select pg_drop_replication_slot('s')")
+        query("alter publication p drop table u")
+        query("insert into t select n, n %% 5, 'more' from generate_series(100000, 120000) n")
+        query("insert into u select n, 'more' from generate_series(100000, 110000) n")
+    p = Pipeline(folder, os.environ["CONNINFO"], 2, route, ["--rate", "400000"])
+    try:
+        loads = [Load(seed, truncate) for seed in range(4)]
+        p.wait(lambda: any(COPYTABLE in w.seen for w in p.workers))
+        for load in loads:
+            load.start()
+        p.wait(lambda: any(RANGE_END in w.seen for w in p.workers))
+        query("alter publication p add table u")
+        p.wait(lambda: p.finished("public.t") and p.finished("public.u"), 90)
+        for load in loads:
+            load.stop = True
+        for load in loads:
+            load.join(20)
+        p.wait(confirmed())
+        same(p, "t", ("id", "region", "v"))
+        same(p, "u", ("id", "v"))
+        drain(p)
+        print("transactions", sum(l.count for l in loads), *[
+            (w.waited, w.skipped, w.touched, w.barriers, w.seen.count(RANGE)) for w in p.workers])
+        assert all(w.touched and w.barriers for w in p.workers)
+        assert sum(w.skipped for w in p.workers) > 0
+    except BaseException:
+        p.logs()
+        raise
+    finally:
+        p.end()
+PY
+}
+
+@test "pg-table-read that hangs holds up nothing; when it is killed, all end with 111" {
+    play <<'PY'
+p = Pipeline(sys.argv[1], os.environ["CONNINFO"], 2, reader=["--rate", "100000"])
+try:
+    p.wait(lambda: all(RANGE_END in w.seen for w in p.workers))
+    p.programs["pg-table-read"].send_signal(signal.SIGSTOP)
+    for n in range(20):
+        query("insert into t select n, 1, 'x' from generate_series(%s, %s) n", 10**6 + 1000 * n, 10**6 + 1000 * n + 999)
+        p.wait(confirmed())
+    p.programs["pg-table-read"].kill()
+    for name in "route", "pgout-decode", "pg-wal-read", "ackd":
+        assert p.programs[name].wait(20) == 111, "%s: %s" % (name, p.programs[name].returncode)
+finally:
+    p.logs()
+    p.end()
+PY
+}
