@@ -97,9 +97,11 @@ refuse_rows(const struct hello *hello, const char *target_sql, const struct mark
                 lsn_format(within(mark->offset, lsn)).text);
     else
         err_set(why, EXIT_REFUSED,
-                "%s holds rows of timeline %" PRIu32 ", the source is on timeline %" PRIu32
+                "%s holds rows of timeline %" PRIu32
+                ", up to %s, the source is on timeline %" PRIu32
                 ", which came out of timeline %" PRIu32,
-                target_sql, mark->timeline, hello->timeline, hello->previous_timeline);
+                target_sql, mark->timeline, lsn_format(within(mark->offset, lsn)).text,
+                hello->timeline, hello->previous_timeline);
     err_hint(why, "%s", copy_anew);
 }
 

@@ -180,9 +180,10 @@ refuse_seen(const struct journal *j, const struct seen *seen, struct err *err)
                 seen->announced ? "may have" : "has", lsn_format(seen->last_lsn).text);
     else
         err_set(err, EXIT_REFUSED,
-                "the progress of sink %s is of timeline %" PRIu32 ", the source is on timeline "
-                "%" PRIu32 ", which came out of timeline %" PRIu32,
-                hello->sink, seen->last_timeline, hello->timeline, hello->previous_timeline);
+                "the progress of sink %s is of timeline %" PRIu32 ", up to %s, the source is on "
+                "timeline %" PRIu32 ", which came out of timeline %" PRIu32,
+                hello->sink, seen->last_timeline, lsn_format(seen->last_lsn).text, hello->timeline,
+                hello->previous_timeline);
     return err_hint(err, "stop the pipeline, run \"walpipe drop\", TRUNCATE the target tables in "
                          "ClickHouse and copy the source's rows into them with version 0, then "
                          "start again; or repair them where they are and run \"walpipe adopt\"");

@@ -248,6 +248,31 @@ EOF
     is "SELECT count() FROM t" 4
 }
 
+@test "two promotions between two starts: refused with the LSN to compare, and adopted" {
+    table t 'id Int32, v String' id
+    rows 1 10 >"$DIR/in"
+    sink <"$DIR/in"
+    local end
+    end=$(reached)
+    promotions() {
+        events <<EOF
+e = Events(lsn=0x4000, sink="olap", shards=1, timeline=3, previous_timeline=2, switch_lsn=0x3f00)
+e.table(1, "public", "t", [col("id", True, INT4), col("v")])
+$1
+e.end()
+EOF
+    }
+    promotions 'e.begin(); e.update(1, ["1", "third"]); e.delete(1, key=["2", None]); e.insert(1, ["11", "third"]); e.commit()' >"$DIR/third"
+    exits 100 sink <"$DIR/third"
+    log_has "the progress of sink olap is of timeline 1, up to 0/${end^^}, the source is on timeline 3"
+    q "TRUNCATE TABLE walpipe_progress"
+    exits 100 sink <"$DIR/third"
+    log_has "holds rows of timeline 1, up to 0/2900, the source is on timeline 3"
+    promotions '' | "$WALPIPE_BIN/sink-ch" --url "$URL" --database "$DB" --pipeline p --adopt do >"$DIR/said" 2>>"$DIR/log"
+    sink <"$DIR/third"
+    is "SELECT count(), countIf(v = 'third') FROM t FINAL WHERE _is_deleted = 0" "10 2"
+}
+
 # ---- adoption ----
 
 old_cluster() { # from 0x900000 on: an update, a truncate, rows
