@@ -7,6 +7,12 @@ out_of_memory(struct err *err)
     return err_set(err, EXIT_PEER, "out of memory for the rows of a copy");
 }
 
+static int
+malformed(struct err *err)
+{
+    return err_set(err, EXIT_REFUSED, "malformed rows in the copy's stream");
+}
+
 static uint32_t
 shards_of(const struct sink *sink)
 {
@@ -127,6 +133,29 @@ give_rows(struct spread *s, const struct rows_event *rows)
     return at.left == 0;
 }
 
+/* The same for one row, which may be large: its frame is copied once. */
+static int
+give_one(struct spread *s, uint8_t type, const struct rows_event *rows, struct err *err)
+{
+    struct cursor at = cursor_over(rows->rows.data, rows->rows.len);
+    struct cursor hashes = cursor_over(rows->hashes.data, rows->hashes.len);
+    struct share *share;
+    struct tuple row;
+    uint64_t hash;
+
+    if (!cursor_u64(&hashes, &hash) || !rows_next(&at, &row, s->values) || at.left != 0)
+        return malformed(err);
+    for (size_t i = 0; i < s->router->sinks_count; i++) {
+        if (!is_split(s, i))
+            continue;
+        if (!find_share(s, i, &row, hash, &share))
+            return malformed(err);
+        if (put_frame(share, type, rows) != 0)
+            return out_of_memory(err);
+    }
+    return 0;
+}
+
 /* What give_rows gave becomes a frame for each worker that got some. */
 static int
 put_shares(struct spread *s, uint8_t type, const struct rows_event *rows)
@@ -160,8 +189,10 @@ spread_rows(struct spread *s, uint8_t type, const struct rows_event *rows, struc
         return out_of_memory(err);
     if (!split)
         return 0;
+    if (rows->count == 1)
+        return give_one(s, type, rows, err);
     if (!give_rows(s, rows))
-        return err_set(err, EXIT_REFUSED, "malformed rows in the copy's stream");
+        return malformed(err);
     return put_shares(s, type, rows) == 0 ? 0 : out_of_memory(err);
 }
 

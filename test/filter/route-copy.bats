@@ -487,6 +487,28 @@ with Route(("dst", 2, "--stream", "2")) as r:
 PY
 }
 
+@test "a large row is held twice, as one of the stream is" {
+    play <<PY
+import threading
+with Route(("dst", 2, "--stream", "2"), program="$release/route") as r:
+    r.begin()
+    row = ["1", "z" * 60000000]
+    data = copytable(1, *T) + whole_range(1, 1, [row])
+    writer = threading.Thread(target=r.copy, args=(data,))
+    writer.start()
+    for n in range(2):
+        w = r.worker("dst", n)
+        w.expect(COPYTABLE, RANGE)
+        if n == key_hash(1, COLS, row) % 2:
+            w.expect(ROWS)
+        w.expect(RANGE_END)
+    writer.join()
+    with open("/proc/%d/status" % r.process.pid) as status:
+        most, = [int(l.split()[1]) for l in status if l.startswith("VmHWM")]
+    assert most < 150000, most
+PY
+}
+
 @test "--copy and --stream: what is wrong is refused at the start" {
     while IFS='|' read -r text arguments; do
         # shellcheck disable=SC2086
