@@ -134,6 +134,7 @@ life_end(struct life *life, enum life_state state)
     life->ended = life->number;
     life->number = 0;
     life->stale = state == LIFE_NEW;
+    life->early = life->early && state == LIFE_COPIED;
     life->state = state;
 }
 

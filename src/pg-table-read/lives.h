@@ -15,6 +15,7 @@ enum life_state {
     LIFE_NEW,     /* seen in the catalog */
     LIFE_ASKED,   /* the workers were asked what they have of it */
     LIFE_WANTED,  /* to be copied when its turn comes */
+    LIFE_LATE,    /* it needs another run: see late.h */
     LIFE_BEGUN,   /* the workers were told of the life; they have not all answered */
     LIFE_GO,      /* they have */
     LIFE_WAITING, /* for transactions that are not visible yet */
@@ -30,6 +31,7 @@ struct life {
     uint64_t number; /* 0 before LIFE_BEGUN */
     enum life_state state;
     bool listed;             /* the last catalog has it */
+    bool early;              /* it was published when the run began, and since then as now */
     bool stale;              /* it has changed since it was described */
     bool changed;            /* what is published of it has, after it was copied: to be named */
     struct catalog *catalog; /* that it was found in: relation and part point into it */

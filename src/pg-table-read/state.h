@@ -41,6 +41,7 @@ struct copy {
     struct ackconn ack;
     struct ack_source source; /* of the run */
     bool draining;            /* the main stream has ended */
+    bool listed;              /* the catalog was read before */
     bool asking;              /* life 0 is not answered yet */
     bool ask_again;           /* there are tables that the workers were not asked about */
     struct crew crew;

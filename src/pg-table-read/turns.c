@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "pg-table-read/keysql.h"
+#include "pg-table-read/late.h"
 #include "pg-table-read/text.h"
 
 #define LIST_MICROS UINT64_C(10000000)
@@ -45,8 +46,11 @@ list_tables(struct copy *copy, uint64_t now, struct err *err)
     catalog_drop(catalog);
     if (rc != 0)
         return state_out_of_memory(err);
-    if (copy->lives.first == NULL && copy->list_at == 0)
+    for (struct life *life = copy->lives.first; life != NULL && !copy->listed; life = life->next)
+        life->early = true;
+    if (copy->lives.first == NULL && !copy->listed)
         log_write(copy->log, LOG_WARNING, "the publications publish no table that holds rows");
+    copy->listed = true;
     name_changed(copy);
     copy->list_at = now + LIST_MICROS;
     return 0;
@@ -239,6 +243,7 @@ static void
 look_at_idle(struct life *life)
 {
     life->wants = (struct crewset){0};
+    life->early = false;
     life->state = life->listed ? LIFE_NEW : LIFE_UNPUBLISHED;
 }
 
@@ -264,8 +269,12 @@ look_at_life(struct copy *copy, struct life *life, bool look, struct err *err)
         look_at_new(copy, life);
         return 0;
     case LIFE_WANTED:
+        if (late_is(copy, life))
+            return late_look(copy, life, look, err);
         return lives_count_active(&copy->lives) < LIVES_ACTIVE_MAX ? begin_life(copy, life, err)
                                                                    : 0;
+    case LIFE_LATE:
+        return late_look(copy, life, look, err);
     case LIFE_BEGUN:
         if (!state_has_ackd(copy))
             life->state = LIFE_GO;

@@ -377,6 +377,44 @@ with Crew(args=["--rate", "500000"]) as crew:
 PY
 }
 
+@test "before 14 a table that comes late is copied in the next run" {
+    source "$BATS_TEST_DIRNAME/../lib/majors.bash"
+    major_or_skip 13
+    major_new old 13
+    DATABASE=postgres
+    CONNINFO=$(pg_conninfo old postgres)
+    SYSTEM=$(pg_sql old "select system_identifier from pg_control_system()")
+    play <<'PY'
+sql("""create table t (id int primary key); insert into t values (1);
+       create table late (id int primary key); insert into late values (1);
+       create publication p for table t""")
+def reach():
+    high, low = sql("select pg_current_wal_lsn()").split("/")
+    lsn = int(high, 16) << 32 | int(low, 16)
+    crew.source.got(lsn)
+    crew.workers["dst", 0].reached(lsn)
+with Crew() as crew:
+    crew.copied("public.t")
+    crew.missing = lambda worker, life: []
+    session = open_session()
+    tell(session, "begin; insert into late values (2)")
+    sql("alter publication p add table late")
+    crew.until(lambda: crew.listed == 2, 40)
+    crew.for_a_while(1.5)
+    reach()
+    crew.for_a_while(1)
+    assert crew.process.poll() is None and len(crew.lives) == 1
+    tell(session, "commit")
+    crew.for_a_while(2)
+    assert crew.process.poll() is None  # the worker is not there yet
+    reach()
+    crew.exit(111, "public.late: what is published of it has changed; a server before PostgreSQL 14")
+with Crew(notes=crew.notes) as crew:
+    crew.copied("public.late")
+    crew.same("public.late", "id::text")
+PY
+}
+
 @test "the source restarts: 111, and the next run reads the rest" {
     play <<'PY'
 sql("""create table t (id int primary key, v text); insert into t select g, repeat('x', 200) from generate_series(1, 60000) g;
