@@ -189,8 +189,9 @@ look_at_types(const struct sending *sending, bool sent, struct err *err)
     case SHAPE_CHANGED:
         say_changed(sending, err);
         break;
-    case SHAPE_ERROR:
-        return table_error(sending->table, 0, err);
+    case SHAPE_ERROR: /* a column or the table is gone, or nobody answers */
+        return err->code == EXIT_REFUSED ? explain_refusal(sending, err)
+                                         : table_error(sending->table, 0, err);
     }
     if (sent) {
         err_set(err, EXIT_REFUSED,

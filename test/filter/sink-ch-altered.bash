@@ -5,6 +5,13 @@ load sink-ch
 # altered FROM TO OID FIRST SECOND [ROWS]: column v gets another type while the sink runs; it was
 # FIRST in a row before, and is SECOND in so many rows of a batch behind it.
 altered() {
+    local change="ALTER TABLE t MODIFY COLUMN v $2"
+    changed "$@"
+    is "SELECT count() FROM t WHERE id != 0" 0
+}
+
+# As altered, by the statement $change.
+changed() {
     local first='
 e.table(1, "public", "t", [col("id", True, INT4), col("v", False, '$3')])
 e.begin(); e.insert(1, ["0", "'$4'"]); e.commit()'
@@ -22,12 +29,11 @@ e.begin(); e.insert(1, ["0", "'$4'"]); e.commit()'
     exec 7>"$DIR/fifo"
     cat "$DIR/first" >&7
     wait_until 10 is "SELECT count() FROM t" 1
-    q "ALTER TABLE t MODIFY COLUMN v $2"
+    q "$change"
     tail -c +$(($(stat -c %s "$DIR/first") + 1)) "$DIR/in" >&7
     exec 7>&-
     exits 111 wait "$pid"
     log_has "the columns of \`$DB\`.\`t\` changed"
-    is "SELECT count() FROM t WHERE id != 0" 0
     [ "$(jq -s 'map(select(.message == "reached").lsn) | last' "$DIR/acks")" = $((0x2028)) ]
 }
 
@@ -46,4 +52,16 @@ altered_columns() {
     sink <"$DIR/in"
     is "SELECT id, v FROM t FINAL ORDER BY id" "0 5
 1 7"
+}
+
+# A column or the table is gone; the next start says it as ever.
+columns_that_go() {
+    local change='ALTER TABLE t DROP COLUMN v'
+    changed UInt32 '' INT8 5 7
+    exits 100 sink <"$DIR/in"
+    log_has 'has no column \"v\"'
+    change='DROP TABLE t'
+    changed UInt32 '' INT8 5 7
+    exits 100 sink <"$DIR/in"
+    log_has 'does not exist in ClickHouse'
 }

@@ -8,6 +8,10 @@ load sink-ch-altered
     altered_columns
 }
 
+@test "a column or a table that goes while the sink runs: a restart, which says what is missing" {
+    columns_that_go
+}
+
 @test "an old server whose columns change while rows are written to them: a person has to look" {
     small >"$DIR/in"
     fake '{"same_types": 1}'

@@ -106,6 +106,10 @@ EOF
     lost_answers_add_no_row
 }
 
+@test "a column or a table that goes while the sink runs, as on the old ClickHouse" {
+    columns_that_go
+}
+
 # A truncate at commit LSN 0x2100, between rows.
 truncated_between() {
     events <<'EOF'
