@@ -95,7 +95,7 @@ finish_flight(struct copy *copy, struct flight *flight, struct err *err)
     int rc = 0;
 
     if (flight->dropped)
-        rc = life_dropped(&flight->order);
+        rc = life_dropped(&flight->order, clock_micros());
     else
         life_reported(&flight->order);
     flights_remove(&copy->flights, flight);

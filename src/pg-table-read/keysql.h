@@ -8,7 +8,7 @@
 #include "pg-table-read/order.h"
 
 /* The condition that a row t of the published table has the key k(c1, c2, ...) of texts. The caller
- * frees it. NULL with err. */
+ * frees it. Empty: the table has another key now, or is gone. NULL with err. */
 char *keysql_match(PGconn *conn, const struct relation *relation, struct err *err) MUST_CHECK;
 
 /* What keys are read from: the published table, with its partitions. A part that has no row of a

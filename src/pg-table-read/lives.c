@@ -13,6 +13,10 @@
 #define STEP_LEAST 8u
 #define STEP_MOST  4096u
 
+/* A range that was dropped. */
+#define REST_FIRST_MILLIS 200
+#define REST_MOST_MILLIS  10000
+
 /* Lets the catalog's part describe it. */
 static int
 describe(struct life *life, struct catalog *catalog, const struct catalog_part *part)
@@ -122,6 +126,9 @@ lives_begin(struct lives *lives, struct life *life)
     life->number = ++lives->last_life;
     life->blocks = life->part->blocks;
     life->step = STEP_FIRST;
+    life->backoff =
+        (struct backoff){.first_millis = REST_FIRST_MILLIS, .most_millis = REST_MOST_MILLIS};
+    life->rest_until = 0;
     life->state = LIFE_BEGUN;
     return read_all_again(life);
 }
@@ -283,12 +290,12 @@ take(struct life *life, struct range_order *order)
 }
 
 int
-lives_next(struct lives *lives, struct range_order *order)
+lives_next(struct lives *lives, uint64_t now, struct range_order *order)
 {
     int found = 0;
 
     for (struct life *life = lives->first; life != NULL && found == 0; life = life->next) {
-        found = take(life, order);
+        found = now < life->rest_until ? 0 : take(life, order);
         if (found != 1)
             continue;
         life->in_flight++;
@@ -391,15 +398,22 @@ life_reported(const struct range_order *order)
     struct life *life = order->owner;
 
     life->unreported--;
+    backoff_forget(&life->backoff);
     look_whether_read(life);
 }
 
+/* Those that were in flight together count as one failure. */
 int
-life_dropped(struct range_order *order)
+life_dropped(struct range_order *order, uint64_t now)
 {
+    struct life *life = order->owner;
+
     if (give_back(order) != 0)
         return -1;
-    life_reported(order);
+    life->unreported--;
+    look_whether_read(life);
+    if (now >= life->rest_until)
+        life->rest_until = now + backoff_next(&life->backoff, backoff_random()) * 1000;
     return 0;
 }
 

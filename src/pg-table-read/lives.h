@@ -5,6 +5,7 @@
 #ifndef WALPIPE_PGTABLEREAD_LIVES_H
 #define WALPIPE_PGTABLEREAD_LIVES_H
 
+#include "lib/backoff.h"
 #include "lib/keyhash.h"
 #include "lib/relmap.h"
 #include "pg-table-read/crew.h"
@@ -57,7 +58,9 @@ struct life {
     uint32_t in_flight;  /* ranges that were given out and have not come back, also of earlier lives
                           */
     uint32_t unreported; /* of this life, that were read and not yet reported by all workers */
-    uint64_t rows;       /* of the ranges that were read */
+    struct backoff backoff; /* after a range that was dropped */
+    uint64_t rest_until;    /* of clock_micros: none of its ranges is read before */
+    uint64_t rows;          /* of the ranges that were read */
 };
 
 struct range_found {
@@ -99,10 +102,10 @@ struct life *lives_find(const struct lives *lives, uint64_t number);
  * is in flight means nothing any more. */
 void life_end(struct life *life, enum life_state state);
 
-/* The next range that may be read: of blocks, or, when these are finished, of keys that are
+/* The next range that may be read now: of blocks, or, when these are finished, of keys that are
  * missing; one without keys asks for these. 1, or 0: there is none now, or -1: out of memory. The
  * life counts it as in flight; whoever has the order must hand it to one of the functions below. */
-int lives_next(struct lives *lives, struct range_order *order) MUST_CHECK;
+int lives_next(struct lives *lives, uint64_t now, struct range_order *order) MUST_CHECK;
 
 /* The next of life_read's `next` for keys: those that were not answered. */
 struct range_left {
@@ -120,8 +123,10 @@ int life_read(struct range_order *order, const struct range_left *left,
 /* All workers have written their parts. */
 void life_reported(const struct range_order *order);
 
-/* A worker has dropped its part: the range is to be read again. -1: out of memory. */
-int life_dropped(struct range_order *order) MUST_CHECK;
+/* A worker has dropped its part: the range is to be read again, after a rest that grows while that
+ * goes on. Reading at once would not help while a transaction stays invisible for long. -1: out of
+ * memory. */
+int life_dropped(struct range_order *order, uint64_t now) MUST_CHECK;
 
 /* It was not read, and is to be read again. -1: out of memory. */
 int life_again(struct range_order *order) MUST_CHECK;

@@ -72,8 +72,9 @@ put_range_end(struct rangeread *r, bool cut, struct err *err)
                                   .to = cut ? r->next : o->span.to,
                                   .rows = r->rows};
 
-    if (rowpack_put(&r->pack, FRAME_ROWS, o, &r->frames, err) != 0 ||
-        rowpack_put(&r->keyrows.absent, FRAME_ABSENT, o, &r->frames, err) != 0)
+    /* The last row may be large, and route takes no frame of a range behind 16 MiB. */
+    if (rowpack_put(&r->keyrows.absent, FRAME_ABSENT, o, &r->frames, err) != 0 ||
+        rowpack_put(&r->pack, FRAME_ROWS, o, &r->frames, err) != 0)
         return -1;
     return range_end_encode(&r->frames, &end) == 0 ? 0 : out_of_memory(err);
 }

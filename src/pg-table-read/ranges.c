@@ -157,11 +157,11 @@ reconnect(struct copy *copy, struct copy_reader *reader, struct err *err)
 /* ---- orders ---- */
 
 static int
-start_range(struct copy *copy, struct copy_reader *reader, struct err *err)
+start_range(struct copy *copy, struct copy_reader *reader, uint64_t now, struct err *err)
 {
     struct range_order order;
     struct snapshot base = {0};
-    int rc = lives_next(&copy->lives, &order);
+    int rc = lives_next(&copy->lives, now, &order);
 
     if (rc <= 0)
         return rc == 0 ? 0 : state_out_of_memory(err);
@@ -193,7 +193,7 @@ ranges_start(struct copy *copy, uint64_t now, struct err *err)
 
         if (now >= copy->rate_until && buf_len(&copy->out) < COPY_OUT_LIMIT && has_room(copy) &&
             reader->range.state == RANGEREAD_IDLE && now >= reader->rest_until &&
-            start_range(copy, reader, err) != 0)
+            start_range(copy, reader, now, err) != 0)
             return -1;
     }
     return 0;

@@ -255,7 +255,11 @@ look_at_read(struct copy *copy, struct life *life, struct err *err)
     if (life->match != NULL || !missing_has_some(&life->missing))
         return 0;
     life->match = keysql_match(copy->conn, life->relation, err);
-    return life->match != NULL ? 0 : -1;
+    if (life->match == NULL)
+        return -1;
+    if (life->match[0] == '\0')
+        life->state = LIFE_CHANGED;
+    return 0;
 }
 
 /* One step of a life. look: the source may be asked again whether transactions have ended. */

@@ -415,7 +415,7 @@ with Crew(notes=crew.notes) as crew:
 PY
 }
 
-@test "the source restarts: 111, and the next run reads the rest" {
+@test "the source ends all connections: 111, and the next run reads the rest" {
     play <<'PY'
 sql("""create table t (id int primary key, v text); insert into t select g, repeat('x', 200) from generate_series(1, 60000) g;
        create publication p for table t""")

@@ -1,7 +1,7 @@
 /* pg-table-read/lives: the ranges of a life cover its table without a gap, whatever becomes of
  * each: read, cut, tried again, of another file. */
 /* clang-format off: make reads one line
- * links: pg-table-read/lives pg-table-read/missing pg-table-read/flights pg-table-read/crew lib/sinklist lib/copydetail lib/spans lib/ctid lib/event lib/frame lib/pack lib/cursor pg-table-read/catalog pg-table-read/waiting pg-table-read/text lib/pgrelations lib/keyhash lib/hash lib/relmap lib/pqx lib/buf lib/err; libs: -lpq */
+ * links: pg-table-read/lives pg-table-read/missing pg-table-read/flights pg-table-read/crew lib/sinklist lib/copydetail lib/spans lib/ctid lib/event lib/frame lib/pack lib/cursor pg-table-read/catalog pg-table-read/waiting pg-table-read/text lib/pgrelations lib/keyhash lib/hash lib/relmap lib/pqx lib/backoff lib/buf lib/err; libs: -lpq */
 /* clang-format on */
 #include "pg-table-read/lives.h"
 
@@ -17,6 +17,14 @@
 
 static struct relation_column column = {.name = "id", .key = true, .type_oid = 23};
 static struct lives lives;
+static uint64_t now;
+
+/* Long after each rest. */
+static uint64_t
+later(void)
+{
+    return now += UINT64_C(60000000);
+}
 
 /* In a table of BLOCKS. */
 static const struct range_found *
@@ -73,7 +81,7 @@ cover(uint8_t *blocks, const struct range_order *order, const struct ctid *next)
 static bool
 next_blocks(struct range_order *order)
 {
-    return lives.first->state == LIFE_READING && lives_next(&lives, order) == 1;
+    return lives.first->state == LIFE_READING && lives_next(&lives, later(), order) == 1;
 }
 
 /* It is read, up to `next`, and all workers report it. */
@@ -117,7 +125,7 @@ test_each_block_once(void)
         }
         if (n % 7 == 6) {
             check(life_read(&order, cut ? &left : NULL, found(FILE_NUMBER, 1)) == 1 &&
-                      life_dropped(&order) == 0,
+                      life_dropped(&order, later()) == 0,
                   "a range is dropped by a worker");
             continue;
         }
@@ -140,18 +148,45 @@ test_unreported(void)
           "a table is not read before its ranges are reported");
     life_reported(&order);
     check(life->state == LIFE_READ && !life_is_finished(life), "then it is, but not finished");
-    check(lives_next(&lives, &order) == 1 && order.kind == RANGE_KEYS && order.keys.count == 0,
+    check(lives_next(&lives, later(), &order) == 1 && order.kind == RANGE_KEYS &&
+              order.keys.count == 0,
           "keys are asked for");
-    check(life_again(&order) == 0 && lives_next(&lives, &order) == 1 && order.keys.count == 0,
+    check(life_again(&order) == 0 && lives_next(&lives, later(), &order) == 1 &&
+              order.keys.count == 0,
           "again, where that was not read");
-    check(lives_next(&lives, &order) == 0, "once");
-    check(life_read(&order, NULL, found(FILE_NUMBER + 1, 0)) == 1 && life_dropped(&order) == 0 &&
-              lives_next(&lives, &order) == 1 && order.keys.count == 0,
+    check(lives_next(&lives, later(), &order) == 0, "once");
+    check(life_read(&order, NULL, found(FILE_NUMBER + 1, 0)) == 1 &&
+              life_dropped(&order, later()) == 0 && lives_next(&lives, later(), &order) == 1 &&
+              order.keys.count == 0,
           "again, where a worker dropped it");
     check(life_read(&order, NULL, found(FILE_NUMBER, 0)) == 1 && !life_is_finished(life),
           "not finished before all have answered");
     life_reported(&order);
     check(life_is_finished(life), "finished");
+    lives_free(&lives);
+}
+
+static void
+test_rest(void)
+{
+    struct life *life = reading(1, 2 * BLOCKS);
+    struct range_order one, two, order;
+    uint64_t at = later();
+
+    check(next_blocks(&one) && next_blocks(&two), "two ranges");
+    check(life_read(&one, NULL, found(FILE_NUMBER, 1)) == 1 &&
+              life_read(&two, NULL, found(FILE_NUMBER, 1)) == 1,
+          "are read");
+    check(life_dropped(&one, at) == 0 && life_dropped(&two, at) == 0, "and dropped");
+    check(lives_next(&lives, at + 90000, &order) == 0, "then the table rests");
+    check(lives_next(&lives, at + 210000, &order) == 1 &&
+              life_read(&order, NULL, found(FILE_NUMBER, 1)) == 1,
+          "for the shortest time: both were in flight at once");
+    at += 210000;
+    check(life_dropped(&order, at) == 0 && lives_next(&lives, at + 190000, &order) == 0 &&
+              lives_next(&lives, at + 410000, &order) == 1,
+          "longer, where it is dropped again");
+    check(is_read(&order, NULL, 1) && life->backoff.failures == 0, "until one is written");
     lives_free(&lives);
 }
 
@@ -165,30 +200,32 @@ test_missing(void)
     struct keybatch left = {.count = 1};
 
     check(next_blocks(&order) && is_read(&order, NULL, 1), "all blocks are read");
-    check(lives_next(&lives, &order) == 1 && life_read(&order, NULL, found(1, 0)) == 1,
+    check(lives_next(&lives, later(), &order) == 1 && life_read(&order, NULL, found(1, 0)) == 1,
           "keys are asked for");
     copydetail_key_add(&life->missing.keys, &key);
     copydetail_key_add(&life->missing.keys, &key);
     life_reported(&order);
-    check(!life_is_finished(life) && lives_next(&lives, &order) == 1 && order.keys.count == 2,
+    check(!life_is_finished(life) && lives_next(&lives, later(), &order) == 1 &&
+              order.keys.count == 2,
           "two are missing");
-    check(lives_next(&lives, &(struct range_order){0}) == 0, "nothing else meanwhile");
+    check(lives_next(&lives, later(), &(struct range_order){0}) == 0, "nothing else meanwhile");
     copydetail_key_add(&left.keys, &key);
     check(life_read(&order, &(struct range_left){.keys = &left}, found(1, 0)) == 1,
           "one of them is read");
     life_reported(&order);
     keybatch_free(&order.keys);
     keybatch_free(&left);
-    check(lives_next(&lives, &order) == 1 && order.keys.count == 1 &&
-              life_read(&order, NULL, found(1, 0)) == 1 && life_dropped(&order) == 0,
+    check(lives_next(&lives, later(), &order) == 1 && order.keys.count == 1 &&
+              life_read(&order, NULL, found(1, 0)) == 1 && life_dropped(&order, later()) == 0,
           "then the other, which is dropped");
     keybatch_free(&order.keys);
-    check(lives_next(&lives, &order) == 1 && order.keys.count == 1 &&
+    check(lives_next(&lives, later(), &order) == 1 && order.keys.count == 1 &&
               life_read(&order, NULL, found(1, 0)) == 1,
           "and read again");
     life_reported(&order);
     keybatch_free(&order.keys);
-    check(lives_next(&lives, &order) == 1 && order.keys.count == 0, "and they are asked for again");
+    check(lives_next(&lives, later(), &order) == 1 && order.keys.count == 0,
+          "and they are asked for again");
     lives_free(&lives);
 }
 
@@ -205,7 +242,7 @@ test_another_file(void)
     check(life_moved(&order) == 0, "it has another file");
     check(life_read(&old, NULL, found(FILE_NUMBER, 1)) == 0 && life->file == 0,
           "what comes of the file of before means nothing");
-    check(life_dropped(&first) == 0 && life->rests_count == 1, "nor that it is dropped");
+    check(life_dropped(&first, later()) == 0 && life->rests_count == 1, "nor that it is dropped");
     while (next_blocks(&order)) {
         cover(covered, &order, NULL);
         check(life_read(&order, NULL, found(FILE_NUMBER + 1, 1)) == 1, "a range of the new file");
@@ -300,7 +337,7 @@ test_ends(void)
     none->users = 1;
     check(lives_list(&lives, none) == 0 && !life->listed, "the table is gone");
     catalog_drop(none);
-    check(lives_next(&lives, &order) == 0, "nothing is left to read");
+    check(lives_next(&lives, later(), &order) == 0, "nothing is left to read");
     lives_free(&lives);
 }
 
@@ -309,6 +346,7 @@ main(void)
 {
     test_each_block_once();
     test_unreported();
+    test_rest();
     test_missing();
     test_notes();
     test_another_file();
