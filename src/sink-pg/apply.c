@@ -30,71 +30,182 @@ plan_table(struct applier *a, struct table *table, uint64_t commit_lsn, struct e
     return 0;
 }
 
+/* Some tables may be visited several times. */
 static int
-plan_tables(struct applier *a, const struct apply_work *work, struct err *err)
+each_table(struct applier *a, const struct apply_work *work,
+           int (*visit)(struct applier *, struct table *, uint64_t commit_lsn, struct err *),
+           struct err *err)
 {
     const struct table *last = NULL;
 
-    if (a->stale && !a->session.tx_open) {
-        a->stale = false;
-        if (session_forget(&a->session, err) != 0)
-            return -1;
-    }
     for (uint32_t i = 0; i < work->to; i++) {
         const struct op *op = &work->batch->ops[i];
 
         for (uint32_t t = 0; op->truncate != NULL && t < op->truncate->count; t++)
-            if (plan_table(a, op->truncate->tables[t], op->commit_lsn, err) != 0)
+            if (visit(a, op->truncate->tables[t], op->commit_lsn, err) != 0)
                 return -1;
         if (op->table == NULL || op->table == last)
             continue;
-        if (plan_table(a, op->table, op->commit_lsn, err) != 0)
+        if (visit(a, op->table, op->commit_lsn, err) != 0)
             return -1;
         last = op->table;
     }
     return 0;
 }
 
-/* ---- the end of a transaction ---- */
-
 static int
-queue_commit(struct applier *a, const struct position *commit, struct err *err)
+plan_tables(struct applier *a, const struct apply_work *work, struct err *err)
 {
-    if (progress_queue(&a->progress, &a->ways.rows.pipe, commit, err) != 0)
-        return -1;
-    return pipe_command(&a->ways.rows.pipe, STEP_COMMIT, "COMMIT", err);
+    if (a->stale && !a->session.tx_open) {
+        a->stale = false;
+        if (session_forget(&a->session, err) != 0)
+            return -1;
+    }
+    return each_table(a, work, plan_table, err);
 }
 
-/* Of a pipeline that holds queue_commit's commands. */
+/* ---- whether the tables are still what their plans were made for ---- */
+
+static int
+ask_once(struct applier *a, struct table *table, uint64_t commit_lsn, struct err *err)
+{
+    (void)commit_lsn;
+    (void)err;
+    if (table->asked == a->watch.count)
+        return 0;
+    table->asked = a->watch.count;
+    signatures_add(&a->signatures, table->plan->target, &table->plan->signature);
+    watch_add(&a->watch, &table->plan->signature);
+    return 0;
+}
+
+static int
+make_question(struct applier *a, const struct apply_work *work, struct err *err)
+{
+    signatures_clear(&a->signatures);
+    a->watch.count++;
+    return each_table(a, work, ask_once, err);
+}
+
+static int
+is_covered(struct applier *a, struct table *table, uint64_t commit_lsn, struct err *err)
+{
+    (void)commit_lsn;
+    (void)err;
+    return watch_covers(&a->watch, &table->plan->signature, table->asked) ? 0 : -1;
+}
+
+/* A change of a table by the truncate itself. */
+static bool
+truncates(const struct apply_work *work)
+{
+    for (uint32_t i = 0; i < work->to; i++)
+        if (work->batch->ops[i].truncate != NULL)
+            return true;
+    return false;
+}
+
+static bool
+is_watched(struct applier *a, const struct apply_work *work)
+{
+    struct err unused = {0};
+
+    return work->to > 0 && !truncates(work) && each_table(a, work, is_covered, &unused) == 0;
+}
+
+/* Another session sees what others changed, and not what this transaction did: its triggers may
+ * create partitions. */
+static int
+ask_elsewhere(struct applier *a, bool *same, struct err *err)
+{
+    struct session other = a->session;
+    int rc;
+
+    if (session_open(&other, err) != 0)
+        return -1;
+    rc = signatures_ask(&a->signatures, &other, true, same, err);
+    session_close(&other);
+    return rc;
+}
+
 static enum outcome
-finish(struct applier *a, const struct batch *batch, struct err *err)
+ask_apart(struct applier *a, const struct apply_work *work, struct err *err)
+{
+    bool same;
+
+    watch_forget(&a->watch);
+    if (make_question(a, work, err) != 0 ||
+        signatures_ask(&a->signatures, &a->session, false, &same, err) != 0 ||
+        (!same && ask_elsewhere(a, &same, err) != 0))
+        return outcome_of(&a->session, err);
+    if (same)
+        return OUTCOME_DONE;
+    a->changed = true;
+    err_set(err, EXIT_REFUSED, "the target's tables changed");
+    return OUTCOME_REFUSED;
+}
+
+/* ---- the end of a transaction ---- */
+
+/* What follows the changes. The progress comes before the signatures: what changes after its
+ * statement was analysed and before they are read differs, and what changes later shows in it. */
+static int
+queue_end(struct applier *a, const struct apply_work *work, bool watched, struct err *err)
+{
+    struct pipe *pipe = &a->ways.rows.pipe;
+    bool asks = !watched && !work->apart;
+
+    if ((asks && make_question(a, work, err) != 0) ||
+        progress_queue(&a->progress, pipe, work->commit, &a->watch, watched, err) != 0 ||
+        (asks && signatures_queue(&a->signatures, pipe, err) != 0))
+        return -1;
+    a->asks = asks;
+    return pipe_command(pipe, STEP_COMMIT, "COMMIT", err);
+}
+
+static void
+note_commit(struct applier *a, const struct apply_work *work)
+{
+    if (a->asks)
+        watch_take(&a->watch, a->ways.rows.pipe.watched);
+    if (truncates(work))
+        watch_forget(&a->watch);
+    a->session.tx_open = false;
+}
+
+/* Of a pipeline that ends with queue_end's commands. */
+static enum outcome
+finish(struct applier *a, const struct apply_work *work, struct err *err)
 {
     struct rows *rows = &a->ways.rows;
     const struct pipe_failure *f = &rows->pipe.failure;
 
-    if (rows_finish(rows, batch, err) == 0)
+    if (rows_finish(rows, work->batch, err) == 0) {
+        note_commit(a, work);
         return OUTCOME_DONE;
+    }
     if (!f->lost && f->kind == STEP_PROGRESS && strcmp(f->sqlstate, "22012") == 0) {
         progress_fenced(&a->progress, err);
         return OUTCOME_FAILED;
     }
+    a->changed = signatures_differ(f);
+    a->noticed = !f->lost && f->kind == STEP_WATCH;
     return rows_outcome(rows, err);
 }
 
 static enum outcome
-commit_alone(struct applier *a, const struct apply_work *work, struct err *err)
+end_alone(struct applier *a, const struct apply_work *work, struct err *err)
 {
     struct rows *rows = &a->ways.rows;
-    enum outcome outcome;
+    enum outcome outcome = work->apart ? ask_apart(a, work, err) : OUTCOME_DONE;
 
+    if (outcome != OUTCOME_DONE || work->commit == NULL)
+        return outcome;
     if (rows_start(rows, &a->session, err) != 0)
         return rows_outcome(rows, err);
-    if (queue_commit(a, work->commit, err) != 0)
+    if (queue_end(a, work, false, err) != 0)
         return rows_give_up(rows, err);
-    outcome = finish(a, work->batch, err);
-    if (outcome == OUTCOME_DONE)
-        a->session.tx_open = false;
-    return outcome;
+    return finish(a, work, err);
 }
 
 /* ---- all in one pipeline ---- */
@@ -105,7 +216,6 @@ apply_direct(struct applier *a, const struct apply_work *work, struct err *err)
     struct op_list list = {.batch = work->batch, .end = work->to, .count = work->to};
     struct rows *rows = &a->ways.rows;
     bool inside = a->session.tx_open;
-    enum outcome outcome;
 
     if (rows_start(rows, &a->session, err) != 0)
         return rows_outcome(rows, err);
@@ -116,12 +226,21 @@ apply_direct(struct applier *a, const struct apply_work *work, struct err *err)
     if (rows_queue(rows, &list, err) != 0)
         return rows_outcome(rows, err);
     if ((inside && pipe_command(&rows->pipe, STEP_COMMAND, SAVEPOINT_KEEP, err) != 0) ||
-        (work->commit != NULL && queue_commit(a, work->commit, err) != 0))
+        (!work->apart && queue_end(a, work, is_watched(a, work), err) != 0))
         return rows_give_up(rows, err);
-    outcome = finish(a, work->batch, err);
-    if (outcome == OUTCOME_DONE)
-        a->session.tx_open = work->commit == NULL;
-    return outcome;
+    if (!work->apart)
+        return finish(a, work, err);
+    return rows_finish(rows, work->batch, err) == 0 ? end_alone(a, work, err)
+                                                    : rows_outcome(rows, err);
+}
+
+/* After the server noticed something of the tables: what that was, the signatures tell. */
+static enum outcome
+apply_exactly(struct applier *a, const struct apply_work *work, struct err *err)
+{
+    watch_forget(&a->watch);
+    session_rollback(&a->session);
+    return a->session.conn != NULL ? apply_direct(a, work, err) : OUTCOME_RETRY;
 }
 
 /* ---- segments: rows between two truncates or changes of a table's description ---- */
@@ -295,9 +414,7 @@ apply_in_parts(struct applier *a, const struct apply_work *work, struct err *err
             return outcome_of(&a->session, err);
     }
     outcome = apply_segments(a, work, err);
-    if (outcome != OUTCOME_DONE || work->commit == NULL)
-        return outcome;
-    return commit_alone(a, work, err);
+    return outcome == OUTCOME_DONE ? end_alone(a, work, err) : outcome;
 }
 
 /* After a direct attempt that the server refused: what earlier pieces did must still be there. */
@@ -325,11 +442,14 @@ attempt(struct applier *a, const struct apply_work *work, struct err *err)
 
     if (plan_tables(a, work, err) != 0)
         return outcome_of(&a->session, err);
+    watch_begin(&a->watch, a->session.generation);
     if (work->careful || ways_suit_set(&all))
         return apply_in_parts(a, work, err);
     why = *err;
     outcome = apply_direct(a, work, &why);
-    if (outcome != OUTCOME_REFUSED || work->to == 0) {
+    if (outcome == OUTCOME_REFUSED && a->noticed)
+        outcome = apply_exactly(a, work, &why);
+    if (outcome != OUTCOME_REFUSED || work->to == 0 || a->changed) {
         *err = why;
         return outcome;
     }
@@ -345,11 +465,13 @@ apply_batch(struct applier *a, const struct apply_work *work, struct err *err)
     err->lsn = 0;
     err->relation[0] = '\0';
     err->hint[0] = '\0';
+    a->changed = a->noticed = false;
     outcome = attempt(a, work, err);
     if (outcome == OUTCOME_DONE) {
         err->lsn = 0;
         return outcome;
     }
+    watch_forget(&a->watch);
     if (a->session.conn != NULL && PQstatus(a->session.conn) != CONNECTION_OK)
         session_close(&a->session);
     session_rollback(&a->session);
@@ -361,4 +483,6 @@ apply_free(struct applier *a)
 {
     session_close(&a->session);
     ways_free(&a->ways);
+    signatures_free(&a->signatures);
+    watch_free(&a->watch);
 }

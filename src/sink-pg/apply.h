@@ -13,6 +13,12 @@ struct applier {
     struct ways ways;
     const struct tables *tables;
     bool stale; /* what is prepared in the session should be dropped at the next chance */
+    struct signatures signatures;
+    struct watch watch;
+    bool asks;    /* for signatures, in the pipeline */
+    bool noticed; /* a table may have changed */
+    bool changed; /* a table is not any more what its plan was made for: the attempt is undone, and
+                     a new one reads the catalog anew */
     const struct wholes *wholes; /* of a sink with several workers; else NULL */
     bool unplaced;               /* a table is not where it must be: only a restart helps */
 };
@@ -24,6 +30,8 @@ struct apply_work {
     const struct position *commit; /* the transaction is committed together with this progress;
                                       NULL: it stays open */
     bool careful;                  /* one by one, with constraints deferred */
+    bool apart; /* changes of the tables by the transaction itself are none: of one that stays open,
+                   is longer than this, or changed them before */
 };
 
 /* After anything but OUTCOME_DONE the transaction is rolled back, or the connection is closed.

@@ -11,6 +11,12 @@
 #define ORIGIN_FIRST_MILLIS  500
 #define ORIGIN_SECOND_MILLIS 5000
 
+/* Changes of tables that one batch may meet, one after the other, before somebody should know. */
+#define CHANGES_MAX 10
+
+/* After as many it may be the batch itself that changes them. */
+#define CHANGES_OF_OTHERS 3
+
 /* ---- the target comes and goes ---- */
 
 /* The target has answered; from now on its socket is watched while there is no input. */
@@ -163,7 +169,8 @@ note_found(struct deliver *d, const struct batch *batch, uint32_t to, struct err
 }
 
 struct tries {
-    bool pieces; /* earlier pieces of the transaction are in the target's open transaction */
+    uint32_t changes; /* how often a table changed under the batch */
+    bool pieces;      /* earlier pieces of the transaction are in the target's open transaction */
     bool careful;
 };
 
@@ -193,13 +200,39 @@ recover(struct deliver *d, const struct tries *tries, const struct position *com
 /* After a refusal by the server: what was known of its catalog may be out of date, the order of
  * tables or a constraint's time may matter. */
 static bool
-worth_another_try(struct deliver *d, struct tries *tries)
+worth_another_try(struct tries *tries)
 {
     if (tries->pieces || tries->careful)
         return false;
     tries->careful = true;
-    d->applier.stale = true;
     return true;
+}
+
+/* A table changed after its catalog was read and before the batch had it locked. */
+static bool
+survives_change(struct deliver *d, struct tries *tries, struct err *err)
+{
+    if (!tries->pieces && tries->changes++ < CHANGES_MAX) {
+        log_write(d->log, LOG_INFO, "the target's tables changed: their catalog is read again");
+        return true;
+    }
+    err_set(err, EXIT_PEER, "the target's tables changed while a transaction was applied");
+    err_hint(err, "nothing of it was kept; a restart reads the tables anew and applies it");
+    return false;
+}
+
+/* After a refusal: 0 to read the catalog and try again, 1 when the batch is there already. */
+static int
+try_again(struct deliver *d, struct tries *tries, const struct position *commit, struct err *err)
+{
+    bool applied = false;
+
+    if (d->applier.changed ? !survives_change(d, tries, err) : !worth_another_try(tries))
+        return -1;
+    d->applier.stale = true;
+    if (d->applier.session.conn == NULL && reconnect(d, commit, &applied, err) != 0)
+        return -1;
+    return applied;
 }
 
 int
@@ -212,6 +245,7 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
 
     while (rc == 0) {
         work.careful = tries.careful;
+        work.apart = tries.pieces || commit == NULL || tries.changes >= CHANGES_OF_OTHERS;
         forget_found(batch, to);
         switch (apply_batch(&d->applier, &work, err)) {
         case OUTCOME_DONE:
@@ -223,15 +257,7 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
             rc = recover(d, &tries, commit, err);
             break;
         case OUTCOME_REFUSED:
-            if (!worth_another_try(d, &tries))
-                return -1;
-            if (d->applier.session.conn == NULL) {
-                bool applied;
-
-                if (reconnect(d, commit, &applied, err) != 0)
-                    return -1;
-                rc = applied;
-            }
+            rc = try_again(d, &tries, commit, err);
             break;
         case OUTCOME_NOT:
         case OUTCOME_FAILED:

@@ -13,6 +13,7 @@ pipe_start(struct pipe *p, struct session *session, struct err *err)
 {
     p->session = session;
     p->count = 0;
+    p->watched[0] = '\0';
     p->failure = (struct pipe_failure){0};
     if (PQenterPipelineMode(session->conn) == 1)
         return 0;
@@ -75,6 +76,13 @@ pipe_execute(struct pipe *p, enum step_kind kind, uint32_t change, const struct 
 }
 
 static void
+note_watched(struct pipe *p, const struct step *step, const PGresult *result)
+{
+    if (step->kind == STEP_PROGRESS && PQntuples(result) == 1 && PQnfields(result) == 2)
+        snprintf(p->watched, sizeof p->watched, "%s", PQgetvalue(result, 0, 1));
+}
+
+static void
 copy_field(const PGresult *result, int field, char *out, size_t size)
 {
     const char *text = PQresultErrorField(result, field);
@@ -118,6 +126,7 @@ take_result(struct pipe *p, struct step *step, bool first_failure, struct err *e
     } else if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
         step->done = true;
         step->affected = strtoull(PQcmdTuples(result), NULL, 10);
+        note_watched(p, step, result);
     } else {
         rc = -1;
         if (first_failure && status != PGRES_PIPELINE_ABORTED)

@@ -10,8 +10,10 @@
 enum step_kind {
     STEP_COMMAND, /* BEGIN, SAVEPOINT ... */
     STEP_PREPARE,
-    STEP_CHANGE,   /* a statement that applies one change */
-    STEP_PROGRESS, /* fails with a division by zero when the row is not ours any more */
+    STEP_CHANGE,    /* a statement that applies one change */
+    STEP_SIGNATURE, /* fails with a division by zero when a table changed */
+    STEP_PROGRESS,  /* fails with a division by zero when the row is not ours any more */
+    STEP_WATCH,     /* the same, also when a table may have changed */
     STEP_COMMIT
 };
 
@@ -47,6 +49,7 @@ struct pipe {
     struct step *steps;
     size_t count;
     size_t size;
+    char watched[40];            /* the time that STEP_PROGRESS answered */
     struct pipe_failure failure; /* after a pipe_finish that failed */
 };
 

@@ -162,6 +162,7 @@ plan_free(struct plan *plan)
         free(stmt->params);
         free(stmt);
     }
+    signature_free(&plan->signature);
     free(plan->target);
     free(plan->rows);
     free(plan->extras);

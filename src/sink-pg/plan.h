@@ -8,6 +8,7 @@
 #include "sink-pg/notes.h"
 #include "sink-pg/pipe.h"
 #include "sink-pg/recode.h"
+#include "sink-pg/signature.h"
 #include "sink-pg/typerule.h"
 
 /* A column that both sides have. */
@@ -103,11 +104,12 @@ enum plan_fires {
 
 struct plan {
     uint64_t generation;
-    char *target;  /* quoted: where rows come in */
-    char kind;     /* its relkind */
-    uint32_t tree; /* the oid of its partitions' root, or its own */
-    char *rows;    /* the same where rows that are there are meant: ONLY it, for an ordinary table;
-                      other tables may inherit from it, and their rows are not its own */
+    struct signature signature; /* of the catalog that it was made from */
+    char *target;               /* quoted: where rows come in */
+    char kind;                  /* its relkind */
+    uint32_t tree;              /* the oid of its partitions' root, or its own */
+    char *rows; /* the same where rows that are there are meant: ONLY it, for an ordinary table;
+                   other tables may inherit from it, and their rows are not its own */
     uint32_t columns_count;
     struct plan_column *columns;
     uint32_t keys_count;

@@ -8,11 +8,13 @@
 
 #include "lib/lsn.h"
 #include "sink-pg/relayout.h"
+#include "sink-pg/sqltext.h"
 
-#define OID_INT8   20
-#define OID_INT4   23
-#define OID_TEXT   25
-#define OID_PG_LSN 3220
+#define OID_INT8        20
+#define OID_INT4        23
+#define OID_TEXT        25
+#define OID_TIMESTAMPTZ 1184
+#define OID_PG_LSN      3220
 
 /* Updated all the time and small: room in the page keeps the updates off the index (HOT). */
 static const char create_table[] =
@@ -25,11 +27,14 @@ static const char create_table[] =
     "updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),"
     "PRIMARY KEY (pipeline, sink, shard)) WITH (fillfactor = 50)";
 
-static const char update_row[] =
-    "WITH mine AS (UPDATE walpipe.progress SET lsn = $4, partial_commit_lsn = $5, "
-    "partial_ordinal = $6, timeline = $8, updated_at = pg_catalog.now() "
-    "WHERE pipeline = $1 AND sink = $2 AND shard = $3 AND epoch = $7 RETURNING 1) "
-    "SELECT 1 / pg_catalog.count(*) FROM mine";
+/* For the watch: ARRAY has its oids; $9 is NULL where nothing is asked. */
+#define UPDATE_ROW                                                                                 \
+    "WITH mine AS (UPDATE walpipe.progress SET lsn = $4, partial_commit_lsn = $5, "                \
+    "partial_ordinal = $6, timeline = $8, updated_at = pg_catalog.now() "                          \
+    "WHERE pipeline = $1 AND sink = $2 AND shard = $3 AND epoch = $7 RETURNING 1) "                \
+    "SELECT 1 / (pg_catalog.count(*) * (('now'::pg_catalog.timestamptz = $9 "                      \
+    "AND ARRAY[%.*s]::pg_catalog.regclass[] IS NOT NULL) IS NOT FALSE)::pg_catalog.int4), "        \
+    "'now'::pg_catalog.timestamptz FROM mine"
 
 enum { ROW_SHARD, ROW_SHARDS, ROW_SYSTEM, ROW_TIMELINE, ROW_SLOT, ROW_LSN, ROW_PARTIAL_LSN };
 
@@ -250,23 +255,54 @@ progress_resume(struct progress *p, struct session *s, struct position *found, s
     return session_exec(s, "set lock_timeout", "SET lock_timeout = 0", err);
 }
 
-static int
-prepare_update(struct progress *p, struct pipe *pipe, struct err *err)
+static bool
+is_prepared(const struct progress *p, const struct session *s)
 {
-    static const Oid types[] = {OID_TEXT,   OID_TEXT, OID_INT4, OID_PG_LSN,
-                                OID_PG_LSN, OID_INT8, OID_INT8, OID_INT8};
+    return p->generation == s->generation && p->update.state != STMT_NEW;
+}
 
-    if (p->generation != pipe->session->generation) {
-        p->generation = pipe->session->generation;
-        p->update = (struct stmt){.name = "walpipe_progress"};
+static int
+queue_sql(struct progress *p, struct pipe *pipe, const struct buf *oids, struct err *err)
+{
+    static const Oid types[] = {OID_TEXT, OID_TEXT, OID_INT4, OID_PG_LSN,     OID_PG_LSN,
+                                OID_INT8, OID_INT8, OID_INT8, OID_TIMESTAMPTZ};
+    const char *sql;
+
+    buf_reset(&p->sql, 1u << 16);
+    sqltext_add(&p->sql, UPDATE_ROW, (int)buf_len(oids),
+                oids->data == NULL ? "" : (const char *)oids->data);
+    sql = sqltext_get(&p->sql);
+    if (sql == NULL || oids->failed)
+        return err_set(err, EXIT_PEER, "out of memory for the watched tables");
+    return pipe_prepare(pipe, &p->update, sql, 9, types, err);
+}
+
+/* Again when more is watched, and by a new name: a pipeline that fails may have run a part of it.
+ */
+static int
+prepare_update(struct progress *p, struct pipe *pipe, const struct watch *watch, struct err *err)
+{
+    struct session *s = pipe->session;
+    size_t watched = buf_len(&watch->oids);
+    char deallocate[64];
+
+    snprintf(deallocate, sizeof deallocate, "DEALLOCATE %s", p->update.name);
+    if (is_prepared(p, s)) {
+        if (p->watched == watched)
+            return 0;
+        if (pipe_command(pipe, STEP_COMMAND, deallocate, err) != 0)
+            return -1;
     }
-    if (p->update.state != STMT_NEW)
-        return 0;
-    return pipe_prepare(pipe, &p->update, update_row, 8, types, err);
+    p->generation = s->generation;
+    p->watched = watched;
+    p->update = (struct stmt){0};
+    snprintf(p->update.name, sizeof p->update.name, "walpipe_p%" PRIu64, ++s->names);
+    return queue_sql(p, pipe, &watch->oids, err);
 }
 
 int
-progress_queue(struct progress *p, struct pipe *pipe, const struct position *to, struct err *err)
+progress_queue(struct progress *p, struct pipe *pipe, const struct position *to,
+               const struct watch *watch, bool ask, struct err *err)
 {
     char shard[16], ordinal[24], epoch[24], timeline[16];
     struct lsn_text lsn = lsn_format(to->lsn), partial = lsn_format(to->partial_commit_lsn);
@@ -278,15 +314,17 @@ progress_queue(struct progress *p, struct pipe *pipe, const struct position *to,
                             whole ? NULL : partial.text,
                             whole ? NULL : ordinal,
                             epoch,
-                            timeline};
+                            timeline,
+                            ask ? watch->since : NULL};
 
     snprintf(timeline, sizeof timeline, "%" PRIu32, p->hello->timeline);
     snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
     snprintf(ordinal, sizeof ordinal, "%" PRIu64, to->partial_ordinal);
     snprintf(epoch, sizeof epoch, "%" PRId64, p->epoch);
-    if (prepare_update(p, pipe, err) != 0)
+    if (prepare_update(p, pipe, watch, err) != 0)
         return -1;
-    return pipe_execute(pipe, STEP_PROGRESS, 0, &p->update, 8, values, NULL, NULL, err);
+    return pipe_execute(pipe, ask ? STEP_WATCH : STEP_PROGRESS, 0, &p->update, 9, values, NULL,
+                        NULL, err);
 }
 
 int
@@ -304,6 +342,7 @@ void
 progress_free(struct progress *p)
 {
     layers_free(&p->layers);
+    buf_free(&p->sql);
 }
 
 int

@@ -11,6 +11,7 @@
 #include "sink-pg/layers.h"
 #include "sink-pg/pipe.h"
 #include "sink-pg/session.h"
+#include "sink-pg/watch.h"
 
 /* Zero-initialise, then set pipeline, hello and layout. */
 struct progress {
@@ -22,7 +23,9 @@ struct progress {
     uint32_t timeline;       /* of the row when the worker started; the first commit sets hello's */
     struct position durable; /* what the row holds, as far as we know */
     struct stmt update;
+    struct buf sql;
     uint64_t generation; /* of the session that knows update */
+    size_t watched;      /* bytes of the watch's oids that update names */
     bool fenced;         /* the row is not ours any more: never to be tried again */
 };
 
@@ -38,9 +41,11 @@ int progress_start(struct progress *p, struct session *s, struct err *err) MUST_
 int progress_resume(struct progress *p, struct session *s, struct position *found,
                     struct err *err) MUST_CHECK;
 
-/* Queues the update to `to`. It fails with SQLSTATE 22012 when the row is not ours any more. */
+/* Queues the update to `to`, as STEP_PROGRESS; it fails with SQLSTATE 22012 when the row is not
+ * ours any more. ask: as STEP_WATCH, which fails also when the server may have noticed a change of
+ * what is watched. */
 int progress_queue(struct progress *p, struct pipe *pipe, const struct position *to,
-                   struct err *err) MUST_CHECK;
+                   const struct watch *watch, bool ask, struct err *err) MUST_CHECK;
 
 /* The error for that. Always -1. */
 int progress_fenced(struct progress *p, struct err *err);

@@ -6,7 +6,8 @@
 #include "lib/loginnote.h"
 #include "lib/pqx.h"
 
-enum { SESSION_PREPARED = 3 };
+/* catalog.c's queries, and signature.c's. */
+enum { SESSION_SIGNATURE = 3, SESSION_PREPARED };
 
 /* Zero-initialise, then set conninfo, application_name, log and login's path. */
 struct session {
@@ -18,7 +19,7 @@ struct session {
     PGconn *conn;
     uint64_t generation; /* grows whenever prepared statements, temporary tables and what is known
                             of the target's catalog are void */
-    uint64_t prepared[SESSION_PREPARED]; /* catalog.c's queries: in which generation */
+    uint64_t prepared[SESSION_PREPARED]; /* in which generation */
     uint64_t names;                      /* for unique names of statements and temporary tables */
     bool replica;                        /* session_replication_role = replica was permitted */
     bool tx_open;                        /* inside BEGIN ... COMMIT */

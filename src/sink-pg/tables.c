@@ -156,18 +156,23 @@ refuse_loop(const struct tables *tables, const struct table *table, struct sessi
 int
 tables_plan(const struct tables *tables, struct table *table, struct session *s, struct err *err)
 {
+    struct signature signature = {0};
+
     if (table->plan != NULL && table->plan->generation == s->generation)
         return 0;
     plan_free(table->plan);
     table->plan = NULL;
-    if (refuse_loop(tables, table, s, err) == 0)
+    if (signature_read(s, table->schema, table->name, &signature, err) == 0 &&
+        refuse_loop(tables, table, s, err) == 0)
         table->plan = plan_make(s, &table->relation, table->schema, table->name, NULL, err);
     if (table->plan != NULL) {
+        table->plan->signature = signature;
         /* What is behind a view may be the target of others. */
         table->shared = table->shared || table->plan->kind == 'v';
         mark_shared(tables, table);
         return 0;
     }
+    signature_free(&signature);
     snprintf(err->relation, sizeof err->relation, "%s", table->label);
     return -1;
 }

@@ -28,6 +28,7 @@ struct table {
     uint32_t count;
     uint32_t inserts;
     struct table *segment_next;
+    uint64_t asked;     /* in which question for signatures it was last: see watch.h */
     struct found found; /* by the batch that is being applied */
 };
 
