@@ -35,6 +35,16 @@ worker_gone(const struct worker *worker, struct err *err)
     return err_neighbour(err);
 }
 
+static void
+consume(struct worker *worker, size_t n)
+{
+    size_t ahead = n < worker->ahead ? n : worker->ahead, copied = n - ahead;
+
+    buf_consume(&worker->out, n);
+    worker->ahead -= ahead;
+    worker->copied -= copied < worker->copied ? copied : worker->copied;
+}
+
 /* Once its `end` is written a worker may finish and go whenever it likes, before the others. */
 static int
 write_worker(struct worker *worker, bool ended, struct err *err)
@@ -51,7 +61,7 @@ write_worker(struct worker *worker, bool ended, struct err *err)
             return worker_gone(worker, err);
         if (n == 0)
             return 0;
-        buf_consume(&worker->out, (size_t)n);
+        consume(worker, (size_t)n);
     }
     buf_reset(&worker->out, 4 * QUEUE_LIMIT);
     if (ended) {
@@ -61,10 +71,24 @@ write_worker(struct worker *worker, bool ended, struct err *err)
     return 0;
 }
 
-/* ---- the copy ---- */
-
+/* Some worker's queue leaves no room for the stream. Its part of a copy's range does not count: it
+ * would stop the stream for the others as long as this worker does not read. */
 static bool
 is_full(const struct loop *l)
+{
+    const struct options *o = l->options;
+
+    for (size_t i = 0; i < o->workers_count; i++)
+        if (buf_len(&o->workers[i].out) - o->workers[i].copied >= QUEUE_LIMIT)
+            return true;
+    return false;
+}
+
+/* ---- the copy ---- */
+
+/* Here it counts: one range is not put behind another that nobody reads. */
+static bool
+is_full_for_copy(const struct loop *l)
 {
     const struct options *o = l->options;
 
@@ -87,7 +111,7 @@ close_copy(struct loop *l)
 static bool
 copy_waits(const struct loop *l)
 {
-    return l->copyin.ready && !l->router.in_transaction && !l->router.ended && !is_full(l);
+    return l->copyin.ready && !l->router.in_transaction && !l->router.ended && !is_full_for_copy(l);
 }
 
 /* Takes the frames that were read, until something may be passed on. */
@@ -187,13 +211,13 @@ read_input(struct loop *l, struct err *err)
 
 /* ---- poll ---- */
 
-/* The queues decide what to wait for: the inputs only while none of them is full. */
+/* The queues decide what to wait for: an input only while each of them has room for it. */
 static size_t
 prepare_poll(struct loop *l)
 {
     struct options *o = l->options;
     bool full = is_full(l);
-    bool copy = !full && l->router.greeted && !l->copyin.ready;
+    bool copy = !is_full_for_copy(l) && l->router.greeted && !l->copyin.ready;
     size_t n = o->workers_count, pending = 0;
 
     for (size_t i = 0; i < n; i++) {

@@ -1,6 +1,7 @@
 /* loop.h: the event stream on route's input, and a copy's on its second one; each worker's share of
- * them on the worker's output. One poll over all; while any worker's queue is full no input is
- * read, so the slowest worker stops the reader. */
+ * them on the worker's output. One poll over all; while any worker's queue is full of the stream
+ * the stream is not read, and while any is full the copy is not: the slowest worker stops the
+ * readers. */
 #ifndef WALPIPE_ROUTE_LOOP_H
 #define WALPIPE_ROUTE_LOOP_H
 

@@ -19,6 +19,8 @@ struct worker {
     const char *path; /* where its stream goes, as the option said */
     int fd;
     struct buf out;  /* what is not yet written */
+    size_t ahead;    /* bytes of it before the last part of a copy that it got */
+    size_t copied;   /* bytes of that part */
     uint64_t events; /* changes of the open transaction that it was sent */
     struct share share;
 };

@@ -462,6 +462,49 @@ with Route(("dst", 1, "--stream", "2")) as r:
 PY
 }
 
+@test "the bug was that a worker with a range to read stopped the stream for the others" {
+    play <<'PY'
+import fcntl
+every = [[str(n), "y" * 1000] for n in range(8000)]
+mine = [[row for row in every if key_hash(1, COLS, row) % 2 == shard] for shard in range(2)]
+lsn = 0x2000
+
+def change(shard):
+    global lsn
+    lsn += 16
+    row = mine[shard][0]
+    return begin(lsn) + insert(1, 1, row, key_hash(1, COLS, row)) + commit(lsn, lsn + 8, 1)
+
+with Route(("dst", 2, "--stream", "2")) as r:
+    r.begin()
+    slow, fast = r.workers()
+    r.copy(copytable(1, *T), whole_range(1, 1, mine[0]))
+    fast.expect(COPYTABLE, RANGE, RANGE_END)
+    r.say(relation(*T))
+    fast.expect(RELATION)
+    for _ in range(800):
+        r.say(change(1))
+        fast.expect(BEGIN, INSERT, COMMIT)
+    # Yet no more of the stream is kept than without a range.
+    fcntl.fcntl(r.input, fcntl.F_SETFL, os.O_NONBLOCK)
+    data, sent, quiet = change(0), 0, 0
+    while quiet < 20:
+        try:
+            n = os.write(r.input, data)
+            data, sent, quiet = data[n:] or change(0), sent + n, 0
+        except BlockingIOError:
+            quiet += 1
+            time.sleep(0.05)
+    assert 700000 < sent < 2500000, sent
+    slow.expect(COPYTABLE, RANGE)
+    count = 0
+    while (f := slow.next())[0] == ROWS:
+        count += f[3]
+    assert f[0] == RANGE_END and count == f[4] == len(mine[0])
+    slow.expect(RELATION, BEGIN, COMMIT)
+PY
+}
+
 @test "a row of 30 MB in a range" {
     play <<'PY'
 import threading
