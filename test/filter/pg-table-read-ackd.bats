@@ -283,6 +283,21 @@ with Crew() as crew:
 PY
 }
 
+@test "a table whose ranges are dropped rests" {
+    play <<'PY'
+sql("create table t (id int primary key); insert into t values (1); create publication p for table t")
+with Crew() as crew:
+    # The bug was that it was read again without a pause, hundreds of times a second.
+    crew.drops = lambda worker, range_: True
+    crew.until(lambda: crew.ranges)
+    crew.for_a_while(3)
+    assert 3 <= len(crew.ranges) <= 8, len(crew.ranges)
+    crew.drops = lambda worker, range_: False
+    crew.copied("public.t")
+    crew.same("public.t", "id::text")
+PY
+}
+
 @test "draining is 0, ackd's death is 111, SIGTERM ends the stream" {
     play <<'PY'
 sql("""create table t (id int primary key, v text); insert into t select g, repeat('x', 200) from generate_series(1, 60000) g;
