@@ -283,6 +283,22 @@ with Crew() as crew:
 PY
 }
 
+@test "a large row among keys is the range's last frame" {
+    play <<'PY'
+sql("""create table t (id int primary key, v text); alter table t alter v set storage external;
+       insert into t values (1, repeat('x', 20000000)), (3, ''); create publication p for table t""")
+with Crew() as crew:
+    # The bug was that absent keys came behind it, where route takes no more.
+    calls = []
+    crew.missing = lambda worker, life: calls.append(1) or ([["2"], ["1"], ["4"]]
+                                                            if len(calls) == 1 else [])
+    crew.copied("public.t")
+    kinds = [e[0] for e in crew.frames]
+    assert ABSENT in kinds and kinds[kinds.index(ABSENT) + 1] == ROWS, kinds
+    crew.same("public.t", "id::text, v")
+PY
+}
+
 @test "a table whose ranges are dropped rests" {
     play <<'PY'
 sql("create table t (id int primary key); insert into t values (1); create publication p for table t")
