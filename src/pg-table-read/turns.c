@@ -257,8 +257,10 @@ look_at_read(struct copy *copy, struct life *life, struct err *err)
     life->match = keysql_match(copy->conn, life->relation, err);
     if (life->match == NULL)
         return -1;
-    if (life->match[0] == '\0')
+    if (life->match[0] == '\0') {
         life->state = LIFE_CHANGED;
+        copy->list_at = 0;
+    }
     return 0;
 }
 
@@ -288,7 +290,7 @@ look_at_life(struct copy *copy, struct life *life, bool look, struct err *err)
     case LIFE_WAITING:
         return look || life->waiting.left == 0 ? wait_for_transactions(copy, life, err) : 0;
     case LIFE_CHANGED:
-        return end_life(copy, life, LIFE_AGAIN, err);
+        return copy->list_at == 0 ? 0 : end_life(copy, life, LIFE_AGAIN, err);
     case LIFE_COPIED:
         if (!life->listed)
             look_at_idle(life);

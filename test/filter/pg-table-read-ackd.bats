@@ -283,6 +283,25 @@ with Crew() as crew:
 PY
 }
 
+@test "the key changes while keys are missing: another life" {
+    play <<'PY'
+sql("""create table t (id int primary key, v text); insert into t select g, 'v' || g from generate_series(1, 300) g;
+       create publication p for table t""")
+with Crew() as crew:
+    # The bug was that the run ended.
+    def missing(worker, life):
+        if life.number > 1:
+            return []
+        crew.rows.clear()
+        sql("alter table t drop constraint t_pkey; alter table t add primary key (id, v)")
+        return [["1"], ["2"]]
+    crew.missing = missing
+    crew.copied("public.t")
+    assert [crew.lives[n].ended for n in sorted(crew.lives)] == ["a", "d"]
+    crew.same("public.t", "id::text, v")
+PY
+}
+
 @test "a large row among keys is the range's last frame" {
     play <<'PY'
 sql("""create table t (id int primary key, v text); alter table t alter v set storage external;
