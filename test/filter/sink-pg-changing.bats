@@ -266,3 +266,28 @@ PY
     said "digits would be rounded away"
     [ "$(sql "SELECT count(*) FROM t20 WHERE id = 9")" = 0 ]
 }
+
+# How a change is noticed is the server's own.
+@test "other major versions of the server: a column's new type is noticed" {
+    local major at=$((0x3000))
+    source "$BATS_TEST_DIRNAME/../lib/majors.bash"
+    major_or_skip 13
+    major_or_skip 18
+    for major in 13 18; do
+        sql() {
+            pg_sql "major$major" "$1" "$db"
+        }
+        major_new "major$major" "$major"
+        pg_sql "major$major" "CREATE DATABASE $db; CREATE ROLE plain LOGIN"
+        options=(--conninfo "$(pg_conninfo "major$major" "$db")")
+        new_tables "$PLAIN"
+        begin_stream t
+        commits 3
+        sql "ALTER TABLE t ALTER n TYPE numeric(10,2)"
+        more <<<"changes = [insert(1, 1, ['2', 'b', '1.2345'])]"
+        wait_status 100 "$sink"
+        said "digits would be rounded away"
+        [ "$(sql "SELECT count(*) FROM t WHERE id = 2")" = 0 ]
+        end_process "$(pg_pid "major$major")" INT 20
+    done
+}
