@@ -79,11 +79,28 @@ ask_once(struct applier *a, struct table *table, uint64_t commit_lsn, struct err
     return 0;
 }
 
+/* Then more goes into the transaction than the changes: they say what. */
+static bool
+is_copying(const struct applier *a)
+{
+    return a->copies != NULL && copying_is_busy(&a->copies->copying);
+}
+
+/* Those with a count got rows of ranges. */
+static struct table *
+written_tables(const struct applier *a)
+{
+    return is_copying(a) ? a->copies->first : NULL;
+}
+
 static int
 make_question(struct applier *a, const struct apply_work *work, struct err *err)
 {
     signatures_clear(&a->signatures);
     a->watch.count++;
+    for (struct table *table = written_tables(a); table != NULL; table = table->segment_next)
+        if (table->count > 0 && ask_once(a, table, 0, err) != 0)
+            return -1;
     return each_table(a, work, ask_once, err);
 }
 
@@ -399,6 +416,18 @@ apply_segments(struct applier *a, const struct apply_work *work, struct err *err
     return outcome;
 }
 
+/* ---- copies of tables ---- */
+
+static enum outcome
+apply_copies(struct applier *a, const struct apply_work *work, struct err *err)
+{
+    enum outcome outcome = copyranges_missed(a->copies, &a->session, work->batch, work->to, err);
+
+    if (outcome != OUTCOME_DONE || work->commit == NULL)
+        return outcome;
+    return copyranges_write(a->copies, &a->ways, &a->session, &a->unplaced, err);
+}
+
 /* ---- a batch ---- */
 
 static enum outcome
@@ -414,6 +443,8 @@ apply_in_parts(struct applier *a, const struct apply_work *work, struct err *err
             return outcome_of(&a->session, err);
     }
     outcome = apply_segments(a, work, err);
+    if (outcome == OUTCOME_DONE && is_copying(a))
+        outcome = apply_copies(a, work, err);
     return outcome == OUTCOME_DONE ? end_alone(a, work, err) : outcome;
 }
 
@@ -443,7 +474,7 @@ attempt(struct applier *a, const struct apply_work *work, struct err *err)
     if (plan_tables(a, work, err) != 0)
         return outcome_of(&a->session, err);
     watch_begin(&a->watch, a->session.generation);
-    if (work->careful || ways_suit_set(&all))
+    if (work->careful || ways_suit_set(&all) || is_copying(a))
         return apply_in_parts(a, work, err);
     why = *err;
     outcome = apply_direct(a, work, &why);

@@ -2,6 +2,7 @@
 #ifndef SINK_PG_APPLY_H
 #define SINK_PG_APPLY_H
 
+#include "sink-pg/copyranges.h"
 #include "sink-pg/progress.h"
 #include "sink-pg/ways.h"
 #include "sink-pg/wholes.h"
@@ -20,6 +21,7 @@ struct applier {
     bool changed; /* a table is not any more what its plan was made for: the attempt is undone, and
                      a new one reads the catalog anew */
     const struct wholes *wholes; /* of a sink with several workers; else NULL */
+    struct copyranges *copies;   /* NULL: the stream brings none */
     bool unplaced;               /* a table is not where it must be: only a restart helps */
 };
 

@@ -24,6 +24,7 @@ struct op {
     uint32_t next; /* the same table's next row in the segment that is being applied */
     uint64_t commit_lsn;
     uint8_t type; /* frame type; BATCH_CUT: a table's description changed here */
+    bool missed;  /* an update of a table that is copied has met no row, and put none in */
 };
 
 #define BATCH_CUT 255
@@ -77,6 +78,7 @@ struct change {
     const struct value *match;   /* values that find the row: the old row, else the new one */
     bool key_changed;
     bool complete; /* no unchanged TOAST value is left in new_row */
+    bool copied;   /* its table is: its row may be missing yet */
 };
 
 /* The same bytes in the same format. */

@@ -420,6 +420,13 @@ write_must_exist(struct writer *w, bool moves)
                 moves ? " UNION ALL SELECT FROM i" : "");
 }
 
+/* Affects the rows that were updated. */
+static void
+write_met(struct writer *w, bool moves)
+{
+    sqltext_add(w->sql, " SELECT FROM u%s", moves ? " UNION ALL SELECT FROM i" : "");
+}
+
 /* Affects the rows that are there; an error when one would have to go for a moment. */
 static void
 write_must_stay(struct writer *w)
@@ -474,6 +481,8 @@ write_update(struct writer *w)
         write_must_stay(w);
     else if (w->plan->fires == FIRES_TRIGGERS)
         sqltext_add(w->sql, " SELECT FROM %s", w->plan->match == MATCH_KEY ? "f" : "m");
+    else if (w->stmt->copied)
+        write_met(w, moves);
     else if (w->stmt->partial)
         write_must_exist(w, moves);
     else

@@ -160,6 +160,10 @@ note_found(struct deliver *d, const struct batch *batch, uint32_t to, struct err
 
         if (t == NULL || !differences_found(&t->found))
             continue;
+        if (t->copied) {
+            t->found = (struct found){0};
+            continue;
+        }
         t->found.rules = t->plan != NULL && t->plan->fires == FIRES_RULES;
         if (differences_note(&d->differences, t->label, &t->found, err) != 0)
             return -1;

@@ -23,6 +23,8 @@ drop_progress(const struct options *options, struct log *log, struct err *err)
         return -1;
     rc = progress_drop(&session, options->pipeline, options->sink, err);
     if (rc == 0)
+        rc = copynotes_drop(&session, options->pipeline, options->sink, err);
+    if (rc == 0)
         rc = origin_drop(&session, options->pipeline, options->sink, err);
     session_close(&session);
     return rc;

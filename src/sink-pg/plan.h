@@ -62,6 +62,7 @@ struct plan_stmt {
     bool upserts;           /* update: it inserts, and then affects, the row it misses */
     bool source_types;      /* binary values of other types: parameters have the source's */
     bool partial;           /* update: the mask is not empty: must find its row */
+    bool copied;            /* unless the table is being copied */
     enum insert_way insert; /* of kind FRAME_INSERT */
     uint8_t nulls; /* of the columns that are indexed: those that are NULL in the row to find */
     uint8_t *mask; /* update: the columns that are left alone, one byte each */

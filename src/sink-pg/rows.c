@@ -47,9 +47,9 @@ queue_truncate(struct rows *rows, const struct op *op, uint32_t at, struct err *
 }
 
 static int
-queue_op(struct rows *rows, const struct batch *batch, uint32_t at, struct err *err)
+queue_op(struct rows *rows, struct batch *batch, uint32_t at, struct err *err)
 {
-    const struct op *op = &batch->ops[at];
+    struct op *op = &batch->ops[at];
     struct change change;
     bool queued;
 
@@ -59,9 +59,13 @@ queue_op(struct rows *rows, const struct batch *batch, uint32_t at, struct err *
         return queue_truncate(rows, op, at, err);
     if (change_decode(batch, op, rows->values, &change, err) != 0)
         return -1;
+    op->missed = false;
     if (statements_queue(&rows->pipe, op->table->plan, &change, at, &rows->params, &queued, err) ==
-        0)
+        0) {
+        /* Nothing to set, and nobody has looked whether the row is there. */
+        op->missed = !queued && change.copied && !change.complete;
         return 0;
+    }
     if (!rows->pipe.failure.lost)
         change_name(op, &change, err);
     return -1;
@@ -87,11 +91,11 @@ explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
 
 /* What the counts of affected rows say about rows that were not there. */
 static void
-count_missing(const struct rows *rows, const struct batch *batch)
+count_missing(const struct rows *rows, struct batch *batch)
 {
     for (size_t i = 0; i < rows->pipe.count; i++) {
         const struct step *step = &rows->pipe.steps[i];
-        const struct op *op = &batch->ops[step->change];
+        struct op *op = &batch->ops[step->change];
 
         if (step->kind != STEP_CHANGE || op->table == NULL)
             continue;
@@ -99,15 +103,17 @@ count_missing(const struct rows *rows, const struct batch *batch)
             op->table->found.missing_deletes++;
         if (step->upsert && step->affected > 0)
             op->table->found.missing_updates++;
-        if (op->type == FRAME_UPDATE && !step->upsert && step->affected == 0)
+        if (op->type == FRAME_UPDATE && !step->upsert && step->affected == 0) {
             op->table->found.skipped_updates++;
+            op->missed = op->table->copied;
+        }
         if (step->notices)
             op->table->found.overwriting_inserts += step->affected;
     }
 }
 
 int
-rows_finish(struct rows *rows, const struct batch *batch, struct err *err)
+rows_finish(struct rows *rows, struct batch *batch, struct err *err)
 {
     if (pipe_finish(&rows->pipe, err) == 0) {
         count_missing(rows, batch);
@@ -121,7 +127,7 @@ rows_finish(struct rows *rows, const struct batch *batch, struct err *err)
 int
 rows_queue(struct rows *rows, const struct op_list *list, struct err *err)
 {
-    const struct batch *batch = list->batch;
+    struct batch *batch = list->batch;
     uint64_t bytes = 0;
     uint32_t at = list->first;
 

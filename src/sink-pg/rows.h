@@ -24,7 +24,7 @@ int rows_start(struct rows *rows, struct session *session, struct err *err) MUST
 int rows_queue(struct rows *rows, const struct op_list *list, struct err *err) MUST_CHECK;
 
 /* Ends the pipeline, to which the caller has added what comes after. The error names the change. */
-int rows_finish(struct rows *rows, const struct batch *batch, struct err *err) MUST_CHECK;
+int rows_finish(struct rows *rows, struct batch *batch, struct err *err) MUST_CHECK;
 
 /* After one of these failed: how. */
 enum outcome rows_outcome(const struct rows *rows, struct err *err);

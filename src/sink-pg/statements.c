@@ -16,6 +16,7 @@ struct shape {
     bool key_changed;
     bool source_types;
     bool partial;
+    bool copied;
     enum insert_way insert;
     uint8_t nulls;
 };
@@ -26,7 +27,8 @@ same_shape(const struct plan *plan, const struct plan_stmt *stmt, const struct s
 {
     if (stmt->kind != shape->kind || stmt->key_changed != shape->key_changed ||
         stmt->source_types != shape->source_types || stmt->partial != shape->partial ||
-        stmt->insert != shape->insert || stmt->nulls != shape->nulls)
+        stmt->copied != shape->copied || stmt->insert != shape->insert ||
+        stmt->nulls != shape->nulls)
         return false;
     if (!shape->partial)
         return true;
@@ -59,6 +61,7 @@ make_stmt(struct pipe *pipe, struct plan *plan, const struct shape *shape, const
     stmt->key_changed = shape->key_changed;
     stmt->source_types = shape->source_types;
     stmt->partial = shape->partial;
+    stmt->copied = shape->copied;
     stmt->insert = shape->insert;
     stmt->nulls = shape->nulls;
     for (uint32_t i = 0; i < plan->columns_count && shape->partial; i++)
@@ -146,6 +149,7 @@ choose_shape(const struct plan *plan, const struct change *c, struct shape *shap
         return true;
     shape->key_changed = c->key_changed;
     shape->partial = !c->complete;
+    shape->copied = c->copied && shape->partial;
     for (uint32_t i = 0; i < plan->columns_count; i++)
         if (c->new_row[plan->columns[i].source].kind != VALUE_UNCHANGED &&
             (!plan->columns[i].key || c->key_changed || plan->fires >= FIRES_TRIGGERS))

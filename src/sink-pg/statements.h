@@ -21,7 +21,8 @@ struct parameters {
  * The statements never need a look at the answer before the next one is sent:
  *   insert   of an existing key overwrites the row
  *   update   of a missing row inserts it (affects 1 row then, else 0); when unchanged TOAST values
- *            are missing it fails with a division by zero, SQLSTATE 22012
+ *            are missing it fails with a division by zero, SQLSTATE 22012; where the table is being
+ *            copied it then affects the rows that were there
  *   delete   affects 0 rows when there is none
  * Where triggers fire, updates and deletes affect the rows that were there, whatever a trigger then
  * did, and an update of a missing row does nothing; where rules fire, they affect what the server

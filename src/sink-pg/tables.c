@@ -7,9 +7,11 @@
 
 #include "sink-pg/neighbours.h"
 
-static void
+void
 table_free(struct table *table)
 {
+    if (table == NULL)
+        return;
     plan_free(table->plan);
     relation_free(&table->relation);
     buf_free(&table->raw);
@@ -42,7 +44,7 @@ mark_shared(const struct tables *tables, struct table *table)
             other->shared = true;
 }
 
-static struct table *
+struct table *
 table_new(const struct tables *tables, const struct frame *frame, struct err *err)
 {
     struct table *table = calloc(1, sizeof *table);
@@ -83,8 +85,8 @@ failed:
     return NULL;
 }
 
-static bool
-same_frame(const struct table *table, const struct frame *frame)
+bool
+table_is(const struct table *table, const struct frame *frame)
 {
     return buf_len(&table->raw) == frame->raw.len &&
            memcmp(table->raw.data, frame->raw.data, frame->raw.len) == 0;
@@ -102,7 +104,7 @@ find_same(const struct tables *tables, const struct frame *frame)
     if (!frame_type(&body, &type, &elements) || !mp_uint32(&body, &relid))
         return NULL;
     table = relmap_get(&tables->map, relid);
-    return table != NULL && same_frame(table, frame) ? table : NULL;
+    return table != NULL && table_is(table, frame) ? table : NULL;
 }
 
 int

@@ -20,6 +20,8 @@ struct table {
     char name[NAME_MAX_BYTES + 1];
     char label[132];   /* "schema.name" of the target, for messages */
     bool shared;       /* its rows may be another source table's too */
+    bool met;          /* copying knows it */
+    bool copied;       /* it is being copied: rows may be missing yet */
     struct plan *plan; /* NULL until a row needs it */
     struct table *retired_next;
     /* The rows of the segment that is being applied: a list through op.next. */
@@ -38,6 +40,16 @@ struct tables {
     struct relmap map;
     struct table *retired; /* replaced; rows of the batch may still need them */
 };
+
+/* A table that a relation event, the whole frame, describes, and that stands apart from those of
+ * struct tables. NULL with err. */
+struct table *table_new(const struct tables *tables, const struct frame *frame, struct err *err);
+
+/* The frame describes it as it is. */
+bool table_is(const struct table *table, const struct frame *frame);
+
+/* NULL is allowed. */
+void table_free(struct table *table);
 
 /* Takes a relation event: frame is the whole frame. *changed is set when it replaces another
  * description. */

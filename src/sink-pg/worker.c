@@ -38,6 +38,32 @@ report(struct worker *w, struct err *err)
     return ackclient_reached(&w->intake.ack, &reached, err);
 }
 
+/* NULL: the stream brings none. */
+static struct copying *
+copying(struct worker *w)
+{
+    struct copyranges *copies = w->deliver.applier.copies;
+
+    return copies == NULL ? NULL : &copies->copying;
+}
+
+/* Behind a barrier that was reported another worker takes rows away, which a range may hold still:
+ * none is written before it is read which rows those are. */
+static bool
+copy_is_due(struct worker *w)
+{
+    return copying(w) != NULL && !w->stands_still && !w->intake.in_transaction &&
+           copying_is_due(copying(w), w->position.lsn);
+}
+
+static int
+collect_copies(struct worker *w, const struct position *commit, struct err *err)
+{
+    if (copying(w) == NULL || w->stands_still || commit == NULL)
+        return 0;
+    return copying_collect(copying(w), commit->lsn, err);
+}
+
 /* Applies the first `to` ops; with commit, commits. The frame in hand is gone afterwards. */
 static int
 flush(struct worker *w, uint32_t to, const struct position *commit, struct err *err)
@@ -46,7 +72,8 @@ flush(struct worker *w, uint32_t to, const struct position *commit, struct err *
     uint32_t rows = w->batch.rows;
 
     intake_release(&w->intake);
-    if (deliver_batch(&w->deliver, &w->batch, to, commit, err) != 0)
+    if (collect_copies(w, commit, err) != 0 ||
+        deliver_batch(&w->deliver, &w->batch, to, commit, err) != 0)
         return -1;
     batch_drop(&w->batch, to);
     w->applied_rows += rows - w->batch.rows;
@@ -57,6 +84,8 @@ flush(struct worker *w, uint32_t to, const struct position *commit, struct err *
         return 0;
     w->written_at = clock_micros();
     w->row_since = w->batch.count > 0 ? w->written_at : 0;
+    if (copying(w) != NULL && copying_committed(copying(w), &w->intake.ack, err) != 0)
+        return -1;
     return report(w, err);
 }
 
@@ -70,7 +99,7 @@ flush_whole(struct worker *w, struct err *err)
     if (w->deliver.applier.session.tx_open && w->intake.in_transaction)
         return 0;
     if (w->batch.boundary == 0 && !w->deliver.applier.session.tx_open &&
-        position_equal(&to, durable(w))) {
+        position_equal(&to, durable(w)) && !copy_is_due(w)) {
         w->row_since = 0;
         return report(w, err);
     }
@@ -143,7 +172,7 @@ on_commit(struct worker *w, const struct intake_item *item, struct err *err)
         p->lsn = commit->end_lsn;
     if (w->row_since == 0)
         w->row_since = clock_micros();
-    if (w->deliver.applier.session.tx_open || is_full(w) || has_flush_time(w))
+    if (w->deliver.applier.session.tx_open || is_full(w) || has_flush_time(w) || copy_is_due(w))
         return flush_whole(w, err);
     return 0;
 }
@@ -155,7 +184,7 @@ on_watermark(struct worker *w, const struct intake_item *item, struct err *err)
         w->position.lsn = item->watermark;
     if (w->row_since == 0)
         w->row_since = clock_micros();
-    return has_flush_time(w) ? flush_whole(w, err) : 0;
+    return has_flush_time(w) || copy_is_due(w) ? flush_whole(w, err) : 0;
 }
 
 /* *old: the change is durable in the target already. */
@@ -179,36 +208,133 @@ after_change(struct worker *w, struct err *err)
     return flush_partly(w, err) != 0 ? -1 : intake_barrier_done(&w->intake, err);
 }
 
+/* *way: what becomes of the table's changes. */
+static int
+ask_copying(struct worker *w, struct table *table, enum copying_way *way, struct err *err)
+{
+    *way = COPYING_APPLY;
+    if (copying(w) == NULL)
+        return 0;
+    if (!table->met && copying_meet(copying(w), &table->relation, err) != 0)
+        return -1;
+    table->met = true;
+    *way = copying_way(copying(w), table->relation.relid);
+    table->copied = *way == COPYING_UPSERT;
+    return 0;
+}
+
+static int
+track_row(struct worker *w, const struct table *table, const struct intake_item *item,
+          struct err *err)
+{
+    struct cursor body = item->body;
+    struct row_event row;
+
+    if (!row_decode_rest(&body, item->type, item->elements, &row, &w->values) ||
+        (item->type != FRAME_DELETE && row.new_row.count != table->relation.columns_count) ||
+        (row.old_kind != OLD_NONE && row.old_row.count != table->relation.columns_count))
+        return err_set(err, EXIT_REFUSED, "malformed row event for %s", table->label);
+    return copying_row(copying(w), &table->relation, w->intake.begin.xid, item->type, &row, err);
+}
+
+static int
+take_row(struct worker *w, struct table *table, const struct intake_item *item, struct err *err)
+{
+    struct bytes body = {.data = item->frame.body.at, .len = item->frame.body.left};
+    enum copying_way way;
+
+    if (ask_copying(w, table, &way, err) != 0)
+        return -1;
+    if (way == COPYING_PASS)
+        return 0;
+    if (way == COPYING_UPSERT && track_row(w, table, item, err) != 0)
+        return -1;
+    return batch_add_row(&w->batch, table, item->type, body, w->intake.begin.commit_lsn, err);
+}
+
 static int
 on_row(struct worker *w, const struct intake_item *item, struct err *err)
 {
-    struct bytes body = {.data = item->frame.body.at, .len = item->frame.body.left};
     struct table *table = tables_get(&w->tables, item->header.relid);
     bool old;
 
     if (table == NULL)
         return intake_unknown_relation(&w->intake, item->header.relid, err);
+    w->stands_still = false;
     if (w->row_since == 0)
         w->row_since = clock_micros();
     if (is_old(w, item, &old, err) != 0)
         return -1;
-    if (!old &&
-        batch_add_row(&w->batch, table, item->type, body, w->intake.begin.commit_lsn, err) != 0)
+    if (!old && take_row(w, table, item, err) != 0)
         return -1;
     return after_change(w, err);
+}
+
+/* Leaves those of the truncate's tables that the ranges will bring as they are then. */
+static int
+track_truncate(struct worker *w, struct truncate_event *truncate, struct err *err)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < truncate->count; i++) {
+        uint32_t relid = truncate->relids[i];
+        struct table *table = tables_get(&w->tables, relid);
+        enum copying_way way;
+
+        if (table == NULL)
+            return intake_unknown_relation(&w->intake, relid, err);
+        if (ask_copying(w, table, &way, err) != 0)
+            return -1;
+        if (way == COPYING_UPSERT &&
+            copying_truncate(copying(w), relid, w->intake.begin.xid, err) != 0)
+            return -1;
+        if (way != COPYING_PASS)
+            truncate->relids[kept++] = relid;
+    }
+    truncate->count = kept;
+    return 0;
 }
 
 static int
 on_truncate(struct worker *w, const struct intake_item *item, struct err *err)
 {
+    struct truncate_event truncate = *item->truncate;
     bool old;
 
+    w->stands_still = false;
     if (is_old(w, item, &old, err) != 0)
         return -1;
-    if (!old && batch_add_truncate(&w->batch, &w->tables, item->truncate,
-                                   w->intake.begin.commit_lsn, err) != 0)
+    if (!old && copying(w) != NULL && track_truncate(w, &truncate, err) != 0)
+        return -1;
+    if (!old && truncate.count > 0 &&
+        batch_add_truncate(&w->batch, &w->tables, &truncate, w->intake.begin.commit_lsn, err) != 0)
         return -1;
     return after_change(w, err);
+}
+
+static int
+on_touched(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    struct cursor body = item->body;
+    struct touched_event touched;
+    const struct table *table;
+
+    w->stands_still = false;
+    if (!touched_decode(&body, item->elements, &touched, w->values.new_values))
+        return err_set(err, EXIT_REFUSED, "malformed touched event");
+    table = tables_get(&w->tables, touched.relid);
+    if (table == NULL)
+        return intake_unknown_relation(&w->intake, touched.relid, err);
+    return copying_touched(copying(w), &table->relation, w->intake.begin.xid, &touched, err);
+}
+
+static int
+on_copy(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    if (copying_frame(copying(w), item->type, item->body, item->elements, w->position.lsn, err) !=
+        0)
+        return -1;
+    return copy_is_due(w) ? flush_whole(w, err) : 0;
 }
 
 static int
@@ -228,6 +354,22 @@ tell_layers(struct worker *w, const struct intake_item *item, struct err *err)
 }
 
 static int
+tell_copying(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    struct cursor body = item->body;
+    struct relation relation;
+    int rc;
+
+    if (copying(w) == NULL)
+        return 0;
+    if (relation_decode(&body, item->elements, &relation, err) != 0)
+        return -1;
+    rc = copying_relation(copying(w), &relation, w->intake.begin.xid, err);
+    relation_free(&relation);
+    return rc;
+}
+
+static int
 on_relation(struct worker *w, const struct intake_item *item, struct err *err)
 {
     bool changed;
@@ -237,6 +379,8 @@ on_relation(struct worker *w, const struct intake_item *item, struct err *err)
         return -1;
     if (!changed)
         return 0;
+    if (tell_copying(w, item, err) != 0)
+        return -1;
     /* What came before must not wait for a target that has only the new description, or only the
      * old one. */
     if (w->batch.boundary > 0 && flush_whole(w, err) != 0)
@@ -249,7 +393,10 @@ on_relation(struct worker *w, const struct intake_item *item, struct err *err)
 static int
 on_barrier(struct worker *w, const struct intake_item *item, struct err *err)
 {
-    return flush_partly(w, err) != 0 ? -1 : intake_barrier_wait(&w->intake, item, err);
+    if (flush_partly(w, err) != 0 || intake_barrier_wait(&w->intake, item, err) != 0)
+        return -1;
+    w->stands_still = true;
+    return 0;
 }
 
 static int
@@ -271,7 +418,7 @@ on_idle(struct worker *w, struct err *err)
     bool tx_open = w->deliver.applier.session.tx_open;
 
     w->idle_until = 0;
-    if (w->batch.boundary > 0 || (tx_open && !w->intake.in_transaction))
+    if (w->batch.boundary > 0 || (tx_open && !w->intake.in_transaction) || copy_is_due(w))
         return flush_whole(w, err);
     if (w->batch.count > 0 || tx_open || position_equal(&w->position, durable(w)))
         return 0;
@@ -305,11 +452,13 @@ on_item(struct worker *w, const struct intake_item *item, struct err *err)
         return on_idle(w, err);
     case INTAKE_TARGET:
         return deliver_look(&w->deliver, err);
+    case INTAKE_TOUCHED:
+        return on_touched(w, item, err);
+    case INTAKE_COPY:
+        return on_copy(w, item, err);
     case INTAKE_TABLEINFO:
     case INTAKE_ORIGIN:
     case INTAKE_MESSAGE:
-    case INTAKE_TOUCHED:
-    case INTAKE_COPY:
         break;
     }
     return 0;
@@ -351,7 +500,25 @@ wire(struct worker *w)
     w->tables.mapping = &w->options->mapping;
     w->wholes = (struct wholes){w->options->pipeline, hello->sink, &w->intake.layout};
     if (hello->shards > 1)
-        d->applier.wholes = &w->wholes;
+        d->applier.wholes = w->copies.wholes = &w->wholes;
+    w->copies.notes = (struct copynotes){.pipeline = w->options->pipeline,
+                                         .hello = hello,
+                                         .layout = &w->intake.layout,
+                                         .map = &w->options->mapping};
+    w->copies.copying.sink = hello->sink;
+    w->copies.tables = &w->tables;
+    w->copies.values = &w->values;
+    if (hello->version == STREAM_VERSION_COPY)
+        d->applier.copies = &w->copies;
+}
+
+static int
+load_notes(struct worker *w, struct err *err)
+{
+    struct session *s = &w->deliver.applier.session;
+
+    return copying(w) != NULL ? copynotes_load(&w->copies.notes, s, copying(w), err)
+                              : copynotes_require_none(&w->copies.notes, s, err);
 }
 
 static int
@@ -359,11 +526,12 @@ start(struct worker *w, struct err *err)
 {
     const struct progress *p = &w->deliver.applier.progress;
 
+    w->intake.copies = true;
     if (intake_hello(&w->intake, err) != 0 ||
         intake_connect(&w->intake, "sink-pg", w->options->ackd, err) != 0)
         return -1;
     wire(w);
-    if (deliver_start(&w->deliver, err) != 0 ||
+    if (deliver_start(&w->deliver, err) != 0 || load_notes(w, err) != 0 ||
         pqmark_find(w->deliver.applier.session.conn, &w->intake.hello.run_id,
                     &w->tables.target_is_source, err) != 0)
         return -1;
@@ -399,6 +567,7 @@ void
 worker_free(struct worker *w)
 {
     deliver_free(&w->deliver);
+    copyranges_free(&w->copies);
     batch_free(&w->batch);
     tables_free(&w->tables);
     intake_free(&w->intake);

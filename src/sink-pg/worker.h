@@ -13,10 +13,12 @@ struct worker {
     struct intake intake;
     struct deliver deliver;
     struct wholes wholes;
+    struct copyranges copies; /* where hello is of a stream that brings them */
     struct row_values values; /* of the row in hand; lent to whoever decodes one */
     struct tables tables;
     struct batch batch;
     bool skip;                /* the open transaction is durable already */
+    bool stands_still;        /* a barrier was reported, and what is behind it has not come */
     bool layered;             /* older layouts may have had a part of it */
     struct position position; /* where the target will be when the batch's whole transactions are
                                  applied */

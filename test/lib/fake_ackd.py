@@ -41,6 +41,9 @@ MESSAGES = {
     stream.FINISHED: ("finished", []),
     stream.DIFFERENCES: ("differences", ["relation", "updates", "deletes", "inserts", "schema_changes"]),
     stream.STATUS_REQUEST: ("status_request", []),
+    stream.TABLE_STATE: ("table_state", ["life", "relid", "part", "state", "last", "detail"]),
+    stream.COPIED: ("copied", ["life", "number", "written"]),
+    stream.MISSING: ("missing", ["life", "keys"]),
 }
 
 
@@ -71,7 +74,7 @@ class Ackd:
     def received(self, c, elements):
         name, names = MESSAGES.get(elements[0], (f"unknown {elements[0]}", []))
         c.run_id = elements[1]
-        fields = dict(zip(names, elements[2:]))
+        fields = dict(zip(names, map(stream.jsonable, elements[2:])))
         if len(elements) - 2 != len(names):
             fields["wrong_count"] = len(elements) - 2
         self.tell(c, name, {"run_id": elements[1].hex(), **fields})

@@ -1,0 +1,665 @@
+/* copynotes.c: see copynotes.h. Must not decide what a copy does next. */
+#include "sink-pg/copynotes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/copydetail.h"
+#include "lib/hash.h"
+#include "lib/layout.h"
+#include "lib/lsn.h"
+#include "sink-pg/keylist.h"
+#include "sink-pg/mapping.h"
+#include "sink-pg/sqltext.h"
+
+/* A key may be longer than a btree takes. */
+static const char create_tables[] =
+    "CREATE TABLE IF NOT EXISTS walpipe.tables ("
+    "pipeline text NOT NULL, sink text NOT NULL, relid oid NOT NULL, part oid NOT NULL,"
+    "shard integer NOT NULL, schema text NOT NULL, name text NOT NULL, state text NOT NULL,"
+    "l0 pg_lsn NOT NULL DEFAULT '0/0', file oid NOT NULL DEFAULT 0,"
+    "definition text NOT NULL DEFAULT '', done text NOT NULL DEFAULT '',"
+    "rows bigint NOT NULL DEFAULT 0, layout bigint NOT NULL,"
+    "updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),"
+    "PRIMARY KEY (pipeline, sink, relid, part, shard));"
+    "CREATE TABLE IF NOT EXISTS walpipe.missing ("
+    "pipeline text NOT NULL, sink text NOT NULL, relid oid NOT NULL, shard integer NOT NULL,"
+    "columns text[] NOT NULL, key text[] NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS missing_key ON walpipe.missing USING hash (key)";
+
+static const char tables_exist[] =
+    "SELECT pg_catalog.to_regclass('walpipe.tables') IS NOT NULL AND "
+    "pg_catalog.to_regclass('walpipe.missing') IS NOT NULL";
+
+enum { PARAMS_MAX = 16 };
+
+/* The parameters that every statement begins with: pipeline, sink, shard, shards, layout. */
+struct params {
+    const char *list[PARAMS_MAX + KEYLIST_COLUMNS_MAX];
+    char shard[16], shards[16], layout[24];
+};
+enum { PARAMS_OWN = 5 };
+
+static int
+fill_params(const struct copynotes *n, struct params *p, struct err *err)
+{
+    struct buf text = {0};
+    uint64_t hash;
+
+    if (layout_format(n->layout, &text) != 0)
+        return err_set(err, EXIT_PEER, "out of memory for the layout");
+    hash = hash_finish(hash_bytes(HASH_SEED, text.data + text.start, buf_len(&text)));
+    buf_free(&text);
+    snprintf(p->shard, sizeof p->shard, "%" PRIu32, n->hello->shard);
+    snprintf(p->shards, sizeof p->shards, "%" PRIu32, n->hello->shards);
+    snprintf(p->layout, sizeof p->layout, "%" PRId64, (int64_t)hash);
+    p->list[0] = n->pipeline;
+    p->list[1] = n->hello->sink;
+    p->list[2] = p->shard;
+    p->list[3] = p->shards;
+    p->list[4] = p->layout;
+    return 0;
+}
+
+/* Runs a statement that answers nothing. */
+static int
+run(struct session *s, const char *what, const char *sql, int count, const struct params *p,
+    struct err *err)
+{
+    PGresult *result = pqx_exec_params(s->conn, what, sql, count, p->list, err);
+
+    PQclear(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int
+ask_bool(struct session *s, const char *what, const char *sql, int count, const char *const *params,
+         bool *yes, struct err *err)
+{
+    PGresult *result = pqx_exec_params(s->conn, what, sql, count, params, err);
+
+    result = pqx_shaped(result, what, 1, 1, "v", err);
+    if (result == NULL)
+        return -1;
+    *yes = PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    return 0;
+}
+
+/* ---- the start ---- */
+
+static int
+make_tables(struct session *s, struct err *err)
+{
+    bool exist;
+
+    if (ask_bool(s, "look for walpipe.tables in the target", tables_exist, 0, NULL, &exist, err) !=
+        0)
+        return -1;
+    if (exist)
+        return 0;
+    if (session_exec(s, "create walpipe.tables in the target", create_tables, err) == 0)
+        return 0;
+    if (err->code == EXIT_REFUSED)
+        err_hint(err, "grant CREATE on schema walpipe to the sink's role, or create the tables as "
+                      "in sink-pg(1)");
+    return -1;
+}
+
+/* What has been applied before there were notes is of tables that are streaming. */
+static const char add_sink[] =
+    "INSERT INTO walpipe.tables (pipeline, sink, relid, part, shard, schema, name, state, layout) "
+    "SELECT $1, $2, 0, 0, 0, '*', '*', CASE WHEN EXISTS (SELECT FROM walpipe.progress "
+    "WHERE pipeline = $1 AND sink = $2 AND lsn > '0/0') THEN 'streaming' ELSE 'waiting' END, "
+    "$5::bigint WHERE $3::integer IS NOT NULL AND $4::integer IS NOT NULL ON CONFLICT DO NOTHING";
+
+/* Under another layout a worker has other rows. A physical table that some worker has not finished
+ * is not finished; what the workers of now have finished of it is not known. */
+static const char unite[] =
+    "UPDATE walpipe.tables AS t SET layout = $5::bigint, "
+    "state = CASE WHEN u.all_streaming OR t.state <> 'streaming' THEN t.state ELSE 'copying' END, "
+    "done = CASE WHEN u.all_streaming THEN t.done ELSE '' END "
+    "FROM (SELECT relid, part, pg_catalog.bool_and(state = 'streaming') AS all_streaming "
+    "FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 GROUP BY relid, part) AS u "
+    "WHERE t.pipeline = $1 AND t.sink = $2 AND u.relid = t.relid AND u.part = t.part "
+    "AND t.layout <> $5::bigint AND $3::integer IS NOT NULL AND $4::integer IS NOT NULL";
+
+static const char add_workers[] =
+    "INSERT INTO walpipe.tables (pipeline, sink, relid, part, shard, schema, name, state, l0, "
+    "file, definition, layout) SELECT DISTINCT ON (t.relid, t.part, w.shard) $1, $2, t.relid, "
+    "t.part, w.shard, t.schema, t.name, t.state, t.l0, t.file, t.definition, $5::bigint "
+    "FROM walpipe.tables AS t, pg_catalog.generate_series(0, $4::integer - 1) AS w(shard) "
+    "WHERE t.pipeline = $1 AND t.sink = $2 AND t.relid <> 0 AND $3::integer IS NOT NULL "
+    "ORDER BY t.relid, t.part, w.shard, t.shard ON CONFLICT DO NOTHING";
+
+static const char drop_workers[] =
+    "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND shard >= $4::integer "
+    "AND $3::integer IS NOT NULL AND $5::bigint IS NOT NULL";
+
+static const char read_own[] =
+    "SELECT relid, part, schema, name, state, l0, file, definition, done, rows "
+    "FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer "
+    "AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL ORDER BY relid DESC, part";
+
+static uint64_t
+number(const PGresult *rows, int row, int column)
+{
+    return strtoull(PQgetvalue(rows, row, column), NULL, 10);
+}
+
+static bool
+read_state(const char *text, enum copy_state *state)
+{
+    static const char *const names[] = {"waiting", "copying", "streaming"};
+    static const enum copy_state states[] = {COPY_WAITING, COPY_COPYING, COPY_STREAMING};
+
+    for (size_t i = 0; i < 3; i++) {
+        if (strcmp(text, names[i]) != 0)
+            continue;
+        *state = states[i];
+        return true;
+    }
+    return false;
+}
+
+static const char *
+state_name(enum copy_state state)
+{
+    return state == COPY_STREAMING ? "streaming" : state == COPY_COPYING ? "copying" : "waiting";
+}
+
+static int
+take_row(const PGresult *rows, int row, struct copying *c, struct err *err)
+{
+    struct copypart part = {.relid = (uint32_t)number(rows, row, 0),
+                            .part = (uint32_t)number(rows, row, 1),
+                            .file = (uint32_t)number(rows, row, 6),
+                            .rows = number(rows, row, 9)};
+    struct bytes done = {.data = (const uint8_t *)PQgetvalue(rows, row, 8),
+                         .len = (size_t)PQgetlength(rows, row, 8)};
+
+    snprintf(part.schema, sizeof part.schema, "%s", PQgetvalue(rows, row, 2));
+    snprintf(part.name, sizeof part.name, "%s", PQgetvalue(rows, row, 3));
+    snprintf(part.definition, sizeof part.definition, "%s", PQgetvalue(rows, row, 7));
+    if (!read_state(PQgetvalue(rows, row, 4), &part.state) ||
+        !lsn_parse(PQgetvalue(rows, row, 5), &part.l0))
+        return err_set(err, EXIT_REFUSED, "cannot read the state of %s.%s in walpipe.tables",
+                       part.schema, part.name);
+    if (part.relid == 0) {
+        c->carried_over = part.state == COPY_STREAMING;
+        return 0;
+    }
+    if (spans_parse(&part.done, done, err) != 0)
+        return -1;
+    if (copying_add(c, &part) != NULL)
+        return 0;
+    spans_free(&part.done);
+    return err_set(err, EXIT_PEER, "out of memory for the tables that are copied");
+}
+
+static int
+read_notes(struct session *s, const struct params *p, struct copying *c, struct err *err)
+{
+    static const char what[] = "read walpipe.tables";
+    PGresult *rows = pqx_exec_params(s->conn, what, read_own, PARAMS_OWN, p->list, err);
+    int rc = 0;
+
+    rows = pqx_shaped(rows, what, 0, PQX_ROWS, "vvvvvvvvvv", err);
+    if (rows == NULL)
+        return -1;
+    for (int i = 0; i < PQntuples(rows) && rc == 0; i++)
+        rc = take_row(rows, i, c, err);
+    PQclear(rows);
+    return rc;
+}
+
+static int
+look_for_missing(struct copynotes *n, struct session *s, const struct params *p, struct err *err)
+{
+    return ask_bool(s, "read walpipe.missing",
+                    "SELECT EXISTS (SELECT FROM walpipe.missing WHERE pipeline = $1 AND sink = $2)",
+                    2, p->list, &n->any_missing, err);
+}
+
+static int
+load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
+{
+    static const char *const steps[] = {add_sink, unite, add_workers, drop_workers};
+    struct params p;
+
+    if (fill_params(n, &p, err) != 0 ||
+        session_exec(s, "lock walpipe.tables",
+                     "BEGIN; SET LOCAL lock_timeout = '10s'; "
+                     "SELECT pg_catalog.pg_advisory_xact_lock("
+                     "pg_catalog.hashtextextended('walpipe.progress', 0))",
+                     err) != 0 ||
+        make_tables(s, err) != 0)
+        return -1;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        if (run(s, "bring walpipe.tables up to date", steps[i], PARAMS_OWN, &p, err) != 0)
+            return -1;
+    if (read_notes(s, &p, c, err) != 0 || look_for_missing(n, s, &p, err) != 0)
+        return -1;
+    return session_exec(s, "commit walpipe.tables", "COMMIT", err);
+}
+
+int
+copynotes_load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
+{
+    int rc;
+
+    s->tx_open = true;
+    rc = load(n, s, c, err);
+    if (rc != 0)
+        session_rollback(s);
+    s->tx_open = false;
+    return rc;
+}
+
+int
+copynotes_require_none(const struct copynotes *n, struct session *s, struct err *err)
+{
+    static const char what[] = "read walpipe.tables";
+    const char *params[] = {n->pipeline, n->hello->sink};
+    PGresult *rows;
+    bool exist;
+
+    if (ask_bool(s, what, tables_exist, 0, NULL, &exist, err) != 0)
+        return -1;
+    if (!exist)
+        return 0;
+    rows = pqx_exec_params(s->conn, what,
+                           "SELECT schema, name FROM walpipe.tables WHERE pipeline = $1 "
+                           "AND sink = $2 AND state <> 'streaming' AND relid <> 0 LIMIT 1",
+                           2, params, err);
+    rows = pqx_shaped(rows, what, 0, 1, "vv", err);
+    if (rows == NULL)
+        return -1;
+    if (PQntuples(rows) == 1) {
+        err_set(err, EXIT_REFUSED, "the copy of %s.%s has not ended, and this stream brings none",
+                PQgetvalue(rows, 0, 0), PQgetvalue(rows, 0, 1));
+        err_hint(err, "set copy = yes in the sink: the copy goes on where it was");
+    }
+    exist = PQntuples(rows) == 1;
+    PQclear(rows);
+    return exist ? -1 : 0;
+}
+
+/* ---- notes ---- */
+
+/* Both in one look: what another worker has written into the table, it has noted before. */
+static int
+require_empty(const struct copynotes *n, struct session *s, const struct copypart *part,
+              struct err *err)
+{
+    static const char what[] = "look whether a table is empty";
+    struct buf sql = {0};
+    const char *schema, *name;
+    char relid[16];
+    const char *params[] = {n->pipeline, n->hello->sink, relid};
+    bool ours = true;
+    int rc;
+
+    mapping_target(n->map, part->schema, part->name, &schema, &name);
+    snprintf(relid, sizeof relid, "%" PRIu32, part->relid);
+    sqltext_add(&sql, "SELECT EXISTS (SELECT FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
+                      "AND relid = $3::oid) OR NOT EXISTS (SELECT FROM ");
+    sqltext_name(&sql, schema);
+    sqltext_add(&sql, ".");
+    sqltext_name(&sql, name);
+    sqltext_add(&sql, ")");
+    rc = sqltext_get(&sql) == NULL ? err_set(err, EXIT_PEER, "out of memory for a query")
+                                   : ask_bool(s, what, sqltext_get(&sql), 3, params, &ours, err);
+    buf_free(&sql);
+    if (rc != 0 || ours)
+        return rc;
+    snprintf(err->relation, sizeof err->relation, "%s.%s", schema, name);
+    err_set(err, EXIT_REFUSED, "%s.%s is to be copied and has rows already", schema, name);
+    return err_hint(err, "empty it; or set copy = no in the sink if they are the source's rows and "
+                         "follow from where the stream begins");
+}
+
+static int
+write_note(struct session *s, const struct copypart *part, struct params *p, struct err *err)
+{
+    static const char upsert[] =
+        "INSERT INTO walpipe.tables (pipeline, sink, shard, relid, part, schema, name, state, l0, "
+        "file, definition, done, rows, layout) SELECT $1, $2, $3::integer, $6::oid, $7::oid, $8, "
+        "$9, $10, $11::pg_lsn, $12::oid, $13, $14, $15::bigint, $5::bigint "
+        "WHERE $4::integer IS NOT NULL "
+        "ON CONFLICT (pipeline, sink, relid, part, shard) DO UPDATE SET schema = EXCLUDED.schema, "
+        "name = EXCLUDED.name, state = EXCLUDED.state, l0 = EXCLUDED.l0, file = EXCLUDED.file, "
+        "definition = EXCLUDED.definition, done = EXCLUDED.done, rows = EXCLUDED.rows, "
+        "layout = EXCLUDED.layout, updated_at = pg_catalog.now()";
+    char relid[16], oid[16], file[16], rows[24];
+    struct lsn_text l0 = lsn_format(part->l0);
+    struct buf done = {0};
+    int rc;
+
+    snprintf(relid, sizeof relid, "%" PRIu32, part->relid);
+    snprintf(oid, sizeof oid, "%" PRIu32, part->part);
+    snprintf(file, sizeof file, "%" PRIu32, part->file);
+    snprintf(rows, sizeof rows, "%" PRIu64, part->rows);
+    spans_print(&part->done, &done);
+    p->list[5] = relid;
+    p->list[6] = oid;
+    p->list[7] = part->schema;
+    p->list[8] = part->name;
+    p->list[9] = state_name(part->state);
+    p->list[10] = l0.text;
+    p->list[11] = file;
+    p->list[12] = part->definition;
+    p->list[13] = sqltext_get(&done);
+    p->list[14] = rows;
+    rc = p->list[13] == NULL ? err_set(err, EXIT_PEER, "out of memory for finished ranges")
+                             : run(s, "write walpipe.tables", upsert, 15, p, err);
+    buf_free(&done);
+    return rc;
+}
+
+static int
+remove_note(struct session *s, const struct copypart *part, struct params *p, struct err *err)
+{
+    char relid[16], oid[16];
+
+    snprintf(relid, sizeof relid, "%" PRIu32, part->relid);
+    snprintf(oid, sizeof oid, "%" PRIu32, part->part);
+    p->list[5] = relid;
+    p->list[6] = oid;
+    return run(s, "delete from walpipe.tables",
+               "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
+               "AND shard = $3::integer AND relid = $6::oid AND part = $7::oid "
+               "AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL",
+               7, p, err);
+}
+
+/* A key that has become missing since pg-table-read has asked last. */
+static int
+keep_copying(const struct copynotes *n, struct session *s, struct copypart *part, struct err *err)
+{
+    buf_reset(&part->missing, 1u << 16);
+    if (copynotes_missing(n, s, part->relid, &part->missing, err) != 0)
+        return -1;
+    part->state = buf_len(&part->missing) > 0 ? COPY_COPYING : COPY_STREAMING;
+    return 0;
+}
+
+static int
+write_changed(const struct copynotes *n, struct session *s, struct copypart *part, struct params *p,
+              struct err *err)
+{
+    if (part->state == COPY_NEW && require_empty(n, s, part, err) != 0)
+        return -1;
+    if (part->ended_life != 0 && keep_copying(n, s, part, err) != 0)
+        return -1;
+    return write_note(s, part, p, err);
+}
+
+/* Every table has a note of its own now. */
+static int
+end_carrying_over(struct session *s, const struct params *p, struct err *err)
+{
+    return run(s, "write walpipe.tables",
+               "UPDATE walpipe.tables SET state = 'waiting' WHERE pipeline = $1 AND sink = $2 "
+               "AND relid = 0 AND $3::integer = 0 AND $4::integer IS NOT NULL "
+               "AND $5::bigint IS NOT NULL",
+               PARAMS_OWN, p, err);
+}
+
+int
+copynotes_write(const struct copynotes *n, struct session *s, struct copying *c, struct err *err)
+{
+    struct params p;
+
+    if (fill_params(n, &p, err) != 0)
+        return -1;
+    /* A table that was gone may be back under the same key. */
+    for (const struct copypart *part = c->parts; part != NULL; part = part->next)
+        if (part->changed && part->gone && remove_note(s, part, &p, err) != 0)
+            return -1;
+    for (struct copypart *part = c->parts; part != NULL; part = part->next)
+        if (part->changed && !part->gone && write_changed(n, s, part, &p, err) != 0)
+            return -1;
+    return c->listed && c->carried_over ? end_carrying_over(s, &p, err) : 0;
+}
+
+/* ---- missing keys ---- */
+
+static void
+fill_relid(struct params *p, uint32_t relid, char text[16])
+{
+    snprintf(text, 16, "%" PRIu32, relid);
+    p->list[PARAMS_OWN] = text;
+}
+
+/* Runs sql, into which the keys enter behind the relid and the names of their columns. */
+static int
+run_with_keys(const struct copynotes *n, struct session *s, const char *what, const char *sql,
+              uint32_t relid, struct keylist *keys, struct err *err)
+{
+    struct params p;
+    char text[16];
+
+    if (fill_params(n, &p, err) != 0)
+        return -1;
+    fill_relid(&p, relid, text);
+    p.list[PARAMS_OWN + 1] = sqltext_get(&keys->names);
+    if (sql == NULL || p.list[PARAMS_OWN + 1] == NULL ||
+        keylist_finish(keys, p.list + PARAMS_OWN + 2) != 0)
+        return err_set(err, EXIT_PEER, "out of memory for missing keys");
+    return run(s, what, sql, PARAMS_OWN + 2 + (int)keys->columns, &p, err);
+}
+
+static int
+add_missing(const struct copynotes *n, struct session *s, uint32_t relid, struct keylist *keys,
+            struct err *err)
+{
+    struct buf sql = {0};
+    int rc;
+
+    sqltext_add(&sql, "INSERT INTO walpipe.missing (pipeline, sink, relid, shard, columns, key) "
+                      "SELECT DISTINCT $1, $2, $6::oid, $3::integer, $7::text[], ");
+    keylist_row(keys, &sql);
+    sqltext_add(&sql, " FROM ");
+    keylist_from(keys, &sql, PARAMS_OWN + 3);
+    sqltext_add(&sql, " WHERE $4::integer IS NOT NULL AND $5::bigint IS NOT NULL AND NOT EXISTS ("
+                      "SELECT FROM walpipe.missing AS m WHERE m.pipeline = $1 AND m.sink = $2 AND "
+                      "m.relid = $6::oid AND m.columns = $7::text[] AND m.key = ");
+    keylist_row(keys, &sql);
+    sqltext_add(&sql, ")");
+    rc = run_with_keys(n, s, "write walpipe.missing", sqltext_get(&sql), relid, keys, err);
+    buf_free(&sql);
+    return rc;
+}
+
+/* The changes from *at on that are of one table. */
+static int
+add_missed(const struct copynotes *n, struct session *s, const struct batch *batch, uint32_t to,
+           uint32_t *at, struct row_values *values, struct keylist *keys, struct err *err)
+{
+    const struct table *table = batch->ops[*at].table;
+    struct change change;
+
+    if (keylist_start(keys, &table->relation, err) != 0)
+        return -1;
+    for (; *at < to && batch->ops[*at].table == table; ++*at)
+        if (batch->ops[*at].missed &&
+            (change_decode(batch, &batch->ops[*at], values, &change, err) != 0 ||
+             keylist_add(keys, &table->relation, change.new_row, err) != 0))
+            return -1;
+    return add_missing(n, s, table->relation.relid, keys, err);
+}
+
+int
+copynotes_missed(struct copynotes *n, struct session *s, const struct batch *batch, uint32_t to,
+                 struct row_values *values, struct err *err)
+{
+    struct keylist keys = {0};
+    uint32_t at = 0;
+    int rc = 0;
+
+    while (at < to && rc == 0)
+        if (batch->ops[at].missed) {
+            n->any_missing = true;
+            rc = add_missed(n, s, batch, to, &at, values, &keys, err);
+        } else {
+            at++;
+        }
+    keylist_free(&keys);
+    return rc;
+}
+
+static int
+add_rows(struct keylist *keys, const struct relation *relation, const struct buf *rows,
+         uint32_t count, struct row_values *values, struct err *err)
+{
+    struct cursor cursor = cursor_over(rows->data + rows->start, buf_len(rows));
+    struct tuple row;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (!rows_next(&cursor, &row, values->new_values) || row.count != relation->columns_count)
+            return err_set(err, EXIT_REFUSED, "malformed rows event");
+        if (keylist_add(keys, relation, row.values, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+remove_found(const struct copynotes *n, struct session *s, uint32_t relid, struct keylist *keys,
+             struct err *err)
+{
+    struct buf sql = {0};
+    int rc;
+
+    sqltext_add(&sql, "DELETE FROM walpipe.missing AS m USING ");
+    keylist_from(keys, &sql, PARAMS_OWN + 3);
+    sqltext_add(&sql, " WHERE m.pipeline = $1 AND m.sink = $2 AND m.relid = $6::oid AND "
+                      "m.columns = $7::text[] AND m.key = ");
+    keylist_row(keys, &sql);
+    sqltext_add(&sql, " AND $3::integer IS NOT NULL AND $4::integer IS NOT NULL "
+                      "AND $5::bigint IS NOT NULL");
+    rc = run_with_keys(n, s, "delete from walpipe.missing", sqltext_get(&sql), relid, keys, err);
+    buf_free(&sql);
+    return rc;
+}
+
+int
+copynotes_found(const struct copynotes *n, struct session *s, const struct heldrange *range,
+                struct row_values *values, struct err *err)
+{
+    const struct relation *relation = &range->range.relation;
+    struct keylist keys = {0};
+    int rc = keylist_start(&keys, relation, err);
+
+    if (rc == 0)
+        rc = add_rows(&keys, relation, &range->rows, range->rows_count, values, err);
+    if (rc == 0)
+        rc = add_rows(&keys, relation, &range->absent, range->absent_count, values, err);
+    if (rc == 0 && keys.count > 0)
+        rc = remove_found(n, s, relation->relid, &keys, err);
+    keylist_free(&keys);
+    return rc;
+}
+
+int
+copynotes_forget_others(const struct copynotes *n, struct session *s,
+                        const struct relation *relation, struct err *err)
+{
+    struct keylist keys = {0};
+    struct params p;
+    char text[16];
+    int rc = fill_params(n, &p, err);
+
+    if (rc == 0)
+        rc = keylist_start(&keys, relation, err);
+    if (rc == 0) {
+        fill_relid(&p, relation->relid, text);
+        p.list[PARAMS_OWN + 1] = sqltext_get(&keys.names);
+        rc = run(s, "delete from walpipe.missing",
+                 "DELETE FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 AND "
+                 "$3::integer IS NOT NULL AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL "
+                 "AND relid = $6::oid AND columns <> $7::text[]",
+                 PARAMS_OWN + 2, &p, err);
+    }
+    keylist_free(&keys);
+    return rc;
+}
+
+/* Of one key the values come one behind the other. Keys of workers that are no more are worker 0's.
+ */
+static const char read_missing[] =
+    "SELECT m.n, k.value FROM (SELECT pg_catalog.row_number() OVER () AS n, key "
+    "FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 AND relid = $6::oid AND "
+    "(shard = $3::integer OR ($3::integer = 0 AND shard >= $4::integer)) "
+    "AND $5::bigint IS NOT NULL LIMIT 5000) AS m, "
+    "pg_catalog.unnest(m.key) WITH ORDINALITY AS k(value, i) ORDER BY m.n, k.i";
+
+/* The key that begins at row *at. */
+static void
+add_key(struct buf *keys, const PGresult *rows, int *at)
+{
+    struct value values[KEYLIST_COLUMNS_MAX];
+    struct tuple key = {.values = values};
+    const char *n = PQgetvalue(rows, *at, 0);
+
+    for (; *at < PQntuples(rows) && strcmp(PQgetvalue(rows, *at, 0), n) == 0; ++*at)
+        if (key.count < KEYLIST_COLUMNS_MAX)
+            values[key.count++] = (struct value){.kind = VALUE_TEXT,
+                                                 .len = (uint32_t)PQgetlength(rows, *at, 1),
+                                                 .data = (const uint8_t *)PQgetvalue(rows, *at, 1)};
+    copydetail_key_add(keys, &key);
+}
+
+int
+copynotes_missing(const struct copynotes *n, struct session *s, uint32_t relid, struct buf *keys,
+                  struct err *err)
+{
+    static const char what[] = "read walpipe.missing";
+    struct params p;
+    PGresult *rows;
+    char text[16];
+
+    if (fill_params(n, &p, err) != 0)
+        return -1;
+    fill_relid(&p, relid, text);
+    rows = pqx_exec_params(s->conn, what, read_missing, PARAMS_OWN + 1, p.list, err);
+    rows = pqx_shaped(rows, what, 0, PQX_ROWS, "vv", err);
+    if (rows == NULL)
+        return -1;
+    for (int at = 0; at < PQntuples(rows);) {
+        size_t before = buf_len(keys);
+
+        add_key(keys, rows, &at);
+        if (buf_len(keys) > COPYMSG_OPAQUE_MAX) {
+            keys->end = keys->start + before;
+            break;
+        }
+    }
+    PQclear(rows);
+    return keys->failed ? err_set(err, EXIT_PEER, "out of memory for missing keys") : 0;
+}
+
+int
+copynotes_drop(struct session *s, const char *pipeline, const char *sink, struct err *err)
+{
+    static const char *const deletes[] = {
+        "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2",
+        "DELETE FROM walpipe.missing WHERE pipeline = $1 AND sink = $2"};
+    const char *params[] = {pipeline, sink};
+    PGresult *result;
+    bool exist;
+
+    if (ask_bool(s, "look for walpipe.tables in the target", tables_exist, 0, NULL, &exist, err) !=
+        0)
+        return -1;
+    for (size_t i = 0; i < 2 && exist; i++) {
+        result = pqx_exec_params(s->conn, "delete from walpipe.tables", deletes[i], 2, params, err);
+        PQclear(result);
+        if (result == NULL)
+            return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,61 @@
+/* copynotes.h: walpipe's notes in the target about the tables that it copies.
+ *
+ *     walpipe.tables   of each physical table and worker: state, finished ranges
+ *     walpipe.missing  keys of rows that are to be read again
+ *
+ * walpipe.tables has a row for the sink as a whole too, source `*`: what a table without a row is.
+ * "waiting": it is to be copied. "streaming": an older walpipe, which kept no such rows, had
+ * all its tables streaming. Written where a copy was asked for first. */
+#ifndef SINK_PG_COPYNOTES_H
+#define SINK_PG_COPYNOTES_H
+
+#include "lib/copying.h"
+#include "sink-pg/batch.h"
+#include "sink-pg/session.h"
+
+/* Zero-initialise, then set whose notes they are. */
+struct copynotes {
+    const char *pipeline;
+    const struct hello *hello;
+    const struct layout *layout;
+    const struct tablemap *map;
+    bool any_missing; /* walpipe.missing may have rows of this sink */
+};
+
+/* Makes the tables where they are missing, makes the rows those of the stream's layout, and hands
+ * them to copying. After progress_start. */
+int copynotes_load(struct copynotes *n, struct session *s, struct copying *c,
+                   struct err *err) MUST_CHECK;
+
+/* Of a sink that takes no copies. EXIT_REFUSED where a copy has not ended. */
+int copynotes_require_none(const struct copynotes *n, struct session *s,
+                           struct err *err) MUST_CHECK;
+
+/* ---- in the transaction of a commit ---- */
+
+/* Writes the notes that have changed. EXIT_REFUSED for a new table whose target has rows. */
+int copynotes_write(const struct copynotes *n, struct session *s, struct copying *c,
+                    struct err *err) MUST_CHECK;
+
+/* Notes the keys of the first `to` changes that have met no row. */
+int copynotes_missed(struct copynotes *n, struct session *s, const struct batch *batch, uint32_t to,
+                     struct row_values *values, struct err *err) MUST_CHECK;
+
+/* Forgets keys of a range's rows and absent ones: the table now has what is known of them. */
+int copynotes_found(const struct copynotes *n, struct session *s, const struct heldrange *range,
+                    struct row_values *values, struct err *err) MUST_CHECK;
+
+/* Forgets keys that are of other columns than the table's identity has now: since it was changed
+ * all its rows are read again. */
+int copynotes_forget_others(const struct copynotes *n, struct session *s,
+                            const struct relation *relation, struct err *err) MUST_CHECK;
+
+/* Appends keys that are missing, as copydetail.h has them, within COPYMSG_OPAQUE_MAX bytes. */
+int copynotes_missing(const struct copynotes *n, struct session *s, uint32_t relid,
+                      struct buf *keys, struct err *err) MUST_CHECK;
+
+/* `sink-pg --drop-progress`. */
+int copynotes_drop(struct session *s, const char *pipeline, const char *sink,
+                   struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,182 @@
+/* copyranges.c: see copyranges.h. Rows of ranges go the ways of inserts, absent keys those of
+ * deletes. */
+#include "sink-pg/copyranges.h"
+
+/* ---- the table of a range ---- */
+
+/* The range's columns may be others than those that the stream described last: the table stands
+ * apart from the stream's. */
+static int
+take_table(struct copyranges *c, const struct frame *frame, uint32_t relid, struct err *err)
+{
+    struct table **place = &c->first;
+
+    while (*place != NULL && (*place)->relation.relid != relid)
+        place = &(*place)->segment_next;
+    c->table = *place;
+    if (c->table != NULL && table_is(c->table, frame))
+        return 0;
+    c->table = table_new(c->tables, frame, err);
+    if (c->table == NULL)
+        return -1;
+    if (*place != NULL)
+        c->table->segment_next = (*place)->segment_next;
+    table_free(*place);
+    *place = c->table;
+    return 0;
+}
+
+static int
+find_table(struct copyranges *c, const struct relation *relation, struct session *s, bool *unplaced,
+           struct err *err)
+{
+    struct frame frame;
+    bool fresh;
+
+    buf_reset(&c->frame, 1u << 16);
+    if (relation_encode(&c->frame, relation) != 0)
+        return err_set(err, EXIT_PEER, "out of memory for a table");
+    frame.raw = (struct bytes){.data = c->frame.data + c->frame.start, .len = buf_len(&c->frame)};
+    frame.body = cursor_over(frame.raw.data + FRAME_HEADER, frame.raw.len - FRAME_HEADER);
+    if (take_table(c, &frame, relation->relid, err) != 0)
+        return -1;
+    fresh = c->table->plan == NULL || c->table->plan->generation != s->generation;
+    if (tables_plan(c->tables, c->table, s, err) != 0)
+        return -1;
+    return fresh && c->wholes != NULL ? wholes_check(c->wholes, s, c->table, unplaced, err) : 0;
+}
+
+/* ---- its rows as changes ---- */
+
+static int
+add_row(struct copyranges *c, uint8_t type, const struct tuple *row, uint64_t mark, struct err *err)
+{
+    struct row_event event = {.header = {.relid = c->table->relation.relid, .ordinal = 1}};
+    struct bytes body;
+
+    if (type == FRAME_INSERT) {
+        event.new_row = *row;
+    } else {
+        event.old_kind = OLD_KEY;
+        event.old_row = *row;
+    }
+    buf_reset(&c->frame, 1u << 20);
+    if (row_encode(&c->frame, type, &event) != 0)
+        return err_set(err, EXIT_PEER, "out of memory for a copied row");
+    body = (struct bytes){.data = c->frame.data + c->frame.start + FRAME_HEADER,
+                          .len = buf_len(&c->frame) - FRAME_HEADER};
+    return batch_add_row(&c->batch, c->table, type, body, mark, err);
+}
+
+/* Those of rows that the target is to get, or to lose. */
+static int
+add_rows(struct copyranges *c, const struct heldrange *range, uint8_t type, struct err *err)
+{
+    const struct buf *rows = type == FRAME_INSERT ? &range->rows : &range->absent;
+    uint32_t count = type == FRAME_INSERT ? range->rows_count : range->absent_count;
+    struct cursor cursor = cursor_over(rows->data + rows->start, buf_len(rows));
+    enum tracked_verdict verdict;
+    struct tuple row;
+
+    batch_drop(&c->batch, c->batch.count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!rows_next(&cursor, &row, c->values->new_values) ||
+            row.count != c->table->relation.columns_count)
+            return err_set(err, EXIT_REFUSED, "malformed rows event");
+        if (copying_judge(&c->copying, range, &row, &verdict, err) != 0)
+            return -1;
+        if ((verdict == TRACKED_WRITE || (verdict == TRACKED_LAY_OVER && type == FRAME_INSERT)) &&
+            add_row(c, type, &row, range->range.mark, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static enum outcome
+apply_rows(struct copyranges *c, const struct heldrange *range, struct ways *ways,
+           struct session *s, uint8_t type, struct err *err)
+{
+    struct op_list list = {.batch = &c->batch, .table = c->table};
+
+    if (add_rows(c, range, type, err) != 0)
+        return outcome_of(s, err);
+    list.end = list.count = c->batch.count;
+    list.inserts = type == FRAME_INSERT ? list.count : 0;
+    return list.count == 0 ? OUTCOME_DONE : ways_apply(ways, s, &list, false, err);
+}
+
+/* ---- a range ---- */
+
+static enum outcome
+write_range(struct copyranges *c, struct heldrange *range, struct ways *ways, struct session *s,
+            bool *unplaced, struct err *err)
+{
+    enum outcome outcome;
+
+    if (find_table(c, &range->range.relation, s, unplaced, err) != 0)
+        return outcome_of(s, err);
+    c->table->copied = true;
+    c->table->count = 1;
+    outcome = apply_rows(c, range, ways, s, FRAME_INSERT, err);
+    if (outcome == OUTCOME_DONE)
+        outcome = apply_rows(c, range, ways, s, FRAME_DELETE, err);
+    batch_drop(&c->batch, c->batch.count);
+    return outcome;
+}
+
+static bool
+asks_what_is_missing(const struct heldrange *range)
+{
+    return range->range.kind == RANGE_KEYS && range->rows_count == 0 && range->absent_count == 0;
+}
+
+static int
+settle_keys(struct copyranges *c, struct heldrange *range, struct session *s, struct err *err)
+{
+    if (!asks_what_is_missing(range))
+        return c->notes.any_missing ? copynotes_found(&c->notes, s, range, c->values, err) : 0;
+    buf_reset(&range->missing, 1u << 20);
+    if (copynotes_forget_others(&c->notes, s, &range->range.relation, err) != 0)
+        return -1;
+    return copynotes_missing(&c->notes, s, range->range.relation.relid, &range->missing, err);
+}
+
+enum outcome
+copyranges_missed(struct copyranges *c, struct session *s, const struct batch *batch, uint32_t to,
+                  struct err *err)
+{
+    return copynotes_missed(&c->notes, s, batch, to, c->values, err) == 0 ? OUTCOME_DONE
+                                                                          : outcome_of(s, err);
+}
+
+enum outcome
+copyranges_write(struct copyranges *c, struct ways *ways, struct session *s, bool *unplaced,
+                 struct err *err)
+{
+    for (struct table *table = c->first; table != NULL; table = table->segment_next)
+        table->count = 0;
+    for (struct heldrange *range = copying_next(&c->copying, NULL); range != NULL;
+         range = copying_next(&c->copying, range)) {
+        enum outcome outcome = write_range(c, range, ways, s, unplaced, err);
+
+        if (outcome != OUTCOME_DONE)
+            return outcome;
+        if (settle_keys(c, range, s, err) != 0)
+            return outcome_of(s, err);
+    }
+    return copynotes_write(&c->notes, s, &c->copying, err) == 0 ? OUTCOME_DONE : outcome_of(s, err);
+}
+
+void
+copyranges_free(struct copyranges *c)
+{
+    copying_free(&c->copying);
+    while (c->first != NULL) {
+        struct table *table = c->first;
+
+        c->first = table->segment_next;
+        table_free(table);
+    }
+    batch_free(&c->batch);
+    buf_free(&c->frame);
+}

@@ -1,0 +1,34 @@
+/* keylist.h: keys of rows as parameters of one statement: an array for each column. */
+#ifndef SINK_PG_KEYLIST_H
+#define SINK_PG_KEYLIST_H
+
+#include "lib/event.h"
+
+/* As many columns as an index may have. */
+#define KEYLIST_COLUMNS_MAX 32u
+
+/* Zero-initialise to use. */
+struct keylist {
+    uint32_t columns;
+    uint32_t count;
+    struct buf names;                       /* of the columns, an array literal */
+    struct buf arrays[KEYLIST_COLUMNS_MAX]; /* array literals, open at their end */
+};
+
+/* Empties it for keys of a table. EXIT_REFUSED: too many columns. */
+int keylist_start(struct keylist *k, const struct relation *relation, struct err *err) MUST_CHECK;
+
+/* Adds the key of a row of that table, whose values are text. */
+int keylist_add(struct keylist *k, const struct relation *relation, const struct value *row,
+                struct err *err) MUST_CHECK;
+
+/* Closes the arrays: their texts into out, KEYLIST_COLUMNS_MAX pointers. -1: out of memory. */
+int keylist_finish(struct keylist *k, const char *out[KEYLIST_COLUMNS_MAX]) MUST_CHECK;
+
+/* Appends "ROWS FROM (unnest($first), ...) AS k(c1, ...)", or the row "ARRAY[k.c1, ...]". */
+void keylist_from(const struct keylist *k, struct buf *sql, int first);
+void keylist_row(const struct keylist *k, struct buf *sql);
+
+void keylist_free(struct keylist *k);
+
+#endif

@@ -1,0 +1,292 @@
+#!/usr/bin/env bats
+# sink-pg alone: tables that are copied while the stream goes on (docs/copy.md).
+
+load sink-pg
+
+# A stream of version 2, and the frames of a table t(id, v, big), relid 1.
+COPY_PRELUDE='
+T = [col("id", True, INT4), col("v"), col("big")]
+e = Events(sink="dst", shards=1, version=2)
+def tx(xid, *changes):
+    e.begin(xid=xid)
+    for name, *args in changes:
+        getattr(e, name)(1, *args)
+    e.commit()
+def ask(): e.add(copytable(0, 1, "public", "t", T, definition="d")).add(table_end(0, "l"))
+def life(n): e.add(copytable(n, 1, "public", "t", T, definition="d"))
+def block(n, number, rows_, to=None, from_=(0, 0), snapshot=(100, 100, ()), mark=0x2028, kind="b", keys=()):
+    e.add(range_(n, number, 1, "public", "t", T, from_=from_, snapshot=snapshot, mark=mark, floor=0x100000, kind=kind))
+    if rows_: e.add(rows(n, number, rows_))
+    if keys: e.add(absent(n, number, [[k, None, None] for k in keys]))
+    e.add(range_end(n, number, len(rows_), to))
+'
+
+# told MESSAGE FILTER: what ackd was told, one JSON line each.
+told() {
+    jq -c "select(.message == \"$1\") | $2" "$acks"
+}
+
+make_table() {
+    sql "CREATE TABLE t (id int PRIMARY KEY, v text, big text)"
+}
+
+# ---- a copy ----
+
+@test "a table is copied while it changes: rows, changes of rows that are not there yet, notes" {
+    make_table
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+e.table(1, "public", "t", T)
+tx(90, ("insert", ["1", "in the copy", "b"]))
+ask(); life(7)
+# whole: put in; partial: the range brings the row; partial of a row that no range brings: missing
+tx(101, ("update", ["2", "whole", "new"]), ("update", ["3", "partial", UNCHANGED]), ("update", ["4", "partial", UNCHANGED]), ("delete", ["5", None, None]))
+block(7, 1, [["1", "in the copy", "b"], ["2", "old", "old"], ["3", "old", "toast"], ["5", "old", "old"], ["6", "six", "b"]], mark=0x2128)
+block(7, 2, [], kind="k", mark=0x2128)
+block(7, 3, [["4", "older", "toast"]], kind="k", mark=0x2128)
+block(7, 4, [], kind="k", mark=0x2128)
+e.add(horizon(200, 200)).add(table_end(7)); e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    sql "SELECT * FROM t ORDER BY id" | diff - <(printf '%s\n' "1|in the copy|b" "2|whole|new" "3|partial|toast" "4|partial|toast" "6|six|b")
+    [ "$(sql "SELECT relid, part, shard, schema, name, state, l0, definition, done, rows FROM walpipe.tables WHERE relid <> 0")" = \
+        "1|1|0|public|t|streaming|0/2028|d|(0,0)-|5" ]
+    [ "$(sql "SELECT count(*) FROM walpipe.missing")" = 0 ]
+    [ "$(told table_state '[.life, .relid, .state, .last]')" = '[0,1,"w",false]
+[0,0,"h",true]
+[7,1,"w",true]' ]
+    # 3 was missing, too, until its range came
+    [ "$(told missing .keys)" = '{"hex":"91a134"}' ]
+    [ "$(told copied '[.life, .number, .written]')" = '[7,1,true]
+[7,2,true]
+[7,3,true]
+[7,4,true]' ]
+    unsaid "not there"
+}
+
+@test "before its life a table's changes are left to the ranges, and its note says that it waits" {
+    make_table
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+e.table(1, "public", "t", T)
+tx(90, ("insert", ["1", "v", "b"]), ("update", ["9", "v", UNCHANGED]), ("delete", ["8", None, None]))
+e.begin(xid=91); e.truncate([1]); e.commit()
+e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT count(*) FROM t")" = 0 ]
+    [ "$(sql "SELECT lsn FROM walpipe.progress")" = 0/2128 ]
+    [ "$(sql "SELECT relid, part, state FROM walpipe.tables ORDER BY relid")" = "0|0|waiting
+1|0|waiting" ]
+    # a partition that is asked about takes its place
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+e.add(copytable(0, 1, "public", "t", T, part=11)).add(copytable(0, 1, "public", "t", T, part=12)).add(table_end(0, "l")).end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT relid, part, state FROM walpipe.tables WHERE relid <> 0 ORDER BY part")" = "1|11|waiting
+1|12|waiting" ]
+}
+
+@test "a range whose mark has not come, or that lacks a change of the table's columns, is not written" {
+    make_table
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+ask(); life(7)
+block(7, 1, [["1", "v", "b"]], mark=0x9000)
+e.table(1, "public", "t", T)
+tx(150, ("insert", ["2", "v", "b"]))
+e.begin(xid=151).table(1, "public", "t", T + [col("more")]).insert(1, ["3", "v", "b", None]).commit()
+block(7, 2, [["4", "v", "b"]], snapshot=(151, 151, ()), mark=0x2000)
+block(7, 3, [["5", "v", "b"]], snapshot=(152, 152, ()), mark=0x2000, from_=(5, 0))
+e.end(); out(e)
+PY
+    sql "ALTER TABLE t ADD more text"
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT id FROM t ORDER BY id" | xargs)" = "2 3 5" ]
+    [ "$(sql "SELECT state, done FROM walpipe.tables WHERE relid = 1")" = "copying|(5,0)-" ]
+    [ "$(told copied '[.number, .written]')" = '[2,false]
+[3,true]' ]
+}
+
+@test "what a crash leaves: finished ranges stand, and the table goes on being followed" {
+    make_table
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+ask(); life(7)
+block(7, 1, [["1", "v", "b"]], to=(512, 0), mark=0x1000)
+e.table(1, "public", "t", T)
+tx(150, ("update", ["1", "w", UNCHANGED]), ("update", ["2", "partial", UNCHANGED]), ("update", ["3", "whole", "b"]))
+e.watermark(0x3000); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 111 ]
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+e.lsn = 0x3000
+e.table(1, "public", "t", T)
+tx(160, ("update", ["1", "x", UNCHANGED]), ("update", ["4", "partial", UNCHANGED]))
+ask(); life(1007)
+block(1007, 1, [], kind="k", mark=0x1000)
+# the table was written anew: its blocks are others
+e.add(range_(1007, 2, 1, "public", "t", T, file=2, mark=0x1000, floor=0x100000)).add(range_end(1007, 2, 0, (3, 0)))
+e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    sql "SELECT * FROM t ORDER BY id" | diff - <(printf '%s\n' "1|x|b" "3|whole|b")
+    [ "$(sql "SELECT columns, key FROM walpipe.missing ORDER BY key" | xargs)" = "{id}|{2} {id}|{4}" ]
+    # [file 1, definition d, done]
+    [ "$(told table_state 'select(.life == 1007) | .detail.hex')" = "\"9301a164ad$(printf '(0,0)-(512,0)' | xxd -p)\"" ]
+    [ "$(told missing .keys)" = '{"hex":"91a13291a134"}' ]
+    [ "$(sql "SELECT file, done FROM walpipe.tables WHERE relid = 1")" = "2|(0,0)-(3,0)" ]
+}
+
+@test "keys of an identity that has changed are forgotten, as all rows are read again" {
+    make_table
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+ask(); life(7)
+e.table(1, "public", "t", T); tx(150, ("update", ["2", "partial", UNCHANGED]))
+T = [col("id", False, INT4), col("v", True), col("big")]
+e.add(table_end(7, "a"))
+e.add(copytable(8, 1, "public", "t", T, definition="other"))
+e.add(range_(8, 1, 1, "public", "t", T, snapshot=(200, 200, ()), mark=0x1000, floor=0x100000)).add(rows(8, 1, [["2", "partial", "b"]])).add(range_end(8, 1, 1))
+e.add(range_(8, 2, 1, "public", "t", T, kind="k", snapshot=(200, 200, ()), mark=0x1000, floor=0x100000)).add(range_end(8, 2, 0))
+e.add(table_end(8)).end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT state, definition FROM walpipe.tables WHERE relid = 1")" = "streaming|other" ]
+    [ "$(sql "SELECT count(*) FROM walpipe.missing")" = 0 ]
+    [ "$(told missing .keys)" = "" ]
+}
+
+@test "a target that an older walpipe has followed is carried over: nothing is copied" {
+    make_table
+    stream "$T/s" <<PY
+$PRELUDE
+tx(("insert", ["1", "v", "b"])); e.end(); out(e)
+PY
+    sink <"$T/s"
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+e.lsn = 0x2100
+e.table(1, "public", "t", T); tx(90, ("insert", ["2", "v", "b"])); ask(); e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT count(*) FROM t")" = 2 ]
+    [ "$(sql "SELECT relid, part, state FROM walpipe.tables ORDER BY relid" | xargs)" = "0|0|waiting 1|1|streaming" ]
+    [ "$(told table_state 'select(.relid == 1) | .state')" = '"h"' ]
+    # a table that comes later is a new one
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+e.lsn = 0x2200
+e.table(2, "public", "u", T); e.begin(); e.insert(2, ["2", "v", "b"]); e.commit(); e.end(); out(e)
+PY
+    sql "CREATE TABLE u (LIKE t INCLUDING ALL)"
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT count(*) FROM u")" = 0 ]
+    [ "$(sql "SELECT state FROM walpipe.tables WHERE relid = 2")" = waiting ]
+}
+
+# ---- what is refused ----
+
+@test "refused: a target with rows, a table without a key, another table of that name, a stream without copies" {
+    make_table
+    sql "INSERT INTO t VALUES (1)"
+    asks() {
+        stream "$T/s" <<PY
+$COPY_PRELUDE
+$1
+ask(); e.end(); out(e)
+PY
+        sink <"$T/s"
+    }
+    asks ""
+    [ "$status" -eq 100 ]
+    said "public.t is to be copied and has rows already"
+    said "empty it; or set copy = no"
+    sql "TRUNCATE t"
+    asks ""
+    [ "$status" -eq 0 ]
+    # not the same oid
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+e.add(copytable(0, 2, "public", "t", T)).end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 100 ]
+    said "the source's table was dropped and made again"
+    # the way out
+    sql "BEGIN; TRUNCATE t; DELETE FROM walpipe.tables WHERE name = 't'; COMMIT"
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    for identity in f n; do
+        stream "$T/s" <<PY
+$COPY_PRELUDE
+e.add(copytable(0, 3, "public", "k", [col("id", True, INT4)], identity="$identity")).end(); out(e)
+PY
+        sink <"$T/s"
+        [ "$status" -eq 100 ]
+        said "public.k cannot be copied: it has no key that finds its rows"
+    done
+    # what has begun must not be forgotten
+    stream "$T/s" <<PY
+$PRELUDE
+e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 100 ]
+    said "the copy of public.t has not ended, and this stream brings none"
+    "$WALPIPE_BIN/sink-pg" --conninfo "$(pg_conninfo dst "$db")" --pipeline p --drop-progress --sink dst
+    [ "$(sql "SELECT count(*) FROM walpipe.tables")" = 0 ]
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+}
+
+@test "a stream that lost a range's rows, a floor before the life, a key in binary format" {
+    make_table
+    try() {
+        stream "$T/s" <<PY
+$COPY_PRELUDE
+e.table(1, "public", "t", T); tx(90)
+ask(); life(7)
+$1
+e.end(); out(e)
+PY
+        sink <"$T/s"
+    }
+    try 'e.add(range_(7, 1, 1, "public", "t", T, mark=0x1000, floor=0x100000)).add(rows(7, 1, [["1", "v", "b"]])).add(range_end(7, 1, 2))'
+    [ "$status" -eq 101 ]
+    said "range 7.1 had 2 rows for this worker, 1 came"
+    try 'e.add(range_(7, 1, 1, "public", "t", T, mark=0x1000, floor=0x1000)).add(range_end(7, 1, 0))'
+    [ "$status" -eq 101 ]
+    said "a range.s floor lies before the place where this worker began to track public.t"
+    try 'e.add(rows(7, 1, [["1", "v", "b"]]))'
+    [ "$status" -eq 101 ]
+    try 'life(8)'
+    [ "$status" -eq 101 ]
+    said "a life begins before the one before has ended"
+    try 'tx(101, ("insert", [b"\0\0\0\1", "v", "b"]))'
+    [ "$status" -eq 100 ]
+    said "a value of its key is not text"
+    said "set binary = off"
+    [ "$(sql "SELECT count(*) FROM t")" = 0 ]
+}
+
+@test "random sources are copied while they change, sink-pg is killed: right at every position, equal in the end" {
+    local seed
+    for seed in ${SEED:-1 2 3}; do
+        mkdir "$T/$seed"
+        timeout 120 /usr/bin/python3 "$BATS_TEST_DIRNAME/sinkpg_copies.py" --bin "$WALPIPE_BIN" \
+            --conninfo "$(pg_conninfo dst "$db")" --scratch "$T/$seed" --seed "$seed" 3>&- ||
+            { tail -n 3 "$T/$seed/err" && return 1; }
+    done
+}
