@@ -30,6 +30,7 @@ meet(const struct table *a, const struct table *b)
            (a->plan->kind == 'p' || b->plan->kind == 'p');
 }
 
+/* The range of a copy has a description of its own, of the same source table. */
 static void
 mark_shared(const struct tables *tables, struct table *table)
 {
@@ -37,7 +38,7 @@ mark_shared(const struct tables *tables, struct table *table)
     struct table *other;
 
     while ((other = relmap_next(&tables->map, &at)) != NULL)
-        if (other != table && meet(other, table))
+        if (other->relation.relid != table->relation.relid && meet(other, table))
             other->shared = table->shared = true;
     for (other = tables->retired; other != NULL; other = other->retired_next)
         if (other != table && meet(other, table))

@@ -65,6 +65,25 @@ PY
     unsaid "not there"
 }
 
+@test "one of two workers: a range's table is the stream's, and need not go to one worker" {
+    make_table
+    stream "$T/s" <<PY
+${COPY_PRELUDE/shards=1/shards=2}
+e.table(1, "public", "t", T)
+ask(); life(7)
+tx(101, ("insert", ["1", "new", "b"]))
+# The bug was that they counted as two source tables of one target: 111, in each run again.
+block(7, 1, [["2", "copied", "b"]], mark=0x2028)
+tx(102, ("insert", ["3", "new", "b"]))
+block(7, 2, [], kind="k", mark=0x2028)
+e.add(table_end(7)); e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT string_agg(id::text, ',' ORDER BY id) FROM t")" = 1,2,3 ]
+    [ "$(sql "SELECT count(*) FROM walpipe.whole")" = 0 ]
+}
+
 @test "before its life a table's changes are left to the ranges, and its note says that it waits" {
     make_table
     stream "$T/s" <<PY
