@@ -192,16 +192,18 @@ class Worker(threading.Thread):
 
 
 class Pipeline:
-    """A sink "dst" of so many workers. log: a folder."""
+    """A sink "dst" of so many workers: played ones, or sink-pg's into the target. The folder may be
+    that of a pipeline that has ended."""
 
-    def __init__(self, folder, conninfo, workers, route=(), reader=()):
+    def __init__(self, folder, conninfo, workers, route=(), reader=(), target=None):
         self.folder, self.target = folder, Target()
         ackd = os.path.join(folder, "state", "ackd.sock")
         fifos = [os.path.join(folder, "w%d" % n) for n in range(workers)]
         copy = os.path.join(folder, "copy")
         for path in [*fifos, copy]:
-            os.mkfifo(path)
-        os.mkdir(os.path.join(folder, "state"), 0o700)
+            if not os.path.exists(path):
+                os.mkfifo(path)
+        os.makedirs(os.path.join(folder, "state"), 0o700, exist_ok=True)
         self.programs = {}
         self.start("ackd", "--socket", ackd, "--state", os.path.join(folder, "state"), "--sink",
                    "dst=%d" % workers)
@@ -213,16 +215,23 @@ class Pipeline:
         self.start("route", "--copy", copy, "--sink", "dst", "--stream", "2", *route, *to, stdin=events[0])
         for fd in (*wal, *events):
             os.close(fd)
-        self.workers = [Worker(self.target, path, ackd) for path in fifos]
+        self.workers = [Worker(self.target, path, ackd) for path in fifos if target is None]
         for w in self.workers:
             w.start()
+        for n in range(workers if target is not None else 0):
+            self.start("sink-pg", "--conninfo", target, "--pipeline", "x", "--ackd", ackd, "--in", fifos[n],
+                       key="sink-pg/%d" % n)
         self.start("pg-table-read", "--conninfo", conninfo, "--publication", "p", "--ackd", ackd,
                    "--out", copy, *reader)
 
-    def start(self, name, *args, stdin=None, stdout=None):
-        with open(os.path.join(self.folder, name + ".log"), "w") as log:
-            self.programs[name] = subprocess.Popen([os.path.join(BIN, name), *args], stdin=stdin,
-                                                   stdout=stdout, stderr=log)
+    def start(self, name, *args, stdin=None, stdout=None, key=None):
+        key = key or name
+        with open(self.log(key), "w") as log:
+            self.programs[key] = subprocess.Popen([os.path.join(BIN, name), *args], stdin=stdin,
+                                                  stdout=stdout, stderr=log)
+
+    def log(self, key):
+        return os.path.join(self.folder, key.replace("/", "-") + ".log")
 
     def wait(self, condition, seconds=60):
         deadline = time.monotonic() + seconds
@@ -236,12 +245,12 @@ class Pipeline:
 
     def finished(self, name):
         """pg-table-read says that the table is finished."""
-        with open(os.path.join(self.folder, "pg-table-read.log")) as log:
+        with open(self.log("pg-table-read")) as log:
             return any(name + ":" in line and " rows" in line for line in log)
 
     def logs(self):
         for name in self.programs:
-            with open(os.path.join(self.folder, name + ".log")) as log:
+            with open(self.log(name)) as log:
                 print("== %s\n%s" % (name, log.read()[-2000:]))
 
     def end(self):
