@@ -49,9 +49,11 @@ keylist_add(struct keylist *k, const struct relation *relation, const struct val
     for (uint32_t i = 0; i < relation->columns_count; i++) {
         if (!relation->columns[i].key)
             continue;
-        if (row[i].kind != VALUE_TEXT)
-            return err_set(err, EXIT_BUG, "a key of %s.%s that is missing is not text",
-                           relation->schema, relation->name);
+        if (row[i].kind != VALUE_TEXT) {
+            err_set(err, EXIT_REFUSED, "a key of %s.%s that is missing is not text",
+                    relation->schema, relation->name);
+            return err_hint(err, "set binary = off in [source] while tables are copied");
+        }
         add_element(&k->arrays[column++], row[i].data, row[i].len);
     }
     k->count++;

@@ -18,7 +18,7 @@ struct keylist {
 /* Empties it for keys of a table. EXIT_REFUSED: too many columns. */
 int keylist_start(struct keylist *k, const struct relation *relation, struct err *err) MUST_CHECK;
 
-/* Adds the key of a row of that table, whose values are text. */
+/* Adds the key of a row of that table. EXIT_REFUSED: a value of it is not text. */
 int keylist_add(struct keylist *k, const struct relation *relation, const struct value *row,
                 struct err *err) MUST_CHECK;
 

@@ -42,6 +42,7 @@ class Worker(threading.Thread):
         self.error = None
         self.seen = []       # types of frames, in order
         self.waited = self.skipped = self.touched = self.barriers = 0
+        self.copied_keys, self.changed_keys = {}, {}  # that came, by the name of the table
 
     # ---- ackd ----
 
@@ -132,6 +133,7 @@ class Worker(threading.Thread):
                 assert UNCHANGED not in new
                 self.track(relid, self.key_of(relid, new))
                 rows_[self.key_of(relid, new)] = new
+                self.changed_keys.setdefault(self.relations[relid][0], set()).add(self.key_of(relid, new))
 
     def truncate(self, relids):
         with self.target.lock:
@@ -159,6 +161,8 @@ class Worker(threading.Thread):
             new = unpack_rows(f[4])
             assert len(new) == f[3]
             self.range["rows" if kind == 34 else "absent"] += new
+            self.copied_keys.setdefault(self.range["name"], set()).update(
+                tuple(row[i] for i in self.range["key"]) for row in new)
         elif kind == 36:
             assert f[4] == len(self.range["rows"])
             self.held.append(self.range)

@@ -297,6 +297,14 @@ PY
     [ "$status" -eq 100 ]
     said "a value of its key is not text"
     said "set binary = off"
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+e.lsn = 0x3000; e.table(1, "public", "t", T); tx(101, ("update", [b"\0\0\0\1", "v", UNCHANGED])); e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 100 ]
+    said "a key of public.t that is missing is not text"
+    said "set binary = off"
     [ "$(sql "SELECT count(*) FROM t")" = 0 ]
 }
 
