@@ -255,7 +255,8 @@ EOF
     sink --check <"$DIR/in"
     is "SELECT count() FROM t" 0
     sed -i 's#<profiles>#<profiles><reader><readonly>2</readonly></reader>#; s#</users>#<reader><password></password><networks><ip>127.0.0.1</ip></networks><profile>reader</profile><quota>default</quota></reader></users>#' "$SCRATCH/ch/users.xml"
-    reader_is_known() { curl -s "$URL/?user=reader&query=SELECT+1" | grep -qx 1; }
+    # touched, since the server looks at whole seconds only
+    reader_is_known() { touch "$SCRATCH/ch/users.xml" && curl -s "$URL/?user=reader&query=SELECT+1" | grep -qx 1; }
     wait_until 30 reader_is_known
     exits 100 sink --check --user reader <"$DIR/in" >"$DIR/out"
     grep -F 'FAIL  the ClickHouse user is read-only' "$DIR/out"
@@ -267,7 +268,7 @@ EOF
 e.table(1, "public", "t", [col("id", True, INT4), col("v")]); e.end()
 EOF
     sed -i 's#<profiles>#<profiles><plain><allow_ddl>0</allow_ddl></plain>#; s#</users>#<plain><password></password><networks><ip>127.0.0.1</ip></networks><profile>plain</profile><quota>default</quota></plain></users>#' "$SCRATCH/ch/users.xml"
-    plain_is_known() { curl -s --noproxy '*' "$URL/?user=plain&query=SELECT+1" | grep -qx 1; }
+    plain_is_known() { touch "$SCRATCH/ch/users.xml" && curl -s --noproxy '*' "$URL/?user=plain&query=SELECT+1" | grep -qx 1; }
     wait_until 30 plain_is_known
     exits 100 sink --check --create-tables --user plain <"$DIR/in" >"$DIR/out"
     grep -F 'FAIL  the ClickHouse user may not use DDL' "$DIR/out"

@@ -160,7 +160,7 @@ PY
     sql "SELECT * FROM t ORDER BY id" | diff - <(printf '%s\n' "1|x|b" "3|whole|b")
     [ "$(sql "SELECT columns, key FROM walpipe.missing ORDER BY key" | xargs)" = "{id}|{2} {id}|{4}" ]
     # [file 1, definition d, done]
-    [ "$(told table_state 'select(.life == 1007) | .detail.hex')" = "\"9301a164ad$(printf '(0,0)-(512,0)' | xxd -p)\"" ]
+    [ "$(told table_state 'select(.life == 1007) | .detail.hex')" = "\"9301a164ad$(printf '(0,0)-(512,0)' | od -An -tx1 | tr -d ' \n')\"" ]
     [ "$(told missing .keys)" = '{"hex":"91a13291a134"}' ]
     [ "$(sql "SELECT file, done FROM walpipe.tables WHERE relid = 1")" = "2|(0,0)-(3,0)" ]
 }
