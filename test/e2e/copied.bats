@@ -98,6 +98,7 @@ PY
 
 @test "under load, with keys that move, TRUNCATE and a table that joins later, both workers end equal" {
     play <<'PY'
+skipped = 0
 for number, (route, truncate) in enumerate((((), False), (("--shard-key", "column:region"), True))):
     folder = "%s/%d" % (sys.argv[1], number)
     os.mkdir(folder)
@@ -126,12 +127,14 @@ for number, (route, truncate) in enumerate((((), False), (("--shard-key", "colum
         print("transactions", sum(l.count for l in loads), *[
             (w.waited, w.skipped, w.touched, w.barriers, w.seen.count(RANGE)) for w in p.workers])
         assert all(w.touched and w.barriers for w in p.workers)
-        assert sum(w.skipped for w in p.workers) > 0
+        skipped += sum(w.skipped for w in p.workers)
     except BaseException:
         p.logs()
         raise
     finally:
         p.end()
+# A TRUNCATE may leave no row that could be skipped.
+assert skipped > 0
 PY
 }
 
