@@ -93,7 +93,7 @@ PY
         cat
     } >"$T/play.py"
     mkdir -p "$T/run"
-    timeout -k 1 200 /usr/bin/python3 "$T/play.py" "$T/run" 3>&-
+    timeout -k 1 400 /usr/bin/python3 "$T/play.py" "$T/run" 3>&-
 }
 
 @test "under load, with keys that move, TRUNCATE and a table that joins later, both workers end equal" {
@@ -259,7 +259,7 @@ for victim in ("sink-pg/0", "pg-table-read", "route", "ackd", None):
             time.sleep(random.random())  # anywhere in the copy
             kill(p, victim)
             continue
-        p.wait(streaming, 90)
+        p.wait(streaming, 180)
         for load in loads:
             load.stop = True
         for load in loads:

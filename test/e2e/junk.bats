@@ -204,7 +204,7 @@ print(len(data) - 1)' "$T/events")
         grep -q 'is the wal stream' "$T/err"
     done
     stream <<<'out(hello(version=2), end())' >"$T/in"
-    for program in route sink-pg sink-ch; do # evcat reads it
+    for program in route sink-ch; do # evcat and sink-pg read it
         fed $program "$T/in"
         grep -q 'version 2' "$T/err"
     done
