@@ -3,11 +3,11 @@
  * target: a sink keeps the notes, and writes the rows of ranges.
  *
  * Everything that changes here becomes durable with the sink's next commit, under whose position
- * copying_collect marks what is due; after the commit copying_committed reports it. */
+ * copying_collect marks what is due; after the commit come copying_committed and copyreport_send.
+ */
 #ifndef WALPIPE_COPYING_H
 #define WALPIPE_COPYING_H
 
-#include "lib/ackconn.h"
 #include "lib/heldranges.h"
 #include "lib/relmap.h"
 #include "lib/spans.h"
@@ -121,8 +121,8 @@ struct heldrange *copying_next(const struct copying *c, struct heldrange *from);
 int copying_judge(struct copying *c, const struct heldrange *range, struct tuple *row,
                   enum tracked_verdict *verdict, struct err *err) MUST_CHECK;
 
-/* After the commit: tells ackd what is done, and forgets it. */
-int copying_committed(struct copying *c, struct ackconn *ack, struct err *err) MUST_CHECK;
+/* After the commit: everything is durable; copyreport.h tells ackd. */
+void copying_committed(struct copying *c);
 
 void copying_free(struct copying *c);
 

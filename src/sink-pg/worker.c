@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "lib/clock.h"
+#include "lib/copyreport.h"
 #include "lib/lsn.h"
 #include "lib/pqmark.h"
 
@@ -84,8 +85,11 @@ flush(struct worker *w, uint32_t to, const struct position *commit, struct err *
         return 0;
     w->written_at = clock_micros();
     w->row_since = w->batch.count > 0 ? w->written_at : 0;
-    if (copying(w) != NULL && copying_committed(copying(w), &w->intake.ack, err) != 0)
-        return -1;
+    if (copying(w) != NULL) {
+        copying_committed(copying(w));
+        if (copyreport_send(copying(w), &w->intake.ack, err) != 0)
+            return -1;
+    }
     return report(w, err);
 }
 
