@@ -10,7 +10,6 @@
 #include "lib/hash.h"
 #include "lib/layout.h"
 #include "lib/lsn.h"
-#include "sink-pg/keylist.h"
 #include "sink-pg/mapping.h"
 #include "sink-pg/sqltext.h"
 
@@ -511,25 +510,9 @@ copynotes_missed(struct copynotes *n, struct session *s, const struct batch *bat
     return rc;
 }
 
-static int
-add_rows(struct keylist *keys, const struct relation *relation, const struct buf *rows,
-         uint32_t count, struct row_values *values, struct err *err)
-{
-    struct cursor cursor = cursor_over(rows->data + rows->start, buf_len(rows));
-    struct tuple row;
-
-    for (uint32_t i = 0; i < count; i++) {
-        if (!rows_next(&cursor, &row, values->new_values) || row.count != relation->columns_count)
-            return err_set(err, EXIT_REFUSED, "malformed rows event");
-        if (keylist_add(keys, relation, row.values, err) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int
-remove_found(const struct copynotes *n, struct session *s, uint32_t relid, struct keylist *keys,
-             struct err *err)
+int
+copynotes_found(const struct copynotes *n, struct session *s, uint32_t relid, struct keylist *keys,
+                struct err *err)
 {
     struct buf sql = {0};
     int rc;
@@ -543,24 +526,6 @@ remove_found(const struct copynotes *n, struct session *s, uint32_t relid, struc
                       "AND $5::bigint IS NOT NULL");
     rc = run_with_keys(n, s, "delete from walpipe.missing", sqltext_get(&sql), relid, keys, err);
     buf_free(&sql);
-    return rc;
-}
-
-int
-copynotes_found(const struct copynotes *n, struct session *s, const struct heldrange *range,
-                struct row_values *values, struct err *err)
-{
-    const struct relation *relation = &range->range.relation;
-    struct keylist keys = {0};
-    int rc = keylist_start(&keys, relation, err);
-
-    if (rc == 0)
-        rc = add_rows(&keys, relation, &range->rows, range->rows_count, values, err);
-    if (rc == 0)
-        rc = add_rows(&keys, relation, &range->absent, range->absent_count, values, err);
-    if (rc == 0 && keys.count > 0)
-        rc = remove_found(n, s, relation->relid, &keys, err);
-    keylist_free(&keys);
     return rc;
 }
 

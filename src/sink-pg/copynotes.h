@@ -11,6 +11,7 @@
 
 #include "lib/copying.h"
 #include "sink-pg/batch.h"
+#include "sink-pg/keylist.h"
 #include "sink-pg/session.h"
 
 /* Zero-initialise, then set whose notes they are. */
@@ -41,9 +42,9 @@ int copynotes_write(const struct copynotes *n, struct session *s, struct copying
 int copynotes_missed(struct copynotes *n, struct session *s, const struct batch *batch, uint32_t to,
                      struct row_values *values, struct err *err) MUST_CHECK;
 
-/* Forgets keys of a range's rows and absent ones: the table now has what is known of them. */
-int copynotes_found(const struct copynotes *n, struct session *s, const struct heldrange *range,
-                    struct row_values *values, struct err *err) MUST_CHECK;
+/* Forgets these keys of a table: their rows were written, or are known to be absent. */
+int copynotes_found(const struct copynotes *n, struct session *s, uint32_t relid,
+                    struct keylist *keys, struct err *err) MUST_CHECK;
 
 /* Forgets keys that are of other columns than the table's identity has now: since it was changed
  * all its rows are read again. */

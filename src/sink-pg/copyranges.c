@@ -85,8 +85,13 @@ add_rows(struct copyranges *c, const struct heldrange *range, uint8_t type, stru
             return err_set(err, EXIT_REFUSED, "malformed rows event");
         if (copying_judge(&c->copying, range, &row, &verdict, err) != 0)
             return -1;
-        if ((verdict == TRACKED_WRITE || (verdict == TRACKED_LAY_OVER && type == FRAME_INSERT)) &&
-            add_row(c, type, &row, range->range.mark, err) != 0)
+        if (verdict != TRACKED_WRITE && (verdict != TRACKED_LAY_OVER || type != FRAME_INSERT))
+            continue;
+        /* One that is skipped may be missing still: an update that moved an unknown row to its key
+         * is whole. */
+        if (add_row(c, type, &row, range->range.mark, err) != 0 ||
+            (c->notes.any_missing &&
+             keylist_add(&c->found, &c->table->relation, row.values, err) != 0))
             return -1;
     }
     return 0;
@@ -115,6 +120,8 @@ write_range(struct copyranges *c, struct heldrange *range, struct ways *ways, st
 
     if (find_table(c, &range->range.relation, s, unplaced, err) != 0)
         return outcome_of(s, err);
+    if (keylist_start(&c->found, &c->table->relation, err) != 0)
+        return outcome_of(s, err);
     c->table->copied = true;
     c->table->count = 1;
     outcome = apply_rows(c, range, ways, s, FRAME_INSERT, err);
@@ -134,7 +141,9 @@ static int
 settle_keys(struct copyranges *c, struct heldrange *range, struct session *s, struct err *err)
 {
     if (!asks_what_is_missing(range))
-        return c->notes.any_missing ? copynotes_found(&c->notes, s, range, c->values, err) : 0;
+        return c->found.count == 0
+                   ? 0
+                   : copynotes_found(&c->notes, s, range->range.relation.relid, &c->found, err);
     buf_reset(&range->missing, 1u << 20);
     if (copynotes_forget_others(&c->notes, s, &range->range.relation, err) != 0)
         return -1;
@@ -170,6 +179,7 @@ copyranges_write(struct copyranges *c, struct ways *ways, struct session *s, boo
 void
 copyranges_free(struct copyranges *c)
 {
+    keylist_free(&c->found);
     copying_free(&c->copying);
     while (c->first != NULL) {
         struct table *table = c->first;

@@ -14,10 +14,11 @@ struct copyranges {
     const struct tables *tables;
     const struct wholes *wholes; /* of a sink with several workers; else NULL */
     struct row_values *values;   /* lent, for the row in hand */
-    struct table *first; /* of ranges that came, linked by segment_next; count: 1 where the commit
-                            that is under way writes rows of it */
-    struct table *table; /* of the range in hand */
-    struct batch batch;  /* the range's rows */
+    struct table *first;  /* of ranges that came, linked by segment_next; count: 1 where the commit
+                             that is under way writes rows of it */
+    struct table *table;  /* of the range in hand */
+    struct keylist found; /* keys of the range that its rows have settled */
+    struct batch batch;   /* the range's rows */
     struct buf frame;
 };
 
