@@ -60,7 +60,8 @@ copy_is_due(struct worker *w)
 static int
 collect_copies(struct worker *w, const struct position *commit, struct err *err)
 {
-    if (copying(w) == NULL || w->stands_still || commit == NULL)
+    /* Inside a transaction not all that was tracked is applied. */
+    if (copying(w) == NULL || w->stands_still || w->intake.in_transaction || commit == NULL)
         return 0;
     return copying_collect(copying(w), commit->lsn, err);
 }
@@ -169,6 +170,7 @@ on_commit(struct worker *w, const struct intake_item *item, struct err *err)
     const struct commit_event *commit = &item->commit;
     struct position *p = &w->position;
 
+    w->stands_still = false;
     w->batch.boundary = w->batch.count;
     if (p->partial_commit_lsn == commit->commit_lsn)
         p->partial_commit_lsn = p->partial_ordinal = 0;
@@ -323,7 +325,6 @@ on_touched(struct worker *w, const struct intake_item *item, struct err *err)
     struct touched_event touched;
     const struct table *table;
 
-    w->stands_still = false;
     if (!touched_decode(&body, item->elements, &touched, w->values.new_values))
         return err_set(err, EXIT_REFUSED, "malformed touched event");
     table = tables_get(&w->tables, touched.relid);

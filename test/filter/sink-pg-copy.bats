@@ -107,6 +107,34 @@ PY
     [ "$(sql "SELECT state FROM walpipe.tables WHERE relid = 1")" = streaming ]
 }
 
+@test "the bug was that a worker wrote no range behind another's barrier until a row of its own came" {
+    make_table
+    sql "CREATE TABLE u (LIKE t INCLUDING ALL)"
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+e = Events(sink="dst", shard=1, shards=2, version=2)
+ask(); life(7)
+e.begin(); e.add(barrier(1, 0)); e.commit(0)
+block(7, 1, [["1", "v", "b"]], mark=0x2028)
+e.watermark(); out(e)
+PY
+    stream "$T/s0" <<PY
+$COPY_PRELUDE
+e = Events(sink="dst", shard=0, shards=2, version=2)
+e.table(2, "public", "u", T); e.begin(); e.add(barrier(1, 0)); e.truncate([2]); e.commit(); e.watermark(); out(e)
+PY
+    start_sink
+    exec 8>"$T/in"
+    cat "$T/s" >&8
+    mkfifo "$T/in0"
+    "$WALPIPE_BIN/sink-pg" --conninfo "$(pg_conninfo dst "$db")" --pipeline p --ackd "$ack" <"$T/in0" 2>>"$T/err0" 3>&- &
+    pids+=("$!")
+    exec 9>"$T/in0"
+    cat "$T/s0" >&9
+    wait_until 20 eval '[ "$(sql "SELECT count(*) FROM t")" = 1 ]'
+    exec 8>&- 9>&-
+}
+
 @test "before its life a table's changes are left to the ranges, and its note says that it waits" {
     make_table
     stream "$T/s" <<PY
