@@ -133,6 +133,21 @@ static const char add_workers[] =
     "WHERE t.pipeline = $1 AND t.sink = $2 AND t.relid <> 0 AND $3::integer IS NOT NULL "
     "ORDER BY t.relid, t.part, w.shard, t.shard ON CONFLICT DO NOTHING";
 
+/* Where one worker follows a table others must not pass its changes over: a row may have come to
+ * the one that now goes to another. */
+static const char follow_all[] =
+    "UPDATE walpipe.tables AS t SET state = 'copying' WHERE pipeline = $1 AND sink = $2 "
+    "AND relid <> 0 AND state = 'waiting' AND EXISTS (SELECT FROM walpipe.tables AS o "
+    "WHERE o.pipeline = $1 AND o.sink = $2 AND o.relid = t.relid AND o.state <> 'waiting') "
+    "AND $3::integer IS NOT NULL AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL";
+
+/* What stands for a table whose parts are known. */
+static const char drop_stand_ins[] =
+    "DELETE FROM walpipe.tables AS t WHERE pipeline = $1 AND sink = $2 AND relid <> 0 AND part = 0 "
+    "AND EXISTS (SELECT FROM walpipe.tables AS o WHERE o.pipeline = $1 AND o.sink = $2 "
+    "AND o.relid = t.relid AND o.part <> 0) "
+    "AND $3::integer IS NOT NULL AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL";
+
 static const char drop_workers[] =
     "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND shard >= $4::integer "
     "AND $3::integer IS NOT NULL AND $5::bigint IS NOT NULL";
@@ -225,7 +240,8 @@ look_for_missing(struct copynotes *n, struct session *s, const struct params *p,
 static int
 load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
 {
-    static const char *const steps[] = {add_sink, unite, add_workers, drop_workers};
+    static const char *const steps[] = {add_sink,    drop_stand_ins, unite,
+                                        add_workers, follow_all,     drop_workers};
     struct params p;
 
     if (fill_params(n, &p, err) != 0 ||
