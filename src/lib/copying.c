@@ -264,7 +264,8 @@ track_partial(struct copying *c, const struct relation *relation, uint32_t xid,
     struct packer p = {.buf = &c->values};
     struct bytes key, values;
 
-    if (make_key(c, relation, &row->new_row, NULL, &key, err) != 0)
+    if (make_key(c, relation, &row->new_row, row->old_kind == OLD_NONE ? NULL : &row->old_row, &key,
+                 err) != 0)
         return -1;
     buf_reset(&c->values, 1u << 20);
     tuple_pack(&p, &row->new_row);
