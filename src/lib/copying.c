@@ -378,6 +378,7 @@ ask(struct copying *c, const struct copytable_event *table, struct err *err)
 {
     struct copypart *part = find_part(c, table->relation.relid, table->part);
 
+    rename_parts(c, &table->relation);
     if (part == NULL) {
         if (check_new(c, &table->relation, err) != 0)
             return -1;
