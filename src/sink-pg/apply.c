@@ -471,6 +471,8 @@ attempt(struct applier *a, const struct apply_work *work, struct err *err)
     enum outcome outcome;
     struct err why;
 
+    if (a->copies != NULL)
+        copyranges_begin(a->copies);
     if (plan_tables(a, work, err) != 0)
         return outcome_of(&a->session, err);
     watch_begin(&a->watch, a->session.generation);

@@ -162,8 +162,6 @@ enum outcome
 copyranges_write(struct copyranges *c, struct ways *ways, struct session *s, bool *unplaced,
                  struct err *err)
 {
-    for (struct table *table = c->first; table != NULL; table = table->segment_next)
-        table->count = 0;
     for (struct heldrange *range = copying_next(&c->copying, NULL); range != NULL;
          range = copying_next(&c->copying, range)) {
         enum outcome outcome = write_range(c, range, ways, s, unplaced, err);
@@ -174,6 +172,13 @@ copyranges_write(struct copyranges *c, struct ways *ways, struct session *s, boo
             return outcome_of(s, err);
     }
     return copynotes_write(&c->notes, s, &c->copying, err) == 0 ? OUTCOME_DONE : outcome_of(s, err);
+}
+
+void
+copyranges_begin(struct copyranges *c)
+{
+    for (struct table *table = c->first; table != NULL; table = table->segment_next)
+        table->count = 0;
 }
 
 void

@@ -34,6 +34,9 @@ enum outcome copyranges_missed(struct copyranges *c, struct session *s, const st
 enum outcome copyranges_write(struct copyranges *c, struct ways *ways, struct session *s,
                               bool *unplaced, struct err *err);
 
+/* At the beginning of an attempt: it has written nothing. */
+void copyranges_begin(struct copyranges *c);
+
 void copyranges_free(struct copyranges *c);
 
 #endif
