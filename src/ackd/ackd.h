@@ -1,10 +1,10 @@
-/* ackd.h: the state of one ackd, which lives for one run. The parts that can be reasoned about
- * alone (ledger, pace, barrier, admission, checkpoint, conn, what metrics counts) do not include
- * this file; those that act on the whole state do: loop calls source, worker and copier, the first
- * two call confirm and copier, and none of them calls back.
+/* ackd.h: the state of one ackd, which lives for one run. The parts that can be understood alone
+ * (ledger, pace, barrier, admission, checkpoint, conn, the counters of metrics) do not include this
+ * file. The parts that act on the whole state do. loop calls source, worker and copier. source and
+ * worker call confirm and copier. None of them calls back.
  *
- * Their functions that return int return 0, or -1 with err: ackd then ends, and with it the run. A
- * connection that is merely unwelcome is closed with a line in the log. */
+ * Functions that return int return 0, or -1 with err. After -1 ackd ends, and the run with it. A
+ * connection that is merely unwelcome is closed, and the log gets a line. */
 #ifndef WALPIPE_ACKD_ACKD_H
 #define WALPIPE_ACKD_ACKD_H
 
@@ -20,7 +20,7 @@
 #include "ackd/walend.h"
 #include "lib/log.h"
 
-/* Every worker, pg-wal-read, pg-table-read, and some `walpipe status`. */
+/* Every worker, pg-wal-read, pg-table-read, and some connections of `walpipe status`. */
 #define CONNS_MAX (WORKERS_MAX + 32)
 
 struct sink {
@@ -31,24 +31,24 @@ struct sink {
 };
 
 struct worker {
-    uint32_t sink; /* index */
+    uint32_t sink; /* an index */
     uint32_t shard;
-    struct conn *conn; /* NULL: not connected */
+    struct conn *conn; /* NULL while not connected */
     bool registered;
-    bool reads_copies; /* its stream has rows that exist already */
+    bool reads_copies; /* its stream contains rows that exist already */
     bool finished;
     bool target_alive;
-    char target_message[256]; /* why not */
-    uint64_t heard_at;        /* its last message */
+    char target_message[256]; /* why it is not alive */
+    uint64_t heard_at;        /* when its last message came */
     struct worker_metrics metrics;
 };
 
 struct ackd {
     struct log log;
     uint64_t started_at;
-    uint64_t restarts; /* of the unit, as the supervisor says */
+    uint64_t restarts; /* of the unit, as the supervisor reports them */
 
-    /* --pipeline, --state, --sink */
+    /* from --pipeline, --state, --sink */
     char pipeline[NAME_MAX_BYTES + 1];
     const char *dir_path;
     int dir;
@@ -60,34 +60,36 @@ struct ackd {
     /* the checkpoint on disk */
     bool checkpoint_known;
     bool checkpoint_failing;       /* the last attempt to write failed */
-    uint64_t checkpoint_retry_at;  /* then */
-    uint64_t checkpoint_safe_seen; /* safe LSN in the file when ackd started; 0: no file */
+    uint64_t checkpoint_retry_at;  /* when to try again */
+    uint64_t checkpoint_safe_seen; /* safe LSN in the file when ackd started, 0 without a file */
     struct checkpoint checkpoint;
-    struct walend seen; /* of the source's WAL, by this ackd or an earlier one */
-    bool proving; /* the slot is ahead of it, and not every worker has proved that this is well */
+    struct walend seen; /* end of the source's WAL, seen by this ackd or an earlier one */
+    bool proving; /* the slot is ahead of the checkpoint, and some worker has not proved yet that
+                     its target has everything */
 
     /* the run */
     struct conn *reader;
-    struct ack_waiting waiting; /* what the reader waits for; message "": for nothing */
+    struct ack_waiting
+        waiting;  /* the condition that the reader waits for, with an empty message if none */
     bool running; /* pg-wal-read was accepted: run_id, source, ledger and pace are set */
     bool draining, drained, done;
     struct run_id run_id;
     struct ack_source source;
     bool slot_known;
     bool slot_warned;
-    bool wal_end_short; /* the last `slot` message said that WAL was lost */
+    bool wal_end_short; /* the last `slot` message reported that WAL was lost */
     struct ack_slot slot;
     struct differences differences;
     struct ledger ledger;
     struct pace pace;
 
     /* pg-table-read */
-    struct conn *copier; /* NULL: not connected */
-    bool copier_served;  /* it was told of the run: there is no second one */
+    struct conn *copier; /* NULL while not connected */
+    bool copier_served;  /* it was told of the run, and a run takes only one */
     struct asks asks;
 
     int listener;
-    uint64_t accept_again_at; /* accept(2) failed: not before */
+    uint64_t accept_again_at; /* accept(2) failed, so do not call it before this time */
     struct conn conns[CONNS_MAX];
 };
 
@@ -97,7 +99,7 @@ struct worker_name {
 };
 struct worker_name ackd_worker_name(const struct ackd *ackd, const struct worker *worker);
 
-/* NULL: there is none of that name. */
+/* Returns NULL if no sink has that name. */
 struct sink *ackd_find_sink(struct ackd *ackd, const char *name);
 
 #endif

@@ -26,7 +26,7 @@ wrong_place_hint(const char *dir_path, struct err *err)
     return ADMISSION_REFUSED;
 }
 
-/* Is this the same source at all? Positions of two clusters cannot be compared. */
+/* Checks that this is the same source. Positions of two clusters cannot be compared. */
 static enum admission
 same_source(const struct checkpoint *c, const char *dir_path, const struct ack_source *s,
             struct err *err)
@@ -76,7 +76,7 @@ admission_needs_proof(const struct checkpoint *c, const struct ack_source *s)
     return c != NULL && s->confirmed_lsn > c->safe_lsn;
 }
 
-/* The worker's target keeps no progress, or is new to it: nobody knows what it holds. */
+/* The worker's target keeps no progress, or is new to it, so nobody knows its contents. */
 static int
 cannot_tell(const struct checkpoint *c, const struct ack_source *s, const struct ack_register *w,
             struct err *err)
@@ -94,8 +94,8 @@ cannot_tell(const struct checkpoint *c, const struct ack_source *s, const struct
              "copy the tables anew. See \"a second walpipe\" in walpipe(1)");
 }
 
-/* The target's progress is of an older timeline than the source: was the source promoted before or
- * after it had what the target has? */
+/* The target's progress is of an older timeline than the source. Checks that the source was
+ * promoted after the LSN that the target has reached. */
 static int
 same_history(const struct ack_source *s, const struct ack_register *w, struct err *err)
 {

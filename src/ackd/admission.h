@@ -1,6 +1,6 @@
-/* admission.h: may a run begin? Compares what pg-wal-read found at the source with the checkpoint
- * and with what a worker found in its target. Pure. Every refusal names what differs and what to
- * do; a wrong "yes" here is data lost without a word. */
+/* admission.h: decides whether a run may begin. Compares the state that pg-wal-read found at the
+ * source with the checkpoint, and with the progress that a worker found in its target. Pure. Every
+ * refusal names the difference and the remedy. A wrong "yes" loses data silently. */
 #ifndef WALPIPE_ACKD_ADMISSION_H
 #define WALPIPE_ACKD_ADMISSION_H
 
@@ -8,27 +8,29 @@
 #include "lib/ackmsg.h"
 
 enum admission {
-    ADMISSION_RUN,          /* go */
-    ADMISSION_NEW_TIMELINE, /* go, and warn: the source was promoted since the checkpoint */
-    ADMISSION_NO_SLOT,      /* there is no slot and never was one: pg-wal-read may create it */
-    ADMISSION_REFUSED       /* err is set (EXIT_REFUSED) */
+    ADMISSION_RUN,          /* start */
+    ADMISSION_NEW_TIMELINE, /* start, and warn that the source was promoted since the checkpoint */
+    ADMISSION_NO_SLOT, /* there is no slot and there never was one, so pg-wal-read may create it */
+    ADMISSION_REFUSED  /* err is set (EXIT_REFUSED) */
 };
 
-/* checkpoint NULL: there is none. dir_path is for messages. */
+/* checkpoint is NULL if there is none. dir_path is for messages. */
 enum admission admission_source(const struct checkpoint *checkpoint, const char *dir_path,
                                 const struct ack_source *source, struct err *err) MUST_CHECK;
 
-/* True for an admitted source whose slot is ahead of the checkpoint. Either another walpipe, with a
- * state directory of its own, has confirmed that, or changes are missing: each worker must find in
- * its own target that it has everything up to the slot's LSN, and nothing is noted before. */
+/* True for an admitted source whose slot is ahead of the checkpoint. Then either another walpipe,
+ * with a state directory of its own, has confirmed that LSN, or changes are missing. Each worker
+ * must find in its own target that it has everything up to the slot's LSN. No checkpoint is written
+ * before that. */
 bool admission_needs_proof(const struct checkpoint *checkpoint, const struct ack_source *source);
 
-/* 0, or -1 with err: the slot is ahead of the worker's target; or, unproven not NULL (the
- * checkpoint that the slot is ahead of), the worker can't tell. */
+/* Returns 0, or -1 with err if the slot is ahead of the worker's target. If unproven is not NULL,
+ * it is the checkpoint that the slot is ahead of. Then a worker without progress fails too, because
+ * nobody knows what its target holds. */
 int admission_worker(const struct checkpoint *unproven, const struct ack_source *source,
                      const struct ack_register *worker, struct err *err) MUST_CHECK;
 
-/* 0, or -1 with err: the source's WAL ends before lsn, which `who` already has. */
+/* Returns 0, or -1 with err if the source's WAL ends before lsn, which `who` already has. */
 int admission_wal_end(uint64_t current_lsn, uint64_t lsn, const char *who,
                       struct err *err) MUST_CHECK;
 

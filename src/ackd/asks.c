@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* NULL: there is none. */
+/* Returns NULL if there is none. */
 static struct ask *
 find(struct asks *a, uint64_t life)
 {

@@ -82,12 +82,12 @@ checkpoint_encode(char out[CHECKPOINT_SIZE_MAX], const struct checkpoint *c)
     return t.len;
 }
 
-/* The lines that are left, NUL-terminated one by one as they are taken. */
+/* The remaining lines. Each is terminated with NUL when it is taken. */
 struct lines {
     char *at;
 };
 
-/* The value of the next line, which must have this key; NULL otherwise. */
+/* Returns the value of the next line, or NULL if the line has another key. */
 static char *
 next_value(struct lines *l, const char *key)
 {

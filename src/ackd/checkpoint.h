@@ -1,5 +1,5 @@
-/* checkpoint.h: the file that says what was confirmed, and to whom: DIR/checkpoint, lines of
- * key=value in this order, each once:
+/* checkpoint.h: the file DIR/checkpoint, which records the confirmed LSN and the sinks that it
+ * holds for. It has lines of key=value in this order, each key once:
  *
  *     format=1
  *     pipeline=orders
@@ -11,8 +11,8 @@
  *     safe_lsn=0/1A2B3C4D
  *     check=FNV-1a, 64 bits, 16 hex digits, of all bytes before "check="
  *
- * Bytes of a value below 0x21, 0x7f and % are written as %XX (but the spaces between sinks). A file
- * that is not exactly this is refused, never taken for "none". */
+ * Bytes of a value below 0x21, 0x7f and % are written as %XX, except for the spaces between sinks.
+ * Any other file is refused. It is never taken for a missing one. */
 #ifndef WALPIPE_ACKD_CHECKPOINT_H
 #define WALPIPE_ACKD_CHECKPOINT_H
 
@@ -40,20 +40,21 @@ struct checkpoint {
 /* Returns the length written to out. */
 size_t checkpoint_encode(char out[CHECKPOINT_SIZE_MAX], const struct checkpoint *checkpoint);
 
-/* NULL, or what is wrong with the bytes; checkpoint may hold anything then. */
+/* Returns NULL, or a description of the fault in the bytes. After a fault checkpoint may hold
+ * anything. */
 const char *checkpoint_decode(struct bytes text, struct checkpoint *checkpoint) MUST_CHECK;
 
-/* Reads the file in directory dir (dir_path is for messages): 1, 0 when there is none, or -1 with
- * err (EXIT_REFUSED) naming the file and what is wrong. */
+/* Reads the file in directory dir. dir_path is for messages. Returns 1, 0 if there is no file, or
+ * -1 with err (EXIT_REFUSED), which names the file and its fault. */
 int checkpoint_read(int dir, const char *dir_path, struct checkpoint *checkpoint,
                     struct err *err) MUST_CHECK;
 
 /* Writes a temporary file, syncs it, renames it over the checkpoint and syncs the directory. After
- * -1 the old checkpoint still stands (or the new one does, not yet known to be durable). */
+ * -1 the old checkpoint still stands, or the new one does but may not be durable. */
 int checkpoint_write(int dir, const char *dir_path, const struct checkpoint *checkpoint,
                      struct err *err) MUST_CHECK;
 
-/* The shards of sink `name` in a sinks line, or 0: it is not there. */
+/* Returns the number of shards of sink `name` in a sinks line, or 0 if it is not there. */
 uint32_t checkpoint_shards(const char *sinks, const char *name);
 
 #endif

@@ -1,5 +1,5 @@
-/* confirm.c: what is said to the source. The checkpoint is on disk before an LSN is sent, so that
- * the next start can tell a slot that walpipe moved from one that somebody else did. */
+/* confirm.c: confirms LSNs to the source. The checkpoint is on disk before an LSN is sent. So the
+ * next start can tell a slot that walpipe moved from one that somebody else moved. */
 #include "ackd/confirm.h"
 
 #include <inttypes.h>
@@ -34,7 +34,7 @@ note_sink_changes(const struct ackd *a)
     }
 }
 
-/* The checkpoint for this run's source, safe LSN included. */
+/* Makes the checkpoint for this run's source, including the safe LSN. */
 static void
 make_checkpoint(const struct ackd *a, uint64_t safe_lsn, struct checkpoint *c)
 {
@@ -54,14 +54,15 @@ confirm_begin(struct ackd *a, bool new_timeline, struct err *err)
     uint64_t safe = a->checkpoint_known ? a->checkpoint.safe_lsn : 0;
 
     a->proving = admission_needs_proof(a->checkpoint_known ? &a->checkpoint : NULL, &a->source);
-    /* On a new timeline the old one's positions beyond the slot's mean nothing. Otherwise the
-     * checkpoint never goes down. */
+    /* On a new timeline, positions of the old one beyond the slot's LSN are meaningless. Otherwise
+     * the checkpoint never goes down. */
     if (!a->proving && (new_timeline || safe < a->source.confirmed_lsn))
         safe = a->source.confirmed_lsn;
     if (a->checkpoint_known)
         note_sink_changes(a);
     make_checkpoint(a, safe, &c);
-    /* What has to be proved first is not noted: the next start must ask again. */
+    /* As long as a proof is missing nothing is written, so that the next start asks for it
+     * again. */
     if (!a->proving &&
         (!a->checkpoint_known || new_timeline || strcmp(c.sinks, a->checkpoint.sinks) != 0) &&
         checkpoint_write(a->dir, a->dir_path, &c, err) != 0)
@@ -84,8 +85,9 @@ confirm_proved(struct ackd *a)
               lsn_format(a->ledger.start).text);
 }
 
-/* Confirmed to nobody before it is in the checkpoint, which may be ahead at the start: the source
- * forgets an unsaved confirmation when it crashes. What the slot has already is no confirmation. */
+/* No LSN is confirmed before it is in the checkpoint. The checkpoint may be ahead at the start,
+ * because a source that crashes forgets an unsaved confirmation. Sending an LSN that the slot has
+ * already confirms nothing. */
 static uint64_t
 flush_lsn(const struct ackd *a)
 {
@@ -175,7 +177,7 @@ all_finished(const struct ackd *a)
     return true;
 }
 
-/* Every worker has said its last word: so has ackd, as soon as it is on disk. */
+/* Every worker has sent its last report. The drain ends when the checkpoint is on disk. */
 static int
 end_drain(struct ackd *a, uint64_t now, struct err *err)
 {

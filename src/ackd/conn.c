@@ -9,7 +9,7 @@
 void
 conn_open(struct conn *conn, int fd)
 {
-    /* accept(2) made this open file description: nobody shares it. */
+    /* accept(2) made this open file description, so no other process shares it. */
     fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
     *conn = (struct conn){.fd = fd, .role = CONN_NEW, .out_max = CONN_OUT_MAX};
     frame_reader_init(&conn->in, ACK_FRAME_MAX);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Without waiting: a peer that does not take it is closed. */
+/* Sends without waiting. A peer that does not read is closed. */
 static void
 tell(struct ackd *a, struct conn *conn, struct ack_message *message)
 {
@@ -100,7 +100,7 @@ reads_copies(const struct ackd *a, const struct sink *s)
     return true;
 }
 
-/* -1 with err: there is no such sink, or it cannot take part. */
+/* Returns -1 with err if there is no such sink, or if it cannot take part. */
 static int
 check_sinks(struct ackd *a, const struct sinklist *asked, struct err *err)
 {

@@ -13,7 +13,7 @@ find(struct differences *all, uint32_t sink, const char *relation)
     return NULL;
 }
 
-/* A sink's other tables have an entry only once they are needed: at most one for each sink. */
+/* The entry for a sink's other tables is made when it is needed, at most one per sink. */
 static struct counted_table *
 find_or_make(struct differences *all, uint32_t sink, const char *relation)
 {

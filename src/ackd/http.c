@@ -1,6 +1,6 @@
-/* http.c: /healthz, /livez, /readyz and /metrics by libmicrohttpd, driven by our own poll: its
- * epoll descriptor is one slot of it, and no thread is started. It must not know how the pages come
- * about. */
+/* http.c: /healthz, /livez, /readyz and /metrics by libmicrohttpd, driven by our own poll. The
+ * library's epoll descriptor is one slot of that poll, and no thread is started. This file must not
+ * know the contents of the pages. */
 #include "ackd/http.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 #include "ackd/report.h"
 
-/* A scraper, a health checker, a person, and their successors. */
+/* Enough for a scraper, a health checker, a person, and their successors. */
 #define HTTP_CONNECTIONS_MAX 32
 #define HTTP_TIMEOUT_SECONDS 10
 
@@ -133,7 +133,7 @@ split_address(const char *address, struct host_port *out, struct err *err)
 static int
 bind_failed(int fd, const char *address, struct err *err)
 {
-    /* In use: most likely the ackd before this one, which is about to end. */
+    /* The address is in use, most likely by the ackd before this one, which is about to end. */
     enum exit_code code = errno == EADDRINUSE ? EXIT_PEER : EXIT_REFUSED;
 
     err_set(err, code, "could not listen on \"%s\" for HTTP: %s", address, strerror(errno));

@@ -10,10 +10,11 @@ struct http;
 struct http *http_open(struct ackd *ackd, const char *address, struct err *err);
 void http_close(struct http *http);
 
-/* To be polled for reading. */
+/* The descriptor to poll for reading. */
 int http_descriptor(const struct http *http);
 
-/* When http_turn must be called at the latest (clock_micros); 0: when the descriptor says so. */
+/* Returns when http_turn must be called at the latest (clock_micros), 0 if only the descriptor
+ * decides. */
 uint64_t http_deadline(const struct http *http, uint64_t now);
 void http_turn(struct http *http);
 

@@ -1,4 +1,4 @@
-/* loop.c: one poll over the listener, the connections and the HTTP server; frames to their
+/* loop.c: polls the listener, the connections and the HTTP server, and hands frames to their
  * handlers. */
 #include "ackd/loop.h"
 
@@ -21,7 +21,7 @@
 
 #define ACCEPT_PAUSE_MICROS UINT64_C(1000000)
 
-/* More than a Unix socket's buffer holds: what had been written when we began is then read. */
+/* More than a Unix socket's buffer holds, so that everything written before we began is read. */
 #define HEAR_FIRST_FILLS 16
 
 /* ---- messages ---- */
@@ -45,14 +45,15 @@ peer_name(const struct ackd *a, const struct conn *conn)
     return out;
 }
 
-/* The run ends with it. */
+/* The run ends with this connection. */
 static bool
 is_member(const struct conn *conn)
 {
     return conn->role == CONN_READER || conn->role == CONN_WORKER;
 }
 
-/* What must not come, came: a stranger is shown the door, a member of the run has a bug. */
+/* A message came that must not come. An unknown peer is disconnected. A member of the run has a
+ * bug. */
 static int
 unwelcome(const struct ackd *a, struct conn *conn, const char *what, struct err *err)
 {
@@ -107,7 +108,7 @@ copier_message(struct ackd *a, struct conn *conn, const struct ack_message *m, s
     return 0;
 }
 
-/* The first message says who it is. */
+/* The first message names the role of the peer. */
 static int
 first_message(struct ackd *a, struct conn *conn, const struct ack_message *m, struct err *err)
 {
@@ -121,7 +122,7 @@ first_message(struct ackd *a, struct conn *conn, const struct ack_message *m, st
     return 0;
 }
 
-/* pg-wal-read's, which may say them more than once. */
+/* The message is from pg-wal-read, which may send it more than once. */
 static bool
 may_begin_run(const struct conn *conn)
 {
@@ -174,7 +175,7 @@ take_frames(struct ackd *a, struct conn *conn, struct err *err)
     return 0;
 }
 
-/* One read. True when something came; there may be more. */
+/* Reads once. Returns true if something came. More may be left. */
 static bool
 read_once(struct ackd *a, struct conn *conn)
 {
@@ -198,7 +199,8 @@ read_once(struct ackd *a, struct conn *conn)
     return false;
 }
 
-/* Reads what the peer has written so far and acts on it. NULL: there is none. */
+/* Reads everything that the peer has written so far and acts on it. peer is NULL if there is
+ * none. */
 static int
 hear_first(struct ackd *a, struct conn *peer, struct err *err)
 {
@@ -211,9 +213,9 @@ hear_first(struct ackd *a, struct conn *peer, struct err *err)
     return 0;
 }
 
-/* pg-wal-read says what it received before it passes it on, and pg-table-read asks of a table
- * before it sends it, but over other sockets. So what they say is read after a worker's bytes and
- * heeded before them. */
+/* pg-wal-read reports an LSN as received before it forwards the WAL, and pg-table-read asks about a
+ * table before it sends it. But they use other sockets than the worker. So their messages are read
+ * after a worker's bytes, and handled before them. */
 static int
 hear(struct ackd *a, struct conn *conn, struct err *err)
 {
@@ -249,7 +251,8 @@ accept_all(struct ackd *a)
             log_write(&a->log, LOG_WARNING, "%s", why.message);
             if (why.code == EXIT_REFUSED)
                 continue;
-            /* Out of descriptors, say: the listener stays readable, so look away for a moment. */
+            /* We are out of descriptors, for example. The listener stays readable, so ignore it for
+             * a moment. */
             a->accept_again_at = clock_micros() + ACCEPT_PAUSE_MICROS;
             return;
         }
@@ -284,7 +287,8 @@ is_over(const struct conn *conn)
     return conn->fd >= 0 && (conn->eof || (conn->closing && buf_len(&conn->out) == 0));
 }
 
-/* Workers before the reader: when a sink dies, all others follow, and the log should name it. */
+/* Workers come before the reader. When a sink dies all others follow, and the log should name the
+ * sink. */
 static int
 sweep(struct ackd *a, struct err *err)
 {
@@ -297,12 +301,12 @@ sweep(struct ackd *a, struct err *err)
 
 /* ---- poll ---- */
 
-/* Slots of the poll set; connections follow in the order of conns. */
+/* Slots of the poll set. Connections follow in the order of conns. */
 enum { POLL_LISTENER, POLL_HTTP, POLL_CONNS };
 
 struct poll_set {
     struct pollfd fds[POLL_CONNS + CONNS_MAX];
-    nfds_t count; /* up to the last one in use: poll refuses more than RLIMIT_NOFILE */
+    nfds_t count; /* up to the last slot in use, because poll refuses more than RLIMIT_NOFILE */
 };
 
 static uint64_t
@@ -338,7 +342,7 @@ serve_conns(struct ackd *a, const struct poll_set *set, struct err *err)
         struct conn *conn = &a->conns[i];
         short events = set->fds[POLL_CONNS + i].revents;
 
-        /* The slot may hold another connection by now: an EAGAIN is all that costs. */
+        /* The slot may hold another connection by now. That costs no more than an EAGAIN. */
         if (conn->fd < 0 || events == 0)
             continue;
         if ((events & POLLOUT) != 0)
@@ -351,7 +355,7 @@ serve_conns(struct ackd *a, const struct poll_set *set, struct err *err)
     return 0;
 }
 
-/* SIGTERM and SIGINT come in only while we wait here, so that none is missed. */
+/* SIGTERM and SIGINT are unblocked only during this wait, so that none is missed. */
 static int
 poll_with_signals(struct poll_set *set, uint64_t deadline, const sigset_t *waiting)
 {
@@ -379,7 +383,7 @@ wait_for_events(struct ackd *a, struct http *http, struct poll_set *set, const s
         return err_set(err, EXIT_PEER, "could not wait for events: %s", strerror(errno));
     for (size_t i = 0; i < POLL_CONNS + CONNS_MAX; i++)
         set->fds[i].revents = 0;
-    /* SIGTERM or SIGINT. In a run it is pg-wal-read that stops, and we wait for that. */
+    /* SIGTERM or SIGINT. During a run pg-wal-read stops, and we wait for its end. */
     if (!a->running) {
         log_write(&a->log, LOG_INFO, "stopped before a run began");
         a->done = true;

@@ -1,4 +1,4 @@
-/* ackd: decides which LSN is safe. Options, wiring, exit code. */
+/* ackd decides which LSN is safe. This file has its options, wiring and exit code. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,7 @@ load_checkpoint(struct ackd *a, struct err *err)
     return 0;
 }
 
-/* What would be said to pg-wal-read. */
+/* The answer that pg-wal-read would get. */
 static enum admission
 admit(const struct ackd *a, const struct options *options, struct err *err)
 {
@@ -62,7 +62,7 @@ check_checkpoint(struct ackd *a, const struct options *options, struct verdicts 
                     lsn_format(a->checkpoint.safe_lsn).text);
 }
 
-/* --check: looks, and leaves everything as it is. The exit code. */
+/* For --check. Looks, and changes nothing. Returns the exit code. */
 static int
 check(struct ackd *a, const struct options *options)
 {
@@ -91,7 +91,7 @@ serve(struct ackd *a, const struct options *options, struct err *err)
     a->seen = walend_read(a->dir);
     if (options->http != NULL && (http = http_open(a, options->http, err)) == NULL)
         return -1;
-    /* Last: who connects may take for granted that we are ready. */
+    /* This comes last, so that a peer that can connect may rely on us being ready. */
     a->listener = sock_listen(options->socket, err);
     result = a->listener < 0 ? -1 : loop_run(a, http, err);
     http_close(http);

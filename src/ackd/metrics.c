@@ -1,5 +1,5 @@
 /* metrics.c: see metrics.h. The page is Prometheus' text format, version 0.0.4. A family whose
- * value is not known yet is left out: a made-up 0 would silence alarms. */
+ * value is not known yet is left out, because an invented 0 would silence alarms. */
 #include "ackd/metrics.h"
 
 #include <inttypes.h>
@@ -12,7 +12,7 @@
 
 struct buckets {
     size_t count;
-    uint64_t bounds[HISTOGRAM_BUCKETS_MAX]; /* upper, inclusive */
+    uint64_t bounds[HISTOGRAM_BUCKETS_MAX]; /* upper bounds, inclusive */
 };
 
 static const struct buckets rows_buckets = {.count = 8,
@@ -138,7 +138,7 @@ slot_families(const struct ackd *a, struct buf *page)
             strcmp(statuses[i], a->slot.wal_status) == 0);
 }
 
-/* {sink="...",shard="..."}; sink names need no escapes (see main.c). */
+/* The labels {sink="...",shard="..."}. Sink names need no escapes (see main.c). */
 struct labels {
     char text[NAME_MAX_BYTES + 48];
 };
@@ -198,7 +198,7 @@ lag_of(const struct ackd *a, uint32_t worker)
     return lag;
 }
 
-/* divisor: the unit is that many times the stored one. */
+/* The unit is divisor times the stored one. */
 static void
 histogram_family(const struct ackd *a, struct buf *page, const char *name, const char *help,
                  const struct buckets *b, uint64_t divisor, size_t offset)
@@ -246,7 +246,7 @@ worker_families(const struct ackd *a, struct buf *page)
                       "WAL of the source that the worker does not have in its target yet.", lag_of);
 }
 
-/* A table's name may hold anything. */
+/* Escapes the text, because the name of a table may contain any byte. */
 static void
 add_label(struct buf *page, const char *text)
 {

@@ -1,4 +1,4 @@
-/* metrics.h: what is counted for each worker, and the Prometheus text of everything. */
+/* metrics.h: the counters of each worker, and the Prometheus text of all metrics. */
 #ifndef WALPIPE_ACKD_METRICS_H
 #define WALPIPE_ACKD_METRICS_H
 
@@ -6,7 +6,8 @@
 
 #define HISTOGRAM_BUCKETS_MAX 16
 
-/* counts[i]: observations that fell into bucket i (not yet cumulative); the last is +Inf's. */
+/* counts[i] is the number of observations in bucket i alone, not cumulative. The last bucket is
+ * +Inf. */
 struct histogram {
     uint64_t counts[HISTOGRAM_BUCKETS_MAX + 1];
     uint64_t sum; /* rows, or microseconds */
@@ -20,12 +21,12 @@ struct worker_metrics {
     struct histogram flush_micros;
 };
 
-/* One report of a worker. */
+/* Counts one report of a worker. */
 void metrics_count(struct worker_metrics *metrics, const struct ack_reached *reached);
 
 struct ackd;
 
-/* Appends the whole page; memory that is out sticks to the buf. */
+/* Appends the whole page. If memory runs out, the buf remembers it. */
 void metrics_render(const struct ackd *ackd, struct buf *page);
 
 #endif

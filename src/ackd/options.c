@@ -6,7 +6,7 @@
 
 #include "lib/lsn.h"
 
-/* Names stand in metrics' labels, in the checkpoint and in "dst/0" without any quoting. */
+/* Names appear in the labels of metrics, in the checkpoint and in "dst/0" without quoting. */
 static bool
 good_name(const char *name, size_t len)
 {
@@ -117,7 +117,7 @@ static const struct opt_program program = {
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs};
 
-/* For the checkpoint. */
+/* Makes the sinks' line of the checkpoint. */
 static void
 describe_sinks(struct ackd *a)
 {

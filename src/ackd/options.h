@@ -5,19 +5,19 @@
 #include "ackd/ackd.h"
 #include "lib/opt.h"
 
-/* What is not kept in struct ackd. */
+/* The options that struct ackd does not keep. */
 struct options {
     struct ackd *ackd;
     const char *socket;
     const char *state;
-    const char *http; /* NULL: off */
+    const char *http; /* NULL if off */
     bool check;
-    /* --check: what the source says today; system_identifier 0: it is not known */
+    /* For --check, the state of the source today. system_identifier is 0 if it is not known. */
     uint64_t system_identifier;
     uint64_t timeline;
     const char *database;
     const char *slot;
-    uint64_t confirmed_lsn; /* 0: there is no such slot */
+    uint64_t confirmed_lsn; /* 0 if there is no such slot */
     uint64_t restarts;
     enum log_level log_level;
     enum log_format log_format;

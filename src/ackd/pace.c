@@ -10,14 +10,14 @@ lower(uint64_t a, uint64_t b)
 void
 pace_begin(struct pace *p, uint64_t now, uint32_t wal_sender_timeout_ms, uint64_t lsn)
 {
-    /* A third: one feedback may be late and one lost to a busy machine before the server gives up.
-     */
+    /* A third of it, so that one feedback may be late and one lost on a busy machine before the
+     * server gives up. */
     uint64_t third = (uint64_t)wal_sender_timeout_ms * 1000 / 3;
 
     *p = (struct pace){.interval = PACE_TIMER_MICROS, .sent_write = lsn, .sent_flush = lsn};
     if (third > 0)
         p->interval = lower(p->interval, third);
-    /* Nothing was sent on this connection, so nothing holds the first feedback back. */
+    /* Nothing was sent on this connection, so the first feedback need not wait. */
     p->sent_at = now > PACE_RECEIVED_MICROS ? now - PACE_RECEIVED_MICROS : 0;
     p->asked_at = now;
 }

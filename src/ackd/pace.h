@@ -1,17 +1,17 @@
-/* pace.h: when the next feedback must go to the source. Pure; times are clock_micros.
+/* pace.h: decides when the next feedback must go to the source. Pure. Times are clock_micros.
  *
- * Too much feedback wakes the walsender for nothing (answering each of its keepalives was measured
- * at 16,000 messages a second), too little ends the connection (wal_sender_timeout) or keeps a
- * synchronous commit waiting. */
+ * Too much feedback wakes the walsender for nothing. Answering each of its keepalives was measured
+ * at 16,000 messages per second. Too little feedback ends the connection (wal_sender_timeout) or
+ * delays a synchronous commit. */
 #ifndef WALPIPE_ACKD_PACE_H
 #define WALPIPE_ACKD_PACE_H
 
 #include "lib/base.h"
 
-#define PACE_SAFE_MICROS     UINT64_C(10000)    /* at most so often when the safe LSN moves */
-#define PACE_REPLY_MICROS    UINT64_C(100000)   /* answers to the server that say nothing new */
+#define PACE_SAFE_MICROS     UINT64_C(10000)    /* when the safe LSN moves */
+#define PACE_REPLY_MICROS    UINT64_C(100000)   /* answers without news */
 #define PACE_RECEIVED_MICROS UINT64_C(1000000)  /* when only the received LSN moved */
-#define PACE_TIMER_MICROS    UINT64_C(10000000) /* anyway; less under a short wal_sender_timeout */
+#define PACE_TIMER_MICROS    UINT64_C(10000000) /* at most, less with a short timeout */
 
 struct pace {
     uint64_t interval; /* of the timer */
@@ -23,17 +23,18 @@ struct pace {
     bool first_sent;
 };
 
-/* wal_sender_timeout_ms 0: the server has none. lsn: what the slot already knows. */
+/* wal_sender_timeout_ms is 0 if the server has none. The slot already knows lsn. */
 void pace_begin(struct pace *pace, uint64_t now, uint32_t wal_sender_timeout_ms, uint64_t lsn);
 
-/* When feedback that says (write, flush) is due; in the past: at once. */
+/* Returns when feedback of (write, flush) is due. A time in the past means at once. */
 uint64_t pace_due(const struct pace *pace, uint64_t write, uint64_t flush);
 
-/* Whether this feedback should ask for an answer, the server's sign of life: on the timer, however
- * much else is being sent. A server that has nothing left to send answers nothing else. */
+/* Whether this feedback should ask for an answer, as the server's sign of life. The timer decides,
+ * no matter how much other feedback is sent. A server that has nothing left to send sends nothing
+ * but such answers. */
 bool pace_asks(const struct pace *pace, uint64_t now);
 
-/* Feedback (write, flush) was sent; it asked when pace_asks said so. */
+/* Feedback of (write, flush) was sent, and asked for an answer if pace_asks said so. */
 void pace_sent(struct pace *pace, uint64_t now, uint64_t write, uint64_t flush);
 
 #endif

@@ -1,4 +1,4 @@
-/* report.c: what ackd tells people about the pipeline: health as text, status as a message. */
+/* report.c: ackd's reports about the pipeline to people. Health is text, status is a message. */
 #include "ackd/report.h"
 
 #include <inttypes.h>
@@ -12,7 +12,7 @@
 
 /* ---- lag ---- */
 
-/* The end of the source's WAL as far as it is known, 0: not at all. */
+/* The end of the source's WAL as far as it is known, 0 if it is not. */
 static uint64_t
 newest(const struct ackd *a)
 {
@@ -53,7 +53,7 @@ report_worker_lag(const struct ackd *a, uint32_t worker, uint64_t *bytes)
 {
     const struct ledger_worker *w = &a->ledger.workers[worker];
 
-    /* What was confirmed is in every target. */
+    /* Every target has the confirmed LSN. */
     if (a->running && w->registered)
         return distance(a, w->reached, bytes);
     return distance(a, a->proving ? a->checkpoint.safe_lsn : report_confirmed(a), bytes);
@@ -61,7 +61,7 @@ report_worker_lag(const struct ackd *a, uint32_t worker, uint64_t *bytes)
 
 /* ---- health ---- */
 
-#define HEALTH_LINE_SIZE 2048 /* an error with its hint fits */
+#define HEALTH_LINE_SIZE 2048 /* an error with its hint fits in */
 
 static void PRINTF_LIKE(2, 3) add_line(struct buf *page, const char *fmt, ...)
 {
@@ -71,7 +71,7 @@ static void PRINTF_LIKE(2, 3) add_line(struct buf *page, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    /* A server's error text may have lines of its own; here a part has one. */
+    /* A server's error text may have several lines. Here each part has one. */
     for (char *c = line; *c != '\0'; c++)
         if ((unsigned char)*c < 0x20)
             *c = ' ';
@@ -85,7 +85,7 @@ silent_millis(const struct worker *w)
     return (clock_micros() - w->heard_at) / 1000;
 }
 
-/* Well, as far as anybody can say: a large transaction may take its time. */
+/* The worker is well as far as anybody can tell, because a large transaction may take its time. */
 static void
 add_silence(const struct ackd *a, uint32_t index, struct buf *page)
 {
@@ -200,7 +200,7 @@ describe_table(const struct ackd *a, uint32_t index, struct ack_table_status *ou
 int
 report_status(const struct ackd *a, struct buf *out)
 {
-    struct ack_status *s = calloc(1, sizeof *s); /* 200 kB: too much for the stack */
+    struct ack_status *s = calloc(1, sizeof *s); /* 200 kB, too much for the stack */
     uint64_t now = clock_micros();
     int result;
 

@@ -1,24 +1,26 @@
-/* report.h: what ackd tells people about the pipeline: health as text, status as a message. */
+/* report.h: ackd's reports about the pipeline to people. Health is text, status is a message. */
 #ifndef WALPIPE_ACKD_REPORT_H
 #define WALPIPE_ACKD_REPORT_H
 
 #include "ackd/ackd.h"
 
-/* True when every part is well; page gets one line a part. */
+/* Returns true when every part is well. Appends one line per part to page. */
 bool report_health(const struct ackd *ackd, struct buf *page);
 
-/* True when this walpipe does its part: it streams, or stands by for the one that does. page gets
- * one line. */
+/* Returns true when this walpipe does its part. It streams, or it stands by for the walpipe that
+ * does. Appends one line to page. */
 bool report_ready(const struct ackd *ackd, struct buf *page);
 
 /* Appends an ACK_STATUS message. */
 int report_status(const struct ackd *ackd, struct buf *out) MUST_CHECK;
 
-/* What every sink has, as far as it is known: of this run, or by the checkpoint. 0: not known. */
+/* Returns the LSN up to which every sink has everything, from this run or from the checkpoint. 0 if
+ * it is not known. */
 uint64_t report_confirmed(const struct ackd *ackd);
 
-/* Bytes of WAL that are not confirmed to be everywhere; that the worker does not have. Before a run
- * the source's end is the one that was seen last. False, and 0 bytes: not known. */
+/* The bytes of WAL that are not confirmed by all sinks, or that the worker does not have. Before a
+ * run they are counted up to the last WAL end that was seen. Returns false, and 0 bytes, if they
+ * are not known. */
 bool report_lag(const struct ackd *ackd, uint64_t *bytes);
 bool report_worker_lag(const struct ackd *ackd, uint32_t worker, uint64_t *bytes);
 

@@ -1,4 +1,4 @@
-/* source.c: what pg-wal-read says. */
+/* source.c: the messages of pg-wal-read. */
 #include "ackd/source.h"
 
 #include <inttypes.h>
@@ -20,7 +20,7 @@ accept_reader(struct ackd *a, struct conn *conn, const struct ack_message *messa
     return conn_send(conn, &answer, err);
 }
 
-/* Tells the peer what err says. */
+/* Sends err to the peer. */
 static int
 send_refusal(struct conn *conn, const struct ack_message *message, const struct err *err)
 {
@@ -79,8 +79,8 @@ refuse_second(struct ackd *a, struct conn *conn, const struct ack_message *messa
     conn->closing = true;
 }
 
-/* Another walpipe was faster: the slot was free, and was not any more when replication was to
- * start. Nothing has flowed yet, so the run simply begins again. */
+/* Another walpipe was faster. The slot was free before, and was taken when replication was to
+ * start. No changes have been read yet, so the run begins again. */
 static int
 begin_again(struct ackd *a, struct err *err)
 {
@@ -129,7 +129,7 @@ source_hello(struct ackd *a, struct conn *conn, const struct ack_message *messag
     case ADMISSION_REFUSED:
         break;
     }
-    /* Only a person can mend this; ackd ends with the reason, after telling it. */
+    /* Only a person can mend this. ackd tells the peer the reason and ends with it. */
     (void)!send_refusal(conn, message, err);
     return -1;
 }
@@ -144,7 +144,7 @@ source_received(struct ackd *a, const struct ack_received *r, struct err *err)
     return 0;
 }
 
-/* One warning each time the slot comes into danger, none while it stays there. */
+/* Warns once each time the slot comes into danger, and not again while it stays there. */
 static void
 watch_slot(struct ackd *a, const struct ack_slot *s)
 {
@@ -162,8 +162,9 @@ watch_slot(struct ackd *a, const struct ack_slot *s)
     a->slot_warned = danger;
 }
 
-/* Has the source lost WAL that a target has? Only what was durable before this run is compared: a
- * report of this run may rightly be newer than the current LSN, which was asked for before. */
+/* Checks whether the source has lost WAL that a target has. Only LSNs that were durable before this
+ * run are compared. A report of this run may rightly be newer than the current LSN, which was asked
+ * for earlier. */
 static int
 check_wal_end(const struct ackd *a, uint64_t current_lsn, struct err *err)
 {
@@ -181,7 +182,7 @@ check_wal_end(const struct ackd *a, uint64_t current_lsn, struct err *err)
     return 0;
 }
 
-/* For the ackd that comes after this one, when the source is away by then. */
+/* Notes it for the next ackd, in case that the source is away by then. */
 static void
 note_wal_end(struct ackd *a)
 {
@@ -199,7 +200,8 @@ note_wal_end(struct ackd *a)
 int
 source_slot(struct ackd *a, const struct ack_slot *s, struct err *err)
 {
-    /* Twice in a row, because the first current LSN may be older than the worker's registration. */
+    /* Two failures in a row, because the first current LSN may be older than the worker's
+     * registration. */
     if (check_wal_end(a, s->current_lsn, err) == 0)
         a->wal_end_short = false;
     else if (a->wal_end_short)

@@ -1,4 +1,4 @@
-/* source.h: what pg-wal-read says. */
+/* source.h: the messages of pg-wal-read. */
 #ifndef WALPIPE_ACKD_SOURCE_H
 #define WALPIPE_ACKD_SOURCE_H
 
@@ -7,7 +7,7 @@
 int source_hello(struct ackd *ackd, struct conn *conn, const struct ack_message *message,
                  struct err *err) MUST_CHECK;
 
-/* Before the source is known: what pg-wal-read waits for. */
+/* Takes the condition that pg-wal-read waits for before the source is known. */
 int source_waiting(struct ackd *ackd, struct conn *conn, const struct ack_message *message,
                    struct err *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* worker.c: what the workers of the sinks say. */
+/* worker.c: the messages of the sinks' workers. */
 #include "ackd/worker.h"
 
 #include <inttypes.h>
@@ -13,7 +13,7 @@
 
 /* ---- register ---- */
 
-/* The worker it registers for; NULL with err: refused. */
+/* Returns the worker that registers, or NULL with err if it is refused. */
 static struct worker *
 admit(struct ackd *a, const struct ack_register *r, struct err *err)
 {
@@ -65,7 +65,7 @@ welcome(struct ackd *a, struct conn *conn, struct worker *w, const struct ack_re
     w->conn = conn;
     w->registered = true;
     w->reads_copies = r->version >= STREAM_VERSION_COPY;
-    w->target_alive = true; /* until it says otherwise */
+    w->target_alive = true; /* until it reports otherwise */
     w->heard_at = clock_micros();
     ledger_register(&a->ledger, index, r->durable_lsn);
     log_write(&a->log, LOG_INFO, "worker %s (%s) is registered, progress %s",

@@ -1,4 +1,4 @@
-/* worker.h: what the workers of the sinks say. */
+/* worker.h: the messages of the sinks' workers. */
 #ifndef WALPIPE_ACKD_WORKER_H
 #define WALPIPE_ACKD_WORKER_H
 
@@ -7,8 +7,8 @@
 int worker_register(struct ackd *ackd, struct conn *conn, const struct ack_message *message,
                     struct err *err) MUST_CHECK;
 
-/* What pg-wal-read has written so far must have been read: a worker that reports as durable what
- * was not received yet has a bug. */
+/* Call it after reading everything that pg-wal-read has written so far. A worker that reports as
+ * durable an LSN that was not received yet has a bug. */
 int worker_message(struct ackd *ackd, struct worker *worker, const struct ack_message *message,
                    struct err *err) MUST_CHECK;
 
