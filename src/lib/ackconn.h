@@ -1,33 +1,35 @@
-/* ackconn.h: a connection to ackd's socket: messages out and in, for those who connect to it. What
- * they say stands with them: workers in ackclient.h, pg-wal-read and walpipe status at home. */
+/* ackconn.h: a connection to ackd's socket for its clients. Sends and receives messages. The
+ * messages' content is in ackclient.h for workers, and in the own files of pg-wal-read and walpipe
+ * status. */
 #ifndef WALPIPE_ACKCONN_H
 #define WALPIPE_ACKCONN_H
 
 #include "lib/ackmsg.h"
 
 struct ackconn {
-    int fd;               /* -1: closed */
-    struct run_id run_id; /* what every message carries; the caller's to set */
+    int fd;               /* -1 if closed */
+    struct run_id run_id; /* set by the caller, and sent with every message */
     struct frame_reader reader;
     struct buf out; /* queued, and not yet written */
 };
 
-/* Connects to ackd at path, which may begin to listen within patience_millis. 0, or -1 with err; to
- * be closed in both cases. */
+/* Connects to ackd at path, which may begin to listen within patience_millis. Returns 0, or -1 with
+ * err. Close it in both cases. */
 int ackconn_open(struct ackconn *conn, const char *path, uint64_t patience_millis,
                  struct err *err) MUST_CHECK;
 void ackconn_close(struct ackconn *conn);
 
-/* Adds the message to what is to be written. */
+/* Queues the message. */
 int ackconn_queue(struct ackconn *conn, struct ack_message *message, struct err *err) MUST_CHECK;
 
-/* Writes what is queued, as far as the socket takes it now. */
+/* Writes as much of the queue as the socket takes now. */
 int ackconn_flush(struct ackconn *conn, struct err *err) MUST_CHECK;
 
-/* Writes the message; waits where it must. Nothing may be queued. */
+/* Writes the message, and waits if it must. Nothing may be queued. */
 int ackconn_say(struct ackconn *conn, struct ack_message *message, struct err *err) MUST_CHECK;
 
-/* The next message of what was read: 1, or 0 when there is none, or -1 with err. */
+/* Takes the next message from the bytes read so far. Returns 1, 0 if there is none, or -1 with
+ * err. */
 int ackconn_next(struct ackconn *conn, struct ack_message *message, struct err *err) MUST_CHECK;
 
 /* Waits for the next message. */
@@ -36,7 +38,7 @@ int ackconn_hear(struct ackconn *conn, struct ack_message *message, struct err *
 /* Waits up to millis. True as soon as ackd has closed the connection. */
 bool ackconn_gone(const struct ackconn *conn, int millis);
 
-/* The error for that. Always -1. */
+/* The error for a connection that ackd has closed. Always -1. */
 int ackconn_gone_error(struct err *err);
 
 #endif

@@ -28,7 +28,7 @@ unexpected(const struct ack_message *message, struct err *err)
                    (int)message->type);
 }
 
-/* What ackd passes on is the array of a worker's frame. */
+/* ackd forwards the array of a worker's frame. */
 static int
 take_relayed(struct ackcopy_report *report, struct err *err)
 {

@@ -1,14 +1,16 @@
-/* ackmsg.c: see ackmsg.h; the layouts are in docs/ack.7. */
+/* ackmsg.c: see ackmsg.h. The layouts are in docs/ack.7. */
 #include "lib/ackmsg.h"
 
-/* They are complete without the last ones too: timeline and version, and the schema changes. */
+/* They are complete without the last ones, which are timeline and version, and the schema
+ * changes. */
 #define REGISTER_ELEMENTS     9
 #define REGISTER_ELEMENTS_MIN 7
 #define DIFFERENCES_ELEMENTS  7
 
 /* ---- encode ---- */
 
-/* Elements of each message's array: type, run id and the fields. 0: no such message. */
+/* Elements of each message's array, which are type, run id and the fields. 0 if there is no such
+ * message. */
 static uint32_t
 message_elements(enum ack_type type)
 {

@@ -1,9 +1,10 @@
-/* ackmsg.h: what workers, pg-wal-read, pg-table-read and `walpipe status` say to ackd over its Unix
- * socket and what it answers. The same frames as the streams', at most ACK_FRAME_MAX long; every
- * message of a run carries its run id, and ackd ignores any other run's (docs/ack.7).
+/* ackmsg.h: the messages that workers, pg-wal-read, pg-table-read and `walpipe status` send to ackd
+ * over its Unix socket, and its answers. They use the same frames as the streams, of at most
+ * ACK_FRAME_MAX bytes. Every message of a run carries its run id, and ackd ignores messages of any
+ * other run (docs/ack.7).
  *
- * The rule (docs/guarantees.7): "X is reached" means that every transaction with end_lsn <= X that
- * this worker was sent is durable in its target. */
+ * The rule (docs/guarantees.7) is that "X is reached" means that every transaction with end_lsn <=
+ * X that this worker was sent is durable in its target. */
 #ifndef WALPIPE_ACKMSG_H
 #define WALPIPE_ACKMSG_H
 
@@ -12,23 +13,24 @@
 
 enum ack_type {
     /* pg-wal-read to ackd */
-    ACK_SOURCE = 1,   /* who the source is; ackd answers accepted or refused */
+    ACK_SOURCE = 1,   /* describes the source, answered by accepted or refused */
     ACK_RECEIVED = 2, /* the highest LSN received, and whether the server asked for a reply */
     ACK_SLOT = 3,     /* the slot's state on the source, for metrics */
-    ACK_DRAINING = 4, /* `end` is written: nothing more will come; ackd tells pg-table-read */
-    ACK_WAITING = 5,  /* before `source`: why there is no run yet */
+    ACK_DRAINING =
+        4, /* `end` is written and nothing more will come, which ackd tells pg-table-read */
+    ACK_WAITING = 5, /* sent before `source`, the reason why there is no run yet */
     /* pg-table-read to ackd */
-    ACK_COPIER = 6, /* the first message; ackd answers run, when there is one, or refused */
-    ACK_ASK = 7,    /* who must answer a life; said before its `table` is written */
+    ACK_COPIER = 6, /* the first message, answered by run when there is one, or by refused */
+    ACK_ASK = 7,    /* which workers must answer a life, sent before its `table` is written */
     /* worker to ackd */
-    ACK_REGISTER = 8,         /* who the worker is; ackd answers accepted or refused */
+    ACK_REGISTER = 8,         /* describes the worker, answered by accepted or refused */
     ACK_REACHED = 9,          /* everything up to lsn is durable here */
     ACK_TARGET = 10,          /* the target came up or went down */
-    ACK_BARRIER_REACHED = 11, /* all before barrier id is durable; waits for ACK_GO */
+    ACK_BARRIER_REACHED = 11, /* everything before barrier id is durable, waits for ACK_GO */
     ACK_BARRIER_DONE = 12,    /* the applier made the barrier's change durable */
-    ACK_FINISHED = 13,        /* read `end`, flushed and reported all */
-    ACK_DIFFERENCES = 14,     /* changes that met another target than the source knew */
-    ACK_TABLE_STATE = 15,     /* this one and the next two are passed on to pg-table-read */
+    ACK_FINISHED = 13,        /* has read `end`, flushed and reported everything */
+    ACK_DIFFERENCES = 14,     /* changes that found another row in the target than the source had */
+    ACK_TABLE_STATE = 15,     /* ackd forwards this one and the next two to pg-table-read */
     ACK_COPIED = 17,
     ACK_MISSING = 18,
     /* anybody to ackd */
@@ -36,19 +38,19 @@ enum ack_type {
     /* ackd's answers */
     ACK_ACCEPTED = 32,
     ACK_REFUSED = 33,
-    ACK_FEEDBACK = 34, /* to pg-wal-read: bytes for the replication connection */
-    ACK_DRAINED = 35,  /* to pg-wal-read: every worker finished, the last feedback was sent */
-    ACK_GO = 36,       /* to a worker: go on past barrier id */
+    ACK_FEEDBACK = 34, /* to pg-wal-read, bytes for the replication connection */
+    ACK_DRAINED = 35, /* to pg-wal-read when every worker finished and the last feedback was sent */
+    ACK_GO = 36,      /* to a worker, which continues past barrier id */
     ACK_STATUS = 37,
-    ACK_RUN = 38,     /* to pg-table-read: all workers are there; also the next two */
-    ACK_RELAYED = 39, /* what a worker said of a copy */
-    ACK_ANSWERED = 40 /* all who were asked have answered */
+    ACK_RUN = 38,     /* to pg-table-read when all workers have registered, like the next two */
+    ACK_RELAYED = 39, /* a worker's message about a copy */
+    ACK_ANSWERED = 40 /* all workers that were asked have answered */
 };
 
-/* What pg-wal-read waits for before it can begin. */
+/* The condition that pg-wal-read waits for before it can begin. */
 struct ack_waiting {
-    bool standby;      /* for a slot that another process uses: this walpipe takes over after it */
-    char message[256]; /* for people; "": it goes on */
+    bool standby;      /* for a slot that another process uses, which this walpipe will take over */
+    char message[256]; /* for people, "" once it continues */
 };
 
 struct ack_source {
@@ -57,10 +59,10 @@ struct ack_source {
     char database[NAME_MAX_BYTES + 1];
     char slot[NAME_MAX_BYTES + 1];
     uint32_t server_version;
-    uint64_t confirmed_lsn;         /* the slot's confirmed_flush_lsn; 0: there is no such slot */
-    uint32_t wal_sender_timeout_ms; /* 0: none */
-    uint32_t previous_timeline;     /* the one that this timeline left, 0: none */
-    uint64_t switch_lsn;            /* there */
+    uint64_t confirmed_lsn;         /* the slot's confirmed_flush_lsn, 0 if there is no such slot */
+    uint32_t wal_sender_timeout_ms; /* 0 if none */
+    uint32_t previous_timeline;     /* the timeline that this one left, 0 if none */
+    uint64_t switch_lsn;            /* where it left */
 };
 
 struct ack_received {
@@ -73,9 +75,10 @@ struct ack_slot {
     uint64_t restart_lsn;
     uint64_t retained_bytes; /* current_lsn - restart_lsn */
     char wal_status[32];     /* reserved, extended, unreserved, lost */
-    int64_t safe_wal_size;   /* bytes left before the slot may be lost; -1: no limit */
-    uint64_t xmin_age;       /* age(catalog_xmin): transactions whose dead catalog rows are kept */
-    bool output_full;        /* pg-wal-read waits for the next program, not for the source */
+    int64_t safe_wal_size;   /* bytes left before the slot may be lost, -1 without a limit */
+    uint64_t xmin_age; /* age(catalog_xmin), the number of transactions whose dead catalog rows are
+                          kept */
+    bool output_full;  /* pg-wal-read waits for the next program, not for the source */
 };
 
 struct ack_register {
@@ -83,37 +86,37 @@ struct ack_register {
     char sink[NAME_MAX_BYTES + 1];
     uint32_t shard;
     uint32_t shards;
-    uint64_t durable_lsn; /* progress found in the target; 0: the target keeps none */
-    uint32_t timeline;    /* that it is of; 0, or left out: the source's */
-    uint32_t version;     /* of the stream that it reads; left out: STREAM_VERSION */
+    uint64_t durable_lsn; /* progress found in the target, 0 if the target keeps none */
+    uint32_t timeline;    /* timeline of that progress; 0, or left out, for the source's */
+    uint32_t version;     /* version of the stream that it reads, STREAM_VERSION if left out */
 };
 
 struct ack_reached {
     uint64_t lsn;
-    uint64_t events;       /* changes made durable since the last report; 0: no batch */
-    uint64_t batch_rows;   /* rows written in the batch this report ends */
-    uint64_t flush_micros; /* how long the target took for it */
+    uint64_t events;       /* changes made durable since the last report, 0 without a batch */
+    uint64_t batch_rows;   /* rows written in the batch that this report ends */
+    uint64_t flush_micros; /* time that the target took for it */
 };
 
 struct ack_target {
     bool alive;
-    char message[256]; /* why not */
+    char message[256]; /* why it is not alive */
 };
 
-/* What the barrier frame says. ackd sees no stream, so every worker tells it, and all must agree.
- */
+/* The content of the barrier frame. ackd sees no stream, so every worker sends it, and all must
+ * agree. */
 struct ack_barrier {
     uint64_t id;
-    uint32_t applier; /* shard that is let go first */
+    uint32_t applier; /* shard that continues first */
 };
 
-/* Of one target table: changes that are durable, and did not find what they should have found.
- * Since the last report, or of a run. */
+/* Counts, for one target table, the durable changes that did not find the row that they should have
+ * found. They cover the time since the last report, or a run. */
 struct ack_differences {
     char relation[132];        /* "schema.table" */
     uint64_t updates_missing;  /* updates that found no row, and inserted it */
     uint64_t deletes_missing;  /* deletes that found none */
-    uint64_t inserts_existing; /* inserts that overwrote a row of their key with other values */
+    uint64_t inserts_existing; /* inserts that overwrote a row with the same key and other values */
     uint64_t schema_changes;   /* of the source, after which older rows may differ */
 };
 
@@ -125,7 +128,7 @@ struct ack_refusal {
 struct ack_message {
     enum ack_type type;
     struct run_id run_id; /* all zero in ACK_STATUS_REQUEST and ACK_COPIER */
-    struct bytes body;    /* decoded: the whole array, in the frame */
+    struct bytes body;    /* after decoding, the whole array in the frame */
     union {
         struct ack_source source; /* ACK_SOURCE, ACK_RUN */
         struct ack_received received;
@@ -146,19 +149,19 @@ struct ack_message {
         struct copy_relayed relayed;
         struct copy_answered answered;
         struct bytes feedback; /* into the frame */
-        struct bytes status;   /* into the frame: ack_status, see ackmsg_status_* */
+        struct bytes status;   /* ack_status, points into the frame, see ackmsg_status_* */
     };
 };
 
 int ackmsg_encode(struct buf *buf, const struct ack_message *message) MUST_CHECK;
 
-/* -1 with err (EXIT_REFUSED) for anything that is not exactly one of the messages above. */
+/* Returns -1 with err (EXIT_REFUSED) for anything that is not exactly one of the messages above. */
 int ackmsg_decode(const struct frame *frame, struct ack_message *message,
                   struct err *err) MUST_CHECK;
 
 /* ---- ACK_STATUS ---- */
 
-/* A worker that has something to do and says nothing for so long is at work on something large, or
+/* A worker that has work to do and is silent for this long is busy with something large, or
  * stuck. */
 #define ACK_SILENT_MILLIS UINT64_C(5000)
 
@@ -168,19 +171,20 @@ struct ack_worker_status {
     bool registered;
     bool target_alive;
     char target_message[256];
-    uint64_t reached_lsn; /* 0: not known */
-    uint64_t lag_bytes;   /* when the status' lag is known */
+    uint64_t reached_lsn; /* 0 if not known */
+    uint64_t lag_bytes;   /* set if the status' lag is known */
     uint64_t events;      /* of this run */
     uint64_t batches;
     uint64_t silent_millis; /* since its last report */
 };
 
-/* Tables with differences that ackd counts one by one; all others of a sink together. */
+/* Tables with differences that ackd counts one by one. All others of a sink are counted
+ * together. */
 #define ACK_DIFFERENCES_MAX 200u
 
 struct ack_table_status {
     char sink[NAME_MAX_BYTES + 1];
-    struct ack_differences differences; /* relation "": the sink's other tables */
+    struct ack_differences differences; /* relation is "" for the sink's other tables */
 };
 
 struct ack_status {
@@ -189,11 +193,11 @@ struct ack_status {
     struct ack_waiting waiting;
     uint64_t uptime_millis;
     struct ack_source source;
-    struct ack_slot slot;  /* current_lsn 0: not known */
-    uint64_t received_lsn; /* 0: nothing yet */
-    uint64_t safe_lsn;     /* 0: nothing yet */
+    struct ack_slot slot;  /* current_lsn is 0 if not known */
+    uint64_t received_lsn; /* 0 if nothing yet */
+    uint64_t safe_lsn;     /* 0 if nothing yet */
     bool lag_known;
-    uint64_t lag_bytes; /* while the source is away: as last known */
+    uint64_t lag_bytes; /* the last known one while the source is away */
     uint64_t restarts;
     uint32_t workers_count;
     struct ack_worker_status workers[WORKERS_MAX];

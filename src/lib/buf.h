@@ -6,8 +6,8 @@
 
 #include "lib/base.h"
 
-/* Zero-initialise to use. Bytes [start, end) of data are held. failed is sticky: an append that
- * found no memory sets it, so that a packer's many appends are checked once, at the frame's end. */
+/* Zero-initialise to use. Bytes [start, end) of data are held. failed is sticky. An append that
+ * found no memory sets it, so that a packer checks its many appends once, at the frame's end. */
 struct buf {
     uint8_t *data;
     size_t start;
@@ -16,7 +16,7 @@ struct buf {
     bool failed;
 };
 
-/* Makes room for n more bytes at end. 0, or -1 when memory is out (failed is set). */
+/* Makes room for n more bytes at end. Returns 0, or -1 when memory is out (failed is set). */
 int buf_reserve(struct buf *b, size_t n) MUST_CHECK;
 
 static inline void
@@ -35,14 +35,14 @@ buf_len(const struct buf *b)
     return b->end - b->start;
 }
 
-/* Drops n bytes from the start; n <= buf_len. */
+/* Drops n bytes from the start. n <= buf_len. */
 void buf_consume(struct buf *b, size_t n);
 
-/* Forgets the bytes, keeps the memory (unless it is larger than keep: a rare huge row should not
- * stay with us). */
+/* Drops the bytes and keeps the memory, unless it is larger than keep. So a rare huge row does not
+ * hold its memory for good. */
 void buf_reset(struct buf *b, size_t keep);
 
-/* Gives back the memory that holds no bytes; for what is kept long and many times over. */
+/* Frees the memory that holds no bytes. For many bufs that are kept long. */
 void buf_fit(struct buf *b);
 
 void buf_free(struct buf *b);

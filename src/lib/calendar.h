@@ -1,5 +1,5 @@
-/* calendar.h: days and dates of the proleptic Gregorian calendar. Year 0 is 1 BC. Without the C
- * library's functions, which look for the time zone's file: a sandbox forbids that. */
+/* calendar.h: days and dates of the proleptic Gregorian calendar. Year 0 is 1 BC. It does not use
+ * the C library's functions, which open the time zone's file. A sandbox forbids that. */
 #ifndef WALPIPE_CALENDAR_H
 #define WALPIPE_CALENDAR_H
 
@@ -33,7 +33,7 @@ calendar_days(struct calendar_date date)
            719468;
 }
 
-/* The other way. */
+/* The inverse. */
 static inline struct calendar_date
 calendar_date(int64_t days)
 {
@@ -43,7 +43,7 @@ calendar_date(int64_t days)
     int64_t year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t march = (5 * day_of_year + 2) / 153; /* 0: March */
+    int64_t march = (5 * day_of_year + 2) / 153; /* 0 is March */
     int64_t month = march < 10 ? march + 3 : march - 9;
 
     return (struct calendar_date){.year = year_of_era + era * 400 + (month <= 2),

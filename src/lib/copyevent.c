@@ -1,4 +1,4 @@
-/* copyevent.c: see copyevent.h; each frame's layout is in docs/events.7. */
+/* copyevent.c: see copyevent.h. Each frame's layout is in docs/events.7. */
 #include "lib/copyevent.h"
 
 #include <stdlib.h>
@@ -126,7 +126,7 @@ failed:
     return -1;
 }
 
-/* ---- rows: [34, life, number, count, rows, hashes]; absent: 35, the same ---- */
+/* ---- rows: [34, life, number, count, rows, hashes], absent: [35, and the same] ---- */
 
 int
 rows_encode(struct buf *buf, uint8_t type, const struct rows_event *rows)

@@ -1,5 +1,5 @@
-/* ctid.h: where a row of a heap is, and its text: "(block,line)". PostgreSQL counts lines from 1.
- */
+/* ctid.h: the position of a row in a heap, and its text "(block,line)". PostgreSQL counts lines
+ * from 1. */
 #ifndef WALPIPE_CTID_H
 #define WALPIPE_CTID_H
 
@@ -10,7 +10,8 @@ struct ctid {
     uint16_t line;
 };
 
-/* A ctid at *at, which moves behind it. False: there is none, as PostgreSQL prints it. */
+/* Parses a ctid at *at, as PostgreSQL prints it, and moves *at behind it. Returns false if there is
+ * none. */
 bool ctid_parse(const uint8_t **at, const uint8_t *end, struct ctid *ctid) MUST_CHECK;
 
 struct ctid_text {

@@ -252,8 +252,8 @@ value_of_any_length(struct cursor *c, struct value *out)
     return true;
 }
 
-/* Most values have fewer than 256 bytes, and this is called for every value of every row: their two
- * or three tags are read here. */
+/* Most values have fewer than 256 bytes. Their tags of two or three bytes are read here, because
+ * this is called for every value of every row. */
 bool
 mp_value(struct cursor *c, struct value *out)
 {

@@ -1,9 +1,10 @@
-/* cursor.h: bounds-checked reading of bytes from outside, big-endian fields and msgpack items.
+/* cursor.h: bounds-checked reading of bytes from outside, of big-endian fields and msgpack items.
  *
- * Every getter returns false, and moves nothing past the end, when the bytes do not hold what was
- * asked for. There is no default value: an unread field is an error of the caller's. A msgpack
- * count or length is checked against the bytes that are left before it is returned, so memory may
- * be taken from it. msgpack: github.com/msgpack/msgpack/blob/master/spec.md */
+ * Every getter returns false, and moves nothing past the end, if the bytes do not hold the
+ * requested item. There is no default value. A caller that leaves a field unread has an error. A
+ * msgpack count or length is checked against the bytes that are left before it is returned, so
+ * memory may be taken from it. The msgpack format is described at
+ * github.com/msgpack/msgpack/blob/master/spec.md */
 #ifndef WALPIPE_CURSOR_H
 #define WALPIPE_CURSOR_H
 
@@ -75,7 +76,7 @@ cursor_bytes(struct cursor *c, size_t n, struct bytes *out)
     return true;
 }
 
-/* A NUL-terminated string; *out points into the cursor's bytes, NUL included. */
+/* A NUL-terminated string. *out points into the cursor's bytes, NUL included. */
 bool cursor_cstr(struct cursor *c, const char **out) MUST_CHECK;
 
 /* msgpack. */
@@ -88,20 +89,21 @@ bool mp_bool(struct cursor *c, bool *out) MUST_CHECK;
 bool mp_str(struct cursor *c, struct bytes *out) MUST_CHECK;
 bool mp_bin(struct cursor *c, struct bytes *out) MUST_CHECK;
 
-/* A str without a NUL inside, copied NUL-terminated into out[size]; false when it does not fit. */
+/* A str without a NUL inside, copied NUL-terminated into out[size]. Returns false if it does not
+ * fit. */
 bool mp_cstr(struct cursor *c, char *out, size_t size) MUST_CHECK;
 
 /* An ext of type 1 and length 0. */
 #define MP_EXT_UNCHANGED 1
 
 enum value_kind {
-    VALUE_NULL = 'n',     /* SQL NULL; msgpack nil */
-    VALUE_TEXT = 't',     /* PostgreSQL's text format; msgpack str */
-    VALUE_BINARY = 'b',   /* PostgreSQL's binary format; msgpack bin */
-    VALUE_UNCHANGED = 'u' /* TOASTed and unchanged: the value was not sent; msgpack ext 1 */
+    VALUE_NULL = 'n',     /* SQL NULL, msgpack nil */
+    VALUE_TEXT = 't',     /* PostgreSQL's text format, msgpack str */
+    VALUE_BINARY = 'b',   /* PostgreSQL's binary format, msgpack bin */
+    VALUE_UNCHANGED = 'u' /* a TOASTed and unchanged value that was not sent, msgpack ext 1 */
 };
 
-/* One column's value; data belongs to the frame it came from and is not NUL-terminated. */
+/* One column's value. data belongs to the frame it came from and is not NUL-terminated. */
 struct value {
     enum value_kind kind;
     uint32_t len;

@@ -1,4 +1,4 @@
-/* event.c: see event.h; each frame's layout is in docs/events.7. */
+/* event.c: see event.h. Each frame's layout is in docs/events.7. */
 #include "lib/event.h"
 
 #include <stdlib.h>
@@ -37,8 +37,8 @@ relation_encode(struct buf *buf, const struct relation *r)
     return frame_end(&p);
 }
 
-/* Strings are copied one behind the other into the relation's block; a NUL inside one would hide
- * the rest of the name. */
+/* Copies strings one behind the other into the relation's block. A NUL inside one would hide the
+ * rest of the name. */
 static bool
 take_string(struct cursor *c, char **free_space, const char **out)
 {

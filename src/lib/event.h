@@ -1,9 +1,9 @@
-/* event.h: the frames of the event stream between hello and end (docs/events.7): encode and decode
+/* event.h: the frames of the event stream between hello and end (docs/events.7). Encode and decode
  * of each stand side by side in event.c.
  *
- * The position of a change is (commit LSN, ordinal): BEGIN carries the commit LSN, the change its
- * ordinal, 1 for the first change of the transaction and counted over all tables. Progress and
- * acks speak of the commit's end LSN. */
+ * The position of a change is (commit LSN, ordinal). BEGIN carries the commit LSN, the change its
+ * ordinal, which is 1 for the first change of the transaction and counts over all tables. Progress
+ * and acks use the commit's end LSN. */
 #ifndef WALPIPE_EVENT_H
 #define WALPIPE_EVENT_H
 
@@ -15,14 +15,14 @@ struct relation_column {
     const char *name;
     bool key; /* part of the replica identity */
     uint32_t type_oid;
-    int32_t typmod; /* -1: none */
+    int32_t typmod;          /* -1 if none */
+    const char *type_schema; /* of a type that is not built in, from the server's TYPE message */
     const char
-        *type_schema;      /* of a type that is not built in, as the server's TYPE message said; */
-    const char *type_name; /* for a domain the base type's name, schema ""; else both "" */
+        *type_name; /* for a domain the base type's name, with schema "", otherwise both are "" */
 };
 
-/* A table as the source described it. Received again, it replaces what was known. All strings and
- * the columns belong to the struct (one block); relation_free releases them. */
+/* A table as the source described it. A new description replaces the one before. All strings and
+ * the columns belong to the struct (one block). relation_free releases them. */
 struct relation {
     uint32_t relid;
     char replica_identity; /* 'd' default, 'n' nothing, 'f' full, 'i' index */
@@ -39,8 +39,8 @@ int relation_encode(struct buf *buf, const struct relation *relation) MUST_CHECK
 #define RELATION_ITEMS 5
 void relation_pack(struct packer *p, const struct relation *relation);
 
-/* 0, or -1 with err: malformed, or out of memory. relation may hold anything before. elements must
- * be RELATION_ITEMS. */
+/* Returns 0, or -1 with err if it is malformed or memory is out. relation may hold anything before.
+ * elements must be RELATION_ITEMS. */
 int relation_decode(struct cursor *body, uint32_t elements, struct relation *relation,
                     struct err *err) MUST_CHECK;
 void relation_free(struct relation *relation);
@@ -48,7 +48,7 @@ void relation_free(struct relation *relation);
 /* ---- transaction ---- */
 
 struct begin_event {
-    uint64_t commit_lsn; /* where the commit record starts; known from BEGIN on (its final_lsn) */
+    uint64_t commit_lsn; /* where the commit record starts, known from BEGIN on (its final_lsn) */
     int64_t commit_time; /* microseconds since 2000-01-01 UTC */
     uint32_t xid;
 };
@@ -62,8 +62,8 @@ struct commit_event {
     uint64_t commit_lsn;
     uint64_t end_lsn;
     int64_t commit_time;
-    uint64_t events; /* changes (insert, update, delete, truncate) of this transaction that were
-                        sent on this stream; the receiver compares */
+    uint64_t events; /* changes (insert, update, delete, truncate) of this transaction on this
+                        stream, which the receiver compares */
 };
 
 int begin_encode(struct buf *buf, const struct begin_event *begin) MUST_CHECK;
@@ -73,7 +73,7 @@ bool origin_decode(struct cursor *body, uint32_t elements, struct origin_event *
 int commit_encode(struct buf *buf, const struct commit_event *commit) MUST_CHECK;
 bool commit_decode(struct cursor *body, uint32_t elements, struct commit_event *commit) MUST_CHECK;
 
-/* Nothing older than lsn is undecided: every transaction with end_lsn <= lsn came before. */
+/* Every transaction with end_lsn <= lsn came before. */
 int watermark_encode(struct buf *buf, uint64_t lsn) MUST_CHECK;
 bool watermark_decode(struct cursor *body, uint32_t elements, uint64_t *lsn) MUST_CHECK;
 
@@ -84,27 +84,27 @@ struct tuple {
     struct value *values;
 };
 
-/* A row as an item of a frame: an array of its values. unpack takes at most COLUMNS_MAX into
- * values, which then are tuple's. */
+/* A row as an item of a frame, an array of its values. unpack takes at most COLUMNS_MAX into
+ * values, which then belong to tuple. */
 void tuple_pack(struct packer *p, const struct tuple *tuple);
 bool tuple_unpack(struct cursor *c, struct tuple *tuple, struct value *values) MUST_CHECK;
 
 enum old_kind {
-    OLD_NONE = 0,  /* no old tuple: the identity did not change */
-    OLD_KEY = 'K', /* identity columns only; the others are NULL and mean nothing */
-    OLD_FULL = 'O' /* REPLICA IDENTITY FULL: the whole old row */
+    OLD_NONE = 0,  /* no old tuple, because the identity did not change */
+    OLD_KEY = 'K', /* identity columns only, the others are NULL without a meaning */
+    OLD_FULL = 'O' /* the whole old row, of REPLICA IDENTITY FULL */
 };
 
-/* What route needs of a row event, without its columns. */
+/* The part of a row event that route needs, without its columns. */
 struct row_header {
-    uint64_t key_hash; /* of the new row's key; of the old one's for a delete */
+    uint64_t key_hash; /* of the new row's key, for a delete of the old one's */
     uint32_t relid;
     uint64_t ordinal;
-    uint64_t old_key_hash; /* update: == key_hash unless the key changed; else == key_hash */
+    uint64_t old_key_hash; /* differs from key_hash only for an update that changed the key */
 };
 
-/* An insert, update or delete. insert: new_row. update: new_row, and old_row unless OLD_NONE.
- * delete: old_row. */
+/* An insert, update or delete. An insert has new_row. An update has new_row, and old_row unless
+ * OLD_NONE. A delete has old_row. */
 struct row_event {
     struct row_header header;
     enum old_kind old_kind;
@@ -112,7 +112,7 @@ struct row_event {
     struct tuple new_row;
 };
 
-/* Room for one row event's values; reused from frame to frame. */
+/* Room for one row event's values, reused from frame to frame. */
 struct row_values {
     struct value old_values[COLUMNS_MAX];
     struct value new_values[COLUMNS_MAX];
@@ -121,15 +121,15 @@ struct row_values {
 /* type is FRAME_INSERT, FRAME_UPDATE or FRAME_DELETE. */
 int row_encode(struct buf *buf, uint8_t type, const struct row_event *row) MUST_CHECK;
 
-/* Only the header; body is the cursor past the type. */
+/* Decodes only the header. body is the cursor past the type. */
 bool row_header_decode(struct cursor *body, uint8_t type, struct row_header *header) MUST_CHECK;
 
-/* The whole event; its values point into the frame, its tuples into values. The caller compares
- * the tuples' counts with the relation's. */
+/* Decodes the whole event. Its values point into the frame, its tuples into values. The caller
+ * compares the tuples' counts with the relation's. */
 bool row_decode(struct cursor *body, uint8_t type, uint32_t elements, struct row_event *row,
                 struct row_values *values) MUST_CHECK;
 
-/* The same where the header was read before: all but row->header is set. */
+/* The same after the header was read. Sets all but row->header. */
 bool row_decode_rest(struct cursor *body, uint8_t type, uint32_t elements, struct row_event *row,
                      struct row_values *values) MUST_CHECK;
 
@@ -140,7 +140,7 @@ struct truncate_event {
     uint64_t ordinal;
     uint8_t flags;
     uint32_t count;
-    uint32_t *relids; /* decode: malloc'd, the caller frees */
+    uint32_t *relids; /* decoding allocates it, and the caller frees it */
 };
 
 int truncate_encode(struct buf *buf, const struct truncate_event *truncate) MUST_CHECK;
@@ -159,10 +159,10 @@ int message_encode(struct buf *buf, const struct message_event *message) MUST_CH
 bool message_decode(struct cursor *body, uint32_t elements,
                     struct message_event *message) MUST_CHECK;
 
-/* Sent by route to every worker of a sink with several: make everything before it durable, report
- * it to ackd, wait. ackd lets the worker `applier` go on first: the next change on its stream is
- * the one that concerns all. It makes that one durable and reports; then ackd lets the others go
- * on. ids grow within a run. */
+/* route sends it to every worker of a sink with several. Each makes everything before it durable,
+ * reports that to ackd, and waits. ackd first lets the worker `applier` continue. The next change
+ * on its stream is the one that concerns all workers. The applier makes it durable and reports.
+ * Then ackd lets the others continue. ids grow within a run. */
 struct barrier_event {
     uint64_t id;
     uint32_t applier; /* shard number */
@@ -172,8 +172,8 @@ int barrier_encode(struct buf *buf, const struct barrier_event *barrier) MUST_CH
 bool barrier_decode(struct cursor *body, uint32_t elements,
                     struct barrier_event *barrier) MUST_CHECK;
 
-/* Right behind hello, from route, to the workers of a sink with several: what decides which of them
- * gets a row, as layout.h's canonical text. text points into the frame. */
+/* Comes right behind hello, from route, to the workers of a sink with several. It is the rule that
+ * decides which of them gets a row, as layout.h's canonical text. text points into the frame. */
 int layout_encode(struct buf *buf, struct bytes text) MUST_CHECK;
 bool layout_decode(struct cursor *body, uint32_t elements, struct bytes *text) MUST_CHECK;
 

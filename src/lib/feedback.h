@@ -1,5 +1,5 @@
-/* feedback.h: what the replication connection is told: how far everything is. ackd writes the
- * bytes, pg-wal-read sends them as they are. */
+/* feedback.h: the feedback on the replication connection, which reports the progress to the source.
+ * ackd writes the bytes, and pg-wal-read sends them unchanged. */
 #ifndef WALPIPE_FEEDBACK_H
 #define WALPIPE_FEEDBACK_H
 
@@ -7,7 +7,7 @@
 
 #define FEEDBACK_SIZE 34
 
-/* "Standby status update" of the streaming replication protocol. Time: microseconds since
+/* "Standby status update" of the streaming replication protocol. Time is in microseconds since
  * 2000-01-01 UTC. */
 struct feedback {
     uint64_t write_lsn;

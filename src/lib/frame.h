@@ -1,5 +1,5 @@
-/* frame.h: the frames of both streams and of the ack socket: reading them from a descriptor, and
- * the stream's first frame, hello. Layout: docs/frame.7. */
+/* frame.h: the frames of both streams and of the ack socket. Reads them from a descriptor, and has
+ * the stream's first frame, hello. docs/frame.7 describes the layout. */
 #ifndef WALPIPE_FRAME_H
 #define WALPIPE_FRAME_H
 
@@ -34,7 +34,7 @@ enum frame_type {
     FRAME_BARRIER = 26,
     FRAME_LAYOUT = 27,
     FRAME_TABLEINFO = 28,
-    /* event stream: rows that exist already */
+    /* event stream, rows that exist already */
     FRAME_COPYTABLE = 32,
     FRAME_RANGE = 33,
     FRAME_ROWS = 34,
@@ -50,17 +50,17 @@ enum frame_type {
 enum frame_status {
     FRAME_READY,     /* *frame is set */
     FRAME_NEED_MORE, /* call frame_fill */
-    FRAME_BAD        /* err is set: longer than the maximum */
+    FRAME_BAD        /* err is set, the frame is longer than the maximum */
 };
 
-/* One whole frame: raw is header and body, to be forwarded as it is; body is the msgpack array. */
+/* One whole frame. raw is header and body, to be forwarded unchanged. body is the msgpack array. */
 struct frame {
     struct bytes raw;
     struct cursor body;
 };
 
-/* Two states: header missing, body missing. Memory grows with the bytes that arrived, never with
- * the length they claim. max is FRAME_MAX or ACK_FRAME_MAX. */
+/* Has two states, header missing and body missing. Memory grows with the bytes that arrived, never
+ * with the length they claim. max is FRAME_MAX or ACK_FRAME_MAX. */
 struct frame_reader {
     struct buf buf;
     uint32_t max;
@@ -77,10 +77,10 @@ enum fill_status {
 void frame_reader_init(struct frame_reader *r, uint32_t max);
 void frame_reader_free(struct frame_reader *r);
 
-/* One read(2) of up to IO_CHUNK bytes. Frames handed out before are invalid afterwards. */
+/* Reads once, up to IO_CHUNK bytes. Frames handed out before are invalid afterwards. */
 enum fill_status frame_fill(struct frame_reader *r, int fd, struct err *err) MUST_CHECK;
 
-/* Gives back the memory of a large frame that was handed out; it is invalid afterwards. */
+/* Frees the memory of a large frame that was handed out. The frame is invalid afterwards. */
 void frame_reader_trim(struct frame_reader *r);
 
 /* The error for a frame that claims this length. Always FRAME_BAD. */
@@ -108,12 +108,12 @@ frame_next(struct frame_reader *r, struct frame *frame, struct err *err)
     return FRAME_READY;
 }
 
-/* What EOF at this point means, as an error: nothing came, inside a frame, or without `end`. stream
- * is "wal" or "event". Always -1. */
+/* The error for EOF at this point. Nothing came, or the stream ended inside a frame or without
+ * `end`. stream is "wal" or "event". Always -1. */
 int frame_eof_error(const struct frame_reader *r, const char *stream, struct err *err);
 
-/* The frame's type, moved past; false when the body is not an array that begins with a small
- * integer. *elements counts what is left in the array. */
+/* Reads the frame's type and moves past it. Returns false if the body is not an array that begins
+ * with a small integer. *elements is the number of items left in the array. */
 bool frame_type(struct cursor *body, uint8_t *type, uint32_t *elements) MUST_CHECK;
 
 /* ---- hello and end ---- */
@@ -138,7 +138,7 @@ bool mp_run_id(struct cursor *c, struct run_id *out) MUST_CHECK;
 
 /* The first frame of every stream. sink, shard and shards are "", 0 and 0 before route. */
 struct hello {
-    uint32_t version; /* encode: 0 is STREAM_VERSION */
+    uint32_t version; /* encoding takes 0 for STREAM_VERSION */
     char stream[8];   /* "wal" or "event" */
     char program[32]; /* that wrote this stream */
     struct run_id run_id;
@@ -148,27 +148,27 @@ struct hello {
     char slot[NAME_MAX_BYTES + 1];
     uint32_t publications_count;
     char publications[PUBLICATIONS_MAX][NAME_MAX_BYTES + 1];
-    uint32_t server_version; /* as PQserverVersion: 150020 */
+    uint32_t server_version; /* as PQserverVersion returns it, for example 150020 */
     uint32_t proto_version;  /* of pgoutput, as START_REPLICATION asked */
     uint64_t start_lsn;      /* the slot's confirmed_flush_lsn at the start */
     char sink[NAME_MAX_BYTES + 1];
     uint32_t shard;
     uint32_t shards;
-    uint32_t previous_timeline; /* that the timeline came out of, by a promotion; 0: of none */
+    uint32_t previous_timeline; /* the timeline that this one left by a promotion, 0 if none */
     uint64_t switch_lsn;        /* there */
 };
 
 int hello_encode(struct buf *buf, const struct hello *hello) MUST_CHECK;
 
 /* Decodes a stream's first frame and requires `stream` ("wal" or "event"), this STREAM_MAGIC and
- * this STREAM_VERSION; otherwise -1 with what came instead and a hint. */
+ * this STREAM_VERSION. Otherwise returns -1 with an error that describes the frame, and a hint. */
 int hello_decode(const struct frame *frame, const char *stream, struct hello *hello,
                  struct err *err) MUST_CHECK;
 
 /* The same of an event stream that may be of STREAM_VERSION_COPY too. */
 int hello_decode_copy(const struct frame *frame, struct hello *hello, struct err *err) MUST_CHECK;
 
-/* The last frame of every stream. reason is a word for people: "drain". */
+/* The last frame of every stream. reason is a word for people, such as "drain". */
 int end_encode(struct buf *buf, const char *reason) MUST_CHECK;
 
 /* body is past the type. */

@@ -1,5 +1,6 @@
 /* hash.h: the 64-bit hash of the event stream's keys. It is part of the stream's format
- * (docs/events.7): the same key must reach the same worker at every replay and in every release. */
+ * (docs/events.7), because the same key must reach the same worker at every replay and in every
+ * release. */
 #ifndef WALPIPE_HASH_H
 #define WALPIPE_HASH_H
 
@@ -18,7 +19,7 @@ hash_bytes(uint64_t h, const void *data, size_t len)
     return h;
 }
 
-/* MurmurHash3's finalizer: FNV-1a leaves the low bits of similar keys alike. */
+/* MurmurHash3's finalizer, because FNV-1a leaves the low bits of similar keys alike. */
 static inline uint64_t
 hash_finish(uint64_t h)
 {
@@ -30,14 +31,15 @@ hash_finish(uint64_t h)
     return h;
 }
 
-/* True for the built-in types whose values hash_value takes: equal values have one text, and binary
- * values are hashed as that text. Others (numeric: 1.0 = 1.00; float: -0 = 0; citext, timestamps
- * ...) must not enter a hash that decides where a key's history goes. text and varchar are taken to
- * have a deterministic collation. */
+/* True for the built-in types that hash_value accepts. Their equal values have one text, and binary
+ * values are hashed as that text. Others (numeric 1.0 = 1.00, float -0 = 0, citext, timestamps ...)
+ * must not enter a hash that assigns a key's history to a worker. The collation of text and varchar
+ * is assumed to be deterministic. */
 bool hash_type_is_canonical(uint32_t type_oid) MUST_CHECK;
 
-/* The hash of a value of such a type, going on from h: of its text, whichever format it came in,
- * since a replay may come in the other. False for a binary value that is none of its type. */
+/* Hashes a value of such a type, starting from h. The hash is of its text, no matter in which
+ * format the value came, since a replay may use the other. Returns false for a binary value that is
+ * none of its type. */
 bool hash_value(uint64_t *h, uint32_t type_oid, const struct value *value) MUST_CHECK;
 
 #endif

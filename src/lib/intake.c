@@ -1,4 +1,4 @@
-/* intake.c: see intake.h; the grammar is that of docs/events.7. */
+/* intake.c: see intake.h. docs/events.7 has the grammar. */
 #include "lib/intake.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 #include "lib/clock.h"
 
-/* Of waiting for a target: a person who has mended it expects rows within seconds. */
+/* For waiting for a target. A person who has mended it expects rows within seconds. */
 #define BACKOFF_FIRST_MILLIS 100
 #define BACKOFF_MOST_MILLIS  5000
 
@@ -24,7 +24,7 @@ intake_init(struct intake *in, int fd)
     frame_reader_init(&in->reader, FRAME_MAX);
 }
 
-/* What the last item needed. */
+/* Releases the memory of the last item. */
 static void
 let_go(struct intake *in)
 {
@@ -403,7 +403,7 @@ take_frame(struct intake *in, struct intake_item *item, struct err *err)
 
 enum { WAIT_IN, WAIT_ACKD, WAIT_TARGET, WAIT_COUNT };
 
-/* Waits for anything: 0 when more was read or it is time to look again, 1 with an item. */
+/* Waits for any event. Returns 0 when more was read or it is time to look again, 1 with an item. */
 static int
 wait_for_more(struct intake *in, int timeout, struct intake_item *item, struct err *err)
 {
@@ -537,11 +537,11 @@ intake_target_up(struct intake *in, struct err *err)
     return ackclient_target(&in->ack, true, "", err);
 }
 
-/* All that will ever come is in the reader: 0 when it ends with `end`. */
+/* The reader holds the whole rest of the input. Returns 0 if it ends with `end`. */
 static int
 require_end(const struct intake *in, struct err *err)
 {
-    struct frame_reader rest = in->reader; /* walks on; the memory is not its own */
+    struct frame_reader rest = in->reader; /* reads on without owning the memory */
     struct frame frame;
     uint32_t elements;
     bool ends = false;
@@ -552,9 +552,9 @@ require_end(const struct intake *in, struct err *err)
     return ends && buf_len(&rest.buf) == 0 ? 0 : frame_eof_error(&rest, "event", err);
 }
 
-/* The writer is gone. What it wrote last is still in the pipe, which is small: if that is `end`, it
- * left in order, and what we hold must still get to the target. The item in hand stays where it is:
- * the reader goes on in other memory. */
+/* The writer is gone. Its last frames are still in the pipe, which is small. If they end with
+ * `end`, the writer left in order, and everything that we hold must still get to the target. The
+ * current item keeps its memory, and the reader continues in other memory. */
 static int
 read_the_rest(struct intake *in, struct err *err)
 {

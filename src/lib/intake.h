@@ -1,13 +1,14 @@
-/* intake.h: the front door of every sink. It owns the input, hello, the link to ackd and the state
- * of the open transaction, holds the stream to the grammar of events(7), and hands out one item
- * after the other:
+/* intake.h: the input of every sink. It owns the input's descriptor, hello, the link to ackd and
+ * the state of the open transaction. It checks the stream against the grammar of events(7), and
+ * hands out one item after the other:
  *
  *     intake_init, intake_hello, intake_connect, (the target) and intake_register; then
  *     while ((rc = intake_next(intake, deadline, &item, err)) == 0)
  *         switch (item.kind) ...
  *
- * What the stream must not do ends the program with EXIT_BUG ("the event stream is not in order"),
- * what cannot be read with EXIT_REFUSED. Nothing is allocated per row. Knows no target. */
+ * A stream that breaks the grammar ends the program with EXIT_BUG ("the event stream is not in
+ * order"), bytes that cannot be decoded with EXIT_REFUSED. Nothing is allocated per row. It knows
+ * no target. */
 #ifndef WALPIPE_INTAKE_H
 #define WALPIPE_INTAKE_H
 
@@ -18,31 +19,32 @@
 enum intake_kind {
     INTAKE_BEGIN,     /* begin */
     INTAKE_ORIGIN,    /* origin */
-    INTAKE_RELATION,  /* frame; body and elements: relation_decode is the caller's */
-    INTAKE_TABLEINFO, /* body and elements: tableinfo_decode is the caller's */
-    INTAKE_ROW,       /* type, header; body is past the header: row_decode_rest is the caller's */
-    INTAKE_TRUNCATE,  /* truncate */
-    INTAKE_MESSAGE,   /* message */
-    INTAKE_BARRIER,   /* barrier: make all before it durable, then intake_barrier_wait */
-    INTAKE_TOUCHED,   /* body and elements: touched_decode is the caller's */
-    INTAKE_COPY,   /* type, of FRAME_COPYTABLE to FRAME_TABLE_END; body and elements: copyevent.h's
-                      decoders are the caller's */
-    INTAKE_COMMIT, /* commit; in_transaction is false again */
+    INTAKE_RELATION,  /* frame; the caller calls relation_decode on body and elements */
+    INTAKE_TABLEINFO, /* the caller calls tableinfo_decode on body and elements */
+    INTAKE_ROW, /* type, header; the caller calls row_decode_rest on body, which is past the header
+                 */
+    INTAKE_TRUNCATE, /* truncate */
+    INTAKE_MESSAGE,  /* message */
+    INTAKE_BARRIER,  /* barrier; make everything before it durable, then call intake_barrier_wait */
+    INTAKE_TOUCHED,  /* the caller calls touched_decode on body and elements */
+    INTAKE_COPY,     /* type, of FRAME_COPYTABLE to FRAME_TABLE_END; the caller calls copyevent.h's
+                        decoders on body and elements */
+    INTAKE_COMMIT,   /* commit; in_transaction is false again */
     INTAKE_WATERMARK, /* watermark */
-    INTAKE_END,       /* the last one; with in_transaction the open transaction comes again */
-    INTAKE_IDLE,      /* the deadline has come, or the input has nothing at the moment; said once
-                         before a wait */
-    INTAKE_TARGET     /* target_fd can be read */
+    INTAKE_END,   /* the last item; if in_transaction, the open transaction will be sent again */
+    INTAKE_IDLE,  /* the deadline has come, or the input has nothing at the moment; said once
+                     before a wait */
+    INTAKE_TARGET /* target_fd can be read */
 };
 
-/* Valid until the next call of intake_next or intake_release, the truncate's list until the next
- * intake_next. Only what the kind says is set. */
+/* Valid until the next call of intake_next or intake_release. The truncate's list is valid until
+ * the next intake_next. Only the fields named above for the kind are set. */
 struct intake_item {
     enum intake_kind kind;
     uint8_t type; /* of the frame */
     uint32_t elements;
     struct frame frame; /* whole */
-    struct cursor body; /* past what was read of it */
+    struct cursor body; /* past the part that was read */
     struct row_header header;
     struct begin_event begin;
     struct commit_event commit;
@@ -54,8 +56,8 @@ struct intake_item {
 };
 
 struct intake {
-    /* The caller's to set after intake_init. say tells a person that the target went (a warning)
-     * or came back; target_fd is watched too (-1: none). */
+    /* Set by the caller after intake_init. say tells a person that the target went (a warning) or
+     * came back. target_fd is polled too, unless it is -1. */
     void (*say)(void *context, bool warning, const char *text);
     void *context;
     int target_fd;
@@ -63,30 +65,30 @@ struct intake {
 
     /* The caller's to read. */
     struct hello hello;
-    struct layout layout; /* with several workers; else one of a single worker */
+    struct layout layout; /* with several workers, otherwise a layout of a single worker */
     struct ackconn ack;
     bool in_transaction;
     struct begin_event begin; /* of the open transaction */
-    uint64_t ordinal;         /* of its last change; 0: none came */
+    uint64_t ordinal;         /* of its last change, 0 if none came */
     uint64_t events;          /* its changes that came */
-    bool barrier_open;        /* this worker is the applier: its next or last change concerns all;
-                                 to be made durable, then intake_barrier_done */
-    uint64_t committed_lsn;   /* the end LSN of the last commit */
-    bool down;                /* the target */
+    bool barrier_open;      /* this worker is the applier, and its next or last change concerns all
+                               workers; make it durable, then call intake_barrier_done */
+    uint64_t committed_lsn; /* the end LSN of the last commit */
+    bool down;              /* the target */
 
     /* The intake's own. */
     int fd;
     struct frame_reader reader;
-    struct buf held; /* the item's memory, where the reader had to go on with other memory */
+    struct buf held; /* the item's memory, when the reader had to continue with other memory */
     struct truncate_event truncate;
     uint64_t watermark_lsn;
     uint64_t barrier_id; /* of the last barrier */
     bool barrier_served; /* the open barrier's change has come */
     bool begun;          /* the last frame was begin */
     bool range_open;     /* its rows come, or its end */
-    bool idle;           /* INTAKE_IDLE was said since the input was read */
+    bool idle;           /* INTAKE_IDLE was returned since the input was read */
     bool ended;          /* INTAKE_END was handed out */
-    bool all_read;       /* the input is closed; the reader holds what is left */
+    bool all_read;       /* the input is closed, and the reader holds the rest */
     bool registered, told_down;
     struct backoff backoff;
 };
@@ -104,21 +106,21 @@ int intake_hello(struct intake *in, struct err *err) MUST_CHECK;
 int intake_connect(struct intake *in, const char *program, const char *ackd,
                    struct err *err) MUST_CHECK;
 
-/* Registers with ackd; durable_lsn and timeline as in ackclient.h. From here on ackd is told about
- * the target, which is alive. */
+/* Registers with ackd. durable_lsn and timeline as in ackclient.h. From then on ackd hears about
+ * the target, which is alive at first. */
 int intake_register(struct intake *in, const char *program, uint64_t durable_lsn, uint32_t timeline,
                     struct err *err) MUST_CHECK;
 
-/* The next item: 0; 1 after INTAKE_END was handed out; -1 with err. deadline is of clock_micros; 0:
- * none. */
+/* Returns the next item with 0, or 1 after INTAKE_END was handed out, or -1 with err. deadline is
+ * of clock_micros, or 0 for none. */
 int intake_next(struct intake *in, uint64_t deadline, struct intake_item *item,
                 struct err *err) MUST_CHECK;
 
-/* For --check, whose input is hello, relation events and end: the next relation, the caller's to
- * free: 0; 1 at the end; -1 with err. */
+/* For --check, whose input is hello, relation events and end. Returns the next relation, which the
+ * caller frees, with 0. Returns 1 at the end, or -1 with err. */
 int intake_next_relation(struct intake *in, struct relation *relation, struct err *err) MUST_CHECK;
 
-/* The item is not needed any more: a large one's memory is given back. */
+/* The item is not needed any more. Frees the memory of a large one. */
 void intake_release(struct intake *in);
 
 /* The error for a change whose relation has not come. Always -1. */
@@ -126,7 +128,8 @@ int intake_unknown_relation(const struct intake *in, uint32_t relid, struct err 
 
 /* ---- barriers ---- */
 
-/* All before the item's barrier is durable: reports it, waits until ackd lets this worker go on. */
+/* Everything before the item's barrier is durable. Reports that, and waits until ackd lets this
+ * worker continue. */
 int intake_barrier_wait(struct intake *in, const struct intake_item *item,
                         struct err *err) MUST_CHECK;
 
@@ -135,14 +138,15 @@ int intake_barrier_done(struct intake *in, struct err *err) MUST_CHECK;
 
 /* ---- a target that is down ---- */
 
-/* Says that the target is down and why: to ackd and through say, once until it is back. */
+/* Reports that the target is down and why, to ackd and through say, once until it is back. */
 int intake_target_down(struct intake *in, const char *why, struct err *err) MUST_CHECK;
 
-/* Says that it is back, if it was down, and begins the backoff anew. */
+/* Reports that it is back, if it was down, and resets the backoff. */
 int intake_target_up(struct intake *in, struct err *err) MUST_CHECK;
 
-/* Waits for the next step of the backoff. -1 with err when it is pointless to go on: ackd is gone,
- * or the input was closed and `end` is not among what it left. The item in hand stays valid. */
+/* Waits for the next step of the backoff. Returns -1 with err if a longer wait is pointless,
+ * because ackd is gone, or because the input was closed and the rest has no `end`. The current item
+ * stays valid. */
 int intake_wait(struct intake *in, struct err *err) MUST_CHECK;
 
 #endif

@@ -198,6 +198,6 @@ io_write_all(int fd, struct bytes data, struct err *err)
 void
 io_enlarge_pipe(int fd, uint32_t size)
 {
-    /* Fails beyond the user's pipe-user-pages-soft; the pipe then stays as it is. */
+    /* Fails beyond the user's pipe-user-pages-soft. Then the pipe keeps its size. */
     (void)fcntl(fd, F_SETPIPE_SZ, (int)size);
 }

@@ -1,5 +1,5 @@
-/* json.h: JSON written through stdio, without blanks: one object a line where the caller ends the
- * line. */
+/* json.h: JSON written through stdio, without blanks. The caller ends the line after each
+ * object. */
 #ifndef WALPIPE_JSON_H
 #define WALPIPE_JSON_H
 
@@ -15,16 +15,16 @@ struct json {
 void json_open(struct json *j, char bracket);
 void json_close(struct json *j, char bracket);
 
-/* A member's name; the value follows. In arrays NULL. */
+/* A member's name, before its value. In arrays it is NULL. */
 void json_name(struct json *j, const char *name);
 /* The name of an object or an array that is a member, and its opening bracket. */
 void json_open_member(struct json *j, const char *name, char bracket);
 
-/* A string. Bytes that are not UTF-8 become U+FFFD: JSON has no way to hold them. */
+/* A string. Bytes that are not UTF-8 become U+FFFD, because JSON cannot hold them. */
 void json_string(struct json *j, const char *name, struct bytes s);
 void json_cstr(struct json *j, const char *name, const char *s);
 void json_uint(struct json *j, const char *name, uint64_t n);
-/* As a string: for 64 bits, which are more than the numbers of a JSON reader need to have. */
+/* As a string, because a JSON reader's numbers need not have 64 bits. */
 void json_uint_text(struct json *j, const char *name, uint64_t n);
 void json_int(struct json *j, const char *name, int64_t n);
 /* With one digit behind the point. */

@@ -9,9 +9,9 @@
 /* "\u0000" */
 #define JSONTEXT_MAX 6
 
-/* Takes a character off the front of *text, which is not empty, and puts what stands for it into
- * out, without a NUL. Returns the number of bytes. What is not UTF-8 becomes U+FFFD, byte by byte:
- * JSON has no way to hold it. */
+/* Takes a character off the front of *text, which is not empty, and writes its JSON form to out,
+ * without a NUL. Returns the number of bytes. Bytes that are not UTF-8 become U+FFFD one by one,
+ * because JSON cannot hold them. */
 static inline size_t
 jsontext_take(struct bytes *text, char out[JSONTEXT_MAX])
 {

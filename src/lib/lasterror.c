@@ -40,7 +40,7 @@ write_lines(int fd, const char *program, const struct err *err)
     return fclose(file) == 0;
 }
 
-/* walpipe and ackd may write at the same time: each has a temporary file of its own. */
+/* walpipe and ackd may write at the same time, so each has a temporary file of its own. */
 void
 lasterror_write(const char *path, const char *program, const struct err *err)
 {

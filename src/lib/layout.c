@@ -333,8 +333,8 @@ pick_value(const struct placement *p, const struct tuple *tuple, const struct va
     return true;
 }
 
-/* By the shard column: of the new row, and of the old one where it was sent (it was not when the
- * identity, and so the column, did not change). */
+/* Shards by the shard column of the new row, and of the old one if it was sent. It is not sent if
+ * the identity, which includes the column, did not change. */
 static bool
 shards_by_column(const struct layout *l, const struct placement *p, uint8_t type,
                  struct cursor body, uint32_t elements, struct row_values *values,

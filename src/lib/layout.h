@@ -1,30 +1,30 @@
-/* layout.h: what decides which worker of a sink gets a row: the number of workers, the shard key,
- * and the tables that go to one worker as a whole. The one home of the rule, for route, which
- * follows it, and for a sink, which finds out who had a row under an older layout.
+/* layout.h: the rule that assigns each row to a worker of a sink. It consists of the number of
+ * workers, the shard key, and the tables that go to one worker as a whole. route follows it, and a
+ * sink finds out from it which worker had a row under an older layout.
  *
- * A layout has one canonical text, which travels in the stream's frame `layout` and is stored with
- * a sink's progress:
+ * A layout has one canonical text, which is in the stream's frame `layout` and is stored with a
+ * sink's progress:
  *
  *     shards 4
  *     shard_key key
  *     whole public.a -> public.t
  *     whole *
  *
- * "whole A -> G": the source table A goes to the worker of group G, so that tables of one group
- * meet in one worker. "whole *": all tables are one group. */
+ * With "whole A -> G" the source table A goes to the worker of group G, so that tables of one group
+ * meet in one worker. With "whole *" all tables are one group. */
 #ifndef WALPIPE_LAYOUT_H
 #define WALPIPE_LAYOUT_H
 
 #include "lib/event.h"
 #include "lib/names.h"
 
-/* A name in quotes, every byte of it a quote; and two of them with a dot between. */
+/* A name in quotes that consists of quotes only, and two of these with a dot between. */
 #define LAYOUT_NAME_MAX  (2 * TARGET_NAME_MAX + 3)
 #define LAYOUT_TABLE_MAX (2 * LAYOUT_NAME_MAX)
 
 enum shard_key { SHARD_BY_KEY, SHARD_BY_TABLE, SHARD_BY_COLUMN };
 
-/* Both as names.h writes them: schema.table. */
+/* Both are schema.table, as names.h writes them. */
 struct layout_entry {
     char *table; /* of the source */
     char *group;
@@ -47,18 +47,20 @@ bool layout_set_shard_key(struct layout *l, const char *text) MUST_CHECK;
 /* Adds "A -> G" or "*". -1 with err when it is malformed or memory is out. */
 int layout_add_whole(struct layout *l, const char *line, struct err *err) MUST_CHECK;
 
-/* Adds what a file says: a line each as for layout_add_whole; empty lines and lines that begin with
- * # say nothing. To be called once. */
+/* Adds the lines of a file, each as for layout_add_whole. Empty lines and lines that begin with #
+ * are skipped. Call it once. */
 int layout_read_file(struct layout *l, const char *path, struct err *err) MUST_CHECK;
 
-/* The canonical text, and back. -1: out of memory; or with err. */
+/* Write and read the canonical text. Return -1 when memory is out, or with err. */
 int layout_format(const struct layout *l, struct buf *out) MUST_CHECK;
 int layout_parse(struct layout *l, struct bytes text, struct err *err) MUST_CHECK;
 
-/* The table's group; NULL: it is split over the workers. With all_whole "*" for every table. */
+/* The table's group, or NULL if the table is split over the workers. With all_whole it is "*" for
+ * every table. */
 const char *layout_group(const struct layout *l, const char *schema, const char *table);
 
-/* The table's text as it stands in an entry is that of an entry; not with all_whole. */
+/* Whether an entry has the table of this text, which is written like an entry's. Not for
+ * all_whole. */
 bool layout_has(const struct layout *l, const char *shown);
 
 /* A table's name as it stands in an entry. */
@@ -71,7 +73,7 @@ void layout_free(struct layout *l);
 
 /* ---- the rule ---- */
 
-/* How one table's rows find their worker. */
+/* The way from a row of one table to its worker. */
 struct placement {
     bool fixed; /* all of them go to shard */
     uint32_t shard;
@@ -81,13 +83,14 @@ struct placement {
     uint64_t hash; /* equal for two descriptions of a table that place every row alike */
 };
 
-/* Who gets a row event; old_shard is another one when the row moves. new_shard applies it. */
+/* The workers of a row event. old_shard differs from new_shard if the row moves. new_shard applies
+ * it. */
 struct row_shards {
     uint32_t new_shard;
     uint32_t old_shard;
 };
 
-/* -1 with err: the table cannot be sharded by the column, or memory is out. */
+/* Returns -1 with err if the table cannot be sharded by the column, or memory is out. */
 int layout_place(const struct layout *l, const struct relation *relation, struct placement *p,
                  struct err *err) MUST_CHECK;
 
@@ -96,8 +99,9 @@ bool layout_shards(const struct layout *l, const struct placement *p, uint8_t ty
                    const struct row_header *header, struct cursor body, uint32_t elements,
                    struct row_values *values, struct row_shards *shards) MUST_CHECK;
 
-/* Who gets a row that exists already, or a key that is absent: the worker that gets its changes.
- * key_hash is what its changes would carry. False: the row lacks the value of the shard column. */
+/* The worker of a row that exists already, or of a key that is absent. It is the worker that gets
+ * the changes of that row. key_hash is the hash that these changes would carry. Returns false if
+ * the row lacks the value of the shard column. */
 bool layout_shard_of_row(const struct layout *l, const struct placement *p, uint64_t key_hash,
                          const struct tuple *row, uint32_t *shard) MUST_CHECK;
 

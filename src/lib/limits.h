@@ -1,19 +1,19 @@
-/* limits.h: every maximum that more than one room relies on, with its reason. */
+/* limits.h: every maximum that several rooms rely on, with its reason. */
 #ifndef WALPIPE_LIMITS_H
 #define WALPIPE_LIMITS_H
 
 /* A pgoutput message is one StringInfo, which PostgreSQL limits to 1 GiB - 1 (MaxAllocSize). An
- * event is at most a few bytes a column longer than the message it came from. */
+ * event is at most a few bytes per column longer than the message it came from. */
 #define FRAME_MAX ((1u << 30) + (64u << 10))
 
-/* Acks, barriers and status are small; a status of 1,000 workers with an error text each fits. */
+/* Acks, barriers and status are small. A status of 1,000 workers with an error text each fits. */
 #define ACK_FRAME_MAX (1u << 20)
 
-/* MaxTupleAttributeNumber of PostgreSQL; a table has at most 1,600 columns. */
+/* MaxTupleAttributeNumber of PostgreSQL. A table has at most 1,600 columns. */
 #define COLUMNS_MAX 1664
 
-/* One TRUNCATE, one message: as many relations as fit in a frame would be silly; a database with
- * more than 100,000 tables in one TRUNCATE has not been seen. */
+/* Relations of one TRUNCATE, which is one message. A database with more than 100,000 tables in one
+ * TRUNCATE has not been seen. */
 #define TRUNCATE_RELATIONS_MAX 100000u
 
 /* NAMEDATALEN - 1. Servers built with a longer NAMEDATALEN are refused with a clear message. */
@@ -22,12 +22,13 @@
 /* sockaddr_un.sun_path holds 108 bytes with its NUL. */
 #define SOCKET_PATH_MAX 107
 
-/* What a stream's reader asks of one read(2), and what its writer collects before one write(2). */
+/* The size of a stream reader's read(2), and the bytes that a writer collects before one
+ * write(2). */
 #define IO_CHUNK (256u << 10)
 
-/* Rows of a batch. ClickHouse takes an INSERT as one block, which is there as a whole or not at
- * all, up to max_insert_block_size, by default 1,048,576 rows; sink-ch lets the batch of an open
- * transaction grow to twice this. */
+/* Rows of a batch. ClickHouse takes an INSERT as one block, all or nothing, up to
+ * max_insert_block_size, by default 1,048,576 rows. sink-ch lets the batch of an open transaction
+ * grow to twice this. */
 #define BATCH_ROWS_MAX 500000u
 
 /* Workers of all sinks together that ackd and route hold tables for. */

@@ -6,10 +6,10 @@
 
 #define LOCKFILE_HELD (-2)
 
-/* Makes the file name below the directory dir (a descriptor, or AT_FDCWD) when it is missing, mode
- * 0600, and locks it: a close-on-exec descriptor that keeps the lock until it is closed, in this
- * process and every child that inherited it. LOCKFILE_HELD when another process has it; -1 with err
- * (path is the file's name there). */
+/* Locks the file name below the directory dir (a descriptor, or AT_FDCWD). Makes it with mode 0600
+ * if it is missing. Returns a close-on-exec descriptor, which keeps the lock until it is closed in
+ * this process and in every child that inherited it. Returns LOCKFILE_HELD if another process has
+ * the lock, or -1 with err. Messages call the file path. */
 int lockfile_take(int dir, const char *name, const char *path, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,6 +1,6 @@
 /* log.c: see log.h. A line is built in memory and written by one write(2), so that the lines of
- * many programs on one stderr do not mix (up to PIPE_BUF; longer messages are cut to fit). Text has
- * the hint on a second, indented line. */
+ * many programs on one stderr do not mix. That holds up to PIPE_BUF, and longer messages are cut to
+ * fit. Text has the hint on a second, indented line. */
 #include "lib/log.h"
 
 #include <errno.h>
@@ -112,7 +112,7 @@ write_line(const struct line *line)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return; /* there is nobody left to tell */
+            return; /* there is no other place to report it */
         done += (size_t)n;
     }
 }
@@ -141,7 +141,7 @@ build_json(struct line *line, const struct log *log, enum log_level level,
 
 /* ---- text ---- */
 
-/* A server's words must not command the terminal: C0 and C1 controls become blanks. */
+/* A server's text must not control the terminal, so C0 and C1 controls become blanks. */
 static void
 add_plain(struct line *line, const char *text)
 {

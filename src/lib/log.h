@@ -1,6 +1,5 @@
-/* log.h: lines on stderr, for programs {"time":...,"level":...,"program":...,"message":...,
- * fields}, for people on a terminal the same as plain text. Programs speak; no other file of
- * src/lib calls this. */
+/* log.h: lines on stderr. Programs get {"time":...,"level":...,"program":...,"message":...,
+ * fields}, people on a terminal get the same as plain text. No other file of src/lib calls this. */
 #ifndef WALPIPE_LOG_H
 #define WALPIPE_LOG_H
 
@@ -8,18 +7,18 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 
-/* LOG_AUTO: text when stderr is a terminal, otherwise JSON. */
+/* LOG_AUTO is text if stderr is a terminal, otherwise JSON. */
 enum log_format { LOG_AUTO, LOG_TEXT, LOG_JSON };
 
-/* The formats' names, in this order; NULL ends them. */
+/* The formats' names, in this order, with NULL at the end. */
 extern const char *const log_format_names[];
 
-/* One a program, owned by main and lent to its rooms. sink may be NULL. */
+/* A program has one. main owns it and lends it to the other files. sink may be NULL. */
 struct log {
     const char *program;
     enum log_level level; /* below it nothing is written */
     enum log_format format;
-    int last_words; /* see log_open_last_words(); 0: not open */
+    int last_words; /* see log_open_last_words(), 0 if not open */
     const char *sink;
     uint32_t shard;
 };
@@ -34,8 +33,8 @@ struct log_field {
 bool log_level_parse(const char *name, enum log_level *level) MUST_CHECK;
 const char *log_level_name(enum log_level level);
 
-/* After the options are read: takes level and format, and looks once whether stderr is a terminal,
- * which a sandbox forbids later. */
+/* Call it after the options are read. Sets level and format, and checks whether stderr is a
+ * terminal, because a sandbox forbids that later. */
 void log_begin(struct log *log, enum log_level level, enum log_format format);
 
 void log_write(const struct log *log, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -43,15 +42,15 @@ void log_write(const struct log *log, enum log_level level, const char *fmt, ...
 void log_write_fields(const struct log *log, enum log_level level, const struct log_field *fields,
                       size_t fields_count, const char *fmt, ...) PRINTF_LIKE(5, 6);
 
-/* The environment names here the file that log_failure leaves its reason in, for walpipe: three
- * lines, "own" or "neighbour" (see struct err), message and hint. */
+/* The environment variable with the name of the file to which log_failure writes its reason, for
+ * walpipe. The file has three lines, "own" or "neighbour" (see struct err), message and hint. */
 #define LOG_LAST_WORDS "WALPIPE_LAST_WORDS"
 
 /* Opens that file before it is needed, for a program that goes into a sandbox. */
 void log_open_last_words(struct log *log);
 
-/* The one line a program that fails ends with: err's message, hint, lsn and relation. Returns the
- * exit code, for `return log_failure(...)` in main. */
+/* Writes the last line of a program that fails, with err's message, hint, lsn and relation. Returns
+ * the exit code, for `return log_failure(...)` in main. */
 int log_failure(const struct log *log, const struct err *err);
 
 #endif

@@ -1,8 +1,9 @@
-/* loginnote.h: whether a login has worked before. A login that is refused at the first attempt is a
- * mistake in the config, which only a person can mend. One that worked before was changed at the
- * server, as by a new password: it may work again at any moment, so it is tried again. The note is
- * a file, since the program that finds the login refused may be another one than found it well.
- * Whoever starts a pipeline removes the file before. */
+/* loginnote.h: notes whether a login has worked before. A login that is refused at the first
+ * attempt is a mistake in the config, which only a person can mend. If it worked before, somebody
+ * changed it at the server, for example with a new password. It may work again at any moment, so it
+ * is tried again. The note is a file, because the program whose login is refused may be another one
+ * than the program whose login worked. The program that starts a pipeline removes the file
+ * first. */
 #ifndef WALPIPE_LOGINNOTE_H
 #define WALPIPE_LOGINNOTE_H
 
@@ -10,15 +11,15 @@
 
 /* Set path, zero the rest. */
 struct loginnote {
-    const char *path; /* NULL: only this process knows */
+    const char *path; /* NULL if only this process knows */
     bool worked;
 };
 
-/* The login has worked. What cannot be written is not noted. */
+/* The login has worked. A note that cannot be written is dropped. */
 void loginnote_worked(struct loginnote *note);
 
-/* After a login that failed with err: makes EXIT_PEER of EXIT_REFUSED, and says so, where it has
- * worked before. True when it did. */
+/* Call it after a login that failed with err. If the login has worked before, turns EXIT_REFUSED
+ * into EXIT_PEER, adds that to the message, and returns true. */
 bool loginnote_forgives(const struct loginnote *note, struct err *err);
 
 #endif

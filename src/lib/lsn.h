@@ -13,7 +13,7 @@ struct lsn_text {
 /* "16/B374D848", as PostgreSQL prints it. */
 struct lsn_text lsn_format(uint64_t lsn);
 
-/* Two hex numbers of one to eight digits around a slash, and nothing else. */
+/* Two hex numbers of one to eight digits around a slash, without any other character. */
 bool lsn_parse(const char *text, uint64_t *lsn) MUST_CHECK;
 
 #endif

@@ -8,8 +8,8 @@
 /* Seconds of a day. */
 #define MOMENT_DAY INT64_C(86400)
 
-/* Since 1970-01-01 UTC; what has no zone counts as UTC. Seconds and micros apart: PostgreSQL's last
- * year, 294276, in microseconds since 1970 is more than 64 bits hold. */
+/* Since 1970-01-01 UTC. A time without a zone counts as UTC. Seconds and micros are apart, because
+ * the microseconds from 1970 to PostgreSQL's last year, 294276, do not fit in 64 bits. */
 struct moment {
     int64_t seconds;
     uint32_t micros;

@@ -21,7 +21,7 @@ is_bare(char c)
            (unsigned char)c >= 0x80;
 }
 
-/* What is read into a name of at most max bytes. */
+/* A name that is being read, of at most max bytes. */
 struct taken {
     char *text;
     size_t len, max;
@@ -214,7 +214,8 @@ names_next_mapping(const char **at, struct table_mapping *mapping, struct err *e
                     "double quotes: public.orders -> sales.\"Odd,name\"");
 }
 
-/* The length of the type's text, up to the comma or the end; 0: a quote or parenthesis is open. */
+/* The length of the type's text, up to the comma or the end. 0 if a quote or parenthesis is
+ * open. */
 static size_t
 type_length(const char *text)
 {
@@ -351,7 +352,7 @@ names_show(const char *name, char *out, size_t size)
         put_quoted(name, strlen(name), out, size, &at);
 }
 
-/* Bare where every character is; stars always are. */
+/* Writes it bare if every character allows that. Stars always are bare. */
 static void
 put_part(const struct name_pattern *part, char *out, size_t size, size_t *at)
 {

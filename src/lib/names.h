@@ -1,5 +1,5 @@
-/* names.h: names and lists of tables as people write them in options and in the config: the one
- * grammar of `tables`, `map` and `publication`. walpipe.conf(5), NAMES, is its description.
+/* names.h: names and lists of tables as people write them in options and in the config. It is the
+ * grammar of `tables`, `map` and `publication`. walpipe.conf(5), NAMES, describes it.
  *
  *     name    = bare | quoted
  *     bare    = lower-case letters, digits, _, $ and every character beyond ASCII
@@ -9,18 +9,18 @@
  *     typed   = name -> the text of a type     up to a comma outside of quotes and parentheses
  *     list    = elements with commas between them, blanks anywhere around a name
  *
- * An upper-case letter needs quotes. PostgreSQL would fold it, ClickHouse would not: what is meant
- * has to be written. */
+ * An upper-case letter needs quotes. PostgreSQL would fold it and ClickHouse would not, so the user
+ * must choose. */
 #ifndef WALPIPE_NAMES_H
 #define WALPIPE_NAMES_H
 
 #include "lib/base.h"
 #include "lib/limits.h"
 
-/* A database or table of ClickHouse: it is a file name too. */
+/* A database or table of ClickHouse, whose name is a file name too. */
 #define TARGET_NAME_MAX 255
 
-/* Bit i of any says that text[i] is a * for any run of characters. */
+/* If bit i of any is set, text[i] is a * for any run of characters. */
 struct name_pattern {
     char text[NAME_MAX_BYTES + 1];
     uint64_t any;
@@ -35,7 +35,7 @@ struct table_pattern {
 struct table_mapping {
     char schema[NAME_MAX_BYTES + 1];
     char table[NAME_MAX_BYTES + 1];
-    char to_schema[TARGET_NAME_MAX + 1]; /* or database; empty where only a table is given */
+    char to_schema[TARGET_NAME_MAX + 1]; /* or database, empty if only a table is given */
     char to_table[TARGET_NAME_MAX + 1];
 };
 
@@ -44,26 +44,27 @@ struct table_name {
     char table[NAME_MAX_BYTES + 1];
 };
 
-/* A column and a type, of which only quotes and parentheses were looked at; it is the list's. */
+/* A column and a type. Only the type's quotes and parentheses were checked. It points into the
+ * list. */
 struct typed_name {
     char name[NAME_MAX_BYTES + 1];
     const char *type;
     size_t type_len;
 };
 
-/* Each takes the next element of the list at *at, which moves behind it, to NULL behind the last
- * one. 0, or -1 with err: message and hint say what was expected where. */
+/* Each takes the next element of the list at *at and moves *at behind it, to NULL behind the last
+ * one. Returns 0, or -1 with err, whose message and hint name the expected text and the place. */
 int names_next(const char **at, char name[NAME_MAX_BYTES + 1], struct err *err) MUST_CHECK;
 int names_next_pattern(const char **at, struct table_pattern *pattern, struct err *err) MUST_CHECK;
 int names_next_mapping(const char **at, struct table_mapping *mapping, struct err *err) MUST_CHECK;
 int names_next_typed(const char **at, struct typed_name *typed, struct err *err) MUST_CHECK;
 
-/* text is one SCHEMA.TABLE and nothing else. 0, or -1 with err. */
+/* text is one SCHEMA.TABLE without any other text. Returns 0, or -1 with err. */
 int names_table(const char *text, struct table_name *table, struct err *err) MUST_CHECK;
 
 bool names_match(const struct name_pattern *pattern, const char *name);
 
-/* As they would be written, into out, for messages; cut where out is full. */
+/* Writes the name to out as people would write it, for messages. Cut where out is full. */
 void names_show(const char *name, char *out, size_t size);
 void names_show_pattern(const struct table_pattern *pattern, char *out, size_t size);
 

@@ -1,5 +1,5 @@
-/* opt.c: see opt.h. Not getopt_long(): that prints its own messages, accepts abbreviations (which
- * break when an option is added) and reorders operands. */
+/* opt.c: see opt.h. getopt_long() is not used. It prints its own messages, accepts abbreviations
+ * (which break when an option is added) and reorders operands. */
 #include "lib/opt.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ print_help(const struct opt_program *program)
         program->name);
 }
 
-/* Digits only: strtoull alone would take spaces and a minus sign. */
+/* Takes digits only. strtoull alone would take spaces and a minus sign. */
 static bool
 leading_number(const char *text, char **rest, uint64_t *out)
 {
@@ -249,7 +249,7 @@ print_builtin(const struct opt_program *program, const char *word)
     return true;
 }
 
-/* OPT_GO: that word is read. A lone - is an operand; so is all that follows --. */
+/* Returns OPT_GO after one word. A lone - is an operand, and so is every word after --. */
 static enum opt_status
 take_next(struct parser *p, bool *only_operands, struct err *err)
 {

@@ -14,8 +14,8 @@ put(struct buf *buf, const void *bytes, size_t n)
     return 0;
 }
 
-/* msgpack-c's functions come as a template to be included with an append of one's own. msgpack.h
- * fills it in with a call through a pointer for each byte or two, which took a third of
+/* msgpack-c's functions come as a template to be included with an append function of our own.
+ * msgpack.h fills it in with a call through a pointer for each byte or two, which took a third of
  * pgout-decode's instructions. */
 #define msgpack_pack_inline_func(name)         static inline int mp_pack##name
 #define msgpack_pack_inline_func_cint(name)    static inline int mp_pack##name

@@ -1,8 +1,9 @@
 /* pack.h: msgpack items into a struct buf, packed by msgpack-c's templates, and the frame around
  * them.
  *
- * A frame is a 4-byte big-endian length and that many bytes: one msgpack array whose first element
- * is its type (docs/frame.7). Failures to get memory stick to the buf; frame_end reports them. */
+ * A frame is a 4-byte big-endian length and that many bytes. They are one msgpack array whose first
+ * element is the frame's type (docs/frame.7). The buf remembers that memory was out, and frame_end
+ * reports it. */
 #ifndef WALPIPE_PACK_H
 #define WALPIPE_PACK_H
 
@@ -19,8 +20,8 @@ struct packer {
 /* Begins a frame of `elements` array elements, the first of which is `type`. */
 void frame_begin(struct packer *p, struct buf *buf, uint8_t type, uint32_t elements);
 
-/* Writes the frame's length. -1 when memory was out since frame_begin or the frame is longer than
- * FRAME_MAX; the buf then holds what it held before frame_begin. */
+/* Writes the frame's length. Returns -1 if memory was out since frame_begin or the frame is longer
+ * than FRAME_MAX. The buf then holds the same bytes as before frame_begin. */
 int frame_end(struct packer *p) MUST_CHECK;
 
 void pack_uint(struct packer *p, uint64_t n);

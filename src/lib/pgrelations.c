@@ -7,10 +7,10 @@
 
 #include "lib/pqx.h"
 
-/* %s: by version the published columns, an index's key columns, and what is no column. $1:
- * publications. A table may be in several of them. walpipe's own schema is never replicated. Types
- * from 10000 on (FirstGenbkiObjectId) are announced, domains by their base type and types of
- * pg_catalog with an empty schema. */
+/* %s stands for the version's text for published columns, an index's key columns, and
+ * attributes that are no columns. $1 is the list of publications. A table may be in several of
+ * them. walpipe's own schema is never replicated. Types from 10000 on (FirstGenbkiObjectId) are
+ * announced, domains by their base type and types of pg_catalog with an empty schema. */
 static const char columns_sql[] =
     "WITH published AS ("
     "  SELECT DISTINCT ON (c.oid) c.oid, n.nspname, c.relname, c.relreplident, c.relkind,"
@@ -125,7 +125,7 @@ fill(struct pgrelations *r, struct err *err)
     return 0;
 }
 
-/* The question for this version of the server; malloc'd, NULL with err. */
+/* The query for this version of the server. malloc'd, or NULL with err. */
 static char *
 question(int version, struct err *err)
 {

@@ -11,15 +11,15 @@
 
 static const char what[] = "read what the source's catalog says of a table";
 
-/* The numbers of an index's key columns: "2 1". %s: without those that it only includes. A primary
- * key that is deferrable is unique only at the end of a transaction. */
+/* The numbers of an index's key columns, as in "2 1". %s excludes those that it only includes. A
+ * primary key that is deferrable is unique only at the end of a transaction. */
 #define KEY(condition)                                                                             \
     "coalesce((SELECT pg_catalog.array_to_string(%s, ' ') FROM pg_catalog.pg_index i"              \
     " WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL"          \
     " AND (" condition ") LIMIT 1), '')"
 
-/* An element's text is taken out of its array's; that of a type with another delimiter than a comma
- * (box) has nothing to quote. */
+/* The text of an element is taken out of its array's. If the type has another delimiter than a
+ * comma (box), its text has nothing to quote. */
 #define MISSING                                                                                    \
     "CASE WHEN NOT a.atthasmissing THEN NULL"                                                      \
     " WHEN t.typdelim = ',' THEN"                                                                  \
@@ -32,7 +32,8 @@ static const char what[] = "read what the source's catalog says of a table";
     KEY("c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident")
 #define SETTINGS "SET statement_timeout = 0; SET lock_timeout = 0; " PQCONN_TEXT_SETTINGS ";"
 
-/* %s: both keys' columns; what old rows lack, of server 11 and later; relids. */
+/* %s stands for both keys' columns, the values missing in old rows (server 11 and later), and
+ * relids. */
 static const char question[] = SETTINGS
     "SELECT c.oid, CASE WHEN pg_catalog.pg_is_in_recovery()"
     " THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END,"

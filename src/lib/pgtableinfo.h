@@ -1,4 +1,4 @@
-/* pgtableinfo.h: asks a source's catalog for what tableinfo.h carries. */
+/* pgtableinfo.h: reads from a source's catalog the fields of tableinfo.h. */
 #ifndef WALPIPE_PGTABLEINFO_H
 #define WALPIPE_PGTABLEINFO_H
 
@@ -6,13 +6,13 @@
 
 #include "lib/tableinfo.h"
 
-/* The question about the tables in `relids`, "1,2,3", as one text of several commands for an
- * ordinary connection: it begins with the session's settings. version is the server's. malloc'd;
- * NULL: out of memory. */
+/* The query for the tables in `relids`, "1,2,3", as one text of several commands for an ordinary
+ * connection. It begins with the session's settings. version is the server's. malloc'd, or NULL
+ * when memory is out. */
 char *pgtableinfo_question(int version, const char *relids);
 
-/* Takes the table that begins at row *at of the last command's result, and moves *at on: 0; 1 when
- * there is none any more; -1 with err. info is to be freed, before result, whose strings it has. */
+/* Takes the table that begins at row *at of the last command's result, and moves *at on. Returns 0,
+ * 1 after the last table, or -1 with err. Free info before result, which owns its strings. */
 int pgtableinfo_take(const PGresult *result, int *at, struct tableinfo *info,
                      struct err *err) MUST_CHECK;
 

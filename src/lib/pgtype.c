@@ -1,4 +1,4 @@
-/* pgtype.c: see pgtype.h. Source: src/include/catalog/pg_type.dat. */
+/* pgtype.c: see pgtype.h. Its source is src/include/catalog/pg_type.dat. */
 #include "lib/pgtype.h"
 
 #include <string.h>
@@ -99,8 +99,8 @@ pgtype_oid(const char *type_name)
     return 0;
 }
 
-/* Behind the length of a varlena's header: precision, and the scale in 11 bits, signed since 15
- * (src/backend/utils/adt/numeric.c, make_numeric_typmod). */
+/* The typmod is precision and scale plus the length of a varlena's header. The scale has 11 bits,
+ * signed since 15 (src/backend/utils/adt/numeric.c, make_numeric_typmod). */
 bool
 pgtype_has_precision(int32_t typmod)
 {

@@ -1,10 +1,10 @@
-/* pgtype.h: PostgreSQL's built-in types: their oids, names and arrays, and what a typmod says. */
+/* pgtype.h: PostgreSQL's built-in types, their oids, names, arrays and typmods. */
 #ifndef WALPIPE_PGTYPE_H
 #define WALPIPE_PGTYPE_H
 
 #include "lib/base.h"
 
-/* oids of PostgreSQL's built-in types, from pg_type.dat; they never change. */
+/* oids of PostgreSQL's built-in types, from pg_type.dat. They never change. */
 enum pg_oid {
     PG_BOOL = 16,
     PG_BYTEA = 17,
@@ -54,16 +54,16 @@ enum pg_oid {
     PG_XID8 = 5069
 };
 
-/* Above are types that somebody created (FirstNormalObjectId). */
+/* Types above were created by a user (FirstNormalObjectId). */
 #define PGTYPE_USER_FIRST 16384
 
-/* numeric(p,s), from its typmod; only where pgtype_has_precision. A scale may be negative. */
+/* numeric(p,s), from its typmod. The others need pgtype_has_precision. A scale may be negative. */
 bool pgtype_has_precision(int32_t typmod);
 int32_t pgtype_precision(int32_t typmod);
 int32_t pgtype_scale(int32_t typmod);
 
-/* regclass and its like, whose binary format is the oid of something in the source's catalog; and
- * arrays of them. */
+/* regclass and similar types, whose binary format is the oid of an object in the source's catalog,
+ * and arrays of them. */
 bool pgtype_names_object(uint32_t oid);
 bool pgtype_names_objects(uint32_t oid);
 
@@ -71,17 +71,18 @@ bool pgtype_names_objects(uint32_t oid);
  */
 #define PGTYPE_ANNOUNCED_FIRST 10000
 
-/* What a value of a built-in range or multirange type is made of; 0: oid is none. */
+/* The element type of a built-in range or multirange type, 0 if oid is none. */
 uint32_t pgtype_range_element(uint32_t oid);
 uint32_t pgtype_multirange_element(uint32_t oid);
 
-/* The element type of a built-in array type; 0: oid is none. */
+/* The element type of a built-in array type, 0 if oid is none. */
 uint32_t pgtype_element(uint32_t oid);
 
-/* The name of a built-in type that pgtype_oid knows; "int4[]" of an array. NULL: another. */
+/* The name of a built-in type that pgtype_oid knows, such as "int4[]" for an array. NULL for
+ * others. */
 const char *pgtype_name(uint32_t oid);
 
-/* The oid of a built-in type by its name, for domains over it; 0: not one of this table. */
+/* The oid of a built-in type by its name, for domains over it. 0 if this table lacks it. */
 uint32_t pgtype_oid(const char *type_name);
 
 #endif

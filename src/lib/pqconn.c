@@ -18,7 +18,7 @@
 
 #define KEYWORDS_MAX 64
 
-/* libpq takes no shorter timeout either, but for 0: none. */
+/* libpq accepts no shorter timeout either, except 0 for none. */
 #define TIMEOUT_LEAST 2
 
 enum outcome { CONNECTED, FAILED, FAILED_BY_US, MUTE };
@@ -29,7 +29,7 @@ struct keywords {
     size_t count;
 };
 
-/* ---- what libpq is told ---- */
+/* ---- options for libpq ---- */
 
 static void
 drop_notice(void *arg, const PGresult *result)
@@ -99,9 +99,9 @@ pqconn_start(const char *conninfo, const struct pqconn_keyword *forced, size_t f
     return conn;
 }
 
-/* ---- what a failure says ---- */
+/* ---- the kind of a failure ---- */
 
-/* Of an array that PQconninfo or PQconninfoParse made. NULL: not set. */
+/* Takes it from an array that PQconninfo or PQconninfoParse made. NULL if it is not set. */
 static char *
 option(PQconninfoOption *options, const char *keyword)
 {
@@ -111,7 +111,8 @@ option(PQconninfoOption *options, const char *keyword)
     return NULL;
 }
 
-/* "FATAL:  28P01: ...", where the first word is translated. The last one is of the last host. */
+/* Finds it in "FATAL:  28P01: ...", where the first word is translated. The last one is of the last
+ * host. */
 bool
 pqconn_sqlstate(const PGconn *conn, char sqlstate[6])
 {
@@ -127,8 +128,8 @@ pqconn_sqlstate(const PGconn *conn, char sqlstate[6])
     return found;
 }
 
-/* libpq's message in one line, without the place in the server's source that comes with SQLSTATEs.
- */
+/* Writes libpq's message in one line, without the place in the server's source that comes with
+ * SQLSTATEs. */
 static void
 flatten(const char *message, char *out, size_t size)
 {
@@ -144,7 +145,7 @@ flatten(const char *message, char *out, size_t size)
     }
 }
 
-/* What a person can do about a login that was refused. */
+/* The remedy for a login that was refused. */
 static const char *
 login_hint(const char *sqlstate)
 {
@@ -167,8 +168,8 @@ login_hint(const char *sqlstate)
     return "";
 }
 
-/* libpq silently goes on without a passfile that it cannot read, and with a line on stderr without
- * one that others can read. */
+/* libpq silently ignores a passfile that it cannot read. It ignores a passfile that others can read
+ * too, with a line on stderr. */
 static void
 judge_passfile(const char *path, struct err *err)
 {
@@ -225,14 +226,14 @@ failed(PGconn *conn, enum outcome outcome, struct err *err)
     return -1;
 }
 
-/* ---- who ended a TLS handshake ----
+/* ---- the side that ended a TLS handshake ----
  *
- * libpq tells a certificate that does not fit, which stays as it is, from a connection that broke,
- * which heals, by words only. But it is we who end the former: the connection is still open when
- * libpq gives up, or the server closed it because of what we sent last, an alert. */
+ * A certificate that does not fit stays wrong, and a connection that broke may heal. libpq tells
+ * these two apart by words only. But we end the handshake in the first case. Then the connection is
+ * still open when libpq gives up, or the server closed it because of our last message, an alert. */
 
 struct handshake {
-    int fd; /* another descriptor of the socket, which libpq closes; -1: not in a handshake */
+    int fd; /* another descriptor of the socket, which libpq closes, -1 outside a handshake */
     bool closed;
     uint32_t sent;
 };
@@ -283,7 +284,7 @@ after_step(struct handshake h, bool step_failed)
 
 /* ---- waiting ---- */
 
-/* Microseconds for each address, or 0: for ever. */
+/* Microseconds for each address, or 0 without a limit. */
 static uint64_t
 timeout_of(PGconn *conn)
 {
@@ -297,7 +298,7 @@ timeout_of(PGconn *conn)
     return (uint64_t)(seconds < TIMEOUT_LEAST ? TIMEOUT_LEAST : seconds) * 1000000;
 }
 
-/* The address that is being tried; a deadline is for one. */
+/* The address that is being tried. Each address has its own deadline. */
 struct place {
     char host[256], address[64], port[16];
 };
@@ -360,9 +361,9 @@ finish(PGconn *conn)
     return FAILED;
 }
 
-/* ---- a host that takes connections and answers none ----
+/* ---- a host that accepts connections and answers none ----
  *
- * libpq itself would go on to the next one, but an event loop cannot tell it to. */
+ * libpq itself would try the next one, but an event loop cannot tell it to do so. */
 
 static size_t
 entries(const char *list)
@@ -406,7 +407,8 @@ remove_entry(char *list, size_t i)
         at[-1] = '\0';
 }
 
-/* Starts again with all hosts but the one that conn tries. NULL: there is no other, or with err. */
+/* Starts again with all hosts except the one that conn tries. Returns NULL if there is no other, or
+ * with err. */
 static PGconn *
 start_without(PGconn *conn, struct err *err)
 {

@@ -1,5 +1,5 @@
-/* pqmark.c: see pqmark.h. A walsender takes no parameters, so the key is written into the command:
- * it is a number. */
+/* pqmark.c: see pqmark.h. A walsender takes no parameters, so the key, a number, is written into
+ * the command. */
 #include "lib/pqmark.h"
 
 #include <inttypes.h>

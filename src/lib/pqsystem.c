@@ -38,7 +38,8 @@ identify(PGconn *conn, struct pqsystem *system, struct err *err)
     return 0;
 }
 
-/* The history file has a line for each timeline that led to this one: "1\t0/3000060\treason". */
+/* The history file has a line for each timeline that led to this one, such as
+ * "1\t0/3000060\treason". */
 static void
 take_history(struct pqsystem *system, char *text)
 {

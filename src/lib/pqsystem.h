@@ -12,7 +12,8 @@ struct pqsystem {
     uint64_t identifier;
     uint32_t timeline;
     char database[NAME_MAX_BYTES + 1];
-    uint32_t previous_timeline; /* that it came out of; 0: none, or the server does not tell */
+    uint32_t previous_timeline; /* the timeline that this one came from, 0 if none, or if the server
+                                   does not report it */
     uint64_t switch_lsn;        /* there */
 };
 

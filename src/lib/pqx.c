@@ -9,7 +9,7 @@
 enum exit_code
 pqx_exit_code(const char *sqlstate)
 {
-    /* Class 08 connection, 40 rollback, 53 resources, 57 intervention; then single codes. */
+    /* Class 08 connection, 40 rollback, 53 resources, 57 intervention, then single codes. */
     static const char *const retry[] = {"08", "40", "53", "57", "55P03", "55006", "25006", "58"};
 
     if (sqlstate == NULL || sqlstate[0] == '\0')
@@ -53,7 +53,8 @@ pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *er
     err_set(err, pqx_exit_code(sqlstate), "could not %s: %s%s%.300s%s (SQLSTATE %s)", what, primary,
             detail == NULL ? "" : " (", detail == NULL ? "" : detail, detail == NULL ? "" : ")",
             sqlstate == NULL ? "none" : sqlstate);
-    /* The context names what the server was doing: for a walsender, slot, callback and LSN. */
+    /* The context describes the server's action. For a walsender these are slot, callback and
+     * LSN. */
     if (hint == NULL)
         hint = PQresultErrorField(result, PG_DIAG_CONTEXT);
     if (hint != NULL)

@@ -1,4 +1,4 @@
-/* pqx.h: what walpipe adds to libpq: results as struct err, and SQLSTATE as "retry" or "stop". */
+/* pqx.h: additions to libpq. Turns results into struct err, and SQLSTATE into "retry" or "stop". */
 #ifndef WALPIPE_PQX_H
 #define WALPIPE_PQX_H
 
@@ -7,8 +7,8 @@
 
 #include "lib/base.h"
 
-/* Runs one command and requires its result to be PGRES_TUPLES_OK or PGRES_COMMAND_OK. NULL with
- * err otherwise. The caller clears the result. what names the command in the error: "could not
+/* Runs one command and requires its result to be PGRES_TUPLES_OK or PGRES_COMMAND_OK. Returns NULL
+ * with err otherwise. The caller clears the result. The error names the command as in "could not
  * WHAT: ..." */
 PGresult *pqx_exec(PGconn *conn, const char *what, const char *sql, struct err *err);
 
@@ -24,31 +24,30 @@ PGresult *pqx_exec_prepared(PGconn *conn, const char *what, const char *name, in
 
 enum { PQX_ROWS = INT_MAX }; /* any number */
 
-/* Requires an answer to have least to most rows and exactly the columns that the letters stand for:
- * 'v' for one that is never NULL, '?' for one that may be. Whatever stands between us and
- * PostgreSQL may answer otherwise, and PQgetvalue is NULL for what is not there. EXIT_PEER with
- * err. */
+/* Requires an answer to have least to most rows and exactly the columns that the letters stand for.
+ * 'v' is a column that is never NULL, '?' one that may be. A proxy between us and PostgreSQL may
+ * answer otherwise, and PQgetvalue returns NULL for a missing field. EXIT_PEER with err. */
 int pqx_shape(const PGresult *result, const char *what, int least, int most, const char *columns,
               struct err *err) MUST_CHECK;
 
-/* The same around pqx_exec: hands result on; NULL, and result cleared, where it is not so. */
+/* The same around pqx_exec. Returns result, or clears it and returns NULL if the shape is wrong. */
 PGresult *pqx_shaped(PGresult *result, const char *what, int least, int most, const char *columns,
                      struct err *err) MUST_CHECK;
 
-/* Fills err from a failed result (or, for NULL, from the connection): its primary message, detail
- * and SQLSTATE. Always -1. */
+/* Fills err from a failed result, or from the connection if result is NULL, with its primary
+ * message, detail and SQLSTATE. Always -1. */
 int pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *err);
 
-/* EXIT_PEER for the SQLSTATE classes that heal by waiting, else EXIT_REFUSED; "" or NULL (the
- * connection broke) is EXIT_PEER. Source: appendix "PostgreSQL Error Codes". */
+/* EXIT_PEER for the SQLSTATE classes that heal by waiting, otherwise EXIT_REFUSED. "" or NULL (the
+ * connection broke) is EXIT_PEER. The source is the appendix "PostgreSQL Error Codes". */
 enum exit_code pqx_exit_code(const char *sqlstate);
 
 /* Sets err for a message of PQconninfoParse, and frees that. Always -1. */
 int pqx_malformed(char *message, struct err *err);
 
-/* A password in a connection string would stand in the process list. Moves it from conninfo to
- * *password (both malloc'd; *password NULL when there is none). -1 with err for a malformed
- * conninfo. */
+/* A password in a connection string would appear in the process list. Moves it from conninfo to
+ * *password. Both are malloc'd, and *password is NULL without a password. Returns -1 with err for a
+ * malformed conninfo. */
 int pqx_take_password(const char *conninfo, char **without, char **password,
                       struct err *err) MUST_CHECK;
 

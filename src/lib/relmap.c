@@ -1,4 +1,4 @@
-/* relmap.c: see relmap.h. Open addressing with linear probing; nothing is ever removed. */
+/* relmap.c: see relmap.h. Open addressing with linear probing. No entry is ever removed. */
 #include "lib/relmap.h"
 
 #include <stdlib.h>

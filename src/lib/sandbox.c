@@ -1,5 +1,5 @@
-/* sandbox.c: see sandbox.h. A seccomp filter: a list of system calls in classic BPF. Source:
- * seccomp(2), Documentation/userspace-api/seccomp_filter.rst. */
+/* sandbox.c: see sandbox.h. A seccomp filter, which is a list of system calls in classic BPF. Its
+ * sources are seccomp(2) and Documentation/userspace-api/seccomp_filter.rst. */
 #include "lib/sandbox.h"
 
 #include <fcntl.h>
@@ -30,8 +30,8 @@ sandbox_fits_build(void)
 
 #ifdef MACHINE
 
-/* What we call ourselves, then what the C library may for us: memory, the time where the vdso has
- * none, signals that interrupt a call, abort() and what is written before it. */
+/* First our own calls, then those that the C library may make for us. These are memory, the time if
+ * the vdso has none, signals that interrupt a call, and abort() with the message before it. */
 static const int allowed[] = {
 #ifdef __NR_poll
     __NR_poll,
@@ -52,8 +52,8 @@ static const int allowed[] = {
 /* Calls that are allowed by one of their arguments, see make_program(). */
 #define SPECIAL 4
 
-/* The machine and the number: 4; two instructions for each allowed call, five for a special one;
- * and the end. */
+/* The machine and the number take 4 instructions, each allowed call two, a special one five. Then
+ * comes the end. */
 #define PROGRAM_MAX (4 + 2 * ALLOWED + 5 * SPECIAL + 1)
 
 struct program {
@@ -89,7 +89,7 @@ argument(int n)
     return offsetof(struct seccomp_data, args) + (size_t)n * sizeof(uint64_t);
 }
 
-/* Call nr is allowed when `op` of its argument n and k is what `holds` says. */
+/* Call nr is allowed if `op` of its argument n and k results in `holds`. */
 static void
 add_special(struct program *p, int nr, int n, uint16_t op, uint32_t k, bool holds)
 {
@@ -111,7 +111,8 @@ make_program(struct program *p)
         add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)allowed[i], 0, 1);
         add_return(p, ALLOW);
     }
-    /* No memory that can be executed; fstat as the C library calls it; abort(): ourselves alone. */
+    /* No executable memory. fstat as the C library calls it. For abort(), signals to ourselves
+     * alone. */
     add_special(p, __NR_mmap, 2, BPF_JSET, PROT_EXEC, false);
     add_special(p, __NR_mprotect, 2, BPF_JSET, PROT_EXEC, false);
     add_special(p, __NR_newfstatat, 3, BPF_JSET, AT_EMPTY_PATH, true);

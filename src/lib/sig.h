@@ -1,15 +1,16 @@
-/* sig.h: signals the pipeline's way. Handlers do nothing; loops read a descriptor. */
+/* sig.h: signals, handled the same way in all programs. Handlers do nothing, and loops read a
+ * descriptor. */
 #ifndef WALPIPE_SIG_H
 #define WALPIPE_SIG_H
 
 #include "lib/base.h"
 
-/* For every program: SIGPIPE is ignored, so that a write reports EPIPE. */
+/* For every program. Ignores SIGPIPE, so that a write reports EPIPE. */
 void sig_ignore_pipe(void);
 
 /* For the programs behind pg-wal-read, once their input and output are open. SIGTERM or SIGINT to
- * the whole process group means "drain": they wait for the stream's `end`, so the first of each is
- * ignored; a second ends the program. While a program still waits for its neighbours there is
+ * the whole process group means "drain". They wait for the stream's `end`, so the first of each is
+ * ignored, and a second ends the program. While a program still waits for its neighbours there is
  * nothing to drain, and the first signal ends it. */
 void sig_wait_for_end(void);
 
@@ -20,7 +21,7 @@ int sig_open(bool with_children, struct err *err) MUST_CHECK;
 /* The number of a pending signal, or 0. */
 int sig_read(int fd);
 
-/* In a child before exec: unblocks everything and restores SIGPIPE. */
+/* For a child before exec. Unblocks everything and restores SIGPIPE. */
 void sig_reset_for_exec(void);
 
 #endif

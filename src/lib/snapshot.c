@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Digits up to the byte `end`, which is skipped; the text's end is '\0' and stays. */
+/* Takes digits up to the byte `end`, which is skipped, except for '\0' at the end of the text. */
 static bool
 take_number(const char **at, char end, uint64_t *out)
 {

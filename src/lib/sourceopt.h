@@ -10,11 +10,12 @@ struct sourceopt_publications {
     char names[PUBLICATIONS_MAX][NAME_MAX_BYTES + 1];
 };
 
-/* For opt_spec.take, of a const char * at offset: a conninfo, in which no password may stand. */
+/* For opt_spec.take, of a const char * at offset. Takes a conninfo, which must not have a
+ * password. */
 int sourceopt_conninfo(const struct opt_spec *spec, const char *value, void *options,
                        struct err *err) MUST_CHECK;
 
-/* The same of a struct sourceopt_publications: adds NAME[,NAME]. */
+/* The same for a struct sourceopt_publications. Adds NAME[,NAME]. */
 int sourceopt_publications(const struct opt_spec *spec, const char *value, void *options,
                            struct err *err) MUST_CHECK;
 

@@ -87,7 +87,7 @@ statedir_open(const char *path, struct err *err)
     return dir;
 }
 
-/* A line of /proc/locks: "1: FLOCK  ADVISORY  WRITE 4711 08:01:262146 0 EOF". */
+/* Parses lines of /proc/locks, such as "1: FLOCK  ADVISORY  WRITE 4711 08:01:262146 0 EOF". */
 static bool
 is_locked(ino_t inode)
 {

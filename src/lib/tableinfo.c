@@ -1,4 +1,4 @@
-/* tableinfo.c: see tableinfo.h. The frame: [type, relid, lsn, replica identity, schema, name,
+/* tableinfo.c: see tableinfo.h. The frame is [type, relid, lsn, replica identity, schema, name,
  * [attnum, ...], [attnum, ...], [[attnum, name, type oid, typmod, not null, has default, missing],
  * ...]] */
 #include "lib/tableinfo.h"
@@ -49,7 +49,7 @@ tableinfo_encode(struct buf *buf, uint8_t type, const struct tableinfo *info)
 
 /* ---- from the stream ---- */
 
-/* Copies a string into the block; a NUL inside it would hide the rest. */
+/* Copies a string into the block. A NUL inside it would hide the rest. */
 static bool
 keep_string(struct bytes s, char **free_space, const char **out)
 {

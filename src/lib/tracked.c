@@ -1,5 +1,5 @@
-/* tracked.c: see tracked.h. The changes stand in one array in the stream's order, their keys and
- * values in one buffer in the same order, so that forgetting moves both together in place. */
+/* tracked.c: see tracked.h. The changes are in one array in the stream's order. Their keys and
+ * values are in one buffer in the same order, so that forgetting moves both together in place. */
 #include "lib/tracked.h"
 
 #include <stdlib.h>
@@ -49,7 +49,7 @@ compare_xids(const void *a, const void *b)
     return left->xid < right->xid ? -1 : left->xid > right->xid;
 }
 
-/* One line per table and transaction; the order means nothing here. */
+/* Keeps one entry per table and transaction. The order has no meaning here. */
 static void
 unite_xids(struct tracked_xids *xids)
 {
@@ -198,8 +198,8 @@ tracked_must_drop(const struct tracked *t, uint32_t relid, const struct snapshot
     return lacks_any(&t->given_up, relid, snapshot);
 }
 
-/* The number of the next change of the key behind the one that is numbered `at` (0: the first)
- * that snapshot lacks; 0: none. */
+/* The number of the next change of the key that snapshot lacks, behind the change number `at` (0
+ * for the first). 0 if there is none. */
 static uint32_t
 next_lacking(const struct tracked *t, uint32_t relid, struct bytes key,
              const struct snapshot *snapshot, uint32_t at)
@@ -253,7 +253,8 @@ tracked_next(const struct tracked *t, uint32_t relid, struct bytes key,
 
 /* ---- forgetting ---- */
 
-/* What is forgotten: of a table that ended, or of transactions that all of these contain. */
+/* The changes to forget, of a table that ended, or of transactions that all of these snapshots
+ * contain. */
 struct past {
     bool ended;
     uint32_t relid;

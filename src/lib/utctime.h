@@ -1,4 +1,5 @@
-/* utctime.h: the time of day for people and programs: 2026-11-26T05:10:11.123Z (RFC 3339). */
+/* utctime.h: the time of day for people and programs, such as 2026-11-26T05:10:11.123Z (RFC
+ * 3339). */
 #ifndef WALPIPE_UTCTIME_H
 #define WALPIPE_UTCTIME_H
 

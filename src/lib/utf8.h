@@ -4,7 +4,7 @@
 
 #include "lib/base.h"
 
-/* Length of the UTF-8 sequence at s, of which n > 0 bytes are left; 0 when it is none. */
+/* Length of the UTF-8 sequence at s, of which n > 0 bytes are left. 0 if it is not a valid one. */
 static inline size_t
 utf8_sequence(const uint8_t *s, size_t n)
 {

@@ -1,5 +1,5 @@
-/* verdict.h: the lines of --check: "ok    ...", "warn  ..." or "FAIL  ...: what to do", one per
- * finding. Every program writes its own; walpipe check reads and passes on the others'. */
+/* verdict.h: the lines of --check, "ok    ...", "warn  ..." or "FAIL  ...: what to do", one per
+ * finding. Every program writes its own. walpipe check reads and forwards those of the others. */
 #ifndef WALPIPE_VERDICT_H
 #define WALPIPE_VERDICT_H
 
@@ -19,10 +19,11 @@ struct verdicts {
 void verdict_say(struct verdicts *verdicts, enum verdict verdict, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
-/* FAIL with err's message and hint, and before them what it is about; NULL: nothing. */
+/* Writes a FAIL with err's message and hint. The text `what` comes first, unless it is NULL. */
 void verdict_fail(struct verdicts *verdicts, const char *what, const struct err *err);
 
-/* What a line says behind its verdict, which goes into *verdict; NULL where line has none. */
+/* Returns the text of a line behind its verdict, which goes into *verdict. Returns NULL if the line
+ * has none. */
 const char *verdict_read(const char *line, enum verdict *verdict);
 
 #endif
