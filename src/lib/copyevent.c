@@ -27,6 +27,19 @@ pack_letter(struct packer *p, char letter)
     pack_str(p, (struct bytes){.data = (const uint8_t *)&letter, .len = 1});
 }
 
+static enum range_kind
+range_kind_of(char letter)
+{
+    switch (letter) {
+    case 'b':
+        return RANGE_BLOCKS;
+    case 'k':
+        return RANGE_KEYS;
+    default:
+        return RANGE_ASKS;
+    }
+}
+
 static void
 pack_ctid(struct packer *p, struct ctid ctid)
 {
@@ -108,10 +121,10 @@ range_decode(struct cursor *body, uint32_t elements, struct range_event *range, 
 
     *range = (struct range_event){0};
     if (elements != 9 + RELATION_ITEMS || !mp_uint(body, &range->life) ||
-        !mp_uint(body, &range->number) || !unpack_letter(body, "bk", &kind) ||
+        !mp_uint(body, &range->number) || !unpack_letter(body, "bkq", &kind) ||
         !unpack_ctid(body, &range->from) || !mp_uint32(body, &range->file))
         return malformed("range", err);
-    range->kind = kind == 'b' ? RANGE_BLOCKS : RANGE_KEYS;
+    range->kind = range_kind_of(kind);
     if (snapshot_unpack(body, &range->snapshot, err) != 0)
         goto failed;
     if (!mp_uint(body, &range->mark) || !mp_uint(body, &range->floor) ||

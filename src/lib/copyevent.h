@@ -38,7 +38,8 @@ int copytable_decode(struct cursor *body, uint32_t elements, struct copytable_ev
 
 enum range_kind {
     RANGE_BLOCKS = 'b', /* of the physical table, from `from` on */
-    RANGE_KEYS = 'k'    /* rows that were asked for by their keys */
+    RANGE_KEYS = 'k',   /* rows that were asked for by their keys */
+    RANGE_ASKS = 'q'    /* no rows: each worker is to say which keys are missing */
 };
 
 struct range_event {

@@ -143,7 +143,7 @@ append_names(struct buf *sql, uint32_t columns)
 void
 keysql_append(struct buf *sql, PGconn *conn, const struct range_order *order, const char *from)
 {
-    if (order->keys.count == 0) {
+    if (order->kind == RANGE_ASKS) {
         text_append(sql, "COPY (SELECT 0 WHERE false");
         return;
     }

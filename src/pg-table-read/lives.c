@@ -254,18 +254,21 @@ take_blocks(struct life *life, struct span *span)
     return true;
 }
 
-/* Takes some keys, or none: the question which are missing. 1, or 0: neither now, or -1. */
+/* Some keys that are missing, or the question which are. 1, or 0: neither now, or -1. */
 static int
-take_keys(struct life *life, struct keybatch *keys)
+take_keys(struct life *life, struct range_order *order)
 {
+    uint32_t columns = catalog_key_columns(life->relation);
+
     if (missing_has_some(&life->missing)) {
         life->called = false;
-        return missing_take(&life->missing, catalog_key_columns(life->relation), keys) == 0 ? 1
-                                                                                            : -1;
+        order->kind = RANGE_KEYS;
+        return missing_take(&life->missing, columns, &order->keys) == 0 ? 1 : -1;
     }
     if (life->called || life->in_flight > 0 || life->unreported > 0)
         return 0;
     life->called = true;
+    order->kind = RANGE_ASKS;
     return 1;
 }
 
@@ -281,10 +284,8 @@ take(struct life *life, struct range_order *order)
                                   .file = life->file,
                                   .pass = life->pass,
                                   .floor = life->floor};
-    if (life->state == LIFE_READ) {
-        order->kind = RANGE_KEYS;
-        return take_keys(life, &order->keys);
-    }
+    if (life->state == LIFE_READ)
+        return take_keys(life, order);
     order->kind = RANGE_BLOCKS;
     return life->state == LIFE_READING && take_blocks(life, &order->span);
 }
@@ -312,7 +313,8 @@ counts(const struct range_order *order)
 {
     const struct life *life = order->owner;
 
-    return life->number == order->life && (order->kind == RANGE_KEYS || life->pass == order->pass);
+    return life->number == order->life &&
+           (order->kind != RANGE_BLOCKS || life->pass == order->pass);
 }
 
 /* Its blocks or keys are to be read again. */

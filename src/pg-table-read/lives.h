@@ -103,7 +103,7 @@ struct life *lives_find(const struct lives *lives, uint64_t number);
 void life_end(struct life *life, enum life_state state);
 
 /* The next range that may be read now: of blocks, or, when these are finished, of keys that are
- * missing; one without keys asks for these. 1, or 0: there is none now, or -1: out of memory. The
+ * missing, or the question which are. 1, or 0: there is none now, or -1: out of memory. The
  * life counts it as in flight; whoever has the order must hand it to one of the functions below. */
 int lives_next(struct lives *lives, uint64_t now, struct range_order *order) MUST_CHECK;
 

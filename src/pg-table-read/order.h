@@ -20,7 +20,7 @@ struct range_order {
     const struct catalog_part *part;
     enum range_kind kind;
     struct span span;     /* RANGE_BLOCKS */
-    struct keybatch keys; /* RANGE_KEYS; whoever holds the order frees it */
+    struct keybatch keys; /* RANGE_KEYS: one at least; whoever holds the order frees it */
     const char *match;    /* RANGE_KEYS: as keysql_match makes it */
     uint32_t file;        /* that of the other ranges; 0: there is none yet */
     uint32_t pass;        /* see lives.h */

@@ -163,7 +163,7 @@ read_answer(struct rangeread *r, const PGresult *a, struct err *err)
         return err_set(err, EXIT_PEER, "the source's position of WAL is malformed");
     /* Keys are of the table, whichever file it has. */
     r->event.file =
-        r->order.kind == RANGE_KEYS && r->order.file != 0 ? r->order.file : (uint32_t)file;
+        r->order.kind != RANGE_BLOCKS && r->order.file != 0 ? r->order.file : (uint32_t)file;
     r->event.mark = session_mark(r->server, insert_lsn);
     return 0;
 }

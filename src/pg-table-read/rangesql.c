@@ -101,16 +101,16 @@ append_blocks(struct buf *sql, PGconn *conn, const struct range_order *order)
 char *
 rangesql_commands(PGconn *conn, const char *publications, const struct range_order *order)
 {
-    char *from = order->kind == RANGE_KEYS ? keysql_from(conn, order->relation, order->part)
-                                           : text_print("ONLY %s", order->part->name);
+    char *from = order->kind == RANGE_BLOCKS ? text_print("ONLY %s", order->part->name)
+                                             : keysql_from(conn, order->relation, order->part);
     char *head = from == NULL ? NULL : begin(conn, publications, order->part, from);
     struct buf sql = {0};
 
     text_append(&sql, head);
-    if (order->kind == RANGE_KEYS)
-        keysql_append(&sql, conn, order, from);
-    else
+    if (order->kind == RANGE_BLOCKS)
         append_blocks(&sql, conn, order);
+    else
+        keysql_append(&sql, conn, order, from);
     text_append(&sql, ") TO STDOUT; COMMIT");
     buf_append(&sql, "", 1);
     free(from);

@@ -131,16 +131,10 @@ write_range(struct copyranges *c, struct heldrange *range, struct ways *ways, st
     return outcome;
 }
 
-static bool
-asks_what_is_missing(const struct heldrange *range)
-{
-    return range->range.kind == RANGE_KEYS && range->rows_count == 0 && range->absent_count == 0;
-}
-
 static int
 settle_keys(struct copyranges *c, struct heldrange *range, struct session *s, struct err *err)
 {
-    if (!asks_what_is_missing(range))
+    if (range->range.kind != RANGE_ASKS)
         return c->found.count == 0
                    ? 0
                    : copynotes_found(&c->notes, s, range->range.relation.relid, &c->found, err);

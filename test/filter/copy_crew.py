@@ -136,7 +136,8 @@ class Crew:
                 self.workers[worker].say(COPIED, range_.life, range_.number, False)
                 continue
             self.keep(worker, life, range_)
-            if range_.kind == "k" and not range_.rows and not range_.absent:
+            if range_.kind == "q":
+                assert not range_.rows and not range_.absent
                 keys = self.missing(worker, life)
                 if keys:
                     self.workers[worker].say(MISSING, life.number, pack_keys(keys))
@@ -148,7 +149,7 @@ class Crew:
             table[tuple(v for v, c in zip(row, life.raw_columns) if c[1])] = tuple(row)
         for row in range_.absent:
             table.pop(tuple(v for v, c in zip(row, life.raw_columns) if c[1]), None)
-        if range_.kind == "k":
+        if range_.kind != "b":
             return
         note = self.notes.setdefault((*worker, life.part), [0, "", ""])
         if note[0] != range_.file or note[1] != life.definition:

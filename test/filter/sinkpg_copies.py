@@ -424,7 +424,7 @@ class Run:
             if self.file != self.source.file:
                 self.file, self.rests, self.pass_ = self.source.file, self.spread(), self.pass_ + 1
                 return
-            self.start_range("k")
+            self.start_range("q")
             self.send_range()
             self.phase = "asking"
 

@@ -142,6 +142,9 @@ test_range(void)
     check(range_encode(&buf, &in) == 0 && takes_whole(&buf) && range.kind == RANGE_KEYS,
           "a range of keys");
     check_strict(&buf, "range of keys");
+    in.kind = RANGE_ASKS;
+    check(range_encode(&buf, &in) == 0 && takes_whole(&buf) && range.kind == RANGE_ASKS,
+          "the question which keys are missing");
     in.snapshot.xmin = UINT64_C(4294967305);
     check(range_encode(&buf, &in) == 0 && !takes_whole(&buf), "a snapshot that is none is refused");
     relation_free(&range.relation);

@@ -148,7 +148,7 @@ test_unreported(void)
           "a table is not read before its ranges are reported");
     life_reported(&order);
     check(life->state == LIFE_READ && !life_is_finished(life), "then it is, but not finished");
-    check(lives_next(&lives, later(), &order) == 1 && order.kind == RANGE_KEYS &&
+    check(lives_next(&lives, later(), &order) == 1 && order.kind == RANGE_ASKS &&
               order.keys.count == 0,
           "keys are asked for");
     check(life_again(&order) == 0 && lives_next(&lives, later(), &order) == 1 &&
