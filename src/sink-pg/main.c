@@ -5,11 +5,12 @@
 #include "lib/io.h"
 #include "lib/sig.h"
 #include "sink-pg/check.h"
+#include "sink-pg/copylist.h"
 #include "sink-pg/worker.h"
 
-/* walpipe run waits for the answer before it starts a pipeline: a target that hangs must not hold
- * it. */
-#define LAYOUT_PATIENCE_SECONDS 30
+/* walpipe waits for the answer of --layout before it starts a pipeline, and for that of --tables: a
+ * target that hangs must not hold it. */
+#define ANSWER_PATIENCE_SECONDS 30
 
 static int
 drop_progress(const struct options *options, struct log *log, struct err *err)
@@ -38,10 +39,26 @@ print_layout(const struct options *options, struct log *log, struct err *err)
     struct wholes wholes = {.pipeline = options->pipeline, .sink = options->sink};
     int rc;
 
-    alarm(LAYOUT_PATIENCE_SECONDS);
+    alarm(ANSWER_PATIENCE_SECONDS);
     if (session_open(&session, err) != 0)
         return -1;
     rc = wholes_print(&wholes, &session, &options->mapping, stdout, err);
+    session_close(&session);
+    return rc;
+}
+
+static int
+print_tables(const struct options *options, struct log *log, struct err *err)
+{
+    /* What the role may not do concerns only those who write. */
+    struct session session = {.conninfo = options->conninfo,
+                              .application_name = "walpipe sink-pg --tables",
+                              .log = log,
+                              .warned = true};
+    int rc;
+
+    alarm(ANSWER_PATIENCE_SECONDS);
+    rc = copylist_print(&session, options->pipeline, options->sink, stdout, err);
     session_close(&session);
     return rc;
 }
@@ -85,6 +102,8 @@ main(int argc, char **argv)
         rc = drop_progress(&options, &log, &err);
     } else if (options.layout) {
         rc = print_layout(&options, &log, &err);
+    } else if (options.tables) {
+        rc = print_tables(&options, &log, &err);
     } else if ((in = io_open_input(options.in, &err)) < 0) {
         rc = -1;
     } else {

@@ -40,7 +40,9 @@ static const struct opt_spec specs[] = {
      TO(drop_progress)},
     {"layout", NULL, "print which tables must go to one worker as a whole, for route", OPT_FLAG,
      TO(layout)},
-    {"sink", "NAME", "the sink of --drop-progress and --layout", OPT_TEXT, TO(sink)},
+    {"tables", NULL, "print what is noted about a sink's tables, for walpipe tables", OPT_FLAG,
+     TO(tables)},
+    {"sink", "NAME", "the sink of --drop-progress, --layout and --tables", OPT_TEXT, TO(sink)},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
     {"log-format", "FORMAT", "text, json or auto: text on a terminal (default: auto)", OPT_WORD,
@@ -58,7 +60,7 @@ static const struct opt_program program = {
 static int
 check_options(const struct options *o, struct err *err)
 {
-    bool alone = o->drop_progress || o->layout;
+    bool alone = o->drop_progress || o->layout || o->tables;
 
     if ((alone && opt_require(&program, "sink", o, err) != 0) ||
         (!alone && !o->check && opt_require(&program, "ackd", o, err) != 0))

@@ -12,11 +12,12 @@ struct options {
     const char *pipeline;
     const char *ackd;
     const char *login_note; /* loginnote.h's path, or NULL */
-    const char *sink;       /* --drop-progress, --layout */
+    const char *sink;       /* --drop-progress, --layout, --tables */
     bool check;
     bool binary; /* with check: values come in binary format */
     bool drop_progress;
     bool layout;
+    bool tables;
     uint64_t batch_rows;
     uint64_t flush_millis;
     enum log_level log_level;

@@ -1,0 +1,166 @@
+/* copylist.c: see copylist.h. Reads only, and makes nothing in a target where a copy was never
+ * asked for. */
+#include "sink-pg/copylist.h"
+
+#include <stdlib.h>
+
+#include "lib/copynote.h"
+#include "lib/lsn.h"
+
+static const char what[] = "read walpipe.tables";
+
+/* All questions see the target as it is at one time, and wait for no lock for long. */
+static const char begin[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+                            "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '20s'";
+
+static const char which_exist[] = "SELECT pg_catalog.to_regclass('walpipe.progress') IS NOT NULL, "
+                                  "pg_catalog.to_regclass('walpipe.tables') IS NOT NULL AND "
+                                  "pg_catalog.to_regclass('walpipe.missing') IS NOT NULL";
+
+static const char read_position[] =
+    "SELECT pg_catalog.min(lsn), pg_catalog.max(lsn), pg_catalog.max(shards) "
+    "FROM walpipe.progress WHERE pipeline = $1 AND sink = $2";
+
+static const char read_parts[] =
+    "SELECT relid, part, shard, state, l0, file, rows, (pg_catalog.date_part('epoch', updated_at) "
+    "* 1000000)::bigint, done, schema, name FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
+    "ORDER BY relid, part, shard";
+
+static const char read_missing[] =
+    "SELECT relid, pg_catalog.count(*) FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 "
+    "GROUP BY relid ORDER BY relid";
+
+static uint64_t
+number(const PGresult *rows, int row, int column)
+{
+    return strtoull(PQgetvalue(rows, row, column), NULL, 10);
+}
+
+static PGresult *
+ask(struct session *s, const char *sql, const char *const params[2], int most, const char *columns,
+    struct err *err)
+{
+    return pqx_shaped(pqx_exec_params(s->conn, what, sql, 2, params, err), what, 0, most, columns,
+                      err);
+}
+
+/* Where no note says it: a table of a sink that has applied something is streaming, as it is to a
+ * worker that begins to take copies. */
+static int
+fill_sink(struct session *s, const char *const params[2], struct copynote *sink, struct err *err)
+{
+    PGresult *rows = ask(s, read_position, params, 1, "???", err);
+    uint64_t highest = 0;
+
+    if (rows == NULL)
+        return -1;
+    if (!PQgetisnull(rows, 0, 0) && (!lsn_parse(PQgetvalue(rows, 0, 0), &sink->lsn) ||
+                                     !lsn_parse(PQgetvalue(rows, 0, 1), &highest)))
+        sink->lsn = 0;
+    sink->workers = (uint32_t)number(rows, 0, 2);
+    sink->state = highest > 0 ? "streaming" : "waiting";
+    PQclear(rows);
+    return 0;
+}
+
+/* The first row may be that of all tables. */
+static void
+print_parts(const PGresult *rows, struct copynote *sink, struct buf *out)
+{
+    for (int i = 0; i < PQntuples(rows); i++) {
+        struct copynote part = {.kind = COPYNOTE_PART,
+                                .relid = (uint32_t)number(rows, i, 0),
+                                .part = (uint32_t)number(rows, i, 1),
+                                .shard = (uint32_t)number(rows, i, 2),
+                                .state = PQgetvalue(rows, i, 3),
+                                .file = (uint32_t)number(rows, i, 5),
+                                .count = number(rows, i, 6),
+                                .updated = number(rows, i, 7),
+                                .done = PQgetvalue(rows, i, 8),
+                                .schema = PQgetvalue(rows, i, 9),
+                                .name = PQgetvalue(rows, i, 10)};
+
+        if (!lsn_parse(PQgetvalue(rows, i, 4), &part.lsn))
+            part.lsn = 0;
+        if (part.relid == 0)
+            sink->state = part.state;
+        else
+            copynote_print(&part, out);
+    }
+}
+
+static void
+print_missing(const PGresult *rows, struct buf *out)
+{
+    for (int i = 0; i < PQntuples(rows); i++) {
+        struct copynote missing = {.kind = COPYNOTE_MISSING,
+                                   .relid = (uint32_t)number(rows, i, 0),
+                                   .count = number(rows, i, 1)};
+
+        copynote_print(&missing, out);
+    }
+}
+
+static int
+print_notes(struct session *s, const char *const params[2], struct copynote *sink, struct buf *out,
+            struct err *err)
+{
+    PGresult *parts = ask(s, read_parts, params, PQX_ROWS, "vvvvvvvvvvv", err);
+    PGresult *missing = parts == NULL ? NULL : ask(s, read_missing, params, PQX_ROWS, "vv", err);
+    int rc = missing == NULL ? -1 : 0;
+
+    if (rc == 0) {
+        print_parts(parts, sink, out);
+        copynote_print(sink, out);
+        print_missing(missing, out);
+    }
+    PQclear(parts);
+    PQclear(missing);
+    return rc;
+}
+
+static int
+look(struct session *s, const char *const params[2], struct buf *out, struct err *err)
+{
+    struct copynote sink = {.kind = COPYNOTE_SINK, .state = "waiting"};
+    bool progress, notes;
+    PGresult *exist;
+
+    if (session_open(s, err) != 0 || session_exec(s, what, begin, err) != 0)
+        return -1;
+    exist = pqx_shaped(pqx_exec(s->conn, what, which_exist, err), what, 1, 1, "vv", err);
+    if (exist == NULL)
+        return -1;
+    progress = PQgetvalue(exist, 0, 0)[0] == 't';
+    notes = PQgetvalue(exist, 0, 1)[0] == 't';
+    PQclear(exist);
+    if (progress && fill_sink(s, params, &sink, err) != 0)
+        return -1;
+    if (notes)
+        return print_notes(s, params, &sink, out, err);
+    copynote_print(&sink, out);
+    return 0;
+}
+
+int
+copylist_print(struct session *s, const char *pipeline, const char *sink, FILE *out,
+               struct err *err)
+{
+    const char *params[] = {pipeline, sink};
+    struct buf lines = {0};
+    int rc = look(s, params, &lines, err);
+
+    if (rc != 0) {
+        struct copynote error = {.kind = COPYNOTE_ERROR, .message = err->message};
+
+        buf_reset(&lines, 1u << 16);
+        copynote_print(&error, &lines);
+    }
+    if (rc == 0 && lines.failed)
+        rc = err_set(err, EXIT_PEER, "out of memory for the notes of tables");
+    if (fwrite(lines.data + lines.start, 1, buf_len(&lines), out) != buf_len(&lines) ||
+        fflush(out) != 0)
+        rc = rc != 0 ? rc : err_set(err, EXIT_PEER, "could not write the output");
+    buf_free(&lines);
+    return rc;
+}
