@@ -6,46 +6,9 @@
 
 #include "lib/json.h"
 #include "lib/lsn.h"
+#include "walpipe/amount.h"
 
 #define WHOLES_SHOWN 20
-
-/* ---- numbers ---- */
-
-struct text {
-    char text[32];
-};
-
-/* "0 B", "12.3 MB" */
-static struct text
-bytes_text(uint64_t n)
-{
-    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
-    struct text out;
-    double value = (double)n;
-    size_t unit = 0;
-
-    while (value >= 10000 && unit + 1 < sizeof units / sizeof *units) {
-        value /= 1024;
-        unit++;
-    }
-    snprintf(out.text, sizeof out.text, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-    return out;
-}
-
-/* "5 s", "3 min", "2.1 h" */
-static struct text
-duration_text(uint64_t millis)
-{
-    struct text out;
-
-    if (millis < 120000)
-        snprintf(out.text, sizeof out.text, "%.1f s", (double)millis / 1000);
-    else if (millis < 7200000)
-        snprintf(out.text, sizeof out.text, "%" PRIu64 " min", millis / 60000);
-    else
-        snprintf(out.text, sizeof out.text, "%.1f h", (double)millis / 3600000);
-    return out;
-}
 
 static bool
 has_run(const struct ack_status *s)
@@ -85,19 +48,19 @@ rate(const struct status_samples *s, const struct ack_worker_status *now)
 }
 
 /* "-": not known */
-static struct text
+static struct amount_text
 lsn_text(uint64_t lsn)
 {
-    struct text out;
+    struct amount_text out;
 
     snprintf(out.text, sizeof out.text, "%s", lsn == 0 ? "-" : lsn_format(lsn).text);
     return out;
 }
 
-static struct text
+static struct amount_text
 lag_text(const struct ack_status *s, uint64_t bytes)
 {
-    return s->lag_known ? bytes_text(bytes) : (struct text){"-"};
+    return s->lag_known ? amount_bytes(bytes) : (struct amount_text){"-"};
 }
 
 /* What the worker waits for. */
@@ -136,7 +99,7 @@ print_confirmed(const struct ack_status *s, FILE *out)
 {
     fprintf(out, "confirmed   %s", lsn_text(s->safe_lsn).text);
     if (s->lag_known)
-        fprintf(out, ", %s behind %s", bytes_text(s->lag_bytes).text,
+        fprintf(out, ", %s behind %s", amount_bytes(s->lag_bytes).text,
                 s->source_alive ? "the source" : "what was last seen of the source");
     fputc('\n', out);
 }
@@ -149,10 +112,10 @@ print_slot(const struct ack_status *s, FILE *out)
         return;
     }
     fprintf(out, "slot        keeps %s of WAL on the source%s%s",
-            bytes_text(s->slot.retained_bytes).text,
+            amount_bytes(s->slot.retained_bytes).text,
             s->slot.wal_status[0] == '\0' ? "" : ", wal_status ", s->slot.wal_status);
     if (s->slot.safe_wal_size >= 0)
-        fprintf(out, ", lost after %s more", bytes_text((uint64_t)s->slot.safe_wal_size).text);
+        fprintf(out, ", lost after %s more", amount_bytes((uint64_t)s->slot.safe_wal_size).text);
     if (s->slot.xmin_age > 0)
         fprintf(out, ", catalog_xmin %" PRIu64 " transactions old", s->slot.xmin_age);
     fputc('\n', out);
@@ -172,7 +135,8 @@ print_worker(const struct status_samples *s, const struct ack_worker_status *w, 
 {
     double per_second = rate(s, w);
     char name[NAME_MAX_BYTES + 16], speed[32] = "-";
-    struct text silent = w->registered ? duration_text(w->silent_millis) : (struct text){"-"};
+    struct amount_text silent =
+        w->registered ? amount_millis(w->silent_millis) : (struct amount_text){"-"};
 
     snprintf(name, sizeof name, "%s/%" PRIu32, w->sink, w->shard);
     if (per_second >= 0)
@@ -234,7 +198,7 @@ statustext_table(const char *pipeline, const struct status_samples *s, FILE *out
     fprintf(out, "pipeline    %s, %s%s, up %s, restarts %" PRIu64 "\n", pipeline,
             has_run(now) ? "run " : "no run yet",
             has_run(now) ? run_id_format(&now->run_id).text : "",
-            duration_text(now->uptime_millis).text, now->restarts);
+            amount_millis(now->uptime_millis).text, now->restarts);
     print_source(now, out);
     fprintf(out, "\n%-20s  %-17s  %10s  %12s  %9s  %9s  %8s  %s\n", "worker", "reached", "lag",
             "events", "events/s", "batches", "silent", "state");
