@@ -27,7 +27,7 @@ sink-pg_LIB      := $(WORKER) copying copyreport copydetail spans ctid heldrange
 sink-ch_LIB      := $(WORKER) loginnote tableinfo moment tablemap pgtype verdict
 ackd_LIB         := $(FILTER) ackmsg copymsg sinklist feedback lasterror hash statedir verdict
 evcat_LIB        := $(FILTER) wal event tableinfo copyevent ctid sinklist snapshot relmap json
-walpipe_LIB      := $(FILTER) lasterror event pgrelations tableinfo pgtableinfo ackmsg copymsg sinklist backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict
+walpipe_LIB      := $(FILTER) lasterror event pgrelations tableinfo pgtableinfo ackmsg copymsg sinklist backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict copynote spans ctid
 
 pg-wal-read_EXT := -lpq
 pg-table-read_EXT := -lpq

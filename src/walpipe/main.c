@@ -13,6 +13,7 @@
 #include "walpipe/print.h"
 #include "walpipe/run.h"
 #include "walpipe/status.h"
+#include "walpipe/tables.h"
 
 struct options {
     const char *command;
@@ -65,6 +66,12 @@ status_command(const struct config *config, const struct options *o, const struc
 }
 
 static int
+tables_command(const struct config *config, const struct options *o, const struct log *log)
+{
+    return tables_show(config, log, o->json);
+}
+
+static int
 drop_command(const struct config *config, const struct options *o, const struct log *log)
 {
     return drop_pipeline(config, log, o->yes);
@@ -80,8 +87,9 @@ static const struct command {
     const char *name;
     int (*run)(const struct config *config, const struct options *options, const struct log *log);
 } commands[] = {
-    {"run", run_command},       {"check", check_command}, {"print", print_command},
-    {"status", status_command}, {"drop", drop_command},   {"adopt", adopt_command},
+    {"run", run_command},       {"check", check_command},   {"print", print_command},
+    {"status", status_command}, {"tables", tables_command}, {"drop", drop_command},
+    {"adopt", adopt_command},
 };
 
 static const struct command *
@@ -110,7 +118,7 @@ take_command(const struct opt_spec *spec, const char *word, void *options, struc
 static const struct opt_spec specs[] = {
     {"config", "FILE", "the config file, walpipe.conf(5); -c FILE is the same", OPT_TEXT,
      TO(config), .letter = 'c'},
-    {"json", NULL, "status: one JSON object instead of a table", OPT_FLAG, TO(json)},
+    {"json", NULL, "status, tables: one JSON object instead of a table", OPT_FLAG, TO(json)},
     {"yes", NULL, "drop, adopt: do not ask", OPT_FLAG, TO(yes)},
     {"sink", "NAME", "adopt: this sink only", OPT_TEXT, TO(sink)},
 };
@@ -125,6 +133,7 @@ static const struct opt_program program = {
         "  check     try everything that can be tried without moving a row\n"
         "  print     the shell pipeline that run would build, ready to edit and tee\n"
         "  status    LSNs, lag, rates and health of the running pipeline\n"
+        "  tables    how far each table is in each sink\n"
         "  drop      drop the slot and the progress rows, after asking\n"
         "  adopt     let the source win in ClickHouse tables of another history, after asking",
     .specs = specs,
@@ -136,15 +145,16 @@ static int
 check_options(const struct options *o, struct err *err)
 {
     if (o->command == NULL)
-        err_set(err, EXIT_REFUSED, "no command: expected run, check, print, status, drop or adopt");
+        err_set(err, EXIT_REFUSED,
+                "no command: expected run, check, print, status, tables, drop or adopt");
     else if (find_command(o->command) == NULL)
         err_set(err, EXIT_REFUSED,
-                "unknown command \"%s\": expected run, check, print, status, drop or adopt",
+                "unknown command \"%s\": expected run, check, print, status, tables, drop or adopt",
                 o->command);
     else if (o->config == NULL)
         err_set(err, EXIT_REFUSED, "no config file: walpipe %s needs -c FILE", o->command);
-    else if (o->json && strcmp(o->command, "status") != 0)
-        err_set(err, EXIT_REFUSED, "option --json is only for walpipe status");
+    else if (o->json && strcmp(o->command, "status") != 0 && strcmp(o->command, "tables") != 0)
+        err_set(err, EXIT_REFUSED, "option --json is only for walpipe status and tables");
     else if (o->yes && strcmp(o->command, "drop") != 0 && strcmp(o->command, "adopt") != 0)
         err_set(err, EXIT_REFUSED, "option --yes is only for walpipe drop and adopt");
     else if (o->sink != NULL && strcmp(o->command, "adopt") != 0)

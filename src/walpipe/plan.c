@@ -218,9 +218,9 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
         words_add(&w, "--check");
         if (sink->type == SINK_PG && config->source.binary)
             words_add(&w, "--binary");
-    } else if (use == PLAN_DROP) {
+    } else if (use == PLAN_DROP || use == PLAN_TABLES) {
         words_add_option(&w, "--sink", sink->name);
-        words_add(&w, "--drop-progress");
+        words_add(&w, use == PLAN_DROP ? "--drop-progress" : "--tables");
     } else if (use == PLAN_ADOPT_LOOK || use == PLAN_ADOPT) {
         words_add_option(&w, "--adopt", use == PLAN_ADOPT ? "do" : "look");
     } else {

@@ -62,7 +62,7 @@ const char *const *plan_login_env(struct pool *pool, const char *const *env, con
 
 /* What a sink's program is started for: all but PLAN_RUN go without what only a running pipeline
  * has. */
-enum plan_use { PLAN_RUN, PLAN_CHECK, PLAN_DROP, PLAN_ADOPT_LOOK, PLAN_ADOPT };
+enum plan_use { PLAN_RUN, PLAN_CHECK, PLAN_DROP, PLAN_TABLES, PLAN_ADOPT_LOOK, PLAN_ADOPT };
 
 /* The arguments of a sink's program: "sink-pg" or "sink-ch" with its target and options. Not for
  * exec sinks. */

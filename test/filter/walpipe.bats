@@ -89,7 +89,7 @@ pid_of() {
     run "$walpipe" --version
     [ "$status" -eq 0 ]
     [[ $output == "walpipe (walpipe) "* ]]
-    for words in "" "fly -c x" "run" "run -c" "run more -c x" "run --json -c x" "check --yes -c x" \
+    for words in "" "fly -c x" "run" "run -c" "run more -c x" "run --json -c x" "check --yes -c x" "check --json -c x" "tables --yes -c x" \
         "run --config" "run -x"; do
         # shellcheck disable=SC2086 # words
         run "$walpipe" $words
@@ -101,7 +101,7 @@ pid_of() {
 
 @test "a mistake in the config is exit 100 with file and line, for every command" {
     sed -i 's/^slot = s/slot = S/' "$conf"
-    for command in run check print status drop; do
+    for command in run check print status tables drop; do
         run "$walpipe" "$command" -c "$conf"
         [ "$status" -eq 100 ]
         jq -e --arg where "$conf:7: slot" '.message | startswith($where)' <<<"$output"

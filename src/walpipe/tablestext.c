@@ -1,0 +1,263 @@
+/* tablestext.c: see tablestext.h. */
+#include "walpipe/tablestext.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/lsn.h"
+#include "lib/names.h"
+#include "walpipe/amount.h"
+
+#define UNFINISHED_SHOWN 20
+#define BAR_WIDTH        20
+#define NAME_WIDTH_MOST  40
+
+/* Two names with quotes. */
+#define NAME_SIZE (4 * NAME_MAX_BYTES + 8)
+
+static const struct amount_text unknown = {"-"};
+
+static bool
+is_streaming(const struct table_progress *t)
+{
+    return strcmp(t->state, "streaming") == 0;
+}
+
+static bool
+is_copying(const struct table_progress *t)
+{
+    return strcmp(t->state, "copying") == 0;
+}
+
+/* A table that walpipe did not copy has nothing to show. */
+static bool
+has_copy(const struct table_progress *t)
+{
+    return t->copied || !is_streaming(t);
+}
+
+/* In tenths of a percent; never 100 % before it is. Negative: not known. */
+static int
+permille(uint64_t done, uint64_t blocks)
+{
+    return blocks == 0 ? -1 : (int)((double)done * 1000 / (double)blocks);
+}
+
+/* ---- text ---- */
+
+static struct amount_text
+percent_text(uint64_t done, uint64_t blocks)
+{
+    struct amount_text out = unknown;
+    int n = permille(done, blocks);
+
+    if (n >= 0)
+        snprintf(out.text, sizeof out.text, "%d.%d %%", n / 10, n % 10);
+    return out;
+}
+
+static struct amount_text
+speed_text(const struct tablelist *list, double blocks_per_second)
+{
+    struct amount_text out = unknown;
+
+    if (blocks_per_second >= 0)
+        snprintf(out.text, sizeof out.text, "%.20s/s",
+                 amount_bytes((uint64_t)(blocks_per_second * (double)list->block_size)).text);
+    return out;
+}
+
+static struct amount_text
+left_text(uint64_t blocks, double speed)
+{
+    double seconds = tablelist_seconds(blocks, speed);
+
+    return seconds < 0 ? unknown : amount_millis((uint64_t)(seconds * 1000));
+}
+
+/* A name may hold what moves a terminal's cursor. */
+static void
+show_name(const struct table_progress *t, char out[NAME_SIZE])
+{
+    size_t len;
+
+    names_show(t->schema, out, NAME_SIZE / 2);
+    len = strlen(out);
+    out[len++] = '.';
+    names_show(t->name, out + len, NAME_SIZE - len);
+    for (char *c = out; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+}
+
+static void
+print_bar(const struct table_progress *t, FILE *out)
+{
+    int filled = permille(t->done, t->blocks) * BAR_WIDTH / 1000;
+
+    fputs("  [", out);
+    for (int i = 0; i < BAR_WIDTH; i++)
+        fputc(i < filled ? '#' : ' ', out);
+    fputc(']', out);
+}
+
+static void
+print_table(const struct tablelist *list, const struct table_progress *t, bool bar, int width,
+            FILE *out)
+{
+    bool sized = t->sized && has_copy(t);
+    char name[NAME_SIZE], rows[24] = "-", missing[24] = "-";
+
+    show_name(t, name);
+    if (has_copy(t)) {
+        snprintf(rows, sizeof rows, "%" PRIu64, t->rows);
+        snprintf(missing, sizeof missing, "%" PRIu64, t->missing);
+    }
+    fprintf(out, "%-*s  %-9s  %12s  %9s  %9s  %7s  %11s  %8s  %7s  %s", width, name, t->state, rows,
+            sized ? amount_bytes(t->done * list->block_size).text : "-",
+            t->sized ? amount_bytes(t->blocks * list->block_size).text : "-",
+            sized ? percent_text(t->done, t->blocks).text : "-", speed_text(list, t->speed).text,
+            is_streaming(t) ? "-" : left_text(t->blocks - t->done, t->speed).text, missing,
+            t->copied ? lsn_format(t->l0).text : "-");
+    if (bar && is_copying(t) && sized)
+        print_bar(t, out);
+    fputs(list->block_size > 0 && !t->published ? "  not published\n" : "\n", out);
+}
+
+static int
+name_width(const struct tablelist *list, const struct tablestext_how *how)
+{
+    char name[NAME_SIZE];
+    size_t width = 5;
+
+    for (size_t i = 0; i < list->count; i++) {
+        show_name(&list->tables[i], name);
+        if (strlen(name) > width && !(how->unfinished_only && is_streaming(&list->tables[i])))
+            width = strlen(name);
+    }
+    return width < NAME_WIDTH_MOST ? (int)width : NAME_WIDTH_MOST;
+}
+
+static void
+print_tables(const struct tablelist *list, struct tablestext_how how, FILE *out)
+{
+    size_t unfinished = list->count - list->streaming, most = list->count;
+    int width = name_width(list, &how);
+
+    if (how.unfinished_only)
+        most = unfinished < UNFINISHED_SHOWN ? unfinished : UNFINISHED_SHOWN;
+    if (most > 0)
+        fprintf(out, "%-*s  %-9s  %12s  %9s  %9s  %7s  %11s  %8s  %7s  %s\n", width, "table",
+                "state", "rows", "copied", "size", "done", "rate", "left", "missing", "since");
+    for (size_t i = 0; i < most; i++)
+        print_table(list, &list->tables[i], how.bars, width, out);
+    if (how.unfinished_only && unfinished > most)
+        fprintf(out, "and %zu more\n", unfinished - most);
+}
+
+static void
+print_totals(const struct tablelist *list, FILE *out)
+{
+    fprintf(out, "sink %s: %zu of %zu tables streaming", list->sink->name, list->streaming,
+            list->count);
+    if (list->streaming < list->count && list->blocks > 0)
+        fprintf(out, ", %s of %s copied", percent_text(list->done, list->blocks).text,
+                amount_bytes(list->blocks * list->block_size).text);
+    if (list->speed >= 0)
+        fprintf(out, ", %s, %s left", speed_text(list, list->speed).text,
+                left_text(list->blocks - list->done, list->speed).text);
+    fputc('\n', out);
+}
+
+void
+tablestext_sink(const struct tablelist *list, struct tablestext_how how, FILE *out)
+{
+    if (!list->known) {
+        fprintf(out, "sink %s: not known: %s\n", list->sink->name, list->why);
+        return;
+    }
+    print_totals(list, out);
+    print_tables(list, how, out);
+}
+
+/* ---- json: null is not known ---- */
+
+static void
+json_uint_or_null(struct json *j, const char *name, bool known, uint64_t n)
+{
+    if (known)
+        json_uint(j, name, n);
+    else
+        json_null(j, name);
+}
+
+static void
+json_lsn_or_null(struct json *j, const char *name, uint64_t lsn)
+{
+    if (lsn != 0)
+        json_lsn(j, name, lsn);
+    else
+        json_null(j, name);
+}
+
+static void
+json_tenths_or_null(struct json *j, const char *name, double n)
+{
+    if (n >= 0)
+        json_tenths(j, name, n);
+    else
+        json_null(j, name);
+}
+
+/* Of one table, or of all. */
+static void
+json_progress(struct json *j, const struct tablelist *list, bool known, uint64_t done,
+              uint64_t blocks, double speed)
+{
+    json_uint_or_null(j, "copied_bytes", known, done * list->block_size);
+    json_uint_or_null(j, "size_bytes", known, blocks * list->block_size);
+    json_tenths_or_null(j, "percent", known ? permille(done, blocks) / 10.0 : -1);
+    json_tenths_or_null(j, "bytes_per_second", speed < 0 ? -1 : speed * (double)list->block_size);
+    json_tenths_or_null(j, "seconds_left",
+                        done == blocks ? -1 : tablelist_seconds(blocks - done, speed));
+}
+
+static void
+json_table(struct json *j, const struct tablelist *list, const struct table_progress *t)
+{
+    json_open_member(j, NULL, '{');
+    json_cstr(j, "schema", t->schema);
+    json_cstr(j, "table", t->name);
+    json_uint(j, "relid", t->relid);
+    json_cstr(j, "state", t->state);
+    if (list->block_size > 0)
+        json_bool(j, "published", t->published);
+    else
+        json_null(j, "published");
+    json_bool(j, "copied_by_walpipe", t->copied);
+    json_uint(j, "rows", t->rows);
+    json_tenths_or_null(j, "rows_per_second", t->rows_speed);
+    json_progress(j, list, t->sized && has_copy(t), t->done, t->blocks, t->speed);
+    json_uint(j, "missing_keys", t->missing);
+    json_lsn_or_null(j, "since_lsn", t->l0);
+    json_close(j, '}');
+}
+
+void
+tablestext_json(struct json *j, const struct tablelist *list, bool unfinished_only)
+{
+    json_cstr(j, "sink", list->sink->name);
+    json_bool(j, "known", list->known);
+    json_cstr(j, "error", list->known ? "" : list->why);
+    json_lsn_or_null(j, "lsn", list->lsn);
+    json_uint(j, "tables_total", list->count);
+    json_uint(j, "tables_streaming", list->streaming);
+    json_uint(j, "tables_copying", list->copying);
+    json_progress(j, list, list->known && list->block_size > 0, list->done, list->blocks,
+                  list->speed);
+    json_open_member(j, "tables", '[');
+    for (size_t i = 0; i < list->count; i++)
+        if (!unfinished_only || !is_streaming(&list->tables[i]))
+            json_table(j, list, &list->tables[i]);
+    json_close(j, ']');
+}
