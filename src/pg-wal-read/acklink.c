@@ -52,7 +52,7 @@ acklink_source(struct acklink *ack, const struct ack_source *source, struct err 
         return -1;
     do
         status = ackconn_hear(&ack->conn, &message, err);
-    /* Feedback of a beginning that came to nothing, because another process had the slot. */
+    /* Skips feedback of an attempt that failed because another process had the slot. */
     while (status == 0 && message.type == ACK_FEEDBACK);
     if (status < 0)
         return -1;
@@ -80,7 +80,7 @@ acklink_received(struct acklink *ack, uint64_t lsn, bool reply_requested, struct
 
     if (lsn <= ack->reported_lsn && !reply_requested)
         return 0;
-    /* The server may ask in a tight loop while it shuts down; ackd needs to hear it once. */
+    /* The server may ask in a tight loop while it shuts down. ackd needs to hear it only once. */
     if (lsn <= ack->reported_lsn && buf_len(&ack->conn.out) > 0)
         return acklink_flush(ack, err);
     message.received.lsn = lsn;
@@ -107,8 +107,8 @@ acklink_draining(struct acklink *ack, struct err *err)
     return ackconn_queue(&ack->conn, &message, err) != 0 ? -1 : acklink_flush(ack, err);
 }
 
-/* The server checks nothing it is told: an LSN beyond what it sent makes it skip changes for ever.
- */
+/* The server checks no feedback. An LSN beyond the last one that it sent makes it skip changes for
+ * ever. */
 static int
 check_feedback(struct acklink *ack, const struct feedback *f, uint64_t received_lsn,
                struct err *err)

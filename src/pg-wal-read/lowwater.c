@@ -13,11 +13,11 @@
 #define LOW_WATER        (64 * 1024)
 #define BUSY_WAIT_MICROS UINT64_C(3000)
 
-/* Of a socket whose walsender is on this machine. */
+/* For a socket whose walsender is on this machine. */
 #define LOCAL_RECEIVE_BUFFER (32 * 1024)
 #define LOCAL_LOW_WATER      (8 * 1024)
 
-/* A stall: nothing for a while, then more than came in by itself. */
+/* Signs of a stall. Nothing comes for a while, and then more than usual. */
 #define STALL_MICROS  UINT64_C(150000)
 #define STALL_BYTES   2048
 #define STALLS_MOST   3
@@ -29,9 +29,10 @@
 /* A Unix socket takes some 230 messages before its writer must wait, however small they are. */
 #define UNIX_WAIT_MICROS UINT64_C(200)
 
-/* Busy is a stream of 16,000 messages a second or more. It is measured over a time and not by one
- * read, for a prompt reader gets one message a read, however many there are; in messages, for it is
- * they that wake it; and over so many that a transaction of some rows does not wait. */
+/* A stream of 16,000 messages per second or more is busy. It is measured over a time and not by one
+ * read, because a prompt reader gets one message per read, no matter how many there are. It is
+ * measured in messages, because they wake the reader. It is measured over so many that a
+ * transaction of some rows does not wait. */
 #define BUSY_MESSAGES      64
 #define BUSY_WITHIN_MICROS UINT64_C(4000)
 

@@ -1,5 +1,5 @@
-/* pg-wal-read: one logical replication slot's WAL as the wal stream on stdout; ackd's feedback back
- * to the server. */
+/* pg-wal-read writes the WAL of one logical replication slot as the wal stream to stdout, and sends
+ * ackd's feedback to the server. */
 #include "lib/sig.h"
 #include "pg-wal-read/check.h"
 #include "pg-wal-read/reader.h"

@@ -1,11 +1,12 @@
 /* published.c: see published.h.
  *
  * Under publish_via_partition_root pgoutput describes the root and calls an old row 'O' or 'K' by
- * the root's identity (logicalrep_write_update() in proto.c), but what is in the old row follows
- * the partition's own (ExtractReplicaIdentity() in heapam.c). A partition with FULL sends more than
- * a root with a key announces, and so does one whose index has the root's columns and others. Any
- * other difference loses changes of the key: the partition does not log an old row for them. A
- * partition without an identity is left alone: the source refuses its updates and deletes. */
+ * the root's identity (logicalrep_write_update() in proto.c). But the content of the old row
+ * follows the partition's own identity (ExtractReplicaIdentity() in heapam.c). A partition with
+ * FULL sends more than a root with a key announces. So does a partition whose index has the root's
+ * columns and others. Any other difference loses changes of the key, because the partition does not
+ * log an old row for them. A partition without an identity is accepted, because the source refuses
+ * its updates and deletes. */
 #include "pg-wal-read/published.h"
 
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #include "lib/pqconn.h"
 #include "lib/pqx.h"
 
-/* The names of the columns that identify the rows of table t; NULL: none, or all of them. */
+/* The names of the columns that identify the rows of table t. NULL for none, or for all of them. */
 #define IDENTITY(t)                                                                                \
     "(SELECT pg_catalog.array_agg(a.attname ORDER BY a.attname)"                                   \
     " FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid"        \
@@ -57,7 +58,7 @@ static const char what[] = "look at the published tables";
 
 enum field { KIND, TABLE, ROOT, IDENTITY_OF, COLUMNS, ROOT_IDENTITY, ROOT_COLUMNS };
 
-/* "'a', 'b'"; malloc'd, NULL with err. */
+/* Returns "'a', 'b'". malloc'd, or NULL with err. */
 static char *
 quote_publications(PGconn *conn, const struct source_options *options, struct err *err)
 {

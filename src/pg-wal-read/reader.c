@@ -19,11 +19,11 @@
 /* How often a slot is looked at that cannot be used yet. */
 #define WAIT_MILLIS 500
 
-/* After so long the log says what the making of a slot waits for, and then again and again. */
+/* The interval at which the log repeats why the creation of a slot waits. */
 #define CREATION_PATIENCE_MICROS UINT64_C(5000000)
 
-/* A source that is away: how often it is tried, as sinks do with their targets, and how often the
- * log says so. */
+/* How often a source that is away is tried, as sinks do with their targets, and how often the log
+ * reports it. */
 #define RETRY_FIRST_MILLIS 100
 #define RETRY_MOST_MILLIS  5000
 #define STILL_AWAY_MICROS  UINT64_C(30000000)
@@ -35,7 +35,7 @@ struct reader {
     struct source source;
     struct acklink ack;
     struct slotwatch watch;
-    struct err refused; /* what the watch found */
+    struct err refused; /* the fault that the watch found */
     struct stream stream;
     struct hello hello;
 };
@@ -65,7 +65,7 @@ tell_waiting(struct reader *r, const struct ack_waiting *waiting, struct err *er
     return r->options->no_ack ? 0 : acklink_waiting(&r->ack, waiting, err);
 }
 
-/* What we wait for, to the log and to ackd. */
+/* Reports the condition that we wait for, to the log and to ackd. */
 static int PRINTF_LIKE(4, 5)
     say_waiting(struct reader *r, bool standby, struct err *err, const char *fmt, ...)
 {
@@ -88,7 +88,7 @@ pause_for(struct reader *r, int millis, struct err *err)
     return 0;
 }
 
-/* The server waits for every open transaction, one of them perhaps forgotten. */
+/* The server waits for every open transaction, and one of them may be forgotten. */
 static int
 wait_for_creation(struct reader *r, struct err *err)
 {
@@ -115,7 +115,7 @@ wait_for_creation(struct reader *r, struct err *err)
     return created < 0 ? -1 : 0;
 }
 
-/* ackd refuses a slot that is gone when its checkpoint says that there was one. */
+/* ackd refuses a missing slot if its checkpoint has one. */
 static int
 create_missing_slot(struct reader *r, struct err *err)
 {
@@ -133,7 +133,7 @@ create_missing_slot(struct reader *r, struct err *err)
     return 0;
 }
 
-/* A slot in use is waited for: a second walpipe is the first one's hot standby. */
+/* Waits for a slot that is in use. A second walpipe is the first one's hot standby. */
 static int
 wait_for_slot(struct reader *r, struct err *err)
 {
@@ -180,7 +180,7 @@ check_published(struct reader *r, struct err *err)
 
 struct absence {
     struct backoff backoff;
-    uint64_t began_at; /* clock_micros(); 0: the source is not away */
+    uint64_t began_at; /* clock_micros(), 0 while the source is not away */
     uint64_t said_at;
 };
 
@@ -190,7 +190,7 @@ seconds_of(const struct absence *a)
     return (unsigned long long)((clock_micros() - a->began_at) / 1000000);
 }
 
-/* ackd hears each reason; the log hears the first one, and then one in STILL_AWAY_MICROS. */
+/* ackd hears each reason. The log gets the first one, and then one per STILL_AWAY_MICROS. */
 static int
 note_absence(struct reader *r, struct absence *a, const struct err *why, struct err *err)
 {
@@ -223,8 +223,8 @@ note_return(struct reader *r, const struct absence *a, struct err *err)
     return tell_waiting(r, &nothing, err);
 }
 
-/* A source that is away is waited for, so that ackd stays and says so. Without ackd a person is
- * there, who is told at once. */
+/* Waits for a source that is away, so that ackd stays and reports it. Without ackd a person is
+ * there, who gets the error at once. */
 static int
 connect_source(struct reader *r, struct err *err)
 {
@@ -309,7 +309,7 @@ run(struct reader *r, struct err *err)
         return -1;
     if (start(r, err) != 0)
         return -1;
-    /* Until here SIGTERM simply ends the program: there is nothing to drain. */
+    /* Until here SIGTERM simply ends the program, because there is nothing to drain. */
     s->signal_fd = sig_open(false, err);
     if (s->signal_fd < 0)
         return -1;

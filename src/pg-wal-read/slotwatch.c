@@ -45,7 +45,7 @@ give_up(struct slotwatch *watch)
     watch->deadline = clock_micros() + TRY_AGAIN_MICROS;
 }
 
-/* "cannot_connect_now": while the source streams to us that means that it shuts down. */
+/* "cannot_connect_now". While the source streams to us, that means that it shuts down. */
 static bool
 lets_nobody_in(const struct slotwatch *watch)
 {
@@ -136,7 +136,7 @@ ask(struct slotwatch *watch)
         ask_about_slot(watch);
 }
 
-/* A question that fails is asked again: only an answer refuses. */
+/* A query that fails is repeated, because only an answer can lead to a refusal. */
 static void
 take_tables(struct slotwatch *watch, const PGresult *result)
 {
@@ -185,7 +185,8 @@ take_row(struct slotwatch *watch, const PGresult *result, struct ack_slot *slot)
     if (!PQgetisnull(result, 0, 7))
         slot->safe_wal_size = strtoll(PQgetvalue(result, 0, 7), NULL, 10);
     snprintf(watch->sync_state, sizeof watch->sync_state, "%s", PQgetvalue(result, 0, 4));
-    /* A walsender writes WAL without blocking; so it writes only what it says at its end. */
+    /* A walsender writes WAL without blocking. So this wait means that it writes its final
+     * messages. */
     if (strcmp(PQgetvalue(result, 0, 5), "ClientWrite") == 0)
         watch->ending++;
     else
@@ -219,8 +220,8 @@ take_answer(struct slotwatch *watch, struct ack_slot *slot)
     return news;
 }
 
-/* Between two questions the server says something only when it ends the connection. Whether it
- * ends itself, the next connection will tell. */
+/* Between two queries the server sends something only when it ends the connection. The next
+ * connection shows whether the server itself ends. */
 static void
 look_while_waiting(struct slotwatch *watch)
 {

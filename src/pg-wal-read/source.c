@@ -1,4 +1,4 @@
-/* source.c: see source.h. Source of the commands: PostgreSQL documentation, chapter "Streaming
+/* source.c: see source.h. The commands are from the PostgreSQL documentation, chapter "Streaming
  * Replication Protocol". A walsender takes no parameters, so names are quoted by libpq. */
 #include "pg-wal-read/source.h"
 
@@ -303,7 +303,7 @@ source_create_slot(struct source *source, const struct source_options *options, 
 
     if (slot == NULL)
         return -1;
-    /* Nobody imports its snapshot (trap 28). */
+    /* No client imports its snapshot (trap 28). */
     snprintf(sql, sizeof sql, "CREATE_REPLICATION_SLOT %s LOGICAL pgoutput %s", slot,
              failover ? "(SNAPSHOT 'nothing', FAILOVER true)" : "NOEXPORT_SNAPSHOT");
     PQfreemem(slot);
@@ -387,7 +387,7 @@ source_drop_slot(struct source *source, const struct source_options *options, st
 
 /* ---- start ---- */
 
-/* publication_names is a list of identifiers inside a literal: both are quoted. */
+/* publication_names is a list of identifiers inside a literal, so both are quoted. */
 static char *
 quote_publications(struct source *source, const struct source_options *options, struct err *err)
 {
@@ -427,7 +427,8 @@ start_command(struct source *source, const struct source_options *options, struc
             "', publication_names %s%s%s%s)",
             slot, source->proto_version, publications, options->binary ? ", binary 'true'" : "",
             options->messages ? ", messages 'true'" : "",
-            /* An older server says the origin of each transaction, and pgout-decode drops. */
+            /* An older server sends the origin of each transaction, and pgout-decode drops those
+             * with one. */
             options->origin == ORIGIN_NONE && source->server_version >= 160000 ? ", origin 'none'"
                                                                                : "");
     else if (publications != NULL)

@@ -1,5 +1,5 @@
-/* source.h: the replication connection up to its first byte of WAL: identify, check or create the
- * slot, START_REPLICATION. Knows nothing of what the WAL holds. */
+/* source.h: the replication connection up to its first byte of WAL. Identifies the source, checks
+ * or creates the slot, and sends START_REPLICATION. Knows nothing of the WAL's content. */
 #ifndef WALPIPE_SOURCE_H
 #define WALPIPE_SOURCE_H
 
@@ -20,13 +20,13 @@ struct source_options {
     enum { ORIGIN_ANY, ORIGIN_NONE } origin;
 };
 
-/* What pg_replication_slots says of the slot. */
+/* The slot's state from pg_replication_slots. */
 struct slot_state {
     bool exists;
     char plugin[NAME_MAX_BYTES + 1];
     char database[NAME_MAX_BYTES + 1];
-    int active_pid; /* 0: not in use */
-    char user[128]; /* who uses it, as far as the source tells: "walpipe orders, 10.0.0.7" */
+    int active_pid; /* 0 if not in use */
+    char user[128]; /* its user, as far as the source knows it, as in "walpipe orders, 10.0.0.7" */
     bool two_phase;
     char wal_status[32]; /* "" before server 13 */
     uint64_t confirmed_lsn;
@@ -37,7 +37,8 @@ struct source {
     struct loginnote login; /* set its path before source_connect */
     uint64_t system_identifier;
     uint32_t timeline;
-    uint32_t previous_timeline; /* that it came out of; 0: none, or the source does not tell */
+    uint32_t previous_timeline; /* the timeline that this one came from, 0 if none, or if the source
+                                   does not report it */
     uint64_t switch_lsn;        /* there */
     char database[NAME_MAX_BYTES + 1];
     uint32_t server_version;
@@ -52,7 +53,7 @@ struct source {
 int source_connect(struct source *source, const struct source_options *options,
                    struct err *err) MUST_CHECK;
 
-/* Requires wal_level = logical, every publication, and a version that has what options ask for. */
+/* Requires wal_level = logical, every publication, and a version that supports the options. */
 int source_check_server(struct source *source, const struct source_options *options,
                         struct err *err) MUST_CHECK;
 
@@ -60,21 +61,22 @@ int source_check_server(struct source *source, const struct source_options *opti
 int source_read_slot(struct source *source, const struct source_options *options,
                      struct err *err) MUST_CHECK;
 
-/* Refuses a slot that cannot serve: another plugin or database, lost, two-phase. */
+/* Refuses a slot that cannot be used, because it has another plugin or database, is lost, or is
+ * two-phase. */
 int source_check_slot(const struct source *source, const struct source_options *options,
                       struct err *err) MUST_CHECK;
 
-/* Asks for the slot; it comes when source_slot_created says so. The server first waits for every
- * transaction that is open, however long that takes (trap 27). */
+/* Starts to create the slot. source_slot_created reports when it exists. The server first waits for
+ * every transaction that is open, however long that takes (trap 27). */
 int source_create_slot(struct source *source, const struct source_options *options,
                        struct err *err) MUST_CHECK;
 
-/* Waits for it, millis at most: 1, 0 when it is still being made, -1 with err. */
+/* Waits for it, millis at most. Returns 1, 0 while it is still being created, or -1 with err. */
 int source_slot_created(struct source *source, const struct source_options *options, int millis,
                         struct err *err) MUST_CHECK;
 
-/* What the making of the slot waits for, by a connection of its own: "transactions of processes 1,
- * 2"; "" when the source does not tell. */
+/* The reason why the creation of the slot waits, from a connection of its own, as in "transactions
+ * of processes 1, 2". It is "" if the source does not report it. */
 void source_what_blocks(const struct source *source, const struct source_options *options,
                         char *text, size_t size);
 
@@ -83,12 +85,13 @@ int source_drop_slot(struct source *source, const struct source_options *options
 
 enum source_start { SOURCE_STREAMING, SOURCE_SLOT_ACTIVE, SOURCE_FAILED };
 
-/* START_REPLICATION at 0/0: the slot decides where. SOURCE_SLOT_ACTIVE: another process uses it. */
+/* Sends START_REPLICATION at 0/0, because the slot decides the start. Returns SOURCE_SLOT_ACTIVE if
+ * another process uses it. */
 enum source_start source_start(struct source *source, const struct source_options *options,
                                struct err *err) MUST_CHECK;
 
-/* Ends streaming: sends CopyDone and waits a little for the server's, so that it has read the last
- * feedback. What it still sends of a large transaction is thrown away. */
+/* Ends streaming. Sends CopyDone and waits a little for the server's, so that the server has read
+ * the last feedback. The rest of a large transaction is discarded. */
 void source_say_goodbye(struct source *source);
 
 void source_close(struct source *source);

@@ -1,10 +1,11 @@
 /* stream.c: see stream.h.
  *
- * CopyData payloads of the server ("Streaming Replication Protocol"; all big-endian):
- *   'w' walStart:8 walEnd:8 sendTime:8 payload      XLogData
- *   'k' walEnd:8 sendTime:8 replyRequested:1        Primary keepalive
+ * CopyData payloads of the server ("Streaming Replication Protocol", all big-endian):
  *
- * Feedback goes on while the output is full: only the reading of WAL stops then. */
+ *     'w' walStart:8 walEnd:8 sendTime:8 payload      XLogData
+ *     'k' walEnd:8 sendTime:8 replyRequested:1        Primary keepalive
+ *
+ * Feedback continues while the output is full. Only the reading of WAL stops then. */
 #include "pg-wal-read/stream.h"
 
 #include <errno.h>
@@ -22,11 +23,12 @@
 /* Reading WAL stops while this much waits to be written. */
 #define OUT_LIMIT (4 * (size_t)IO_CHUNK)
 
-/* What libpq asks the socket for at most, unless a message is larger (measured on 15). */
+/* The most bytes that libpq reads from the socket at once, unless a message is larger (measured on
+ * 15). */
 #define LIBPQ_READ ((size_t)16 * 1024)
 
-/* A supervisor that signals every process, and walpipe that passes its own signal on, mean one
- * stop. */
+/* A supervisor may signal every process, and walpipe forwards its own signal. Signals within this
+ * time are one stop. */
 #define SAME_STOP_MICROS UINT64_C(2000000)
 
 /* How long a server that shuts down may wait for the workers to confirm the rest. */
@@ -35,9 +37,9 @@
 /* Two looks at a walsender that blocks in its last words are a few seconds apart. */
 #define ENDING_ANSWERS 2
 
-/* A server that says nothing for twice its wal_sender_timeout, though feedback asks it to, is not
- * there any more (trap 26). Within these bounds; the upper one also without a timeout, because old
- * servers can be busy with a large transaction for minutes. */
+/* If a server is silent for twice its wal_sender_timeout, though feedback asks it to answer, it is
+ * gone (trap 26). These are the bounds of that time. The upper one also holds without a timeout,
+ * because old servers can be busy with a large transaction for minutes. */
 #define SILENCE_LEAST_MICROS UINT64_C(10000000)
 #define SILENCE_MOST_MICROS  UINT64_C(600000000)
 
@@ -69,12 +71,13 @@ send_feedback(struct stream *s, const uint8_t feedback[FEEDBACK_SIZE], struct er
 
     if (status < 0)
         return pqx_error(s->source->conn, NULL, "send feedback to the source", err);
-    /* 0: libpq's own buffer is full. Later feedback says all that this one would. */
+    /* 0 means that libpq's own buffer is full. Later feedback contains everything that this one
+     * would. */
     return flush_to_server(s, err);
 }
 
-/* Without ackd nothing is confirmed (flush 0 leaves the slot as it is), but the server must hear
- * from us or it ends the connection. */
+/* Without ackd nothing is confirmed, and flush 0 leaves the slot unchanged. But without feedback
+ * the server would end the connection. */
 static int
 send_sign_of_life(struct stream *s, struct err *err)
 {
@@ -172,7 +175,8 @@ take_copy_data(struct stream *s, struct bytes message, struct err *err)
     return err_set(err, EXIT_PEER, "the source sent an unknown replication message 0x%02x", tag);
 }
 
-/* The end of COPY is never the end of the work: the next result says why the server stopped. */
+/* The end of COPY is never the end of the work. The next result has the reason why the server
+ * stopped. */
 static int
 take_end_of_copy(struct stream *s, struct err *err)
 {
@@ -187,8 +191,8 @@ take_end_of_copy(struct stream *s, struct err *err)
     return -1;
 }
 
-/* Takes messages that libpq has, until there is none, the output is full, or what the catalog says
- * of a table must come first. */
+/* Takes messages from libpq until there is none, the output is full, or the catalog's answer about
+ * a table must come first. */
 static int
 take_messages(struct stream *s, size_t *messages, struct err *err)
 {
@@ -216,8 +220,9 @@ take_messages(struct stream *s, size_t *messages, struct err *err)
     }
 }
 
-/* While the stream is busy, all that the socket has gathered is taken in one turn: what a turn
- * costs here, in ackd and in the walsender is spread over more. A read that is not full ends it. */
+/* While the stream is busy, everything that the socket has gathered is read in one turn. That
+ * spreads the cost of a turn, here, in ackd and in the walsender, over more messages. A read that
+ * is not full ends the turn. */
 static int
 read_source(struct stream *s, struct err *err)
 {
@@ -226,7 +231,7 @@ read_source(struct stream *s, struct err *err)
     lowwater_wake(&s->lowwater, PQsocket(s->source->conn));
     do {
         before = buf_len(&s->out);
-        /* What libpq holds comes first, or it would hold more each time. */
+        /* libpq's messages come first, otherwise it would hold more each time. */
         if (!s->more_in_libpq && PQconsumeInput(s->source->conn) != 1)
             return pqx_error(s->source->conn, NULL, "read from the source", err);
         if (take_messages(s, &messages, err) != 0)
@@ -298,7 +303,7 @@ wants_source(const struct stream *s)
     return !s->stopping && !s->more_in_libpq && buf_len(&s->out) < OUT_LIMIT;
 }
 
-/* libpq holds messages for which there is room now. No descriptor will say so. */
+/* libpq holds messages for which there is room now. No descriptor reports that. */
 static bool
 has_room_for_more(const struct stream *s)
 {
@@ -413,7 +418,7 @@ wait_for_events(struct stream *s, struct turn *turn, struct err *err)
     return 0;
 }
 
-/* Somebody may have meant another standby by a '*' (trap 17). */
+/* A '*' may have been meant for another standby (trap 17). */
 static void
 say_synchronous(struct stream *s)
 {
@@ -535,8 +540,8 @@ stream_run(struct stream *s, const struct hello *hello, struct err *err)
     s->lowwater = lowwater_start(PQsocket(s->source->conn));
     s->received_lsn = hello->start_lsn;
     s->heard_at = clock_micros();
-    /* What came together with the answer to START_REPLICATION is in libpq's buffer already; poll
-     * knows nothing of it. */
+    /* Messages that came together with the answer to START_REPLICATION are in libpq's buffer
+     * already, and poll does not see them. */
     if (take_messages(s, &messages, err) != 0 || tell_received(s, false, err) != 0)
         return -1;
     while (!finished(s))

@@ -1,5 +1,5 @@
-/* stream.h: the replication connection's bytes to the wal stream, and ackd's bytes back; one poll.
- */
+/* stream.h: forwards the replication connection's bytes to the wal stream, and ackd's bytes to the
+ * server, with one poll. */
 #ifndef WALPIPE_STREAM_H
 #define WALPIPE_STREAM_H
 
@@ -13,28 +13,28 @@
 struct stream {
     const struct log *log;
     struct source *source;
-    struct acklink *ack;     /* NULL: --no-ack */
-    struct slotwatch *watch; /* NULL: --no-ack */
+    struct acklink *ack;     /* NULL with --no-ack */
+    struct slotwatch *watch; /* NULL with --no-ack */
     struct tableask ask;     /* while it waits nothing is read */
     int out_fd;              /* from io_make_nonblocking */
     int signal_fd;
     struct buf out;
     uint64_t received_lsn;
-    uint64_t keepalive_lsn; /* last one put into the stream */
+    uint64_t keepalive_lsn; /* last one written to the stream */
     bool more_in_libpq;     /* stopped taking messages because out was full */
     bool flush_pending;     /* PQflush did not write all */
     struct lowwater lowwater;
-    bool stopping;           /* SIGTERM came: nothing is read any more, `end` is written */
+    bool stopping;           /* SIGTERM came, so nothing more is read, and `end` is written */
     uint64_t stopping_since; /* of clock_micros */
     bool out_closed;
     bool said_synchronous;
     bool heard;                 /* something came from the server since the last turn */
-    uint64_t heard_at;          /* when; or when we began to listen */
-    uint64_t feedback_deadline; /* --no-ack: when to tell the server that we live */
+    uint64_t heard_at;          /* when the last message came, or when we began to listen */
+    uint64_t feedback_deadline; /* when to send the server a sign of life, for --no-ack */
 };
 
-/* Streams until SIGTERM (or SIGINT) and then drains: 0 when all is confirmed and the server let us
- * go, -1 with err otherwise. hello is written first. */
+/* Writes hello first. Streams until SIGTERM (or SIGINT) and then drains. Returns 0 when everything
+ * is confirmed and the server has ended the connection, -1 with err otherwise. */
 int stream_run(struct stream *s, const struct hello *hello, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
-/* tableask.c: see tableask.h. All this program knows of a pgoutput message is that one which begins
- * with an R announces the table whose oid follows. */
+/* tableask.c: see tableask.h. This program knows only one thing of a pgoutput message. One that
+ * begins with an R announces the table whose oid follows. */
 #include "pg-wal-read/tableask.h"
 
 #include <inttypes.h>
@@ -149,7 +149,7 @@ go_on_connecting(struct tableask *ask)
     }
 }
 
-/* The answer, into the stream; a table that is gone since has none. */
+/* Puts the answer into the stream. A table that has been dropped since has none. */
 static int
 put_answer(struct tableask *ask, const PGresult *result, struct err *err)
 {
@@ -164,8 +164,8 @@ put_answer(struct tableask *ask, const PGresult *result, struct err *err)
     return full == 0 ? 0 : err_set(err, EXIT_PEER, "out of memory for a table's description");
 }
 
-/* One of the question's results. A connection that may have been closed since the last one is
- * made anew. */
+/* Takes one of the query's results. The connection is made anew if it may have been closed since
+ * the last one. */
 static int
 take_result(struct tableask *ask, const PGresult *result, struct err *err)
 {
@@ -192,7 +192,7 @@ take_result(struct tableask *ask, const PGresult *result, struct err *err)
 static int
 take_answer(struct tableask *ask, struct err *err)
 {
-    /* What fails here shows in the results. */
+    /* A failure here shows in the results. */
     (void)PQconsumeInput(ask->conn);
     while (ask->state == TABLEASK_ASKED && !PQisBusy(ask->conn)) {
         PGresult *result = PQgetResult(ask->conn);

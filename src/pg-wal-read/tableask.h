@@ -1,6 +1,7 @@
-/* tableask.h: asks the source, on a connection of its own, what its catalog says of a table that
- * the server has just announced; the stream waits for the answer, which goes right behind. It waits
- * some seconds at most: without an answer the stream goes on without it, and the sinks know. */
+/* tableask.h: asks the source's catalog, on a connection of its own, about a table that the server
+ * has just announced. The stream waits for the answer, which is written right behind the
+ * announcement. It waits some seconds at most. Then it continues without the answer, and the sinks
+ * can handle that. */
 #ifndef WALPIPE_TABLEASK_H
 #define WALPIPE_TABLEASK_H
 
@@ -18,7 +19,7 @@ struct tableask {
     bool waiting;      /* the stream waits */
     uint64_t deadline; /* until then */
     uint64_t retry_at; /* when to connect again after a failure */
-    short events;      /* what poll should look for on tableask_fd */
+    short events;      /* events of tableask_fd to poll for */
     bool reused;       /* the connection may have been closed since the last question */
     bool said;         /* a failure was logged, and no answer came since */
     struct buf *out;   /* the stream */
@@ -29,17 +30,18 @@ void tableask_init(struct tableask *ask, const struct source_options *options,
                    const struct log *log, struct buf *out);
 void tableask_free(struct tableask *ask);
 
-/* After each message of the source: asks when it announces a table. Then ask->waiting is true, and
- * nothing more is to be put into the stream until it is false again. */
+/* Call it after each message of the source. It sends a query if the message announces a table. Then
+ * ask->waiting is true, and nothing more may be put into the stream until it is false again. */
 void tableask_message(struct tableask *ask, struct bytes message);
 
 /* The descriptor to poll for ask->events, or -1. */
 int tableask_fd(const struct tableask *ask);
 
-/* Goes on when the descriptor is ready or the deadline has passed. -1 with err: out of memory. */
+/* Continues when the descriptor is ready or the deadline has passed. Returns -1 with err when
+ * memory is out. */
 int tableask_step(struct tableask *ask, bool ready, struct err *err) MUST_CHECK;
 
-/* Nobody waits any more. */
+/* The caller does not wait any more. */
 void tableask_stop(struct tableask *ask);
 
 #endif
