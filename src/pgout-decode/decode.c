@@ -1,4 +1,4 @@
-/* decode.c: see decode.h. Knows pgoutput and the two streams; knows no socket, database or sink. */
+/* decode.c: see decode.h. Knows pgoutput and the two streams, but no socket, database or sink. */
 #include "pgout-decode/decode.h"
 
 #include <inttypes.h>
@@ -13,7 +13,7 @@ out_of_memory(struct err *err)
     return err_set(err, EXIT_PEER, "out of memory for an event");
 }
 
-/* EXIT_REFUSED: a restart would meet the same message again. */
+/* EXIT_REFUSED, because a restart would receive the same message again. */
 static int
 malformed(uint8_t tag, const char *what, struct err *err)
 {
@@ -53,7 +53,8 @@ decode_keepalive(struct decoder *d, struct cursor *body, uint32_t elements, stru
 
     if (!keepalive_decode(body, elements, &keepalive))
         return err_set(err, EXIT_REFUSED, "malformed keepalive frame");
-    /* Inside a transaction nothing may be called decided; its rows are still on their way. */
+    /* Inside a transaction no LSN may be reported as complete, because the transaction's rows are
+     * still on their way. */
     if (d->in_transaction) {
         d->held_lsn = keepalive.wal_end;
         return 0;
@@ -168,7 +169,8 @@ static const uint8_t row_frames[] = {[PGOUTPUT_INSERT] = FRAME_INSERT,
                                      [PGOUTPUT_UPDATE] = FRAME_UPDATE,
                                      [PGOUTPUT_DELETE] = FRAME_DELETE};
 
-/* Both hashes of the row; the message's columns are as many as the relation's already. */
+/* Computes both hashes of the row. The message has as many columns as the relation, which was
+ * checked. */
 static bool
 hash_row(const struct known_relation *known, uint8_t tag, struct row_event *row)
 {
@@ -194,10 +196,10 @@ columns_match(const struct known_relation *known, uint8_t tag, const struct row_
            (row->old_kind == OLD_NONE || row->old_row.count == known->columns_count);
 }
 
-/* Under publish_via_partition_root the table announces the root's replica identity, and old rows
- * follow the partition's. What proves that they are not what was announced: FULL always has an old
- * row, a value that was not sent because it is TOASTed cannot have been NULL, and no column of an
- * identity can be NULL. */
+/* Under publish_via_partition_root the table announces the root's replica identity, but old rows
+ * follow the partition's. Some signs prove that an old row breaks the announced identity. FULL
+ * always has an old row. A value that was not sent because it is TOASTed cannot have been NULL. No
+ * column of an identity can be NULL. */
 static const char *
 false_identity(const struct known_relation *known, uint8_t tag, const struct row_event *row)
 {

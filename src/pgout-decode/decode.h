@@ -1,4 +1,4 @@
-/* decode.h: the wal stream's frames to the event stream's. Pure: bytes in, bytes out. */
+/* decode.h: turns the wal stream's frames into the event stream's. Pure, from bytes to bytes. */
 #ifndef WALPIPE_DECODE_H
 #define WALPIPE_DECODE_H
 
@@ -7,15 +7,14 @@
 #include "pgout-decode/relations.h"
 
 struct decoder {
-    bool
-        local_only; /* the caller's wish: without the changes of transactions that have an origin */
+    bool local_only; /* drop transactions with an origin, set by the caller */
     struct relations relations;
     bool in_transaction;
     bool foreign; /* the open transaction came to the source by replication, and local_only */
     bool ended;   /* the end frame was seen */
     struct begin_event begin;
     uint64_t ordinal;     /* of the open transaction's last change */
-    uint64_t last_lsn;    /* end LSN or watermark last written: events never go back */
+    uint64_t last_lsn;    /* end LSN or watermark last written, which never goes back */
     uint64_t held_lsn;    /* of a keepalive that came inside the open transaction */
     struct row_event row; /* scratch */
     struct row_values values;

@@ -1,5 +1,5 @@
-/* pgout-decode: the wal stream on its input, the event stream on its output. Blocking: it reads
- * what there is, decodes it, writes it; while it can't write it does not read. */
+/* pgout-decode reads the wal stream and writes the event stream. Blocking. It reads the available
+ * frames, decodes them and writes the events. While it cannot write, it does not read. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -84,8 +84,8 @@ decode_available(struct pipeline *p, struct err *err)
     return status == FRAME_BAD ? -1 : flush(p, err);
 }
 
-/* Waits for input, and notices meanwhile that nobody reads the output: an idle source would hide
- * it. Behind its `end` the next program may finish before this one. */
+/* Waits for input. Meanwhile notices if the reader of the output is gone, which an idle source
+ * would hide. Behind its `end` the next program may finish before this one. */
 static int
 wait_for_input(const struct pipeline *p, struct err *err)
 {

@@ -168,7 +168,7 @@ pgoutput_type(struct cursor *c, struct pgoutput_type *type)
            cursor_cstr(c, &type->name) && c->left == 0;
 }
 
-/* One column: 'n', 'u', or 't' or 'b' with len:4 and that many bytes. */
+/* One column, which is 'n', 'u', or 't' or 'b' with len:4 and that many bytes. */
 static bool
 read_value(struct cursor *c, struct value *value)
 {

@@ -1,9 +1,9 @@
 /* pgoutput.h: the messages of PostgreSQL's logical decoding plugin pgoutput, protocol version 1.
  *
- * Source: PostgreSQL documentation, chapter "Logical Replication Message Formats"; layouts checked
- * against src/backend/replication/logical/proto.c and captures of server 15. All numbers are
- * big-endian. Every function reads one message's bytes behind its tag, and returns false unless
- * they are exactly that message, to the last byte. */
+ * The source is the PostgreSQL documentation, chapter "Logical Replication Message Formats". The
+ * layouts were checked against src/backend/replication/logical/proto.c and captures of server 15.
+ * All numbers are big-endian. Every function reads one message's bytes behind its tag, and returns
+ * false unless they are exactly that message, to the last byte. */
 #ifndef WALPIPE_PGOUTPUT_H
 #define WALPIPE_PGOUTPUT_H
 
@@ -21,12 +21,12 @@ enum pgoutput_tag {
     PGOUTPUT_DELETE = 'D',
     PGOUTPUT_TRUNCATE = 'T',
     PGOUTPUT_MESSAGE = 'M',
-    /* protocol 2: transactions in progress */
+    /* protocol 2, transactions in progress */
     PGOUTPUT_STREAM_START = 'S',
     PGOUTPUT_STREAM_STOP = 'E',
     PGOUTPUT_STREAM_COMMIT = 'c',
     PGOUTPUT_STREAM_ABORT = 'A',
-    /* protocol 3: two-phase commit; sent under protocol 1 too when the slot was made for it */
+    /* protocol 3, two-phase commit, also sent under protocol 1 if the slot was made for it */
     PGOUTPUT_BEGIN_PREPARE = 'b',
     PGOUTPUT_PREPARE = 'P',
     PGOUTPUT_COMMIT_PREPARED = 'K',
@@ -37,7 +37,7 @@ enum pgoutput_tag {
 /* The message's name in the documentation, or NULL for a tag that no version has. */
 const char *pgoutput_name(uint8_t tag);
 
-/* 1, 2 or 3: the protocol version that brought the tag. */
+/* The protocol version that introduced the tag, from 1 to 3. */
 int pgoutput_protocol(uint8_t tag);
 
 bool pgoutput_begin(struct cursor *c, struct begin_event *begin) MUST_CHECK;
@@ -47,8 +47,8 @@ bool pgoutput_commit(struct cursor *c, struct commit_event *commit) MUST_CHECK;
 
 bool pgoutput_origin(struct cursor *c, struct origin_event *origin) MUST_CHECK;
 
-/* Names point into the message; column names too. columns has room for COLUMNS_MAX; type names are
- * left alone. */
+/* Names point into the message, and so do column names. columns has room for COLUMNS_MAX. Type
+ * names are not set. */
 struct pgoutput_relation {
     uint32_t relid;
     char replica_identity;
@@ -62,7 +62,7 @@ bool pgoutput_relation(struct cursor *c, struct pgoutput_relation *relation) MUS
 
 struct pgoutput_type {
     uint32_t oid;
-    const char *schema; /* "": pg_catalog, or a domain's base type */
+    const char *schema; /* "" for pg_catalog, or a domain's base type */
     const char *name;
 };
 
@@ -72,7 +72,7 @@ bool pgoutput_type(struct cursor *c, struct pgoutput_type *type) MUST_CHECK;
 bool pgoutput_row(struct cursor *c, uint8_t tag, struct row_event *row,
                   struct row_values *values) MUST_CHECK;
 
-/* Sets flags and count; relids stay in the message: *relids is a cursor over 4 bytes each. */
+/* Sets flags and count. relids stay in the message, where *relids is a cursor over 4 bytes each. */
 bool pgoutput_truncate(struct cursor *c, struct truncate_event *truncate,
                        struct cursor *relids) MUST_CHECK;
 

@@ -1,5 +1,5 @@
-/* relations.h: what the decoder knows of the tables and types that this session announced. A new
- * session announces them anew; nothing is kept between runs. */
+/* relations.h: the tables and types that this session announced. A new session announces them anew,
+ * so nothing is kept between runs. */
 #ifndef WALPIPE_RELATIONS_H
 #define WALPIPE_RELATIONS_H
 
@@ -8,7 +8,7 @@
 #include "lib/relmap.h"
 #include "pgout-decode/pgoutput.h"
 
-/* What a row needs of its table. */
+/* The data about a table that its rows need. */
 struct known_relation {
     char label[2 * NAME_MAX_BYTES + 2]; /* "schema.table" */
     bool full;                          /* replica identity full */
@@ -23,10 +23,11 @@ struct relations {
     struct relmap types;
 };
 
-/* Remembers a TYPE message. -1: out of memory. */
+/* Remembers a TYPE message. Returns -1 when memory is out. */
 int relations_learn_type(struct relations *r, const struct pgoutput_type *type) MUST_CHECK;
 
-/* Remembers a RELATION message and fills in its columns' type names. -1: out of memory. */
+/* Remembers a RELATION message and fills in its columns' type names. Returns -1 when memory is
+ * out. */
 int relations_learn(struct relations *r, struct pgoutput_relation *relation) MUST_CHECK;
 
 const struct known_relation *relations_find(const struct relations *r, uint32_t relid);
