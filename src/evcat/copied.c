@@ -27,7 +27,7 @@ put_ctid(struct json *j, const char *name, struct ctid ctid)
     json_cstr(j, name, ctid_format(ctid).text);
 }
 
-/* As pg_snapshot's text: a reader of JSON need not hold 64 bits. */
+/* Writes it as pg_snapshot's text, because a reader of JSON need not hold 64 bits. */
 static void
 put_snapshot(struct json *j, const struct snapshot *s)
 {
@@ -79,7 +79,7 @@ show_table(FILE *out, struct cursor *body, uint32_t elements, struct err *err)
     return 0;
 }
 
-/* Its relation stays: the rows that follow are named by it. */
+/* Keeps its relation, whose columns name the values of the rows that follow. */
 static int
 show_range(struct copied *c, FILE *out, struct cursor *body, uint32_t elements, struct err *err)
 {

@@ -11,11 +11,11 @@
 struct copied {
     uint64_t life; /* of the last range */
     uint64_t number;
-    struct relation relation;         /* what its rows have; block NULL: none came */
+    struct relation relation;         /* the columns of its rows, with block NULL if none came */
     struct value values[COLUMNS_MAX]; /* scratch */
 };
 
-/* type is from FRAME_COPYTABLE on. tables: relid to struct relation. */
+/* type is from FRAME_COPYTABLE on. tables maps a relid to its struct relation. */
 int copied_show(struct copied *c, FILE *out, const struct relmap *tables, uint8_t type,
                 struct cursor *body, uint32_t elements, struct err *err) MUST_CHECK;
 

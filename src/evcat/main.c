@@ -1,4 +1,4 @@
-/* evcat: either stream on stdin, one JSON object a line on stdout. */
+/* evcat reads either stream from stdin, and writes one JSON object per line to stdout. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -64,7 +64,8 @@ pump(struct show *show, int in, struct err *err)
             break;
         if (status == FILL_READ && show_available(show, &reader, err) != 0)
             break;
-        if (status == FILL_AGAIN) { /* somebody else made the descriptor we share non-blocking */
+        if (status ==
+            FILL_AGAIN) { /* another process made the descriptor that we share non-blocking */
             struct pollfd waiting = {.fd = in, .events = POLLIN};
 
             (void)poll(&waiting, 1, -1);

@@ -1,5 +1,5 @@
-/* show.c: see show.h. Names columns by the relation events that passed; knows no pgoutput byte: a
- * wal frame's message is shown as hex. */
+/* show.c: see show.h. Takes the names of columns from the relation events. Knows no pgoutput byte,
+ * so a wal frame's message is shown as hex. */
 #include "evcat/show.h"
 
 #include <inttypes.h>

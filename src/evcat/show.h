@@ -10,7 +10,7 @@ struct show {
     FILE *out;
     bool greeted;
     bool ended;
-    bool wal;             /* the wal stream; otherwise the event stream */
+    bool wal;             /* for the wal stream, otherwise the event stream */
     bool copies;          /* an event stream that may bring rows which exist already */
     struct relmap tables; /* relid to struct relation */
     struct copied copied;
