@@ -1,4 +1,4 @@
-/* copyin.c: see copyin.h; the grammar is that of docs/events.7. */
+/* copyin.c: see copyin.h. docs/events.7 has the grammar. */
 #include "route/copyin.h"
 
 #include <inttypes.h>
@@ -47,7 +47,7 @@ check_source(const struct router *r, const struct hello *hello, struct err *err)
     return err_hint(err, "one server was promoted: the next run asks both again");
 }
 
-/* A decoder's message does not say which of the two inputs is meant. */
+/* A decoder's message does not name the input, of which there are two. */
 static int
 name_input(struct err *err)
 {
@@ -103,7 +103,7 @@ choose_all(const struct router *r, bool sinks[WORKERS_MAX])
         sinks[i] = r->sinks[i].version == STREAM_VERSION_COPY;
 }
 
-/* Those that are named; all where none is. */
+/* The sinks in the list, or all if it is empty. */
 static int
 choose(const struct router *r, const struct sinklist *named, bool sinks[WORKERS_MAX],
        struct err *err)
@@ -139,7 +139,7 @@ gather(struct copyin *c, const bool sinks[WORKERS_MAX], struct bytes raw, struct
     return 0;
 }
 
-/* An empty queue takes the memory: a row may be large. */
+/* An empty queue takes over the memory, because a row may be large. */
 static bool
 append_share(struct worker *worker)
 {
@@ -281,7 +281,7 @@ take_horizon(struct copyin *c, const struct frame *frame, struct cursor *body, u
 
 /* ---- ranges ---- */
 
-/* Its sinks: those that it names, or those of its life. */
+/* Its sinks, which are those in its own list, or those of its life. */
 static int
 choose_of_life(struct copyin *c, const struct range_event *range, const struct copyin_life *life,
                struct err *err)

@@ -1,20 +1,20 @@
-/* copyin.h: route's second input: rows that exist already, from pg-table-read (docs/copy.md).
+/* copyin.h: route's second input, which brings rows that exist already from pg-table-read
+ * (docs/copy.md).
  *
- * What may stand between two transactions is gathered as a whole in the workers' shares: one of the
- * frames table, horizon and table end, or a range from its first frame to its last. So nobody waits
- * for a range, and one that is not whole reaches no worker. Then `ready` is set, and no frame is
- * taken before copyin_pass_on. Pure. */
+ * A unit that may stand between two transactions is gathered as a whole in the workers' shares. It
+ * is one of the frames table, horizon and table end, or a range from its first frame to its last.
+ * So nobody waits for a range, and an incomplete one reaches no worker. Then `ready` is set, and no
+ * frame is taken before copyin_pass_on. Pure. */
 #ifndef WALPIPE_COPYIN_H
 #define WALPIPE_COPYIN_H
 
 #include "route/spread.h"
 
-/* Lives that are open at a time; ackd has as many questions open. */
+/* Most lives that are open at a time, the same as ackd's open questions. */
 #define COPYIN_LIVES_MAX 256
 
-/* A range with more than so many bytes of frames has no further frame of rows. pg-table-read ends
- * one behind the row with which it has 4 MiB of text, and a row of small values is twice as long
- * here. */
+/* After this many bytes a range gets no further frame of rows. pg-table-read ends a range behind
+ * the row with which it has 4 MiB of text, and a row of small values is twice as long here. */
 #define COPYIN_RANGE_MAX (16u << 20)
 
 struct copyin_life {
@@ -45,11 +45,11 @@ struct copyin {
     struct spread spread;
 };
 
-/* Takes the next frame; the first must be hello, of the run that the router has heard of. -1 with
- * err. Not while ready is set. */
+/* Takes the next frame. The first must be hello, of the run that the router has heard of. Returns
+ * -1 with err. Do not call it while ready is set. */
 int copyin_frame(struct copyin *c, const struct frame *frame, struct err *err) MUST_CHECK;
 
-/* Appends what was gathered to the workers' streams. To be called between two transactions. */
+/* Appends the gathered frames to the workers' streams. Call it between two transactions. */
 int copyin_pass_on(struct copyin *c, struct err *err) MUST_CHECK;
 
 #endif

@@ -8,7 +8,8 @@
 #include "lib/io.h"
 #include "lib/sig.h"
 
-/* A worker's queue above this stops the input; one more read's frames may still be added to it. */
+/* A worker's queue above this stops the input. The frames of one more read may still be added to
+ * it. */
 #define QUEUE_LIMIT (1u << 20)
 
 static int
@@ -71,8 +72,8 @@ write_worker(struct worker *worker, bool ended, struct err *err)
     return 0;
 }
 
-/* Some worker's queue leaves no room for the stream. Its part of a copy's range does not count: it
- * would stop the stream for the others as long as this worker does not read. */
+/* Some worker's queue has no room for the stream. Its part of a copy's range does not count,
+ * because that would stop the stream for the others as long as this worker does not read. */
 static bool
 is_full(const struct loop *l)
 {
@@ -86,7 +87,7 @@ is_full(const struct loop *l)
 
 /* ---- the copy ---- */
 
-/* Here it counts: one range is not put behind another that nobody reads. */
+/* Here it counts, because no range is queued behind another one that is still unread. */
 static bool
 is_full_for_copy(const struct loop *l)
 {
@@ -107,7 +108,7 @@ close_copy(struct loop *l)
     l->copyin.ready = false;
 }
 
-/* What was gathered may stand in the workers' streams now, or soon. */
+/* The gathered frames may enter the workers' streams now, or soon. */
 static bool
 copy_waits(const struct loop *l)
 {
@@ -145,7 +146,7 @@ routed(const struct loop *l)
     return l->reader.bytes_read - buf_len(&l->reader.buf);
 }
 
-/* The stream goes first: while it has input, it gets as many bytes as the copy got before. */
+/* The stream goes first. While it has input, it gets as many bytes as the copy got before. */
 static int
 pass_copy_on(struct loop *l, struct err *err)
 {
@@ -211,7 +212,8 @@ read_input(struct loop *l, struct err *err)
 
 /* ---- poll ---- */
 
-/* The queues decide what to wait for: an input only while each of them has room for it. */
+/* The queues decide which input is polled. An input is polled only while each of them has room for
+ * it. */
 static size_t
 prepare_poll(struct loop *l)
 {
@@ -269,7 +271,7 @@ serve_inputs(struct loop *l, struct err *err)
         return -1;
     if (copy_goes && pass_copy_on(l, err) != 0)
         return -1;
-    /* What was read of the stream may have ended the copy. */
+    /* The stream's input may have ended the copy. */
     if (copy->revents != 0 && l->copy >= 0 && read_copy(l, err) != 0)
         return -1;
     return in->revents != 0 || copy_goes ? write_new(l, err) : 0;

@@ -1,7 +1,7 @@
-/* loop.h: the event stream on route's input, and a copy's on its second one; each worker's share of
- * them on the worker's output. One poll over all; while any worker's queue is full of the stream
- * the stream is not read, and while any is full the copy is not: the slowest worker stops the
- * readers. */
+/* loop.h: reads the event stream from route's input, and a copy's from its second one, and writes
+ * each worker's share to the worker's output. It has one poll over all. The stream is not read
+ * while a worker's queue is full of the stream, and the copy is not read while any queue is full.
+ * So the slowest worker stops the readers. */
 #ifndef WALPIPE_ROUTE_LOOP_H
 #define WALPIPE_ROUTE_LOOP_H
 
@@ -20,7 +20,7 @@ struct loop {
     bool in_closed;
     struct copyin copyin;
     struct frame_reader copy_reader;
-    int copy;                           /* -1: there is none, or it is over */
+    int copy;                           /* -1 if there is none, or it is over */
     uint64_t copy_turn_at;              /* the stream's byte from which on it is the copy's turn */
     struct pollfd fds[WORKERS_MAX + 2]; /* the workers, then the input and the copy's */
 };

@@ -1,4 +1,4 @@
-/* main.c: route: options, wiring, exit code. See route(1). */
+/* main.c: options, wiring and exit code of route. See route(1). */
 #include "lib/sandbox.h"
 #include "lib/sig.h"
 #include "route/loop.h"

@@ -23,7 +23,7 @@ add_sink(const struct opt_spec *spec, const char *value, void *options, struct e
     return 0;
 }
 
-/* The sink that an option is for; NULL with err. */
+/* The sink that an option belongs to, or NULL with err. */
 static struct sink *
 last_sink(const struct opt_spec *spec, struct options *o, struct err *err)
 {

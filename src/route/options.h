@@ -1,4 +1,4 @@
-/* options.h: route's command line: the sinks, which tables each takes, and its workers. */
+/* options.h: route's command line, with the sinks, the tables that each takes, and its workers. */
 #ifndef WALPIPE_ROUTE_OPTIONS_H
 #define WALPIPE_ROUTE_OPTIONS_H
 
@@ -8,7 +8,7 @@
 
 struct options {
     const char *in;
-    const char *copy; /* NULL: nothing is copied */
+    const char *copy; /* NULL without a copy */
     struct sink sinks[WORKERS_MAX];
     size_t sinks_count;
     struct worker workers[WORKERS_MAX]; /* of all sinks, one sink's after the other's */
@@ -17,7 +17,7 @@ struct options {
     enum log_format log_format;
 };
 
-/* Sinks and workers point into options: it is not to be copied. */
+/* Sinks and workers point into options, so do not copy it. */
 enum opt_status options_parse(int argc, char **argv, struct options *options,
                               struct err *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* route.c: see route.h. Row events are forwarded as they came: only their head is read, except by
+/* route.c: see route.h. Row events are forwarded unchanged. Only their head is read, except for
  * sinks that shard by a column. Knows no pgoutput byte, no SQL, no HTTP. */
 #include "route/route.h"
 
@@ -21,8 +21,7 @@ malformed(uint8_t type, struct err *err)
     return err_set(err, EXIT_REFUSED, "malformed frame of type %u in the event stream", type);
 }
 
-/* What the program before promised of its stream does not hold: an event was lost, or came twice.
- */
+/* The stream breaks a promise of the program before. An event was lost, or came twice. */
 static int
 out_of_place(const struct router *r, const char *what, struct err *err)
 {
@@ -82,7 +81,7 @@ route_name_sink(const struct sink *sink, struct err *err)
 
 /* ---- hello ---- */
 
-/* A sink with several workers is told what decides which of them gets a row. */
+/* Sends a sink with several workers the rule that assigns its rows to them. */
 static int
 send_layout(struct sink *sink, struct err *err)
 {
@@ -177,8 +176,8 @@ route_tableinfo(struct router *r, struct bytes raw, struct cursor *body, uint32_
 
 /* ---- barriers ---- */
 
-/* The change `raw` concerns all workers of the sink: they stop at the barrier, the applier gets it,
- * the others get `touched`: frames that tell of it, or nothing. */
+/* The change `raw` concerns all workers of the sink. They stop at the barrier, and the applier gets
+ * the change. The others get `touched`, which is frames that report it, or empty. */
 static int
 send_behind_barrier(struct sink *sink, uint32_t applier, struct bytes raw,
                     const struct buf *touched, struct err *err)
@@ -380,7 +379,7 @@ route_watermark(struct router *r, struct bytes raw, struct cursor *body, uint32_
     return forward_to_all(r, raw, err);
 }
 
-/* A logical message goes to one worker of each sink. */
+/* Sends a logical message to one worker of each sink. */
 static int
 route_message(struct router *r, struct bytes raw, struct err *err)
 {

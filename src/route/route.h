@@ -1,5 +1,5 @@
-/* route.h: which worker of which sink gets which event. Pure: frames in, bytes into the workers'
- * queues; loop.c moves them. */
+/* route.h: decides which worker of which sink gets each event. Pure. It takes frames and appends
+ * bytes to the workers' queues, which loop.c writes. */
 #ifndef WALPIPE_ROUTE_H
 #define WALPIPE_ROUTE_H
 
@@ -7,7 +7,7 @@
 #include "lib/limits.h"
 #include "route/tables.h"
 
-/* A worker's part of what copyin.h gathers. */
+/* A worker's part of the frames that copyin.h gathers. */
 struct share {
     struct buf frames;   /* that wait until they may stand in its stream */
     struct buf rows;     /* of the frame in hand */
@@ -16,9 +16,9 @@ struct share {
 };
 
 struct worker {
-    const char *path; /* where its stream goes, as the option said */
+    const char *path; /* the path of its stream, from the option */
     int fd;
-    struct buf out;  /* what is not yet written */
+    struct buf out;  /* bytes that are not yet written */
     size_t ahead;    /* bytes of it before the last part of a copy that it got */
     size_t copied;   /* bytes of that part */
     uint64_t events; /* changes of the open transaction that it was sent */
@@ -27,7 +27,7 @@ struct worker {
 
 struct sink {
     const char *name;
-    uint32_t version; /* of its stream; 0 is STREAM_VERSION */
+    uint32_t version; /* of its stream, 0 for STREAM_VERSION */
     struct tables tables;
     uint64_t barrier_id;
     struct worker *workers;
@@ -37,24 +37,24 @@ struct router {
     struct sink *sinks;
     size_t sinks_count;
     bool greeted;
-    struct run_id run_id; /* and what else a copy must have in common with the stream */
+    struct run_id run_id; /* these must be the same in a copy */
     uint64_t system_identifier;
     uint32_t timeline;
     bool ended;
     bool in_transaction;
     uint64_t commit_lsn;      /* of the open transaction */
-    uint64_t changes;         /* of the open transaction that came: its commit must say the same */
+    uint64_t changes;         /* of the open transaction so far, which its commit must confirm */
     struct row_values values; /* scratch for SHARD_BY_COLUMN */
 };
 
-/* Routes the stream's next frame; the first must be the event stream's hello. Appends to the
+/* Routes the stream's next frame. The first must be the event stream's hello. Appends to the
  * workers' queues. */
 int route_frame(struct router *router, const struct frame *frame, struct err *err) MUST_CHECK;
 
 /* Puts the sink's name in front of err's message. Always -1. */
 int route_name_sink(const struct sink *sink, struct err *err);
 
-/* Frees what routing made; the sinks and workers are the caller's. */
+/* Frees the memory of routing. The caller frees the sinks and workers. */
 void router_free(struct router *router);
 
 #endif

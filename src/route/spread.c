@@ -50,7 +50,7 @@ spread_begin(struct spread *s, const struct relation *relation, struct bytes raw
 
 /* ---- rows ---- */
 
-/* The frame with these rows, without their hashes: nobody behind us needs them. */
+/* Writes the frame with these rows, without their hashes, which no program behind us needs. */
 static int
 put_frame(struct share *share, uint8_t type, const struct rows_event *rows)
 {
@@ -62,7 +62,7 @@ put_frame(struct share *share, uint8_t type, const struct rows_event *rows)
     return rows_encode(&share->frames, type, &mine);
 }
 
-/* The sinks with one worker get all of it as it is. */
+/* Gives all of it to the sinks with one worker, unchanged. */
 static int
 give_whole(struct spread *s, uint8_t type, const struct rows_event *rows, bool *split)
 {
@@ -79,7 +79,7 @@ give_whole(struct spread *s, uint8_t type, const struct rows_event *rows, bool *
     return 0;
 }
 
-/* False: the row lacks the value of the sink's shard column. */
+/* Returns false if the row lacks the value of the sink's shard column. */
 static bool
 find_share(struct spread *s, size_t index, const struct tuple *row, uint64_t hash,
            struct share **share)
@@ -133,7 +133,7 @@ give_rows(struct spread *s, const struct rows_event *rows)
     return at.left == 0;
 }
 
-/* The same for one row, which may be large: its frame is copied once. */
+/* The same for one row, which may be large. So its frame is copied once. */
 static int
 give_one(struct spread *s, uint8_t type, const struct rows_event *rows, struct err *err)
 {
@@ -156,7 +156,7 @@ give_one(struct spread *s, uint8_t type, const struct rows_event *rows, struct e
     return 0;
 }
 
-/* What give_rows gave becomes a frame for each worker that got some. */
+/* Makes a frame from the rows of give_rows for each worker that got some. */
 static int
 put_shares(struct spread *s, uint8_t type, const struct rows_event *rows)
 {

@@ -1,6 +1,6 @@
-/* spread.h: the frames of one range of a copy, for the workers of the sinks that take it: each row,
- * and each key that is absent, to the worker that gets its changes. They are appended to the
- * workers' shares, which copyin.h passes on. Pure. */
+/* spread.h: distributes the frames of one range of a copy to the workers of its sinks. Each row,
+ * and each key that is absent, goes to the worker that gets its changes. The frames are appended to
+ * the workers' shares, which copyin.h passes on. Pure. */
 #ifndef WALPIPE_SPREAD_H
 #define WALPIPE_SPREAD_H
 
@@ -14,7 +14,7 @@ struct spread {
     struct value values[COLUMNS_MAX];     /* scratch */
 };
 
-/* The range begins: raw is its frame, sinks are set. All functions: -1 with err. */
+/* Begins a range. raw is its frame, and sinks are set. All functions return -1 with err. */
 int spread_begin(struct spread *s, const struct relation *relation, struct bytes raw,
                  struct err *err) MUST_CHECK;
 

@@ -24,8 +24,9 @@ name_is_known(const struct tables *tables, uint64_t name)
     return false;
 }
 
-/* A key's history must stay in order when it goes on at another worker: the key changed, or this
- * table now has the name, and so the target, that it or another one had other rows under. */
+/* A key's history must stay in order when it continues at another worker. That happens if the key
+ * changed. It also happens if this table now has a name, and so a target, under which it or another
+ * table had other rows. */
 static bool
 has_moved(const struct tables *tables, const struct routed_table *table)
 {
@@ -80,7 +81,7 @@ tables_find(const struct tables *tables, uint32_t relid)
 int
 tables_note_life(struct tables *tables, uint32_t relid)
 {
-    static char there; /* that it is in the map says all */
+    static char there; /* its presence in the map is the information */
     void *replaced;
 
     return relmap_put(&tables->lived, relid, &there, &replaced);
