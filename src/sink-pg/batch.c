@@ -130,7 +130,7 @@ value_equal(const struct value *a, const struct value *b)
            (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
 }
 
-/* A TOASTed key column that did not change is in the old key only; FULL's old row has everything
+/* A TOASTed key column that did not change is in the old key only. FULL's old row has everything
  * (traps 48, 50). */
 static void
 fill_unchanged(const struct table *table, struct row_event *row)
@@ -169,7 +169,7 @@ malformed(const struct op *op, const char *what, struct err *err)
     return err_set(err, EXIT_REFUSED, "malformed row event for %s: %s", op->table->label, what);
 }
 
-/* What the plan needs to find the row must be there. */
+/* The values that the plan needs to find the row must be there. */
 static const char *
 missing_match(const struct plan *plan, const struct row_event *row, const struct change *c)
 {

@@ -1,12 +1,12 @@
-/* batch.h: the changes that wait to be applied: their frames one behind the other, and a list of
- * what each is. Nothing is allocated per row. */
+/* batch.h: the changes that wait to be applied. It has their frames, one behind the other, and a
+ * list that describes each. Nothing is allocated per row. */
 #ifndef SINK_PG_BATCH_H
 #define SINK_PG_BATCH_H
 
 #include "sink-pg/tables.h"
 
-/* Frame bytes after which a batch is applied, however few rows they are: with the one row of up to
- * FRAME_MAX that may come on top this bounds a worker's memory. */
+/* Frame bytes after which a batch is applied, no matter how few rows they are. One row of up to
+ * FRAME_MAX may come on top. Together they bound a worker's memory. */
 #define BATCH_BYTES_MAX (4u << 20)
 
 struct op_truncate {
@@ -23,7 +23,7 @@ struct op {
     uint32_t length;
     uint32_t next; /* the same table's next row in the segment that is being applied */
     uint64_t commit_lsn;
-    uint8_t type; /* frame type; BATCH_CUT: a table's description changed here */
+    uint8_t type; /* frame type, BATCH_CUT where a table's description changed */
     bool missed;  /* an update of a table that is copied has met no row, and put none in */
 };
 
@@ -40,11 +40,11 @@ struct batch {
     struct op_truncate *truncates;
 };
 
-/* Changes of a batch: the ops from `first` up to (not with) `end`; or, linked, count ops from
- * `first` on through op.next. */
+/* Changes of a batch, which are the ops from `first` up to (not with) `end`. If linked, they are
+ * count ops from `first` on through op.next. */
 struct op_list {
     struct batch *batch;
-    struct table *table; /* whose rows they all are; NULL: of several, or truncates among them */
+    struct table *table; /* their table, NULL if they have several, or contain truncates */
     bool linked;
     uint32_t first;
     uint32_t end;
@@ -52,7 +52,7 @@ struct op_list {
     uint32_t inserts; /* of count */
 };
 
-/* The op behind `at`; OP_NONE when it was the last. */
+/* The op behind `at`, OP_NONE if it was the last. */
 uint32_t op_list_next(const struct op_list *list, uint32_t at);
 
 int batch_add_row(struct batch *b, struct table *table, uint8_t type, struct bytes body,
@@ -75,10 +75,11 @@ void batch_free(struct batch *b);
 struct change {
     uint8_t type;
     const struct value *new_row; /* NULL for a delete */
-    const struct value *match;   /* values that find the row: the old row, else the new one */
+    const struct value *match;   /* values that find the row, from the old row if there is one,
+                                    otherwise from the new one */
     bool key_changed;
     bool complete; /* no unchanged TOAST value is left in new_row */
-    bool copied;   /* its table is: its row may be missing yet */
+    bool copied;   /* its table is being copied, so its row may be missing yet */
 };
 
 /* The same bytes in the same format. */

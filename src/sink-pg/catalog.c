@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The table's schema and name give its oid and relkind; its oid gives its columns, of COL_..., and
- * the indexes that tell its rows apart or find them, of INDEX_.... */
+/* The table's schema and name give its oid and relkind. Its oid gives its columns (COL_...), and
+ * the indexes that tell its rows apart or find them (INDEX_...). */
 enum query { QUERY_TABLE, QUERY_COLUMNS, QUERY_INDEXES };
 
 enum {
@@ -51,10 +51,10 @@ enum {
     INDEX_SEARCHES
 };
 
-/* What fires depends on the session: ALTER TABLE's ENABLE [ REPLICA | ALWAYS ] TRIGGER and RULE. A
- * partition's copy of its root's trigger is internal in older versions, but no constraint's. A view
- * hands its rows on to what its query names, which may be a view or have partitions and children.
- */
+/* The session decides which triggers and rules fire, through ALTER TABLE's ENABLE [ REPLICA |
+ * ALWAYS ] TRIGGER and RULE. A partition's copy of its root's trigger is internal in older
+ * versions, but belongs to no constraint. A view passes its rows on to the relations of its query,
+ * which may be a view or have partitions and children. */
 static const char table_query[] =
     "WITH RECURSIVE t AS (SELECT c.oid, c.relkind FROM pg_catalog.pg_class c "
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 "
@@ -87,10 +87,10 @@ static const char table_query[] =
     "WHERE instead AND NOT fires), "
     "coalesce(pg_catalog.pg_partition_root(t.oid)::pg_catalog.oid, t.oid) FROM t, s";
 
-/* A temporary table gets a domain's base type as text: a NULL that only fills a place must not meet
- * NOT NULL. */
-/* The operators of an extension's type are not in pg_catalog, and search_path is empty: `=` would
- * mean another type's. */
+/* A temporary table gets a domain's base type as text, because a NULL that only fills a place must
+ * not meet NOT NULL. */
+/* The operators of an extension's type are not in pg_catalog, and search_path is empty. So `=`
+ * would be the operator of another type. */
 static const char columns_query[] =
     "SELECT a.attnum, a.attname, a.atttypid, a.attnotnull, a.attidentity, a.attgenerated, "
     /* Rows that come in by the root get its defaults, not those of their partition. */
@@ -163,8 +163,8 @@ static const struct {
                        "vvvvvvvvvv?vvvvvvvvvv"},
     [QUERY_INDEXES] = {"walpipe_indexes", indexes_query, "read a table's indexes", 1, "vvvvvv"}};
 
-/* The caller clears the result. NULL with err. Prepared: to plan them takes three times as long as
- * to run them, and a source may have thousands of tables. */
+/* The caller clears the result. NULL with err. The queries are prepared, because planning them
+ * takes three times as long as running them, and a source may have thousands of tables. */
 static PGresult *
 ask(struct session *s, enum query query, const char *const *params, struct err *err)
 {

@@ -10,7 +10,7 @@ struct writer {
     struct plan_stmt *stmt;
 };
 
-/* The parameter's number; the same value is passed once. */
+/* The parameter's number. A value that occurs twice is passed once. */
 static uint32_t
 param(struct writer *w, uint32_t column, bool match)
 {
@@ -23,7 +23,7 @@ param(struct writer *w, uint32_t column, bool match)
     return ++s->params_count;
 }
 
-/* stored: it becomes the column's value; else it is compared with it. */
+/* If stored, the value goes into the column, otherwise it is compared with it. */
 static void
 write_param(struct writer *w, uint32_t column, bool match, bool stored)
 {
@@ -59,7 +59,7 @@ write_key_names(struct writer *w)
     }
 }
 
-/* An existing row is overwritten: its key came back through a row filter (trap 55). */
+/* An existing row is overwritten, because its key came back through a row filter (trap 55). */
 static void
 write_on_conflict(struct writer *w)
 {
@@ -109,8 +109,8 @@ write_key_condition(struct writer *w, bool match)
     }
 }
 
-/* The column is as the old row had it, also as text where equal values may be written differently
- * or where the type has no `=` (trap 54). An index needs `=`. */
+/* The column has the old row's value. It is also compared as text, if equal values may be written
+ * differently or if the type has no `=` (trap 54). An index needs `=`. */
 static void
 write_same(struct writer *w, uint32_t column)
 {
@@ -136,7 +136,7 @@ write_same(struct writer *w, uint32_t column)
     sqltext_add(w->sql, ")%s", col->exact ? "" : "::pg_catalog.text");
 }
 
-/* Without a key: a row that equals the old one in every column. */
+/* Without a key, a row is found by its old values in every column. */
 static void
 write_row_condition(struct writer *w)
 {
@@ -148,7 +148,7 @@ write_row_condition(struct writer *w)
         sqltext_add(w->sql, "true");
 }
 
-/* "m AS (...), " before a statement that then joins m: one row and no more. */
+/* Writes "m AS (...), " before a statement that then joins m, which is at most one row. */
 static void
 write_find_row(struct writer *w)
 {
@@ -213,8 +213,9 @@ write_moved_values(struct writer *w)
     }
 }
 
-/* "d AS (...), i AS (...)": a row whose identity columns get other values (trap 86) is taken out
- * and put in again, with the values that were not sent and those that only the target has. */
+/* Writes "d AS (...), i AS (...)". A row whose identity columns get other values (trap 86) is taken
+ * out and inserted again. It keeps the values that were not sent and those that only the target
+ * has. */
 static void
 write_move(struct writer *w)
 {
@@ -240,7 +241,7 @@ write_move(struct writer *w)
 
 /* ---- the three kinds of change ---- */
 
-/* "f AS (...)": the row that has the key, where an insert of the new one would change it. */
+/* Writes "f AS (...)", the row that has the key, if an insert of the new one would change it. */
 static void
 write_other_row(struct writer *w)
 {
@@ -262,7 +263,8 @@ write_other_row(struct writer *w)
     sqltext_add(w->sql, "))");
 }
 
-/* What goes before a row is put in: by which condition it is put in then. */
+/* Writes the removal of the row that must go before the insert. Returns the condition of the
+ * insert. */
 static const char *
 write_going(struct writer *w)
 {
@@ -276,8 +278,8 @@ write_going(struct writer *w)
     return "NOT EXISTS (SELECT FROM i)";
 }
 
-/* Where ON CONFLICT cannot find the row that has the key (trap 83), or cannot give it its values,
- * that row goes first; where that would change other rows too, the server refuses the insert. */
+/* ON CONFLICT may be unable to find the row that has the key (trap 83), or to set its values. Then
+ * that row is deleted first. If that would change other rows too, the server refuses the insert. */
 static void
 write_insert(struct writer *w)
 {
@@ -307,7 +309,8 @@ write_insert(struct writer *w)
     sqltext_add(w->sql, notices ? ") SELECT FROM f" : "");
 }
 
-/* "f AS (...)": whether the row is there, also where a trigger then cancels the change. */
+/* Writes "f AS (...)", which finds out whether the row is there, even if a trigger then cancels the
+ * change. */
 static void
 write_look(struct writer *w)
 {
@@ -316,7 +319,7 @@ write_look(struct writer *w)
     sqltext_add(w->sql, ")");
 }
 
-/* Affects the rows that were there, whatever a trigger did then. */
+/* Affects the rows that were there, no matter what a trigger did then. */
 static void
 write_delete_fires(struct writer *w)
 {
@@ -354,8 +357,8 @@ write_delete(struct writer *w)
                 w->plan->rows);
 }
 
-/* Triggers may be for updates of the key's columns, which the source sends too. Where rules fire,
- * the server is left to refuse what cannot be set. */
+/* Triggers may be for updates of the key's columns, so these are set too, as the source sends them.
+ * If rules fire, the server refuses columns that cannot be set. */
 static bool
 is_set(const struct writer *w, uint32_t column)
 {
@@ -427,7 +430,7 @@ write_met(struct writer *w, bool moves)
     sqltext_add(w->sql, " SELECT FROM u%s", moves ? " UNION ALL SELECT FROM i" : "");
 }
 
-/* Affects the rows that are there; an error when one would have to go for a moment. */
+/* Affects the rows that are there. It is an error if one would have to be deleted for a moment. */
 static void
 write_must_stay(struct writer *w)
 {
@@ -489,7 +492,7 @@ write_update(struct writer *w)
         write_insert_missing(w, moves);
 }
 
-/* ---- where rules fire: no WITH, no ON CONFLICT ---- */
+/* ---- with rules that fire, neither WITH nor ON CONFLICT is possible ---- */
 
 static void
 write_plain_condition(struct writer *w)

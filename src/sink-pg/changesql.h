@@ -1,5 +1,5 @@
-/* changesql.h: the text of the statement that applies one change, with parameters. What the
- * statements promise is said in statements.h. */
+/* changesql.h: the text of the statement that applies one change, with parameters. statements.h
+ * describes the promises of the statements. */
 #ifndef SINK_PG_CHANGESQL_H
 #define SINK_PG_CHANGESQL_H
 

@@ -15,7 +15,7 @@
 
 struct check {
     const struct options *options;
-    struct log quiet; /* what the session would log is said in lines here */
+    struct log quiet; /* the session would log, but here its findings are printed as lines */
     struct session session;
     struct intake intake;
     struct verdicts verdicts;
@@ -87,8 +87,9 @@ check_privileges(struct check *c, const char *schema, const char *name)
     PQclear(result);
 }
 
-/* The session has row_security = off: a table whose rows a policy would hide is an error, not a
- * selection. Of what a view or a foreign table takes, 8 is INSERT, 4 UPDATE, 16 DELETE. */
+/* The session has row_security = off, so a table whose rows a policy would hide is an error, not a
+ * selection. In the bits of a view's or foreign table's supported commands, 8 is INSERT, 4 UPDATE,
+ * 16 DELETE. */
 static const char storage_query[] =
     "SELECT pg_catalog.row_security_active(c.oid), "
     "pg_catalog.pg_relation_is_updatable(c.oid, true) & 8 = 0, "
@@ -134,7 +135,7 @@ check_storage(struct check *c, const char *schema, const char *name)
     PQclear(result);
 }
 
-/* With several workers: whether the table's rows may be split over them. */
+/* With several workers, checks whether the table's rows may be split over them. */
 static void
 check_layout(struct check *c, const struct relation *relation, const char *schema, const char *name)
 {

@@ -8,9 +8,9 @@
 
 #include "lib/pgtype.h"
 
-/* `=` is true only for values that print alike, also of arrays' elements. That of numeric is where
- * the column has a scale, which all its values are written with; that of char(n) but for the
- * padding, which is no part of the value. */
+/* `=` is true only for values that print alike, also for arrays' elements. That holds for numeric
+ * if the column has a scale, with which all its values are written. For char(n) it holds except for
+ * the padding, which is no part of the value. */
 static bool
 is_exact(const struct catalog_column *c)
 {
@@ -28,9 +28,10 @@ is_exact(const struct catalog_column *c)
     return c->part_kind == 'e';
 }
 
-/* The target's `=` may hold for values that the source's tells apart: under a collation that calls
- * different texts equal, whatever the source's is, which the stream does not tell; or as numeric's
- * for 1.0 and 1.00, when the source's column is text. */
+/* The target's `=` may hold for values that the source's tells apart. One reason is a collation
+ * that treats different texts as equal. The source's collation does not matter, because the stream
+ * does not report it. Another is numeric, which treats 1.0 and 1.00 as equal, while the source's
+ * column is text. */
 static bool
 is_coarse(const struct relation_column *from, const struct catalog_column *c,
           const struct plan_column *to)
@@ -53,7 +54,7 @@ find_source(const struct relation *r, const char *name, uint32_t *place)
     return NULL;
 }
 
-/* What COPY can take of the column's values. */
+/* Which of the column's values COPY can take. */
 static enum plan_copy
 copy_of(const struct relation_column *from, const struct plan_column *to)
 {
@@ -183,7 +184,7 @@ has_column(const struct catalog *catalog, const char *name)
     return false;
 }
 
-/* Every source column must be somewhere: nothing is dropped silently (trap 44). */
+/* The target must have every source column, so that nothing is dropped silently (trap 44). */
 static int
 require_all_columns(const struct plan_input *input, struct err *err)
 {

@@ -1,4 +1,4 @@
-/* compact.c: see compact.h. Keys are compared as bytes: 1.0 and 1.00 are two keys here, which is
+/* compact.c: see compact.h. Keys are compared as bytes, so 1.0 and 1.00 are two keys here. That is
  * right as long as deletes are applied before inserts (trap 88). */
 #include "sink-pg/compact.h"
 
@@ -57,7 +57,8 @@ append_key(struct compact *c, const struct value *row)
             append_value(c, &row[plan->columns[plan->keys[k]].source]);
 }
 
-/* The net change of row's key, made where there is none (then *fresh). NULL: out of memory. */
+/* Returns the net change of row's key. Makes it if there is none, and then sets *fresh. NULL when
+ * memory is out. */
 static struct net *
 find_net(struct compact *c, const struct value *row, bool *fresh)
 {
@@ -132,8 +133,8 @@ new_values(struct compact *c, uint32_t n)
     return c->values + c->values_count - n;
 }
 
-/* Puts the new row of `change` over what `earlier` says: unchanged values keep the earlier ones.
- * *merged is set; *complete when no unchanged value is left. */
+/* Puts the new row of `change` over the row of `earlier`. Unchanged values keep the earlier ones.
+ * Sets *merged, and *complete if no unchanged value is left. */
 static int
 merge_rows(struct compact *c, const struct net *earlier, const struct change *change,
            uint32_t *merged, bool *complete, struct err *err)
@@ -164,8 +165,9 @@ no_memory(struct err *err)
     return OUTCOME_RETRY;
 }
 
-/* Under REPLICA IDENTITY FULL the source's key may be deferrable: two rows can then hold one key
- * for a moment (trap 115), and a change that finds its row by the key alone could mean either. */
+/* Under REPLICA IDENTITY FULL the source's key may be deferrable. Two rows can then hold one key
+ * for a moment (trap 115), and a change that finds its row by the key alone could be about
+ * either. */
 static bool
 is_full(const struct compact *c)
 {
@@ -189,8 +191,8 @@ is_same_row(struct compact *c, const struct net *net, const struct change *chang
     return true;
 }
 
-/* The row that `change` takes from its key goes. False: it is not the one that the changes before
- * left there. */
+/* The row that `change` takes from its key goes. Returns false if it is not the one that the
+ * changes before left there. */
 static bool
 leave(struct compact *c, struct net *net, bool fresh, uint32_t op, const struct change *change)
 {
@@ -293,7 +295,7 @@ add_key_change(struct compact *c, uint32_t op, const struct change *change, stru
     return OUTCOME_DONE;
 }
 
-/* Whatever keys rows have meanwhile: what matters is which rows there are in the end. */
+/* The keys of rows on the way do not matter. Only the rows that are there in the end do. */
 static enum outcome
 count_row(struct compact *c, uint32_t op, const struct value *row, enum net_kind kind,
           struct err *err)

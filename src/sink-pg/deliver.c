@@ -6,12 +6,13 @@
 #include "lib/clock.h"
 #include "sink-pg/takeover.h"
 
-/* A session of our own that just ended lets go of its origin at once; one that was told to end may
+/* A session of our own that just ended releases its origin at once. One that was told to end may
  * have to roll back first. */
 #define ORIGIN_FIRST_MILLIS  500
 #define ORIGIN_SECOND_MILLIS 5000
 
-/* Changes of tables that one batch may meet, one after the other, before somebody should know. */
+/* Changes of tables that one batch may meet, one after the other, before it fails and a person
+ * hears of it. */
 #define CHANGES_MAX 10
 
 /* After as many it may be the batch itself that changes them. */
@@ -19,7 +20,7 @@
 
 /* ---- the target comes and goes ---- */
 
-/* The target has answered; from now on its socket is watched while there is no input. */
+/* The target has answered. From now on its socket is watched while there is no input. */
 static int
 target_up(struct deliver *d, struct err *err)
 {
@@ -27,8 +28,8 @@ target_up(struct deliver *d, struct err *err)
     return intake_target_up(d->intake, err);
 }
 
-/* The origin comes first, so that the progress row is written under it too. A session of an earlier
- * worker that has it still is ended as soon as the epoch says that we may. */
+/* The origin comes first, so that the progress row is written under it too. If a session of an
+ * earlier worker still has it, it is ended as soon as the epoch allows that. */
 static int
 take_over(struct deliver *d, bool first, struct position *found, struct err *err)
 {
@@ -48,7 +49,7 @@ take_over(struct deliver *d, bool first, struct position *found, struct err *err
     return state == ORIGIN_FAILED ? -1 : 0;
 }
 
-/* One try to have a connection, the origin and the progress row. */
+/* Tries once to get a connection, the origin and the progress row. */
 static int
 try_connect(struct deliver *d, bool first, struct position *found, struct err *err)
 {
@@ -95,7 +96,7 @@ deliver_start(struct deliver *d, struct err *err)
     return target_up(d, err);
 }
 
-/* *applied: the commit whose answer was lost was carried out (trap 77). */
+/* Sets *applied if the commit whose answer was lost was carried out (trap 77). */
 static int
 reconnect(struct deliver *d, const struct position *commit, bool *applied, struct err *err)
 {
@@ -178,7 +179,8 @@ struct tries {
     bool careful;
 };
 
-/* Goes on after a failure that waiting heals: 0 to try again, 1 when the batch is there already. */
+/* Continues after a failure that heals by waiting. Returns 0 to try again, 1 if the batch is there
+ * already. */
 static int
 recover(struct deliver *d, const struct tries *tries, const struct position *commit,
         struct err *err)
@@ -187,7 +189,7 @@ recover(struct deliver *d, const struct tries *tries, const struct position *com
     struct err why = *err;
     bool applied = false;
 
-    /* Also from a server that answers: it may have become read-only. */
+    /* Also from a server that answers, because it may have become read-only. */
     session_close(s);
     if (wait_for_target(d, &why, err) != 0)
         return -1;
@@ -201,8 +203,8 @@ recover(struct deliver *d, const struct tries *tries, const struct position *com
                          "transaction, are gone with it; a restart sends them again");
 }
 
-/* After a refusal by the server: what was known of its catalog may be out of date, the order of
- * tables or a constraint's time may matter. */
+/* After a refusal by the server. Our copy of its catalog may be out of date, or the order of tables
+ * or the time of a constraint's check may matter. */
 static bool
 worth_another_try(struct tries *tries)
 {
@@ -225,7 +227,7 @@ survives_change(struct deliver *d, struct tries *tries, struct err *err)
     return false;
 }
 
-/* After a refusal: 0 to read the catalog and try again, 1 when the batch is there already. */
+/* After a refusal. Returns 0 to read the catalog and try again, 1 if the batch is there already. */
 static int
 try_again(struct deliver *d, struct tries *tries, const struct position *commit, struct err *err)
 {

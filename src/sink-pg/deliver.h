@@ -1,5 +1,5 @@
-/* deliver.h: a batch is applied, whatever happens to the target meanwhile: waiting, connecting
- * again, finding out whether a commit whose answer was lost was carried out. */
+/* deliver.h: applies a batch in spite of failures of the target. It waits, connects again, and
+ * finds out whether a commit whose answer was lost was carried out. */
 #ifndef SINK_PG_DELIVER_H
 #define SINK_PG_DELIVER_H
 
@@ -13,18 +13,19 @@ struct deliver {
     struct origin origin;
     struct differences differences;
     const struct log *log;
-    struct intake *intake; /* watched while the target is waited for; is told of the target */
+    struct intake *intake; /* watched during a wait for the target, and hears of the target */
 };
 
 /* Connects to the target, waiting for it as long as it takes, and takes the progress row. */
 int deliver_start(struct deliver *d, struct err *err) MUST_CHECK;
 
-/* Applies the first `to` ops of the batch; with commit it is durable afterwards, with that
- * progress. Ops and descriptions are the caller's to drop. */
+/* Applies the first `to` ops of the batch. With commit it is durable afterwards, with that
+ * progress. The caller drops ops and descriptions. */
 int deliver_batch(struct deliver *d, struct batch *batch, uint32_t to,
                   const struct position *commit, struct err *err) MUST_CHECK;
 
-/* The idle connection has become readable: usually the server is gone. Connects again then. */
+/* The idle connection has become readable, usually because the server is gone. Connects again
+ * then. */
 int deliver_look(struct deliver *d, struct err *err) MUST_CHECK;
 
 void deliver_free(struct deliver *d);

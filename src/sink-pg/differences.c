@@ -12,10 +12,10 @@
 struct kept_differences {
     struct ack_differences unsent;
     struct found unsaid;
-    uint64_t said_at; /* 0: never */
+    uint64_t said_at; /* 0 if never */
 };
 
-/* NULL: out of memory. */
+/* Returns NULL when memory is out. */
 static struct kept_differences *
 find_or_make(struct differences *all, const char *label)
 {

@@ -1,6 +1,6 @@
-/* differences.h: changes that did not find in the target what they should have found, by table: for
- * ackd, once they are durable, and for the log, where they are said at once the first time, then
- * summed up, and at the end at the latest. */
+/* differences.h: counts, per table, the changes that did not find the expected row in the target.
+ * ackd gets the counts once they are durable. The log gets the first one of a table at once, later
+ * ones summed up, and the rest at the end. */
 #ifndef SINK_PG_DIFFERENCES_H
 #define SINK_PG_DIFFERENCES_H
 
@@ -23,15 +23,16 @@ struct differences {
     size_t count;
 };
 
-/* What a batch found in the table of that label, "schema.name". -1 with err: out of memory. */
+/* Adds the differences that a batch found in the table of that label, "schema.name". Returns -1
+ * with err when memory is out. */
 int differences_note(struct differences *all, const char *label, const struct found *found,
                      struct err *err) MUST_CHECK;
 
-/* All that was noted is durable: tells ackd, and the log what is due. */
+/* Everything that was noted is durable. Tells ackd, and logs the counts that are due. */
 int differences_report(struct differences *all, struct ackconn *ack, const struct log *log,
                        struct err *err) MUST_CHECK;
 
-/* Says what is not in the log yet. */
+/* Logs the counts that are not in the log yet. */
 void differences_end(struct differences *all, const struct log *log);
 
 void differences_free(struct differences *all);

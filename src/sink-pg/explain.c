@@ -51,8 +51,8 @@ has_numbers(const char *text, long first, long second)
     return *at != '\0' && strtol(at, &end, 10) == second;
 }
 
-/* What the server says of a value that does not fit the column's length, precision or domain names
- * the type only, among the words of any language. */
+/* The server's message about a value that does not fit the column's length, precision or domain
+ * names the type only, among the words of any language. */
 static bool
 is_meant(const struct plan_column *column, const char *message)
 {
@@ -89,7 +89,7 @@ add_name(struct names *n, const char *name)
                                    n->len == 0 ? "" : " or ", name);
 }
 
-/* A column that only the target has gets NULL where it has no default: its domain may refuse
+/* A column that only the target has gets NULL if it has no default, and its domain may refuse
  * that. */
 static bool
 is_left_out(const struct plan_extra *extra, const char *message)
@@ -115,7 +115,7 @@ name_column_by_type(const struct plan *plan, struct err *err)
         put_column(names.text, err);
 }
 
-/* The number in "unnamed portal parameter $2 = '...'", in whatever language; 0: there is none. */
+/* The number in "unnamed portal parameter $2 = '...'", in any language, or 0 if there is none. */
 static uint32_t
 parameter_number(const char *context)
 {
@@ -127,7 +127,8 @@ parameter_number(const char *context)
     return 0;
 }
 
-/* A value that the target would change: the server's message has what valuesql made it say. */
+/* A value that the target would change. valuesql made the server put the details into its
+ * message. */
 static bool
 explain_loss(const struct plan *plan, struct err *err)
 {
@@ -150,8 +151,8 @@ explain_loss(const struct plan *plan, struct err *err)
     return true;
 }
 
-/* The server's context of a value it cannot read has the parameter; for a person the column is
- * named. */
+/* The server's context of a value that it cannot read has the parameter. The message for a person
+ * names the column. */
 static void
 name_column(const struct plan *plan, const struct change *change, const struct pipe_failure *f,
             struct err *err)
@@ -161,7 +162,7 @@ name_column(const struct plan *plan, const struct change *change, const struct p
     char was[sizeof err->message];
 
     if (number == 0) {
-        /* In another failure's message the same numbers mean something else. */
+        /* In another failure's message the same numbers have another meaning. */
         if (strncmp(f->sqlstate, "22", 2) == 0 || f->type[0] != '\0')
             name_column_by_type(plan, err);
         return;
@@ -183,7 +184,7 @@ is_binary(const struct change *change, uint32_t count)
     return false;
 }
 
-/* Arrays and composites name the types of what is in them by oid. */
+/* Arrays and composites name the types of their parts by oid. */
 static void
 hint_binary(const struct op *op, const struct change *change, const char *sqlstate, struct err *err)
 {
@@ -200,7 +201,7 @@ lacks_partition(const struct pipe_failure *f)
     return strcmp(f->sqlstate, "23514") == 0 && f->constraint[0] == '\0' && f->type[0] == '\0';
 }
 
-/* By SQLSTATE, or the class of one: a code stands before its class. */
+/* By SQLSTATE, or the class of one. A code is listed before its class. */
 static const struct {
     const char *sqlstate;
     const char *hint;

@@ -1,7 +1,7 @@
-/* fits.c: see fits.h. PostgreSQL's input functions refuse most of what does not fit, but round
- * numbers and times to the column's precision, cut text for name and "char", skip the time of day
- * that stands behind a date, take any number for seconds or a part of an address, and each word of
- * a tsvector once, all without a word. */
+/* fits.c: see fits.h. PostgreSQL's input functions refuse most values that do not fit. But they do
+ * some things silently. They round numbers and times to the column's precision, cut text for name
+ * and "char", and skip the time of day behind a date. They take any number for seconds or a part of
+ * an address, and each word of a tsvector only once. */
 #include "sink-pg/fits.h"
 
 #include "lib/pgtype.h"
@@ -70,9 +70,9 @@ loss_of_time(struct fits_type from, struct fits_type to)
     return NULL;
 }
 
-/* An array's or a range's type becomes that of its parts where both sides are of the same kind,
- * with the typmod, which an array has for its elements; else the source's becomes one that nothing
- * is known of. */
+/* If both sides are of the same kind, an array's or a range's type becomes that of its parts, with
+ * the typmod, which an array has for its elements. Otherwise the source's becomes an unknown
+ * one. */
 static void
 go_into(struct fits_type *from, struct fits_type *to)
 {

@@ -1,6 +1,6 @@
-/* fits.h: whether the target's type takes every value of the source's as it is, or says that it
- * does not. Pure: oids and typmods of built-in types. An array is judged by its elements, a range
- * by its bounds. */
+/* fits.h: whether the target's type takes every value of the source's unchanged, or reports an
+ * error. Pure. It knows oids and typmods of built-in types. An array is judged by its elements, a
+ * range by its bounds. */
 #ifndef SINK_PG_FITS_H
 #define SINK_PG_FITS_H
 
@@ -10,21 +10,21 @@
 #define FITS_TYPMOD_UNKNOWN (-2)
 
 struct fits_type {
-    uint32_t oid; /* 0: a type that nothing is known of */
+    uint32_t oid; /* 0 for an unknown type */
     int32_t typmod;
 };
 
-/* What the target's input function would silently take from a value, for a message: "digits would
- * be rounded away". NULL: nothing, as far as the types tell; a value that does not fit is then the
- * server's error. */
+/* The part of a value that the target's input function would silently drop, for a message, as in
+ * "digits would be rounded away". NULL if there is none, as far as the types tell. The server then
+ * reports an error for a value that does not fit. */
 const char *fits_loss(struct fits_type from, struct fits_type to) MUST_CHECK;
 
 /* Whether the target's input function takes something from some texts silently. Not for an array or
  * a range, of which the parts are asked for. */
 bool fits_may_lose(struct fits_type to) MUST_CHECK;
 
-/* Whether it may do so with values of the source's type, although fits_loss knows nothing: the
- * source's type is text, or not known well enough. */
+/* Whether it may do so with values of the source's type, although fits_loss found nothing. The
+ * source's type is then text, or not known well enough. */
 bool fits_unproven(struct fits_type from, struct fits_type to) MUST_CHECK;
 
 #endif

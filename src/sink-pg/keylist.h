@@ -1,4 +1,4 @@
-/* keylist.h: keys of rows as parameters of one statement: an array for each column. */
+/* keylist.h: keys of rows as parameters of one statement, with an array for each column. */
 #ifndef SINK_PG_KEYLIST_H
 #define SINK_PG_KEYLIST_H
 
@@ -15,14 +15,15 @@ struct keylist {
     struct buf arrays[KEYLIST_COLUMNS_MAX]; /* array literals, open at their end */
 };
 
-/* Empties it for keys of a table. EXIT_REFUSED: too many columns. */
+/* Empties it for keys of a table. EXIT_REFUSED for too many columns. */
 int keylist_start(struct keylist *k, const struct relation *relation, struct err *err) MUST_CHECK;
 
-/* Adds the key of a row of that table. EXIT_REFUSED: a value of it is not text. */
+/* Adds the key of a row of that table. EXIT_REFUSED if a value of it is not text. */
 int keylist_add(struct keylist *k, const struct relation *relation, const struct value *row,
                 struct err *err) MUST_CHECK;
 
-/* Closes the arrays: their texts into out, KEYLIST_COLUMNS_MAX pointers. -1: out of memory. */
+/* Closes the arrays. Puts their texts into out, KEYLIST_COLUMNS_MAX pointers. Returns -1 when
+ * memory is out. */
 int keylist_finish(struct keylist *k, const char *out[KEYLIST_COLUMNS_MAX]) MUST_CHECK;
 
 /* Appends "ROWS FROM (unnest($first), ...) AS k(c1, ...)", or the row "ARRAY[k.c1, ...]". */

@@ -64,7 +64,8 @@ layers_relation(struct layers *l, const struct relation *relation, struct err *e
     return 0;
 }
 
-/* The worker that the layer gave the change to: the applier, where it concerned several. */
+/* The worker that the layer gave the change to. It is the applier if the change concerned
+ * several. */
 static int
 owner_of(struct layers *l, uint32_t layer, const struct intake_item *item, uint32_t *owner,
          struct err *err)

@@ -1,6 +1,7 @@
-/* layers.h: who had a change before the sink's layout was changed. One rule leads from any layout
- * and any stop to any other: a change is applied if and only if its position is beyond the progress
- * of the worker that owned it under each older layout. Pure: no connection. */
+/* layers.h: finds the worker that had a change before the sink's layout was changed. One rule leads
+ * from any layout and any stop to any other. A change is applied if and only if its position is
+ * beyond the progress of the worker that owned it under each older layout. Pure, without a
+ * connection. */
 #ifndef SINK_PG_LAYERS_H
 #define SINK_PG_LAYERS_H
 
@@ -10,8 +11,8 @@
 /* So many changes of the layout may wait for the workers to pass the older ones' positions. */
 #define LAYERS_MAX 8
 
-/* Every transaction with end LSN <= lsn is durable in the target; so are the changes up to
- * partial_ordinal of the one that commits at partial_commit_lsn (0: none). */
+/* Every transaction with end LSN <= lsn is durable in the target. So are the changes up to
+ * partial_ordinal of the one that commits at partial_commit_lsn (0 if none). */
 struct position {
     uint64_t lsn;
     uint64_t partial_commit_lsn;
@@ -21,7 +22,7 @@ struct position {
 struct layer {
     int64_t generation;
     struct layout layout;
-    struct position at[WORKERS_MAX]; /* where each of its workers stopped; zero: it had nothing */
+    struct position at[WORKERS_MAX]; /* where each of its workers stopped, zero if it had nothing */
 };
 
 /* Zero-initialise and set values. layers_free keeps them. */
@@ -36,13 +37,13 @@ struct layers {
 /* The first commit LSN of which a layer has nothing. */
 uint64_t layer_highest(const struct layer *layer);
 
-/* Takes the layer over. -1: there are LAYERS_MAX. */
+/* Takes over the layer. Returns -1 if there are LAYERS_MAX. */
 int layers_add(struct layers *l, struct layer *layer) MUST_CHECK;
 
-/* Takes note of a relation event; before any change of it is asked about. */
+/* Notes a relation event. Call it before asking about any change of that relation. */
 int layers_relation(struct layers *l, const struct relation *relation, struct err *err) MUST_CHECK;
 
-/* *has: the change of the item, a row or a truncate, is in the target already. */
+/* Sets *has if the change of the item, a row or a truncate, is in the target already. */
 int layers_have(struct layers *l, const struct intake_item *item, uint64_t commit_lsn, bool *has,
                 struct err *err) MUST_CHECK;
 

@@ -1,5 +1,5 @@
-/* mapping.h: which target table a source table goes to: the one of its own name where --map does
- * not say another. */
+/* mapping.h: the target table of a source table, which is the one of the same name unless --map
+ * names another. */
 #ifndef SINK_PG_MAPPING_H
 #define SINK_PG_MAPPING_H
 

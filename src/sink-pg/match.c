@@ -23,7 +23,7 @@ is_in(const uint32_t *list, uint32_t count, uint32_t what)
     return false;
 }
 
-/* An index's columns as places in the plan; 0 when one of them is not in it. */
+/* An index's columns as places in the plan. Returns 0 if one of them is not in it. */
 static uint32_t
 index_columns(const struct plan *plan, const struct catalog_index *index, uint32_t *out)
 {
@@ -35,8 +35,9 @@ index_columns(const struct plan *plan, const struct catalog_index *index, uint32
     return index->count;
 }
 
-/* FULL: the target's own primary key finds a row faster than all its columns. A deferrable one does
- * not tell rows apart: two may hold one key inside a transaction, as when they swap keys. */
+/* Under FULL, the target's own primary key finds a row faster than all its columns. A deferrable
+ * one does not tell rows apart, because two may hold one key inside a transaction, for example when
+ * they swap keys. */
 static void
 take_target_key(struct plan *plan, const struct catalog *catalog)
 {
@@ -53,7 +54,7 @@ take_target_key(struct plan *plan, const struct catalog *catalog)
     }
 }
 
-/* Columns of indexes, the leading ones first: the server then chooses. */
+/* Columns of indexes, the leading ones first. The server then chooses. */
 static void
 take_indexed(struct plan *plan, const struct catalog *catalog)
 {
@@ -137,7 +138,7 @@ note_match(const struct plan *plan, struct notes *notes)
         notes_add(notes, "the source table has no key: only inserts can be applied");
 }
 
-/* One row among equal ones has no name there. */
+/* A view gives no name to one row among equal ones. */
 static int
 no_row_of_a_view(const char *label, struct err *err)
 {

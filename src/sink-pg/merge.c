@@ -8,14 +8,15 @@
 #include "sink-pg/savepoint.h"
 #include "sink-pg/sqltext.h"
 
-/* Fewer inserts beside other changes go through the temporary table: that saves a round trip. */
+/* Fewer inserts beside other changes go through the temporary table, because that saves a round
+ * trip. */
 #define DIRECT_INSERTS_MIN 100
 
 /* More sets of updated columns than this are faster one by one. */
 #define MASKS_MAX 16
 
-/* One attempt. Its steps end with OUTCOME_DONE, OUTCOME_NOT, or OUTCOME_REFUSED with err, whatever
- * the error was: settle looks whether the connection is still there. */
+/* One attempt. Its steps end with OUTCOME_DONE, OUTCOME_NOT, or, for any error, with
+ * OUTCOME_REFUSED and err. settle checks whether the connection is still there. */
 struct attempt {
     struct merge *m;
     struct session *session;
@@ -27,7 +28,7 @@ struct attempt {
     bool direct; /* inserts go into the target at once, not by the temporary table */
 };
 
-/* Done: what was done stays. Else nothing does. */
+/* After OUTCOME_DONE the changes stay, otherwise they are undone. */
 static enum outcome
 settle(const struct attempt *a, enum outcome outcome, const struct err *why, struct err *err)
 {
@@ -61,7 +62,7 @@ copy_full_row(struct merge *m, const struct plan *plan, const struct value *row,
     return copyout_row_end(&m->copy, err);
 }
 
-/* A value that COPY cannot take as it is given. */
+/* A value that COPY cannot take unchanged. */
 static enum outcome
 not_copied(const struct attempt *a)
 {
@@ -187,7 +188,7 @@ compact_list(const struct attempt *a, struct err *err)
     return outcome;
 }
 
-/* The number of the update's set of columns; MASKS_MAX when there are too many. */
+/* The number of the update's set of columns, or MASKS_MAX if there are too many. */
 static uint32_t
 mask_number(struct merge *m, const struct plan *plan, const struct value *row)
 {
@@ -326,10 +327,10 @@ notices(const struct attempt *a)
                      : a->plan->met && !a->direct && expected_upserts(a) > 0);
 }
 
-/* affected: of the look at other rows where there is one, of the DELETE where there is one, of each
- * mask's UPDATE, of what comes out of the temporary table. Updates that found no row are for the
- * slow path, which inserts the row and says so; so are rows whose identity column would have to
- * change. */
+/* affected has a count for the look at other rows if there is one, for the DELETE if there is one,
+ * for each mask's UPDATE, and for the insert from the temporary table. Updates that found no row
+ * are left to the slow path, which inserts the row and reports it. So are rows whose identity
+ * column would have to change. */
 static enum outcome
 check_counts(const struct attempt *a, const uint64_t *affected)
 {
@@ -350,7 +351,7 @@ check_counts(const struct attempt *a, const uint64_t *affected)
     return OUTCOME_DONE;
 }
 
-/* All columns but the key's are unchanged: there is nothing to set. */
+/* If all columns but the key's are unchanged, there is nothing to set. */
 static bool
 sets_something(const struct plan *plan, const uint8_t *mask)
 {
@@ -360,7 +361,7 @@ sets_something(const struct plan *plan, const uint8_t *mask)
     return false;
 }
 
-/* False: not a case for a merge. */
+/* Returns false if a merge is not possible. */
 static bool
 write_merge(const struct attempt *a)
 {
@@ -406,8 +407,8 @@ run_merge(const struct attempt *a, struct err *err)
     return outcome == OUTCOME_DONE ? check_counts(a, affected) : outcome;
 }
 
-/* Every whole row becomes a replaced one; columns only the target has
- * would be lost. */
+/* Turns every whole row into a replaced one. Not possible if the target has columns of its own,
+ * whose values would be lost. */
 static bool
 make_evicting(struct merge *m, const struct plan *plan)
 {

@@ -91,7 +91,8 @@ mergesql_update(struct buf *sql, const struct plan *plan, uint32_t number, const
     sqltext_add(sql, "; ");
 }
 
-/* What cannot be set must be as it is already, else the row is left as it is. */
+/* A column that cannot be set must have the same value already, otherwise the row stays
+ * unchanged. */
 static void
 write_on_conflict(struct buf *sql, const struct plan *plan)
 {

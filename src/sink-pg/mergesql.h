@@ -12,10 +12,10 @@ void mergesql_copy_into_target(struct buf *sql, const struct plan *plan, enum co
 void mergesql_fill_temp(struct buf *sql, struct session *s, struct plan *plan,
                         enum copy_format format);
 
-/* From the temporary table: rows with op D and R go; those with op U and this mask, whose bytes
- * other than 0 say which columns stay, are updated; those with op I and R come. Op E is as R.
- * mergesql_other_rows comes first: it affects the rows that those with op I and E would overwrite
- * with other values. Each ends in "; ". */
+/* From the temporary table. Rows with op D and R are deleted. Those with op U and this mask, whose
+ * bytes other than 0 mark unchanged columns, are updated. Those with op I and R are inserted. Op E
+ * counts as R. mergesql_other_rows comes first. It affects the rows that those with op I and E
+ * would overwrite with other values. Each ends in "; ". */
 void mergesql_other_rows(struct buf *sql, const struct plan *plan);
 void mergesql_delete(struct buf *sql, const struct plan *plan);
 void mergesql_update(struct buf *sql, const struct plan *plan, uint32_t number,

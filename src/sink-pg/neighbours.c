@@ -35,9 +35,10 @@ neighbours_refuse_loop(const struct tablemap *mapping, const struct relation *re
     return 0;
 }
 
-/* $1, $2: the source's table and the target; $3, $4: the sources and the targets of the map; $5:
- * which rules apply in the session. writes.wide: the rows of what inherits from it are meant too.
- * A rule's or view's other tables may only be read: nobody can tell. */
+/* $1 and $2 are the source's table and the target. $3 and $4 are the sources and the targets of the
+ * map. $5 tells which rules apply in the session. writes.wide means that the rows of inheriting
+ * tables are included. The other tables of a rule or a view may be read only, which nobody can
+ * tell. */
 static const char way_back_sql[] =
     "WITH RECURSIVE map(source, target) AS (SELECT pg_catalog.to_regclass(m.a)::pg_catalog.oid, "
     "pg_catalog.to_regclass(m.b)::pg_catalog.oid FROM ROWS FROM ("
@@ -82,7 +83,7 @@ add_element(struct buf *array, const char *schema, const char *table)
     buf_free(&name);
 }
 
-/* All of one text[]: a name, or the map's. */
+/* Ends a text[], of one name or of the map's. */
 static const char *
 end_array(struct buf *array)
 {

@@ -1,4 +1,4 @@
-/* origin.c: see origin.h. What the server refuses is told apart by SQLSTATE. */
+/* origin.c: see origin.h. The server's refusals are told apart by SQLSTATE. */
 #include "sink-pg/origin.h"
 
 #include <inttypes.h>
@@ -49,7 +49,7 @@ find_database(struct session *s, char oid[16], struct err *err)
     return 0;
 }
 
-/* What the names of a sink's origins begin with. */
+/* The prefix of the names of a sink's origins. */
 static int
 find_prefix(struct session *s, const char *pipeline, const char *sink, char prefix[ORIGIN_NAME_MAX],
             struct err *err)
@@ -62,12 +62,12 @@ find_prefix(struct session *s, const char *pipeline, const char *sink, char pref
     return 0;
 }
 
-/* An SQLSTATE; "" for success. */
+/* An SQLSTATE, "" for success. */
 struct outcome {
     char sqlstate[6];
 };
 
-/* Runs a command about origins; what the server says to it stands in err. */
+/* Runs a command about origins. err has the server's answer. */
 static struct outcome
 run(struct session *s, const char *sql, const char *parameter, struct err *err)
 {
@@ -90,7 +90,8 @@ is(struct outcome o, const char *sqlstate)
     return strcmp(o.sqlstate, sqlstate) == 0;
 }
 
-/* undefined_object: there is none of that name. unique_violation: there is one by now. */
+/* undefined_object means that there is none of that name. unique_violation means that there is one
+ * by now. */
 static struct outcome
 take_or_create(const struct origin *origin, struct session *s, struct err *err)
 {
@@ -120,7 +121,7 @@ warn(struct origin *origin, const struct session *s, struct outcome o, const str
                   "the target's role may not use replication origins: whoever replicates from the "
                   "target cannot tell these changes from its own, and two directions would loop; "
                   "it needs " NEEDED_GRANTS);
-    /* configuration_limit_exceeded; object_not_in_prerequisite_state: the limit is 0 */
+    /* configuration_limit_exceeded, or object_not_in_prerequisite_state if the limit is 0 */
     else if (is(o, "53400") || is(o, "55000"))
         log_write(s->log, LOG_WARNING,
                   "the target has no room for replication origin \"%s\": whoever replicates from "

@@ -1,10 +1,10 @@
-/* origin.h: the replication origin under which a worker writes. Whoever reads the target's changes
- * can tell by it what came by replication and what was written there: another walpipe with origin =
- * none, or a subscription with it. Without one, two databases that replicate to each other would
- * send each change round for ever.
+/* origin.h: the replication origin under which a worker writes. A reader of the target's changes
+ * uses it to tell replicated changes from local ones. Such readers are another walpipe with origin
+ * = none, and a subscription with that option. Without an origin, two databases that replicate to
+ * each other would send each change round for ever.
  *
- * Each worker has its own, since an origin is in use by one session at a time. It is not where the
- * progress is kept: that is walpipe.progress. */
+ * Each worker has its own, because only one session at a time can use an origin. It does not hold
+ * the progress, which is in walpipe.progress. */
 #ifndef SINK_PG_ORIGIN_H
 #define SINK_PG_ORIGIN_H
 
@@ -24,26 +24,28 @@ struct origin {
 void origin_name(struct origin *origin, const char *pipeline, const char *sink, uint32_t shard);
 
 enum origin_state {
-    ORIGIN_SET,    /* what this session writes bears it */
-    ORIGIN_UNUSED, /* the server does not let us: the log says why, once; the worker goes on */
+    ORIGIN_SET,    /* everything that this session writes has it */
+    ORIGIN_UNUSED, /* the server refuses it, which is logged once, and the worker continues
+                    */
     ORIGIN_HELD,   /* another session, perhaps of a killed worker, has it still */
-    ORIGIN_FAILED  /* the connection is lost: err is set */
+    ORIGIN_FAILED  /* the connection is lost, and err is set */
 };
 
-/* Makes the origin where it is missing, and takes it for a new session; waits up to patience_millis
- * for one that has it. */
+/* Creates the origin if it is missing, and takes it for a new session. Waits up to patience_millis
+ * for another session that has it. */
 enum origin_state origin_take(struct origin *origin, struct session *s, uint64_t patience_millis,
                               struct err *err) MUST_CHECK;
 
-/* The error for ORIGIN_HELD where it cannot be done without: EXIT_PEER. Always -1. */
+/* The error for ORIGIN_HELD if the worker needs the origin, EXIT_PEER. Always -1. */
 int origin_held(const struct origin *origin, struct err *err);
 
-/* --check: whether `workers` of them can be used, and what must be granted or set. */
+/* For --check. Reports whether `workers` origins can be used, and which grants or settings are
+ * missing. */
 void origin_check(struct session *s, const char *pipeline, const char *sink, uint32_t workers,
                   struct verdicts *verdicts);
 
-/* Removes the origins of all workers that the sink ever had. What the server does not let us do is
- * said in the log. -1 with err when the connection is lost. */
+/* Removes the origins of all workers that the sink ever had. Refusals of the server are logged.
+ * Returns -1 with err if the connection is lost. */
 int origin_drop(struct session *s, const char *pipeline, const char *sink,
                 struct err *err) MUST_CHECK;
 

@@ -6,13 +6,14 @@
 
 enum outcome {
     OUTCOME_DONE,
-    OUTCOME_NOT,     /* not by this way; the transaction is as it was before the attempt */
-    OUTCOME_RETRY,   /* err is set: the connection is lost, or the server says that waiting helps */
-    OUTCOME_REFUSED, /* err is set: by the data, the target's tables or rights */
-    OUTCOME_FAILED   /* err is set: another worker took over, or a bug */
+    OUTCOME_NOT, /* not possible in this way, and the transaction is as it was before the attempt */
+    OUTCOME_RETRY,   /* err is set, because the connection is lost, or the server's error heals by
+                        waiting */
+    OUTCOME_REFUSED, /* err is set, because of the data, the target's tables or rights */
+    OUTCOME_FAILED   /* err is set, because another worker took over, or by a bug */
 };
 
-/* After a command that failed with err: RETRY, REFUSED or FAILED. */
+/* The outcome of a command that failed with err, which is RETRY, REFUSED or FAILED. */
 enum outcome outcome_of(const struct session *s, const struct err *err);
 
 #endif

@@ -1,7 +1,7 @@
-/* pipe.c: see pipe.h. Must not know what the commands mean.
+/* pipe.c: see pipe.h. Must not know the commands' meaning.
  *
- * The connection stays in blocking mode: libpq's pqSendSome reads while it waits to write, so two
- * full socket buffers do not deadlock (trap 93), and the caller bounds what is queued. */
+ * The connection stays in blocking mode. libpq's pqSendSome reads while it waits to write, so two
+ * full socket buffers do not deadlock (trap 93). The caller bounds the queue. */
 #include "sink-pg/pipe.h"
 
 #include <stdio.h>
@@ -21,7 +21,7 @@ pipe_start(struct pipe *p, struct session *session, struct err *err)
     return pqx_error(session->conn, NULL, "enter pipeline mode", err);
 }
 
-/* A command that cannot be queued: the connection is broken or memory is out. */
+/* A command cannot be queued, because the connection is broken or memory is out. */
 static int
 send_failed(struct pipe *p, struct err *err)
 {
@@ -104,8 +104,8 @@ note_failure(struct pipe *p, const struct step *step, const PGresult *result, st
     pqx_error(p->session->conn, result, step->kind == STEP_COMMIT ? "commit" : "apply", err);
 }
 
-/* One step's results up to the NULL between two commands. 0, -1 (failed or not run), or -2 (the
- * connection is lost). */
+/* Takes one step's results up to the NULL between two commands. Returns 0, -1 (failed or not run),
+ * or -2 (the connection is lost). */
 static int
 take_result(struct pipe *p, struct step *step, bool first_failure, struct err *err)
 {

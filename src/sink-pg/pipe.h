@@ -1,7 +1,8 @@
-/* pipe.h: libpq's pipeline mode: many commands, one round trip, and which of them failed.
+/* pipe.h: libpq's pipeline mode, which sends many commands in one round trip and tells which of
+ * them failed.
  *
- * pipe_start, commands, pipe_finish: the commands between are sent with one Sync at the end, so the
- * server runs them up to the first that fails. */
+ * The commands between pipe_start and pipe_finish are sent with one Sync at the end, so the server
+ * runs them up to the first that fails. */
 #ifndef SINK_PG_PIPE_H
 #define SINK_PG_PIPE_H
 
@@ -24,17 +25,17 @@ struct stmt {
 
 struct step {
     enum step_kind kind;
-    uint32_t change;   /* STEP_CHANGE: the caller's number for it */
+    uint32_t change;   /* the caller's number for it, of STEP_CHANGE */
     struct stmt *stmt; /* STEP_PREPARE */
-    bool upsert;  /* STEP_CHANGE: an update that inserts, and then affects, the row it misses */
-    bool notices; /* STEP_CHANGE: an insert that affects the other row whose place it took */
+    bool upsert;  /* an update that inserts the missing row, and then affects it, of STEP_CHANGE */
+    bool notices; /* an insert that affects the other row whose place it took, of STEP_CHANGE */
     bool done;
     uint64_t affected; /* rows, of the command's tag */
 };
 
-/* What the server said about the step that failed. */
+/* The server's answer about the step that failed. */
 struct pipe_failure {
-    bool lost; /* the connection, so that nobody knows how far the server came */
+    bool lost; /* the connection is lost, so the server's progress is unknown */
     enum step_kind kind;
     uint32_t change;
     char sqlstate[6];
@@ -43,7 +44,7 @@ struct pipe_failure {
     char type[64]; /* the domain whose constraint it is */
 };
 
-/* Zero-initialise; reused for the process's life. */
+/* Zero-initialise to use. Reused for the process's life. */
 struct pipe {
     struct session *session;
     struct step *steps;
@@ -59,15 +60,16 @@ int pipe_command(struct pipe *p, enum step_kind kind, const char *sql, struct er
 int pipe_prepare(struct pipe *p, struct stmt *stmt, const char *sql, int count, const Oid *types,
                  struct err *err) MUST_CHECK;
 
-/* change: given back in the failure and in steps. */
+/* change is given back in the failure and in steps. */
 int pipe_execute(struct pipe *p, enum step_kind kind, uint32_t change, const struct stmt *stmt,
                  int count, const char *const *values, const int *lengths, const int *formats,
                  struct err *err) MUST_CHECK;
 
-/* Sync, and all results. 0; or -1 with err and failure. The session's pipeline mode ends. */
+/* Sends Sync, and reads all results. Returns 0, or -1 with err and failure. The session's pipeline
+ * mode ends. */
 int pipe_finish(struct pipe *p, struct err *err) MUST_CHECK;
 
-/* Leaves pipeline mode after a command could not even be queued: the connection is not to be used
+/* Leaves pipeline mode after a command could not even be queued. The connection must not be used
  * any more. */
 void pipe_free(struct pipe *p);
 

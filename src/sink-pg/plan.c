@@ -1,5 +1,4 @@
-/* plan.c: see plan.h. Names of the target are never put together from what a catalog said without
- * quoting. */
+/* plan.c: see plan.h. Names of the target that come from a catalog are always quoted. */
 #include "sink-pg/plan.h"
 
 #include <stdio.h>
@@ -10,7 +9,7 @@
 #include "sink-pg/match.h"
 #include "sink-pg/sqltext.h"
 
-/* Never ONLY for a partitioned table: the rows are its partitions'. */
+/* Never uses ONLY for a partitioned table, because its rows are in its partitions. */
 static int
 name_target(struct plan *plan, const char *schema, const char *name, char kind, struct err *err)
 {

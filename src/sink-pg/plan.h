@@ -1,5 +1,6 @@
-/* plan.h: a target table as applying needs it: which source column goes where, and how a row is
- * found. Read from the target's catalog; void when the session's generation changes. */
+/* plan.h: a target table as applying needs it. The plan has the target of each source column, and
+ * the way to find a row. It is read from the target's catalog, and void when the session's
+ * generation changes. */
 #ifndef SINK_PG_PLAN_H
 #define SINK_PG_PLAN_H
 
@@ -21,51 +22,53 @@ struct plan_column {
     enum recode recode;
     bool key;
     bool not_null;
-    bool exact;  /* `=` holds for values of the same text only: no 1.0 = 1.00, and there is a `=` */
+    bool exact;  /* there is a `=`, and it holds for values of the same text only, so not for 1.0
+                    = 1.00 */
     bool coarse; /* values that differ in the source may be equal in the target */
-    uint8_t indexed; /* MATCH_ROW: 1 + its place among the columns that an index helps to find */
+    uint8_t indexed; /* for MATCH_ROW, 1 + its place among the indexed columns */
     bool domain;
     bool identity_always; /* GENERATED ALWAYS AS IDENTITY */
     bool numeric;         /* or a domain over it */
     char equals[160];     /* the operator that the type's indexes call equal */
-    char temp_type[160];  /* in a temporary table: without a domain's constraints */
+    char temp_type[160];  /* for a temporary table, without a domain's constraints */
     char type[160];
     char full_type[160]; /* with typmod */
-    char base_type[160]; /* what a domain is over, without typmod */
+    char base_type[160]; /* the base type of a domain, without typmod */
 };
 
-/* A column that only the target has: it keeps its values. */
+/* A column that only the target has. It keeps its values. */
 struct plan_extra {
     char name[NAME_MAX_BYTES + 1];
-    char domain[160]; /* its type, where that is a domain; else "" */
+    char domain[160]; /* its type if that is a domain, otherwise "" */
 };
 
 enum plan_match {
-    MATCH_NOTHING, /* no way to name a row: only inserts can be applied */
+    MATCH_NOTHING, /* no row can be found, so only inserts can be applied */
     MATCH_KEY,
-    MATCH_ROW /* all columns, one row; through an index where there is one */
+    MATCH_ROW /* all columns find one row, through an index if there is one */
 };
 
-/* How a row is put in that may be there. */
+/* The way to insert a row that may be there already. */
 enum insert_way {
     INSERT_PLAINLY,   /* a row of its key is an error */
     INSERT_OVER,      /* it takes the place of a row of its key */
-    INSERT_AND_NOTICE /* the same; affects the row of its key that had other values */
+    INSERT_AND_NOTICE /* the same, but affects the row of its key if that had other values */
 };
 
 /* One prepared statement of a table, for one shape of change. */
 struct plan_stmt {
     struct plan_stmt *next;
     struct stmt stmt;
-    uint8_t kind;           /* the frame type of the change */
-    bool key_changed;       /* update: the key columns are set too */
-    bool upserts;           /* update: it inserts, and then affects, the row it misses */
-    bool source_types;      /* binary values of other types: parameters have the source's */
-    bool partial;           /* update: the mask is not empty: must find its row */
-    bool copied;            /* unless the table is being copied */
+    uint8_t kind;      /* the frame type of the change */
+    bool key_changed;  /* for an update that sets the key columns too */
+    bool upserts;      /* for an update that inserts the missing row, and then affects it */
+    bool source_types; /* binary values of other types, for which the parameters have the source's
+                          types */
+    bool partial;      /* for an update with a mask that is not empty, which must find its row */
+    bool copied;       /* unless the table is being copied */
     enum insert_way insert; /* of kind FRAME_INSERT */
-    uint8_t nulls; /* of the columns that are indexed: those that are NULL in the row to find */
-    uint8_t *mask; /* update: the columns that are left alone, one byte each */
+    uint8_t nulls; /* of the columns that are indexed, those that are NULL in the row to find */
+    uint8_t *mask; /* for an update, the columns that are not set, one byte per column */
     uint32_t params_count;
     struct plan_param {
         uint32_t column; /* of the plan */
@@ -76,12 +79,12 @@ struct plan_stmt {
 /* The index that tells rows apart by exactly the columns in keys. */
 enum plan_index {
     INDEX_NONE,
-    INDEX_UNIQUE, /* ON CONFLICT cannot use it: it is deferrable or WITHOUT OVERLAPS, or there is a
-                     rule */
+    INDEX_UNIQUE, /* ON CONFLICT cannot use it, because it is deferrable or WITHOUT OVERLAPS, or
+                     there is a rule */
     INDEX_ARBITER
 };
 
-/* What COPY can take of the table's rows; each step includes those before. */
+/* The rows of the table that COPY can take. Each step includes those before. */
 enum plan_copy {
     COPIES_NOTHING, /* text and binary values stand side by side */
     COPIES_TEXT,
@@ -89,28 +92,28 @@ enum plan_copy {
     COPIES_RECODED /* and text values in binary format */
 };
 
-/* What the target does when one of its rows changes: where it does anything, changes go one by one,
+/* Objects that act when one of the target's rows changes. If there are any, changes go one by one,
  * in the source's order. */
 enum plan_fires {
     FIRES_NOTHING,
-    FIRES_ACTIONS,  /* of foreign keys: they change other rows. From here on no row goes for a
-                       moment to come back */
-    FIRES_TRIGGERS, /* row triggers: they may cancel or change it. An update whose row is not there
-                       then does nothing: a trigger may have wanted that */
-    FIRES_RULES     /* statements must be plain ones, and say little of what they did */
+    FIRES_ACTIONS,  /* actions of foreign keys, which change other rows. From here on no row is
+                       deleted for a moment and inserted again */
+    FIRES_TRIGGERS, /* row triggers, which may cancel or alter a change. An update of a missing row
+                       then does nothing, because a trigger may have wanted that */
+    FIRES_RULES     /* statements must be plain ones, whose results tell little */
 };
 
-/* Of columns that an index helps to find: each may double the statements. */
+/* Of columns that an index helps to find. Each may double the statements. */
 #define INDEXED_MAX 8
 
 struct plan {
     uint64_t generation;
     struct signature signature; /* of the catalog that it was made from */
-    char *target;               /* quoted: where rows come in */
+    char *target;               /* quoted, the relation that rows are inserted into */
     char kind;                  /* its relkind */
     uint32_t tree;              /* the oid of its partitions' root, or its own */
-    char *rows; /* the same where rows that are there are meant: ONLY it, for an ordinary table;
-                   other tables may inherit from it, and their rows are not its own */
+    char *rows; /* the same for existing rows, with ONLY for an ordinary table, because other tables
+                   may inherit from it, and their rows are not its own */
     uint32_t columns_count;
     struct plan_column *columns;
     uint32_t keys_count;
@@ -119,23 +122,23 @@ struct plan {
     enum plan_index index;
     enum plan_copy copy;
     enum plan_fires fires;
-    bool overwrites; /* an insert takes the place of the row that has its key, by whatever index.
-                        Not under FULL: a source's deferrable key may belong to two rows for a
-                        moment. Not with a coarse key */
-    bool met;        /* an insert has met a row of its key: from then on they are noticed */
-    bool coarse_key; /* a key's column is coarse: the row with an equal key may be another row of
+    bool overwrites; /* an insert replaces the row that has its key, by any index. Not under FULL,
+                        because a source's deferrable key may belong to two rows for a moment. Not
+                        with a coarse key */
+    bool met;        /* an insert has met a row of its key, and from then on they are noticed */
+    bool coarse_key; /* a key's column is coarse, so the row with an equal key may be another row of
                         the source */
     uint32_t extras_count;
     struct plan_extra *extras;
     bool odd_types; /* binary values of a column must go by their text */
-    bool verified;  /* values of a column must be verified: COPY cannot do that */
+    bool verified;  /* values of a column must be verified, which COPY cannot do */
     struct plan_stmt *statements;
     uint32_t statements_count;
-    char temp_name[40]; /* of the temporary table for merges; "" until asked for */
+    char temp_name[40]; /* of the temporary table for merges, "" until it is needed */
     uint64_t temp_tx;   /* the transaction that filled it last */
 };
 
-/* What a plan is made of. */
+/* The data that a plan is made from. */
 struct plan_input {
     const struct relation *relation;
     const struct catalog *catalog;
@@ -143,21 +146,21 @@ struct plan_input {
     struct notes *notes;
 };
 
-/* Reads the catalog for schema.name. NULL with err: EXIT_REFUSED for a missing table or column.
- * notes may be NULL. */
+/* Reads the catalog for schema.name. Returns NULL with err. EXIT_REFUSED is for a missing table or
+ * column. notes may be NULL. */
 struct plan *plan_make(struct session *s, const struct relation *relation, const char *schema,
                        const char *name, struct notes *notes, struct err *err);
 void plan_free(struct plan *plan);
 
-/* Inserts must say OVERRIDING SYSTEM VALUE. */
+/* Whether inserts need OVERRIDING SYSTEM VALUE. */
 bool plan_has_identity(const struct plan *plan);
 
-/* SET may name the column: not one GENERATED ALWAYS AS IDENTITY (428C9), whose new value only an
- * insert can bring. */
+/* Whether SET may name the column. It may not name one that is GENERATED ALWAYS AS IDENTITY
+ * (428C9), whose new value only an insert can bring. */
 bool plan_can_set(const struct plan *plan, uint32_t column);
 
-/* An insert that overwrites a row sets the column: also a key's that may be written differently,
- * as 1.0 and 1.00. */
+/* Whether an insert that overwrites a row sets the column. It also sets a key's column whose equal
+ * values may be written differently, such as 1.0 and 1.00. */
 bool plan_overwrites(const struct plan *plan, uint32_t column);
 
 #endif

@@ -16,7 +16,8 @@
 #define OID_TIMESTAMPTZ 1184
 #define OID_PG_LSN      3220
 
-/* Updated all the time and small: room in the page keeps the updates off the index (HOT). */
+/* The rows are small and updated all the time. Free room in the page keeps the updates off the
+ * index (HOT). */
 static const char create_table[] =
     "CREATE SCHEMA IF NOT EXISTS walpipe;"
     "CREATE TABLE IF NOT EXISTS walpipe.progress ("
@@ -27,7 +28,7 @@ static const char create_table[] =
     "updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),"
     "PRIMARY KEY (pipeline, sink, shard)) WITH (fillfactor = 50)";
 
-/* For the watch: ARRAY has its oids; $9 is NULL where nothing is asked. */
+/* For the watch. ARRAY has its oids, and $9 is NULL if nothing is asked. */
 #define UPDATE_ROW                                                                                 \
     "WITH mine AS (UPDATE walpipe.progress SET lsn = $4, partial_commit_lsn = $5, "                \
     "partial_ordinal = $6, timeline = $8, updated_at = pg_catalog.now() "                          \
@@ -108,8 +109,9 @@ differs(struct err *err, const char *what, const char *ours, const char *theirs)
               "--drop-progress, or use another pipeline name");
 }
 
-/* A later timeline than the source's is of another history. An earlier one may be its own: ackd
- * knows where they parted. But half a transaction that was written there is not in this one. */
+/* A later timeline than the source's is of another history. An earlier one may be its own, and ackd
+ * knows where they parted. But a part of a transaction that was written there is not in this
+ * history. */
 static bool
 other_history(const PGresult *rows, int i, uint32_t timeline)
 {
@@ -136,8 +138,8 @@ compare_source(const PGresult *rows, const struct hello *hello, struct err *err)
     return 0;
 }
 
-/* 0/0 until the first commit: a new row says nothing about what the target holds (when a slot was
- * moved, ackd asks for more). */
+/* 0/0 until the first commit, because a new row proves nothing about the target's contents. When a
+ * slot was moved, ackd asks for more. */
 static int
 insert_missing(const struct progress *p, struct session *s, struct err *err)
 {
@@ -172,9 +174,8 @@ read_position(const PGresult *row, struct position *position, int64_t *epoch, st
     return 0;
 }
 
-/* Raises the epoch; where `only_ours`, only from the one we hold. The row's lock makes this wait
- * for a commit of an older connection that is under way: what is read here is what there will
- * be. */
+/* Raises the epoch. With `only_ours`, only if it is still ours. The row's lock makes this wait for
+ * a commit of an older connection that is under way, so the row that is read here is final. */
 static int
 raise_epoch(struct progress *p, struct session *s, bool only_ours, struct position *found,
             struct err *err)
@@ -212,7 +213,7 @@ start_in_transaction(struct progress *p, struct session *s, struct err *err)
     bool done;
     int rc;
 
-    /* Workers of a sink start at the same moment; a dead one's transaction may hold the row. */
+    /* Workers of a sink start at the same moment, and a dead one's transaction may hold the row. */
     if (session_exec(s, "lock walpipe.progress",
                      "BEGIN; SET LOCAL lock_timeout = '10s'; "
                      "SELECT pg_catalog.pg_advisory_xact_lock("
@@ -277,8 +278,8 @@ queue_sql(struct progress *p, struct pipe *pipe, const struct buf *oids, struct 
     return pipe_prepare(pipe, &p->update, sql, 9, types, err);
 }
 
-/* Again when more is watched, and by a new name: a pipeline that fails may have run a part of it.
- */
+/* Prepares it again when more is watched, and by a new name, because a pipeline that fails may have
+ * run a part of it. */
 static int
 prepare_update(struct progress *p, struct pipe *pipe, const struct watch *watch, struct err *err)
 {

@@ -1,9 +1,9 @@
-/* progress.h: this worker's row in walpipe.progress of the target: how far the target is, and whose
- * it is to move.
+/* progress.h: this worker's row in walpipe.progress of the target. It has the position of the
+ * target, and decides which worker may move it.
  *
  * walpipe.progress(pipeline, sink, shard, shards, system_identifier, timeline, slot, epoch, lsn,
  * partial_commit_lsn, partial_ordinal, updated_at, layout). The row is updated in the transaction
- * that applies the data; the update fails when another worker has raised the epoch since. */
+ * that applies the data. The update fails if another worker has raised the epoch since. */
 #ifndef SINK_PG_PROGRESS_H
 #define SINK_PG_PROGRESS_H
 
@@ -18,15 +18,15 @@ struct progress {
     const char *pipeline;
     const struct hello *hello;
     const struct layout *layout; /* of the stream */
-    struct layers layers;        /* older layouts that matter; by progress_start */
+    struct layers layers;        /* older layouts that still matter, set by progress_start */
     int64_t epoch;
     uint32_t timeline;       /* of the row when the worker started; the first commit sets hello's */
-    struct position durable; /* what the row holds, as far as we know */
+    struct position durable; /* the row's position, as far as we know */
     struct stmt update;
     struct buf sql;
     uint64_t generation; /* of the session that knows update */
     size_t watched;      /* bytes of the watch's oids that update names */
-    bool fenced;         /* the row is not ours any more: never to be tried again */
+    bool fenced;         /* the row is not ours any more, so never try again */
 };
 
 bool position_equal(const struct position *a, const struct position *b);
@@ -36,8 +36,9 @@ bool position_equal(const struct position *a, const struct position *b);
  */
 int progress_start(struct progress *p, struct session *s, struct err *err) MUST_CHECK;
 
-/* After a lost connection: raises the epoch again, so that nothing the old connection left behind
- * can still commit, and sets *found to what the row holds. -1 when the row is not ours any more. */
+/* Call it after a lost connection. Raises the epoch again, so that no transaction of the old
+ * connection can still commit, and sets *found to the row's position. Returns -1 if the row is not
+ * ours any more. */
 int progress_resume(struct progress *p, struct session *s, struct position *found,
                     struct err *err) MUST_CHECK;
 
@@ -52,12 +53,12 @@ int progress_fenced(struct progress *p, struct err *err);
 
 void progress_free(struct progress *p);
 
-/* `sink-pg --drop-progress`: removes the rows of a sink. */
+/* For `sink-pg --drop-progress`. Removes the rows of a sink. */
 int progress_drop(struct session *s, const char *pipeline, const char *sink,
                   struct err *err) MUST_CHECK;
 
-/* For --check: whether the rows that are there are of hello's source. *message is filled with what
- * was found, for a person. -1 with err where the start would refuse. */
+/* For --check. Checks that the rows that are there are of hello's source. *message describes them
+ * for a person. Returns -1 with err if the start would refuse. */
 int progress_check(struct session *s, const char *pipeline, const struct hello *hello,
                    char *message, size_t size, struct err *err) MUST_CHECK;
 

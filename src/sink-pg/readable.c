@@ -1,5 +1,5 @@
-/* readable.c: see readable.h. Layouts: the send functions in src/backend/utils/adt of PostgreSQL.
- */
+/* readable.c: see readable.h. The layouts are those of the send functions in src/backend/utils/adt
+ * of PostgreSQL. */
 #include "sink-pg/readable.h"
 
 #include <inttypes.h>
@@ -101,7 +101,7 @@ put_uuid(struct out *o, const struct value *v)
         put(o, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", v->data[i]);
 }
 
-/* False: not a case, or no value of the type. */
+/* Returns false for a type without a case, or a malformed value. */
 static bool
 put_value(struct out *o, uint32_t type, const struct value *v)
 {

@@ -4,8 +4,8 @@
 
 #include "lib/event.h"
 
-/* As the type's text format has it, for the types that keys are made of; the bytes in hexadecimal,
- * "\x0a0b", for others and for what is none of the type. Cut to fit; text stays whole characters
+/* Writes the type's text format for types that are usual in keys. Other types, and malformed
+ * values, are written as bytes in hexadecimal, "\x0a0b". Cut to fit. Text stays whole characters
  * only if it fits. type_oid is the source's. */
 void readable_binary(uint32_t type_oid, const struct value *value, char *out, size_t size);
 

@@ -11,7 +11,7 @@
 /* From 1970-01-01 to 2000-01-01, PostgreSQL's day 0. */
 #define EPOCH_DAYS 10957
 
-/* numeric: groups of four decimal digits (src/backend/utils/adt/numeric.c). */
+/* numeric has groups of four decimal digits (src/backend/utils/adt/numeric.c). */
 #define GROUP_DIGITS     4
 #define NUMERIC_POSITIVE 0x0000
 #define NUMERIC_NEGATIVE 0x4000
@@ -63,7 +63,7 @@ put(struct buf *out, uint64_t n, uint32_t width)
     return true;
 }
 
-/* below, above: the largest magnitudes with a minus and without. */
+/* below and above are the largest magnitudes with a minus and without. */
 static bool
 put_integer(struct buf *out, struct bytes text, uint64_t below, uint64_t above, uint32_t width)
 {
@@ -103,7 +103,7 @@ put_float(struct buf *out, struct bytes text, uint32_t width)
         return false;
     memcpy(copy, text.data, text.len);
     copy[text.len] = '\0';
-    /* Not twice rounded: the shortest text of a float4 is that of its own type. */
+    /* This does not round twice, because the shortest text of a float4 is that of its own type. */
     if (width == 4)
         single.f = strtof(copy, &rest);
     else
@@ -122,7 +122,8 @@ are_digits(const uint8_t *at, size_t n)
     return true;
 }
 
-/* One of four digits, of which there are count from at; the others are zeros, before or behind. */
+/* A group of four digits, of which there are count from at. The others are zeros, before or
+ * behind. */
 static uint16_t
 group_of(const uint8_t *at, size_t count, bool behind)
 {
@@ -204,8 +205,8 @@ put_moment(struct buf *out, struct bytes text, bool date)
     struct moment m;
     int64_t seconds;
 
-    /* A year has four digits here, so that nothing overflows and no range is PostgreSQL's to say.
-     */
+    /* A year has four digits here. So nothing overflows, and every value is within PostgreSQL's
+     * range. */
     if (text.len < 10 || text.data[4] != '-' || text.data[text.len - 1] == 'C' ||
         (date && text.len != 10) || !moment_read(text, &m) || m.infinity != 0)
         return false;

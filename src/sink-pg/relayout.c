@@ -39,13 +39,13 @@ static const char rows_query[] =
     "pg_catalog.to_jsonb(p) ->> 'layout' FROM walpipe.progress AS p "
     "WHERE pipeline = $1 AND sink = $2 ORDER BY shard%s";
 
-/* What is stored. */
+/* The stored rows. */
 struct stored {
     PGresult *rows;
     struct layer layer;  /* its layout is known where known is set */
-    char generation[24]; /* "" : the rows say none */
+    char generation[24]; /* "" if the rows have none */
     bool known;
-    bool settled;        /* all workers are at one position, with nothing partial */
+    bool settled;        /* all workers are at one position, without a partial transaction */
     bool other_timeline; /* than the stream's */
     uint64_t lowest;
 };
@@ -104,7 +104,7 @@ make_tables(struct session *s, struct err *err)
     return -1;
 }
 
-/* ---- what is stored ---- */
+/* ---- the stored rows ---- */
 
 static int
 read_position(const PGresult *rows, int i, int lsn, int partial, int ordinal, struct position *p,
@@ -151,7 +151,7 @@ take_rows(const struct relayout *r, struct stored *st, struct err *err)
     return 0;
 }
 
-/* All rows must be of one layout: *known. */
+/* All rows must be of one layout, *known. */
 static int
 take_layout(const struct relayout *r, struct session *s, struct stored *st, struct err *err)
 {
@@ -213,7 +213,7 @@ read_stored(const struct relayout *r, struct session *s, bool lock, struct store
     return -1;
 }
 
-/* 1: the stored layout is the stream's; -1 with err. */
+/* Returns 1 if the stored layout is the stream's, or -1 with err. */
 static int
 is_same(const struct relayout *r, const struct stored *st, struct err *err)
 {
@@ -232,7 +232,7 @@ is_same(const struct relayout *r, const struct stored *st, struct err *err)
     return rc;
 }
 
-/* Whether what is stored says who had which change. */
+/* Whether the stored rows tell which worker had each change. */
 static int
 judge(const struct relayout *r, const struct stored *st, struct err *err)
 {
@@ -415,7 +415,7 @@ drop_unused_texts(const struct relayout *r, struct session *s, struct err *err)
                2, params, err);
 }
 
-/* Forgets the layers that all workers have passed; refuses one more than there may be. */
+/* Drops the layers that all workers have passed. Refuses one more than there may be. */
 static int
 drop_passed(const struct relayout *r, struct session *s, uint64_t lowest, uint32_t *left,
             struct err *err)

@@ -8,8 +8,8 @@
 #include "sink-pg/explain.h"
 #include "sink-pg/sqltext.h"
 
-/* Commands and parameter bytes that are queued before the server's answers are read: libpq keeps
- * both directions in memory. */
+/* Commands and parameter bytes that are queued before the server's answers are read, because libpq
+ * keeps both directions in memory. */
 #define STEPS_PER_SYNC 1000
 #define BYTES_PER_SYNC (4u << 20)
 
@@ -62,7 +62,7 @@ queue_op(struct rows *rows, struct batch *batch, uint32_t at, struct err *err)
     op->missed = false;
     if (statements_queue(&rows->pipe, op->table->plan, &change, at, &rows->params, &queued, err) ==
         0) {
-        /* Nothing to set, and nobody has looked whether the row is there. */
+        /* There is nothing to set, and no statement has checked that the row is there. */
         op->missed = !queued && change.copied && !change.complete;
         return 0;
     }
@@ -89,7 +89,7 @@ explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
         op->table->plan->met = true;
 }
 
-/* What the counts of affected rows say about rows that were not there. */
+/* Counts rows that were not there, from the numbers of affected rows. */
 static void
 count_missing(const struct rows *rows, struct batch *batch)
 {

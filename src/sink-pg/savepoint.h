@@ -1,4 +1,4 @@
-/* savepoint.h: the one savepoint that attempts go back to. There is at most one at a time. */
+/* savepoint.h: the savepoint of an attempt. There is at most one at a time. */
 #ifndef SINK_PG_SAVEPOINT_H
 #define SINK_PG_SAVEPOINT_H
 
@@ -11,10 +11,10 @@
 /* OUTCOME_DONE, or how the command failed. */
 enum outcome savepoint_set(struct session *s, struct err *err) MUST_CHECK;
 
-/* What was done since the savepoint stays. */
+/* Keeps everything since the savepoint. */
 enum outcome savepoint_keep(struct session *s, struct err *err) MUST_CHECK;
 
-/* Nothing stays of what was done since the savepoint. */
+/* Undoes everything since the savepoint. */
 enum outcome savepoint_undo(struct session *s, struct err *err) MUST_CHECK;
 
 #endif

@@ -5,10 +5,10 @@
 
 #include "lib/pqconn.h"
 
-/* What ALTER ROLE ... SET or a server's defaults could do to us (traps 67, 78, 97). The text of
- * values is set by pqconn. Joins of a batch with its table
- * must go by index whatever the statistics say: a sequential scan of a big table a batch is the
- * worst that can happen (trap 96); jit would fire on the switched-off nodes' costs. */
+/* ALTER ROLE ... SET or a server's defaults could change these (traps 67, 78, 97). pqconn sets
+ * those that the text of values depends on. Joins of a batch with its table must use an index
+ * regardless of the statistics, because a sequential scan of a big table for each batch is the
+ * worst case (trap 96). The costs of the disabled nodes would trigger jit, so it is off. */
 static const char settings[] = "SET standard_conforming_strings = on;"
                                "SET default_transaction_read_only = off;"
                                "SET default_transaction_isolation = 'read committed';"
@@ -26,7 +26,7 @@ static const char settings[] = "SET standard_conforming_strings = on;"
                                "SET plan_cache_mode = 'force_generic_plan';"
                                "SET jit = off";
 
-/* remote_apply promises more than on; all others less. */
+/* remote_apply promises more than on, all others less. */
 static const char durable[] =
     "SELECT pg_catalog.set_config('synchronous_commit', CASE "
     "pg_catalog.current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' "
@@ -76,9 +76,8 @@ check_server(struct session *s, struct err *err)
     return 0;
 }
 
-/* A backend that waits for somebody's lock would not see that we are dead, and keep the locks it
- * has. Not every platform lets a server look; a connection that failed here fails at the next
- * command. */
+/* A backend that waits for a lock would not see that we are dead, and would keep its own locks. Not
+ * every platform lets a server check. A connection that failed here fails at the next command. */
 static void
 let_server_notice_our_end(struct session *s)
 {
@@ -126,7 +125,7 @@ become_replica(struct session *s, struct err *err)
     return rc;
 }
 
-/* A login that worked before and is refused now is waited for; somebody should know. */
+/* A login that worked before and is refused now is tried again, and the log must show that. */
 static void
 note_refusal(struct session *s, struct err *err)
 {
@@ -142,7 +141,7 @@ session_open(struct session *s, struct err *err)
 {
     const struct pqconn_keyword forced[] = {
         {"application_name", s->application_name},
-        /* Not read-write: that asks default_transaction_read_only, which we override. */
+        /* Not read-write, which checks default_transaction_read_only, because we override that. */
         {"target_session_attrs", "primary"},
     };
 

@@ -17,8 +17,8 @@ struct session {
     struct loginnote login;
     bool refused; /* it worked before and is refused now, which was logged */
     PGconn *conn;
-    uint64_t generation; /* grows whenever prepared statements, temporary tables and what is known
-                            of the target's catalog are void */
+    uint64_t generation; /* grows whenever prepared statements, temporary tables and our copy of the
+                            target's catalog are void */
     uint64_t prepared[SESSION_PREPARED]; /* in which generation */
     uint64_t names;                      /* for unique names of statements and temporary tables */
     bool replica;                        /* session_replication_role = replica was permitted */
@@ -32,14 +32,14 @@ struct session {
 int session_open(struct session *s, struct err *err) MUST_CHECK;
 void session_close(struct session *s);
 
-/* Drops everything that was derived from the target's catalog: the next look is a fresh one. Only
+/* Drops everything that was derived from the target's catalog, which is then read anew. Only
  * outside of a transaction. */
 int session_forget(struct session *s, struct err *err) MUST_CHECK;
 
-/* Runs sql, one or more commands. -1 with err. */
+/* Runs sql, one or more commands. Returns -1 with err. */
 int session_exec(struct session *s, const char *what, const char *sql, struct err *err) MUST_CHECK;
 
-/* Ends an open transaction without a trace, as well as it goes. */
+/* Rolls back an open transaction, ignoring failures. */
 void session_rollback(struct session *s);
 
 #endif

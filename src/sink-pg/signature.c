@@ -1,9 +1,9 @@
-/* signature.c: see signature.h. Must not know what the parts mean: any change makes another
- * signature.
+/* signature.c: see signature.h. Must not know the meaning of the parts, because any change makes
+ * another signature.
  *
- * Rows of the catalog are told apart by xmin, which every change of them sets. Not those of
- * pg_class and pg_index: a TRUNCATE of our own, VACUUM and ANALYZE write them too. A foreign key is
- * a trigger of both its tables. */
+ * Rows of the catalog are told apart by xmin, which every change of them sets. Rows of pg_class and
+ * pg_index are not, because a TRUNCATE of our own, VACUUM and ANALYZE write them too. A foreign key
+ * is a trigger of both its tables. */
 #include "sink-pg/signature.h"
 
 #include <inttypes.h>
@@ -16,8 +16,8 @@
 /* One row, x(oid), of a name. */
 #define NAMED(name) "(SELECT pg_catalog.to_regclass(" name ")::pg_catalog.oid OFFSET 0) AS x(oid)"
 
-/* Of a subquery whose FROM has x. In an order of its own: that of the rows may be another next
- * time. */
+/* For a subquery whose FROM has x. It orders the rows itself, because their order may be another
+ * next time. */
 #define HASH                                                                                       \
     "SELECT pg_catalog.hashtextextended(pg_catalog.concat(x.oid, ':', "                            \
     "pg_catalog.string_agg(u.part, ',' ORDER BY u.part)), 0) FROM ("                               \
@@ -34,7 +34,7 @@
     "UNION ALL SELECT 'g' || g.xmin::pg_catalog.text FROM pg_catalog.pg_trigger AS g "             \
     "WHERE g.tgrelid = x.oid) AS u(part))"
 
-/* A view hands its rows on to what its query names. */
+/* A view passes its rows on to the relations of its query. */
 #define MEMBERS                                                                                    \
     "WITH RECURSIVE named(oid) AS (SELECT x.oid UNION SELECT d.refobjid FROM named "               \
     "JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = named.oid AND r.ev_type = '1' "               \
@@ -61,7 +61,7 @@ static const char read_one[] =
     "FROM " QUOTED_NAME " CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c "
     "WHERE c.oid = x.oid AND c.relkind IN ('p', 'v'))) AS k(tree)";
 
-/* $3: whether the difference is an error, for what stands behind it in a pipeline. */
+/* $3 tells whether the difference is an error, for the commands behind it in a pipeline. */
 #define ASK(hash)                                                                                  \
     "SELECT pg_catalog.count(*), "                                                                 \
     "CASE WHEN $3::pg_catalog.bool THEN 1 / (pg_catalog.count(*) = 0)::pg_catalog.int4 END "       \
@@ -138,7 +138,7 @@ signatures_add(struct signatures *q, const char *target, const struct signature 
     sqltext_add(&set->hashes, "%s%" PRId64, separator, signature->hash);
 }
 
-/* After the last signatures_add: the arguments of a set's question. */
+/* Call it after the last signatures_add. The arguments of the query for a set. */
 static int
 end_set(struct signature_set *set, const char *values[3], struct err *err)
 {

@@ -9,7 +9,7 @@ void sqltext_add(struct buf *sql, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The name in double quotes, those inside doubled. */
 void sqltext_name(struct buf *sql, const char *name);
 
-/* The text, NUL-terminated, until the next append; NULL when memory was out. */
+/* The text, NUL-terminated, until the next append. NULL if memory was out. */
 const char *sqltext_get(struct buf *sql);
 
 #endif

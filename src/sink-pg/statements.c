@@ -120,7 +120,7 @@ nulls_of(const struct plan *plan, const struct change *c)
     return nulls;
 }
 
-/* To look for the row first takes time: where a plain insert can fail and be done again, that comes
+/* Looking for the row first takes time. If a plain insert can fail and be repeated, that comes
  * first. */
 static enum insert_way
 insert_way(const struct plan *plan)
@@ -154,7 +154,8 @@ choose_shape(const struct plan *plan, const struct change *c, struct shape *shap
         if (c->new_row[plan->columns[i].source].kind != VALUE_UNCHANGED &&
             (!plan->columns[i].key || c->key_changed || plan->fires >= FIRES_TRIGGERS))
             sets = true;
-    /* Only key columns, and unchanged: all there is to do is to insert the row if it is missing. */
+    /* There are only key columns, and they are unchanged. So the only work is to insert the row if
+     * it is missing. */
     if (!sets) {
         shape->kind = FRAME_INSERT;
         shape->insert = INSERT_OVER;
@@ -192,8 +193,8 @@ value_of(const struct plan *plan, const struct plan_param *param, const struct c
 /* Oids below this are the same in every database of every version. */
 #define FIRST_UNPINNED_OID 10000
 
-/* In binary format regclass and its like are the source's oids, which here are nothing, or
- * something else (trap 69). */
+/* In binary format regclass and similar types are oids of the source, which here belong to nothing,
+ * or to another object (trap 69). */
 static int
 check_binary(const struct plan_column *column, const struct value *v, struct err *err)
 {
@@ -219,7 +220,7 @@ check_binary(const struct plan_column *column, const struct value *v, struct err
     return err_hint(err, "set binary = off in [source]: the value then comes by name");
 }
 
-/* libpq takes text NUL-terminated; a NUL inside would cut the value silently. */
+/* libpq takes text NUL-terminated. A NUL inside would cut the value silently. */
 static int
 check_values(const struct plan *plan, const struct plan_stmt *stmt, const struct change *c,
              size_t *total, struct err *err)

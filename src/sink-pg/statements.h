@@ -5,7 +5,7 @@
 #include "sink-pg/batch.h"
 #include "sink-pg/pipe.h"
 
-/* Parameters of one execution; memory is reused from row to row. */
+/* Parameters of one execution, whose memory is reused from row to row. */
 struct parameters {
     struct buf text; /* NUL-terminated copies of text values */
     void *block;     /* holds the arrays */
@@ -15,24 +15,26 @@ struct parameters {
     int *formats;
 };
 
-/* Queues the statement for the change, its preparation first where that is needed. number is given
- * back by the pipe. Nothing is queued, and *queued false, for an update that changes nothing.
+/* Queues the statement for the change, after its preparation if that is needed. number is given
+ * back by the pipe. For an update that changes nothing, nothing is queued, and *queued is false.
  *
- * The statements never need a look at the answer before the next one is sent:
- *   insert   of an existing key overwrites the row
- *   update   of a missing row inserts it (affects 1 row then, else 0); when unchanged TOAST values
- *            are missing it fails with a division by zero, SQLSTATE 22012; where the table is being
- *            copied it then affects the rows that were there
- *   delete   affects 0 rows when there is none
- * Where triggers fire, updates and deletes affect the rows that were there, whatever a trigger then
- * did, and an update of a missing row does nothing; where rules fire, they affect what the server
- * says of the plain statement. */
+ * The next statement can always be sent without a look at the answer.
+ *
+ * - An insert of an existing key overwrites the row.
+ * - An update of a missing row inserts it. It affects 1 row then, otherwise 0. If unchanged TOAST
+ *   values are missing it fails with a division by zero, SQLSTATE 22012. If the table is being
+ *   copied it affects the rows that were there instead.
+ * - A delete affects 0 rows if there is none.
+ *
+ * If triggers fire, updates and deletes affect the rows that were there, no matter what a trigger
+ * then did, and an update of a missing row does nothing. If rules fire, the affected rows are those
+ * that the server reports for the plain statement. */
 int statements_queue(struct pipe *pipe, struct plan *plan, const struct change *change,
                      uint32_t number, struct parameters *params, bool *queued,
                      struct err *err) MUST_CHECK;
 
-/* The name of the column whose value is parameter `number` (from 1) of the change's statement; NULL
- * when there is none. */
+/* The name of the column whose value is parameter `number` (from 1) of the change's statement. NULL
+ * if there is none. */
 const char *statements_column(const struct plan *plan, const struct change *change,
                               uint32_t number);
 

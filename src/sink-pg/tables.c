@@ -18,14 +18,14 @@ table_free(struct table *table)
     free(table);
 }
 
-/* Changes of two source tables that meet in one target table must keep their order (a row that
- * moves between two partitions is a delete and an insert of the same key). */
+/* Changes of two source tables that meet in one target table must keep their order. A row that
+ * moves between two partitions is a delete and an insert of the same key. */
 static bool
 meet(const struct table *a, const struct table *b)
 {
     if (strcmp(a->schema, b->schema) == 0 && strcmp(a->name, b->name) == 0)
         return true;
-    /* One is a part of the other; two partitions have different rows. */
+    /* One is a part of the other. Two partitions have different rows. */
     return a->plan != NULL && b->plan != NULL && a->plan->tree == b->plan->tree &&
            (a->plan->kind == 'p' || b->plan->kind == 'p');
 }
@@ -93,7 +93,7 @@ table_is(const struct table *table, const struct frame *frame)
            memcmp(table->raw.data, frame->raw.data, frame->raw.len) == 0;
 }
 
-/* The server repeats RELATION without a change: trap 41. */
+/* The server repeats RELATION without a change (trap 41). */
 static struct table *
 find_same(const struct tables *tables, const struct frame *frame)
 {
@@ -141,7 +141,7 @@ tables_get(const struct tables *tables, uint32_t relid)
     return relmap_get(&tables->map, relid);
 }
 
-/* Not before a row needs the table: under publish_via_partition_root the source describes the
+/* Not before a row needs the table. Under publish_via_partition_root the source describes the
  * partitions too, whose rows come as the root's. */
 static int
 refuse_loop(const struct tables *tables, const struct table *table, struct session *s,
@@ -170,7 +170,7 @@ tables_plan(const struct tables *tables, struct table *table, struct session *s,
         table->plan = plan_make(s, &table->relation, table->schema, table->name, NULL, err);
     if (table->plan != NULL) {
         table->plan->signature = signature;
-        /* What is behind a view may be the target of others. */
+        /* The relation behind a view may be the target of others. */
         table->shared = table->shared || table->plan->kind == 'v';
         mark_shared(tables, table);
         return 0;

@@ -11,47 +11,47 @@
 
 #define OP_NONE UINT32_MAX
 
-/* One description of a table; a later one that differs is another struct table, so that rows
+/* One description of a table. A later one that differs is another struct table, so that rows
  * already in a batch keep theirs. */
 struct table {
     struct relation relation;
-    struct buf raw; /* the relation event's frame, to see whether a later one differs */
+    struct buf raw;                  /* the relation event's frame, to compare a later one with */
     char schema[NAME_MAX_BYTES + 1]; /* of the target */
     char name[NAME_MAX_BYTES + 1];
     char label[132];   /* "schema.name" of the target, for messages */
     bool shared;       /* its rows may be another source table's too */
     bool met;          /* copying knows it */
-    bool copied;       /* it is being copied: rows may be missing yet */
+    bool copied;       /* it is being copied, so rows may be missing yet */
     struct plan *plan; /* NULL until a row needs it */
     struct table *retired_next;
-    /* The rows of the segment that is being applied: a list through op.next. */
+    /* The rows of the segment that is being applied, as a list through op.next. */
     uint32_t first;
     uint32_t last;
     uint32_t count;
     uint32_t inserts;
     struct table *segment_next;
-    uint64_t asked;     /* in which question for signatures it was last: see watch.h */
+    uint64_t asked;     /* the last query for signatures that it was in (see watch.h) */
     struct found found; /* by the batch that is being applied */
 };
 
 struct tables {
     const struct tablemap *mapping;
-    bool target_is_source; /* one and the same database */
+    bool target_is_source; /* they are the same database */
     struct relmap map;
-    struct table *retired; /* replaced; rows of the batch may still need them */
+    struct table *retired; /* replaced, but rows of the batch may still need them */
 };
 
 /* A table that a relation event, the whole frame, describes, and that stands apart from those of
  * struct tables. NULL with err. */
 struct table *table_new(const struct tables *tables, const struct frame *frame, struct err *err);
 
-/* The frame describes it as it is. */
+/* Whether the frame is the same description as the table's. */
 bool table_is(const struct table *table, const struct frame *frame);
 
 /* NULL is allowed. */
 void table_free(struct table *table);
 
-/* Takes a relation event: frame is the whole frame. *changed is set when it replaces another
+/* Takes a relation event. frame is the whole frame. *changed is set if it replaces another
  * description. */
 int tables_relation(struct tables *tables, const struct frame *frame, bool *changed,
                     struct err *err) MUST_CHECK;
@@ -64,7 +64,7 @@ struct table *tables_get(const struct tables *tables, uint32_t relid);
 int tables_plan(const struct tables *tables, struct table *table, struct session *s,
                 struct err *err) MUST_CHECK;
 
-/* Frees what was replaced. True when there was something. */
+/* Frees replaced tables. Returns true if there were any. */
 bool tables_drop_retired(struct tables *tables);
 void tables_free(struct tables *tables);
 

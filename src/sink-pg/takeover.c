@@ -1,4 +1,4 @@
-/* takeover.c: see takeover.h. Nothing here decides who may commit: progress.c's epoch does. */
+/* takeover.c: see takeover.h. Nothing here decides who may commit. The epoch of progress.c does. */
 #include "sink-pg/takeover.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@ static const char end_holder[] =
 static const char take_lock[] =
     "SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended($1, 0))";
 
-/* A refusal by the server is no failure; a lost connection is. */
+/* A refusal by the server is no failure, but a lost connection is. */
 static int
 ask(struct session *s, const char *what, const char *sql, const char *name, bool *refused,
     struct err *err)

@@ -15,8 +15,8 @@ is_announced(const struct relation_column *from)
     return from->type_oid >= PGTYPE_ANNOUNCED_FIRST;
 }
 
-/* What is known of the source's type. A domain comes with its base type's name; nothing tells the
- * typmod. */
+/* The known facts about the source's type. A domain comes with its base type's name, and nothing
+ * tells the typmod. */
 static struct fits_type
 source_type(const struct relation_column *from)
 {
@@ -35,7 +35,7 @@ is_leaf(const struct catalog_part *part)
     return !part->container && strchr("dcrm", part->kind) == NULL;
 }
 
-/* A leaf whose input could lose something, whatever the source's type is. */
+/* A leaf whose input function could lose something of any source type. */
 static bool
 any_part_may_lose(const struct catalog_column *to)
 {
@@ -70,9 +70,9 @@ is_unproven(struct fits_type from, const struct catalog_column *to)
     return any_part_may_lose(to);
 }
 
-/* Whether two types of one name, which somebody made on both sides, surely read each other's binary
- * values. The server compares the oids of elements and attributes that are built in; of others, and
- * of typmods, it knows nothing. */
+/* Whether two types of one name, which users created on both sides, surely read each other's binary
+ * values. The server compares the oids of elements and attributes that are built in. It knows
+ * nothing of others, and of typmods. */
 static bool
 is_same_made_type(const struct relation_column *from, const struct catalog_column *to)
 {

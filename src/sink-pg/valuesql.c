@@ -1,6 +1,6 @@
-/* valuesql.c: see valuesql.h. A value to store is cast to the type that a domain is over, without
- * typmod: the assignment that follows refuses what is too long, which a cast to the domain would
- * cut off. A value to compare gets the scale that the column's values have. */
+/* valuesql.c: see valuesql.h. A value to store is cast to the base type of a domain, without
+ * typmod. The assignment that follows refuses a text that is too long, which a cast to the domain
+ * would cut off. A value to compare gets the scale of the column's values. */
 #include "sink-pg/valuesql.h"
 
 #include <stdio.h>
@@ -18,8 +18,8 @@ valuesql_param_type(const struct plan_column *column, bool binary)
     return column->rule.verified ? PG_TEXT : column->type_oid;
 }
 
-/* NULL, or the value that the target makes of the text, or an error that says it is another one.
- * Numbers are compared as such: 1.5 is 1.50. */
+/* NULL, or the value that the target makes of the text, or an error that it is another one. Numbers
+ * are compared as such, so 1.5 is 1.50. */
 static void
 write_verified(struct buf *sql, const struct plan_column *column, const char *text)
 {

@@ -4,12 +4,12 @@
 
 #include "sink-pg/plan.h"
 
-/* The server's message of a value that does not come out as it went in has this mark in double
- * quotes, then the column's number in the target, ": " and the value that would be there. */
+/* The server's message about a value that would change on the way has this mark in double quotes,
+ * then the column's number in the target, ": " and the value that would be stored. */
 #define VALUESQL_LOST "walpipe: another value in column "
 
-/* The type that parameter values of this column are passed in. binary: there is one in binary
- * format that is BINARY_BY_TEXT. */
+/* The type in which parameter values of this column are passed. binary is true if there is a value
+ * in binary format that is BINARY_BY_TEXT. */
 Oid valuesql_param_type(const struct plan_column *column, bool binary);
 
 /* Parameter number n as a value to store, or to compare with the column's values. */

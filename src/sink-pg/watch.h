@@ -1,43 +1,44 @@
-/* watch.h: whether the target's server has noticed a change of a table since it was last looked at,
- * for almost nothing.
+/* watch.h: tells cheaply whether the target's server has noticed a change of a table since the last
+ * exact comparison.
  *
- * A prepared statement that names a table is analysed again when anything of that table's
- * description has changed: a column, a trigger, a rule, an index, its name, a partition; also when
- * it was vacuumed. 'now'::timestamptz in a statement is the time at which it was analysed
- * (PostgreSQL's manual, "Special Values"). So the update of the progress row, which each
- * transaction runs, names all tables ('1234'::regclass) and compares the time at which it was
- * analysed with the one that it had when the tables were compared exactly. */
+ * A prepared statement that names a table is analysed again if anything in that table's description
+ * has changed. That is a column, a trigger, a rule, an index, its name, or a partition, and also a
+ * vacuum. 'now'::timestamptz in a statement is the time at which it was analysed (PostgreSQL's
+ * manual, "Special Values"). So the update of the progress row, which each transaction runs, names
+ * all tables ('1234'::regclass). It compares the time at which it was analysed with the time that
+ * it had when the tables were compared exactly. */
 #ifndef SINK_PG_WATCH_H
 #define SINK_PG_WATCH_H
 
 #include "lib/buf.h"
 #include "sink-pg/signature.h"
 
-/* Bytes of the oids that are watched at most, a thousand or more tables and partitions: what names
- * them is parsed again for each that is added. Tables beyond it are compared exactly each time. */
+/* Most bytes of the oids that are watched, enough for a thousand or more tables and partitions. The
+ * list of their names is parsed again for each that is added. Tables beyond it are compared exactly
+ * each time. */
 #define WATCH_BYTES_MAX (256u << 10)
 
-/* Zero-initialise; reused for the process's life. */
+/* Zero-initialise to use. Reused for the process's life. */
 struct watch {
     struct buf oids; /* '1','2' */
     uint64_t generation;
-    char since[40];  /* when the statement was analysed; "" when nobody knows */
+    char since[40];  /* when the statement was analysed, "" if that is unknown */
     uint64_t count;  /* of questions for signatures */
     uint64_t oldest; /* those from this one on were asked since then */
 };
 
-/* Drops what is of an earlier generation of the session. */
+/* Drops everything of an earlier generation of the session. */
 void watch_begin(struct watch *w, uint64_t generation);
 
-/* Of a table whose signature was last asked, and found the same, as question number `asked`: a
+/* For a table whose signature was last asked, and found the same, as question number `asked`. A
  * change would show in the statement's time. */
 bool watch_covers(const struct watch *w, const struct signature *signature, uint64_t asked);
 
 /* From the next analysis on. */
 void watch_add(struct watch *w, struct signature *signature);
 
-/* The transaction was committed in which the statement had this time, and behind it the last
- * question found all its tables the same. */
+/* A transaction was committed in which the statement had this time, and behind it the last query
+ * found all its tables the same. */
 void watch_take(struct watch *w, const char *since);
 
 /* Nothing is covered until signatures are asked again. */

@@ -1,4 +1,5 @@
-/* ways.c: see ways.h. Whatever a set-based way does not manage is undone and done one by one. */
+/* ways.c: see ways.h. If a set-based way does not succeed, it is undone, and the changes are
+ * applied one by one. */
 #include "sink-pg/ways.h"
 
 #include <string.h>
@@ -8,8 +9,8 @@
 /* Changes up to which one by one is faster than a COPY, a merge and their round trips. */
 #define ONE_BY_ONE_MAX 50
 
-/* A row from this size on is copied too: COPY takes it in pieces, parameters are one more copy here
- * and one in libpq. */
+/* A row from this size on is copied too, because COPY takes it in pieces, while parameters are one
+ * more copy here and one in libpq. */
 #define LARGE_ROW (4u << 20)
 
 static bool
@@ -50,7 +51,7 @@ one_by_one(struct ways *w, struct session *s, const struct op_list *list, bool d
     return rows_finish(rows, list->batch, err) != 0 ? rows_outcome(rows, err) : OUTCOME_DONE;
 }
 
-/* After one by one was refused: a unique value may be somebody else's. */
+/* After one by one was refused. Another row may have a unique value of the change. */
 static bool
 is_key_taken(const struct ways *w)
 {
@@ -70,8 +71,8 @@ hint_key_taken(const struct table *table, struct err *err)
                       "does not have the target's row, delete it");
 }
 
-/* One by one; once more where an insert met a row for the first time. What an attempt that is
- * undone has found is nothing. */
+/* Applies them one by one. Repeats it if an insert met a row for the first time. The findings of an
+ * attempt that is undone are dropped. */
 static enum outcome
 rows_one_by_one(struct ways *w, struct session *s, const struct op_list *list, bool deferred,
                 struct err *err)
@@ -94,8 +95,8 @@ rows_one_by_one(struct ways *w, struct session *s, const struct op_list *list, b
     return outcome;
 }
 
-/* Unique values that change places within the batch: the rows are taken out first. Not where that
- * would fire foreign keys' actions, or take out another row whose key is only equal. */
+/* Unique values change places within the batch, so the rows are deleted first. Not if that would
+ * fire foreign keys' actions, or delete another row whose key is only equal. */
 static enum outcome
 evict(struct ways *w, struct session *s, const struct op_list *list, struct err *err)
 {
@@ -138,7 +139,7 @@ apply_best(struct ways *w, struct session *s, const struct op_list *list, bool c
     return outcome == OUTCOME_NOT ? apply_rows(w, s, list, true, err) : outcome;
 }
 
-/* The list's next part that is all inserts, or has none; *at moves behind it. */
+/* The list's next part that is all inserts, or has none. *at moves behind it. */
 static struct op_list
 next_part(const struct op_list *list, uint32_t *at)
 {
@@ -156,7 +157,7 @@ next_part(const struct op_list *list, uint32_t *at)
     return part;
 }
 
-/* Without a key that could be merged by, only runs of inserts go as sets. */
+/* Without a key to merge by, only runs of inserts go as sets. */
 static enum outcome
 apply_keyless(struct ways *w, struct session *s, const struct op_list *list, bool careful,
               struct err *err)

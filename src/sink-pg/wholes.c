@@ -6,10 +6,10 @@
 
 #include "lib/hash.h"
 
-/* $1, $2: schema and name of one target table, or NULL for all; $3: whether the session's role in
- * replication is replica; $4, $5: for one table, the columns that decide a row's worker, and their
- * types in the source. For all tables the primary key stands for them: what it is not right about
- * is found by the workers. */
+/* $1 and $2 are schema and name of one target table, or NULL for all. $3 tells whether the
+ * session's role in replication is replica. $4 and $5 are, for one table, the columns that decide a
+ * row's worker, and their types in the source. For all tables the primary key is used instead, and
+ * the workers find the tables for which it is wrong. */
 static const char query[] =
     "SELECT n.nspname, c.relname, gn.nspname, g.relname, g.relkind = 'p', CASE "
     "WHEN g.relkind = 'p' THEN pg_catalog.format('it is the partitioned table %I or a part of it', "
@@ -66,7 +66,7 @@ static const char query[] =
     "ELSE n.nspname = $1::pg_catalog.text AND c.relname = $2::pg_catalog.text AND c.relkind IN "
     "('r', 'p', 'f', 'v') END ORDER BY 1, 2";
 
-/* Q_ALL: why all tables must go together. */
+/* Q_ALL is the reason why all tables must go together. */
 enum { Q_SCHEMA, Q_TABLE, Q_GROUP_SCHEMA, Q_GROUP, Q_TREE, Q_REASON, Q_ALL };
 
 static PGresult *
@@ -104,7 +104,7 @@ print_entry(struct printing *p, const char *line, const char *reason, struct err
     return 0;
 }
 
-/* What was said first stays. */
+/* The first line of a table counts. */
 static int
 print_table(struct printing *p, const char *schema, const char *table, const char *group_schema,
             const char *group, const char *reason, struct err *err)
@@ -120,8 +120,8 @@ print_table(struct printing *p, const char *schema, const char *table, const cha
     return print_entry(p, line, reason, err);
 }
 
-/* The source tables that go to a target table: those that are mapped to it, and the one of its own
- * name unless that goes elsewhere. */
+/* The source tables that go to a target table. They are those that are mapped to it, and the one of
+ * its own name unless that goes elsewhere. */
 static int
 print_sources(struct printing *p, const PGresult *r, int row, const char *reason, bool mapped_only,
               struct err *err)
@@ -281,7 +281,7 @@ find_deciding(const struct placement *place, const struct relation *relation, st
                                               : 0;
 }
 
-/* NULL: the table is where it must be. *source is "*" when all tables must go together. */
+/* NULL if the table is where it must be. *source is "*" if all tables must go together. */
 static const char *
 why_unplaced(const struct wholes *w, const struct table *table, const PGresult *r, bool split,
              const char *group, const char **source)
@@ -302,7 +302,7 @@ why_unplaced(const struct wholes *w, const struct table *table, const PGresult *
     return split && !PQgetisnull(r, 0, Q_REASON) ? PQgetvalue(r, 0, Q_REASON) : NULL;
 }
 
-/* Noted in a transaction of its own: what is open is not kept. */
+/* Notes it in a transaction of its own, because the open one is not kept. */
 static int
 note(const struct wholes *w, struct session *s, const char *source, const char *group,
      const char *reason, struct err *err)
@@ -346,8 +346,8 @@ compare(const struct wholes *w, struct session *s, const struct table *table, co
     return err_hint(err, "noted in walpipe.whole; after a restart with a new layout it does");
 }
 
-/* What the catalog says about one target table; NULL with err. *split: the layout would give its
- * rows to several workers. */
+/* The catalog's answer about one target table, or NULL with err. *split is set if the layout would
+ * give its rows to several workers. */
 static PGresult *
 look(const struct layout *layout, struct session *s, const struct relation *relation,
      const char *const target[2], bool *split, struct err *err)
