@@ -1,5 +1,5 @@
-/* adopt.c: see adopt.h. A note that there may be offsets comes first, then the marks; other
- * histories are forgotten last. So a command that was killed is finished by the next one. */
+/* adopt.c: see adopt.h. The note that there may be offsets comes first, then the marks. Other
+ * histories are forgotten last. So the next command finishes the work of one that was killed. */
 #include "sink-ch/adopt.h"
 
 #include "sink-ch/schema.h"
@@ -28,7 +28,8 @@ say_nothing(void *context, enum finding finding, const char *text, const char *h
     (void)context, (void)finding, (void)text, (void)hint;
 }
 
-/* Above every version in the table, the note of a truncate, and what was sent and is gone. */
+/* The offset is above every version in the table, the note of a truncate, and rows that were sent
+ * and are gone. */
 static int
 choose_offset(struct worker *w, const struct table *table, uint64_t *offset, struct err *err)
 {
@@ -91,7 +92,7 @@ note(struct worker *w, struct adoption *a, struct err *err)
     return journal_adopt(&w->journal, err);
 }
 
-/* why: what run would say of the table. */
+/* `why` has the error that run would report for the table. */
 static int
 adopt_table(struct worker *w, struct adoption *a, struct table *table, const struct err *why,
             struct err *err)

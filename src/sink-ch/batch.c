@@ -5,7 +5,7 @@
 
 #include "lib/hash.h"
 
-/* Memory kept from batch to batch; more is given back after an unusually large row. */
+/* Memory kept from batch to batch. More is freed after an unusually large row. */
 #define ARENA_KEEP   ((size_t)32 << 20)
 #define ENTRIES_KEEP (1u << 20)
 
@@ -232,7 +232,7 @@ batch_drop(struct batch *batch, uint32_t number)
     kill_entry(batch, number, number);
 }
 
-/* Chains are made anew: a table whose first row goes leaves the order of tables too. */
+/* Chains are rebuilt, because a table whose first row goes leaves the order of tables too. */
 void
 batch_rollback(struct batch *batch, uint32_t mark)
 {

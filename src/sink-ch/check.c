@@ -49,7 +49,7 @@ check_server(struct worker *w, struct check *check)
     return 0;
 }
 
-/* "what: id int4 -> Int32, ..." as one line that is no finding. */
+/* Prints "what: id int4 -> Int32, ..." as a line that is no finding. */
 static void
 print_mapping(struct check *check, const struct worker *w, const struct table *table,
               const char *what)
@@ -175,7 +175,8 @@ visit_marked(struct worker *w, struct table *table, void *context, struct err *e
     return rc < 0 ? -1 : 0;
 }
 
-/* What run looks at before it writes; lost tails also in tables that are not published. */
+/* Makes the checks of run before its first write. Also looks for lost tails in tables that are not
+ * published. */
 static void
 check_histories(struct worker *w, struct check *check)
 {
@@ -240,7 +241,7 @@ check_table(struct worker *w, uint32_t number, struct check *check)
     }
 }
 
-/* A table, or what the source's catalog says of the last one. */
+/* Takes a table, or the source's catalog data of the last one. */
 static int
 take_table(struct worker *w, struct check *check, struct intake_item *item, struct err *err)
 {

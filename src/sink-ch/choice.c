@@ -101,7 +101,7 @@ add_table(struct choices *choices, const char *value, struct err *err)
     return 0;
 }
 
-/* What one table only may have. */
+/* Sets a choice that only a single table may have. */
 static int
 set_own(struct choice *choice, const char *option, const char *value, struct err *err)
 {

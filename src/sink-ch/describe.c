@@ -1,8 +1,8 @@
 /* describe.c: see describe.h. Answers are RowBinary.
  *
- * Of system.tables only what is cheap is asked: old servers (18.16) make that table's rows for all
- * tables of the database, and for engine_full read a file for each: 10,000 tables, each of which is
- * asked for once, were a day's work. */
+ * Only cheap columns of system.tables are queried. Old servers (18.16) make that table's rows for
+ * all tables of the database, and for engine_full read a file for each. With 10,000 tables, each of
+ * which is queried once, that would take a day. */
 #include "sink-ch/describe.h"
 
 #include <stdlib.h>
@@ -93,7 +93,7 @@ answer_cursor(const struct server *server)
     return cursor_over(server->answer.body.data, buf_len(&server->answer.body));
 }
 
-/* "(id)" is what ClickHouse 26 says of ORDER BY (id), and "id" of ORDER BY id. */
+/* ClickHouse 26 reports "(id)" for ORDER BY (id), and "id" for ORDER BY id. */
 void
 describe_strip_parentheses(char *key)
 {
@@ -111,7 +111,7 @@ describe_strip_parentheses(char *key)
         else if (!quoted)
             depth += (key[i] == '(') - (key[i] == ')');
         if (depth == 0)
-            return; /* the first one closes before the end: (a + 1), b */
+            return; /* the first one closes before the end, as in (a + 1), b */
     }
     memmove(key, key + 1, n - 2);
     key[n - 2] = '\0';
@@ -145,8 +145,8 @@ exists(struct server *server, const struct table *table, struct err *err)
     return answer != 0;
 }
 
-/* What stands behind the word, outside of quotes, in a CREATE TABLE as ClickHouse writes it; ""
- * where it is not there. */
+/* The text behind the word, outside of quotes, in a CREATE TABLE as ClickHouse writes it. "" if the
+ * word is not there. */
 static const char *
 find_behind(const char *create, const char *word)
 {
@@ -165,7 +165,7 @@ find_behind(const char *create, const char *word)
     return "";
 }
 
-/* What system.tables has as engine_full. */
+/* Reads engine_full from system.tables. */
 static int
 ask_engine(struct server *server, const struct table *table, struct described *d, struct err *err)
 {

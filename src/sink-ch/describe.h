@@ -1,4 +1,4 @@
-/* describe.h: what ClickHouse says of one of its tables, as it is; judges nothing. */
+/* describe.h: reads ClickHouse's description of one of its tables. Judges nothing. */
 #ifndef WALPIPE_SINKCH_DESCRIBE_H
 #define WALPIPE_SINKCH_DESCRIBE_H
 
@@ -15,17 +15,18 @@ struct described_column {
 /* Zero-initialise to use. */
 struct described {
     char *engine;
-    char *engine_full; /* with its arguments, and what follows them */
+    char *engine_full; /* with its arguments, and the clauses behind them */
     char *sorting_key;
     struct described_column *columns;
     size_t count;
 };
 
-/* Engine and sorting key of the table's target: 0, 1 (there is no such table) or -1 with err. */
+/* Engine and sorting key of the table's target. Returns 0, 1 if there is no such table, or -1 with
+ * err. */
 int describe_table(struct server *server, const struct table *table, struct described *described,
                    struct err *err) MUST_CHECK;
 
-/* Its columns: 0, or -1 with err. */
+/* Its columns. Returns 0, or -1 with err. */
 int describe_columns(struct server *server, const struct table *table, struct described *described,
                      struct err *err) MUST_CHECK;
 
@@ -33,13 +34,14 @@ int describe_columns(struct server *server, const struct table *table, struct de
 int describe_ask_columns(struct server *server, const struct table *table,
                          struct err *err) MUST_CHECK;
 
-/* "(id)" becomes "id", as other servers say it. */
+/* "(id)" becomes "id", as other servers report it. */
 void describe_strip_parentheses(char *expression);
 
-/* The expression behind PARTITION BY, to be freed; "": there is none. NULL: out of memory. */
+/* The expression behind PARTITION BY, to be freed. It is "" if there is none, and NULL when memory
+ * is out. */
 char *describe_partition_by(const struct described *described);
 
-/* NULL: there is no such column. */
+/* Returns NULL if there is no such column. */
 const struct described_column *described_find(const struct described *described, const char *name);
 
 /* Whether system.columns' answer, as it came, has a column of that name. */

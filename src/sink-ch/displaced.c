@@ -1,8 +1,8 @@
 /* displaced.c: rows that share a key for a moment. Under REPLICA IDENTITY FULL the key may be
- * deferrable: inside a transaction two rows can then hold one key, as when they swap keys (trap
- * 115). A later change of the older one, which it names by its whole old row, must not be taken for
- * a change of the newer one. The newer one is in the batch or, where a batch was cut inside the
- * transaction, in ClickHouse; of these written.h remembers hashes. */
+ * deferrable. Then two rows can hold one key inside a transaction, for example when they swap keys
+ * (trap 115). A later change of the older row, which it names by its whole old row, must not be
+ * taken for a change of the newer row. The newer row is in the batch. If a batch was cut inside the
+ * transaction, it may be in ClickHouse, and written.h remembers the hashes of such rows. */
 #include "sink-ch/displaced.h"
 
 static uint32_t

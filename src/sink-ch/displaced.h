@@ -4,11 +4,11 @@
 
 #include "sink-ch/rows_value.h"
 
-/* Remembers what the open transaction's part of the batch leaves in ClickHouse. */
+/* Remembers the rows that the open transaction's part of the batch leaves in ClickHouse. */
 void displaced_keep_written(struct worker *worker);
 
-/* True when the row that has the old key now came in this transaction and is not the
- * row that this change is about: that one was the key's older row. */
+/* Returns true if the row that has the old key now came in this transaction and is not the row of
+ * this change. Then the change is about the key's older row. */
 bool displaced_is_about(const struct change *change);
 
 #endif

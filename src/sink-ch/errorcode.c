@@ -1,7 +1,8 @@
-/* errorcode.c: see errorcode.h. Codes: src/Common/ErrorCodes.cpp of ClickHouse. One that is in no
- * list is tried again: that loses nothing, and the target counts as down until somebody looks. So a
- * code is in a list only if it cannot come from a server that is starting, busy, full or cut off,
- * nor from another worker that creates or alters the same table at that moment. */
+/* errorcode.c: see errorcode.h. The codes are from src/Common/ErrorCodes.cpp of ClickHouse. A code
+ * that is in no list is tried again. That loses nothing, and the target counts as down until a
+ * person looks. So a code may be in a list only under two conditions. It cannot come from a server
+ * that is starting, busy, full or cut off. It cannot be caused by another worker that creates or
+ * alters the same table at that moment. */
 #include "sink-ch/errorcode.h"
 
 #include <string.h>
@@ -14,8 +15,8 @@ static const uint16_t statements[] = {
     352, 357, 359, 370, 377, 378, 386, 392, 397, 398, 401, 405, 408, 420, 431, 432, 433, 446,
     450, 455, 456, 457, 478, 479, 481, 492, 524, 527, 548, 549, 704, 719};
 
-/* Logins, rights, settings, profiles and quotas without which nothing goes; not 201, a quota that
- * is used up, which ends with its interval. */
+/* Missing logins, rights, settings, profiles and quotas, which stop everything. 201 is not among
+ * them. It is a quota that is used up, which ends with its interval. */
 static const uint16_t rights[] = {115, 164, 180, 192, 193, 194, 195, 199, 200, 291, 452,
                                   471, 472, 482, 495, 497, 508, 511, 512, 516, 523};
 
@@ -48,7 +49,7 @@ errorcode_classify(uint64_t code, const char *message)
     if (code == too_many_parts && strstr(message, "partitions for single INSERT") != NULL)
         return ERRORCODE_PARTITIONS; /* never heals by waiting, unlike too many parts (trap 110) */
     if (code == no_zookeeper && strstr(message, "without ZooKeeper") != NULL)
-        return ERRORCODE_PERSON; /* none is configured; one that is lost has other words or 999 */
+        return ERRORCODE_PERSON; /* none is configured; a lost one has another message or 999 */
     if (IN(statements, code) || IN(rights, code) || IN(limits, code) || IN(replicas, code) ||
         strstr(message, "File name too long") != NULL)
         return ERRORCODE_PERSON;

@@ -1,11 +1,11 @@
-/* errorcode.h: what follows from a code of ClickHouse's errors: whether a person must act. */
+/* errorcode.h: tells from a code of ClickHouse's errors whether a person must act. */
 #ifndef WALPIPE_SINKCH_ERRORCODE_H
 #define WALPIPE_SINKCH_ERRORCODE_H
 
 #include "lib/base.h"
 
 enum errorcode_class {
-    ERRORCODE_WAIT,       /* it may pass by itself; also codes that nobody here knows */
+    ERRORCODE_WAIT,       /* it may heal by itself, also codes that are unknown here */
     ERRORCODE_PARTITIONS, /* fewer rows at a time may pass */
     ERRORCODE_DATA,       /* these bytes never fit */
     ERRORCODE_PERSON      /* a person must act */

@@ -21,14 +21,14 @@ is_ours(const struct hello *hello, const struct mark *mark)
     return mark->system_identifier == hello->system_identifier && mark->timeline == hello->timeline;
 }
 
-/* ---- what a table holds ---- */
+/* ---- the rows of a table ---- */
 
 struct content {
     bool any;
-    uint64_t lsn; /* the highest one in the versions; 0: none, or rows that somebody copied */
+    uint64_t lsn; /* highest one in the versions, 0 if none, or for rows copied by hand */
 };
 
-/* An LSN in the versions of a history with this offset; 0: of an older history. */
+/* An LSN in the versions of a history with this offset, or 0 for one of an older history. */
 static uint64_t
 within(uint64_t offset, uint64_t lsn)
 {
@@ -135,7 +135,7 @@ refuse_name(const struct hello *hello, const struct options *options, const stru
 
 /* ---- one table ---- */
 
-/* Where the marked history ends in the source's own; 0: it is not part of it. */
+/* The LSN where the marked history ends in the source's own, or 0 if it is not part of it. */
 static uint64_t
 end_of(const struct hello *hello, const struct mark *mark)
 {
@@ -145,9 +145,9 @@ end_of(const struct hello *hello, const struct mark *mark)
     return before ? hello->switch_lsn : 0;
 }
 
-/* Rows of the history that mark names: are they the source's, up to where it left that timeline?
- * Rows with version 0 were copied by hand since. A truncate beyond the end is forgotten where the
- * table was filled anew. 0; 1: no, with why; -1 with err. */
+/* Checks that rows of the history that mark names are the source's, up to the LSN where it left
+ * that timeline. Rows with version 0 were copied by hand since. A truncate beyond the end is
+ * forgotten if the table was filled anew. Returns 0, 1 with why if they are not, or -1 with err. */
 static int
 judge(struct worker *w, const char *target_sql, uint32_t width, struct mark *mark, struct err *why,
       struct err *err)
@@ -171,7 +171,7 @@ judge(struct worker *w, const char *target_sql, uint32_t width, struct mark *mar
     return 0;
 }
 
-/* Nobody said whose rows these are. */
+/* There is no mark with the origin of these rows. */
 static int
 judge_unmarked(struct worker *w, struct table *table, struct err *why, struct err *err)
 {
@@ -190,8 +190,8 @@ judge_unmarked(struct worker *w, struct table *table, struct err *why, struct er
     return 0;
 }
 
-/* The mark of a table that a walpipe before such marks wrote, by what the journal knows. Once a
- * history was adopted the mark is needed: it alone has the offset. */
+/* Infers from the journal the mark of a table that was written by a walpipe before such marks. Once
+ * a history was adopted the mark is required, because only the mark has the offset. */
 static void
 guess_mark(const struct journal *journal, struct mark *mark)
 {
@@ -252,8 +252,8 @@ mark_as_ours(struct worker *w, struct table *table, struct err *err)
     return mark->writable ? 0 : journal_claim(&w->journal, err);
 }
 
-/* A table whose mark is not ours. One that is refused may be marked as ours by now: another worker
- * did that, and writes to it. */
+/* A table whose mark is not ours. If it is refused, it may be marked as ours by now, because
+ * another worker did that and writes to it. */
 static int
 admit_other(struct worker *w, struct table *table, struct err *err)
 {
@@ -335,7 +335,7 @@ take_name(struct cursor *c, char *out)
     return true;
 }
 
-/* One row of the answer. */
+/* Visits one row of the answer. */
 static int
 visit_marked(struct worker *w, struct cursor *c, history_visit *visit, void *context,
              struct err *err)

@@ -1,5 +1,5 @@
-/* http.c: see http.h. libcurl's easy interface; credentials travel in headers only (trap 126), the
- * query in the URL, data in the body. */
+/* http.c: see http.h. It uses libcurl's easy interface. Credentials are in headers only (trap 126),
+ * the query in the URL, and data in the body. */
 #include "sink-ch/http.h"
 
 #include "sink-ch/errorcode.h"
@@ -12,12 +12,13 @@
 #define ANSWER_MAX  ((size_t)3 << 30) /* a read-back of rows near PostgreSQL's 1 GiB limit */
 #define ANSWER_KEEP ((size_t)1 << 20)
 
-/* ClickHouse closes idle connections after 10 s (3 s in the config files it ships). A request on a
- * connection that the server is just closing is lost without an answer (trap 124). */
+/* ClickHouse closes idle connections after 10 s (3 s in the config files that it ships). A request
+ * on a connection that the server is just closing is lost without an answer (trap 124). */
 #define IDLE_SECONDS_MAX 2L
 
 #define CONNECT_SECONDS_MAX 10L
-/* Nothing moves while the server works on a request; longer than this is taken for a dead peer. */
+/* No bytes come while the server works on a request. After a longer time the peer is taken for
+ * dead. */
 #define SILENT_SECONDS_MAX 300L
 
 struct http {
@@ -26,7 +27,7 @@ struct http {
     struct http_options options;
     char *settings;
     struct http_answer *answer;  /* of the running request */
-    char error[CURL_ERROR_SIZE]; /* what libcurl says of it */
+    char error[CURL_ERROR_SIZE]; /* libcurl's error text */
 };
 
 static size_t
@@ -142,8 +143,8 @@ set_options(struct http *http)
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->error);
 }
 
-/* The server's certificate and name are verified by libcurl's default; nothing here turns that off.
- * A CA file stands instead of the system's authorities, not beside them. */
+/* libcurl's default verifies the server's certificate and name, and nothing here disables that. A
+ * CA file replaces the system's authorities. */
 static void
 set_tls_options(struct http *http)
 {
@@ -174,7 +175,7 @@ http_new(const struct http_options *options, struct err *err)
     http->options = *options;
     http->curl = curl_easy_init();
     http->settings = strdup("");
-    /* "Expect:" empty: no 100-continue, which some proxies never answer (trap 125). */
+    /* An empty "Expect:" prevents 100-continue, which some proxies never answer (trap 125). */
     if (http->curl == NULL || http->settings == NULL || add_header(http, "Expect", "") != 0 ||
         add_header(http, "User-Agent", "walpipe/" WALPIPE_VERSION) != 0 ||
         (options->user != NULL && add_header(http, "X-ClickHouse-User", options->user) != 0) ||
@@ -236,7 +237,7 @@ append_escaped(struct buf *out, const char *name, const char *text)
     }
 }
 
-/* wait_end_of_query: the status line tells the truth only when the server wrote it last. */
+/* With wait_end_of_query the server writes the status line last, so it is true. */
 static int
 build_url(const struct http *http, const struct http_request *request, struct buf *url)
 {
@@ -288,7 +289,8 @@ perform(struct http *http, const struct http_request *request, long *status)
     if (build_url(http, request, &url) != 0)
         goto out;
     curl_easy_setopt(http->curl, CURLOPT_URL, (const char *)url.data);
-    /* a request on a connection that was used before is repeated when that one turns out dead */
+    /* with a fresh connection libcurl does not repeat the request, as it does when a used
+     * connection is dead */
     curl_easy_setopt(http->curl, CURLOPT_FRESH_CONNECT, request->once ? 1L : 0L);
     if (request->structure != NULL) {
         form = build_form(http, request);
@@ -297,7 +299,7 @@ perform(struct http *http, const struct http_request *request, long *status)
         curl_easy_setopt(http->curl, CURLOPT_MIMEPOST, form);
     } else {
         curl_easy_setopt(http->curl, CURLOPT_POST, 1L);
-        /* The body stays in memory: libcurl can send it again on a fresh connection. */
+        /* The body stays in memory, so libcurl can send it again on a fresh connection. */
         curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS,
                          request->body.len > 0 ? (const char *)request->body.data : "");
         curl_easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
@@ -316,9 +318,9 @@ out:
 
 /* ---- the answer ---- */
 
-/* "Code: 60, e.displayText() = DB::Exception: Table ... doesn't exist., e.what() = DB::Exception"
- * or "Code: 60. DB::Exception: Table ... (UNKNOWN_TABLE) (version 24.8.4)": the middle, in one
- * line. */
+/* Takes the middle, in one line, of "Code: 60, e.displayText() = DB::Exception: Table ... doesn't
+ * exist., e.what() = DB::Exception" or "Code: 60. DB::Exception: Table ... (UNKNOWN_TABLE) (version
+ * 24.8.4)". */
 static void
 take_message(struct http_answer *answer, const char *body)
 {
@@ -339,8 +341,8 @@ take_message(struct http_answer *answer, const char *body)
     answer->message[n] = '\0';
 }
 
-/* The exception in an answer's body, if there is one: at its beginning, or behind rows that were
- * sent before it (trap 104). */
+/* Finds the exception in an answer's body, if there is one. It is at the beginning, or behind rows
+ * that were sent before it (trap 104). */
 static bool
 find_exception(struct http_answer *answer)
 {
@@ -384,8 +386,8 @@ classify_answer(const struct http_request *request, struct http_answer *answer, 
     size_t len = buf_len(&answer->body);
     bool exception = false;
 
-    /* Rows of a read-back are binary and may hold anything; their status and header decide, and
-     * their exact parse. */
+    /* Rows of a read-back are binary and may hold any bytes. Their status, header and exact parse
+     * decide. */
     if (status != 200 || answer->code != 0 || request->expect_empty)
         exception = len > 0 && find_exception(answer);
     if (exception || answer->code != 0) {
@@ -417,7 +419,7 @@ classify_failure(const struct http *http, struct http_answer *answer, CURLcode c
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
-    case CURLE_WRITE_ERROR: /* on_body: the answer is too long */
+    case CURLE_WRITE_ERROR: /* set by on_body when the answer is too long */
         return HTTP_STOP;
     default:
         return HTTP_RETRY;

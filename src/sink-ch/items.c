@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* What stands behind a backslash. */
+/* The character that an escape with a backslash stands for. */
 static char
 unescaped(char c)
 {

@@ -1,8 +1,9 @@
 /* journal.c: see journal.h.
  *
- * A row says what one of `shards` workers has. Positions of another cluster, timeline or slot say
- * nothing about this one. With another number of workers than before, what all of those had is had
- * by each of these. With 0 workers it is no progress: rows up to there may be in ClickHouse. */
+ * A row records the progress of one of `shards` workers. Positions of another cluster, timeline or
+ * slot have no meaning for this one. If the number of workers has changed, each new worker has
+ * everything that all of the old ones had. A row with 0 workers is no progress. It records that
+ * rows up to its LSN may be in ClickHouse. */
 #include "sink-ch/journal.h"
 
 #include <inttypes.h>
@@ -104,15 +105,15 @@ read_table(struct journal *j, uint64_t *lsn, struct err *err)
 
 /* ---- other histories ---- */
 
-/* No slot has an empty name: such a row notes that a history was adopted. */
+/* No slot has an empty name. Such a row records that a history was adopted. */
 #define ADOPTED_SLOT ""
 
-/* Of a row that was written before what it speaks of. */
+/* Marks a row that was written before the changes that it announces. */
 #define ANNOUNCED_SHARDS 0
 
 struct seen {
-    uint64_t other_system;  /* 0: none */
-    uint32_t last_timeline; /* of this system; 0: none */
+    uint64_t other_system;  /* 0 if none */
+    uint32_t last_timeline; /* of this system, 0 if none */
     uint64_t last_lsn;      /* that was noted or announced there */
     bool announced;         /* it was not noted */
 };
@@ -235,8 +236,8 @@ journal_open(struct journal *j, uint64_t *durable, struct err *err)
         *err = (struct err){0};
         return 0;
     }
-    /* Less than what was confirmed is no proof of a loss: a node of a cluster may have missed the
-     * last notes. */
+    /* Less than the confirmed LSN is no proof of a loss, because a node of a cluster may have
+     * missed the last notes. */
     j->found = lsn;
     if (lsn >= j->hello->start_lsn)
         *durable = lsn;
@@ -294,7 +295,7 @@ put_note(struct journal *j, const char *slot, uint32_t shard, uint32_t shards, u
     return server_statement(j->server, "note the progress in " TABLE, &sql, err);
 }
 
-/* Without the right to do so: never again. */
+/* Without the right to write them, notes are off for good. */
 static int
 note_as(struct journal *j, uint32_t shards, uint64_t lsn, struct err *err)
 {
@@ -314,7 +315,7 @@ journal_note(struct journal *j, uint64_t lsn, struct err *err)
     return note_as(j, j->hello->shards, lsn, err);
 }
 
-/* The transaction's commit record begins there, so what is beyond has more of it. */
+/* The transaction's commit record begins there, so rows beyond it contain more of it. */
 int
 journal_announce(struct journal *j, uint64_t commit_lsn, struct err *err)
 {
@@ -335,7 +336,7 @@ journal_claim(struct journal *j, struct err *err)
 
 /* ---- forgetting ---- */
 
-/* The notes of a sink; others: only those of other histories than the source's. */
+/* Matches the notes of a sink. With `others`, only those of other histories than the source's. */
 static void
 put_where_forgotten(const struct journal *j, const char *sink, bool others, struct buf *sql)
 {

@@ -1,19 +1,18 @@
-/* journal.h: the table walpipe_progress in the sink's database: up to which LSN each worker has
- * everything in ClickHouse. It decides nothing here: rows carry versions, so what is there already
- * may come again. It proves to ackd that a slot which another walpipe has moved was moved rightly,
- * so a note is written before its LSN is reported. Must not know a batch or a table of the source.
- */
+/* journal.h: the table walpipe_progress in the sink's database, with the LSN up to which each
+ * worker has everything in ClickHouse. The sink decides nothing by it, because rows carry versions
+ * and may come again. It proves to ackd that another walpipe moved a slot correctly, so a note is
+ * written before its LSN is reported. Must not know a batch or a table of the source. */
 #ifndef WALPIPE_SINKCH_JOURNAL_H
 #define WALPIPE_SINKCH_JOURNAL_H
 
 #include "lib/frame.h"
 #include "sink-ch/server.h"
 
-/* What the journal says of rows that came before. */
+/* The journal's answer about the rows that are there already. */
 enum journal_known {
     JOURNAL_NOTHING,
     JOURNAL_OURS,    /* they were of this source and timeline */
-    JOURNAL_PREVIOUS /* of the timeline that this one came out of, and end before it began */
+    JOURNAL_PREVIOUS /* of the timeline that this one came from, and end before it began */
 };
 
 struct journal {
@@ -22,40 +21,43 @@ struct journal {
     const char *pipeline;
     const char *database;
     enum journal_known known;
-    uint64_t highest;   /* LSN that was noted, of any history */
-    bool adopted;       /* a later history was told to win: tables may have an offset (mark.h) */
-    uint64_t found;     /* everything up to here was in ClickHouse once, as it said at the start */
-    uint64_t before;    /* up to here rows of this history may have been sent by former runs */
-    uint64_t announced; /* in this run: journal_announce */
-    bool off;           /* the user may not: nothing is noted, nothing can be proved */
+    uint64_t highest; /* LSN that was noted, of any history */
+    bool adopted;     /* a later history was adopted, so tables may have an offset (mark.h) */
+    uint64_t found;   /* everything up to here was in ClickHouse once, according to the rows at the
+                         start */
+    uint64_t before;  /* up to here rows of this history may have been sent by former runs */
+    uint64_t announced; /* in this run, by journal_announce */
+    bool off;           /* the user has no right to it, so nothing is noted or can be proved */
 };
 
-/* Makes the table where it is missing and looks what it says of this source. *durable: everything
- * up to there is in ClickHouse; 0: it does not say so. What a sink of this name wrote from another
- * source, or from a timeline beyond where this source left it, is refused. */
+/* Makes the table if it is missing and reads its rows about this source. *durable is the LSN up to
+ * which everything is in ClickHouse, or 0 if the table does not record it. It refuses rows that a
+ * sink of this name wrote from another source, or from a timeline beyond the LSN where this source
+ * left it. */
 int journal_open(struct journal *journal, uint64_t *durable, struct err *err) MUST_CHECK;
 
-/* What journal_open would say, without making the table. 0; 1: it would refuse, and why says so; -1
- * with err. */
+/* Does the same as journal_open without making the table. Returns 0, 1 with journal_open's refusal
+ * in why, or -1 with err. */
 int journal_look(struct journal *journal, struct err *why, struct err *err) MUST_CHECK;
 
 /* Everything up to lsn is in ClickHouse. Returns when the note is, too. */
 int journal_note(struct journal *journal, uint64_t lsn, struct err *err) MUST_CHECK;
 
-/* Before changes of the transaction at commit_lsn go to tables that cannot say whose rows they hold
- * (mark.h): a sink that is killed behind them has no other note of it, and a source that never had
- * the transaction must be told. It is no progress. */
+/* Call it before changes of the transaction at commit_lsn go to tables whose mark cannot record the
+ * origin of their rows (mark.h). A sink that is killed after such rows has no other note of them,
+ * and a source that never had the transaction must hear of it. It is no progress. */
 int journal_announce(struct journal *journal, uint64_t commit_lsn, struct err *err) MUST_CHECK;
 
-/* Writes down that this source's rows come into the database; before the first one of a table that
- * cannot say so itself. */
+/* Records that this source's rows come into the database. Call it before the first row of a table
+ * whose mark cannot record that. */
 int journal_claim(struct journal *journal, struct err *err) MUST_CHECK;
 
-/* Forgets all that sinks of this name noted; returns when it is gone. */
+/* Deletes all notes of sinks of this name. Returns when they are gone. */
 int journal_drop(struct journal *journal, const char *sink, struct err *err) MUST_CHECK;
 
-/* A person says that the source's history counts from now on: before the first mark gets an offset.
- * And, when all have: what was noted of other histories is forgotten. 0, or -1 with err. */
+/* A person decided that the source's history counts from now on. Call journal_adopt before the
+ * first mark gets an offset. After all marks have one, journal_forget_others deletes the notes of
+ * other histories. Both return 0, or -1 with err. */
 int journal_adopt(struct journal *journal, struct err *err) MUST_CHECK;
 int journal_forget_others(struct journal *journal, struct err *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* main.c: sink-ch: options, wiring, exit code. See sink-ch(1). */
+/* main.c: options, wiring and exit code of sink-ch. See sink-ch(1). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,7 @@ say(void *context, bool warning, const char *text)
     log_write(w->log, warning ? LOG_WARNING : LOG_INFO, "%s", text);
 }
 
-/* Not before hello was read: it names the sink. */
+/* Call it after hello was read, which names the sink. */
 static int
 open_server(struct worker *w, struct err *err)
 {
@@ -134,14 +134,14 @@ work(struct worker *w, struct log *log, struct err *err)
         rc = adopt(w, err);
     }
     if (rc == 1)
-        exit(EXIT_REFUSED); /* its lines said it all */
+        exit(EXIT_REFUSED); /* its lines have the reason */
     return rc;
 }
 
 int
 main(int argc, char **argv)
 {
-    static struct worker worker; /* large: it holds the values of the widest row */
+    static struct worker worker; /* large, because it holds the values of the widest row */
     struct log log = {.program = "sink-ch", .level = LOG_INFO};
     struct options options;
     struct err err = {0};

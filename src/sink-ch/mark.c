@@ -5,14 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MARK_SIZE 340 /* with a table's name at its longest */
+#define MARK_SIZE 340 /* with a table's name of the greatest length */
 
 static const char truncating[] = "walpipe: truncating at ";
 static const char truncated[] = "walpipe: truncated at ";
 static const char only_rows[] = "walpipe: ";
 static const char rows[] = "rows of ";
 
-/* Moves past the words at *at; false with *at where it was. */
+/* Moves past the words at *at. Returns false, with *at unchanged, if they are not there. */
 static bool
 take_words(const char **at, const char *words)
 {

@@ -1,4 +1,4 @@
-/* options.h: what the command line said. */
+/* options.h: the values of the command line. */
 #ifndef WALPIPE_SINKCH_OPTIONS_H
 #define WALPIPE_SINKCH_OPTIONS_H
 
@@ -38,7 +38,7 @@ struct options {
     struct choices choices;
 };
 
-/* OPT_GO, or what main is to do instead: see lib/opt.h. options_free is due in any case. */
+/* Returns OPT_GO, or another action for main (see lib/opt.h). Call options_free in any case. */
 enum opt_status options_parse(int argc, char **argv, struct options *options,
                               struct err *err) MUST_CHECK;
 void options_free(struct options *options);

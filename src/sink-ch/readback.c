@@ -1,14 +1,14 @@
-/* readback.c: unchanged TOAST values that the source did not send, read from ClickHouse before the
- * row is written: one query for all holes of a table. The keys travel as a RowBinary table of the
- * request, never as SQL text.
+/* readback.c: reads unchanged TOAST values that the source did not send from ClickHouse, before the
+ * row is written. It uses one query for all holes of a table. The keys are sent as a RowBinary
+ * table of the request, never as SQL text.
  *
- * At a replay ClickHouse may be ahead of the row in hand, or stand anywhere between the batch's
- * beginning and its end. A row with holes has been at one or more places (batch.h): keys, each from
- * one change to the next. Because a key has one row at a time, a row that ClickHouse holds at one
- * of these keys, with a version of that place's time, is this very row, and the values that it
- * lacks are the same all along: they fill the holes. Where there is no such row, but a version at
- * least as new as ours at the row's own key, ours is superseded and leaves the batch. Else the
- * value is nowhere, which is an error. */
+ * At a replay ClickHouse may be ahead of the current row, or anywhere between the batch's beginning
+ * and its end. A row with holes has been at one or more places (batch.h), which are keys, each from
+ * one change to the next. A key has one row at a time. So a row that ClickHouse holds at one of
+ * these keys, with a version within that place's time, is this very row. The values that the
+ * batch's row lacks were the same all along, and they fill the holes. If there is no such row, but
+ * a version at least as new as ours at the row's own key, our row is superseded and leaves the
+ * batch. Otherwise the value is nowhere, which is an error. */
 #include "sink-ch/readback.h"
 
 #include <inttypes.h>
@@ -17,7 +17,8 @@
 
 static const char asking[] = "read back values that the source did not send";
 
-/* What one query found: rows indexed by their keys. Each row is key, columns, version, deleted. */
+/* The result of one query, with rows indexed by their keys. Each row is key, columns, version,
+ * deleted. */
 struct found {
     struct batch rows;
     struct hole_map columns; /* asked for, besides the key */
@@ -28,7 +29,7 @@ struct readback {
     struct worker *worker;
     const struct table *table;
     struct found held;   /* the rows that hold the values */
-    struct found latest; /* the newest versions of the rows' own keys; filled when needed */
+    struct found latest; /* the newest versions of the rows' own keys, filled when needed */
     bool latest_asked;
 };
 
@@ -58,7 +59,7 @@ version_at(const struct table *table, const uint8_t *p)
     return (struct version){.high = little_endian(p + 8), .low = little_endian(p)};
 }
 
-/* Of a row with the suffix version, deleted. */
+/* The version of a row with the suffix version, deleted. */
 static struct version
 version_of(const struct table *table, const struct batch *batch, const struct batch_entry *entry)
 {
@@ -84,7 +85,8 @@ put_key_names(const struct table *table, struct buf *sql)
     }
 }
 
-/* "k0 Int64, k1 String": LowCardinality is left out, which old servers do not take here. */
+/* Writes "k0 Int64, k1 String". LowCardinality is left out, because old servers do not accept it
+ * here. */
 static void
 put_structure(const struct table *table, struct buf *sql)
 {
@@ -138,7 +140,7 @@ put_held_query(const struct readback *rb, const struct options *options, struct 
     buf_append(sql, "", 1);
 }
 
-/* Without FINAL: where the engine knows the deleted flag, FINAL hides tombstones. */
+/* Without FINAL, because FINAL hides tombstones if the engine knows the deleted flag. */
 static void
 put_latest_query(const struct readback *rb, const struct options *options, struct buf *sql)
 {
@@ -317,7 +319,7 @@ fill(struct readback *rb, struct batch_entry *entry, const struct batch_entry *f
     struct cursor have, other = cursor_over(batch_bytes_at(&rb->held.rows, from->at), from->len);
     size_t at = buf_len(arena);
 
-    /* Room first: the row is copied within the arena, which must not move meanwhile. */
+    /* Reserve first, because the row is copied within the arena, which must not move meanwhile. */
     if (buf_reserve(arena, entry->len + from->len) != 0)
         return out_of_memory(table, err);
     have = cursor_over(batch_bytes_at(&rb->worker->batch, entry->at), entry->len);
@@ -360,8 +362,8 @@ not_found(const struct readback *rb, struct bytes key, struct version own, struc
     return table_error(rb->table, source_lsn(rb->table, own), err);
 }
 
-/* The last changes of a very large transaction share one UInt64 version (version.h): there the end
- * of a place's time is not told from the time before it. */
+/* The last changes of a very large transaction share one UInt64 version (version.h). There the end
+ * of a place's time cannot be told from the time before it. */
 static bool
 is_before(const struct table *table, struct version version, struct version end)
 {
@@ -370,7 +372,7 @@ is_before(const struct table *table, struct version version, struct version end)
     return order < 0 || (order == 0 && version_is_shared(table->version_width, end));
 }
 
-/* The row in ClickHouse that is the entry's row, at one of its places; NULL: none. */
+/* The row in ClickHouse that is the entry's row, at one of its places. NULL if there is none. */
 static const struct batch_entry *
 find_values(const struct readback *rb, const struct batch_entry *entry)
 {
@@ -395,8 +397,8 @@ find_values(const struct readback *rb, const struct batch_entry *entry)
     return NULL;
 }
 
-/* A replay of what was in ClickHouse once: whatever came later has taken the row away, and was
- * cleaned up since, by OPTIMIZE ... CLEANUP, by a TTL or by hand. */
+/* In a replay of rows that were in ClickHouse once, a later change has removed the row. Its
+ * tombstone was cleaned up since, by OPTIMIZE ... CLEANUP, by a TTL or by hand. */
 static bool
 was_cleaned_away(const struct readback *rb, struct version own)
 {

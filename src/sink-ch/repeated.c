@@ -37,7 +37,7 @@ put_left_behind(const struct worker *w, struct buf *sql)
     server_put_text(sql, ") = 0) FORMAT TabSeparated");
 }
 
-/* A user who may not look has none to wait for. */
+/* A user without the right to look has nothing to wait for. */
 static int
 wait_for_left_behind(struct worker *w, struct err *err)
 {
@@ -150,7 +150,7 @@ ask(struct worker *w, const struct table *table, const struct version *ends, str
     return server_query(&w->server, "look for rows that are there already", &sql, err);
 }
 
-/* The first and the last version of rows that may be there; false: there are none. */
+/* The first and the last version of rows that may be there. Returns false if there are none. */
 static bool
 find_ends(const struct batch *batch, const struct table *table, uint32_t from, bool all,
           struct version *ends)
@@ -173,7 +173,7 @@ find_ends(const struct batch *batch, const struct table *table, uint32_t from, b
     return any;
 }
 
-/* Whether the sorted versions hold this one. */
+/* Whether the sorted versions contain this one. */
 static bool
 holds(const struct buf *sorted, uint32_t width, struct version version)
 {

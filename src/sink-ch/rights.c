@@ -13,7 +13,7 @@ put_object(const struct table *table, const char *name, struct buf *sql)
     server_put_name(sql, name);
 }
 
-/* CHECK GRANT takes no FORMAT: its 0 is text, or a byte where the profile has a binary
+/* CHECK GRANT takes no FORMAT. Its 0 is text, or a byte if the profile has a binary
  * default_format. */
 static bool
 has(struct server *server, const char *right, const struct table *table, const char *name)

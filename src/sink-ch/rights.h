@@ -1,12 +1,14 @@
-/* rights.h: whether ClickHouse's user may do what the sink will do, for --check. Tries nothing. */
+/* rights.h: whether ClickHouse's user has the rights that the sink needs, for --check. Tries
+ * nothing. */
 #ifndef WALPIPE_SINKCH_RIGHTS_H
 #define WALPIPE_SINKCH_RIGHTS_H
 
 #include "sink-ch/report.h"
 #include "sink-ch/table.h"
 
-/* What --create-tables needs for the table, and the note of a truncate. exists: the table is there.
- * A server that cannot say it (before 24.12) is taken to allow it. */
+/* The rights that --create-tables needs for the table, and those for the note of a truncate. exists
+ * is true if the table is there. A server that cannot answer (before 24.12) is assumed to allow
+ * it. */
 void rights_check_ddl(struct server *server, const struct options *options,
                       const struct table *table, bool exists, struct report *report);
 

@@ -1,5 +1,5 @@
-/* rows_value.c: one value of a change, converted to its column's type: with the policy for what
- * does not fit, and an error that names the row and the value. */
+/* rows_value.c: converts one value of a change to its column's type. It applies the policy for
+ * values that do not fit. An error names the row and the value. */
 #include "sink-ch/rows_value.h"
 
 #include <stdio.h>
@@ -31,7 +31,7 @@ put_excerpt(struct bytes text, char *out, size_t size)
     snprintf(out + i, size - i, "%s", i < text.len ? "..." : "");
 }
 
-/* "(a, b) = (1, x)": the row's key, as far as the event has it. */
+/* Writes "(a, b) = (1, x)", which is the row's key, as far as the event has it. */
 static void
 put_row_key(const struct change *change, const struct tuple *tuple, char *out, size_t size)
 {
@@ -83,7 +83,7 @@ bad_value(const struct change *change, const struct tuple *tuple, const struct c
 
 /* ---- encoding ---- */
 
-/* -0 and 0 are one key to ClickHouse, and must be so here. */
+/* -0 and 0 are one key to ClickHouse, so they must be one here too. */
 static void
 make_float_key_plain(const struct ch_type *type, struct buf *out)
 {
@@ -113,7 +113,7 @@ say_altered(struct column *column, const struct change *change)
         change->worker->options->on_overflow == CONVERT_CLAMP ? "clamped" : "made null");
 }
 
-/* Clamped keys would make one row of several. */
+/* Clamped keys would merge several rows into one. */
 int
 rows_put_value(const struct change *change, const struct tuple *tuple, struct column *column,
                const struct value *v, struct buf *out, struct err *err)

@@ -1,18 +1,18 @@
-/* rows_value.h: one value of a change, converted to the type of its column. */
+/* rows_value.h: converts one value of a change to the type of its column. */
 #ifndef WALPIPE_SINKCH_ROWS_VALUE_H
 #define WALPIPE_SINKCH_ROWS_VALUE_H
 
 #include "sink-ch/state.h"
 
-/* A row event with what is found out about it. */
+/* A row event with the data derived from it. */
 struct change {
     struct worker *worker;
     struct table *table;
     const struct row_event *row;
-    struct bytes old_key; /* of an update or delete with an old row; else len 0 */
+    struct bytes old_key; /* of an update or delete with an old row, otherwise with len 0 */
 };
 
-/* The column's value in the row, or in the old row where the new one lacks it. */
+/* The column's value in the row, or in the old row if the new one lacks it. */
 const struct value *rows_value_of(const struct row_event *row, const struct tuple *tuple,
                                   const struct column *column);
 

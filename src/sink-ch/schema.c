@@ -1,5 +1,5 @@
-/* schema.c: see schema.h. What ClickHouse says of a table (describe.c) against what the source says
- * of its own. */
+/* schema.c: see schema.h. It compares ClickHouse's description of a table (describe.c) with the
+ * source's description of its own. */
 #include "sink-ch/schema.h"
 
 #include <stdlib.h>
@@ -32,9 +32,9 @@ find_column(const struct table *table, const char *name)
     return NULL;
 }
 
-/* The sorting key decides which rows replace each other: it must be the source's key and nothing
- * else (trap 113). Under REPLICA IDENTITY FULL the source doesn't say which columns are the key;
- * then the sorting key itself says so. */
+/* The sorting key decides which rows replace each other, so it must be exactly the source's key
+ * (trap 113). Under REPLICA IDENTITY FULL the source does not report which columns are the key.
+ * Then the sorting key decides. */
 static void
 check_sorting_key(struct table *table, const struct described *d, struct report *report)
 {
@@ -191,7 +191,7 @@ say_keyless(const struct table *table, struct report *report)
 
 /* ---- our own two columns ---- */
 
-/* The width of the column's plain (unsigned) integer type; 0: it isn't one. */
+/* The width of the column's plain (unsigned) integer type, 0 if it has another type. */
 static uint32_t
 flag_width(const struct described_column *column, bool is_version)
 {
@@ -244,7 +244,7 @@ is_computed(const struct described_column *column)
            strcmp(column->kind, "EPHEMERAL") == 0;
 }
 
-/* 0, or -1: out of memory. */
+/* Returns 0, or -1 when memory is out. */
 static int
 add_column(struct table *table, const struct described_column *described, uint32_t source)
 {
@@ -290,7 +290,8 @@ match_columns(struct table *table, const struct described *d, struct report *rep
     return 0;
 }
 
-/* Key columns first, each group in the relation's order: a row's key is then its first bytes. */
+/* Key columns come first, each group in the relation's order, so that a row's key is its first
+ * bytes. */
 static int
 order_columns(struct table *table, struct err *err)
 {
@@ -332,7 +333,8 @@ make_insert(const struct server *server, struct table *table, const struct optio
 
 /* ---- all of it ---- */
 
-/* Reads the description, making what is missing when allowed. 0, 1 (missing) or -1 with err. */
+/* Reads the description, and creates missing objects if that is allowed. Returns 0, 1 (missing) or
+ * -1 with err. */
 static int
 describe(struct server *server, const struct options *options, const struct table *table,
          bool may_create, struct described *d, struct err *err)

@@ -1,5 +1,5 @@
-/* schema.h: what a ClickHouse table really looks like, whether it can hold a source table's rows,
- * and, with --create-tables, making what is missing. */
+/* schema.h: reads a ClickHouse table's real columns, checks whether it can hold a source table's
+ * rows, and creates missing objects with --create-tables. */
 #ifndef WALPIPE_SINKCH_SCHEMA_H
 #define WALPIPE_SINKCH_SCHEMA_H
 
@@ -11,7 +11,7 @@ enum schema_status {
     SCHEMA_MISSING, /* the table isn't there, and may_create was false */
     SCHEMA_NARROW,  /* it lacks columns that create_tables adds, and may_create was false */
     SCHEMA_UNFIT,   /* report->failed */
-    SCHEMA_ERROR    /* err is set: the server could not be asked */
+    SCHEMA_ERROR    /* err is set, because the server could not be asked */
 };
 
 /* Reads the table's columns, engine and sorting key and matches them with the relation. */
@@ -19,8 +19,8 @@ enum schema_status schema_load(struct server *server, const struct options *opti
                                struct table *table, bool may_create, struct report *report,
                                struct err *err) MUST_CHECK;
 
-/* True when the table's columns are no longer what schema_load found; false also when the server
- * could not say. */
+/* Returns true if the table's columns have changed since schema_load. Returns false also if the
+ * server could not answer. */
 bool schema_changed(struct server *server, const struct table *table);
 
 #endif

@@ -18,7 +18,7 @@ is_to_come(const struct table *table, const char *name)
     return !table->informed || tableinfo_named(&table->info, name) != NULL;
 }
 
-/* The column's number in the relation; its columns_count: there is none. */
+/* The column's number in the relation, or columns_count if there is none. */
 static uint32_t
 find_column(const struct table *table, const char *name)
 {
@@ -29,7 +29,7 @@ find_column(const struct table *table, const char *name)
     return i;
 }
 
-/* The key's columns, where the source says which they are. */
+/* The key's columns, if the source reports them. */
 struct key {
     uint16_t columns[COLUMNS_MAX];
     uint32_t count;
@@ -127,7 +127,7 @@ check_order_by(const struct table *table, const struct key *key, struct report *
                    "order_by lacks key columns of the source");
 }
 
-/* Rows are only added then; but NULL in a sorting key is refused by ClickHouse. */
+/* Rows are only added then. But ClickHouse refuses NULL in a sorting key. */
 static void
 check_free_order_by(const struct table *table, struct report *report)
 {
@@ -149,10 +149,10 @@ check_free_order_by(const struct table *table, struct report *report)
 struct scan {
     const char *at;
     int depth;
-    bool strange; /* it has what no expression of columns and functions has */
+    bool strange; /* it has characters that no expression of columns and functions has */
 };
 
-/* A quoted name or text; scan->at is at the quote. */
+/* Takes a quoted name or text. scan->at is at the quote. */
 static void
 take_quoted(struct scan *scan, char *out, size_t size)
 {
@@ -179,7 +179,7 @@ take_sign(struct scan *scan)
     scan->at++;
 }
 
-/* The next name in the expression that is not a function's; false at the end. */
+/* Takes the next name in the expression that is not a function's. Returns false at the end. */
 static bool
 next_name(struct scan *scan, char *name, size_t size)
 {
@@ -234,7 +234,7 @@ check_partition_by(const struct table *table, const struct key *key, struct repo
 
 /* ---- engine ---- */
 
-/* NAME, or NAME('text', ...). The name's length; 0: it has another form. */
+/* The length of the name in NAME, or NAME('text', ...). 0 if it has another form. */
 static size_t
 engine_name_length(const char *engine)
 {

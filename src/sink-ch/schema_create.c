@@ -151,8 +151,9 @@ is_among(const char *name, const char *const *names, size_t count)
     return false;
 }
 
-/* The server said that it has such a column: another worker, or a person, was first. It says the
- * same of names that it keeps for itself: then the column is not there, and err stays. */
+/* The server reported that it has such a column, because another worker, or a person, was first. It
+ * reports the same of names that it reserves for itself. Then the column is not there, and err
+ * stays. */
 static int
 look_for_column(struct server *server, const struct table *table, uint32_t number, enum past *past,
                 struct err *err)
@@ -173,7 +174,7 @@ look_for_column(struct server *server, const struct table *table, uint32_t numbe
     buf_append(&type, "", 1);
     if (column != NULL && !type.failed &&
         !schema_choice_same((const char *)type.data, column->type))
-        *past = PAST_UNKNOWN; /* a person's, who may have given it no DEFAULT */
+        *past = PAST_UNKNOWN; /* a person's column, which may have no DEFAULT */
     buf_free(&type);
     described_free(&d);
     return rc;

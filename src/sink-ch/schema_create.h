@@ -1,5 +1,5 @@
-/* schema_create.h: --create-tables: the ClickHouse table for a source table, and columns that the
- * source got later. */
+/* schema_create.h: --create-tables, which creates the ClickHouse table for a source table, and
+ * columns that the source added later. */
 #ifndef WALPIPE_SINKCH_SCHEMA_CREATE_H
 #define WALPIPE_SINKCH_SCHEMA_CREATE_H
 
@@ -14,8 +14,8 @@ int schema_create(struct server *server, const struct options *options, const st
 void schema_put_engine(const struct server *server, const struct options *options,
                        const struct table *table, struct buf *sql);
 
-/* Adds the columns of the relation that are not among existing[], and says in table->past what
- * older rows have there. */
+/* Adds the columns of the relation that are not among existing[], and notes in table->past the
+ * values of older rows there. */
 int schema_add_columns(struct server *server, const struct options *options, struct table *table,
                        const char *const *existing, size_t existing_count,
                        struct err *err) MUST_CHECK;

@@ -1,6 +1,6 @@
-/* schema_default.c: see schema_default.h. The value is converted as those of rows are, and written
- * as an expression of ClickHouse from the bytes that a row would have: so an older row shows what a
- * new one with that value would. */
+/* schema_default.c: see schema_default.h. The value is converted like those of rows. It is written
+ * as an expression of ClickHouse from the bytes that a row would have, so that an older row shows
+ * the same as a new one with that value. */
 #include "sink-ch/schema_default.h"
 
 #include <inttypes.h>
@@ -76,7 +76,7 @@ put_days(int64_t days, char *out, size_t size)
     snprintf(out, size, "%04" PRId64 "-%02" PRId64 "-%02" PRId64, date.year, date.month, date.day);
 }
 
-/* ticks: of 10^-scale seconds since 1970. */
+/* ticks are 10^-scale seconds since 1970. */
 static void
 put_moment(int64_t ticks, uint32_t scale, char *out, size_t size)
 {
@@ -96,8 +96,8 @@ put_moment(int64_t ticks, uint32_t scale, char *out, size_t size)
              second / 60 % 60, second % 60, fraction);
 }
 
-/* What ClickHouse reads as a value of the type, of a kind without an expression of its own. The
- * text of a Decimal and a UUID is PostgreSQL's. */
+/* The text that ClickHouse reads as a value of the type, for a kind without an expression of its
+ * own. A Decimal and a UUID have PostgreSQL's text. */
 static void
 put_text_of(const struct ch_type *type, struct bytes raw, const char *missing, char *out,
             size_t size)
@@ -143,7 +143,7 @@ put_cast(struct buf *sql, const struct ch_type *type, const char *text, const ch
     server_put_text(sql, ")");
 }
 
-/* raw: the value in RowBinary, which is not NULL. */
+/* raw is the value in RowBinary, which is not NULL. */
 static void
 put_expression(struct buf *sql, const struct ch_type *type, const char *type_text, uint32_t oid,
                const char *missing, struct cursor raw)
@@ -166,7 +166,7 @@ put_expression(struct buf *sql, const struct ch_type *type, const char *type_tex
     put_cast(sql, type, text, type_text);
 }
 
-/* ---- what the catalog says ---- */
+/* ---- the default in the catalog ---- */
 
 static int
 misfit(const struct table *table, const struct relation_column *column, const char *type_text,
@@ -195,7 +195,7 @@ created_type(const struct server *server, const struct table *table, uint32_t nu
     return err_set(err, EXIT_PEER, "out of memory for a column's default");
 }
 
-/* Of a type that the config chose: whether an expression is made from the converted value. */
+/* Whether an expression is made from the converted value, for a type that the config chose. */
 static bool
 is_expressible(const struct ch_type *type)
 {
@@ -242,7 +242,7 @@ put_known(const struct server *server, const struct options *options, const stru
     return past;
 }
 
-/* What a type without NULL shows in rows without a value is not the source's. */
+/* A type without NULL shows a value in rows without one, and that value is not the source's. */
 static enum past
 null_past(const struct server *server, const struct table *table, uint32_t number, struct err *err)
 {
@@ -258,8 +258,8 @@ null_past(const struct server *server, const struct table *table, uint32_t numbe
     return past;
 }
 
-/* Where the source's catalog says no value, older rows are null, unless the column may have been
- * added with a default that the catalog does not keep. */
+/* If the source's catalog has no value, older rows are null. The exception is a column that may
+ * have been added with a default that the catalog does not keep. */
 enum past
 schema_put_default(const struct server *server, const struct options *options,
                    const struct table *table, uint32_t column, struct buf *sql, struct err *err)

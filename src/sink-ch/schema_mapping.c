@@ -1,5 +1,5 @@
-/* schema_mapping.c: which PostgreSQL type meets which ClickHouse type, column by column: the
- * judgement before the first row, and a line for people. */
+/* schema_mapping.c: pairs PostgreSQL and ClickHouse types column by column. It judges them before
+ * the first row, and writes a line for people. */
 #include "sink-ch/schema_mapping.h"
 
 #include <stdio.h>

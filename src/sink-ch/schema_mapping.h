@@ -9,8 +9,8 @@
 void schema_judge(const struct server *server, const struct options *options,
                   const struct table *table, struct report *report);
 
-/* "id int4 -> Int32, ..." for each column that is or would be written; of a table that is not
- * loaded the types that it would be created with. Appends to out. */
+/* Appends "id int4 -> Int32, ..." to out, for each column that is or would be written. A table that
+ * is not loaded is shown with the types that it would be created with. */
 void schema_put_mapping(const struct server *server, const struct table *table, struct buf *out);
 
 #endif

@@ -30,7 +30,7 @@ put_format(struct buf *sql, const char *fmt, ...)
     server_put_text(sql, text);
 }
 
-/* numeric(p,s), where a Decimal can hold it; all else is exact only as text. */
+/* numeric(p,s), if a Decimal can hold it. Every other numeric is exact only as text. */
 static void
 put_numeric_type(const struct server *server, int32_t typmod, struct buf *sql)
 {
@@ -53,7 +53,7 @@ put_timestamp_type(const struct server *server, int32_t typmod, struct buf *sql)
         server_put_text(sql, typmod == 0 ? "DateTime('UTC')" : "String");
 }
 
-/* Of one value; of an array an element's. */
+/* The type of one value. For an array, that of an element. */
 static void
 put_base_type(const struct server *server, uint32_t oid, int32_t typmod, struct buf *sql)
 {
@@ -97,8 +97,8 @@ put_base_type(const struct server *server, uint32_t oid, int32_t typmod, struct 
     }
 }
 
-/* An Array has no NULL, so only where the source has none either; its elements may be NULL. A key
- * stays text, in which different arrays are different. */
+/* An Array has no NULL. So a column becomes an Array only if the source's has no NULL either,
+ * though elements may be NULL. A key stays text, in which different arrays are different. */
 static bool
 becomes_array(const struct table *table, uint32_t number, bool key)
 {

@@ -12,7 +12,7 @@ void schema_put_type(const struct server *server, const struct table *table, uin
 bool schema_type_is_chosen(const struct server *server, const struct table *table, uint32_t number,
                            bool key);
 
-/* The oid that decides a column's conversion: of a domain the base type's. */
+/* The oid that decides a column's conversion. For a domain it is the base type's. */
 uint32_t schema_oid(const struct relation_column *column);
 
 #endif

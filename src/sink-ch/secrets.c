@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* what: "password" or "key". */
+/* `what` is "password" or "key". */
 static int
 check_file(const char *what, const char *path, int fd, struct err *err)
 {

@@ -1,12 +1,12 @@
-/* send.c: the batch to ClickHouse: for each table its read-backs, then its rows in as few requests
- * as the server takes as one block each. Requests are strictly serial: a
- * UInt64 version can't tell the late changes of a very large transaction apart, so their order of
- * arrival decides (trap 111).
+/* send.c: sends the batch to ClickHouse. For each table it sends the read-backs, then the rows, in
+ * as few requests as the server takes as one block each. Requests are strictly serial. A UInt64
+ * version cannot tell the late changes of a very large transaction apart, so their order of arrival
+ * decides (trap 111).
  *
- * A request keeps its query id over all its tries, and its token, by which engines that look for
- * repeated inserts know it: two equal inserts are not one. While the server is still busy with a
- * try whose answer we lost, it refuses the same id, so a late first try can't overtake what comes
- * next. */
+ * A request keeps its query id over all its tries. It also keeps its token, by which engines that
+ * look for repeated inserts recognize it, because two equal inserts are not one. While the server
+ * is still busy with a try whose answer we lost, it refuses the same id, so a late first try cannot
+ * overtake the next one. */
 #include "sink-ch/send.h"
 
 #include <inttypes.h>
@@ -22,7 +22,7 @@
 
 #define BODY_KEEP ((size_t)32 << 20)
 
-/* max_partitions_per_insert_block of the servers that have it; as many rows touch no more. */
+/* max_partitions_per_insert_block of the servers that have it. This many rows touch no more. */
 #define PARTITIONS_MAX 100
 
 struct sending {
@@ -31,9 +31,9 @@ struct sending {
     uint64_t rows_max; /* of one request */
 };
 
-/* How far a table's rows are sent. Tombstones come last: a request that is cut (trap 103) must not
- * leave the tombstone of a moved row's old key without the row, which holds values that nobody will
- * send again. */
+/* The position up to which a table's rows are sent. Tombstones come last. A request that is cut
+ * (trap 103) must not leave the tombstone of a moved row's old key without the row, which holds
+ * values that nobody will send again. */
 struct place {
     uint32_t entry;
     bool tombstones;
@@ -51,7 +51,7 @@ step(const struct sending *sending, struct place *place)
     }
 }
 
-/* Rows from *place on, up to rows_max; *place moves to the first one left out. */
+/* Rows from *place on, up to rows_max. *place moves to the first one left out. */
 static int
 fill_body(const struct sending *sending, struct place *place, struct err *err)
 {
@@ -88,7 +88,7 @@ say_changed(const struct sending *sending, struct err *err)
     err_set(err, EXIT_PEER, "the columns of %s changed", sending->table->target_sql);
 }
 
-/* The data did not parse: because somebody changed the table under us? */
+/* The data did not parse. Finds out whether the table was changed meanwhile. */
 static int
 explain_refusal(const struct sending *sending, struct err *err)
 {
@@ -189,7 +189,7 @@ look_at_types(const struct sending *sending, bool sent, struct err *err)
     case SHAPE_CHANGED:
         say_changed(sending, err);
         break;
-    case SHAPE_ERROR: /* a column or the table is gone, or nobody answers */
+    case SHAPE_ERROR: /* a column or the table is gone, or the server does not answer */
         return err->code == EXIT_REFUSED ? explain_refusal(sending, err)
                                          : table_error(sending->table, 0, err);
     }

@@ -66,7 +66,7 @@ wait_for_server(struct server *server, const char *what, struct err *err)
     return intake_wait(server->intake, err);
 }
 
-/* Unknown user, wrong password, password required, authentication failed; ErrorCodes.cpp. */
+/* Unknown user, wrong password, password required, authentication failed (ErrorCodes.cpp). */
 static bool
 is_login_code(uint64_t code)
 {
@@ -154,7 +154,7 @@ server_statement(struct server *server, const char *what, struct buf *sql, struc
     return run_text(server, what, sql, true, err);
 }
 
-/* ---- what it can do ---- */
+/* ---- features of the server ---- */
 
 static struct cursor
 answer_cursor(const struct server *server)
@@ -174,7 +174,7 @@ bytes_are(struct bytes b, const char *text)
     return b.len == strlen(text) && memcmp(b.data, text, b.len) == 0;
 }
 
-/* A profile may have the query cache on and refuse what it can't keep. */
+/* A profile may have the query cache on, which refuses results that it cannot keep. */
 static int
 ask_version(struct server *server, const char *what, struct err *err)
 {
@@ -287,7 +287,7 @@ probe_settings(struct server *server, struct err *err)
 
     if (ask_settings(server, what, err) != 0)
         return -1;
-    if (server->no_query_cache) /* it has no effect on what the server says of its settings */
+    if (server->no_query_cache) /* it does not change the settings that the server reports */
         server_put_text(&settings, SETTINGS_NO_QUERY_CACHE);
     for (c = answer_cursor(server); c.left > 0;) {
         if (!server_read_string(&c, &name) || !server_read_string(&c, &value)) {
@@ -298,7 +298,7 @@ probe_settings(struct server *server, struct err *err)
         settings_want(name, value, &settings);
     }
     /* Equal inserts of a table without a key are different rows. With a token the server tells them
-     * from one that is repeated (send.c). */
+     * from a repeated insert (send.c). */
     if (!server->has_token)
         server_put_text(&settings, "&insert_deduplicate=0");
     if (server->max_insert_rows == 0)

@@ -1,5 +1,5 @@
-/* server.h: one ClickHouse server: what it can do, and requests that are tried again for as long as
- * it is down. Knows no table and no event. */
+/* server.h: one ClickHouse server, with its features, and requests that are tried again for as long
+ * as it is down. Knows no table and no event. */
 #ifndef WALPIPE_SINKCH_SERVER_H
 #define WALPIPE_SINKCH_SERVER_H
 
@@ -14,8 +14,7 @@ struct server {
     const struct log *log;
     struct loginnote login;
 
-    struct intake
-        *intake; /* is told of the target and watched while it is waited for; NULL: none */
+    struct intake *intake; /* is told of the target, and watched while it is down, or NULL */
 
     char query_id[160]; /* its fixed part */
     uint64_t queries;
@@ -24,27 +23,28 @@ struct server {
     /* ---- known after server_probe ---- */
     char version[64];
     bool has_uint128, has_bool, has_date32, has_datetime64, has_decimal256, has_is_deleted;
-    bool has_token;           /* inserts may carry a token, by which a repeated one is known */
-    bool has_header;          /* compares types that stand before the rows of an insert */
+    bool has_token;  /* inserts may carry a token, by which the server recognizes a repeated one */
+    bool has_header; /* compares types that stand before the rows of an insert */
     bool no_query_cache;      /* it refused a query because of its cache */
     bool has_json;            /* takes JSON columns as Strings in RowBinary */
     bool has_wide_dates;      /* Date32 and DateTime64 from 1900 to 2299 */
-    uint64_t max_insert_rows; /* max_insert_block_size: more rows are not one block */
+    uint64_t max_insert_rows; /* max_insert_block_size, the most rows of one block */
     const struct convert_limits *limits;
 };
 
 /* Asks the server for its version, settings and types, and sets the session settings it knows. */
 int server_probe(struct server *server, const char *database, struct err *err) MUST_CHECK;
 
-/* One request until the server has answered it. what names it: "could not WHAT: ...".
- * HTTP_DONE: server->answer holds the answer. HTTP_PARTITIONS, HTTP_DATA and HTTP_STOP: err is set;
- * so it is for HTTP_GONE: ackd or the input died. HTTP_RETRY: only for a request that is sent once,
- * without err: nobody knows whether it was carried out, and the server may be back. */
+/* Repeats one request until the server has answered it. `what` names it in the error, as in "could
+ * not WHAT: ...". With HTTP_DONE, server->answer holds the answer. With HTTP_PARTITIONS, HTTP_DATA
+ * and HTTP_STOP err is set. With HTTP_GONE err is set too, because ackd or the input died.
+ * HTTP_RETRY comes without err, and only for a request that is sent once. Nobody knows whether it
+ * was carried out, and the server may be back. */
 enum http_outcome server_request(struct server *server, const char *what,
                                  const struct http_request *request, struct err *err) MUST_CHECK;
 
-/* A query or a statement without data: the text that sql holds, without a NUL; frees it. 0, with
- * server->answer, or -1 with err. */
+/* Sends a query or a statement without data. It is the text in sql, without a NUL, which is freed.
+ * Returns 0, with server->answer, or -1 with err. */
 int server_query(struct server *server, const char *what, struct buf *sql,
                  struct err *err) MUST_CHECK;
 int server_statement(struct server *server, const char *what, struct buf *sql,

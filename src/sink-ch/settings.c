@@ -1,5 +1,5 @@
-/* settings.c: see settings.h. A setting is sent only where the server knows it and has it
- * otherwise: one that it does not know is an error, and so is one that the user may not change. */
+/* settings.c: see settings.h. A setting is sent only if the server knows it and has another value.
+ * A setting that it does not know is an error, and so is one that the user may not change. */
 #include "sink-ch/settings.h"
 
 #include <string.h>
@@ -43,7 +43,7 @@ static const struct {
     {"distinct_overflow_mode", "throw"},
     {"transfer_overflow_mode", "throw"},
     {"sort_overflow_mode", "throw"},
-    /* a table gets the columns that its statement says */
+    /* a table gets exactly the columns of its statement */
     {"data_type_default_nullable", "0"},
 };
 

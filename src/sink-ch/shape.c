@@ -1,5 +1,5 @@
-/* shape.c: see shape.h. A shape is the header of RowBinaryWithNamesAndTypes: the number of columns,
- * their names, their types. */
+/* shape.c: see shape.h. A shape is the header of RowBinaryWithNamesAndTypes, which is the number of
+ * columns, their names, and their types. */
 #include "sink-ch/shape.h"
 
 static void
@@ -32,7 +32,7 @@ count_columns(const struct table *table)
     return table->columns_count + table->has_version + table->has_deleted;
 }
 
-/* The type of one of our own columns. */
+/* The type of one of walpipe's own columns. */
 static void
 put_own(struct buf *out, const struct described *d, const char *name)
 {
@@ -80,8 +80,8 @@ shape_header(const struct server *server, const struct table *table)
 
 /* ---- servers that do not compare it ---- */
 
-/* One field of a line of TabSeparated at *at, and the byte behind it; escaped as ClickHouse does.
- */
+/* Takes one field of a line of TabSeparated at *at, and the byte behind it. It is escaped as
+ * ClickHouse does it. */
 static bool
 take_field(struct cursor *c, struct buf *field)
 {

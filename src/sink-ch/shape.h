@@ -1,7 +1,8 @@
-/* shape.h: the types that a table's rows were encoded for. RowBinary does not say them, so a server
- * reads the bytes by whatever types its columns have by then: a Decimal(18, 4) as a Decimal(18, 2),
- * or 17 rows of one length as 21 of another. Newer servers compare types that stand before the
- * rows; older ones are asked before the rows go and before they are confirmed. */
+/* shape.h: the types that a table's rows were encoded for. RowBinary does not contain them. So a
+ * server reads the bytes by the types that its columns have at that time. It may take a Decimal(18,
+ * 4) for a Decimal(18, 2), or 17 rows of one length for 21 of another. Newer servers compare types
+ * that are sent before the rows. Older ones are asked before the rows go and before they are
+ * confirmed. */
 #ifndef WALPIPE_SINKCH_SHAPE_H
 #define WALPIPE_SINKCH_SHAPE_H
 
@@ -13,11 +14,12 @@ enum shape_answer {
     SHAPE_ERROR /* with err */
 };
 
-/* Fills table->shape by table->columns, version and deleted column. -1 with err: out of memory. */
+/* Fills table->shape from table->columns, version and deleted column. Returns -1 with err when
+ * memory is out. */
 int shape_make(struct table *table, const struct options *options,
                const struct described *described, struct err *err) MUST_CHECK;
 
-/* What stands before the rows of an insert; empty where the server does not compare it. */
+/* The bytes before the rows of an insert, empty if the server does not compare them. */
 struct bytes shape_header(const struct server *server, const struct table *table);
 
 /* Appends the names of the columns that rows are written to, separated by commas. */

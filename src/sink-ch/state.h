@@ -1,4 +1,4 @@
-/* state.h: what one worker holds; the files that apply events share it. */
+/* state.h: the state of one worker, which the files that apply events share. */
 #ifndef WALPIPE_SINKCH_STATE_H
 #define WALPIPE_SINKCH_STATE_H
 
@@ -20,10 +20,10 @@ struct progress {
     uint64_t committed; /* everything up to here was received */
     uint64_t noted;     /* durable, and in the journal */
     uint64_t noted_at;
-    uint64_t reported; /* told to ackd as durable */
+    uint64_t reported; /* reported to ackd as durable */
     uint64_t reported_at;
     uint64_t events;       /* received since the last report */
-    uint64_t first_row_at; /* clock_micros of the batch's first row; 0: no rows */
+    uint64_t first_row_at; /* clock_micros of the batch's first row, 0 without rows */
 };
 
 struct worker {
@@ -37,7 +37,7 @@ struct worker {
     uint32_t tables_count;
     struct batch batch;
     struct convert convert;
-    struct row_values values; /* of the row event in hand */
+    struct row_values values; /* of the current row event */
     struct buf old_key;
     struct buf old_row;
     struct buf body; /* of a request */

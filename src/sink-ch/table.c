@@ -75,7 +75,7 @@ table_inform(struct table *table, struct tableinfo *info)
     *info = (struct tableinfo){0};
 }
 
-/* 0 when one of the key's columns is not published. */
+/* Returns 0 if one of the key's columns is not published. */
 static uint32_t
 key_of_info(const struct table *table, const struct tableinfo_key *key, uint16_t *columns)
 {

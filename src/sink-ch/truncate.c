@@ -1,8 +1,7 @@
-/* truncate.c: TRUNCATE, once. Everything else may be applied again and again, because rows carry
- * versions; a truncate that is repeated would take newer rows with it, which may have been
- * acknowledged long ago. So the table's mark says how far it was truncated. Changes with a lower
- * version than that are dead and are not applied any more (rows.c), and a truncate that is done is
- * not done again. */
+/* truncate.c: TRUNCATE, once. Every other change may be applied again and again, because rows carry
+ * versions. A repeated truncate would remove newer rows too, which may have been acknowledged long
+ * ago. So the table's mark records how far it was truncated. Changes with a lower version are dead
+ * and are not applied any more (rows.c), and a finished truncate is not repeated. */
 #include "sink-ch/truncate.h"
 
 #include "sink-ch/history.h"
@@ -49,7 +48,7 @@ truncate_apply(struct worker *worker, struct table *table, uint64_t ordinal, str
         return empty_table(worker, table, err);
     if (rows_check_version(worker, table, err) != 0)
         return -1;
-    /* Another walpipe may have taken over while this one was frozen, and have done it. */
+    /* Another walpipe may have taken over while this one was frozen, and may have truncated. */
     if (mark->writable && mark_read(&worker->server, worker->options, table, err) != 0)
         return table_error(table, worker->transaction.commit_lsn, err);
     order = version_compare(version, mark->at);

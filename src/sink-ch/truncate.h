@@ -4,7 +4,7 @@
 
 #include "sink-ch/state.h"
 
-/* Empties the table, by the truncate event of this ordinal; unless that was done before. */
+/* Empties the table for the truncate event of this ordinal, unless that was done before. */
 int truncate_apply(struct worker *worker, struct table *table, uint64_t ordinal,
                    struct err *err) MUST_CHECK;
 

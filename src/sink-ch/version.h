@@ -1,4 +1,4 @@
-/* version.h: the order of a key's rows: the version column as two halves. */
+/* version.h: the order of a key's rows, which is the version column as two halves. */
 #ifndef WALPIPE_SINKCH_VERSION_H
 #define WALPIPE_SINKCH_VERSION_H
 
@@ -6,9 +6,9 @@
 
 /* A UInt128 is (commit LSN, ordinal).
  *
- * A UInt64, kept in high, holds both too: LSNs are multiples of 4 (of 8 on most machines), and a
- * cluster that wrote 4 PiB of WAL has not been seen. So the version still grows with each change of
- * a transaction, up to the 16,383rd; later ones share the last number and rely on their order of
+ * A UInt64, kept in high, holds both too. LSNs are multiples of 4 (of 8 on most machines), and a
+ * cluster that wrote 4 PiB of WAL has not been seen. So the version grows with each change of a
+ * transaction up to the 16,383rd. Later ones share the last number and rely on their order of
  * arrival. */
 struct version {
     uint64_t high, low;
@@ -18,15 +18,15 @@ struct version {
 #define SHORT_ORDINAL_LAST ((UINT64_C(1) << SHORT_ORDINAL_BITS) - 1)
 #define SHORT_LSN_BITS     52
 
-/* The LSN here is the place of a change among all histories whose rows the table holds: an LSN of
- * the source, and the offset of its history (mark.h). */
+/* The LSN here is the place of a change among all histories whose rows the table holds. It is an
+ * LSN of the source plus the offset of its history (mark.h). */
 static inline bool
 version_has_room(uint32_t width, uint64_t offset, uint64_t lsn)
 {
     return offset <= UINT64_MAX - lsn && (width == 16 || (offset + lsn) >> SHORT_LSN_BITS == 0);
 }
 
-/* width: 8 or 16 bytes. */
+/* width is 8 or 16 bytes. */
 static inline struct version
 version_make(uint32_t width, uint64_t lsn, uint64_t ordinal)
 {

@@ -20,7 +20,7 @@ put_view_name(const struct table *table, struct buf *sql, struct err *err)
     return 0;
 }
 
-/* What follows FROM. */
+/* The text behind FROM. */
 static void
 put_source(const struct options *options, const struct table *table, struct buf *sql)
 {
@@ -56,7 +56,7 @@ create(struct server *server, const struct options *options, const struct table 
     return server_statement(server, "create a view of current rows", &sql, err);
 }
 
-/* Runs "statement VIEW FORMAT format"; the answer ends with a NUL. */
+/* Runs "statement VIEW FORMAT format". The answer ends with a NUL. */
 static int
 ask(struct server *server, const struct table *table, const char *statement, const char *format,
     struct err *err)
@@ -85,7 +85,8 @@ answer_text(const struct server *server)
 
 /* ---- does it show the table as it is? ---- */
 
-/* The next field of TabSeparated at *at is text; moves past it and what ends it. */
+/* Moves past the next field of TabSeparated at *at, and the tab behind it. Returns true if the
+ * field is text. */
 static bool
 take_field(const char **at, const char *text)
 {
@@ -108,7 +109,8 @@ take_field(const char **at, const char *text)
     return same && *text == '\0';
 }
 
-/* lines: DESCRIBE of the view. Each column of the source, with the type that the table has. */
+/* lines is the DESCRIBE of the view. Checks that it has each column of the source, with the type
+ * that the table has. */
 static bool
 fits(const char *lines, const struct table *table, const struct described *d)
 {
@@ -141,7 +143,7 @@ past_quoted(const char *at)
     return at + (*at != '\0');
 }
 
-/* The first place behind from where the word stands, outside of quotes; NULL: none. */
+/* The first place behind from where the word is, outside of quotes. NULL if there is none. */
 static const char *
 find_word(const char *from, const char *word)
 {
@@ -195,7 +197,7 @@ put_bare(const char *text, struct buf *out)
     buf_append(out, "", 1);
 }
 
-/* statement: CREATE VIEW as the server writes it. Nobody else's view selects nothing but columns of
+/* statement is CREATE VIEW as the server writes it. Only our view selects nothing but columns of
  * the table FINAL, where they are not deleted. */
 static bool
 is_ours(const char *statement, const struct options *options, const struct table *table)
@@ -238,7 +240,7 @@ drop(struct server *server, const struct table *table, struct err *err)
     return server_statement(server, "drop the view of current rows", &sql, err);
 }
 
-/* After an error: another worker, which makes the view anew, has dropped it since we asked. */
+/* After an error. Another worker, which makes the view anew, has dropped it since we asked. */
 static bool
 is_gone(const struct server *server)
 {

@@ -4,10 +4,10 @@
 
 #include "sink-ch/describe.h"
 
-/* Creates the view where there is none: also of a table that existed, since a sink may have died
- * between the table and its view. A view's columns and types are fixed when it is created: ours is
- * made anew when the source's columns or the table's types are others; somebody else's stays.
- * described: the table. */
+/* Creates the view if there is none. That includes a table that existed, because a sink may have
+ * died between the table and its view. A view's columns and types are fixed when it is created. Our
+ * view is made anew if the source's columns or the table's types differ. A view of another owner
+ * stays. `described` is the table. */
 int view_keep(struct server *server, const struct options *options, const struct table *table,
               const struct described *described, struct err *err) MUST_CHECK;
 

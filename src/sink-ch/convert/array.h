@@ -19,11 +19,11 @@ struct array_item {
 /* True, and moves past it, when c comes next. */
 bool array_take(struct array_text *a, uint8_t c) MUST_CHECK;
 
-/* Items up to the brace that closes the one before a->at; -1: there is none. */
+/* Items up to the brace that closes the one before a->at, or -1 if there is none. */
 int64_t array_count(const struct array_text *a);
 
-/* One element up to its delimiter or the closing brace, where a->at then stands. False: malformed.
- */
+/* Reads one element up to its delimiter or the closing brace, where a->at then is. Returns false if
+ * it is malformed. */
 bool array_element(struct array_text *a, struct buf *into, struct array_item *item) MUST_CHECK;
 
 #endif

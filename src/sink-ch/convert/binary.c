@@ -1,6 +1,6 @@
-/* binary.c: see binary.h: which type is read where, and values that are made of others: arrays,
- * ranges, multiranges. Layouts: array_send, range_send and multirange_send in
- * src/backend/utils/adt/ of PostgreSQL. */
+/* binary.c: see binary.h. It decides which file reads each type, and reads values that are made of
+ * others, which are arrays, ranges and multiranges. The layouts are those of array_send, range_send
+ * and multirange_send in src/backend/utils/adt/ of PostgreSQL. */
 #include "sink-ch/convert/binary.h"
 
 #include <inttypes.h>
@@ -16,12 +16,12 @@
 
 static bool put_part(struct cursor *c, uint32_t oid, struct buf *out, bool *known);
 
-/* ---- quotes, put around what was written last ---- */
+/* ---- quotes around the text that was written last ---- */
 
-/* When a part of an array or range needs quotes, and how those in it are escaped. */
+/* The rule when a part of an array or range needs quotes, and how quotes in it are escaped. */
 struct quoting {
-    const char *special; /* characters that need quotes; spaces do too */
-    bool doubled;        /* "" and \\, else \" and \\ */
+    const char *special; /* characters that need quotes, besides spaces */
+    bool doubled;        /* with "" and \\, otherwise with \" and \\ */
     bool null_word;      /* NULL needs them */
 };
 
@@ -44,7 +44,7 @@ needs_quotes(const struct quoting *quoting, const uint8_t *s, size_t n)
     return false;
 }
 
-/* What stands in out from `from` on, with quotes where it needs them. */
+/* Puts quotes around the text in out from `from` on, if it needs them. */
 static void
 quote_tail(const struct quoting *quoting, size_t from, struct buf *out)
 {
@@ -145,7 +145,7 @@ put_element(struct cursor *c, const struct array_shape *shape, struct buf *out, 
     return true;
 }
 
-/* Recursive: at most DIMENSIONS_MAX deep. */
+/* Recursive, at most DIMENSIONS_MAX deep. */
 static bool
 put_dimension(struct cursor *c, const struct array_shape *shape, uint32_t dimension,
               struct buf *out, bool *known)
@@ -279,8 +279,8 @@ put_made_of_others(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
     return false;
 }
 
-/* Recursive: arrays of multiranges of ranges are the deepest. Scalars come first: for them nothing
- * is looked up. */
+/* Recursive. Arrays of multiranges of ranges are the deepest. Scalars come first, because they need
+ * no look-up. */
 static bool
 put_part(struct cursor *c, uint32_t oid, struct buf *out, bool *known)
 {

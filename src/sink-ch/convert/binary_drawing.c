@@ -1,5 +1,6 @@
-/* binary_drawing.c: PostgreSQL's binary format to its text format, for points and what is drawn
- * with them. Layouts: geo_ops.c in src/backend/utils/adt/ of PostgreSQL. */
+/* binary_drawing.c: PostgreSQL's binary format to its text format, for points and the types that
+ * are drawn with them. The layouts are those of geo_ops.c in src/backend/utils/adt/ of
+ * PostgreSQL. */
 #include "sink-ch/convert/binary_drawing.h"
 
 #include "lib/pgtype.h"

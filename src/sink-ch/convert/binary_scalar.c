@@ -1,6 +1,6 @@
 /* binary_scalar.c: PostgreSQL's binary format (the send functions) to the text format that the type
- * has under the settings of events(7). Layouts: src/backend/utils/adt/ of PostgreSQL, functions
- * *_send. */
+ * has under the settings of events(7). The layouts are those of the functions *_send in
+ * src/backend/utils/adt/ of PostgreSQL. */
 #include "sink-ch/convert/binary_scalar.h"
 
 #include <arpa/inet.h>
@@ -51,7 +51,7 @@ put_integer(struct cursor *c, size_t width, struct buf *out)
 
     if (!convert_binary_integer(c, width, &n))
         return false;
-    /* by hand: printf takes ten times as long, for every integer of every row */
+    /* by hand, because printf takes ten times as long, for every integer of every row */
     rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
     do {
         *--at = (char)('0' + rest % 10);
@@ -63,8 +63,8 @@ put_integer(struct cursor *c, size_t width, struct buf *out)
     return true;
 }
 
-/* The fewest digits that read back as the same number, written as PostgreSQL does: with an exponent
- * below -4 and from 15 (float4: 6) on. */
+/* Writes the fewest digits that read back as the same number, like PostgreSQL. It uses an exponent
+ * below -4 and from 15 (float4 from 6) on. */
 static void
 put_shortest(double n, int digits, bool narrow, struct buf *out)
 {
@@ -117,14 +117,15 @@ put_float(struct cursor *c, size_t width, struct buf *out)
     return true;
 }
 
-/* ---- numeric: ndigits, weight, sign, dscale, then base-10000 digits, 2 bytes each ---- */
+/* ---- numeric, which is ndigits, weight, sign, dscale, then base-10000 digits, 2 bytes each
+ * ---- */
 
 #define NUMERIC_NEGATIVE     0x4000
 #define NUMERIC_NAN          0xc000
 #define NUMERIC_INFINITY     0xd000
 #define NUMERIC_NEG_INFINITY 0xf000
 
-/* The base-10000 digit at place `at` counted from the first one; 0 outside of those sent. */
+/* The base-10000 digit at place `at` counted from the first one, or 0 outside of those sent. */
 static uint16_t
 numeric_digit(struct bytes digits, int64_t at)
 {
@@ -201,7 +202,7 @@ put_bool(struct cursor *c, struct buf *out)
     return true;
 }
 
-/* "char" is one byte; its text format writes a high one as \ooo and none for 0. */
+/* "char" is one byte. Its text format writes a high one as \ooo and an empty text for 0. */
 static bool
 put_char(struct cursor *c, struct buf *out)
 {
@@ -240,7 +241,7 @@ put_oid(struct cursor *c, struct buf *out)
     return true;
 }
 
-/* What a byte with a version is put in front of. */
+/* The binary format that is the text behind a version byte. */
 static bool
 put_versioned(struct cursor *c, struct buf *out)
 {

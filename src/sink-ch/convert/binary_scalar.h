@@ -1,12 +1,12 @@
-/* binary_scalar.h: types that are not made of others: binary format to text. */
+/* binary_scalar.h: converts types that are not made of others from binary format to text. */
 #ifndef WALPIPE_SINKCH_CONVERT_BINARY_SCALAR_H
 #define WALPIPE_SINKCH_CONVERT_BINARY_SCALAR_H
 
 #include "lib/buf.h"
 #include "lib/cursor.h"
 
-/* One value, appended to out. False: malformed, or with *known set to false a type that is not read
- * here. */
+/* Appends one value to out. Returns false if it is malformed. Also returns false, with *known set
+ * to false, for a type that is not read here. */
 bool convert_binary_scalar(struct cursor *c, uint32_t oid, struct buf *out, bool *known) MUST_CHECK;
 
 /* Two's complement of 2, 4 or 8 bytes. */

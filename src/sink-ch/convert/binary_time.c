@@ -1,5 +1,5 @@
-/* binary_time.c: PostgreSQL's binary format to its text format, for dates, times and
- * intervals. Layouts: date.c and timestamp.c in src/backend/utils/adt/ of PostgreSQL. */
+/* binary_time.c: PostgreSQL's binary format to its text format, for dates, times and intervals. The
+ * layouts are those of date.c and timestamp.c in src/backend/utils/adt/ of PostgreSQL. */
 #include "sink-ch/convert/binary_time.h"
 
 #include <inttypes.h>
@@ -13,7 +13,7 @@
 
 #define DAY_MICROS INT64_C(86400000000)
 
-/* Days since 1970-01-01 to "YYYY-MM-DD"; *bc says that " BC" must follow, after the time. */
+/* Writes days since 1970-01-01 as "YYYY-MM-DD". Sets *bc if " BC" must follow, after the time. */
 static void
 put_day(int64_t days, struct buf *out, bool *bc)
 {
@@ -79,7 +79,7 @@ put_timestamp(struct cursor *c, bool with_zone, struct buf *out)
     return true;
 }
 
-/* Also timetz: seconds west of Greenwich follow. */
+/* Also for timetz, where seconds west of Greenwich follow. */
 static bool
 put_time(struct cursor *c, bool with_zone, struct buf *out)
 {

@@ -1,5 +1,5 @@
-/* chtype.c: see chtype.h. Grammar: a name, then perhaps arguments in parentheses, which are types,
- * numbers, quoted strings or 'name' = number. */
+/* chtype.c: see chtype.h. The grammar is a name, then perhaps arguments in parentheses, which are
+ * types, numbers, quoted strings or 'name' = number. */
 #include "sink-ch/convert/chtype.h"
 
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static const struct {
     {"IPv6", CH_IPV6, 16},    {"JSON", CH_JSON, 0},
 };
 
-/* What is left of the text. */
+/* The rest of the text. */
 struct parse {
     const char *at;
     int depth;
@@ -79,7 +79,7 @@ take_word(struct parse *p, char word[64])
     return n;
 }
 
-/* Past the closing parenthesis of arguments nobody needs. */
+/* Moves past the closing parenthesis of arguments that are not used. */
 static bool
 skip_arguments(struct parse *p)
 {
@@ -111,7 +111,7 @@ unescaped(char c)
     return found == NULL ? c : to[found - from];
 }
 
-/* 'text', copied to out; false when it isn't one. */
+/* Copies 'text' to out. Returns false if it is not a quoted one. */
 static bool
 take_quoted(struct parse *p, char *out, size_t *len)
 {
@@ -170,7 +170,7 @@ decimal_width(long precision)
     return precision <= 9 ? 4 : precision <= 18 ? 8 : precision <= 38 ? 16 : 32;
 }
 
-/* fixed: the precision that the name gives (Decimal32(S)), or 0. */
+/* fixed is the precision that the name implies (Decimal32(S)), or 0. */
 static int
 parse_decimal(struct parse *p, struct ch_type *type, long fixed)
 {
@@ -200,8 +200,8 @@ parse_number_argument(struct parse *p, struct ch_type *type, enum ch_kind kind)
     return 0;
 }
 
-/* JSON(max_dynamic_paths=8, ...): such numbers change nothing here. Paths with types of their own
- * would be converted by the server, by rules of its own. */
+/* In JSON(max_dynamic_paths=8, ...) such numbers change nothing here. Paths with types of their own
+ * would be converted by the server's rules. */
 static int
 parse_json(struct parse *p, struct ch_type *type)
 {

@@ -22,12 +22,12 @@ enum ch_kind {
     CH_ENUM,
     CH_IPV4,
     CH_IPV6,
-    CH_JSON, /* written and read as a String: server.c asks for that */
+    CH_JSON, /* written and read as a String, which server.c requests by a setting */
     CH_ARRAY
 };
 
 struct ch_enum_item {
-    const char *name; /* may hold NULs */
+    const char *name; /* may contain NULs */
     size_t len;
     int16_t number;
 };
@@ -35,19 +35,20 @@ struct ch_enum_item {
 struct ch_type {
     enum ch_kind kind;
     bool nullable;
-    uint32_t width;             /* bytes of a value; 0 where they vary (String, Array) */
-    uint32_t precision, scale;  /* Decimal; scale also of DateTime64 */
+    uint32_t width;             /* bytes of a value, 0 if they vary (String, Array) */
+    uint32_t precision, scale;  /* of Decimal; scale also of DateTime64 */
     struct ch_type *element;    /* Array */
-    struct ch_enum_item *items; /* Enum; one block with the names behind it */
+    struct ch_enum_item *items; /* of Enum, one block with the names behind it */
     size_t items_count;
 };
 
-/* LowCardinality(T) and SimpleAggregateFunction(f, T) become T: RowBinary does not show them. A
- * type that this program can't write becomes CH_UNSUPPORTED. -1: malformed, or out of memory. */
+/* LowCardinality(T) and SimpleAggregateFunction(f, T) become T, because RowBinary does not show
+ * them. A type that this program cannot write becomes CH_UNSUPPORTED. Returns -1 if it is malformed
+ * or memory is out. */
 int chtype_parse(const char *text, struct ch_type *type) MUST_CHECK;
 void chtype_free(struct ch_type *type);
 
-/* Moves past one value in RowBinary; false when the bytes do not hold one. */
+/* Moves past one value in RowBinary. Returns false if the bytes do not hold one. */
 bool chtype_skip(const struct ch_type *type, struct cursor *c) MUST_CHECK;
 
 /* RowBinary's length prefix (LEB128). */

@@ -1,5 +1,5 @@
-/* convert.c: see convert.h: NULL, strings, arrays, what becomes of values that do not fit, and
- * which conversion a column's type asks for. */
+/* convert.c: see convert.h. It has NULL, strings, arrays, the policy for values that do not fit,
+ * and the choice of the conversion for a column's type. */
 #include "sink-ch/convert/convert.h"
 
 #include <arpa/inet.h>
@@ -54,7 +54,7 @@ decode_bytea(struct convert *convert, struct bytes text)
     return CONVERT_DONE;
 }
 
-/* The first bytes that fit: of text whole characters. */
+/* The first bytes that fit. Text is cut between characters. */
 static size_t
 cut_length(uint32_t oid, struct bytes text, size_t max)
 {
@@ -119,8 +119,8 @@ put_uuid(struct convert *convert, struct bytes text, struct buf *out)
     return CONVERT_DONE;
 }
 
-/* inet and cidr: an address with perhaps a netmask, which the column can't hold unless it covers
- * the whole address. */
+/* inet and cidr have an address with perhaps a netmask. The column cannot hold a netmask unless it
+ * covers the whole address. */
 static enum convert_status
 put_address(struct convert *convert, const struct ch_type *type, struct bytes text, struct buf *out)
 {
@@ -255,7 +255,7 @@ put_array(struct convert *convert, const struct ch_type *type, uint32_t oid, str
 
 /* ---- one value ---- */
 
-/* bytea comes as its bytes, all else as PostgreSQL's text. */
+/* bytea comes as its bytes, every other type as PostgreSQL's text. */
 static enum convert_status
 put_value(struct convert *convert, const struct ch_type *type, uint32_t oid, struct bytes text,
           struct buf *out)

@@ -13,7 +13,7 @@
 
 #include "sink-ch/convert/number.h"
 
-#define DIGITS_MAX 800 /* of an exact double; 767 are the most */
+#define DIGITS_MAX 800 /* of an exact double, which has at most 767 */
 
 /* The digits without zeros at both ends, and the exponent of the first one. */
 struct significant {
@@ -50,7 +50,7 @@ has_digits(double value, const struct number *n, const struct significant *s)
     return *at == 'e' && strtoll(at + 1, NULL, 10) == s->exponent;
 }
 
-/* Up to 15 digits, or 6, always come back; unless the number is at the end of the float's range. */
+/* Up to 15 digits, or 6, always come back, unless the number is at the end of the float's range. */
 static bool
 is_exact(double value, const struct number *n, uint32_t width)
 {

@@ -10,7 +10,7 @@ struct wide {
     uint64_t limb[LIMBS];
 };
 
-/* *n = *n * by + add; false when 256 bits overflow. */
+/* Computes *n = *n * by + add. Returns false if 256 bits overflow. */
 static bool
 wide_multiply_add(struct wide *n, uint64_t by, uint64_t add)
 {
@@ -81,7 +81,7 @@ largest(const struct ch_type *type, bool negative)
     return max;
 }
 
-/* What stands in the text, scaled: 1.5 at scale 2 is 150. */
+/* The scaled value of the text. With scale 2, 1.5 is 150. */
 struct decimal {
     struct wide magnitude;
     bool negative;
@@ -135,8 +135,8 @@ largest_short(const struct ch_type *type, bool negative)
     return (UINT64_C(1) << (8 * type->width - 1)) - !negative;
 }
 
-/* Nearly all numbers: plain ones of at most 18 digits for a type of at most 64 bits. False with
- * nothing written: another one, or it does not fit. */
+/* Handles nearly all numbers, which are plain ones of at most 18 digits for a type of at most 64
+ * bits. Returns false, with nothing written, for others, or if it does not fit. */
 static bool
 put_short(const struct ch_type *type, struct bytes text, struct buf *out)
 {

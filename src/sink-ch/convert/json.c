@@ -1,7 +1,7 @@
-/* json.c: json text to a column of type JSON. The server is told to read such values as
- * Strings (input_format_binary_read_json_as_string) and parses them. What its JSON can't hold is
- * found here where that is cheap: a document that is no object would be taken for {} (null) or end
- * in an error that names no column, and so would numbers beyond 64 bits. */
+/* json.c: json text to a column of type JSON. A setting tells the server to read such values as
+ * Strings (input_format_binary_read_json_as_string), and it parses them. Where that is cheap, this
+ * file finds the values that the server's JSON cannot hold. A document that is no object would be
+ * taken for {} (null), or end in an error that names no column. So would numbers beyond 64 bits. */
 #include "sink-ch/convert/json.h"
 
 #include <math.h>
@@ -38,7 +38,7 @@ number_length(struct bytes text, size_t at)
     return n;
 }
 
-/* Integers have 64 bits, signed or not; all else is a Float64. */
+/* Integers have 64 bits, signed or not. Every other number is a Float64. */
 static bool
 number_fits(struct bytes text)
 {

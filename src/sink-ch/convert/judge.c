@@ -1,5 +1,4 @@
-/* judge.c: what can be said of a PostgreSQL type and a ClickHouse type before any value was
- * seen. */
+/* judge.c: judges a PostgreSQL type and a ClickHouse type before any value was seen. */
 #include "sink-ch/convert/judge.h"
 
 #include "lib/pgtype.h"
@@ -19,7 +18,7 @@ enum family {
     OTHER
 };
 
-/* What can be asked of a type that somebody created: its text may be anything. */
+/* The family of a type that a user created is unknown, because its text may be anything. */
 static enum family
 family_of(uint32_t oid)
 {
@@ -114,7 +113,7 @@ judge_decimal(const struct ch_type *type, uint32_t oid, int32_t typmod, const ch
     if (family == NUMERIC && (scale > (int32_t)type->scale || precision - scale > (int32_t)whole))
         return say(CONVERT_PARTLY, reason, "the Decimal is narrower than the numeric");
     if (family == NUMERIC)
-        return CONVERT_FITS; /* but for NaN, which nobody stores in money */
+        return CONVERT_FITS; /* except for NaN, which nobody stores in money */
     if (family == TEXT || family == FLOAT)
         return say(CONVERT_PARTLY, reason,
                    "only numbers in range, with no more digits behind the point, fit");
@@ -156,7 +155,7 @@ judge_float(const struct ch_type *type, uint32_t oid, const char **reason)
     return CONVERT_FITS;
 }
 
-/* For the types whose own kind fits, whose text may, and nothing else. */
+/* For a column that fits types of its own family, perhaps text, and no other types. */
 static enum convert_verdict
 judge_one_family(uint32_t oid, enum family own, const char **reason)
 {

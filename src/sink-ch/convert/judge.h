@@ -1,4 +1,4 @@
-/* judge.h: what can be said of a pair of types before any value was seen. */
+/* judge.h: judges a pair of types before any value was seen. */
 #ifndef WALPIPE_SINKCH_CONVERT_JUDGE_H
 #define WALPIPE_SINKCH_CONVERT_JUDGE_H
 
@@ -6,15 +6,15 @@
 
 enum convert_verdict {
     CONVERT_FITS,   /* every value fits */
-    CONVERT_PARTLY, /* some values may not: *reason says which */
-    CONVERT_NEVER   /* *reason says why */
+    CONVERT_PARTLY, /* some values may not fit, which *reason describes */
+    CONVERT_NEVER   /* *reason has the reason */
 };
 
 enum convert_verdict convert_judge(const struct ch_type *type, uint32_t oid, int32_t typmod,
                                    const char **reason);
 
-/* Whether two different keys could become one in a column of this type: *reason says how; or "" for
- * a conversion that is one-to-one in all that fits. */
+/* Whether two different keys could become one in a column of this type. *reason describes how. It
+ * is "" for a conversion that is one-to-one for all values that fit. */
 bool convert_key_melts(const struct ch_type *type, uint32_t oid, const char **reason);
 
 #endif

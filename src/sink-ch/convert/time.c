@@ -4,7 +4,7 @@
 
 #include "lib/moment.h"
 
-/* One type's window, in its own unit. */
+/* The range of one type, in its own unit. */
 struct window {
     int64_t min, max;
 };
@@ -23,8 +23,8 @@ put_within(struct convert *convert, int64_t n, struct window window, uint32_t wi
     return CONVERT_DONE;
 }
 
-/* Parts that are too fine for the column are cut off under CONVERT_CLAMP: no time becomes a later
- * one. */
+/* Under CONVERT_CLAMP, digits that are too fine for the column are cut off, so that no time becomes
+ * a later one. */
 static enum convert_status
 put_date(struct convert *convert, const struct ch_type *type, const struct moment *m,
          struct buf *out)
@@ -61,7 +61,7 @@ power_of_ten(uint32_t n)
     return p;
 }
 
-/* Ticks of 10^-scale seconds; with scale 9 only until 2262-04-11 in 64 bits. */
+/* Ticks of 10^-scale seconds. With scale 9, 64 bits end at 2262-04-11. */
 static enum convert_status
 put_datetime64(struct convert *convert, const struct ch_type *type, const struct moment *m,
                struct buf *out)
