@@ -1,4 +1,4 @@
-/* adopt.c: see adopt.h. What is adopted, and how, sink-ch knows. */
+/* adopt.c: see adopt.h. sink-ch does the work, and knows the tables. */
 #include "walpipe/adopt.h"
 
 #include <stdio.h>
@@ -14,7 +14,7 @@
 
 struct adopting {
     const struct config *config;
-    const char *sink; /* NULL: all */
+    const char *sink; /* NULL for all */
     struct pool pool;
     const char *programs;
     struct catalog catalog;

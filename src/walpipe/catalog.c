@@ -92,7 +92,7 @@ connect_source(const struct config *config, const char *replication, struct err 
                        err);
 }
 
-/* Only a walsender knows what timeline the server is on now, and where it came from. */
+/* Only a walsender reports the server's current timeline, and the one before. */
 static int
 read_system(struct catalog *c, const struct config *config, struct err *err)
 {

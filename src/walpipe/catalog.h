@@ -1,5 +1,5 @@
 /* catalog.h: the published tables as the source's catalog has them now, in the form in which the
- * event stream would describe them: for walpipe check and adopt alone, because a running pipeline
+ * event stream would describe them. Only for walpipe check and adopt, because a running pipeline
  * knows tables only from the stream (trap 32). */
 #ifndef WALPIPE_CATALOG_H
 #define WALPIPE_CATALOG_H
@@ -8,7 +8,7 @@
 #include "walpipe/config.h"
 
 struct catalog {
-    struct hello hello; /* of an event stream; sink, shard and shards not yet set */
+    struct hello hello; /* of an event stream, where sink, shard and shards are not yet set */
     struct pgrelations tables;
     bool slot_exists;
     bool slot_active;
@@ -16,12 +16,12 @@ struct catalog {
     PGconn *conn;           /* bears the mark by which a sink knows the source's own database */
 };
 
-/* Reads by two connections to the source, an ordinary one and one for replication. 0, or -1 with
- * err; catalog_free in both cases. */
+/* Reads by two connections to the source, an ordinary one and one for replication. Returns 0, or -1
+ * with err. Call catalog_free in both cases. */
 int catalog_read(struct catalog *catalog, const struct config *config, struct err *err) MUST_CHECK;
 
-/* What can be said where the source cannot be reached: no table, and a hello whose system
- * identifier is 0. */
+/* Fills it for a source that cannot be reached, with no table, and a hello whose system identifier
+ * is 0. */
 int catalog_unknown(struct catalog *catalog, const struct config *config,
                     struct err *err) MUST_CHECK;
 

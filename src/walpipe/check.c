@@ -1,5 +1,5 @@
-/* check.c: see check.h. What concerns one program is that program's own --check, run as a child:
- * pg-wal-read knows the replication connection, a sink its target. */
+/* check.c: see check.h. The checks of one program are that program's own --check, run as a child.
+ * pg-wal-read knows the replication connection, and a sink its target. */
 #include "walpipe/check.h"
 
 #include <errno.h>
@@ -178,8 +178,8 @@ check_reader(struct checking *c)
     checking_run(c, "", &helper);
 }
 
-/* Trap 47: on such a table the source itself refuses updates and deletes once it is published. It
- * asks the partition, though, not the root as which it is published. */
+/* On such a table the source itself refuses updates and deletes once it is published (trap 47). It
+ * checks the partition, though, not the root as which it is published. */
 static void
 say_no_identity(struct checking *c, const struct relation *rel, bool partitioned)
 {
@@ -234,8 +234,8 @@ add_source(struct words *w, const struct catalog *catalog)
         words_add_option(w, "--confirmed", lsn_format(h->start_lsn).text);
 }
 
-/* What ackd says of the checkpoint, and of the source's slot beside it. catalog NULL: the source is
- * not known. */
+/* ackd's verdict on the checkpoint, and on the source's slot beside it. catalog is NULL if the
+ * source is not known. */
 static void
 check_checkpoint(struct checking *c, const struct catalog *catalog)
 {
@@ -254,7 +254,7 @@ check_checkpoint(struct checking *c, const struct catalog *catalog)
     checking_run(c, "", &helper);
 }
 
-/* running: the checkpoint is ackd's, which is at work. */
+/* If running, the checkpoint belongs to an ackd that is at work. */
 static void
 check_source(struct checking *c, struct catalog *catalog, bool running)
 {

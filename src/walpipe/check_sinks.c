@@ -28,7 +28,7 @@ is_published(const char *schema, const char *table, const struct catalog *catalo
     return false;
 }
 
-/* What a line or section says of one table. */
+/* A line or section about one table. */
 static void
 check_single(struct checking *c, const char *whose, const char *where,
              const struct sink_config *sink, const char *schema, const char *table,
@@ -42,8 +42,8 @@ check_single(struct checking *c, const char *whose, const char *where,
                     schema, table);
 }
 
-/* What stands in tables, map and sections of tables for nothing: often a name that is not written
- * as it is. */
+/* Finds entries in tables, map and sections of tables that match no table. Often a name is
+ * misspelled. */
 static void
 check_lists(struct checking *c, const char *whose, const struct sink_config *sink,
             const struct catalog *catalog)
@@ -65,7 +65,7 @@ check_lists(struct checking *c, const char *whose, const struct sink_config *sin
                      t->of.table, catalog);
 }
 
-/* A program of the user's is not run. But one that is named by its path must be there. */
+/* A program of the user's is not run. But if it is named by its path, it must be there. */
 static void
 check_command(struct checking *c, const char *whose, const struct sink_config *sink)
 {
@@ -85,7 +85,7 @@ check_command(struct checking *c, const char *whose, const struct sink_config *s
                     sink->command);
 }
 
-/* source: described_open's file, or -1. */
+/* source is described_open's file, or -1. */
 static void
 check_sink(struct checking *c, const struct sink_config *sink, int source)
 {

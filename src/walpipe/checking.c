@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Prints a program's lines, with whose they are behind the verdict, and counts its verdict. */
+/* Prints a program's lines, with their origin behind the verdict, and counts its verdict. */
 static void
 relay(struct checking *c, const char *whose, char *output)
 {

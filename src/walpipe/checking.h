@@ -1,5 +1,5 @@
-/* checking.h: what the parts of walpipe check share: the verdicts so far, and how another program's
- * --check is run. */
+/* checking.h: shared parts of walpipe check, which are the verdicts so far, and the call of another
+ * program's --check. */
 #ifndef WALPIPE_CHECKING_H
 #define WALPIPE_CHECKING_H
 
@@ -16,7 +16,7 @@ struct checking {
     struct verdicts verdicts;
 };
 
-/* Runs a program's check and says its lines, with whose they are behind the verdict. */
+/* Runs a program's check and prints its lines, with their origin behind the verdict. */
 void checking_run(struct checking *checking, const char *whose, const struct helper *helper);
 
 #endif

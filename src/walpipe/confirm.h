@@ -7,8 +7,8 @@
 /* The exit code of a command that was declined. */
 #define EXIT_DECLINED 1
 
-/* Prints the question and reads a line of stdin. True for "y" and "yes" alone; otherwise, also at
- * the end of stdin, prints declined. */
+/* Prints the question and reads a line of stdin. Returns true for "y" and "yes" alone. Otherwise,
+ * also at the end of stdin, prints declined. */
 bool confirm(const char *question, const char *declined);
 
 #endif

@@ -25,8 +25,8 @@ memory_file(struct err *err)
     return fd;
 }
 
-/* What the catalog says beyond a relation event; without it sinks know less, as when it cannot be
- * asked while the pipeline runs. */
+/* Reads the catalog data that a relation event lacks. Without it sinks know less, as they do if the
+ * source cannot be asked while the pipeline runs. */
 static PGresult *
 ask_table_infos(const struct catalog *catalog, struct err *err)
 {
@@ -51,7 +51,7 @@ ask_table_infos(const struct catalog *catalog, struct err *err)
     return result;
 }
 
-/* Both are in the order of oids. infos NULL: there is none. */
+/* Both are in the order of oids. infos is NULL if there is none. */
 static int
 encode_tables(const struct catalog *catalog, const PGresult *infos, struct buf *out,
               struct err *err)
@@ -96,8 +96,8 @@ described_open(const struct catalog *catalog, struct err *err)
     return fd;
 }
 
-/* route says which tables the sink gets, and whether they can be sharded as asked: all its workers'
- * streams are alike here, so only the first one's is kept. */
+/* route decides which tables the sink gets, and whether they can be sharded as configured. All its
+ * workers' streams are alike here, so only the first one's is kept. */
 static const char *const *
 route_arguments(const struct config *config, struct pool *pool, const struct sink_config *sink)
 {

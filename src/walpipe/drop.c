@@ -28,7 +28,7 @@ note_failure(struct dropping *d, int code)
         d->code = code;
 }
 
-/* True: it is gone. */
+/* Returns true if it is gone. */
 static bool
 run_drop(struct dropping *d, const char *what, struct helper *helper)
 {
@@ -80,7 +80,7 @@ drop_progress(struct dropping *d, const struct sink_config *sink)
     (void)run_drop(d, pool_print(&d->pool, "progress of sink %s", sink->name), &helper);
 }
 
-/* What a pipeline leaves behind besides the checkpoint; nothing of it is asked for again. */
+/* The files that a pipeline leaves behind besides the checkpoint. None of them is needed again. */
 static bool
 is_trace(const char *name)
 {
@@ -106,8 +106,8 @@ remove_traces(const char *path)
     closedir(dir);
 }
 
-/* A slot that is still there may be used again, and only the checkpoint then says whether somebody
- * moved it meanwhile. */
+/* A slot that is still there may be used again. Then only the checkpoint shows whether it was moved
+ * meanwhile. */
 static void
 drop_checkpoint(struct dropping *d, bool slot_gone)
 {
@@ -138,7 +138,7 @@ confirmed(const struct config *config)
     return confirm(question, "nothing was dropped");
 }
 
-/* The lock is held to the end: nobody starts what is being dropped. */
+/* The lock is held to the end, so that nobody starts the pipeline that is being dropped. */
 static int
 prepare(struct dropping *d, struct err *err)
 {

@@ -1,5 +1,5 @@
-/* inifile.c: see inifile.h. libinih calls take_line() for every line, which checks what libinih
- * does not, and take_value() for every value it found in that line. */
+/* inifile.c: see inifile.h. libinih calls take_line() for every line, which makes the checks that
+ * libinih lacks. It calls take_value() for every value that it found in that line. */
 #include "walpipe/inifile.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* libinih's own name for its handler; the header's functions are Debian's build of it. */
+/* libinih's own name for its handler. The header's functions are Debian's build of it. */
 #include <ini.h>
 
 static const char blanks[] = " \t\r\n\f\v";
@@ -180,14 +180,14 @@ continue_value(struct reading *r, const char *text)
                                  r->entry->value[0] == '\0' ? "" : " ", (int)len, text);
 }
 
-/* libinih's handler: 0 is an error. */
+/* libinih's handler, in which 0 is an error. */
 static int
 take_value(void *arg, const char *section, const char *name, const char *value)
 {
     struct reading *r = arg;
     struct inifile_entry *e;
 
-    (void)section; /* cut to 49 bytes; begin_section() took the whole one */
+    (void)section; /* cut to 49 bytes, while begin_section() took the whole one */
     if (r->failed)
         return 0;
     if (r->section == NULL) {

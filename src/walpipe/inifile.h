@@ -1,19 +1,19 @@
-/* inifile.h: the config file's form: sections, keys, values, and the line each stands on. What they
- * mean is config.h's business. Around libinih, which by itself would cut long names and lines,
- * forget empty sections and not say which line a value came from. */
+/* inifile.h: the form of the config file, which is sections, keys, values, and the line of each.
+ * config.h knows their meaning. This file wraps libinih, which alone would cut long names and
+ * lines, forget empty sections and not report the line of a value. */
 #ifndef WALPIPE_INIFILE_H
 #define WALPIPE_INIFILE_H
 
 #include "walpipe/pool.h"
 
-/* A line holds at most this many bytes: room for a conninfo of many hosts. */
+/* A line holds at most this many bytes, enough for a conninfo of many hosts. */
 #define INIFILE_LINE_MAX 8189
 
-/* libinih cuts longer key names without a word (its MAX_NAME). */
+/* libinih cuts longer key names silently (its MAX_NAME). */
 #define INIFILE_NAME_MAX 48
 
-/* Of a section header, whose text is not taken from libinih: room for the name of a sink and those
- * of a schema and a table in quotes. */
+/* Of a section header, whose text is not taken from libinih. There is room for the name of a sink
+ * and those of a schema and a table in quotes. */
 #define INIFILE_HEADER_MAX 320
 
 /* A key with the value of its line and of the indented lines below it, joined by blanks. */
@@ -24,7 +24,7 @@ struct inifile_entry {
     int line;
 };
 
-/* In the file's order. "[sink dst]" has the kind "sink" and the name "dst"; "[source]" the name
+/* In the file's order. "[sink dst]" has the kind "sink" and the name "dst". "[source]" has the name
  * "". */
 struct inifile_section {
     struct inifile_section *next;
@@ -34,11 +34,12 @@ struct inifile_section {
     struct inifile_entry *entries;
 };
 
-/* Whether word is a key that some section knows: an indented line that begins with one was meant
- * as a line of its own. */
+/* Whether word is a key that some section knows. An indented line that begins with one was meant as
+ * a line of its own. */
 typedef bool inifile_is_key(const char *word, size_t len);
 
-/* Reads the file at path. 0 with *sections in pool, or -1 with err: "PATH:LINE: what is wrong". */
+/* Reads the file at path. Returns 0 with *sections in pool, or -1 with err, as in "PATH:LINE: what
+ * is wrong". */
 int inifile_read(const char *path, inifile_is_key *is_key, struct pool *pool,
                  struct inifile_section **sections, struct err *err) MUST_CHECK;
 

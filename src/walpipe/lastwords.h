@@ -1,14 +1,15 @@
-/* lastwords.h: why a program ended, in its own words: log_failure writes them into the file that
- * LOG_LAST_WORDS names in its environment. */
+/* lastwords.h: the reason why a program ended, in its own words. log_failure writes it into the
+ * file that the environment variable LOG_LAST_WORDS names. */
 #ifndef WALPIPE_LASTWORDS_H
 #define WALPIPE_LASTWORDS_H
 
 #include "lib/base.h"
 
-/* Before the program starts: what an earlier one left is not its own. NULL: it leaves none. */
+/* Call it before the program starts, to remove the reason of an earlier one. NULL if the program
+ * writes none. */
 void lastwords_forget(const char *path);
 
-/* Fills message, hint and neighbour of words; message "": it left none. */
+/* Fills message, hint and neighbour of words. message is "" if the program left none. */
 void lastwords_read(const char *path, struct err *words);
 
 #endif

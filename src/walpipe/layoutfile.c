@@ -10,7 +10,8 @@
 #include "lib/io.h"
 #include "walpipe/helper.h"
 
-/* Whole or not at all. A lost file is no loss: then all tables go to one worker. */
+/* Writes it whole or not at all. A lost file is no loss, because then all tables go to one
+ * worker. */
 static int
 write_file(struct pool *pool, const char *path, const char *text, struct err *err)
 {

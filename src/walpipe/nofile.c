@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* route is started with two numbers for each worker's pipe; ackd has one connection for each.
- * Besides them there are ackd's HTTP connections and a few files of every program. */
+/* route is started with two numbers for each worker's pipe, and ackd has one connection for each
+ * worker. There are also ackd's HTTP connections and a few files of every program. */
 #define FILES_FOR_WORKER 2
 #define FILES_BESIDES    64
 

@@ -4,8 +4,8 @@
 
 #include "lib/base.h"
 
-/* Makes sure that a pipeline of so many workers has enough, raising the limit where it may. -1 with
- * err: a person must raise it. */
+/* Ensures that a pipeline of so many workers has enough, and raises the limit if it may. Returns -1
+ * with err if a person must raise it. */
 int nofile_ensure(uint32_t workers, struct err *err) MUST_CHECK;
 
 #endif

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The pids of walpipe's children now; at most max. None where the kernel does not tell. */
+/* The pids of walpipe's children now, at most max. Empty if the kernel does not report them. */
 static size_t
 list_children(pid_t *pids, size_t max)
 {
@@ -48,7 +48,7 @@ orphans_end(const struct orphans *o)
 {
     pid_t pids[256];
 
-    /* Killed ones hand their own children on to walpipe: again until none is left. */
+    /* Killed processes leave their own children to walpipe. So repeat it until none is left. */
     for (int round = 0; round < 100; round++) {
         size_t count = list_children(pids, sizeof pids / sizeof *pids), killed = 0;
 

@@ -1,5 +1,5 @@
-/* orphans.h: what a foreign sink leaves behind. walpipe is the parent of its children's orphans
- * (PR_SET_CHILD_SUBREAPER) and ends them with the pipeline they belonged to. */
+/* orphans.h: processes that a foreign sink leaves behind. walpipe is the parent of its children's
+ * orphans (PR_SET_CHILD_SUBREAPER) and ends them with their pipeline. */
 #ifndef WALPIPE_ORPHANS_H
 #define WALPIPE_ORPHANS_H
 
@@ -9,8 +9,8 @@
 
 #define ORPHANS_NOTED_MAX 64
 
-/* Children that walpipe had before it started any, as `exec walpipe run 2> >(tee log)` makes them:
- * they are none of its business. */
+/* Children that walpipe had before it started any, as `exec walpipe run 2> >(tee log)` makes them.
+ * walpipe must not touch them. */
 struct orphans {
     pid_t noted[ORPHANS_NOTED_MAX];
     size_t noted_count;
@@ -19,7 +19,8 @@ struct orphans {
 /* Before the first child. */
 void orphans_watch(struct orphans *orphans);
 
-/* After all of walpipe's own children were reaped: kills what is left, waits a second at most. */
+/* Call it after all of walpipe's own children were reaped. Kills the rest, and waits a second at
+ * most. */
 void orphans_end(const struct orphans *orphans);
 
 #endif

@@ -1,6 +1,6 @@
-/* pool.h: memory that lives as long as one command of walpipe: config, plan, texts. All of it is
- * small and made before the first child is started, so that running out of it ends the program
- * with EXIT_PEER on the spot instead of burdening every caller. */
+/* pool.h: memory that lives as long as one command of walpipe, for config, plan and texts. All of
+ * it is small and allocated before the first child is started. So when memory runs out the program
+ * ends with EXIT_PEER at once, instead of burdening every caller. */
 #ifndef WALPIPE_POOL_H
 #define WALPIPE_POOL_H
 

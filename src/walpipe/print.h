@@ -1,4 +1,5 @@
-/* print.h: walpipe print: the pipeline as a shell script that does what run does, once. */
+/* print.h: walpipe print, which writes the pipeline as a shell script that does the same as run,
+ * once. */
 #ifndef WALPIPE_PRINT_H
 #define WALPIPE_PRINT_H
 

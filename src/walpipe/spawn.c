@@ -14,7 +14,7 @@
 #include "lib/sig.h"
 
 /* The descriptors' final numbers may be taken by others of them, so all are first moved above
- * those; close-on-exec lets go of everything that is not moved to its place. */
+ * those. close-on-exec closes every descriptor that is not moved to its place. */
 static int
 place_descriptors(const struct spawn *s, int report)
 {
@@ -31,19 +31,19 @@ place_descriptors(const struct spawn *s, int report)
     for (size_t i = 0; i < s->extra_count; i++)
         if (dup2(moved[i], 3 + (int)i) < 0)
             return -1;
-    /* What walpipe itself was given, as a shell's or a test harness's: nothing of a child's. An
-     * old kernel does without. */
+    /* Descriptors that walpipe itself inherited, for example from a shell or a test harness, are
+     * not for a child. An old kernel lacks the call. */
     (void)close_range((unsigned)base, ~0u, CLOSE_RANGE_CLOEXEC);
     return kept;
 }
 
-/* Reports errno to the parent by report, which the exec closes when all is well. */
+/* Reports errno to the parent by report, which the exec closes if it succeeds. */
 static _Noreturn void
 become(const struct spawn *s, pid_t parent, int report)
 {
     int why, kept;
 
-    /* walpipe may have died between fork and prctl: then nobody would send the signal. */
+    /* walpipe may have died between fork and prctl, and then nobody would send the signal. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
         _exit(EXIT_PEER);
     if (s->own_group)

@@ -1,4 +1,4 @@
-/* spawn.h: start one program as a child that dies with walpipe. */
+/* spawn.h: starts one program as a child that dies with walpipe. */
 #ifndef WALPIPE_SPAWN_H
 #define WALPIPE_SPAWN_H
 
@@ -17,14 +17,16 @@ struct spawn {
     bool own_group; /* a process group of its own */
 };
 
-/* The child has only 0, 1, 2 (walpipe's stderr) and extra; default signal handling; and is killed
- * when walpipe dies. Its pid, or -1 with err: EXIT_REFUSED when the file cannot be executed. */
+/* The child has only 0, 1, 2 (walpipe's stderr) and extra. It has default signal handling, and is
+ * killed when walpipe dies. Returns its pid, or -1 with err, which is EXIT_REFUSED if the file
+ * cannot be executed. */
 pid_t spawn_child(const struct spawn *spawn, struct err *err) MUST_CHECK;
 
-/* A wait status as one number: what the child exited with, or 128 + the signal that killed it. */
+/* A wait status as one number, which is the child's exit code, or 128 + the signal that killed
+ * it. */
 int spawn_exit_code(int wait_status);
 
-/* For a child whose end is waited for here and now: its exit code, or -1 with err. */
+/* Waits for the child's end. Returns its exit code, or -1 with err. */
 int spawn_wait(pid_t pid, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,5 +1,6 @@
-/* status.c: see status.h. Two answers of ackd, SAMPLE_MILLIS apart: the second one is shown, the
- * difference gives the rates. A restart in between shows as another run id: no rates then. */
+/* status.c: see status.h. It takes two answers of ackd, SAMPLE_MILLIS apart. The second one is
+ * shown, and the difference gives the rates. After a restart in between, the run id has changed,
+ * and there are no rates. */
 #include "walpipe/status.h"
 
 #include <poll.h>
@@ -16,10 +17,10 @@
 
 #define SAMPLE_MILLIS 1000
 
-/* While walpipe runs without an ackd: it is between two starts, at most 8 s apart. */
+/* While walpipe runs without an ackd, it is between two starts, at most 8 s apart. */
 #define START_PATIENCE_MILLIS 10000
 
-/* ackd answers at once; one that does not is stuck. */
+/* ackd answers at once. If it does not, it is stuck. */
 #define ANSWER_SECONDS 5
 
 /* Waits for ackd's answer, which is a status. */
@@ -78,7 +79,7 @@ open_ackd(const struct config *config, struct ackconn *conn, struct err *err)
     return 0;
 }
 
-/* The pipeline may end between the two: then the first one stands, without rates. */
+/* The pipeline may end between the two. Then the first one stands, without rates. */
 static void
 sample_again(struct ackconn *conn, struct status_samples *s)
 {
@@ -108,7 +109,7 @@ sample_twice(const struct config *config, struct status_samples *s, struct err *
     return result;
 }
 
-/* The pipeline cannot be asked: what it last failed with is likely why. */
+/* The pipeline cannot be asked. Its last error is probably the reason. */
 static void
 log_last_error(const struct log *log, const struct status_samples *s)
 {

@@ -23,7 +23,8 @@ add(struct wholelist *list, struct pool *pool, const struct whole_table *table)
     list->tables[list->count++] = *table;
 }
 
-/* Of a comment's text; it begins with the entry that it is about, unless that is "*". */
+/* The reason in a comment's text, which begins with the entry that it is about, unless that is
+ * "*". */
 static const char *
 reason_of(const char *comment, const char *entry)
 {

@@ -7,7 +7,7 @@
 
 struct whole_table {
     const char *sink;
-    const char *table; /* of the source; "*" for all */
+    const char *table; /* of the source, "*" for all */
     const char *reason;
 };
 
@@ -17,8 +17,8 @@ struct wholelist {
     size_t size;
 };
 
-/* Of all sinks with several workers; strings and memory are the pool's. A file that is not there
- * says nothing. */
+/* For all sinks with several workers. Strings and memory are the pool's. A missing file has no
+ * entries. */
 void wholelist_read(struct wholelist *list, const struct config *config, struct pool *pool);
 
 #endif

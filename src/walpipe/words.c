@@ -43,7 +43,8 @@ words_quote(struct pool *pool, const char *text)
 
     if (is_plain(text))
         return text;
-    /* Easier to read and edit; ! is for an interactive shell's history. */
+    /* Double quotes are easier to read and edit. ! is excluded because of an interactive shell's
+     * history. */
     if (strchr(text, '\'') != NULL && strpbrk(text, "\"$`\\!") == NULL)
         return pool_print(pool, "\"%s\"", text);
     quoted = at = pool_take(pool, 4 * strlen(text) + 3);

@@ -1,4 +1,4 @@
-/* words.h: growing NULL-terminated lists of words: argument vectors and environments. */
+/* words.h: growing NULL-terminated lists of words, for argument vectors and environments. */
 #ifndef WALPIPE_WORDS_H
 #define WALPIPE_WORDS_H
 
