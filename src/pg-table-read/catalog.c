@@ -10,10 +10,11 @@
 #include "lib/pqx.h"
 #include "pg-table-read/text.h"
 
-/* By version: the row filter, the leaves of a partitioned table, shape, definition. A table that
- * one publication publishes without a filter is published without one. Foreign tables have no WAL:
- * their rows are not replicated. Nothing here waits for a lock: the sizes are those of the last
- * VACUUM or ANALYZE. The names are looked up as pgrelations.c does it. */
+/* The placeholders depend on the version. They are the row filter, the leaves of a partitioned
+ * table, shape, and definition. A table that one publication publishes without a filter is
+ * published without one. Foreign tables have no WAL, so their rows are not replicated. Nothing here
+ * waits for a lock, so the sizes are those of the last VACUUM or ANALYZE. The names are looked up
+ * as pgrelations.c does it. */
 static const char parts_sql[] =
     "WITH published AS ("
     "  SELECT c.oid, %s AS filter"
@@ -47,8 +48,8 @@ enum parts_field {
     FIELD_SHAPE
 };
 
-/* oid and xmin together: a row that was deleted and inserted again has another oid, one that was
- * updated another xmin. A partition may be published by any of its ancestors. */
+/* oid and xmin together identify a row. One that was deleted and inserted again has another oid,
+ * one that was updated another xmin. A partition may be published by any of its ancestors. */
 char *
 catalog_definition_sql(int server_version, const char *publications)
 {

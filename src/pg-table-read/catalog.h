@@ -1,52 +1,54 @@
-/* catalog.h: the published tables and what a range needs to know of them: the physical tables that
- * hold their rows, the row filter, and two texts that tell whether anything of it has changed. */
+/* catalog.h: the published tables with the data that a range needs. These are the physical tables
+ * that hold their rows, the row filter, and two texts that show whether any of it has changed. */
 #ifndef WALPIPE_PGTABLEREAD_CATALOG_H
 #define WALPIPE_PGTABLEREAD_CATALOG_H
 
 #include "lib/pgrelations.h"
 
-/* A table with storage: the published table itself, or a leaf of one that is published as a whole.
- */
+/* A table with storage, which is the published table itself, or a leaf of one that is published as
+ * a whole. */
 struct catalog_part {
     uint32_t relid; /* of the published table */
     uint32_t oid;
     const char *name;       /* qualified and quoted */
     bool whole;             /* the published table has partitions, of which this may be one */
     uint64_t blocks;        /* an estimate */
-    uint64_t rows;          /* an estimate; 0: unknown */
-    const char *filter;     /* an SQL expression; NULL: all rows */
-    const char *definition; /* what is published of it: rows of the publications' catalogs */
+    uint64_t rows;          /* an estimate, 0 if unknown */
+    const char *filter;     /* an SQL expression, NULL for all rows */
+    const char *definition; /* identifies the published rows and columns, from rows of the
+                               publications' catalogs */
     const char *shape;      /* its columns and the published table's identity */
-    char digest[17];        /* of both: the definition that workers keep */
+    char digest[17];        /* of both, the definition that workers keep */
 };
 
-/* As the source was at one time. */
+/* The source's tables at one time. */
 struct catalog {
     uint32_t users; /* whoever keeps it */
     struct pgrelations published;
     struct catalog_part *parts; /* ordered by relid, oid */
     size_t parts_count;
-    PGresult *result; /* what the strings point into */
+    PGresult *result; /* owns the strings */
 };
 
-/* publications as pgrelations_publications makes it. With one user. NULL with err. */
+/* publications is the text of pgrelations_publications. The catalog has one user at first. NULL
+ * with err. */
 struct catalog *catalog_read(PGconn *conn, const char *publications, struct err *err) MUST_CHECK;
 
-/* Another user; returns catalog. */
+/* Adds a user, and returns catalog. */
 struct catalog *catalog_keep(struct catalog *catalog);
 
-/* One user less; the last one frees it. NULL is allowed. */
+/* Removes a user. The last one frees it. NULL is allowed. */
 void catalog_drop(struct catalog *catalog);
 
-/* NULL: none is published under this oid. */
+/* Returns NULL if none is published under this oid. */
 const struct relation *catalog_relation(const struct catalog *catalog, uint32_t relid);
 
 /* How many of its columns are its identity. */
 uint32_t catalog_key_columns(const struct relation *relation);
 
 /* SQL for the texts definition and shape, of a row c of pg_class that is such a part. publications
- * is SQL for a text[], relid for the oid of the published table. A range asks for both again, under
- * its lock and snapshot. The caller frees them. NULL: out of memory. */
+ * is SQL for a text[], relid for the oid of the published table. A range reads both again, under
+ * its lock and snapshot. The caller frees them. NULL when memory is out. */
 char *catalog_definition_sql(int server_version, const char *publications);
 char *catalog_shape_sql(const char *relid);
 

@@ -1,5 +1,5 @@
-/* copy.h: from the published tables to the frames of their rows: begins, goes on, ends. Its output
- * is a queue that the loop writes. */
+/* copy.h: turns the published tables into the frames of their rows. A copy begins, continues and
+ * ends here. Its output is a queue that the loop writes. */
 #ifndef WALPIPE_PGTABLEREAD_COPY_H
 #define WALPIPE_PGTABLEREAD_COPY_H
 
@@ -14,11 +14,11 @@ int copy_open(struct copy *copy, const struct options *options, const struct log
  * latest (of clock_micros). */
 int copy_step(struct copy *copy, uint64_t *deadline, struct err *err) MUST_CHECK;
 
-/* Connects to the source, and puts hello into out. With ackd the run must be known: source, and the
- * connection's run id. */
+/* Connects to the source, and puts hello into out. With ackd the run must be known, which is source
+ * and the connection's run id. */
 int copy_begin(struct copy *copy, struct err *err) MUST_CHECK;
 
-/* Puts `end` into out: nothing more is read. */
+/* Puts `end` into out. Nothing more is read. */
 int copy_stop(struct copy *copy, struct err *err) MUST_CHECK;
 
 void copy_free(struct copy *copy);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* What a backslash and this letter stand for; 0: COPY does not write it. */
+/* The character that a backslash and this letter stand for, or 0 if COPY does not write that. */
 static char
 unescaped(char letter)
 {

@@ -17,17 +17,17 @@ struct crew {
     } workers[WORKERS_MAX];
 };
 
-/* The worker's number, which it gets the first time. -1: there are too many. */
+/* The worker's number, which it gets the first time. Returns -1 if there are too many. */
 int crew_number(struct crew *crew, const char *sink, uint32_t shard) MUST_CHECK;
 
-/* False: it was there already. */
+/* Returns false if it was there already. */
 bool crewset_add(struct crewset *set, int worker);
 bool crewset_has(const struct crewset *set, int worker);
 bool crewset_is_empty(const struct crewset *set);
 bool crewset_equal(const struct crewset *a, const struct crewset *b);
 uint32_t crewset_count(const struct crewset *set);
 
-/* The sinks of these workers; the names point into crew. */
+/* The sinks of these workers. The names point into crew. */
 void crew_sinks(const struct crew *crew, const struct crewset *set, struct sinklist *sinks);
 
 #endif

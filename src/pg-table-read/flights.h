@@ -12,9 +12,9 @@
 struct flight {
     struct flight *next;
     struct range_order order; /* order.keys is its own */
-    uint64_t bytes;           /* what workers may hold of it */
+    uint64_t bytes;           /* bytes of it that workers may hold */
     struct crewset reported;
-    bool dropped; /* by one of them: it is to be read again */
+    bool dropped; /* by one of them, so it must be read again */
 };
 
 /* Zero-initialise to use. */
@@ -23,16 +23,16 @@ struct flights {
     uint64_t bytes;
 };
 
-/* Takes order, whose range has so many bytes. -1: out of memory. */
+/* Takes order, whose range has this many bytes. Returns -1 when memory is out. */
 int flights_add(struct flights *flights, struct range_order *order, uint64_t bytes) MUST_CHECK;
 
-/* NULL: there is none of this number. */
+/* Returns NULL if there is none of this number. */
 struct flight *flights_find(struct flights *flights, uint64_t life, uint64_t number);
 
 /* All have reported it, or its life has ended. */
 void flights_remove(struct flights *flights, struct flight *flight);
 
-/* The life has ended: workers throw away what they hold of it. */
+/* The life has ended. Workers discard its ranges. */
 void flights_remove_life(struct flights *flights, uint64_t life);
 
 void flights_free(struct flights *flights);

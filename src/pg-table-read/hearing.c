@@ -35,7 +35,7 @@ take_refusal(const struct life *life, const struct ackcopy_report *report, struc
     return err_hint(err, "%s", why.hint);
 }
 
-/* The answer to a life: its note, of which all workers' count. */
+/* A worker's answer to a life, which is its note. The notes of all workers count. */
 static int
 take_answer(struct copy *copy, const struct ackcopy_report *report, int worker, struct err *err)
 {
@@ -119,7 +119,7 @@ take_copied(struct copy *copy, const struct ackcopy_report *report, int worker, 
     return crewset_equal(&flight->reported, &life->crew) ? finish_flight(copy, flight, err) : 0;
 }
 
-/* Of a life that has ended as done: another one reads the keys. */
+/* For a life that has ended as done. Another one reads the keys. */
 static void
 begin_for_keys(struct copy *copy, uint64_t number)
 {

@@ -7,8 +7,8 @@ late_is(const struct copy *copy, const struct life *life)
     return state_has_ackd(copy) && !life->early && PQserverVersion(copy->conn) < 140000;
 }
 
-/* How far all workers are is no part of what ackd says by itself: it is asked like anybody asks,
- * over a connection of its own. */
+/* ackd does not send by itself how far all workers are. It is asked with a status request, over
+ * another connection. */
 static int
 ask_ackd(const struct copy *copy, uint64_t lsn, bool *confirmed, struct err *err)
 {

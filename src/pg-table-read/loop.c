@@ -19,7 +19,7 @@ struct loop {
     struct pollfd fds[COPY_WORKERS_MAX + 3]; /* the readers, the output, signals, ackd */
 };
 
-/* The next program is gone: at the stream's end it goes before us. */
+/* The next program is gone. At the stream's end it goes before us. */
 static int
 output_gone(struct loop *l, struct err *err)
 {
@@ -31,7 +31,7 @@ output_gone(struct loop *l, struct err *err)
     return 0;
 }
 
-/* What was asked of ackd goes first: workers answer what they read. */
+/* The questions for ackd go first, because workers answer as soon as they read. */
 static int
 write_output(struct loop *l, struct err *err)
 {
@@ -84,7 +84,7 @@ wait_for_something(struct loop *l, uint64_t deadline, struct err *err)
     return output_gone(l, err);
 }
 
-/* n: the readers that were waited for. ackd may let further ones begin. */
+/* n is the number of readers that were waited for. ackd may let further ones begin. */
 static int
 serve(struct loop *l, size_t n, struct err *err)
 {

@@ -1,5 +1,5 @@
-/* pg-table-read: the rows that published tables have already, as frames of the event stream. See
- * pg-table-read(1). */
+/* pg-table-read writes the rows that published tables have already, as frames of the event stream.
+ * See pg-table-read(1). */
 #include "lib/sig.h"
 #include "pg-table-read/loop.h"
 

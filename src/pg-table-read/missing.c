@@ -7,7 +7,8 @@ held(const struct buf *keys)
     return (struct bytes){.data = keys->data + keys->start, .len = buf_len(keys)};
 }
 
-/* The length of the first `most` keys at most; *count is how many they are. False: malformed. */
+/* The length of the first `most` keys at most. *count is their number. Returns false if they are
+ * malformed. */
 static bool
 measure(struct bytes keys, uint32_t columns, uint32_t most, uint32_t *count, size_t *len)
 {

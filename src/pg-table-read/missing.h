@@ -5,10 +5,10 @@
 
 #include "lib/copydetail.h"
 
-/* Keys of one range: the planner looks at each. */
+/* Keys of one range. The planner looks at each. */
 #define KEYBATCH_MAX 256u
 
-/* More are not kept: the workers are asked again. Each of them sends 512 KiB at most. */
+/* More are not kept, and the workers are asked again. Each of them sends 512 KiB at most. */
 #define MISSING_BYTES_MAX (32u << 20)
 
 /* Zero-initialise to use. */
@@ -21,11 +21,13 @@ struct missing {
     struct buf keys;
 };
 
-/* Adds keys, which must have so many columns. 0, or -1 with err: malformed, or out of memory. */
+/* Adds keys, which must have this many columns. Returns 0, or -1 with err if they are malformed or
+ * memory is out. */
 int missing_add(struct missing *missing, struct bytes keys, uint32_t columns,
                 struct err *err) MUST_CHECK;
 
-/* Takes up to KEYBATCH_MAX of them into batch, which must be empty. -1: out of memory. */
+/* Takes up to KEYBATCH_MAX of them into batch, which must be empty. Returns -1 when memory is
+ * out. */
 int missing_take(struct missing *missing, uint32_t columns, struct keybatch *batch) MUST_CHECK;
 
 static inline bool

@@ -1,4 +1,4 @@
-/* rowpack.h: rows gathered until they are a frame: `rows`, or `absent`. */
+/* rowpack.h: gathers rows for a frame `rows` or `absent`. */
 #ifndef WALPIPE_PGTABLEREAD_ROWPACK_H
 #define WALPIPE_PGTABLEREAD_ROWPACK_H
 
@@ -11,17 +11,17 @@ struct rowpack {
     struct buf hashes;
 };
 
-/* Adds a row of len bytes of text; what was gathered before becomes a frame where it is enough. 0,
- * or -1: memory is out (EXIT_PEER), or a key column has no value (EXIT_BUG). */
+/* Adds a row of len bytes of text. If the rows before are enough, they become a frame first.
+ * Returns 0, or -1 if memory is out (EXIT_PEER), or a key column has no value (EXIT_BUG). */
 int rowpack_add(struct rowpack *pack, uint8_t type, const struct range_order *order,
                 const struct tuple *row, size_t len, struct buf *frames,
                 struct err *err) MUST_CHECK;
 
-/* What is gathered becomes a frame; nothing is none. */
+/* Makes a frame of the gathered rows, if there are any. */
 int rowpack_put(struct rowpack *pack, uint8_t type, const struct range_order *order,
                 struct buf *frames, struct err *err) MUST_CHECK;
 
-/* Forgets what is gathered. */
+/* Drops the gathered rows. */
 void rowpack_reset(struct rowpack *pack);
 void rowpack_free(struct rowpack *pack);
 

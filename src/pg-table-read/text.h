@@ -4,10 +4,10 @@
 
 #include "lib/buf.h"
 
-/* As printf, into memory that the caller frees. NULL: out of memory. */
+/* Like printf, into memory that the caller frees. NULL when memory is out. */
 char *text_print(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
-/* Appends text, which may be NULL where memory was out: buf fails then. */
+/* Appends text. It may be NULL if memory was out, and then buf fails. */
 void text_append(struct buf *buf, const char *text);
 
 #endif

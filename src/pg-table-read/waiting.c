@@ -7,8 +7,8 @@
 #include "lib/pqx.h"
 #include "pg-table-read/text.h"
 
-/* A transaction gives its locks back after it has become visible. A prepared one has no pid and
- * keeps its session's virtualtransaction. Those of other databases never wrote to our tables. */
+/* A transaction releases its locks after it has become visible. A prepared one has no pid and keeps
+ * its session's virtualtransaction. Those of other databases never wrote to our tables. */
 static const char everybody_sql[] =
     "SELECT DISTINCT l.virtualtransaction || ' ' || coalesce(l.pid::pg_catalog.text, '')"
     " FROM pg_catalog.pg_locks l"
