@@ -17,8 +17,7 @@ struct relation_column {
     uint32_t type_oid;
     int32_t typmod;          /* -1 if none */
     const char *type_schema; /* of a type that is not built in, from the server's TYPE message */
-    const char
-        *type_name; /* for a domain the base type's name, with schema "", otherwise both are "" */
+    const char *type_name;   /* base type of a domain, with schema ""; otherwise both "" */
 };
 
 /* A table as the source described it. A new description replaces the one before. All strings and

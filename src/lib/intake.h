@@ -21,15 +21,15 @@ enum intake_kind {
     INTAKE_ORIGIN,    /* origin */
     INTAKE_RELATION,  /* frame; the caller calls relation_decode on body and elements */
     INTAKE_TABLEINFO, /* the caller calls tableinfo_decode on body and elements */
-    INTAKE_ROW, /* type, header; the caller calls row_decode_rest on body, which is past the header
-                 */
-    INTAKE_TRUNCATE, /* truncate */
-    INTAKE_MESSAGE,  /* message */
-    INTAKE_BARRIER,  /* barrier; make everything before it durable, then call intake_barrier_wait */
-    INTAKE_TOUCHED,  /* the caller calls touched_decode on body and elements */
-    INTAKE_COPY,     /* type, of FRAME_COPYTABLE to FRAME_TABLE_END; the caller calls copyevent.h's
-                        decoders on body and elements */
-    INTAKE_COMMIT,   /* commit; in_transaction is false again */
+    INTAKE_ROW,       /* type, header; the caller calls row_decode_rest on body, past the header
+                       */
+    INTAKE_TRUNCATE,  /* truncate */
+    INTAKE_MESSAGE,   /* message */
+    INTAKE_BARRIER, /* barrier; make everything before it durable, then call intake_barrier_wait */
+    INTAKE_TOUCHED, /* the caller calls touched_decode on body and elements */
+    INTAKE_COPY,    /* type, of FRAME_COPYTABLE to FRAME_TABLE_END; the caller calls copyevent.h's
+                       decoders on body and elements */
+    INTAKE_COMMIT,  /* commit; in_transaction is false again */
     INTAKE_WATERMARK, /* watermark */
     INTAKE_END,   /* the last item; if in_transaction, the open transaction will be sent again */
     INTAKE_IDLE,  /* the deadline has come, or the input has nothing at the moment; said once
