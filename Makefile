@@ -189,15 +189,24 @@ format:
 MANDIR  := $(DESTDIR)$(PREFIX)/share/man
 MANUALS := $(wildcard src/*/*.[157] docs/*.[157])
 
-.PHONY: install uninstall
-install: all
+UNIT     := $(DESTDIR)$(PREFIX)/lib/systemd/system/walpipe@.service
+EXAMPLES := $(DESTDIR)$(PREFIX)/share/doc/walpipe/examples
+
+.PHONY: install install-files uninstall
+install: all install-files
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BUILT_ROOMS:%=build/release/bin/%) $(DESTDIR)$(PREFIX)/bin
+install-files:
+	install -d $(dir $(UNIT)) $(EXAMPLES)
+	sed 's,/usr/local/bin,$(PREFIX)/bin,' scripts/systemd/walpipe@.service > $(UNIT)
+	chmod 644 $(UNIT)
+	cp -r scripts/s6 scripts/supervisor scripts/prometheus scripts/example-sink.py $(EXAMPLES)
 	for page in $(MANUALS); do \
 	    install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; \
 	done
 uninstall:
-	rm -f $(ROOMS:%=$(DESTDIR)$(PREFIX)/bin/%)
+	rm -f $(ROOMS:%=$(DESTDIR)$(PREFIX)/bin/%) $(UNIT)
+	rm -rf $(EXAMPLES)
 	for page in $(MANUALS); do rm -f $(MANDIR)/man$${page##*.}/$${page##*/}; done
 
 .PHONY: clean help
@@ -216,7 +225,7 @@ help:
 	@echo 'make history    random histories on real servers; SECONDS=60 SEED=N'
 	@echo 'make worlds     random set-ups of source, target and config; SECONDS=60 SEED=N'
 	@echo 'make bench      speed against PostgreSQL itself; RUNS=5 ONLY=bulk,small,...'
-	@echo 'make install    programs and manual pages; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+	@echo 'make install    programs, manual pages, systemd unit, examples; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make uninstall  take them away again'
 	@echo 'make asan       programs with sanitizers, in build/asan/bin (the tests run these)'
 	@echo 'make clean      remove build/ and bin/'

@@ -21,13 +21,13 @@ struct options {
     bool json;
     bool yes;
     const char *sink;
+    uint64_t ready_fd; /* 0: none */
 };
 
 static int
 run_command(const struct config *config, const struct options *o, const struct log *log)
 {
-    (void)o;
-    return run_pipeline(config, log);
+    return run_pipeline(config, log, o->ready_fd == 0 ? -1 : (int)o->ready_fd);
 }
 
 static int
@@ -121,6 +121,8 @@ static const struct opt_spec specs[] = {
     {"json", NULL, "status, tables: one JSON object instead of a table", OPT_FLAG, TO(json)},
     {"yes", NULL, "drop, adopt: do not ask", OPT_FLAG, TO(yes)},
     {"sink", "NAME", "adopt: this sink only", OPT_TEXT, TO(sink)},
+    {"ready-fd", "N", "run: write a newline to descriptor N when the programs run, as s6 expects",
+     OPT_NUMBER, TO(ready_fd), .min = 3, .max = 1023},
 };
 
 static const struct opt_program program = {
@@ -159,6 +161,11 @@ check_options(const struct options *o, struct err *err)
         err_set(err, EXIT_REFUSED, "option --yes is only for walpipe drop and adopt");
     else if (o->sink != NULL && strcmp(o->command, "adopt") != 0)
         err_set(err, EXIT_REFUSED, "option --sink is only for walpipe adopt");
+    else if (o->ready_fd != 0 && strcmp(o->command, "run") != 0)
+        err_set(err, EXIT_REFUSED, "option --ready-fd is only for walpipe run");
+    else if (o->ready_fd != 0 && fcntl((int)o->ready_fd, F_GETFD) < 0)
+        err_set(err, EXIT_REFUSED, "option --ready-fd: descriptor %d is not open",
+                (int)o->ready_fd);
     else
         return 0;
     return err_hint(err, "see walpipe --help");

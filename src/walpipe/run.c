@@ -12,6 +12,7 @@
 #include "lib/statedir.h"
 #include "walpipe/layoutfile.h"
 #include "walpipe/nofile.h"
+#include "walpipe/notify.h"
 #include "walpipe/orphans.h"
 #include "walpipe/plan.h"
 #include "walpipe/unit.h"
@@ -30,6 +31,7 @@ struct running {
     struct plan_place place;
     struct orphans orphans;
     struct backoff backoff;
+    struct notify notify;
     int signals;
 };
 
@@ -46,9 +48,11 @@ live_once(struct running *r)
         return (struct unit_end){.code = err.code};
     }
     plan_make(&plan, r->config, &r->place);
-    end = unit_live(&plan, r->log, r->signals);
-    if (end.program != NULL)
+    end = unit_live(&plan, r->log, r->signals, &r->notify);
+    if (end.program != NULL) {
         lasterror_write(r->config->state_dir, end.program, &end.why);
+        notify_status(&r->notify, "%s: %s", end.program, end.why.message);
+    }
     plan_free(&plan);
     orphans_end(&r->orphans);
     return end;
@@ -64,7 +68,7 @@ wait_or_stop(struct running *r, uint64_t millis)
         struct pollfd waiting = {.fd = r->signals, .events = POLLIN};
         int signo;
 
-        poll(&waiting, 1, clock_poll_timeout(deadline));
+        poll(&waiting, 1, clock_poll_timeout(notify_alive(&r->notify, deadline)));
         while ((signo = sig_read(r->signals)) != 0)
             if (signo != SIGCHLD)
                 return true;
@@ -127,7 +131,7 @@ prepare(struct running *r, struct pool *pool, struct err *err)
 }
 
 int
-run_pipeline(const struct config *config, const struct log *log)
+run_pipeline(const struct config *config, const struct log *log, int ready_fd)
 {
     struct running r = {
         .config = config,
@@ -138,6 +142,7 @@ run_pipeline(const struct config *config, const struct log *log)
     struct err err = {0};
     int code;
 
+    notify_open(&r.notify, ready_fd);
     if (prepare(&r, &pool, &err) != 0) {
         code = log_failure(log, &err);
     } else {

@@ -4,7 +4,8 @@
 
 #include "walpipe/config.h"
 
-/* Runs in the foreground; returns the exit code, everything is logged. */
-int run_pipeline(const struct config *config, const struct log *log);
+/* Runs in the foreground. Returns the exit code; everything has been logged. When the programs have
+ * been started a newline is written to ready_fd, which is closed then; -1 for none. */
+int run_pipeline(const struct config *config, const struct log *log, int ready_fd);
 
 #endif

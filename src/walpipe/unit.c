@@ -42,6 +42,7 @@ struct child {
 
 struct unit {
     const struct log *log;
+    struct notify *notify;
     struct child *children; /* as plan->programs */
     size_t count;
     size_t alive;
@@ -330,6 +331,7 @@ stop(struct unit *u)
     if (is_alive(reader(u)))
         kill(reader(u)->pid, SIGTERM);
     log_write(u->log, LOG_INFO, "draining the pipeline");
+    notify_stopping(u->notify);
     if (u->state == UNIT_RUNNING)
         enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS);
 }
@@ -367,7 +369,7 @@ watch(struct unit *u, int signals)
             deadline_passed(u);
             continue;
         }
-        poll(&waiting, 1, clock_poll_timeout(u->deadline));
+        poll(&waiting, 1, clock_poll_timeout(notify_alive(u->notify, u->deadline)));
         while ((signo = sig_read(signals)) != 0)
             if (signo != SIGCHLD) {
                 reap(u); /* what ended before the signal did not end because of it */
@@ -471,6 +473,7 @@ run_programs(struct unit *u, const struct plan *plan, int signals)
 
     if (started) {
         log_write(u->log, LOG_INFO, "started the pipeline: %zu programs", u->count);
+        notify_ready(u->notify);
     } else {
         u->program = u->log->program;
         log_failure(u->log, &u->why);
@@ -484,9 +487,9 @@ run_programs(struct unit *u, const struct plan *plan, int signals)
 }
 
 struct unit_end
-unit_live(const struct plan *plan, const struct log *log, int signals)
+unit_live(const struct plan *plan, const struct log *log, int signals, struct notify *notify)
 {
-    struct unit u = {.log = log, .count = plan->count};
+    struct unit u = {.log = log, .notify = notify, .count = plan->count};
     struct unit_end end = {.code = EXIT_PEER};
 
     u.children = calloc(plan->count, sizeof *u.children);

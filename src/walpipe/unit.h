@@ -4,6 +4,7 @@
 #define WALPIPE_UNIT_H
 
 #include "lib/log.h"
+#include "walpipe/notify.h"
 #include "walpipe/plan.h"
 
 /* After a child ended: how long the others have to notice it by themselves. */
@@ -23,7 +24,9 @@ struct unit_end {
 };
 
 /* Starts the plan's programs and returns when all have ended. signals is sig_open(true)'s
- * descriptor. What happened is logged here: there is more than one thing to say. */
-struct unit_end unit_live(const struct plan *plan, const struct log *log, int signals);
+ * descriptor. What happened is logged here: there is more than one thing to say. notify hears of
+ * the start and of the drain, and gets signs of life. */
+struct unit_end unit_live(const struct plan *plan, const struct log *log, int signals,
+                          struct notify *notify);
 
 #endif

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The pipeline as separate services under s6 and under supervisord (scripts/s6, scripts/supervisor):
+# The pipeline under s6, supervisord and systemd (scripts/s6, scripts/supervisor, scripts/systemd):
 # it replicates, comes back when a program is killed, drains when it is stopped.
 
 bats_require_minimum_version 1.5.0
@@ -125,4 +125,110 @@ EOF
     drained
     kill "$pid"
     wait_until 10 process_gone "$pid"
+}
+
+config() {
+    cat >"$SCRATCH/orders.conf" <<EOF
+[pipeline]
+name = orders
+state_dir = $state
+[source]
+conninfo = $(pg_conninfo src)
+slot = orders
+publication = orders
+[sink dst]
+type = pg
+conninfo = $(pg_conninfo dst)
+EOF
+}
+
+# listens NAME: what is sent to the notification socket NAME goes to $SCRATCH/notified.
+listens() {
+    python3 "$BATS_TEST_DIRNAME/../lib/notify_socket.py" "$1" >"$SCRATCH/notified" 3>&- &
+    kill_later $!
+    wait_until 10 grep -q " $1\$" /proc/net/unix
+}
+
+@test "systemd: hears of the start, signs of life, a failure and the drain" {
+    config
+    local name
+    for name in "$SCRATCH/notify" "@walpipe-test-$$"; do
+        listens "$name"
+        NOTIFY_SOCKET=$name WATCHDOG_USEC=400000 "$WALPIPE_BIN/walpipe" run \
+            -c "$SCRATCH/orders.conf" >>"$SCRATCH/log" 2>&1 3>&- &
+        local pid=$!
+        kill_later "$pid"
+        wait_until 10 grep '^READY=1; STATUS=' "$SCRATCH/notified"
+        # half of the watchdog's time lies between two signs of life
+        wait_until 10 eval '[ "$(grep -c "^WATCHDOG=1$" "$SCRATCH/notified")" -ge 5 ]'
+        [ -z "$(tr '\0' '\n' <"/proc/$(pgrep -P "$pid" -x route)/environ" | grep -E 'NOTIFY|WATCHDOG')" ]
+        kill -9 "$(pgrep -P "$pid" -x route)"
+        wait_until 10 grep '^STATUS=route: route (pid .*) was killed by signal 9' "$SCRATCH/notified"
+        wait_until 10 eval '[ "$(grep -c "^READY=1" "$SCRATCH/notified")" -eq 2 ]'
+        kill "$pid"
+        wait_until 10 process_gone "$pid"
+        grep '^STOPPING=1; STATUS=' "$SCRATCH/notified"
+    done
+}
+
+@test "systemd: a watchdog for another process, and a socket that nobody has, change nothing" {
+    config
+    listens "$SCRATCH/notify"
+    NOTIFY_SOCKET=$SCRATCH/notify WATCHDOG_USEC=1000 WATCHDOG_PID=1 "$WALPIPE_BIN/walpipe" run \
+        -c "$SCRATCH/orders.conf" >"$SCRATCH/log" 2>&1 3>&- &
+    local pid=$!
+    kill_later "$pid"
+    wait_until 10 grep "all 1 workers are registered" "$SCRATCH/log"
+    kill "$pid"
+    wait_until 10 process_gone "$pid"
+    [ "$(cut -d ';' -f 1 "$SCRATCH/notified" | paste -s)" = "READY=1"$'\t'"STOPPING=1" ]
+
+    NOTIFY_SOCKET=$SCRATCH/nobody "$WALPIPE_BIN/walpipe" run -c "$SCRATCH/orders.conf" \
+        >"$SCRATCH/log" 2>&1 3>&- &
+    pid=$!
+    kill_later "$pid"
+    insert 1 100
+    wait_until 30 arrived 100
+    kill "$pid"
+    wait "$pid"
+}
+
+@test "systemd: the unit is well formed, and its exposure is below 2" {
+    type -P systemd-analyze || skip "systemd is not installed"
+    make -s -C "$WALPIPE_ROOT" install-files DESTDIR="$SCRATCH/root" PREFIX=/opt/walpipe
+    local unit=$SCRATCH/root/opt/walpipe/lib/systemd/system/walpipe@.service
+    grep '^ExecStart=/opt/walpipe/bin/walpipe run -c /etc/walpipe/%i.conf$' "$unit"
+    sed "s,/opt/walpipe/bin,$WALPIPE_BIN,; /^Documentation/d" "$unit" >"$SCRATCH/walpipe@.service"
+    run -0 systemd-analyze verify --man=no "$SCRATCH/walpipe@.service"
+    [ -z "$output" ]
+    systemd-analyze security --offline=true --threshold=20 "$unit"
+}
+
+@test "s6: walpipe run writes its newline when the programs run" {
+    type -P s6-svscan || skip "s6 is not installed"
+    config
+    mkdir -p "$dir/walpipe"
+    echo 5 >"$dir/walpipe/notification-fd"
+    printf '#!/bin/sh\nexec 2>>%s\nexec %s run -c %s --ready-fd 5\n' "$SCRATCH/log" \
+        "$WALPIPE_BIN/walpipe" "$SCRATCH/orders.conf" >"$dir/walpipe/run"
+    chmod +x "$dir/walpipe/run"
+    s6-svscan "$dir" >"$SCRATCH/scan" 2>&1 3>&- &
+    local pid=$!
+    kill_later "$pid"
+    wait_until 10 s6-svok "$dir/walpipe"
+    s6-svwait -U -t 10000 "$dir/walpipe"
+    grep "started the pipeline" "$SCRATCH/log"
+    wait_until 30 grep "all 1 workers are registered" "$SCRATCH/log"
+    s6-svscanctl -t "$dir"
+    wait_until 30 process_gone "$pid"
+    drained
+}
+
+@test "walpipe run --ready-fd: a descriptor that is not open is refused" {
+    config
+    run -100 "$WALPIPE_BIN/walpipe" run -c "$SCRATCH/orders.conf" --ready-fd 9 9>&-
+    [[ $output == *"option --ready-fd: descriptor 9 is not open"* ]]
+    run -100 "$WALPIPE_BIN/walpipe" check -c "$SCRATCH/orders.conf" --ready-fd 2
+    run -100 "$WALPIPE_BIN/walpipe" check -c "$SCRATCH/orders.conf" --ready-fd 5 5>&2
+    [[ $output == *"option --ready-fd is only for walpipe run"* ]]
 }
