@@ -91,7 +91,7 @@ int tracked_relation(struct tracked *t, uint32_t relid, uint32_t xid) MUST_CHECK
 bool tracked_must_drop(const struct tracked *t, uint32_t relid, const struct snapshot *snapshot);
 
 enum tracked_verdict {
-    TRACKED_WRITE,   /* write the row, or delete the row of an absent key */
+    TRACKED_WRITE,   /* write the row; an absent key is no longer missing */
     TRACKED_SKIP,    /* the target has newer data for this key, so leave it */
     TRACKED_LAY_OVER /* leave the row that the target has; without one, write the copied row with
                         the values of all tracked_next laid over it. Leave an absent key */

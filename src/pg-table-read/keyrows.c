@@ -54,6 +54,16 @@ is_none(const struct relation *relation, const struct value *row)
     return false;
 }
 
+static bool
+has_key(const struct relation *relation, const struct value *row, const struct value *key)
+{
+    for (uint32_t i = 0; i < relation->columns_count; i++)
+        if (relation->columns[i].key &&
+            (row[i].len != key[i].len || memcmp(row[i].data, key[i].data, key[i].len) != 0))
+            return false;
+    return true;
+}
+
 int
 keyrows_take(struct keyrows *k, const struct range_order *order, const struct value *fields,
              bool *found, struct buf *frames, struct err *err)
@@ -68,11 +78,13 @@ keyrows_take(struct keyrows *k, const struct range_order *order, const struct va
     k->answered[number] = true;
     k->left--;
     *found = !is_none(order->relation, fields + 1);
-    if (*found)
-        return 0;
     if (!find_key(order, number, row))
         return err_set(err, EXIT_BUG, "%s: the keys that were asked for are malformed",
                        order->part->name);
+    /* An equal key may have another text (numeric 1.0 and 1.00): the text that was asked for is
+     * absent. */
+    if (*found && has_key(order->relation, fields + 1, row))
+        return 0;
     return rowpack_add(&k->absent, FRAME_ABSENT, order, &absent, 64, frames, err);
 }
 

@@ -14,8 +14,9 @@ struct keyrows {
 /* Begins to read order's keys. */
 void keyrows_begin(struct keyrows *k, const struct range_order *order);
 
-/* Whether the row, whose first value is a key's number, has that key; if not the key is absent.
- * fields are the number and the row. 0, or -1 with err. */
+/* Whether there is a row for the key whose number is the first of fields; the row follows. The key
+ * is absent if there is none, or if the row's key is equal and has another text. 0, or -1 with err.
+ */
 int keyrows_take(struct keyrows *k, const struct range_order *order, const struct value *fields,
                  bool *found, struct buf *frames, struct err *err) MUST_CHECK;
 

@@ -1,5 +1,4 @@
-/* copyranges.c: see copyranges.h. Rows of ranges go the ways of inserts, absent keys those of
- * deletes. */
+/* copyranges.c: see copyranges.h. Rows of ranges go the ways of inserts. */
 #include "sink-pg/copyranges.h"
 
 /* ---- the table of a range ---- */
@@ -49,47 +48,48 @@ find_table(struct copyranges *c, const struct relation *relation, struct session
 /* ---- its rows as changes ---- */
 
 static int
-add_row(struct copyranges *c, uint8_t type, const struct tuple *row, uint64_t mark, struct err *err)
+add_row(struct copyranges *c, const struct tuple *row, uint64_t mark, struct err *err)
 {
-    struct row_event event = {.header = {.relid = c->table->relation.relid, .ordinal = 1}};
+    struct row_event event = {.header = {.relid = c->table->relation.relid, .ordinal = 1},
+                              .new_row = *row};
     struct bytes body;
 
-    if (type == FRAME_INSERT) {
-        event.new_row = *row;
-    } else {
-        event.old_kind = OLD_KEY;
-        event.old_row = *row;
-    }
     buf_reset(&c->frame, 1u << 20);
-    if (row_encode(&c->frame, type, &event) != 0)
+    if (row_encode(&c->frame, FRAME_INSERT, &event) != 0)
         return err_set(err, EXIT_PEER, "out of memory for a copied row");
     body = (struct bytes){.data = c->frame.data + c->frame.start + FRAME_HEADER,
                           .len = buf_len(&c->frame) - FRAME_HEADER};
-    return batch_add_row(&c->batch, c->table, type, body, mark, err);
+    return batch_add_row(&c->batch, c->table, FRAME_INSERT, body, mark, err);
 }
 
-/* Those of rows that the target is to get, or to lose. */
+/* The next row of a range, or the next absent key, and its verdict. */
 static int
-add_rows(struct copyranges *c, const struct heldrange *range, uint8_t type, struct err *err)
+next_row(struct copyranges *c, const struct heldrange *range, struct cursor *rows,
+         struct tuple *row, enum tracked_verdict *verdict, struct err *err)
 {
-    const struct buf *rows = type == FRAME_INSERT ? &range->rows : &range->absent;
-    uint32_t count = type == FRAME_INSERT ? range->rows_count : range->absent_count;
-    struct cursor cursor = cursor_over(rows->data + rows->start, buf_len(rows));
+    if (!rows_next(rows, row, c->values->new_values) ||
+        row->count != c->table->relation.columns_count)
+        return err_set(err, EXIT_REFUSED, "malformed rows event");
+    return copying_judge(&c->copying, range, row, verdict, err);
+}
+
+/* Walks the rows that the target is to get. */
+static int
+add_rows(struct copyranges *c, const struct heldrange *range, struct err *err)
+{
+    struct cursor rows = cursor_over(range->rows.data + range->rows.start, buf_len(&range->rows));
     enum tracked_verdict verdict;
     struct tuple row;
 
     batch_drop(&c->batch, c->batch.count);
-    for (uint32_t i = 0; i < count; i++) {
-        if (!rows_next(&cursor, &row, c->values->new_values) ||
-            row.count != c->table->relation.columns_count)
-            return err_set(err, EXIT_REFUSED, "malformed rows event");
-        if (copying_judge(&c->copying, range, &row, &verdict, err) != 0)
+    for (uint32_t i = 0; i < range->rows_count; i++) {
+        if (next_row(c, range, &rows, &row, &verdict, err) != 0)
             return -1;
-        if (verdict != TRACKED_WRITE && (verdict != TRACKED_LAY_OVER || type != FRAME_INSERT))
+        /* A skipped row may be missing still: an update that moved an unknown row to its key is
+         * whole. */
+        if (verdict == TRACKED_SKIP)
             continue;
-        /* One that is skipped may be missing still: an update that moved an unknown row to its key
-         * is whole. */
-        if (add_row(c, type, &row, range->range.mark, err) != 0 ||
+        if (add_row(c, &row, range->range.mark, err) != 0 ||
             (c->notes.any_missing &&
              keylist_add(&c->found, &c->table->relation, row.values, err) != 0))
             return -1;
@@ -97,16 +97,34 @@ add_rows(struct copyranges *c, const struct heldrange *range, uint8_t type, stru
     return 0;
 }
 
+/* Absent keys are no longer missing. The target has no row of them: a row that the source does not
+ * have is never covered. Nor may a delete look for one: several source tables may go to one target
+ * table, and equal keys may have different texts. */
+static int
+settle_absent(struct copyranges *c, const struct heldrange *range, struct err *err)
+{
+    struct cursor rows =
+        cursor_over(range->absent.data + range->absent.start, buf_len(&range->absent));
+    enum tracked_verdict verdict;
+    struct tuple row;
+
+    for (uint32_t i = 0; i < range->absent_count; i++)
+        if (next_row(c, range, &rows, &row, &verdict, err) != 0 ||
+            (verdict == TRACKED_WRITE &&
+             keylist_add(&c->found, &c->table->relation, row.values, err) != 0))
+            return -1;
+    return 0;
+}
+
 static enum outcome
 apply_rows(struct copyranges *c, const struct heldrange *range, struct ways *ways,
-           struct session *s, uint8_t type, struct err *err)
+           struct session *s, struct err *err)
 {
     struct op_list list = {.batch = &c->batch, .table = c->table};
 
-    if (add_rows(c, range, type, err) != 0)
+    if (add_rows(c, range, err) != 0 || settle_absent(c, range, err) != 0)
         return outcome_of(s, err);
-    list.end = list.count = c->batch.count;
-    list.inserts = type == FRAME_INSERT ? list.count : 0;
+    list.end = list.count = list.inserts = c->batch.count;
     return list.count == 0 ? OUTCOME_DONE : ways_apply(ways, s, &list, false, err);
 }
 
@@ -124,9 +142,7 @@ write_range(struct copyranges *c, struct heldrange *range, struct ways *ways, st
         return outcome_of(s, err);
     c->table->copied = true;
     c->table->count = 1;
-    outcome = apply_rows(c, range, ways, s, FRAME_INSERT, err);
-    if (outcome == OUTCOME_DONE)
-        outcome = apply_rows(c, range, ways, s, FRAME_DELETE, err);
+    outcome = apply_rows(c, range, ways, s, err);
     batch_drop(&c->batch, c->batch.count);
     return outcome;
 }

@@ -110,6 +110,30 @@ PY
     [ "$(sql "SELECT state FROM walpipe.tables WHERE relid = 1")" = streaming ]
 }
 
+@test "the bug was that an absent key took away the row of another table, or of an equal key" {
+    sql "CREATE TABLE t (id numeric PRIMARY KEY, v text, big text)"
+    stream "$T/s" <<PY
+${COPY_PRELUDE/'"id", True, INT4'/'"id", True, NUMERIC'}
+e.add(copytable(0, 2, "public", "u", T, definition="d")); ask()
+e.add(copytable(6, 2, "public", "u", T, definition="d")); life(7)
+e.table(1, "public", "t", T)
+tx(101, ("update", ["5", "gone", UNCHANGED]), ("update", ["1.0", "v", UNCHANGED]))
+tx(102, ("update", ["1.00", "w", UNCHANGED], ["1.0", None, None]))
+tx(103, ("delete", ["5", None, None]))
+e.add(range_(6, 1, 2, "public", "u", T, snapshot=(104, 104, ()), mark=0x2028, floor=0x100000))
+e.add(rows(6, 1, [["5", "of u", "b"]])).add(range_end(6, 1, 1))
+block(7, 2, [], kind="q", mark=0x2028)
+# both keys of the same row were asked for
+block(7, 3, [["1.00", "w", "b"]] * 2, kind="k", snapshot=(104, 104, ()), mark=0x2228, keys=["5", "1.0"])
+block(7, 4, [], kind="q", mark=0x2228)
+e.add(horizon(200, 200)).add(table_end(7)).end(); out(e)
+PY
+    sink --map 'public.u -> public.t' <"$T/s"
+    [ "$status" -eq 0 ]
+    sql "SELECT * FROM t ORDER BY id" | diff - <(printf '%s\n' "1.00|w|b" "5|of u|b")
+    [ "$(sql "SELECT count(*) FROM walpipe.missing")" = 0 ]
+}
+
 @test "the bug was that a worker wrote no range behind another's barrier until a row of its own came" {
     make_table
     sql "CREATE TABLE u (LIKE t INCLUDING ALL)"

@@ -287,14 +287,14 @@ write_row(struct state *s, const struct read *read)
     *target = copied;
 }
 
-/* A key that was asked for and is not there. */
+/* A key that was asked for and is not there. A row of it would have been wrong before. */
 static void
 write_absent(struct state *s, const struct read *read, uint32_t key)
 {
     const struct tracked *tracked = &s->tracked[key];
 
     if (((tracked->whole | tracked->partial) & after(contained(read))) == 0)
-        s->target[key] = (struct target){0};
+        s->target[key].missing = 0;
 }
 
 static void
