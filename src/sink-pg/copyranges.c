@@ -78,6 +78,8 @@ static int
 add_rows(struct copyranges *c, const struct heldrange *range, struct err *err)
 {
     struct cursor rows = cursor_over(range->rows.data + range->rows.start, buf_len(&range->rows));
+    /* Another worker may have noted a key since this one looked. */
+    bool settles = c->notes.any_missing || range->range.kind == RANGE_KEYS;
     enum tracked_verdict verdict;
     struct tuple row;
 
@@ -90,8 +92,7 @@ add_rows(struct copyranges *c, const struct heldrange *range, struct err *err)
         if (verdict == TRACKED_SKIP)
             continue;
         if (add_row(c, &row, range->range.mark, err) != 0 ||
-            (c->notes.any_missing &&
-             keylist_add(&c->found, &c->table->relation, row.values, err) != 0))
+            (settles && keylist_add(&c->found, &c->table->relation, row.values, err) != 0))
             return -1;
     }
     return 0;

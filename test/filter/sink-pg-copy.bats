@@ -134,6 +134,33 @@ PY
     [ "$(sql "SELECT count(*) FROM walpipe.missing")" = 0 ]
 }
 
+@test "the bug was that a key that another worker had noted as missing was not settled" {
+    make_table
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+e = Events(sink="dst", shard=1, shards=2, version=2)
+ask(); life(7); out(e)
+PY
+    stream "$T/more" <<PY
+$COPY_PRELUDE
+e = Events(sink="dst", shard=1, shards=2, version=2)
+e.bytes = b""
+block(7, 1, [["4", "v", "b"]], kind="k", mark=0x1000)
+e.watermark(0x3000).end(); out(e)
+PY
+    start_sink
+    exec 8>"$T/in"
+    cat "$T/s" >&8
+    wait_until 20 eval '[ "$(told table_state "select(.life == 7) | .state")" = "\"w\"" ]'
+    # its row has moved to this worker since
+    sql "INSERT INTO walpipe.missing VALUES ('p', 'dst', 1, 0, '{id}', '{4}')"
+    cat "$T/more" >&8
+    exec 8>&-
+    wait_status 0 "$sink"
+    [ "$(sql "SELECT count(*) FROM t")" = 1 ]
+    [ "$(sql "SELECT count(*) FROM walpipe.missing")" = 0 ]
+}
+
 @test "the bug was that a worker wrote no range behind another's barrier until a row of its own came" {
     make_table
     sql "CREATE TABLE u (LIKE t INCLUDING ALL)"
