@@ -70,7 +70,7 @@ struct ackd {
     /* the run */
     struct conn *reader;
     struct ack_waiting waiting; /* of the reader, message "" if it does not wait */
-    bool running; /* pg-wal-read was accepted: run_id, source, ledger and pace are set */
+    bool running; /* pg-wal-read was accepted, so run_id, source, ledger and pace are set */
     bool draining, drained, done;
     struct run_id run_id;
     struct ack_source source;

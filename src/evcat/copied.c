@@ -108,7 +108,7 @@ show_range(struct copied *c, FILE *out, struct cursor *body, uint32_t elements, 
     return 0;
 }
 
-/* The rows themselves are read twice, so that no half line is written of malformed ones. */
+/* The rows are read twice, so that no half line is written for malformed ones. */
 static bool
 rows_are_whole(struct copied *c, const struct rows_event *rows)
 {

@@ -81,7 +81,7 @@ pump(struct show *show, int in, struct err *err)
     return result;
 }
 
-/* A pipeline drains at Ctrl-C, and its last events are to be seen. */
+/* A pipeline drains at Ctrl-C, and its last events must be shown. */
 static bool
 is_stream(int fd)
 {

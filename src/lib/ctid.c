@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* A number of one digit or more at *at, up to most. */
+/* Takes a number of at least one digit at *at, up to most. */
 static bool
 take_number(const uint8_t **at, const uint8_t *end, uint64_t most, uint64_t *number)
 {

@@ -34,7 +34,7 @@ struct relation {
 
 int relation_encode(struct buf *buf, const struct relation *relation) MUST_CHECK;
 
-/* The same items at the end of another frame, whose elements they are the last of. */
+/* The same items at the end of another frame, as its last elements. */
 #define RELATION_ITEMS 5
 void relation_pack(struct packer *p, const struct relation *relation);
 
@@ -146,7 +146,7 @@ int truncate_encode(struct buf *buf, const struct truncate_event *truncate) MUST
 int truncate_decode(struct cursor *body, uint32_t elements, struct truncate_event *truncate,
                     struct err *err) MUST_CHECK;
 
-/* pg_logical_emit_message(). Outside a transaction when not transactional. Has no ordinal. */
+/* pg_logical_emit_message(). Outside a transaction if it is not transactional. Has no ordinal. */
 struct message_event {
     bool transactional;
     uint64_t lsn;

@@ -9,7 +9,7 @@
 #define HELLO_ELEMENTS         17
 #define HELLO_ELEMENTS_HISTORY 19 /* of a source that was promoted once */
 
-/* A reader keeps so much memory when it holds no bytes. */
+/* The memory that a reader keeps when it holds no bytes. */
 #define READER_KEEP ((size_t)4 * IO_CHUNK)
 
 void

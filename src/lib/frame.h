@@ -8,8 +8,8 @@
 
 #define STREAM_MAGIC   "walpipe"
 #define STREAM_VERSION 1
-/* Of an event stream that may bring rows which exist already, in the frames from FRAME_COPYTABLE
- * on. */
+/* The version of an event stream that may bring rows which exist already, in the frames from
+ * FRAME_COPYTABLE on. */
 #define STREAM_VERSION_COPY 2
 
 enum frame_type {
@@ -140,7 +140,7 @@ bool mp_run_id(struct cursor *c, struct run_id *out) MUST_CHECK;
 struct hello {
     uint32_t version; /* encoding takes 0 for STREAM_VERSION */
     char stream[8];   /* "wal" or "event" */
-    char program[32]; /* that wrote this stream */
+    char program[32]; /* the program that wrote this stream */
     struct run_id run_id;
     uint64_t system_identifier;
     uint32_t timeline;
@@ -165,7 +165,7 @@ int hello_encode(struct buf *buf, const struct hello *hello) MUST_CHECK;
 int hello_decode(const struct frame *frame, const char *stream, struct hello *hello,
                  struct err *err) MUST_CHECK;
 
-/* The same of an event stream that may be of STREAM_VERSION_COPY too. */
+/* The same for an event stream that may be of STREAM_VERSION_COPY too. */
 int hello_decode_copy(const struct frame *frame, struct hello *hello, struct err *err) MUST_CHECK;
 
 /* The last frame of every stream. reason is a word for people, such as "drain". */

@@ -8,7 +8,7 @@
 
 #define HASH_SEED UINT64_C(0xcbf29ce484222325)
 
-/* FNV-1a over the bytes, going on from h. */
+/* FNV-1a over the bytes, continued from h. */
 static inline uint64_t
 hash_bytes(uint64_t h, const void *data, size_t len)
 {

@@ -66,7 +66,7 @@ fill(struct intake *in, struct err *err)
     return -1;
 }
 
-/* The next frame, waited for. */
+/* Waits for the next frame. */
 static int
 first_frame(struct intake *in, struct frame *frame, struct err *err)
 {
@@ -309,7 +309,7 @@ take_touched(const struct intake *in, struct intake_item *item, struct err *err)
     return 0;
 }
 
-/* A range's frames follow each other, so that it is whole or thrown away. */
+/* A range's frames follow each other, so that the whole range is taken or discarded. */
 static int
 take_copy(struct intake *in, struct intake_item *item, struct err *err)
 {

@@ -32,7 +32,7 @@ enum intake_kind {
     INTAKE_COMMIT,  /* commit; in_transaction is false again */
     INTAKE_WATERMARK, /* watermark */
     INTAKE_END,   /* the last item; if in_transaction, the open transaction will be sent again */
-    INTAKE_IDLE,  /* the deadline has come, or the input has nothing at the moment; said once
+    INTAKE_IDLE,  /* the deadline has come, or the input has nothing at the moment; returned once
                      before a wait */
     INTAKE_TARGET /* target_fd can be read */
 };
@@ -61,16 +61,16 @@ struct intake {
     void (*say)(void *context, bool warning, const char *text);
     void *context;
     int target_fd;
-    bool copies; /* a stream of STREAM_VERSION_COPY is taken */
+    bool copies; /* a stream of STREAM_VERSION_COPY is accepted */
 
-    /* The caller's to read. */
+    /* For the caller to read. */
     struct hello hello;
     struct layout layout; /* with several workers, otherwise a layout of a single worker */
     struct ackconn ack;
     bool in_transaction;
     struct begin_event begin; /* of the open transaction */
     uint64_t ordinal;         /* of its last change, 0 if none came */
-    uint64_t events;          /* its changes that came */
+    uint64_t events;          /* number of its changes so far */
     bool barrier_open;      /* this worker is the applier, and its next or last change concerns all
                                workers; make it durable, then call intake_barrier_done */
     uint64_t committed_lsn; /* the end LSN of the last commit */
@@ -85,7 +85,7 @@ struct intake {
     uint64_t barrier_id; /* of the last barrier */
     bool barrier_served; /* the open barrier's change has come */
     bool begun;          /* the last frame was begin */
-    bool range_open;     /* its rows come, or its end */
+    bool range_open;     /* its rows or its end come next */
     bool idle;           /* INTAKE_IDLE was returned since the input was read */
     bool ended;          /* INTAKE_END was handed out */
     bool all_read;       /* the input is closed, and the reader holds the rest */
@@ -97,7 +97,7 @@ struct intake {
 void intake_init(struct intake *in, int fd);
 void intake_free(struct intake *in);
 
-/* Reads the first frame, and the layout behind it where there are several workers. Enough for a
+/* Reads the first frame, and the layout behind it if there are several workers. Enough for a
  * program that has no ackd (--check). */
 int intake_hello(struct intake *in, struct err *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* jsontext.h: text as it stands inside a JSON string (RFC 8259). */
+/* jsontext.h: text as it is written inside a JSON string (RFC 8259). */
 #ifndef WALPIPE_JSONTEXT_H
 #define WALPIPE_JSONTEXT_H
 

@@ -9,7 +9,7 @@
 #include "lib/base.h"
 
 struct lasterror {
-    char time[64]; /* as utctime.h has it */
+    char time[64]; /* in the form of utctime.h */
     char program[128];
     uint64_t exit_code; /* 0 if the program continues by itself */
     char message[1024];

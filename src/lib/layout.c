@@ -44,7 +44,7 @@ layout_show(const char *schema, const char *table)
     return shown;
 }
 
-/* Where the table is, or should be. */
+/* The place of the table, or the place where it belongs. */
 static size_t
 find_place(const struct layout *l, const char *shown)
 {
@@ -263,8 +263,9 @@ fix(const struct layout *l, struct placement *p, uint64_t hash)
     p->hash = hash_bytes(hash_string(HASH_SEED, "fixed"), &p->shard, sizeof p->shard);
 }
 
-/* The shard column must be part of the replica identity, or its old value would not be known and a
- * row could leave its worker unseen. A table without the column is sharded by its key. */
+/* The shard column must be part of the replica identity. Otherwise its old value would not be
+ * known, and a row could leave its worker unseen. A table without the column is sharded by its
+ * key. */
 static int
 place_by_column(const struct layout *l, const struct relation *relation, struct placement *p,
                 struct err *err)
@@ -311,7 +312,7 @@ layout_place(const struct layout *l, const struct relation *relation, struct pla
     return 0;
 }
 
-/* False for a value that is none of the column's type. */
+/* Returns false for a value that is none of the column's type. */
 static bool
 shard_of_value(const struct layout *l, const struct placement *p, const struct value *value,
                uint32_t *shard)

@@ -44,7 +44,7 @@ struct layout {
 /* "key", "table" or "column:NAME". */
 bool layout_set_shard_key(struct layout *l, const char *text) MUST_CHECK;
 
-/* Adds "A -> G" or "*". -1 with err when it is malformed or memory is out. */
+/* Adds "A -> G" or "*". Returns -1 with err if it is malformed or memory is out. */
 int layout_add_whole(struct layout *l, const char *line, struct err *err) MUST_CHECK;
 
 /* Adds the lines of a file, each as for layout_add_whole. Empty lines and lines that begin with #
@@ -63,7 +63,7 @@ const char *layout_group(const struct layout *l, const char *schema, const char 
  * all_whole. */
 bool layout_has(const struct layout *l, const char *shown);
 
-/* A table's name as it stands in an entry. */
+/* A table's name as it is written in an entry. */
 struct layout_text {
     char text[LAYOUT_TABLE_MAX];
 };
@@ -94,7 +94,7 @@ struct row_shards {
 int layout_place(const struct layout *l, const struct relation *relation, struct placement *p,
                  struct err *err) MUST_CHECK;
 
-/* body is past the header. False when the event is malformed. values is scratch. */
+/* body is past the header. Returns false if the event is malformed. values is scratch. */
 bool layout_shards(const struct layout *l, const struct placement *p, uint8_t type,
                    const struct row_header *header, struct cursor body, uint32_t elements,
                    struct row_values *values, struct row_shards *shards) MUST_CHECK;

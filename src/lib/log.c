@@ -69,7 +69,7 @@ add_json_string(struct line *line, const char *text)
     char piece[JSONTEXT_MAX] = "";
 
     add(line, "\"", 1);
-    /* A character stands there as a whole or not at all. */
+    /* A character is written as a whole or not at all. */
     while (rest.len > 0 && line->len + 16 <= LINE_SIZE)
         add(line, piece, jsontext_take(&rest, piece));
     add(line, "\"", 1);
@@ -290,7 +290,7 @@ open_last_words(void)
                         : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-/* An empty file counts for nothing. */
+/* An empty file counts as none. */
 void
 log_open_last_words(struct log *log)
 {

@@ -16,7 +16,7 @@ struct moment {
     int infinity; /* -1, 0, 1 */
 };
 
-/* False when text is no date and no timestamp. */
+/* Returns false if text is no date and no timestamp. */
 bool moment_read(struct bytes text, struct moment *m) MUST_CHECK;
 
 #endif

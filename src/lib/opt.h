@@ -61,11 +61,11 @@ enum opt_status {
     OPT_BAD   /* err is set */
 };
 
-/* Reads the command line into options, which holds the defaults before. */
+/* Reads the command line into options, which already holds the defaults. */
 enum opt_status opt_parse(const struct opt_program *program, int argc, char **argv, void *options,
                           struct err *err) MUST_CHECK;
 
-/* That an option whose field is a pointer was given, where only some uses of a program need it. */
+/* Requires an option whose field is a pointer, and that only some uses of a program need. */
 int opt_require(const struct opt_program *program, const char *name, const void *options,
                 struct err *err) MUST_CHECK;
 

@@ -81,7 +81,7 @@ number(const PGresult *r, int row, enum field field)
     return (uint32_t)strtoul(PQgetvalue(r, row, (int)field), NULL, 10);
 }
 
-/* A key of more columns than we know of is none. */
+/* A key with more columns than we support is dropped. */
 static void
 take_key(const char *list, struct tableinfo_key *key)
 {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* With the arrays' oids. */
+/* The table includes the arrays' oids. */
 static const struct {
     const char *name;
     const char *array_name;

@@ -2,7 +2,7 @@
 #include "lib/pqconn.h"
 
 #include <errno.h>
-/* netinet/tcp.h has not all of struct tcp_info. */
+/* netinet/tcp.h lacks some fields of struct tcp_info. */
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -57,7 +57,7 @@ add_options(struct keywords *k, const PQconninfoOption *options)
             add_keyword(k, o->keyword, o->val);
 }
 
-/* libpq reports a failed login as text only, with the SQLSTATE in it where it is asked for that. */
+/* libpq reports a failed login as text only. The text has the SQLSTATE if that is requested. */
 static PGconn *
 start(const struct keywords *k, struct err *err)
 {
@@ -270,7 +270,7 @@ before_step(const PGconn *conn)
     return h;
 }
 
-/* Whether we gave up, after a step that failed. Ends h in any case. */
+/* Returns whether we gave up, after a step that failed. Ends h in any case. */
 static bool
 after_step(struct handshake h, bool step_failed)
 {
@@ -315,7 +315,7 @@ place_of(const PGconn *conn)
     return p;
 }
 
-/* False when nothing came in time. */
+/* Returns false if nothing came in time. */
 static bool
 wait_for(const PGconn *conn, PostgresPollingStatusType what, uint64_t deadline)
 {
@@ -347,7 +347,7 @@ finish(PGconn *conn)
         if (!wait_for(conn, status, deadline)) {
             if (PQstatus(conn) != CONNECTION_STARTED)
                 return MUTE;
-            /* libpq takes it for a failed connect, and goes on to the next address. */
+            /* libpq takes it for a failed connect, and tries the next address */
             shutdown(PQsocket(conn), SHUT_RDWR);
         }
         h = before_step(conn);

@@ -43,7 +43,7 @@ bool pqconn_sqlstate(const PGconn *conn, char sqlstate[6]);
  * and databases have. */
 int pqconn_agree_on_text(PGconn *conn, struct err *err) MUST_CHECK;
 
-/* The same as commands, for a question that brings them along. */
+/* The same as commands, for a query that contains them. */
 #define PQCONN_TEXT_SETTINGS                                                                       \
     "SET datestyle = 'ISO, MDY';"                                                                  \
     "SET intervalstyle = 'postgres';"                                                              \

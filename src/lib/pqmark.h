@@ -9,7 +9,8 @@
 
 #include "lib/frame.h"
 
-/* For as long as the session lives. Also on a replication connection with a database. */
+/* Sets the mark for as long as the session lives, also on a replication connection with a
+ * database. */
 int pqmark_set(PGconn *conn, const struct run_id *run_id, struct err *err) MUST_CHECK;
 
 /* Sets *marked if another session of conn's database has set the mark. */

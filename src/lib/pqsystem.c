@@ -56,7 +56,7 @@ take_history(struct pqsystem *system, char *text)
     }
 }
 
-/* Where the timeline began. Whoever asked for it on a timeline without history gets no answer, and
+/* Finds the LSN where the timeline began. A timeline without history has no such answer, and
  * positions of other timelines are then refused. */
 static void
 read_history(PGconn *conn, struct pqsystem *system)

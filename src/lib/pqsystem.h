@@ -1,4 +1,4 @@
-/* pqsystem.h: which cluster and timeline a replication connection leads to, and where that timeline
+/* pqsystem.h: the cluster and the timeline of a replication connection, and where that timeline
  * came from. */
 #ifndef WALPIPE_PQSYSTEM_H
 #define WALPIPE_PQSYSTEM_H

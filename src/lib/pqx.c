@@ -20,7 +20,7 @@ pqx_exit_code(const char *sqlstate)
     return EXIT_REFUSED;
 }
 
-/* The detail of a violated NOT NULL or CHECK is the whole row, which does not belong into a log. */
+/* The detail of a violated NOT NULL or CHECK is the whole row, which must not be logged. */
 static bool
 shows_row(const PGresult *result, const char *sqlstate)
 {

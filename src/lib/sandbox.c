@@ -82,7 +82,7 @@ add_return(struct program *p, uint32_t action)
     add(p, BPF_RET | BPF_K, action, 0, 0);
 }
 
-/* The low half of an argument, on little-endian machines as both of ours. */
+/* The low half of an argument, on little-endian machines, as both of ours are. */
 static size_t
 argument(int n)
 {

@@ -16,8 +16,8 @@ enum sandbox_state {
  * It cannot gain privileges either. */
 enum sandbox_state sandbox_enter(void);
 
-/* False in a build with AddressSanitizer, whose own needs (a leak check forks and traces) would be
- * refused. */
+/* Returns false in a build with AddressSanitizer, because its own calls (a leak check forks and
+ * traces) would be refused. */
 bool sandbox_fits_build(void);
 
 #endif

@@ -14,8 +14,8 @@ void sig_ignore_pipe(void);
  * nothing to drain, and the first signal ends it. */
 void sig_wait_for_end(void);
 
-/* A signalfd for SIGTERM, SIGINT and, when asked, SIGCHLD, which are blocked from then on. -1 with
- * err. Close-on-exec, non-blocking. */
+/* A signalfd for SIGTERM, SIGINT and, with with_children, SIGCHLD, which are blocked from then on.
+ * It is close-on-exec and non-blocking. Returns -1 with err. */
 int sig_open(bool with_children, struct err *err) MUST_CHECK;
 
 /* The number of a pending signal, or 0. */

@@ -6,7 +6,7 @@
 
 #include "lib/pack.h"
 
-/* max_connections and max_prepared_transactions bound it on any server that exists. */
+/* max_connections and max_prepared_transactions keep it lower on any real server. */
 #define SNAPSHOT_RUNNING_MAX 1000000u
 
 /* Zero-initialise to use. snapshot_free releases running. */

@@ -1,4 +1,4 @@
-/* sourceopt.h: options that all programs have which connect to the source. */
+/* sourceopt.h: options of all programs that connect to the source. */
 #ifndef WALPIPE_SOURCEOPT_H
 #define WALPIPE_SOURCEOPT_H
 

@@ -178,7 +178,7 @@ tableinfo_at(const struct tableinfo *info, uint32_t attnum)
     return NULL;
 }
 
-/* The key flags of a replica identity by index are of exactly its columns. */
+/* The key flags of a replica identity by index mark exactly its columns. */
 static bool
 identity_agrees(const struct tableinfo *info, const struct relation *relation)
 {

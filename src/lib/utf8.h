@@ -1,4 +1,4 @@
-/* utf8.h: which bytes are UTF-8 (RFC 3629). */
+/* utf8.h: recognizes UTF-8 (RFC 3629). */
 #ifndef WALPIPE_UTF8_H
 #define WALPIPE_UTF8_H
 

@@ -9,7 +9,7 @@
 
 enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL };
 
-/* Set out to use. */
+/* Set out before use. */
 struct verdicts {
     FILE *out;
     bool failed; /* a line was VERDICT_FAIL */

@@ -6,7 +6,7 @@
 
 /* One XLogData message of the replication protocol. Times are microseconds since 2000-01-01 UTC. */
 struct wal_frame {
-    uint64_t start_lsn; /* 0 for messages that have no position of their own, as RELATION */
+    uint64_t start_lsn; /* 0 for messages that have no position of their own, such as RELATION */
     uint64_t end_lsn;
     int64_t send_time;
     struct bytes message; /* the pgoutput message */

@@ -22,7 +22,7 @@ int acklink_connect(struct acklink *ack, const char *path, const struct run_id *
 int acklink_waiting(struct acklink *ack, const struct ack_waiting *waiting,
                     struct err *err) MUST_CHECK;
 
-/* Waits so long. -1 with err when ackd goes meanwhile. */
+/* Waits for millis. Returns -1 with err if ackd goes meanwhile. */
 int acklink_pause(struct acklink *ack, int millis, struct err *err) MUST_CHECK;
 
 /* Describes the source and waits for the answer. A refusal becomes err. */

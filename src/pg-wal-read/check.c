@@ -23,7 +23,7 @@ scalar(struct source *source, const char *sql, char *out, size_t size, struct er
     return 0;
 }
 
-/* How many of a kind the server allows and how many are in use. */
+/* The number of a kind that the server allows, and the number in use. */
 static void
 check_room(struct verdicts *v, struct source *source, const char *setting, const char *used_sql)
 {

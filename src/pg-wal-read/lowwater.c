@@ -23,7 +23,7 @@
 #define STALLS_MOST   3
 #define STALLS_WITHIN UINT64_C(2000000)
 
-/* As large as it may be. */
+/* The largest size that the kernel allows. */
 #define FALLBACK_RECEIVE_BUFFER (4 * 1024 * 1024)
 
 /* A Unix socket takes some 230 messages before its writer must wait, however small they are. */
@@ -36,7 +36,7 @@
 #define BUSY_MESSAGES      64
 #define BUSY_WITHIN_MICROS UINT64_C(4000)
 
-/* Not busy any more when a wait, or the low-water mark, gave fewer than this. */
+/* The stream is not busy any more if a wait, or the low-water mark, gave fewer than this. */
 #define IDLE_MESSAGES 16
 
 /* The two ends of a connection within a machine have one address. */

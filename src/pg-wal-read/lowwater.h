@@ -40,7 +40,7 @@ void lowwater_wake(struct lowwater *l, int fd);
 /* A read returned this many messages. With `more`, the socket has further ones. */
 void lowwater_read(struct lowwater *l, int fd, size_t messages, bool more);
 
-/* From now on every byte counts. */
+/* From now on every byte wakes us. */
 void lowwater_end(struct lowwater *l, int fd);
 
 /* Returns true if the caller must let bytes gather itself. It polls without the socket, then

@@ -25,7 +25,7 @@
     " AND (" t ".relreplident = 'd' AND i.indisprimary"                                            \
     " OR " t ".relreplident = 'i' AND i.indisreplident))"
 
-/* pg_publication_tables has a partitioned table where its partitions are published as it. */
+/* pg_publication_tables has the partitioned table if its partitions are published as it. */
 #define PARTITIONS                                                                                 \
     "SELECT 'partition', pg_catalog.quote_ident(x.nspname) || '.' ||"                              \
     " pg_catalog.quote_ident(x.relname), x.root, x.relreplident::pg_catalog.text, x.leaf_columns," \

@@ -16,7 +16,7 @@
 #include "pg-wal-read/published.h"
 #include "pg-wal-read/stream.h"
 
-/* How often a slot is looked at that cannot be used yet. */
+/* The interval of looks at a slot that cannot be used yet. */
 #define WAIT_MILLIS 500
 
 /* The interval at which the log repeats why the creation of a slot waits. */

@@ -83,7 +83,7 @@ start_connecting(struct slotwatch *watch)
     watch->deadline = clock_micros() + GIVE_UP_MICROS;
 }
 
-/* The question is under way, or it could not be sent. */
+/* The query is under way, or it could not be sent. */
 static void
 asked(struct slotwatch *watch, bool sent)
 {

@@ -35,7 +35,8 @@ void slotwatch_init(struct slotwatch *watch, const struct source_options *option
 /* The descriptor to poll for watch->events, or -1. */
 int slotwatch_fd(const struct slotwatch *watch);
 
-/* Goes on when the descriptor is ready or the deadline has passed. True when *slot is new. */
+/* Continues when the descriptor is ready or the deadline has passed. Returns true if *slot is
+ * new. */
 bool slotwatch_step(struct slotwatch *watch, bool ready, struct ack_slot *slot);
 
 void slotwatch_free(struct slotwatch *watch);

@@ -282,7 +282,7 @@ source_check_slot(const struct source *source, const struct source_options *opti
     return 0;
 }
 
-/* The identifier quoted, or NULL with err. The caller frees by PQfreemem. */
+/* The quoted identifier, or NULL with err. The caller frees it with PQfreemem. */
 static char *
 quote_slot(struct source *source, const struct source_options *options, struct err *err)
 {
@@ -296,7 +296,7 @@ quote_slot(struct source *source, const struct source_options *options, struct e
 int
 source_create_slot(struct source *source, const struct source_options *options, struct err *err)
 {
-    /* A standby cannot make a slot that its own standbys take over. */
+    /* A standby cannot create a slot that its own standbys take over. */
     bool failover = source->server_version >= 170000 && !source->standby;
     char sql[256];
     char *slot = quote_slot(source, options, err);

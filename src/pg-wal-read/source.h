@@ -57,7 +57,7 @@ int source_connect(struct source *source, const struct source_options *options,
 int source_check_server(struct source *source, const struct source_options *options,
                         struct err *err) MUST_CHECK;
 
-/* Reads the slot's state anew into source->slot. */
+/* Reads the slot's state again into source->slot. */
 int source_read_slot(struct source *source, const struct source_options *options,
                      struct err *err) MUST_CHECK;
 

@@ -34,7 +34,7 @@
 /* How long a server that shuts down may wait for the workers to confirm the rest. */
 #define SHUTDOWN_GRACE_MICROS UINT64_C(5000000)
 
-/* Two looks at a walsender that blocks in its last words are a few seconds apart. */
+/* Two looks at a walsender that blocks in its final messages are a few seconds apart. */
 #define ENDING_ANSWERS 2
 
 /* If a server is silent for twice its wal_sender_timeout, though feedback asks it to answer, it is
@@ -320,7 +320,7 @@ silence_limit(const struct stream *s)
     return limit < SILENCE_LEAST_MICROS ? SILENCE_LEAST_MICROS : limit;
 }
 
-/* Is the server still there, and does it want to be? */
+/* Checks whether the server is still there, and not about to shut down. */
 static int
 check_server(struct stream *s, struct err *err)
 {
@@ -468,7 +468,7 @@ serve_source(struct stream *s, const struct turn *turn, struct err *err)
     if (s->more_in_libpq)
         return has_room_for_more(s) ? read_source(s, err) : 0;
     if (!wants_source(s)) {
-        /* Not reading, but a connection that broke is noticed. */
+        /* We do not read now, but must notice a connection that broke. */
         if ((revents & (POLLERR | POLLHUP)) != 0)
             return read_source(s, err);
         return 0;

@@ -15,7 +15,7 @@ struct stream {
     struct source *source;
     struct acklink *ack;     /* NULL with --no-ack */
     struct slotwatch *watch; /* NULL with --no-ack */
-    struct tableask ask;     /* while it waits nothing is read */
+    struct tableask ask;     /* while it waits, nothing is read */
     int out_fd;              /* from io_make_nonblocking */
     int signal_fd;
     struct buf out;
@@ -28,7 +28,7 @@ struct stream {
     uint64_t stopping_since; /* of clock_micros */
     bool out_closed;
     bool said_synchronous;
-    bool heard;                 /* something came from the server since the last turn */
+    bool heard;                 /* bytes came from the server since the last turn */
     uint64_t heard_at;          /* when the last message came, or when we began to listen */
     uint64_t feedback_deadline; /* when to send the server a sign of life, for --no-ack */
 };

@@ -50,7 +50,7 @@ tableask_fd(const struct tableask *ask)
     return ask->waiting && ask->conn != NULL ? PQsocket(ask->conn) : -1;
 }
 
-/* The stream goes on without the answer. */
+/* The stream continues without the answer. */
 static void
 give_up(struct tableask *ask, const char *why)
 {

@@ -15,7 +15,7 @@ struct tableask {
     const struct log *log;
     PGconn *conn;
     enum tableask_state state;
-    uint32_t relid;    /* that is asked about */
+    uint32_t relid;    /* of the table in question */
     bool waiting;      /* the stream waits */
     uint64_t deadline; /* until then */
     uint64_t retry_at; /* when to connect again after a failure */

@@ -143,7 +143,7 @@ decode_relation(struct decoder *d, struct cursor *c, struct buf *out, struct err
     return relation_encode(out, &event) == 0 ? 0 : out_of_memory(err);
 }
 
-/* It goes on as it came, behind the relation event of its table. */
+/* Forwards it unchanged, behind the relation event of its table. */
 static int
 pass_tableinfo(struct decoder *d, struct cursor *body, uint32_t elements, struct buf *out,
                struct err *err)
@@ -334,7 +334,7 @@ static int
 decode_message_by_tag(struct decoder *d, uint8_t tag, struct cursor *c, struct buf *out,
                       struct err *err)
 {
-    /* Its begin and its commit go on, so that its position is reached. */
+    /* Its begin and its commit are forwarded, so that its position is reached. */
     if (d->foreign && is_change(tag))
         return 0;
     switch (tag) {

@@ -63,7 +63,7 @@ flush(struct pipeline *p, struct err *err)
     return 0;
 }
 
-/* Decodes every whole frame that is here. */
+/* Decodes every whole frame in the buffer. */
 static int
 decode_available(struct pipeline *p, struct err *err)
 {

@@ -42,7 +42,7 @@ int pgoutput_protocol(uint8_t tag);
 
 bool pgoutput_begin(struct cursor *c, struct begin_event *begin) MUST_CHECK;
 
-/* commit->events is left alone. */
+/* commit->events is not set. */
 bool pgoutput_commit(struct cursor *c, struct commit_event *commit) MUST_CHECK;
 
 bool pgoutput_origin(struct cursor *c, struct origin_event *origin) MUST_CHECK;
@@ -52,7 +52,7 @@ bool pgoutput_origin(struct cursor *c, struct origin_event *origin) MUST_CHECK;
 struct pgoutput_relation {
     uint32_t relid;
     char replica_identity;
-    const char *schema; /* "" in the message means pg_catalog, and is given as that */
+    const char *schema; /* "" in the message means pg_catalog, and is replaced by that */
     const char *name;
     uint32_t columns_count;
     struct relation_column *columns;

@@ -183,7 +183,7 @@ find_life(struct copyin *c, uint64_t number)
     return NULL;
 }
 
-/* Of these sinks only those that take the table. */
+/* Keeps only those of these sinks that take the table. */
 static int
 keep_takers(const struct router *r, const struct copytable_event *table, bool sinks[WORKERS_MAX],
             struct err *err)

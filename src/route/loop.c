@@ -46,7 +46,7 @@ consume(struct worker *worker, size_t n)
     worker->copied -= copied < worker->copied ? copied : worker->copied;
 }
 
-/* Once its `end` is written a worker may finish and go whenever it likes, before the others. */
+/* After its `end` is written, a worker may finish and end at any time, before the others. */
 static int
 write_worker(struct worker *worker, bool ended, struct err *err)
 {
@@ -115,7 +115,7 @@ copy_waits(const struct loop *l)
     return l->copyin.ready && !l->router.in_transaction && !l->router.ended && !is_full_for_copy(l);
 }
 
-/* Takes the frames that were read, until something may be passed on. */
+/* Takes the frames that were read, until some of them may be passed on. */
 static int
 take_copy(struct loop *l, struct err *err)
 {
@@ -139,7 +139,7 @@ take_copy(struct loop *l, struct err *err)
     return 0;
 }
 
-/* The stream's bytes that were routed. */
+/* The number of the stream's bytes that were routed. */
 static uint64_t
 routed(const struct loop *l)
 {

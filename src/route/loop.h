@@ -21,12 +21,12 @@ struct loop {
     struct copyin copyin;
     struct frame_reader copy_reader;
     int copy;                           /* -1 if there is none, or it is over */
-    uint64_t copy_turn_at;              /* the stream's byte from which on it is the copy's turn */
+    uint64_t copy_turn_at;              /* the stream's byte at which the copy's turn begins */
     struct pollfd fds[WORKERS_MAX + 2]; /* the workers, then the input and the copy's */
 };
 
-/* Opens the inputs and every worker's output. options and log must outlive the loop, which is to be
- * freed also after a failure. */
+/* Opens the inputs and every worker's output. options and log must outlive the loop. Free the loop
+ * also after a failure. */
 int loop_open(struct loop *loop, struct options *options, const struct log *log,
               struct err *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* options.c: see options.h. --stream, --shard-key, --layout, --tables and --to are of the --sink
+/* options.c: see options.h. --stream, --shard-key, --layout, --tables and --to belong to the --sink
  * before them. */
 #include "route/options.h"
 

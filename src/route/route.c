@@ -196,7 +196,7 @@ send_behind_barrier(struct sink *sink, uint32_t applier, struct bytes raw,
     return forward(&sink->workers[applier], raw, err);
 }
 
-/* The row goes, or may go, to another worker than before. */
+/* The row moves, or may move, to another worker. */
 static int
 send_moved_row(struct router *r, struct sink *sink, uint32_t applier, const struct row_frame *row,
                struct err *err)

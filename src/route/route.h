@@ -9,8 +9,8 @@
 
 /* A worker's part of the frames that copyin.h gathers. */
 struct share {
-    struct buf frames;   /* that wait until they may stand in its stream */
-    struct buf rows;     /* of the frame in hand */
+    struct buf frames;   /* they wait until they may enter its stream */
+    struct buf rows;     /* of the current frame */
     uint32_t rows_count; /* in these */
     uint64_t range_rows; /* in the frames `rows` of the open range */
 };
@@ -21,7 +21,7 @@ struct worker {
     struct buf out;  /* bytes that are not yet written */
     size_t ahead;    /* bytes of it before the last part of a copy that it got */
     size_t copied;   /* bytes of that part */
-    uint64_t events; /* changes of the open transaction that it was sent */
+    uint64_t events; /* changes of the open transaction that were sent to it */
     struct share share;
 };
 

@@ -22,7 +22,7 @@ int spread_begin(struct spread *s, const struct relation *relation, struct bytes
 int spread_rows(struct spread *s, uint8_t type, const struct rows_event *rows,
                 struct err *err) MUST_CHECK;
 
-/* Each worker is told how many rows it got. */
+/* Each worker gets the number of its rows. */
 int spread_end(struct spread *s, const struct range_end_event *end, struct err *err) MUST_CHECK;
 
 #endif

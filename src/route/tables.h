@@ -30,7 +30,7 @@ int tables_learn(struct tables *tables, const struct relation *relation, bool *t
 /* NULL for a table that was not announced. */
 struct routed_table *tables_find(const struct tables *tables, uint32_t relid);
 
-/* The sink takes this table. */
+/* Whether the sink takes this table. */
 bool tables_take(const struct tables *tables, const struct relation *relation);
 
 /* A life of a copy of the table begins. Remembers that there was one. Returns -1 when memory is
