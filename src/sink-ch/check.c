@@ -96,7 +96,7 @@ check_right(struct worker *w, const struct table *table, struct check *check)
         say(check, FINDING_FAIL, err.message, "GRANT SELECT, INSERT on it to the sink's user");
 }
 
-/* A read-only user may not even try. */
+/* A read-only user has no right to try. */
 static void
 check_readonly(struct worker *w, struct check *check)
 {
@@ -113,7 +113,7 @@ check_readonly(struct worker *w, struct check *check)
                     "the ClickHouse user is read-only: give it a profile with readonly = 0");
 }
 
-/* create_tables cannot work without. */
+/* create_tables needs it. */
 static void
 check_ddl(struct worker *w, struct check *check)
 {
@@ -146,7 +146,7 @@ knows_history(const struct worker *w)
     return w->intake.hello.system_identifier != 0 && w->options->pipeline != NULL;
 }
 
-/* Whose rows the table holds. */
+/* Checks the origin of the rows in the table. */
 static void
 check_history(struct worker *w, struct table *table, struct check *check)
 {
@@ -223,7 +223,7 @@ check_table(struct worker *w, uint32_t number, struct check *check)
         print_mapping(check, w, table, columns);
         check_right(w, table, check);
         rights_check_ddl(&w->server, w->options, table, true, &report);
-        if (!shared) /* whose rows it holds is clear then */
+        if (!shared) /* the origin of its rows is clear then */
             check_history(w, table, check);
         break;
     case SCHEMA_MISSING:

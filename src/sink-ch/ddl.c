@@ -9,7 +9,7 @@
 #include "lib/lsn.h"
 #include "sink-ch/describe.h"
 
-/* Once for each thing that a person should know of. */
+/* Logs each thing that a person should know once. */
 static int say(struct worker *w, const struct table *table, struct err *err, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 

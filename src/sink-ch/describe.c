@@ -130,7 +130,7 @@ ask_statement(struct server *server, const struct table *table, const char *stat
     return server_query(server, asking, &sql, err);
 }
 
-/* 1, 0 or -1 with err. */
+/* Returns 1, 0 or -1 with err. */
 static int
 exists(struct server *server, const struct table *table, struct err *err)
 {

@@ -44,7 +44,7 @@ char *describe_partition_by(const struct described *described);
 /* Returns NULL if there is no such column. */
 const struct described_column *described_find(const struct described *described, const char *name);
 
-/* Whether system.columns' answer, as it came, has a column of that name. */
+/* Whether the unparsed answer of system.columns has a column of that name. */
 bool described_has(const struct buf *answer, const char *name);
 
 void described_free(struct described *described);

@@ -23,7 +23,7 @@ static const uint16_t rights[] = {115, 164, 180, 192, 193, 194, 195, 199, 200, 2
 /* Limits of the user's profile on the size of a query or its answer. */
 static const uint16_t limits[] = {158, 161, 162, 163, 165, 166, 167, 168, 191, 229, 307, 396};
 
-/* A replicated table that is declared wrongly, or otherwise than its other replicas. */
+/* A replicated table with a wrong declaration, or one that differs from its other replicas'. */
 static const uint16_t replicas[] = {222, 237, 342};
 
 /* The bytes do not parse, or do not fit. */

@@ -202,7 +202,7 @@ guess_mark(const struct journal *journal, struct mark *mark)
                                                     : journal->hello->previous_timeline;
 }
 
-/* After its mark was read. As history_look. */
+/* Call it after the table's mark was read. Returns the same as history_look. */
 static int
 judge_table(struct worker *w, struct table *table, struct err *why, struct err *err)
 {

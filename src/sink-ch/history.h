@@ -38,7 +38,7 @@ int history_check_name(const struct worker *worker, const struct table *table,
 typedef int history_visit(struct worker *worker, struct table *table, void *context,
                           struct err *err);
 
-/* Visits all of them, published or not. 0, or -1 with err. */
+/* Visits all of them, published or not. Returns 0, or -1 with err. */
 int history_each(struct worker *worker, history_visit *visit, void *context,
                  struct err *err) MUST_CHECK;
 

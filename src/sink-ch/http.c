@@ -262,7 +262,7 @@ build_url(const struct http *http, const struct http_request *request, struct bu
     return url->failed ? -1 : 0;
 }
 
-/* The key table goes as a file of a form. */
+/* The key table is sent as a file of a form. */
 static curl_mime *
 build_form(const struct http *http, const struct http_request *request)
 {

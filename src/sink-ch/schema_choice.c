@@ -1,5 +1,6 @@
-/* schema_choice.c: see schema_choice.h. Rows of a table with a key replace each other where ORDER
- * BY and the partition are equal, so both may depend on the key only, and ORDER BY on all of it. */
+/* schema_choice.c: see schema_choice.h. Rows of a table with a key replace each other if their
+ * ORDER BY and partition are equal. So both may depend on the key only, and ORDER BY on all of
+ * it. */
 #include "sink-ch/schema_choice.h"
 
 #include <stdio.h>
@@ -11,7 +12,7 @@
 
 static const char not_there[] = "correct the name, or remove it if the column was dropped";
 
-/* The stream may be of a time before the column came, which the catalog knows. */
+/* The stream may be older than the column, which the catalog knows. */
 static bool
 is_to_come(const struct table *table, const char *name)
 {

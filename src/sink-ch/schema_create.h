@@ -5,8 +5,7 @@
 
 #include "sink-ch/table.h"
 
-/* Creates the table. -1 with err, also for a table whose key the stream
- * doesn't tell. */
+/* Creates the table. Returns -1 with err, also for a table whose key the stream does not have. */
 int schema_create(struct server *server, const struct options *options, const struct table *table,
                   struct err *err) MUST_CHECK;
 
@@ -20,7 +19,7 @@ int schema_add_columns(struct server *server, const struct options *options, str
                        const char *const *existing, size_t existing_count,
                        struct err *err) MUST_CHECK;
 
-/* False, with the reason, for a table that schema_create refuses. */
+/* Returns false, with the reason, for a table that schema_create refuses. */
 bool schema_can_create(const struct options *options, const struct table *table,
                        const char **reason);
 

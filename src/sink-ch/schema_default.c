@@ -227,7 +227,7 @@ put_known(const struct server *server, const struct options *options, const stru
     else if (convert_value(&convert, &type, schema_oid(column), &value, &raw) != 0 || raw.failed)
         misfit(table, column, (const char *)type_text.data, convert.reason, err);
     else if (raw.data[raw.start] != 0 && type.nullable)
-        past = PAST_NULL; /* on_overflow made it so */
+        past = PAST_NULL; /* because of on_overflow */
     else
         past = PAST_DEFAULT;
     if (past == PAST_DEFAULT) {

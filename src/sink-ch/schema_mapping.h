@@ -1,4 +1,4 @@
-/* schema_mapping.h: which PostgreSQL type meets which ClickHouse type, column by column. */
+/* schema_mapping.h: the pairs of PostgreSQL and ClickHouse types, column by column. */
 #ifndef WALPIPE_SINKCH_SCHEMA_MAPPING_H
 #define WALPIPE_SINKCH_SCHEMA_MAPPING_H
 

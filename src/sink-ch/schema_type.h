@@ -1,4 +1,4 @@
-/* schema_type.h: which type a column is created with. */
+/* schema_type.h: the type with which a column is created. */
 #ifndef WALPIPE_SINKCH_SCHEMA_TYPE_H
 #define WALPIPE_SINKCH_SCHEMA_TYPE_H
 
