@@ -1,7 +1,7 @@
 /* apply.c: see apply.h.
  *
- * Few changes: all of them, the progress and the COMMIT in one pipeline, one round trip. Many:
- * table by table, each by the way that suits it. */
+ * A few changes go with the progress and the COMMIT in one pipeline and one round trip. Many go
+ * table by table, each in the way that suits it. */
 #include "sink-pg/apply.h"
 
 #include <string.h>
@@ -9,8 +9,8 @@
 #include "sink-pg/savepoint.h"
 #include "sink-pg/sqltext.h"
 
-/* A table updated in more different sets of columns than this loses its prepared statements now and
- * then: the server keeps a plan for each. */
+/* A table that is updated in more different sets of columns loses its prepared statements now and
+ * then, because the server keeps a plan for each. */
 #define STATEMENTS_MAX 200
 
 /* ---- plans ---- */
@@ -64,7 +64,7 @@ plan_tables(struct applier *a, const struct apply_work *work, struct err *err)
     return each_table(a, work, plan_table, err);
 }
 
-/* ---- whether the tables are still what their plans were made for ---- */
+/* ---- checks that the tables still fit their plans ---- */
 
 static int
 ask_once(struct applier *a, struct table *table, uint64_t commit_lsn, struct err *err)
@@ -79,7 +79,7 @@ ask_once(struct applier *a, struct table *table, uint64_t commit_lsn, struct err
     return 0;
 }
 
-/* Then more goes into the transaction than the changes: they say what. */
+/* Then the transaction may also contain rows of ranges, and notes, which `copies` decides. */
 static bool
 is_copying(const struct applier *a)
 {
@@ -130,7 +130,7 @@ is_watched(struct applier *a, const struct apply_work *work)
     return work->to > 0 && !truncates(work) && each_table(a, work, is_covered, &unused) == 0;
 }
 
-/* Another session sees what others changed, and not what this transaction did: its triggers may
+/* Another session sees the changes of others, but not those of this transaction, whose triggers may
  * create partitions. */
 static int
 ask_elsewhere(struct applier *a, bool *same, struct err *err)
@@ -164,8 +164,9 @@ ask_apart(struct applier *a, const struct apply_work *work, struct err *err)
 
 /* ---- the end of a transaction ---- */
 
-/* What follows the changes. The progress comes before the signatures: what changes after its
- * statement was analysed and before they are read differs, and what changes later shows in it. */
+/* Queues the commands behind the changes. The progress comes before the signatures. A change
+ * between the analysis of its statement and the reading of the signatures makes them differ, and a
+ * later change shows in the statement. */
 static int
 queue_end(struct applier *a, const struct apply_work *work, bool watched, struct err *err)
 {
@@ -190,7 +191,7 @@ note_commit(struct applier *a, const struct apply_work *work)
     a->session.tx_open = false;
 }
 
-/* Of a pipeline that ends with queue_end's commands. */
+/* Ends a pipeline that ends with queue_end's commands. */
 static enum outcome
 finish(struct applier *a, const struct apply_work *work, struct err *err)
 {
@@ -251,7 +252,7 @@ apply_direct(struct applier *a, const struct apply_work *work, struct err *err)
                                                     : rows_outcome(rows, err);
 }
 
-/* After the server noticed something of the tables: what that was, the signatures tell. */
+/* Call it after the server noticed a change of the tables. The signatures tell which change. */
 static enum outcome
 apply_exactly(struct applier *a, const struct apply_work *work, struct err *err)
 {
@@ -283,7 +284,7 @@ apply_in_order(struct applier *a, const struct apply_work *work, uint32_t from, 
     return outcome;
 }
 
-/* Links each table's rows; the tables in the order of their first row. */
+/* Links each table's rows, and the tables in the order of their first row. */
 static struct table *
 link_tables(struct batch *batch, uint32_t from, uint32_t to)
 {
@@ -359,8 +360,8 @@ delete_all_sql(struct rows *rows, const struct op_truncate *truncate)
     return sqltext_get(sql);
 }
 
-/* A table that a foreign key refers to cannot be truncated, whatever the session's role: then its
- * rows are deleted. CASCADE is never passed on: it would reach tables that are not replicated
+/* A table that a foreign key refers to cannot be truncated in any role of the session, so its rows
+ * are deleted. CASCADE is never passed on, because it would reach tables that are not replicated
  * (trap 85). */
 static enum outcome
 apply_truncate(struct applier *a, const struct op_truncate *truncate, struct err *err)
@@ -448,7 +449,8 @@ apply_in_parts(struct applier *a, const struct apply_work *work, struct err *err
     return outcome == OUTCOME_DONE ? end_alone(a, work, err) : outcome;
 }
 
-/* After a direct attempt that the server refused: what earlier pieces did must still be there. */
+/* Call it after a direct attempt that the server refused. The changes of earlier pieces must still
+ * be there. */
 static enum outcome
 undo_direct(struct applier *a, bool pieces, const struct err *why, struct err *err)
 {

@@ -1,4 +1,5 @@
-/* apply.h: one attempt to apply a batch: in which pieces, in which order, in which transaction. */
+/* apply.h: one attempt to apply a batch. It decides the pieces, their order, and the
+ * transaction. */
 #ifndef SINK_PG_APPLY_H
 #define SINK_PG_APPLY_H
 
@@ -7,32 +8,32 @@
 #include "sink-pg/ways.h"
 #include "sink-pg/wholes.h"
 
-/* Zero-initialise, then set session and progress up. */
+/* Zero-initialise to use, then set up session and progress. */
 struct applier {
     struct session session;
     struct progress progress;
     struct ways ways;
     const struct tables *tables;
-    bool stale; /* what is prepared in the session should be dropped at the next chance */
+    bool stale; /* the session's prepared statements should be dropped at the next chance */
     struct signatures signatures;
     struct watch watch;
     bool asks;    /* for signatures, in the pipeline */
     bool noticed; /* a table may have changed */
-    bool changed; /* a table is not any more what its plan was made for: the attempt is undone, and
-                     a new one reads the catalog anew */
-    const struct wholes *wholes; /* of a sink with several workers; else NULL */
-    struct copyranges *copies;   /* NULL: the stream brings none */
-    bool unplaced;               /* a table is not where it must be: only a restart helps */
+    bool changed; /* a table no longer fits its plan, so the attempt is undone, and a new one reads
+                     the catalog again */
+    const struct wholes *wholes; /* of a sink with several workers, otherwise NULL */
+    struct copyranges *copies;   /* NULL if the stream brings none */
+    bool unplaced;               /* a table is at the wrong worker, and only a restart helps */
 };
 
 /* The first `to` ops of a batch. */
 struct apply_work {
     struct batch *batch;
     uint32_t to;
-    const struct position *commit; /* the transaction is committed together with this progress;
-                                      NULL: it stays open */
-    bool careful;                  /* one by one, with constraints deferred */
-    bool apart; /* changes of the tables by the transaction itself are none: of one that stays open,
+    const struct position
+        *commit;  /* committed with the transaction, which stays open if this is NULL */
+    bool careful; /* one by one, with constraints deferred */
+    bool apart; /* the transaction's own changes of the tables do not count, because it stays open,
                    is longer than this, or changed them before */
 };
 

@@ -24,7 +24,7 @@ struct op {
     uint32_t next; /* the same table's next row in the segment that is being applied */
     uint64_t commit_lsn;
     uint8_t type; /* frame type, BATCH_CUT where a table's description changed */
-    bool missed;  /* an update of a table that is copied has met no row, and put none in */
+    bool missed;  /* an update of a table that is copied has met no row, and inserted none */
 };
 
 #define BATCH_CUT 255
@@ -71,7 +71,7 @@ void batch_free(struct batch *b);
 /* ---- one row, as its table's plan sees it ---- */
 
 /* Values are in the source's column order and point into the batch. Unchanged TOAST values that the
- * old row holds are put in. */
+ * old row has are filled in. */
 struct change {
     uint8_t type;
     const struct value *new_row; /* NULL for a delete */
@@ -85,7 +85,7 @@ struct change {
 /* The same bytes in the same format. */
 bool value_equal(const struct value *a, const struct value *b);
 
-/* -1 with err (naming table and LSN) when the frame is malformed or does not fit the table's
+/* Returns -1 with err (naming table and LSN) if the frame is malformed or does not fit the table's
  * description. table->plan must be there. change is valid until the next call with values. */
 int change_decode(const struct batch *b, const struct op *op, struct row_values *values,
                   struct change *change, struct err *err) MUST_CHECK;

@@ -1,4 +1,4 @@
-/* catalog.c: see catalog.h. Everything is asked with parameters. */
+/* catalog.c: see catalog.h. Every query uses parameters. */
 #include "sink-pg/catalog.h"
 
 #include <stdlib.h>
@@ -93,7 +93,7 @@ static const char table_query[] =
  * would be the operator of another type. */
 static const char columns_query[] =
     "SELECT a.attnum, a.attname, a.atttypid, a.attnotnull, a.attidentity, a.attgenerated, "
-    /* Rows that come in by the root get its defaults, not those of their partition. */
+    /* Rows that are inserted through the root get its defaults, not those of their partition. */
     "(a.attnotnull OR base.not_null OR a.attname = ANY (ARRAY(SELECT DISTINCT l.attname "
     "FROM pg_catalog.pg_partition_tree($1::oid) p JOIN pg_catalog.pg_attribute l "
     "ON l.attrelid = p.relid WHERE l.attnotnull AND l.attnum > 0))) AND NOT a.atthasdef "

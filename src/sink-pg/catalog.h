@@ -29,7 +29,7 @@ struct catalog_column {
     const char *type;  /* as SQL, without typmod */
     const char *full_type; /* with it */
     const char *temp_type; /* for a temporary table, without a domain's constraints */
-    const char *equals;    /* the operator that the type's indexes call equal */
+    const char *equals;    /* the operator of the type's indexes for equality */
 };
 
 /* An index that is valid for all rows. */

@@ -396,7 +396,7 @@ write_set(struct writer *w)
     }
 }
 
-/* An update, or a look at the row, when nothing of it can be set. */
+/* Updates the row, or only looks at it if none of its columns can be set. */
 static void
 write_update_in_place(struct writer *w)
 {

@@ -1,4 +1,4 @@
-/* columns.h: which source column goes into which of the target's, and whether the types fit. */
+/* columns.h: pairs the source's columns with the target's, and checks that the types fit. */
 #ifndef SINK_PG_COLUMNS_H
 #define SINK_PG_COLUMNS_H
 

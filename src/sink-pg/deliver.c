@@ -15,7 +15,7 @@
  * hears of it. */
 #define CHANGES_MAX 10
 
-/* After as many it may be the batch itself that changes them. */
+/* After this many changes the batch itself may be the cause. */
 #define CHANGES_OF_OTHERS 3
 
 /* ---- the target comes and goes ---- */
@@ -144,7 +144,7 @@ deliver_look(struct deliver *d, struct err *err)
 
 /* ---- a batch ---- */
 
-/* An attempt that is rolled back has found nothing. */
+/* The findings of an attempt that is rolled back are dropped. */
 static void
 forget_found(const struct batch *batch, uint32_t to)
 {

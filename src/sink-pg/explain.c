@@ -18,7 +18,7 @@ missing_row(struct err *err)
                          "table");
 }
 
-/* The row would have to go and come back. */
+/* The row would have to be deleted and inserted again. */
 static int
 other_identity(struct err *err)
 {

@@ -89,7 +89,7 @@ go_into(struct fits_type *from, struct fits_type *to)
     }
 }
 
-/* Dates and times are read over braces and brackets. */
+/* The input functions of dates and times ignore braces and brackets. */
 static const char *
 loss_of_shape(struct fits_type from, struct fits_type to)
 {
@@ -150,7 +150,7 @@ is_integer(uint32_t oid)
     return oid == PG_INT2 || oid == PG_INT4 || oid == PG_INT8;
 }
 
-/* The pairs of different types of which fits_loss knows all that could be lost. */
+/* The pairs of different types for which fits_loss knows every loss. */
 static bool
 is_known_pair(uint32_t from, uint32_t to)
 {

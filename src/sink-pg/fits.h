@@ -19,8 +19,8 @@ struct fits_type {
  * reports an error for a value that does not fit. */
 const char *fits_loss(struct fits_type from, struct fits_type to) MUST_CHECK;
 
-/* Whether the target's input function takes something from some texts silently. Not for an array or
- * a range, of which the parts are asked for. */
+/* Whether the target's input function silently drops a part of some texts. Not for an array or a
+ * range, whose parts are checked instead. */
 bool fits_may_lose(struct fits_type to) MUST_CHECK;
 
 /* Whether it may do so with values of the source's type, although fits_loss found nothing. The

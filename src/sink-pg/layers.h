@@ -8,7 +8,8 @@
 #include "lib/intake.h"
 #include "lib/relmap.h"
 
-/* So many changes of the layout may wait for the workers to pass the older ones' positions. */
+/* At most this many changes of the layout may wait for the workers to pass the older ones'
+ * positions. */
 #define LAYERS_MAX 8
 
 /* Every transaction with end LSN <= lsn is durable in the target. So are the changes up to
@@ -29,12 +30,12 @@ struct layer {
 struct layers {
     struct layer *list[LAYERS_MAX];
     uint32_t count;
-    uint64_t highest;     /* no layer has anything of a transaction that commits here or later */
+    uint64_t highest;     /* no layer has any part of a transaction that commits here or later */
     struct relmap places; /* relid to a struct placement for each layer */
     struct row_values *values; /* lent, for the row in hand */
 };
 
-/* The first commit LSN of which a layer has nothing. */
+/* The first commit LSN of which a layer has no part. */
 uint64_t layer_highest(const struct layer *layer);
 
 /* Takes over the layer. Returns -1 if there are LAYERS_MAX. */

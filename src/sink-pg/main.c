@@ -1,5 +1,6 @@
-/* sink-pg: the event stream on its input, rows in a PostgreSQL, exactly once. One poll over the
- * input, ackd and the target's socket; while a batch is applied it does not read. */
+/* sink-pg reads the event stream and writes its rows to a PostgreSQL server, exactly once. It has
+ * one poll over the input, ackd and the target's socket. While it applies a batch it does not
+ * read. */
 #include <unistd.h>
 
 #include "lib/io.h"

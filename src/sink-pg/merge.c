@@ -72,7 +72,7 @@ not_copied(const struct attempt *a)
     return OUTCOME_NOT;
 }
 
-/* The format of the table's rows, as the first of them has it. */
+/* The format of the table's rows, which the first of them decides. */
 static int
 first_format(struct attempt *a, struct err *err)
 {
@@ -94,7 +94,7 @@ takes_format(const struct attempt *a)
     return a->format != COPY_BINARY || a->plan->copy >= COPIES_BINARY;
 }
 
-/* Runs m->sql, of which the last is a COPY, behind a savepoint. */
+/* Runs m->sql, whose last command is a COPY, behind a savepoint. */
 static int
 begin_copy(const struct attempt *a, struct err *err)
 {

@@ -29,7 +29,7 @@ struct plan_column {
     bool domain;
     bool identity_always; /* GENERATED ALWAYS AS IDENTITY */
     bool numeric;         /* or a domain over it */
-    char equals[160];     /* the operator that the type's indexes call equal */
+    char equals[160];     /* the operator of the type's indexes for equality */
     char temp_type[160];  /* for a temporary table, without a domain's constraints */
     char type[160];
     char full_type[160]; /* with typmod */
@@ -86,7 +86,7 @@ enum plan_index {
 
 /* The rows of the table that COPY can take. Each step includes those before. */
 enum plan_copy {
-    COPIES_NOTHING, /* text and binary values stand side by side */
+    COPIES_NOTHING, /* text and binary values are mixed */
     COPIES_TEXT,
     COPIES_BINARY, /* the types are the source's */
     COPIES_RECODED /* and text values in binary format */
@@ -130,7 +130,7 @@ struct plan {
                         the source */
     uint32_t extras_count;
     struct plan_extra *extras;
-    bool odd_types; /* binary values of a column must go by their text */
+    bool odd_types; /* binary values of a column must be passed as their text */
     bool verified;  /* values of a column must be verified, which COPY cannot do */
     struct plan_stmt *statements;
     uint32_t statements_count;

@@ -31,9 +31,8 @@ struct progress {
 
 bool position_equal(const struct position *a, const struct position *b);
 
-/* Makes the table where it is missing, takes the row, compares it with hello, raises the epoch and
- * sets durable and timeline, which ackd compares. EXIT_REFUSED when the row is not of this source.
- */
+/* Creates the table if it is missing, takes the row, compares it with hello, raises the epoch and
+ * sets durable and timeline, which ackd compares. EXIT_REFUSED if the row is not of this source. */
 int progress_start(struct progress *p, struct session *s, struct err *err) MUST_CHECK;
 
 /* Call it after a lost connection. Raises the epoch again, so that no transaction of the old
@@ -42,9 +41,9 @@ int progress_start(struct progress *p, struct session *s, struct err *err) MUST_
 int progress_resume(struct progress *p, struct session *s, struct position *found,
                     struct err *err) MUST_CHECK;
 
-/* Queues the update to `to`, as STEP_PROGRESS; it fails with SQLSTATE 22012 when the row is not
- * ours any more. ask: as STEP_WATCH, which fails also when the server may have noticed a change of
- * what is watched. */
+/* Queues the update to `to`, as STEP_PROGRESS, which fails with SQLSTATE 22012 if the row is not
+ * ours any more. With ask it is a STEP_WATCH, which also fails if the server may have noticed a
+ * change of a watched table. */
 int progress_queue(struct progress *p, struct pipe *pipe, const struct position *to,
                    const struct watch *watch, bool ask, struct err *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* readable.h: a value in PostgreSQL's binary format as people read it, for messages. */
+/* readable.h: a value in PostgreSQL's binary format as readable text, for messages. */
 #ifndef SINK_PG_READABLE_H
 #define SINK_PG_READABLE_H
 

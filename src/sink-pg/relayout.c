@@ -23,7 +23,7 @@ static const char create_tables[] =
     "PRIMARY KEY (pipeline, sink, source));"
     "ALTER TABLE walpipe.progress ADD COLUMN IF NOT EXISTS layout bigint";
 
-/* A row of walpipe.progress as it may have been made before the column layout was. */
+/* A row of walpipe.progress, which may be older than the column layout. */
 enum {
     ROW_SHARD,
     ROW_SHARDS,
@@ -42,7 +42,7 @@ static const char rows_query[] =
 /* The stored rows. */
 struct stored {
     PGresult *rows;
-    struct layer layer;  /* its layout is known where known is set */
+    struct layer layer;  /* its layout is known if known is set */
     char generation[24]; /* "" if the rows have none */
     bool known;
     bool settled;        /* all workers are at one position, without a partial transaction */

@@ -1,5 +1,4 @@
-/* tables.h: the source's tables as the stream described them, and which target table each goes to.
- */
+/* tables.h: the source's tables as the stream described them, and the target table of each. */
 #ifndef SINK_PG_TABLES_H
 #define SINK_PG_TABLES_H
 
@@ -41,8 +40,8 @@ struct tables {
     struct table *retired; /* replaced, but rows of the batch may still need them */
 };
 
-/* A table that a relation event, the whole frame, describes, and that stands apart from those of
- * struct tables. NULL with err. */
+/* A table that a relation event, the whole frame, describes, and that is not one of struct tables.
+ * NULL with err. */
 struct table *table_new(const struct tables *tables, const struct frame *frame, struct err *err);
 
 /* Whether the frame is the same description as the table's. */
@@ -56,10 +55,10 @@ void table_free(struct table *table);
 int tables_relation(struct tables *tables, const struct frame *frame, bool *changed,
                     struct err *err) MUST_CHECK;
 
-/* NULL when there was no relation event for it. */
+/* Returns NULL if there was no relation event for it. */
 struct table *tables_get(const struct tables *tables, uint32_t relid);
 
-/* Makes table->plan where it is missing or void, and finds out whose rows it shares. Refuses a
+/* Makes table->plan if it is missing or void, and finds out which tables share its rows. Refuses a
  * table whose target holds its own rows. */
 int tables_plan(const struct tables *tables, struct table *table, struct session *s,
                 struct err *err) MUST_CHECK;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A bigint advisory lock stands in pg_locks as its two halves. */
+/* pg_locks shows a bigint advisory lock as its two halves. */
 static const char end_holder[] =
     "SELECT pg_catalog.pg_terminate_backend(l.pid) FROM pg_catalog.pg_locks AS l, "
     "pg_catalog.hashtextextended($1, 0) AS key WHERE l.locktype = 'advisory' AND l.granted "

@@ -34,7 +34,7 @@ void watch_begin(struct watch *w, uint64_t generation);
  * change would show in the statement's time. */
 bool watch_covers(const struct watch *w, const struct signature *signature, uint64_t asked);
 
-/* From the next analysis on. */
+/* It is watched from the next analysis on. */
 void watch_add(struct watch *w, struct signature *signature);
 
 /* A transaction was committed in which the statement had this time, and behind it the last query

@@ -1,4 +1,5 @@
-/* worker.h: the life of one worker: the event stream in, batches to the target, reports to ackd. */
+/* worker.h: one worker from start to end. It reads the event stream, applies batches to the target,
+ * and reports to ackd. */
 #ifndef SINK_PG_WORKER_H
 #define SINK_PG_WORKER_H
 
@@ -6,33 +7,32 @@
 #include "sink-pg/deliver.h"
 #include "sink-pg/options.h"
 
-/* Zero-initialise, then set options and log. */
+/* Zero-initialise to use, then set options and log. */
 struct worker {
     const struct options *options;
     struct log *log;
     struct intake intake;
     struct deliver deliver;
     struct wholes wholes;
-    struct copyranges copies; /* where hello is of a stream that brings them */
-    struct row_values values; /* of the row in hand; lent to whoever decodes one */
+    struct copyranges copies; /* if hello is of a stream that brings them */
+    struct row_values values; /* of the current row, lent to every file that decodes one */
     struct tables tables;
     struct batch batch;
     bool skip;                /* the open transaction is durable already */
-    bool stands_still;        /* a barrier was reported, and what is behind it has not come */
+    bool stands_still;        /* a barrier was reported, and the change behind it has not come */
     bool layered;             /* older layouts may have had a part of it */
-    struct position position; /* where the target will be when the batch's whole transactions are
-                                 applied */
+    struct position position; /* the target's, after the batch's whole transactions are applied */
     /* Time. */
-    uint64_t row_since;  /* the first row or commit of the batch came; 0: none waits */
+    uint64_t row_since;  /* when the first row or commit of the batch came, 0 if none waits */
     uint64_t written_at; /* the progress was */
-    uint64_t idle_until; /* when to look again if nothing comes; 0: never */
+    uint64_t idle_until; /* when to look again if nothing comes, 0 if never */
     /* Reports. */
     uint64_t reported_lsn;
     uint64_t applied_rows; /* since the last report */
     uint64_t flush_micros;
 };
 
-/* Reads the stream on `in` to the end frame. 0, or -1 with err. */
+/* Reads the stream on `in` to the end frame. Returns 0, or -1 with err. */
 int worker_run(struct worker *worker, int in, struct err *err) MUST_CHECK;
 void worker_free(struct worker *worker);
 
