@@ -273,6 +273,19 @@ copynotes_load(struct copynotes *n, struct session *s, struct copying *c, struct
     return rc;
 }
 
+/* What comes without a copy from now on is of tables that are streaming, also for add_sink. */
+static int
+forget_default(struct session *s, const char *const *params, struct err *err)
+{
+    PGresult *result = pqx_exec_params(
+        s->conn, "delete from walpipe.tables",
+        "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid = 0", 2, params,
+        err);
+
+    PQclear(result);
+    return result == NULL ? -1 : 0;
+}
+
 int
 copynotes_require_none(const struct copynotes *n, struct session *s, struct err *err)
 {
@@ -299,7 +312,7 @@ copynotes_require_none(const struct copynotes *n, struct session *s, struct err 
     }
     exist = PQntuples(rows) == 1;
     PQclear(rows);
-    return exist ? -1 : 0;
+    return exist ? -1 : forget_default(s, params, err);
 }
 
 /* ---- notes ---- */
@@ -332,8 +345,9 @@ require_empty(const struct copynotes *n, struct session *s, const struct copypar
         return rc;
     snprintf(err->relation, sizeof err->relation, "%s.%s", schema, name);
     err_set(err, EXIT_REFUSED, "%s.%s is to be copied and has rows already", schema, name);
-    return err_hint(err, "empty it; or set copy = no in the sink if they are the source's rows and "
-                         "follow from where the stream begins");
+    return err_hint(err,
+                    "if nothing else writes to it, empty it; or, if the tables have the source's "
+                    "rows as of the slot's beginning, set copy = no in the sink");
 }
 
 static int

@@ -336,7 +336,7 @@ PY
     asks ""
     [ "$status" -eq 100 ]
     said "public.t is to be copied and has rows already"
-    said "empty it; or set copy = no"
+    said "if nothing else writes to it, empty it; or"
     sql "TRUNCATE t"
     asks ""
     [ "$status" -eq 0 ]
