@@ -31,6 +31,9 @@
  * grow to twice this. */
 #define BATCH_ROWS_MAX 500000u
 
+/* Connections that pg-table-read reads over; each costs the source a backend. */
+#define COPY_WORKERS_MAX 32
+
 /* Workers of all sinks together that ackd and route hold tables for. */
 #define WORKERS_MAX 256u
 

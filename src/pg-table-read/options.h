@@ -3,12 +3,10 @@
 #define WALPIPE_PGTABLEREAD_OPTIONS_H
 
 #include "lib/frame.h"
+#include "lib/limits.h"
 #include "lib/log.h"
 #include "lib/opt.h"
 #include "lib/sourceopt.h"
-
-/* Connections that read; each costs the source a backend. */
-#define COPY_WORKERS_MAX 32
 
 struct options {
     const char *conninfo;

@@ -36,6 +36,7 @@ struct key {
 
 #define SINK_TYPE_KEY "type"
 #define MAP_KEY       "map"
+#define COPY_KEY      "copy"
 
 /* conninfo and password stand side by side in both structs, as in struct conninfo_value. */
 static const struct key keys[] = {
@@ -44,6 +45,10 @@ static const struct key keys[] = {
     {"http", IN_PIPELINE, KEY_OPTIONAL, values_http, offsetof(struct config, http)},
     {"log_level", IN_PIPELINE, KEY_OPTIONAL, values_level, offsetof(struct config, log_level)},
     {"log_format", IN_PIPELINE, KEY_OPTIONAL, values_format, offsetof(struct config, log_format)},
+    {COPY_KEY, IN_PIPELINE, KEY_OPTIONAL, values_copy, offsetof(struct config, copy)},
+    {"copy_workers", IN_PIPELINE, KEY_OPTIONAL, values_copy_workers,
+     offsetof(struct config, copy_workers)},
+    {"copy_rate", IN_PIPELINE, KEY_OPTIONAL, values_copy_rate, offsetof(struct config, copy_rate)},
     {"conninfo", IN_SOURCE, KEY_REQUIRED | KEY_SECRET, values_conninfo,
      offsetof(struct source_config, conninfo)},
     {"slot", IN_SOURCE, KEY_REQUIRED, values_slot, offsetof(struct source_config, slot)},
@@ -57,6 +62,7 @@ static const struct key keys[] = {
     {"shards", IN_SINK, KEY_OPTIONAL, values_shards, offsetof(struct sink_config, shards)},
     {"shard_key", IN_SINK, KEY_OPTIONAL, values_shard_key, offsetof(struct sink_config, shard_key)},
     {"tables", IN_SINK, KEY_OPTIONAL, values_tables, offsetof(struct sink_config, tables)},
+    {COPY_KEY, IN_SINK, KEY_OPTIONAL, values_copy, offsetof(struct sink_config, copy)},
     {"batch_rows", IN_PG | IN_CH, KEY_OPTIONAL, values_batch_rows,
      offsetof(struct sink_config, batch_rows)},
     {"flush_interval", IN_PG | IN_CH, KEY_OPTIONAL, values_duration,
@@ -360,6 +366,41 @@ read_single(const struct reading *r, const struct inifile_section *section, unsi
     return read_keys(r, where, section, base);
 }
 
+/* A program of the user's reads version 1 of the stream, which has no rows without a commit. */
+static bool
+can_copy(enum sink_type type)
+{
+    return type == SINK_PG;
+}
+
+/* What [pipeline] says holds for a sink that says nothing. */
+static int
+choose_copy(const struct reading *r, struct sink_config *sink)
+{
+    enum copy_choice choice = sink->copy != COPY_UNSET ? sink->copy : r->config->copy;
+
+    if (choice != COPY_YES)
+        return 0;
+    if (!can_copy(sink->type))
+        return refuse(r, sink->line, "set copy = no in its section",
+                      "a sink of this type takes no copies:", sink->name);
+    /* Keys of copied rows and of changes are compared as bytes. */
+    if (r->config->source.binary)
+        return refuse(r, sink->line, "set binary = off in [source], or copy = no in the sink",
+                      "copy = yes needs values as text: sink", sink->name);
+    sink->copies = r->config->copies = true;
+    return 0;
+}
+
+static int
+choose_copies(const struct reading *r)
+{
+    for (size_t i = 0; i < r->config->sinks_count; i++)
+        if (choose_copy(r, &r->config->sinks[i]) != 0)
+            return -1;
+    return 0;
+}
+
 static int
 read_sections(const struct reading *r, const struct inifile_section *sections)
 {
@@ -386,7 +427,7 @@ read_sections(const struct reading *r, const struct inifile_section *sections)
             return -1;
     }
     if (pipeline != 0 && source != 0 && config->sinks_count > 0)
-        return 0;
+        return choose_copies(r);
     err_set(r->err, EXIT_REFUSED, "%s: there is no section [%s]", config->path,
             pipeline == 0 ? "pipeline"
             : source == 0 ? "source"
@@ -400,7 +441,7 @@ config_read(const char *path, struct config *config, struct err *err)
     struct reading r = {.config = config, .err = err};
     struct inifile_section *sections;
 
-    *config = (struct config){.log_level = LOG_INFO, .source.create_slot = true};
+    *config = (struct config){.log_level = LOG_INFO, .copy_workers = 2, .source.create_slot = true};
     config->path = pool_copy(&config->pool, path);
     if (inifile_read(path, is_key, &config->pool, &sections, err) != 0 ||
         read_sections(&r, sections) != 0)

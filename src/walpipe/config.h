@@ -40,6 +40,8 @@ struct sink_config {
     size_t maps_count;
     struct tablefilter filter; /* what tables says */
     struct tablemap map;       /* what maps say */
+    enum copy_choice copy;
+    bool copies; /* rows that are older than the slot, too */
     /* pg */
     const char *conninfo; /* without its password */
     const char *password; /* NULL: none */
@@ -80,10 +82,14 @@ struct config {
     const char *http;      /* NULL: off */
     enum log_level log_level;
     enum log_format log_format;
+    enum copy_choice copy; /* of sinks that say nothing */
+    uint32_t copy_workers; /* connections that read tables */
+    uint32_t copy_rate;    /* bytes per second of all; 0: no limit */
     struct source_config source;
     struct sink_config *sinks;
     size_t sinks_count;
     uint32_t workers_count; /* of all sinks together */
+    bool copies;            /* a sink takes copies */
 };
 
 /* Reads and checks the file at path. 0, or -1 with err (EXIT_REFUSED, "PATH:LINE: ..."); config is

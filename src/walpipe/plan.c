@@ -287,11 +287,16 @@ route_arguments(const struct config *config, struct pool *pool)
     uint32_t worker = 0;
 
     words_add(&w, "route");
+    if (config->copies)
+        words_add_option(&w, "--copy",
+                         pool_print(pool, "/dev/fd/%d", plan_copy_fd(config->workers_count)));
     for (size_t i = 0; i < config->sinks_count; i++) {
         const struct sink_config *sink = &config->sinks[i];
 
         words_add_option(&w, "--sink", sink->name);
         words_add_option(&w, "--shard-key", sink->shard_key);
+        if (sink->copies)
+            words_add_option(&w, "--stream", "2");
         if (plan_has_layout(sink))
             words_add_option(&w, "--layout", plan_layout_path(config, pool, sink));
         if (sink->tables != NULL)
@@ -349,6 +354,23 @@ reader_arguments(const struct config *config, struct pool *pool)
     return w.list;
 }
 
+static const char *const *
+table_reader_arguments(const struct config *config, struct pool *pool)
+{
+    const struct source_config *source = &config->source;
+    struct words w = {.pool = pool};
+
+    words_add(&w, "pg-table-read");
+    words_add_option(&w, "--conninfo", source->conninfo);
+    words_add_option(&w, "--publication", source->publication);
+    words_add_option(&w, "--ackd", config->socket);
+    words_add_option(&w, "--workers", pool_print(pool, "%u", config->copy_workers));
+    if (config->copy_rate > 0)
+        words_add_option(&w, "--rate", pool_print(pool, "%u", config->copy_rate));
+    plan_add_log(&w, config);
+    return w.list;
+}
+
 /* ---- the plan ---- */
 
 static struct plan_program *
@@ -393,14 +415,25 @@ add_worker(struct plan *plan, const struct config *config, const struct plan_pla
     plan->workers_count++;
 }
 
+/* A program that logs in to the source. */
+static void
+add_reader(struct plan *plan, enum plan_role role, const struct config *config,
+           const struct plan_place *place, const char *const *argv)
+{
+    struct plan_program *p = add_program(plan, role, place, argv);
+
+    p->env = plan_login_env(&plan->pool, place->env, config->source.password);
+    add_last_words(&plan->pool, config, p);
+}
+
 void
 plan_make(struct plan *plan, const struct config *config, const struct plan_place *place)
 {
-    struct plan_program *reader;
     struct pool *pool = &plan->pool;
 
     *plan = (struct plan){0};
-    plan->programs = pool_take(pool, (4 + config->workers_count) * sizeof *plan->programs);
+    plan->copies = config->copies;
+    plan->programs = pool_take(pool, (5 + config->workers_count) * sizeof *plan->programs);
     add_last_words(
         pool, config,
         add_program(plan, PLAN_ACKD, place, ackd_arguments(config, pool, place->restarts)));
@@ -411,9 +444,9 @@ plan_make(struct plan *plan, const struct config *config, const struct plan_plac
                    add_program(plan, PLAN_ROUTE, place, route_arguments(config, pool)));
     add_last_words(pool, config,
                    add_program(plan, PLAN_DECODE, place, decode_arguments(config, pool)));
-    reader = add_program(plan, PLAN_READER, place, reader_arguments(config, pool));
-    reader->env = plan_login_env(pool, place->env, config->source.password);
-    add_last_words(pool, config, reader);
+    add_reader(plan, PLAN_READER, config, place, reader_arguments(config, pool));
+    if (plan->copies)
+        add_reader(plan, PLAN_TABLE_READER, config, place, table_reader_arguments(config, pool));
 }
 
 void

@@ -8,7 +8,7 @@
 
 /* In the order in which they are started: downstream first, so that nothing flows before all
  * that it flows into is there. */
-enum plan_role { PLAN_ACKD, PLAN_WORKER, PLAN_ROUTE, PLAN_DECODE, PLAN_READER };
+enum plan_role { PLAN_ACKD, PLAN_WORKER, PLAN_ROUTE, PLAN_DECODE, PLAN_READER, PLAN_TABLE_READER };
 
 struct plan_program {
     enum plan_role role;
@@ -24,9 +24,11 @@ struct plan_program {
 
 struct plan {
     struct pool pool;              /* all that is in the plan */
-    struct plan_program *programs; /* ackd, all workers, route, pgout-decode, pg-wal-read */
+    struct plan_program *programs; /* ackd, all workers, route, pgout-decode, pg-wal-read; where a
+                                      sink takes copies pg-table-read */
     size_t count;
     uint32_t workers_count; /* worker i is programs[1 + i] */
+    bool copies;
 };
 
 /* Worker i's stream leaves route on this descriptor (its --to /dev/fd/N). */
@@ -34,6 +36,39 @@ static inline int
 plan_worker_fd(uint32_t worker)
 {
     return 3 + (int)worker;
+}
+
+/* The copied rows come to route on this one (its --copy /dev/fd/N). */
+static inline int
+plan_copy_fd(uint32_t workers_count)
+{
+    return plan_worker_fd(workers_count);
+}
+
+/* The index of a program in the plan. */
+static inline size_t
+plan_route(const struct plan *plan)
+{
+    return 1 + plan->workers_count;
+}
+
+static inline size_t
+plan_decode(const struct plan *plan)
+{
+    return plan_route(plan) + 1;
+}
+
+static inline size_t
+plan_reader(const struct plan *plan)
+{
+    return plan_route(plan) + 2;
+}
+
+/* Where plan->copies. */
+static inline size_t
+plan_table_reader(const struct plan *plan)
+{
+    return plan_route(plan) + 3;
 }
 
 /* What of walpipe's own surroundings the plan depends on. */

@@ -96,7 +96,8 @@ print_prefix(struct printing *p, const struct plan_program *program, const char 
 {
     const struct sink_config *sink = program->sink;
 
-    if (program->role == PLAN_READER && p->config->source.password != NULL)
+    if ((program->role == PLAN_READER || program->role == PLAN_TABLE_READER) &&
+        p->config->source.password != NULL)
         fprintf(p->out, "PGPASSWORD=$%s ", password_variable(p, "source"));
     if (sink != NULL && sink->password != NULL)
         fprintf(p->out, "PGPASSWORD=$%s ", password_variable(p, sink->name));
@@ -132,6 +133,11 @@ print_route(struct printing *p, const struct plan_program *route)
             fputs(" \\\n        --to >(\n", p->out);
             print_program(p, program, "            ");
             fputs(program->foreign ? " >&2\n        )" : "\n        )", p->out);
+            i++;
+        } else if (strcmp(argv[i], "--copy") == 0) {
+            fputs(" \\\n        --copy <(\n", p->out);
+            print_program(p, &p->plan->programs[plan_table_reader(p->plan)], "            ");
+            fputs("\n        )", p->out);
             i++;
         } else if (strcmp(argv[i], "--sink") == 0) {
             fprintf(p->out, " \\\n      --sink %s", words_quote(&p->pool, argv[++i]));
@@ -169,15 +175,15 @@ void
 print_script(const struct config *config, const struct plan *plan, const char *programs, FILE *out)
 {
     struct printing p = {.config = config, .plan = plan, .out = out};
-    const struct plan_program *route = &plan->programs[1 + plan->workers_count];
+    const struct plan_program *route = &plan->programs[plan_route(plan)];
 
     print_head(&p, programs);
     print_layouts(&p);
     print_program(&p, &plan->programs[0], "");
     fputs(" &\nackd=$!\n\n", out);
-    print_program(&p, route + 2, "");
+    print_program(&p, &plan->programs[plan_reader(plan)], "");
     fputs(" |\n    # tee -i wal.bin |\n", out);
-    print_program(&p, route + 1, "    ");
+    print_program(&p, &plan->programs[plan_decode(plan)], "    ");
     fputs(" |\n    # tee -i events.bin |\n", out);
     print_route(&p, route);
     fputs("codes=\" ${PIPESTATUS[*]} \"\n\n"

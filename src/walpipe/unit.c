@@ -2,11 +2,12 @@
  *
  * RUNNING --SIGTERM, or a child ended with 0--> DRAINING --a child failed, or the reader ended-->
  * ENDING --UNIT_NOTICE_MILLIS--> all killed. A failed child leads from everywhere to ENDING. Only
- * pg-wal-read is told to stop: the others wait for the stream's `end` (trap 142). */
+ * pg-wal-read is told to stop: the others wait for the stream's `end` (trap 142). Where
+ * pg-table-read alone ends with 0, the pipeline is drained after UNIT_NOTICE_MILLIS and starts
+ * again. */
 #include "walpipe/unit.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,14 +17,10 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "lib/io.h"
 #include "lib/sig.h"
 #include "walpipe/lastwords.h"
 #include "walpipe/spawn.h"
-
-/* What every pipe is asked to hold; 64 MiB per user is the kernel's default for all of them
- * (trap 137). */
-#define PIPE_SIZE (256u << 10)
+#include "walpipe/startup.h"
 
 /* cause_rank() is from 0 to this. */
 #define RANK_MOST 6
@@ -45,6 +42,7 @@ struct unit {
     struct notify *notify;
     struct child *children; /* as plan->programs */
     size_t count;
+    size_t reader; /* pg-wal-read's place among them */
     size_t alive;
     enum unit_state state;
     uint64_t deadline; /* of the state, on clock_micros(); 0: none */
@@ -53,6 +51,7 @@ struct unit {
     bool failed;         /* a child failed, and the pipeline ends because of it */
     bool failed_unasked; /* and that was before the signal to stop */
     bool forced;         /* killed before it had drained */
+    bool again;          /* drained because pg-table-read ended before the stream */
     size_t ended;
     const char *program; /* unit_end's */
     struct err why;
@@ -61,104 +60,19 @@ struct unit {
 /* ---- start ---- */
 
 static int
-start_child(struct unit *u, size_t i, struct spawn *spawn, struct err *err)
-{
-    struct child *c = &u->children[i];
-
-    lastwords_forget(c->program->last_words);
-    spawn->file = c->program->file;
-    spawn->argv = c->program->argv;
-    spawn->env = c->program->env;
-    /* The reader must hear of SIGTERM once, from walpipe, not also from a signal to the whole
-     * group: its second one means "at once". A foreign program may have helpers to end. */
-    spawn->own_group = c->program->foreign || c->program->role == PLAN_READER;
-    c->pid = spawn_child(spawn, err);
-    if (c->pid < 0) {
-        c->pid = 0;
-        return -1;
-    }
-    u->alive++;
-    log_write(u->log, LOG_DEBUG, "started %s, pid %d", c->program->label, (int)c->pid);
-    return 0;
-}
-
-/* Starts child i at the reading end of a new pipe. Returns the writing end, or -1 with err. */
-static int
-start_reading(struct unit *u, size_t i, struct spawn *spawn, struct err *err)
-{
-    int ends[2], started;
-
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return err_set(err, EXIT_PEER, "could not make a pipe: %s", strerror(errno));
-    io_enlarge_pipe(ends[1], PIPE_SIZE);
-    spawn->in = ends[0];
-    started = start_child(u, i, spawn, err);
-    close(ends[0]);
-    if (started == 0)
-        return ends[1];
-    close(ends[1]);
-    return -1;
-}
-
-/* The stages above the workers: each writes into the next one's pipe. */
-static int
-start_stages(struct unit *u, const struct plan *plan, int null, const int *worker_ends,
-             struct err *err)
-{
-    size_t route = 1 + plan->workers_count;
-    struct spawn spawn = {.out = null, .extra = worker_ends, .extra_count = plan->workers_count};
-    int to_route, to_decode, started;
-
-    to_route = start_reading(u, route, &spawn, err);
-    if (to_route < 0)
-        return -1;
-    spawn = (struct spawn){.out = to_route};
-    to_decode = start_reading(u, route + 1, &spawn, err);
-    close(to_route);
-    if (to_decode < 0)
-        return -1;
-    spawn = (struct spawn){.in = null, .out = to_decode};
-    started = start_child(u, route + 2, &spawn, err);
-    close(to_decode);
-    return started;
-}
-
-static int
-start_with_null(struct unit *u, const struct plan *plan, int null, struct err *err)
-{
-    int worker_ends[WORKERS_MAX];
-    struct spawn spawn = {.in = null, .out = null};
-    uint32_t open_ends = 0;
-    int result = start_child(u, 0, &spawn, err);
-
-    while (result == 0 && open_ends < plan->workers_count) {
-        size_t i = 1 + open_ends;
-
-        /* A foreign sink's words are for people; stdout is nobody's. */
-        spawn.out = plan->programs[i].foreign ? STDERR_FILENO : null;
-        worker_ends[open_ends] = start_reading(u, i, &spawn, err);
-        if (worker_ends[open_ends] < 0)
-            result = -1;
-        else
-            open_ends++;
-    }
-    if (result == 0)
-        result = start_stages(u, plan, null, worker_ends, err);
-    for (uint32_t i = 0; i < open_ends; i++)
-        close(worker_ends[i]);
-    return result;
-}
-
-static int
 start_all(struct unit *u, const struct plan *plan, struct err *err)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    pid_t *pids = calloc(u->count, sizeof *pids);
     int result;
 
-    if (null < 0)
-        return err_set(err, EXIT_PEER, "could not open /dev/null: %s", strerror(errno));
-    result = start_with_null(u, plan, null, err);
-    close(null);
+    if (pids == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for %zu programs", u->count);
+    result = startup_programs(plan, u->log, pids, err);
+    for (size_t i = 0; i < u->count; i++) {
+        u->children[i].pid = pids[i];
+        u->alive += pids[i] > 0;
+    }
+    free(pids);
     return result;
 }
 
@@ -167,7 +81,7 @@ start_all(struct unit *u, const struct plan *plan, struct err *err)
 static struct child *
 reader(struct unit *u)
 {
-    return &u->children[u->count - 1];
+    return &u->children[u->reader];
 }
 
 static bool
@@ -236,7 +150,7 @@ describe_end(const struct child *c)
 static bool
 ended_before_begin(const struct unit *u, const struct child *c)
 {
-    return u->asked && c == &u->children[u->count - 1] && WIFSIGNALED(c->status) &&
+    return u->asked && c == &u->children[u->reader] && WIFSIGNALED(c->status) &&
            WTERMSIG(c->status) == SIGTERM;
 }
 
@@ -256,6 +170,8 @@ note_end(struct unit *u, struct child *c)
     u->failed_unasked = u->failed && !u->asked;
     if (failed || c == reader(u))
         enter(u, UNIT_ENDING, UNIT_NOTICE_MILLIS);
+    else if (u->state == UNIT_RUNNING && c->program->role == PLAN_TABLE_READER)
+        enter(u, UNIT_RUNNING, UNIT_NOTICE_MILLIS); /* the others follow if the stream has ended */
     else if (u->state == UNIT_RUNNING)
         enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS); /* somebody told pg-wal-read to stop */
 }
@@ -267,8 +183,8 @@ note_end(struct unit *u, struct child *c)
 static int
 cause_rank(const struct child *c)
 {
-    static const int by_role[] = {
-        [PLAN_ACKD] = 0, [PLAN_ROUTE] = 1, [PLAN_DECODE] = 1, [PLAN_WORKER] = 2, [PLAN_READER] = 3};
+    static const int by_role[] = {[PLAN_ACKD] = 0,   [PLAN_ROUTE] = 1,  [PLAN_DECODE] = 1,
+                                  [PLAN_WORKER] = 2, [PLAN_READER] = 3, [PLAN_TABLE_READER] = 3};
     int code = spawn_exit_code(c->status);
 
     return code == 0                ? 0
@@ -336,11 +252,26 @@ stop(struct unit *u)
         enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS);
 }
 
+/* Somebody told pg-table-read to stop. Without it no table is copied. */
+static void
+start_again(struct unit *u)
+{
+    log_write(u->log, LOG_WARNING,
+              "pg-table-read has ended before the stream: draining the pipeline to start it again");
+    u->again = true;
+    kill(reader(u)->pid, SIGTERM);
+    enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS);
+}
+
 static void
 deadline_passed(struct unit *u)
 {
     char list[512];
 
+    if (u->state == UNIT_RUNNING) {
+        start_again(u);
+        return;
+    }
     list_alive(u, list, sizeof list);
     if (u->state == UNIT_DRAINING) {
         u->forced = true;
@@ -405,7 +336,7 @@ outcome(struct unit *u)
     /* pg-wal-read ends with 0 only when all is drained or nothing was begun; it dies of SIGTERM
      * only before its first step. */
     if (code == 0 || (u->asked && (code == 128 + SIGTERM || code == 128 + SIGINT)))
-        return EXIT_DONE;
+        return u->again && !u->asked ? EXIT_PEER : EXIT_DONE;
     return EXIT_PEER;
 }
 
@@ -489,7 +420,8 @@ run_programs(struct unit *u, const struct plan *plan, int signals)
 struct unit_end
 unit_live(const struct plan *plan, const struct log *log, int signals, struct notify *notify)
 {
-    struct unit u = {.log = log, .notify = notify, .count = plan->count};
+    struct unit u = {
+        .log = log, .notify = notify, .count = plan->count, .reader = plan_reader(plan)};
     struct unit_end end = {.code = EXIT_PEER};
 
     u.children = calloc(plan->count, sizeof *u.children);

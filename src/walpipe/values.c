@@ -320,6 +320,17 @@ values_switch(const char *value, void *out, struct pool *pool, struct err *err)
 }
 
 int
+values_copy(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    bool yes;
+
+    if (values_switch(value, &yes, pool, err) != 0)
+        return -1;
+    *(enum copy_choice *)out = yes ? COPY_YES : COPY_NO;
+    return 0;
+}
+
+int
 values_origin(const char *value, void *out, struct pool *pool, struct err *err)
 {
     bool none = strcmp(value, "none") == 0;
@@ -358,6 +369,24 @@ values_batch_rows(const char *value, void *out, struct pool *pool, struct err *e
 {
     (void)pool;
     return parse_u32(value, BATCH_ROWS_MAX, out, err);
+}
+
+int
+values_copy_workers(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    (void)pool;
+    return parse_u32(value, COPY_WORKERS_MAX, out, err);
+}
+
+int
+values_copy_rate(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    (void)pool;
+    if (strcmp(value, "0") == 0) {
+        *(uint32_t *)out = 0;
+        return 0;
+    }
+    return parse_u32(value, UINT32_MAX, out, err);
 }
 
 /* libpq's message may quote a part of the connection string, and that part be a password. */

@@ -11,7 +11,7 @@ setup() {
     conf=$SCRATCH/walpipe.conf
     programs=$SCRATCH/bin
     mkdir "$programs"
-    for name in ackd pg-wal-read pgout-decode route sink-pg sink-ch; do
+    for name in ackd pg-wal-read pg-table-read pgout-decode route sink-pg sink-ch; do
         ln -s "$here/walpipe_standin.sh" "$programs/$name"
     done
     write_conf
@@ -399,6 +399,81 @@ pid_of() {
     settings FAILS=pg-wal-read CODE=111 NEVER_ENDS=sink-a-0
     start
     wait_until 10 logged "pg-wal-read (pid [0-9]*) ended with exit code 111"
+    kill -TERM "$run_pid"
+    ends 0
+}
+
+# copying: the config of a pipeline that copies, and so has pg-table-read as its eighth program.
+copying() {
+    sed -i '/^\[sink a\]/a copy = yes' "$conf"
+}
+
+all_eight() {
+    [ "$(cat "$SCRATCH"/started.* 2>/dev/null | wc -l)" -eq $((8 * ${1:-1})) ]
+}
+
+@test "pg-table-read gets the source's password, and route its output; both drain with the others" {
+    copying
+    start
+    wait_until 10 all_eight
+    [ "$(grep -l PGPASSWORD=quellgeheim "$SCRATCH"/env.* | wc -l)" -eq 2 ]
+    grep -qx PGPASSWORD=quellgeheim "$SCRATCH/env.pg-table-read"
+    [ "$(cat "$SCRATCH/fds.route")" = "0 1 2 3 4 5 6" ]
+    [ "$(cat "$SCRATCH/fds.pg-table-read")" = "0 1 2" ]
+    grep -A 1 -x -- --copy "$SCRATCH/args.route" | grep -x /dev/fd/6
+    kill -TERM -- "-$run_pid"
+    ends 0
+    [ "$(grep -c pg-wal-read "$SCRATCH/told")" -eq 1 ]
+    run ! logged "was killed"
+}
+
+@test "print runs pg-table-read too, with the arguments that run gives it" {
+    copying
+    start
+    wait_until 10 all_eight
+    kill -TERM "$run_pid"
+    ends 0
+    mv "$SCRATCH/args.pg-table-read" "$SCRATCH/run.pg-table-read"
+    mv "$SCRATCH/args.route" "$SCRATCH/run.route"
+    rm -r "$SCRATCH"/started.* "$SCRATCH/told" "$SCRATCH/finished" "$SCRATCH/state"
+    WALPIPE_LIBEXEC=$programs "$walpipe" print -c "$conf" >"$SCRATCH/script"
+    WALPIPE_SOURCE_PASSWORD=x WALPIPE_A_PASSWORD=y \
+        bash "$SCRATCH/script" 2>"$SCRATCH/log" 3>&- &
+    script=$!
+    kill_later "$script"
+    wait_until 10 all_eight
+    kill -TERM "$(pid_of pg-wal-read)"
+    wait "$script"
+    diff "$SCRATCH/run.pg-table-read" "$SCRATCH/args.pg-table-read"
+    diff <(sed s,/dev/fd/.*,, "$SCRATCH/run.route") <(sed s,/dev/fd/.*,, "$SCRATCH/args.route")
+    grep -qx PGPASSWORD=x "$SCRATCH/env.pg-table-read"
+}
+
+@test "pg-table-read is supervised: killed, all start again; 100 is not tried again" {
+    copying
+    start
+    wait_until 10 all_eight
+    kill -9 "$(pid_of pg-table-read)"
+    wait_until 10 all_eight 2
+    logged "the pipeline ended because pg-table-read (pid [0-9]*) was killed by signal 9 (Killed)"
+    kill -TERM "$run_pid"
+    ends 0
+    rm -r "$SCRATCH"/{started.*,told,finished,workers}
+    settings FAILS=pg-table-read CODE=100
+    start
+    ends 100
+    logged "the pipeline ended because pg-table-read (pid [0-9]*) ended with exit code 100"
+}
+
+@test "pg-table-read that ends before the stream: drained, and started again" {
+    copying
+    settings ENDS=pg-table-read
+    start
+    wait_until 10 logged "pg-table-read has ended before the stream"
+    wait_until 10 logged "restarting the pipeline"
+    rm "$SCRATCH/told" "$SCRATCH/finished"
+    run ! logged "was killed"
+    wait_until 10 all_eight 2
     kill -TERM "$run_pid"
     ends 0
 }

@@ -3,7 +3,7 @@
 # walpipe.bats. Passes lines on; "end" is the last one. It writes beside its own directory, NAME
 # being the program or, for a worker, sink-SINK-SHARD: started.NAME, args.NAME, env.NAME, fds.NAME,
 # told, heard, finished. The file settings there may say FAILS=NAME and CODE, that one exits with CODE at
-# once, NEVER_ENDS=NAME, that one hangs, or LATE=NAME, that one refuses after the others ended.
+# once, ENDS=NAME, that one does with 0, the first time only, NEVER_ENDS=NAME, that one hangs, or LATE=NAME, that one refuses after the others ended.
 
 me=${0##*/}
 place=$(cd "$(dirname "$0")/.." && pwd) # walpipe passes no variable of the test's
@@ -44,6 +44,7 @@ trap '' TERM INT
 [ "$me" = ackd ] && trap 'echo TERM >>"$place/heard"; trap - TERM' TERM
 echo "$$ " >>"$place/started.$name"
 [ "${FAILS:-}" = "$name" ] && exit "${CODE:-1}"
+[ "${ENDS:-}" = "$name" ] && rm "$place/settings" && exit 0
 [[ " $* " == *" --drop-"* ]] && exit 0
 
 # pass OUTPUT...: lines from stdin to the outputs, until "end".
@@ -81,5 +82,6 @@ sink-*)
     echo "$name" >>"$place/finished"
     ;;
 ackd) drained ;;
+pg-table-read) drained ;;
 esac
 exit 0

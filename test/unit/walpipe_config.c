@@ -86,6 +86,7 @@ test_defaults(void)
     check(same(c.sinks[1].flush_interval, "1s") && same(c.sinks[1].user, "default"), "ch batch");
     check(c.sinks[1].on_overflow == NULL, "what does not fit is up to sink-ch");
     check(!c.sinks[1].create_tables && c.sinks[0].tables == NULL, "no tables made, all taken");
+    check(!c.copies && c.copy_workers == 2 && c.copy_rate == 0, "nothing copied");
     config_free(&c);
 }
 
@@ -118,6 +119,34 @@ test_values(void)
         return;
     check(same(c.sinks[0].on_overflow, "null"), "what does not fit becomes null");
     config_free(&c);
+}
+
+static void
+test_copies(void)
+{
+    struct config c;
+
+    if (!reads("[pipeline]\nname=a\nstate_dir=/"
+               "x\ncopy=yes\ncopy_workers=32\ncopy_rate=4294967295\n" SOURCE SINK
+               "[sink e]\ntype=exec\ncommand=x\ncopy=no\n[sink f]\ntype=pg\n"
+               "conninfo=host=b\ncopy=no\n",
+               &c))
+        return;
+    check(c.copies && c.sinks[0].copies, "[pipeline] says it for a sink that says nothing");
+    check(!c.sinks[1].copies && !c.sinks[2].copies, "the sink's own word wins");
+    check(c.copy_workers == 32 && c.copy_rate == UINT32_MAX, "at the maximum");
+    config_free(&c);
+    if (reads(PIPELINE "copy_rate = 0\n" SOURCE SINK "copy = yes\n", &c)) {
+        check(c.copies && c.sinks[0].copies, "a single sink");
+        config_free(&c);
+    }
+    refuses(PIPELINE "copy = maybe\n", 4, "yes or no");
+    refuses(PIPELINE "copy_workers = 33\n", 4, "1 to 32");
+    refuses(PIPELINE "copy_workers = 0\n", 4, "1 to 32");
+    refuses(PIPELINE "copy_rate = 4294967296\n", 4, "4294967295");
+    refuses(PIPELINE SOURCE "binary = on\n" SINK "copy = yes\n", 9, "binary = off");
+    refuses(PIPELINE "copy = yes\n" SOURCE "[sink e]\ntype=exec\ncommand=x\n", 9, "copy = no");
+    refuses(PIPELINE SOURCE CH "copy = yes\n", 8, "copy = no");
 }
 
 static void
@@ -311,6 +340,7 @@ main(void)
     close(fd);
     test_defaults();
     test_values();
+    test_copies();
     test_tables();
     test_passwords();
     test_form();

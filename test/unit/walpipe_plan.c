@@ -150,6 +150,39 @@ test_choices(void)
 }
 
 static void
+test_copies(void)
+{
+    struct plan_place place = {.programs = "/opt", .env = own_env};
+    struct sink_config copying[] = {sinks[0], sinks[1]};
+    struct config copies = config;
+    struct plan plan;
+
+    copying[0].copies = copies.copies = true;
+    copies.sinks = copying;
+    copies.source.password = "quelle";
+    copies.copy_workers = 3;
+    plan_make(&plan, &copies, &place);
+    if (check(plan.copies && plan.count == 8 && plan_table_reader(&plan) == 7,
+              "one more program")) {
+        is(plan.programs[4].argv,
+           "route --copy /dev/fd/6 --sink dst --shard-key key --stream 2 --layout /s/layout.dst "
+           "--to /dev/fd/3 --to /dev/fd/4 --sink x --shard-key table --tables a.* --to /dev/fd/5 "
+           "--log-level info ",
+           "route gets the copy, and sink x version 1");
+        is(plan.programs[7].argv,
+           "pg-table-read --conninfo host=a --publication p,q --ackd /s/ackd.sock --workers 3 "
+           "--log-level info ",
+           "pg-table-read");
+        check(has(plan.programs[7].env, "PGPASSWORD=quelle"), "with the source's password");
+    }
+    plan_free(&plan);
+    copies.copy_rate = 1000;
+    plan_make(&plan, &copies, &place);
+    check(has(plan.programs[7].argv, "--rate") && has(plan.programs[7].argv, "1000"), "its rate");
+    plan_free(&plan);
+}
+
+static void
 test_environments(const struct plan *plan)
 {
     const struct plan_program *p = plan->programs;
@@ -203,6 +236,7 @@ main(void)
     test_environments(&plan);
     test_clickhouse_environment();
     test_choices();
+    test_copies();
     plan_free(&plan);
     test_quoting();
     return check_done();

@@ -1,0 +1,15 @@
+/* startup.h: starts all programs of a plan and ties them together with pipes. */
+#ifndef WALPIPE_STARTUP_H
+#define WALPIPE_STARTUP_H
+
+#include <sys/types.h>
+
+#include "lib/log.h"
+#include "walpipe/plan.h"
+
+/* pids has room for plan->count numbers, all 0. Each program that was started has its pid there
+ * afterwards, also when -1 is returned with err. */
+int startup_programs(const struct plan *plan, const struct log *log, pid_t *pids,
+                     struct err *err) MUST_CHECK;
+
+#endif
