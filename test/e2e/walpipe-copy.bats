@@ -1,0 +1,437 @@
+#!/usr/bin/env bats
+# walpipe run with copy = yes: a PostgreSQL source that has rows, and that is written to all the
+# while, into a PostgreSQL target.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    pg_new src
+    pg_new dst
+}
+
+teardown_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    servers_end
+}
+
+# Each test has databases, a slot and a state directory of its own.
+setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
+    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
+    db=t$BATS_TEST_NUMBER
+    dir=$SCRATCH/$db
+    conf=$dir/walpipe.conf
+    mkdir "$dir"
+    for server in src dst; do
+        pg_sql $server "CREATE DATABASE $db"
+    done
+}
+
+teardown() {
+    load_stop
+    [ -z "${BATS_ERROR_STATUS:-}" ] || {
+        tail -n 60 "$conf.log"
+        pg_sql dst "SELECT name, shard, state, rows, done FROM walpipe.tables" "$db"
+    } 2>/dev/null
+    [ ! -s "$conf.exit" ] && [ -e "$conf.pid" ] && pipeline_kill "$conf"
+    drop_slot
+}
+
+drop_slot() {
+    pg_sql src "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+                 WHERE slot_name = '$db' AND NOT active" >/dev/null
+}
+
+# write_conf [COPY [LINES [SINK_LINES [STATE]]]]
+write_conf() {
+    cat >"$conf" <<CONF
+[pipeline]
+name = $db
+state_dir = $dir/${4:-state}
+log_level = debug
+copy = ${1:-yes}
+${2:-}
+[source]
+conninfo = $(pg_conninfo src "$db")
+slot = $db
+publication = p
+[sink dst]
+type = pg
+conninfo = $(pg_conninfo dst "$db")
+flush_interval = 50ms
+${3:-}
+CONF
+}
+
+# pgbench's tables; its history gets a key.
+bench_tables() {
+    "$(pg_bindir)/pgbench" -q -i -s "${1:-1}" "$(pg_conninfo src "$db")" >/dev/null 2>&1 3>&-
+    pg_sql src "ALTER TABLE pgbench_history ADD id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
+        CREATE PUBLICATION p FOR TABLE pgbench_accounts, pgbench_branches, pgbench_tellers,
+            pgbench_history" "$db"
+    target_tables
+}
+
+# The target gets the source's tables, without rows.
+target_tables() {
+    "$(pg_bindir)/pg_dump" --schema-only --no-publications "$@" "$(pg_conninfo src "$db")" >"$dir/schema.sql"
+    pg_sql dst - "$db" <"$dir/schema.sql" >/dev/null
+}
+
+# load_start [RATE]: transactions per second, until load_stop.
+load_start() {
+    "$(pg_bindir)/pgbench" -n -c 3 -R "${1:-100}" -T 600 "$(pg_conninfo src "$db")" \
+        >"$dir/load" 2>&1 3>&- &
+    load_pid=$!
+    kill_later "$load_pid"
+}
+
+load_stop() {
+    [ -n "${load_pid:-}" ] || return 0
+    kill "$load_pid" 2>/dev/null || true
+    wait "$load_pid" || true
+    load_pid=
+}
+
+# Nobody writes: what a client had sent is done.
+source_is_quiet() {
+    [ "$(pg_sql src "SELECT count(*) FROM pg_stat_activity WHERE datname = '$db'
+                      AND application_name = 'pgbench'")" = 0 ]
+}
+
+noted() {
+    [ "$(pg_sql dst "SELECT $1 FROM walpipe.tables WHERE relid <> 0 ${2:-}" "$db")" = t ]
+}
+
+# all_streaming TABLES [SHARDS]
+all_streaming() {
+    [ -e "$conf.exit" ] || noted "count(*) = $1 * ${2:-1} AND bool_and(state = 'streaming')"
+}
+
+# copied_some [ROWS]: more than so many rows of pgbench_accounts are in the target.
+copied_some() {
+    [ "$(pg_sql dst "SELECT count(*) FROM pgbench_accounts" "$db")" -gt "${1:-0}" ]
+}
+
+equal() {
+    local table
+    for table in "$@"; do
+        diff <(pg_digest src "$table" "$db") <(pg_digest dst "$table" "$db")
+    done
+}
+
+BENCH='pgbench_accounts pgbench_branches pgbench_tellers pgbench_history'
+
+# ends_equal SHARDS: the copy comes to its end under load, then both sides are the same.
+ends_equal() {
+    wait_until 180 all_streaming 4 "$1"
+    pipeline_lives "$conf"
+    load_stop
+    wait_until 30 source_is_quiet
+    caught_up "$conf" src "$db" 120
+    # shellcheck disable=SC2086 # words
+    equal $BENCH
+}
+
+# ends CODE: walpipe does, by itself.
+ends() {
+    wait_until 60 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" -eq "$1" ]
+}
+
+logged() {
+    grep -q -- "$1" "$conf.log"
+}
+
+# The whole message, and the hint behind it, of walpipe's last error.
+last_error() {
+    grep '"level":"error"' "$conf.log" | tail -n 1
+}
+
+# ---- the first copy ----
+
+@test "a source with rows, under load, one worker: copied, followed, equal" {
+    bench_tables
+    write_conf
+    load_start
+    pipeline_start "$conf"
+    ends_equal 1
+    no_restart "$conf"
+    pipeline_stop "$conf"
+}
+
+@test "the same with three workers, and a sink of version 1 beside it" {
+    bench_tables
+    write_conf yes "copy_workers = 3" "shards = 3
+[sink beside]
+type = exec
+copy = no
+command = exec /usr/bin/python3 $BATS_TEST_DIRNAME/exec_sink.py $dir/beside"
+    load_start
+    pipeline_start "$conf"
+    ends_equal 3
+    no_restart "$conf"
+    pipeline_stop "$conf"
+    # it has the changes, and none of the 100,000 rows that were there
+    [ "$(grep -c 'insert public.pgbench_history' "$dir/beside")" -gt 0 ]
+    [ "$(grep -c 'insert public.pgbench_accounts' "$dir/beside")" -eq 0 ]
+}
+
+# child NAME: the pid of a program of the pipeline; of several workers the first one's.
+child() {
+    pgrep -o -P "$(pipeline_pid "$conf")" -x "$1"
+}
+
+restarted() {
+    [ -e "$conf.exit" ] || [ "$(grep -c '"message":"started the pipeline' "$conf.log")" -gt "$1" ]
+}
+
+@test "kill -9 of each program during the copy: the next start goes on, and all ends equal" {
+    bench_tables
+    write_conf yes "copy_rate = 1000000" "shards = 2"
+    load_start 40
+    pipeline_start "$conf"
+    local name starts rows=0
+    for name in pg-table-read sink-pg route pgout-decode pg-wal-read ackd; do
+        wait_until 60 copied_some "$rows"
+        run ! noted "bool_and(state = 'streaming')" "AND name = 'pgbench_accounts'"
+        starts=$(grep -c '"message":"started the pipeline' "$conf.log")
+        kill -KILL "$(child "$name")"
+        wait_until 60 restarted "$starts"
+        # what a killed run had finished stays
+        rows=$(pg_sql dst "SELECT count(*) FROM pgbench_accounts" "$db")
+    done
+    wait_until 60 copied_some "$rows"
+    pipeline_kill "$conf"
+    sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"
+    pipeline_start "$conf"
+    ends_equal 2
+    pipeline_stop "$conf"
+}
+
+@test "SIGTERM during the copy drains; the next run goes on where it was, the third copies nothing" {
+    bench_tables
+    write_conf yes "copy_rate = 2000000"
+    load_start 40
+    pipeline_start "$conf"
+    wait_until 60 noted "bool_or(rows > 20000)" "AND name = 'pgbench_accounts'"
+    pipeline_stop "$conf"
+    run ! logged "killing"
+    local rows
+    rows=$(pg_sql dst "SELECT rows FROM walpipe.tables WHERE name = 'pgbench_accounts'" "$db")
+    noted "bool_and(state = 'copying')" "AND name = 'pgbench_accounts'"
+    sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"
+    pipeline_start "$conf"
+    ends_equal 1
+    pipeline_stop "$conf"
+    # the rows that pg-table-read has read in the second life
+    local read
+    read=$(jq -r 'select(.program == "pg-table-read").message | select(startswith("public.pgbench_accounts: ") and endswith(" rows")) | split(" ")[1]' "$conf.log")
+    [ "$read" -le $((100000 - rows + 10000)) ]
+    pipeline_start "$conf"
+    wait_until 30 logged '"message":"0 of 4 published tables are to be copied'
+    pipeline_stop "$conf"
+}
+
+@test "a second walpipe with another state directory copies nothing, and goes on with what is not done" {
+    bench_tables
+    write_conf yes "copy_rate = 2000000"
+    pipeline_start "$conf"
+    wait_until 60 copied_some 20000
+    pipeline_kill "$conf"
+    write_conf yes "" "" other
+    pipeline_start "$conf"
+    ends_equal 1
+    pipeline_stop "$conf"
+    rm -r "$dir/other"
+    pipeline_start "$conf"
+    wait_until 30 logged '"message":"0 of 4 published tables are to be copied'
+    pg_sql src "UPDATE pgbench_tellers SET tbalance = 7" "$db"
+    caught_up "$conf" src "$db"
+    equal pgbench_tellers
+    pipeline_stop "$conf"
+}
+
+# ---- tables that come later ----
+
+@test "tables that are published later are copied while the others flow" {
+    bench_tables
+    pg_sql src "CREATE TABLE late (id int PRIMARY KEY, v text);
+        INSERT INTO late SELECT g, 'old' || g FROM generate_series(1, 30000) g" "$db"
+    pg_sql dst "CREATE TABLE late (id int PRIMARY KEY, v text)" "$db"
+    write_conf
+    load_start
+    pipeline_start "$conf"
+    wait_until 180 all_streaming 4
+    pg_sql src "ALTER PUBLICATION p ADD TABLE late" "$db"
+    wait_until 60 all_streaming 5
+    pg_sql src "UPDATE late SET v = 'new' WHERE id < 100; DELETE FROM late WHERE id = 100" "$db"
+    load_stop
+    caught_up "$conf" src "$db"
+    no_restart "$conf"
+    # shellcheck disable=SC2086 # words
+    equal $BENCH late
+    pipeline_stop "$conf"
+}
+
+@test "a table that is made later in FOR ALL TABLES is copied" {
+    pg_sql src "CREATE TABLE first (id int PRIMARY KEY); INSERT INTO first VALUES (1);
+        CREATE PUBLICATION p FOR ALL TABLES" "$db"
+    target_tables
+    write_conf
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 1
+    pg_sql dst "CREATE TABLE second (id int PRIMARY KEY, v text)" "$db"
+    pg_sql src "CREATE TABLE second (id int PRIMARY KEY, v text);
+        INSERT INTO second SELECT g, 'v' FROM generate_series(1, 1000) g" "$db"
+    wait_until 60 all_streaming 2
+    caught_up "$conf" src "$db"
+    no_restart "$conf"
+    equal first second
+    pipeline_stop "$conf"
+}
+
+# ---- targets that have something already ----
+
+two_tables() {
+    pg_sql src "CREATE TABLE a (id int PRIMARY KEY, v text);
+        INSERT INTO a SELECT g, 'a' || g FROM generate_series(1, 3000) g;
+        CREATE TABLE b (id int PRIMARY KEY, v text);
+        INSERT INTO b SELECT g, 'b' || g FROM generate_series(1, 3000) g;
+        CREATE PUBLICATION p FOR ALL TABLES" "$db"
+    target_tables
+}
+
+# Both tables change, and both sides are equal then.
+changes_arrive() {
+    pg_sql src "UPDATE a SET v = v || 'x' WHERE id % 7 = 0; DELETE FROM b WHERE id % 9 = 0;
+        INSERT INTO b VALUES (100000 + $1, 'new')" "$db"
+    caught_up "$conf" src "$db"
+    equal a b
+}
+
+# The slot, and then the source's rows of that moment in the target: nobody writes.
+load_target() {
+    pg_sql src "SELECT pg_create_logical_replication_slot('$db', 'pgoutput')" "$db" >/dev/null
+    "$(pg_bindir)/pg_dump" --data-only "$(pg_conninfo src "$db")" >"$dir/rows.sql"
+    pg_sql dst - "$db" <"$dir/rows.sql" >/dev/null
+}
+
+@test "a target table that has rows: exit 100; when it was emptied, it is copied" {
+    two_tables
+    pg_sql dst "INSERT INTO b VALUES (1, 'theirs')" "$db"
+    write_conf
+    pipeline_start "$conf"
+    ends 100
+    last_error | tee /dev/stderr |
+        jq -e '(.message | contains("public.b is to be copied and has rows already"))
+           and (.hint | contains("empty it") and contains("copy = no"))'
+    pg_sql dst "TRUNCATE b" "$db"
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    changes_arrive 1
+    pipeline_stop "$conf"
+}
+
+@test "a target table that has rows: exit 100; with copy = no they stay, and copy = yes copies later tables only" {
+    two_tables
+    load_target
+    pg_sql src "DELETE FROM a WHERE id > 2990" "$db"
+    write_conf
+    pipeline_start "$conf"
+    ends 100
+    write_conf no
+    pipeline_start "$conf"
+    changes_arrive 1
+    pipeline_stop "$conf"
+    # the bug was that they were refused again: that no copy was wanted had been forgotten
+    write_conf yes
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    logged '"message":"0 of 2 published tables are to be copied'
+    changes_arrive 2
+    pg_sql dst "CREATE TABLE c (id int PRIMARY KEY)" "$db"
+    pg_sql src "CREATE TABLE c (id int PRIMARY KEY); INSERT INTO c VALUES (1), (2)" "$db"
+    wait_until 60 all_streaming 3
+    caught_up "$conf" src "$db"
+    equal a b c
+    pipeline_stop "$conf"
+}
+
+@test "what was replicated with copy = no is not copied when copy is set, nor what came while it was unset again" {
+    two_tables
+    load_target
+    write_conf no
+    pipeline_start "$conf"
+    changes_arrive 1
+    pipeline_stop "$conf"
+    [ "$(pg_sql dst "SELECT to_regclass('walpipe.tables') IS NULL" "$db")" = t ]
+    write_conf yes
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    logged '"message":"0 of 2 published tables are to be copied'
+    changes_arrive 2
+    pipeline_stop "$conf"
+    # c comes while copy is no: its rows from now on are wanted
+    write_conf no
+    pg_sql dst "CREATE TABLE c (id int PRIMARY KEY)" "$db"
+    pg_sql src "CREATE TABLE c (id int PRIMARY KEY)" "$db"
+    pipeline_start "$conf"
+    pg_sql src "INSERT INTO c VALUES (1), (2)" "$db"
+    caught_up "$conf" src "$db"
+    pipeline_stop "$conf"
+    write_conf yes
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 3
+    changes_arrive 3
+    equal c
+    pipeline_stop "$conf"
+}
+
+@test "copy = no while a copy has not ended is refused; copy = yes goes on with it" {
+    bench_tables
+    write_conf yes "copy_rate = 1000000"
+    pipeline_start "$conf"
+    wait_until 60 copied_some
+    pipeline_stop "$conf"
+    write_conf no
+    pipeline_start "$conf"
+    ends 100
+    last_error | tee /dev/stderr |
+        jq -e '(.message | contains("has not ended")) and (.hint | contains("set copy = yes"))'
+    write_conf yes
+    pipeline_start "$conf"
+    ends_equal 1
+    pipeline_stop "$conf"
+}
+
+@test "a table that the target lacks: exit 100; when it is there, it is copied" {
+    two_tables
+    pg_sql dst "DROP TABLE b" "$db"
+    write_conf
+    pipeline_start "$conf"
+    ends 100
+    last_error | tee /dev/stderr | jq -e '.message | contains("public.b")'
+    pg_sql dst "CREATE TABLE b (id int PRIMARY KEY, v text)" "$db"
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    changes_arrive 1
+    pipeline_stop "$conf"
+}
+
+@test "a table without a key: exit 100, with the ways out; without it the others are copied" {
+    two_tables
+    pg_sql src "CREATE TABLE nokey (v text); INSERT INTO nokey VALUES ('a')" "$db"
+    pg_sql dst "CREATE TABLE nokey (v text)" "$db"
+    write_conf
+    pipeline_start "$conf"
+    ends 100
+    last_error | tee /dev/stderr | jq -e '(.message | contains("public.nokey"))'
+    write_conf yes "" "tables = public.*, !public.nokey"
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    changes_arrive 1
+    pipeline_stop "$conf"
+}
