@@ -1,25 +1,25 @@
-/* copydetail.h: what a worker and pg-table-read tell each other through ackd, which passes it on
- * unread (docs/copy.md, "What the opaque items hold"): encode and decode side by side. */
+/* copydetail.h: items of messages between workers and pg-table-read that ackd forwards unread
+ * (docs/copy.md, "What the opaque items hold"). Encode and decode stand side by side. */
 #ifndef WALPIPE_COPYDETAIL_H
 #define WALPIPE_COPYDETAIL_H
 
 #include "lib/copyevent.h"
 
-/* The detail of `table state` "want" and "have": the note that the target has of the table. All
- * empty: it has none. */
+/* The detail of `table state` "want" and "have", which is the target's note of the table. All
+ * fields are empty if it has none. */
 struct copydetail_state {
-    uint32_t file; /* the file that the finished ranges are of; 0: none */
+    uint32_t file; /* the file of the finished ranges, 0 if none */
     char definition[COPY_DEFINITION_MAX + 1];
-    struct bytes done; /* as spans.h has it; decoded: into the message */
+    struct bytes done; /* in the form of spans.h; after decoding, points into the message */
 };
 
-/* Appends it; a failure sticks to buf. */
+/* Appends it. If memory runs out, buf remembers it. */
 void copydetail_state_encode(struct buf *buf, const struct copydetail_state *state);
 
-/* False: malformed. `done` is taken as it is: spans_parse reads it. */
+/* Returns false if it is malformed. `done` is not parsed. spans_parse does that. */
 bool copydetail_state_decode(struct bytes detail, struct copydetail_state *state) MUST_CHECK;
 
-/* The detail of "refuse": why, for people. */
+/* The detail of "refuse", which is the reason for people. */
 struct copydetail_refusal {
     char message[512];
     char hint[512];
@@ -28,12 +28,13 @@ struct copydetail_refusal {
 void copydetail_refusal_encode(struct buf *buf, const struct copydetail_refusal *refusal);
 bool copydetail_refusal_decode(struct bytes detail, struct copydetail_refusal *refusal) MUST_CHECK;
 
-/* `missing`: keys, one behind the other; of each the values of the columns that are the identity of
- * the life's relation, in its order. Appends one; a failure sticks to buf. */
+/* The keys of `missing`, one behind the other. Each has the values of the columns that are the
+ * identity of the life's relation, in its order. Appends one. If memory runs out, buf remembers
+ * it. */
 void copydetail_key_add(struct buf *keys, const struct tuple *key);
 
-/* Takes the next key; its values point into the message. False: malformed, or not of `columns`
- * values that are text. */
+/* Takes the next key, whose values point into the message. Returns false if it is malformed, or
+ * does not have `columns` values that are text. */
 bool copydetail_key_next(struct cursor *keys, uint32_t columns, struct tuple *key,
                          struct value values[COLUMNS_MAX]) MUST_CHECK;
 

@@ -360,7 +360,7 @@ malformed(const char *what, struct err *err)
     return err_set(err, EXIT_REFUSED, "malformed %s event", what);
 }
 
-/* What stood for a table whose parts were not known becomes the first of them. */
+/* The entry for a table whose parts were not known becomes the first of them. */
 static void
 replace_stand_in(struct copying *c, struct copypart *part)
 {
@@ -566,7 +566,7 @@ copying_is_busy(const struct copying *c)
     return c->pending || c->unfinished > 0 || c->held.first != NULL;
 }
 
-/* Another file, and the finished ranges of the one before mean nothing. */
+/* The file is another one, so the finished ranges of the one before are void. */
 static int
 note_blocks(struct copying *c, struct copypart *part, const struct heldrange *range)
 {

@@ -1,10 +1,10 @@
-/* copying.h: a worker's side of copying tables (docs/copy.md): which tables are copied and how far,
- * what it tracks, which ranges it holds, and what it owes pg-table-read an answer for. Knows no
- * target: a sink keeps the notes, and writes the rows of ranges.
+/* copying.h: a worker's side of copying tables (docs/copy.md). It has the tables that are copied
+ * and their progress, the tracked changes, the ranges that the worker holds, and the answers that
+ * it owes pg-table-read. Knows no target. A sink keeps the notes, and writes the rows of ranges.
  *
- * Everything that changes here becomes durable with the sink's next commit, under whose position
- * copying_collect marks what is due; after the commit come copying_committed and copyreport_send.
- */
+ * Everything that changes here becomes durable with the sink's next commit. copying_collect marks
+ * the ranges that are due at the commit's position. After the commit come copying_committed and
+ * copyreport_send. */
 #ifndef WALPIPE_COPYING_H
 #define WALPIPE_COPYING_H
 
@@ -14,8 +14,9 @@
 #include "lib/tracked.h"
 
 enum copy_state {
-    COPY_NEW = 'n',     /* the sink must look whether the target's table is empty */
-    COPY_WAITING = 'w', /* for its first life: the ranges will bring what the stream brings now */
+    COPY_NEW = 'n',     /* the sink must check whether the target's table is empty */
+    COPY_WAITING = 'w', /* waits for its first life, whose ranges will bring the changes that the
+                           stream brings now */
     COPY_COPYING = 'c',
     COPY_STREAMING = 's'
 };
@@ -25,25 +26,25 @@ struct copypart {
     struct copypart *next;       /* of all */
     struct copypart *table_next; /* of the same published table */
     uint32_t relid;              /* of the published table */
-    uint32_t part; /* its own oid; 0: it stands for a table whose parts are not known */
+    uint32_t part; /* its own oid, 0 if it represents a table whose parts are not known */
     char schema[NAME_MAX_BYTES + 1]; /* of the published table */
     char name[NAME_MAX_BYTES + 1];
     enum copy_state state;
-    uint64_t l0; /* where its first life began; 0: none did */
+    uint64_t l0; /* where its first life began, 0 without one */
     uint32_t file;
     char definition[COPY_DEFINITION_MAX + 1];
     struct spans done; /* of that file, under that definition */
     uint64_t rows;     /* written */
 
-    bool changed; /* the note is to be written */
-    bool gone;    /* no longer published; the note is to be removed */
+    bool changed; /* the note must be written */
+    bool gone;    /* no longer published, so the note must be removed */
 
     /* In this run. */
-    uint64_t life;  /* 0: none */
+    uint64_t life;  /* 0 if none */
     uint64_t began; /* where it began */
     bool asked;     /* owes an answer to asked_life */
     uint64_t asked_life;
-    uint64_t ended_life; /* that ends as done by the commit that is under way; 0: none */
+    uint64_t ended_life; /* ends as done by the commit that is under way, 0 if none */
     struct buf missing;  /* of that life: keys that are missing still, as copydetail.h has them */
 };
 
@@ -56,7 +57,7 @@ struct copying {
     uint32_t unfinished;  /* tables that are not all streaming */
     struct tracked tracked;
     struct heldranges held;
-    struct buf key, values; /* of the row in hand */
+    struct buf key, values; /* of the current row */
     bool listed;            /* owes an answer to the end of the list */
     bool pending;           /* something waits for the next commit */
 };
@@ -69,16 +70,16 @@ struct copypart *copying_add(struct copying *c, const struct copypart *part);
 
 /* ---- the stream ---- */
 
-/* A table was described otherwise than before. */
+/* A table got another description than before. */
 int copying_relation(struct copying *c, const struct relation *relation, uint32_t xid,
                      struct err *err) MUST_CHECK;
 
-/* Before a table's first change: one that has no note gets one, COPY_NEW. EXIT_REFUSED when it
- * cannot be copied. */
+/* Call it before a table's first change. A table without a note gets one, COPY_NEW. EXIT_REFUSED if
+ * it cannot be copied. */
 int copying_meet(struct copying *c, const struct relation *relation, struct err *err) MUST_CHECK;
 
 enum copying_way {
-    COPYING_APPLY, /* as ever */
+    COPYING_APPLY, /* as without a copy */
     COPYING_PASS,  /* leave it: the ranges will have it */
     COPYING_UPSERT /* tell copying_row, copying_truncate, then apply it; a row that is not there
                       may not be there yet */
@@ -87,7 +88,7 @@ enum copying_way {
 /* What becomes of the table's changes. */
 enum copying_way copying_way(const struct copying *c, uint32_t relid);
 
-/* Tracks a change of a row, which is COPYING_UPSERT's. */
+/* Tracks a change of a row, for COPYING_UPSERT. */
 int copying_row(struct copying *c, const struct relation *relation, uint32_t xid, uint8_t type,
                 const struct row_event *row, struct err *err) MUST_CHECK;
 int copying_truncate(struct copying *c, uint32_t relid, uint32_t xid, struct err *err) MUST_CHECK;
@@ -96,32 +97,33 @@ int copying_touched(struct copying *c, const struct relation *relation, uint32_t
 
 /* ---- the frames of a copy ---- */
 
-/* position: that of the stream. EXIT_REFUSED for a table that cannot be copied. */
+/* position is the stream's. EXIT_REFUSED for a table that cannot be copied. */
 int copying_frame(struct copying *c, uint8_t type, struct cursor body, uint32_t elements,
                   uint64_t position, struct err *err) MUST_CHECK;
 
 /* ---- the commit ---- */
 
-/* Whether a commit at this position has something to write: notes, or ranges that are due. */
+/* Whether a commit at this position has notes, or ranges that are due, to write. */
 bool copying_is_due(const struct copying *c, uint64_t position);
 
-/* Whether a commit may have: also keys of rows that its changes do not meet. */
+/* Whether a commit may have them. That includes keys of rows that its changes do not find. */
 bool copying_is_busy(const struct copying *c);
 
 /* Marks the ranges that a commit at this position writes, or drops, and enters them in the notes.
  */
 int copying_collect(struct copying *c, uint64_t position, struct err *err) MUST_CHECK;
 
-/* The next range to write at or behind `from` (NULL: the first). NULL: there is none. */
+/* The next range to write at or behind `from` (NULL for the first). Returns NULL if there is
+ * none. */
 struct heldrange *copying_next(const struct copying *c, struct heldrange *from);
 
-/* What is to be done with a row of a range, or with an absent key: verdict, and for
- * TRACKED_LAY_OVER the row with the newer values in it. values must hold the row's, and are
- * changed. -1 with err: out of memory, or the newer values are not of the range's columns. */
+/* Decides about a row of a range, or about an absent key. Sets *verdict, and for TRACKED_LAY_OVER
+ * puts the newer values into the row. values must hold the row's, and are changed. Returns -1 with
+ * err if memory is out, or if the newer values are not of the range's columns. */
 int copying_judge(struct copying *c, const struct heldrange *range, struct tuple *row,
                   enum tracked_verdict *verdict, struct err *err) MUST_CHECK;
 
-/* After the commit: everything is durable; copyreport.h tells ackd. */
+/* Call it after the commit, when everything is durable. copyreport.h tells ackd. */
 void copying_committed(struct copying *c);
 
 void copying_free(struct copying *c);

@@ -1,29 +1,29 @@
-/* copymsg.h: what the messages of the ack socket carry that are about copies (docs/copy.md): the
- * fields behind type and run id. ackd passes on what workers say of them, and knows no table. */
+/* copymsg.h: the fields behind type and run id in the messages of the ack socket about copies
+ * (docs/copy.md). ackd forwards those of the workers, and knows no table. */
 #ifndef WALPIPE_COPYMSG_H
 #define WALPIPE_COPYMSG_H
 
 #include "lib/sinklist.h"
 
-/* What a worker packs for pg-table-read alone is at most so long: two of them fit in a message. */
+/* Most bytes that a worker packs for pg-table-read alone. Two of them fit in a message. */
 #define COPYMSG_OPAQUE_MAX (512u << 10)
 
-/* pg-table-read: who is there. */
+/* From pg-table-read, its description. */
 struct copy_hello {
     char program[32];
 };
 
-/* pg-table-read: who must answer this life before it goes on. */
+/* From pg-table-read, the workers that must answer this life before it continues. */
 struct copy_ask {
     uint64_t life;
-    struct sinklist sinks; /* none: all whose workers read copies */
+    struct sinklist sinks; /* empty for all whose workers read copies */
 };
 
 /* A worker's answer to the frame `table`. */
 enum table_want {
-    TABLE_WANT = 'w',  /* it is to be copied */
-    TABLE_HAVE = 'h',  /* nothing is to be copied */
-    TABLE_REFUSE = 'r' /* it can't be copied; detail says why */
+    TABLE_WANT = 'w',  /* it must be copied */
+    TABLE_HAVE = 'h',  /* nothing has to be copied */
+    TABLE_REFUSE = 'r' /* it cannot be copied, for the reason in detail */
 };
 
 struct table_state {
@@ -31,18 +31,18 @@ struct table_state {
     uint32_t relid;
     uint32_t part;
     enum table_want want;
-    bool last; /* to this life: nothing more is said of it */
+    bool last; /* to this life, after which no other answer comes */
     struct bytes detail;
 };
 
-/* A worker: what became of its part of a range. */
+/* From a worker, the result of its part of a range. */
 struct range_copied {
     uint64_t life;
     uint64_t number;
-    bool written; /* false: dropped, it is to be read again */
+    bool written; /* false if dropped, so that it must be read again */
 };
 
-/* A worker: rows that are to be read by their keys. */
+/* From a worker, rows that must be read by their keys. */
 struct keys_missing {
     uint64_t life;
     struct bytes keys;
@@ -55,10 +55,11 @@ struct copy_relayed {
     struct bytes message; /* the array of its frame */
 };
 
-/* ackd to pg-table-read: all who were asked have given their last answer to this life. */
+/* From ackd to pg-table-read, when all workers that were asked have given their last answer to this
+ * life. */
 struct copy_answered {
     uint64_t life;
-    uint64_t workers; /* so many were asked, and report each range */
+    uint64_t workers; /* number of workers that were asked, and that report each range */
 };
 
 void copy_hello_pack(struct packer *p, const struct copy_hello *hello);

@@ -12,7 +12,8 @@ out_of_memory(struct err *err)
     return err_set(err, EXIT_PEER, "out of memory for the tables that are copied");
 }
 
-/* So many finished ranges with gaps between them are few again when the table is read again. */
+/* If there are too many finished ranges with gaps between them for a message, none is reported.
+ * Then the table is read again, which leaves few. */
 static void
 add_detail(struct buf *detail, const struct copypart *part)
 {

@@ -13,9 +13,9 @@ struct heldrange {
     enum heldrange_fate {
         HELDRANGE_WAITS,
         HELDRANGE_WRITTEN, /* by the commit that is under way */
-        HELDRANGE_DROPPED  /* it is to be read again */
+        HELDRANGE_DROPPED  /* it must be read again */
     } fate;
-    struct buf missing; /* of an answer to what is missing: keys, as copydetail.h has them */
+    struct buf missing; /* of an answer about missing rows, the keys in the form of copydetail.h */
     uint32_t rows_count;
     uint32_t absent_count;
     struct buf rows; /* encoded, as rows_event.rows */
@@ -30,11 +30,11 @@ struct heldranges {
     size_t snapshots_size;
 };
 
-/* ---- frames, in the order that intake.h promises. -1 with err: malformed, not in order
- * (EXIT_BUG), or out of memory ---- */
+/* ---- frames, in the order that intake.h ensures. Return -1 with err if malformed, not in order
+ * (EXIT_BUG), or without memory ---- */
 
-/* A range begins. What range holds is the list's from now on, also after -1. Its sinks are
- * forgotten: they point into the frame. */
+/* A range begins. The list owns the contents of range from now on, also after -1. Its sinks are
+ * dropped, because they point into the frame. */
 int heldranges_begin(struct heldranges *held, const struct range_event *range,
                      struct err *err) MUST_CHECK;
 
@@ -42,23 +42,23 @@ int heldranges_begin(struct heldranges *held, const struct range_event *range,
 int heldranges_rows(struct heldranges *held, uint8_t type, const struct rows_event *rows,
                     struct err *err) MUST_CHECK;
 
-/* The open range is whole. Its rows are compared with what its end says. */
+/* The open range is whole. Its rows are compared with the count at its end. */
 int heldranges_end(struct heldranges *held, const struct range_end_event *end,
                    struct err *err) MUST_CHECK;
 
-/* ---- what is held ---- */
+/* ---- ranges that are held ---- */
 
-/* The next whole range at or behind `from` (NULL: none) whose mark is not above position. */
+/* The next whole range at or behind `from` (NULL if none) whose mark is not above position. */
 struct heldrange *heldranges_due(struct heldrange *from, uint64_t position);
 
-/* Lets go of a range, which is whole. */
+/* Frees a range, which is whole. */
 void heldranges_drop(struct heldranges *held, struct heldrange *range);
 
-/* Lets go of all whole ranges of a life. */
+/* Frees all whole ranges of a life. */
 void heldranges_drop_life(struct heldranges *held, uint64_t life);
 
-/* The snapshots of all ranges, the open one included; valid until the next call. NULL: out of
- * memory. */
+/* The snapshots of all ranges, including the open one. Valid until the next call. NULL when memory
+ * is out. */
 const struct snapshot *const *heldranges_snapshots(struct heldranges *held, size_t *count);
 
 void heldranges_free(struct heldranges *held);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* Positions as numbers: an end that is open lies behind all. */
+/* Positions as numbers. An open end is behind all. */
 static uint64_t
 number(struct ctid ctid)
 {
@@ -40,7 +40,7 @@ make_room(struct spans *s)
     return 0;
 }
 
-/* Makes span what it is together with other, which it touches. */
+/* Joins span with other, which it touches. */
 static void
 join(struct span *span, const struct span *other)
 {
@@ -71,7 +71,7 @@ spans_add(struct spans *s, struct span span)
     return 0;
 }
 
-/* What two spans have in common; empty where its end is not behind its beginning. */
+/* The common part of two spans. It is empty if its end is not behind its beginning. */
 static struct span
 common(const struct span *a, const struct span *b)
 {

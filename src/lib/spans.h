@@ -1,39 +1,39 @@
-/* spans.h: which parts of a physical table something was done for: the finished ranges of a copy
- * (docs/copy.md), and what is left of them. As text: "(0,0)-(512,0),(1024,0)-". */
+/* spans.h: parts of a physical table, which are the finished ranges of a copy (docs/copy.md), and
+ * the gaps between them. The text is "(0,0)-(512,0),(1024,0)-". */
 #ifndef WALPIPE_SPANS_H
 #define WALPIPE_SPANS_H
 
 #include "lib/buf.h"
 #include "lib/ctid.h"
 
-/* From `from` up to but without `to`; open: up to the table's end, however much comes there. */
+/* From `from` up to `to`, without it. If open, up to the table's end, however far it grows. */
 struct span {
     struct ctid from;
     struct ctid to;
     bool open;
 };
 
-/* Zero-initialise to use: none. */
+/* Zero-initialise to use as an empty list. */
 struct spans {
     size_t count, size;
-    struct span *list; /* ascending; no two touch each other */
+    struct span *list; /* ascending, and no two touch each other */
 };
 
-/* Takes the text in place of what spans holds: "" is none. 0, or -1 with err: malformed
- * (EXIT_REFUSED), or out of memory (EXIT_PEER). */
+/* Replaces the contents of spans by the text, in which "" is none. Returns 0, or -1 with err if it
+ * is malformed (EXIT_REFUSED) or memory is out (EXIT_PEER). */
 int spans_parse(struct spans *spans, struct bytes text, struct err *err) MUST_CHECK;
 
-/* Appends the text; a failure sticks to buf. */
+/* Appends the text. If memory runs out, buf remembers it. */
 void spans_print(const struct spans *spans, struct buf *buf);
 
-/* Adds a span, which may touch or overlap others. One that is empty changes nothing. -1: out of
- * memory. */
+/* Adds a span, which may touch or overlap others. An empty one changes nothing. Returns -1 when
+ * memory is out. */
 int spans_add(struct spans *spans, struct span span) MUST_CHECK;
 
-/* Keeps of spans what others has too. -1: out of memory. */
+/* Keeps the parts that others has too. Returns -1 when memory is out. */
 int spans_keep(struct spans *spans, const struct spans *others) MUST_CHECK;
 
-/* Makes gaps, whose content is dropped, what spans has not. -1: out of memory. */
+/* Replaces the contents of gaps by the parts that spans lacks. Returns -1 when memory is out. */
 int spans_gaps(const struct spans *spans, struct spans *gaps) MUST_CHECK;
 
 void spans_free(struct spans *spans);
