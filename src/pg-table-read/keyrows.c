@@ -44,7 +44,7 @@ find_key(const struct range_order *order, uint32_t number, struct value row[COLU
     return true;
 }
 
-/* A key column is never null: the row is none. */
+/* A key column is never null. If it is, there is no row. */
 static bool
 is_none(const struct relation *relation, const struct value *row)
 {
@@ -81,7 +81,7 @@ keyrows_take(struct keyrows *k, const struct range_order *order, const struct va
     if (!find_key(order, number, row))
         return err_set(err, EXIT_BUG, "%s: the keys that were asked for are malformed",
                        order->part->name);
-    /* An equal key may have another text (numeric 1.0 and 1.00): the text that was asked for is
+    /* An equal key may have another text (numeric 1.0 and 1.00). Then the requested text is
      * absent. */
     if (*found && has_key(order->relation, fields + 1, row))
         return 0;

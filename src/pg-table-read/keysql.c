@@ -8,8 +8,8 @@
 #include "lib/pqx.h"
 #include "pg-table-read/text.h"
 
-/* %s: the number of an index's key columns, by version. Only btree indexes can be an identity, and
- * strategy 3 is their equality. The cast says which text it is of. */
+/* %s is the number of an index's key columns, which depends on the version. Only btree indexes can
+ * be an identity, and strategy 3 is their equality. The cast gives the text its type. */
 static const char match_sql[] =
     "SELECT pg_catalog.count(*), pg_catalog.string_agg(pg_catalog.format("
     "  't.%%I OPERATOR(%%I.%%s) (k.c%%s::%%I.%%I)', x.attname, x.opspace, x.oprname, x.place,"
@@ -31,7 +31,7 @@ static const char match_sql[] =
     "  JOIN pg_catalog.pg_namespace os ON os.oid = o.oprnamespace"
     "  WHERE h.oid = %" PRIu32 ") x";
 
-/* Each key by itself through the index. */
+/* Looks up each key by itself through the index. */
 static const char plan_sql[] = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
                                "SET LOCAL enable_seqscan = off;";
 
@@ -139,7 +139,7 @@ append_names(struct buf *sql, uint32_t columns)
     text_append(sql, ")");
 }
 
-/* Without keys only the snapshot and the mark count. */
+/* Without keys only the snapshot and the mark matter. */
 void
 keysql_append(struct buf *sql, PGconn *conn, const struct range_order *order, const char *from)
 {

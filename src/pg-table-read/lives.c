@@ -6,14 +6,14 @@
 
 #include "pg-table-read/rangeread.h"
 
-/* 512 blocks are 4 MiB of heap: more text only where values are compressed or TOASTed. A range with
- * much more than RANGE_BYTES_MAX is cut, which costs a cancel; one with much less costs a
- * transaction for little. */
+/* 512 blocks are 4 MiB of heap. More text comes only from values that are compressed or TOASTed. A
+ * range with much more than RANGE_BYTES_MAX is cut, which costs a cancel. One with much less costs
+ * a transaction for little. */
 #define STEP_FIRST 512u
 #define STEP_LEAST 8u
 #define STEP_MOST  4096u
 
-/* A range that was dropped. */
+/* For a range that was dropped. */
 #define REST_FIRST_MILLIS 200
 #define REST_MOST_MILLIS  10000
 
@@ -96,7 +96,7 @@ add_rest(struct life *life, const struct span *span)
     return 0;
 }
 
-/* Blocks of the file of before mean nothing now. */
+/* Blocks of the former file have no meaning now. */
 static int
 read_all_again(struct life *life)
 {
@@ -155,9 +155,9 @@ lives_find(const struct lives *lives, uint64_t number)
     return life;
 }
 
-/* ---- what the workers have ---- */
+/* ---- the workers' notes ---- */
 
-/* The note is of what is published now. */
+/* Whether the note is about the rows and columns that are published now. */
 static bool
 holds(const struct life *life, const struct copydetail_state *note)
 {
@@ -233,7 +233,8 @@ life_start(struct life *life)
 
 /* ---- the next range ---- */
 
-/* Takes a range of it, if there is one: of a rest that is larger than a step the beginning. */
+/* Takes a range of it, if there is one. It is the beginning of a rest that is larger than a
+ * step. */
 static bool
 take_blocks(struct life *life, struct span *span)
 {
@@ -254,7 +255,8 @@ take_blocks(struct life *life, struct span *span)
     return true;
 }
 
-/* Some keys that are missing, or the question which are. 1, or 0: neither now, or -1. */
+/* Takes some missing keys, or the question which are missing. Returns 1, 0 if neither is possible
+ * now, or -1. */
 static int
 take_keys(struct life *life, struct range_order *order)
 {
@@ -305,9 +307,9 @@ lives_next(struct lives *lives, uint64_t now, struct range_order *order)
     return found;
 }
 
-/* ---- what becomes of it ---- */
+/* ---- the results of ranges ---- */
 
-/* Whether the range still means something. */
+/* Whether the range still counts. */
 static bool
 counts(const struct range_order *order)
 {
@@ -317,7 +319,7 @@ counts(const struct range_order *order)
            (order->kind != RANGE_BLOCKS || life->pass == order->pass);
 }
 
-/* Its blocks or keys are to be read again. */
+/* Its blocks or keys must be read again. */
 static int
 give_back(struct range_order *order)
 {
@@ -333,7 +335,7 @@ give_back(struct range_order *order)
     return life->missing.keys.failed ? -1 : 0;
 }
 
-/* The next range is as large as this one says. */
+/* The size of the next range follows from this one. */
 static void
 adapt(struct life *life, bool cut, const struct range_found *found)
 {
@@ -365,7 +367,7 @@ blocks_read(struct range_order *order, const struct range_left *left,
     return 1;
 }
 
-/* Those that were not answered are missing as before. */
+/* Keys that were not answered are still missing. */
 static int
 keys_read(struct range_order *order, const struct range_left *left)
 {
@@ -404,7 +406,7 @@ life_reported(const struct range_order *order)
     look_whether_read(life);
 }
 
-/* Those that were in flight together count as one failure. */
+/* Ranges that were in flight together count as one failure. */
 int
 life_dropped(struct range_order *order, uint64_t now)
 {

@@ -1,5 +1,6 @@
-/* lives.h: the published physical tables, which of them are copied and how far each is: what the
- * next range is, and what becomes of one that was read. Pure: it asks no server and writes nothing.
+/* lives.h: the published physical tables, and the state and progress of their copies. It chooses
+ * the next range, and takes the result of one that was read. Pure. It asks no server and writes
+ * nothing.
  *
  * A life is one run of copying one physical table (docs/copy.md). */
 #ifndef WALPIPE_PGTABLEREAD_LIVES_H
@@ -40,26 +41,26 @@ struct life {
     const struct catalog_part *part;
     struct keyhash hash;
     struct waiting waiting;
-    char *match; /* how keys are compared; NULL: not asked yet */
+    char *match; /* the condition that compares keys, NULL before it is asked for */
     uint64_t floor;
     uint64_t ended;       /* the number of its last life, when that has ended */
     struct crewset wants; /* workers that want it, by their answers to life 0 */
     struct crewset crew;  /* workers that have answered this life */
-    bool noted;           /* one of them has a note: done and file are what all have of one file */
+    bool noted;           /* one of them has a note; done and file are common to all of one file */
     struct spans done;
-    uint32_t file;      /* of all its ranges; 0: none was read yet */
+    uint32_t file;      /* of all its ranges, 0 if none was read yet */
     uint32_t pass;      /* counts how often all ranges had to be read again */
-    uint64_t blocks;    /* of the table, as last known */
+    uint64_t blocks;    /* of the table, when last seen */
     uint32_t step;      /* blocks that the next range gets */
-    struct span *rests; /* what no range covers yet */
+    struct span *rests; /* the blocks that no range covers yet */
     size_t rests_count, rests_size;
     struct missing missing;
     bool called;         /* the workers were asked for missing keys, after the last was read */
     uint32_t in_flight;  /* ranges that were given out and have not come back, also of earlier lives
                           */
-    uint32_t unreported; /* of this life, that were read and not yet reported by all workers */
+    uint32_t unreported; /* of this life, read and not yet reported by all workers */
     struct backoff backoff; /* after a range that was dropped */
-    uint64_t rest_until;    /* of clock_micros: none of its ranges is read before */
+    uint64_t rest_until;    /* of clock_micros, before which none of its ranges is read */
     uint64_t rows;          /* of the ranges that were read */
 };
 
@@ -86,20 +87,22 @@ int lives_list(struct lives *lives, struct catalog *catalog) MUST_CHECK;
 /* Its life begins: LIFE_BEGUN, with a number of its own. -1: out of memory. */
 int lives_begin(struct lives *lives, struct life *life) MUST_CHECK;
 
-/* A worker's answer to the life: what its target has of the table; NULL: all. 0, or -1 with err. */
+/* Takes a worker's answer to the life, which is its target's note of the table, or NULL if the
+ * target has all of it. Returns 0, or -1 with err. */
 int life_answer(struct life *life, const struct copydetail_state *note, struct err *err) MUST_CHECK;
 
-/* All have answered: what all of them have finished is not read again. -1: out of memory. */
+/* All have answered. Ranges that all of them have finished are not read again. Returns -1 when
+ * memory is out. */
 int life_go(struct life *life) MUST_CHECK;
 
 /* No transaction is waited for any more: ranges may be read. */
 void life_start(struct life *life);
 
-/* NULL: no life of this number. */
+/* Returns NULL if no life has this number. */
 struct life *lives_find(const struct lives *lives, uint64_t number);
 
-/* The life ends here: LIFE_NEW where another is to follow, or LIFE_COPIED or LIFE_UNPUBLISHED. What
- * is in flight means nothing any more. */
+/* Ends the life. The state is LIFE_NEW if another is to follow, otherwise LIFE_COPIED or
+ * LIFE_UNPUBLISHED. Ranges in flight are void. */
 void life_end(struct life *life, enum life_state state);
 
 /* The next range that may be read now: of blocks, or, when these are finished, of keys that are
@@ -107,28 +110,28 @@ void life_end(struct life *life, enum life_state state);
  * life counts it as in flight; whoever has the order must hand it to one of the functions below. */
 int lives_next(struct lives *lives, uint64_t now, struct range_order *order) MUST_CHECK;
 
-/* The next of life_read's `next` for keys: those that were not answered. */
+/* life_read's `next` for keys, with the keys that were not answered. */
 struct range_left {
     const struct ctid *next;
     struct keybatch *keys;
 };
 
-/* A range was read: `left` is what is left of it; NULL: nothing. What was found: the table's file
- * and blocks; what was read: rows, and their bytes. From now on it is unreported; order stays the
- * caller's, and is what was read. 1, or 0: its life has ended, or all is to be read again, or -1:
- * out of memory. */
+/* A range was read. `left` is the rest of it, or NULL if there is none. `found` has the table's
+ * file and blocks, the number of rows that were read, and their bytes. From now on the range is
+ * unreported. The caller keeps order, which then describes the part that was read. Returns 1, 0 if
+ * its life has ended or all must be read again, or -1 when memory is out. */
 int life_read(struct range_order *order, const struct range_left *left,
               const struct range_found *found) MUST_CHECK;
 
 /* All workers have written their parts. */
 void life_reported(const struct range_order *order);
 
-/* A worker has dropped its part: the range is to be read again, after a rest that grows while that
- * goes on. Reading at once would not help while a transaction stays invisible for long. -1: out of
- * memory. */
+/* A worker has dropped its part, so the range must be read again. It rests first, for a time that
+ * grows with each failure. Reading at once would not help while a transaction stays invisible for
+ * long. Returns -1 when memory is out. */
 int life_dropped(struct range_order *order, uint64_t now) MUST_CHECK;
 
-/* It was not read, and is to be read again. -1: out of memory. */
+/* It was not read, and must be read again. Returns -1 when memory is out. */
 int life_again(struct range_order *order) MUST_CHECK;
 
 /* The table has another file, so blocks mean other rows: all of it is to be read again. -1: out of

@@ -1,4 +1,4 @@
-/* order.h: a range that is to be read. */
+/* order.h: the order to read a range. */
 #ifndef WALPIPE_PGTABLEREAD_ORDER_H
 #define WALPIPE_PGTABLEREAD_ORDER_H
 
@@ -10,7 +10,7 @@
 
 struct life;
 
-/* Its life outlives it, and keeps what it points to. */
+/* Its life outlives it, and keeps the data that it points to. */
 struct range_order {
     struct life *owner;
     uint64_t life;
@@ -20,9 +20,9 @@ struct range_order {
     const struct catalog_part *part;
     enum range_kind kind;
     struct span span;     /* RANGE_BLOCKS */
-    struct keybatch keys; /* RANGE_KEYS: one at least; whoever holds the order frees it */
-    const char *match;    /* RANGE_KEYS: as keysql_match makes it */
-    uint32_t file;        /* that of the other ranges; 0: there is none yet */
+    struct keybatch keys; /* for RANGE_KEYS, at least one; freed by the holder of the order */
+    const char *match;    /* for RANGE_KEYS, from keysql_match */
+    uint32_t file;        /* that of the other ranges, 0 if there is none yet */
     uint32_t pass;        /* see lives.h */
     uint64_t floor;
 };

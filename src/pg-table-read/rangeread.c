@@ -39,7 +39,7 @@ rangeread_start(struct rangeread *r, const char *publications, struct range_orde
     return 0;
 }
 
-/* ---- what goes out ---- */
+/* ---- output ---- */
 
 static int
 out_of_memory(struct err *err)
@@ -61,7 +61,7 @@ put_range(struct rangeread *r, struct err *err)
     return range_encode(&r->frames, &r->event) == 0 ? 0 : out_of_memory(err);
 }
 
-/* next is where another range goes on; not used where the range went to its end. */
+/* next is where another range continues. It is not used if the range was read to its end. */
 static int
 put_range_end(struct rangeread *r, bool cut, struct err *err)
 {
@@ -81,7 +81,7 @@ put_range_end(struct rangeread *r, bool cut, struct err *err)
 
 /* ---- failures ---- */
 
-/* What is left of the range is thrown away; then result is what came of it. */
+/* Discards the rest of the range. Then result is the outcome. */
 static void
 roll_back(struct rangeread *r, enum rangeread_result result)
 {
@@ -143,9 +143,9 @@ judge_error(struct rangeread *r, const PGresult *result, struct err *err)
         hint_at_rights(err, r->order.part->name);
 }
 
-/* ---- what comes in ---- */
+/* ---- input ---- */
 
-/* The answer of the SELECT. 0, or -1 with err. */
+/* Reads the answer of the SELECT. Returns 0, or -1 with err. */
 static int
 read_answer(struct rangeread *r, const PGresult *a, struct err *err)
 {
@@ -161,7 +161,7 @@ read_answer(struct rangeread *r, const PGresult *a, struct err *err)
         return -1;
     if (!lsn_parse(PQgetvalue(a, 0, RANGE_FIELD_INSERT_LSN), &insert_lsn))
         return err_set(err, EXIT_PEER, "the source's position of WAL is malformed");
-    /* Keys are of the table, whichever file it has. */
+    /* Keys belong to the table, no matter which file it has. */
     r->event.file =
         r->order.kind != RANGE_BLOCKS && r->order.file != 0 ? r->order.file : (uint32_t)file;
     r->event.mark = session_mark(r->server, insert_lsn);
@@ -227,7 +227,7 @@ refuse_row(const struct rangeread *r, const char *why, struct err *err)
                    r->last.block, r->last.line, why);
 }
 
-/* Blocks: the row must lie behind the one before. */
+/* In a range of blocks, the row must lie behind the one before. */
 static int
 take_place(struct rangeread *r, const struct value *value, struct err *err)
 {
@@ -241,7 +241,7 @@ take_place(struct rangeread *r, const struct value *value, struct err *err)
     return 0;
 }
 
-/* One row of COPY: len bytes. */
+/* Takes one row of COPY, of len bytes. */
 static int
 take_row(struct rangeread *r, char *line, size_t len, struct err *err)
 {
@@ -277,7 +277,7 @@ cut(struct rangeread *r, struct err *err)
     return 0;
 }
 
-/* Rows, as many as there are. *waits: more must come first. */
+/* Takes the rows that are there. Sets *waits if more must come first. */
 static int
 take_rows(struct rangeread *r, bool *waits, struct err *err)
 {
@@ -301,7 +301,7 @@ take_rows(struct rangeread *r, bool *waits, struct err *err)
     return 0;
 }
 
-/* Throws away what the server still sends. */
+/* Discards the data that the server still sends. */
 static bool
 skip_rows(struct rangeread *r)
 {
@@ -353,7 +353,7 @@ take_result(struct rangeread *r, struct err *err)
     return rc;
 }
 
-/* As far as what libpq holds goes. *waits: more must come first. */
+/* Takes everything that libpq holds. Sets *waits if more must come first. */
 static int
 take_input(struct rangeread *r, bool *waits, struct err *err)
 {

@@ -6,11 +6,11 @@
 #include "lib/clock.h"
 #include "pg-table-read/horizon.h"
 
-/* A lock that does not come, and what else heals by waiting. */
+/* For a lock that does not come, and for other errors that heal by waiting. */
 #define BACKOFF_FIRST_MILLIS 200
 #define BACKOFF_MOST_MILLIS  10000
 
-/* What workers may hold: as many whole ranges beyond those that are read. */
+/* The ranges that workers may hold, besides those that are being read. */
 #define RANGES_BEYOND 2
 
 /* ---- connections ---- */
@@ -51,9 +51,9 @@ ranges_open(struct copy *copy, struct err *err)
     return 0;
 }
 
-/* ---- what was read ---- */
+/* ---- ranges that were read ---- */
 
-/* What was read counts against the time in which the rate allows it. */
+/* The bytes that were read count against the time in which the rate allows them. */
 static void
 keep_rate(struct copy *copy, uint64_t bytes)
 {
@@ -66,7 +66,7 @@ keep_rate(struct copy *copy, uint64_t bytes)
     copy->rate_until += bytes * 1000000 / copy->options->rate;
 }
 
-/* The range is the workers' now, until all of them have reported it. */
+/* The workers have the range now, until all of them have reported it. */
 static int
 send_range(struct copy *copy, struct rangeread *r, struct err *err)
 {
@@ -105,7 +105,7 @@ take_range(struct copy *copy, struct copy_reader *reader, bool cut, struct err *
 
 /* ---- failures ---- */
 
-/* The rest keeps a table that changes all the time from taking all of our time. */
+/* The rest prevents that a table that changes all the time takes all of our time. */
 static void
 rest(struct copy_reader *reader, uint64_t *millis)
 {
@@ -113,7 +113,7 @@ rest(struct copy_reader *reader, uint64_t *millis)
     reader->rest_until = clock_micros() + *millis * 1000;
 }
 
-/* What is published of the table, its columns or its name: a new life follows, if it is still
+/* The table's published rows, columns or name have changed. A new life follows, if it is still
  * published. */
 static void
 begin_anew(struct copy *copy, struct copy_reader *reader)
@@ -141,7 +141,7 @@ try_again(struct copy *copy, struct copy_reader *reader, struct err *err)
     return life_again(&reader->range.order) == 0 ? 0 : state_out_of_memory(err);
 }
 
-/* A connection that broke is made anew, and its range is read again. */
+/* Replaces a connection that broke. Its range is read again. */
 static int
 reconnect(struct copy *copy, struct copy_reader *reader, struct err *err)
 {
@@ -172,8 +172,8 @@ start_range(struct copy *copy, struct copy_reader *reader, uint64_t now, struct 
     return rc == 0 ? 0 : reconnect(copy, reader, err);
 }
 
-/* Whether the workers have room for one more: a full pipe may keep back the very mark that would
- * empty it. A range that is cut has a row more than RANGE_BYTES_MAX; most rows are small. */
+/* Whether the workers have room for one more. A full pipe may block the very mark that would empty
+ * it. A range that is cut has a row more than RANGE_BYTES_MAX, and most rows are small. */
 static bool
 has_room(const struct copy *copy)
 {

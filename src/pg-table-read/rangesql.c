@@ -20,7 +20,7 @@ static const char begin_sql[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
                                 " %s, %s FROM pg_catalog.pg_class c"
                                 " WHERE c.oid = %" PRIu32 " AND c.oid = %s::pg_catalog.regclass;";
 
-/* The rows must come in the order of their ctid: no plan may do otherwise. */
+/* The rows must come in the order of their ctid, so other plans are disabled. */
 static const char order_sql[] =
     "SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off;"
     "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off;"
@@ -48,7 +48,7 @@ begin(PGconn *conn, const char *publications, const struct catalog_part *part, c
     return sql;
 }
 
-/* Before 14 there is no scan of a range of ctids: each possible one is named then. A page has a
+/* Before 14 there is no scan of a range of ctids, so each possible one is listed. A page has a
  * header of 24 bytes, a row at least a line pointer of 4 and a header of 24. */
 static char *
 blocks_condition(int server_version, const struct catalog_part *part, const struct span *span)
@@ -76,7 +76,7 @@ blocks_condition(int server_version, const struct catalog_part *part, const stru
         span->from.block, last, from, to);
 }
 
-/* What is read of a range of blocks. */
+/* The query for a range of blocks. */
 static void
 append_blocks(struct buf *sql, PGconn *conn, const struct range_order *order)
 {

@@ -13,8 +13,8 @@
 #define PAGE_HEADER_BYTES    24
 #define SEGMENT_HEADER_BYTES 40
 
-/* A timeout that a role has would end every try of a long range. lock_timeout: nobody queues long
- * behind our waiting lock. jit costs more than a range. */
+/* A timeout of a role would end every try of a long range. lock_timeout prevents long queues behind
+ * our waiting lock. jit costs more than a range. */
 static const char settings_sql[] =
     "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
     "SET lock_timeout = '5s'; SET row_security = off; SET synchronize_seqscans = off;"
@@ -42,14 +42,14 @@ session_open(const char *conninfo, struct err *err)
     return NULL;
 }
 
-/* The one row of an answer without NULLs; to be cleared. */
+/* The one row of an answer without NULLs, to be cleared. */
 static PGresult *
 row(PGconn *conn, const char *what, const char *sql, const char *columns, struct err *err)
 {
     return pqx_shaped(pqx_exec(conn, what, sql, err), what, 1, 1, columns, err);
 }
 
-/* What pg_walfile_name begins with. */
+/* Takes the timeline, with which pg_walfile_name begins. */
 static bool
 take_timeline(const char *file, uint32_t *timeline)
 {

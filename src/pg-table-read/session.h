@@ -1,4 +1,5 @@
-/* session.h: a connection to the source that reads tables: what its answers depend on is set. */
+/* session.h: a connection to the source that reads tables, with the settings that its answers
+ * depend on. */
 #ifndef WALPIPE_PGTABLEREAD_SESSION_H
 #define WALPIPE_PGTABLEREAD_SESSION_H
 
@@ -19,7 +20,8 @@ struct session_server {
     uint64_t wal_segment_bytes;
 };
 
-/* Asks for it, and refuses a standby: its snapshots do not list what runs on the primary. */
+/* Asks for it, and refuses a standby, because its snapshots do not list the transactions that run
+ * on the primary. */
 int session_identify(PGconn *conn, struct session_server *server, struct err *err) MUST_CHECK;
 
 /* SQL for the snapshot's text, by version. */
@@ -31,8 +33,9 @@ int session_snapshot(PGconn *conn, struct snapshot *snapshot, struct err *err) M
 /* pg_current_wal_insert_lsn(). */
 int session_insert_lsn(PGconn *conn, uint64_t *lsn, struct err *err) MUST_CHECK;
 
-/* An insert LSN as a mark. At the start of a page it lies behind the page's header, where nothing
- * may follow on an idle server: then the start of the page. Source: XLogBytePosToRecPtr(). */
+/* An insert LSN as a mark. At the start of a page it lies behind the page's header. On an idle
+ * server nothing may follow there, so the mark is then the start of the page. The source is
+ * XLogBytePosToRecPtr(). */
 uint64_t session_mark(const struct session_server *server, uint64_t insert_lsn);
 
 #endif

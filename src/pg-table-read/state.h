@@ -1,4 +1,4 @@
-/* state.h: what the parts of a copy (copy, turns, ranges, horizon, hearing) work on. */
+/* state.h: the data that the parts of a copy (copy, turns, ranges, horizon, hearing) share. */
 #ifndef WALPIPE_PGTABLEREAD_STATE_H
 #define WALPIPE_PGTABLEREAD_STATE_H
 
@@ -8,36 +8,37 @@
 #include "pg-table-read/options.h"
 #include "pg-table-read/rangeread.h"
 
-/* While out holds as much no further range is begun; those that were come on top, 4 MiB each. */
+/* While out holds this much no further range is begun. Those that were begun come on top, 4 MiB
+ * each. */
 #define COPY_OUT_LIMIT (4u << 20)
 
 /* A connection that reads. */
 struct copy_reader {
     struct rangeread range;
     struct backoff backoff;
-    uint64_t rest_until; /* of clock_micros: after a failure */
+    uint64_t rest_until; /* of clock_micros, after a failure */
 };
 
 struct copy {
     const struct options *options;
     const struct log *log;
-    bool begun;   /* hello is in out; with ackd: it has told us of the run */
+    bool begun;   /* hello is in out; with ackd, it has told us of the run */
     PGconn *conn; /* for questions */
     struct session_server server;
-    char *publications; /* as pgrelations_publications makes it */
+    char *publications; /* the text of pgrelations_publications */
     struct lives lives;
     struct copy_reader readers[COPY_WORKERS_MAX];
     size_t readers_count;
     struct snapshot latest;  /* the newest that the server gave us */
     struct snapshot horizon; /* the one that was sent last */
-    uint64_t list_at;        /* of clock_micros: when the catalog is read next */
+    uint64_t list_at;        /* when the catalog is read next, of clock_micros */
     uint64_t look_at;        /* when the lives are looked at */
     uint64_t horizon_at;     /* when a fresh snapshot is taken */
-    uint64_t rate_until;     /* no range is begun before */
+    uint64_t rate_until;     /* no range is begun before this time */
     bool ended;              /* `end` is in out */
     struct buf out;
 
-    /* with ackd; else ack.fd is -1 */
+    /* with ackd; otherwise ack.fd is -1 */
     struct ackconn ack;
     struct ack_source source; /* of the run */
     bool draining;            /* the main stream has ended */

@@ -12,13 +12,13 @@
 #define LIST_MICROS UINT64_C(10000000)
 #define LOOK_MICROS UINT64_C(100000)
 
-/* Tables that are copied at a time: while one is waited for others are read. */
+/* Tables that are copied at a time. While one waits, others are read. */
 #define LIVES_ACTIVE_MAX 16
 
-/* For the estimate of a table's size; few servers are built otherwise. */
+/* For the estimate of a table's size. Few servers are built with another one. */
 #define BLOCK_BYTES UINT64_C(8192)
 
-/* ---- what is published ---- */
+/* ---- the published tables ---- */
 
 static void
 name_changed(const struct copy *copy)
@@ -73,14 +73,14 @@ put_table(struct copy *copy, const struct life *life, uint64_t number, const str
     return copytable_encode(&copy->out, &table) == 0 ? 0 : state_out_of_memory(err);
 }
 
-/* The loop writes nothing of out before the question has reached ackd. */
+/* The loop does not write out before the question has reached ackd. */
 static int
 ask(struct copy *copy, uint64_t life, const struct sinklist *sinks, struct err *err)
 {
     return state_has_ackd(copy) ? ackcopy_ask(&copy->ack, life, sinks, err) : 0;
 }
 
-/* Asks about all tables: the workers learn from it which there are. */
+/* Asks about all tables, which also tells the workers which tables there are. */
 static int
 ask_what_they_have(struct copy *copy, struct err *err)
 {
@@ -157,7 +157,7 @@ begin_life(struct copy *copy, struct life *life, struct err *err)
     return 0;
 }
 
-/* SQL for an array of what has rows of the published table. */
+/* SQL for an array of the relations that have rows of the published table. */
 static char *
 tables_of(const struct copy *copy, const struct life *life)
 {
@@ -174,9 +174,9 @@ tables_of(const struct copy *copy, const struct life *life)
     return longer;
 }
 
-/* Every worker tracks: now those are listed whose changes some worker may have seen before that.
- * When all ranges are read for the first time all transactions count: one that ran while the table
- * came into the publication may have changed it unseen. */
+/* Every worker tracks now. So this lists the transactions whose changes some worker may have seen
+ * before. When all ranges are read for the first time, all transactions count. A transaction that
+ * ran while the table came into the publication may have changed it unseen. */
 static int
 list_transactions(struct copy *copy, struct life *life, struct err *err)
 {
@@ -222,7 +222,8 @@ end_life(struct copy *copy, struct life *life, enum life_end how, struct err *er
 
 /* ---- turns ---- */
 
-/* A life begins when nothing of an earlier one is in flight, with what the catalog says now. */
+/* A life begins when nothing of an earlier one is in flight. It uses the catalog's current
+ * description. */
 static void
 look_at_new(struct copy *copy, struct life *life)
 {
@@ -238,7 +239,7 @@ look_at_new(struct copy *copy, struct life *life)
         copy->ask_again = true;
 }
 
-/* Out of the publication and in again: the workers are asked again. */
+/* The table left the publication and came back, so the workers are asked again. */
 static void
 look_at_idle(struct life *life)
 {
@@ -264,7 +265,8 @@ look_at_read(struct copy *copy, struct life *life, struct err *err)
     return 0;
 }
 
-/* One step of a life. look: the source may be asked again whether transactions have ended. */
+/* Takes one step of a life. With `look`, the source may be asked again whether transactions have
+ * ended. */
 static int
 look_at_life(struct copy *copy, struct life *life, bool look, struct err *err)
 {
@@ -305,7 +307,7 @@ look_at_life(struct copy *copy, struct life *life, bool look, struct err *err)
     }
 }
 
-/* Each life as far as it goes without waiting. */
+/* Takes each life as far as possible without waiting. */
 static int
 look_at_lives(struct copy *copy, uint64_t now, struct err *err)
 {

@@ -1,5 +1,5 @@
-/* turns.h: takes each life as far as it goes without waiting: asks the workers what they have,
- * tells them of a life, waits for transactions, ends it. */
+/* turns.h: takes each life as far as possible without waiting. It asks the workers for their notes,
+ * tells them of a life, waits for transactions, and ends the life. */
 #ifndef WALPIPE_PGTABLEREAD_TURNS_H
 #define WALPIPE_PGTABLEREAD_TURNS_H
 
