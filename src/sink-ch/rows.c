@@ -1,8 +1,8 @@
-/* rows.c: one row event to encoded rows of the batch: a new row, a tombstone, or both. Every value
- * is converted here, so that an error names the very change.
+/* rows.c: turns one row event into encoded rows of the batch, which are a new row, a tombstone, or
+ * both. Every value is converted here, so that an error names the change.
  *
- * A key change adds the new row before the old key's tombstone: should a request be cut in the
- * middle (trap 103), the unchanged TOAST values are still in at least one of the two. */
+ * A key change adds the new row before the old key's tombstone. If a request is cut in the middle
+ * (trap 103), the unchanged TOAST values are still in at least one of the two. */
 #include "sink-ch/rows.h"
 
 #include "sink-ch/displaced.h"
@@ -91,9 +91,10 @@ put_suffix(const struct change *change, bool deleted, struct buf *out)
 
 /* ---- unchanged TOAST ---- */
 
-/* Where a row's missing values come from: the older row of the key in the batch, or a hole. */
+/* The source of a row's missing values, which is the older row of the key in the batch, or a
+ * hole. */
 struct older {
-    const struct batch_entry *entry; /* NULL: none in the batch */
+    const struct batch_entry *entry; /* NULL if the batch has none */
     struct cursor at;                /* the entry's next column, in worker->old_row */
     const struct batch_hole *holes;  /* the entry's; NULL: none */
 };
@@ -108,7 +109,7 @@ lacks_values(const struct change *change)
     return false;
 }
 
-/* The bytes of the older row's next column; len 0: a hole there too. */
+/* The bytes of the older row's next column, with len 0 for a hole there too. */
 static bool
 older_column(struct older *older, const struct table *table, uint32_t number, struct bytes *out)
 {
@@ -150,7 +151,7 @@ open_older(const struct change *change, struct bytes key, struct older *older, s
     return 0;
 }
 
-/* The columns behind the key, the missing ones from `older`; those that it lacks too are holes. */
+/* The columns behind the key. Missing ones come from `older`. Those that it lacks too are holes. */
 static int
 put_lacking_row(const struct change *change, struct older *older, struct hole_map *holes,
                 struct err *err)
@@ -233,8 +234,9 @@ has_holes(const struct table *table, const struct hole_map *map)
     return false;
 }
 
-/* The last place of a row with holes: the older row's places, and after a key change one more. Both
- * keys stand in the arena; old_key.len 0: the change has no old row. BATCH_NONE: out of memory. */
+/* The last place of a row with holes. It has the older row's places, and after a key change one
+ * more. Both keys are in the arena. old_key.len is 0 if the change has no old row. BATCH_NONE when
+ * memory is out. */
 static uint32_t
 add_places(const struct change *change, const struct older *older, struct bytes own_key,
            struct bytes old_key, const struct hole_map *map)
@@ -412,7 +414,7 @@ rows_apply(struct worker *worker, struct table *table, uint8_t type, const struc
     if (rows_check_version(worker, table, err) != 0)
         return -1;
     if (table->has_version && version_compare(version_of(&change), table->mark.at) < 0)
-        return 0; /* a replay: a later truncate has already taken it */
+        return 0; /* in a replay, a later truncate has already removed it */
     if (type == FRAME_INSERT)
         return add_row(&change, err);
     if (!table->keyed)

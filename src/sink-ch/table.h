@@ -16,53 +16,53 @@ struct column {
     char *type_text;
     struct ch_type type;
     uint32_t source; /* its number in the relation */
-    uint32_t oid;    /* of PostgreSQL's type; a domain's base type */
+    uint32_t oid;    /* of PostgreSQL's type, for a domain of its base type */
     bool key;
-    bool altered; /* a value of it did not fit and was not written as it is */
+    bool altered; /* a value of it did not fit and was changed */
 };
 
 /* Of journal.h; no source table may go there. */
 #define JOURNAL_TABLE "walpipe_progress"
 
-/* What the table says of itself: mark.h. */
+/* The table's mark, see mark.h. */
 struct mark {
-    uint64_t system_identifier; /* whose rows it holds; 0: it does not say */
+    uint64_t system_identifier; /* of the source of its rows, 0 if unknown */
     uint32_t timeline;
-    uint64_t offset;   /* of its LSNs in the versions: rows of older histories are below it */
+    uint64_t offset;   /* added to its LSNs in the versions, above rows of older histories */
     char source[132];  /* "schema.table" there */
-    struct version at; /* of the newest truncate that the target has seen; 0: none */
+    struct version at; /* of the newest truncate that the target has seen, 0 if none */
     bool done;
     bool writable;
 };
 
-/* What older rows hold in a column. */
+/* The values of older rows in a column. */
 enum past {
     PAST_THERE,   /* the column was there */
     PAST_NULL,    /* it was added, and they have no value */
     PAST_DEFAULT, /* added, with their value as its DEFAULT */
-    PAST_RENAMED, /* added under its new name; their values are under the old one */
-    PAST_UNKNOWN, /* added, and the source did not say */
+    PAST_RENAMED, /* added under its new name, while their values are under the old one */
+    PAST_UNKNOWN, /* added, and the source did not report a value */
     PAST_ERROR
 };
 
 struct table {
-    uint32_t number; /* counted from 0 over the worker's tables; the batch knows it by that */
+    uint32_t number; /* counted from 0 over the worker's tables, used by the batch */
     struct written_table written;
     struct relation relation;
     char source_name[132]; /* "schema.table", for messages */
     struct target_name target;
     const struct choice *choice; /* of the options */
     char *target_sql;            /* `database`.`table` */
-    uint64_t system_identifier;  /* of the source; 0: not known */
+    uint64_t system_identifier;  /* of the source, 0 if not known */
     uint32_t timeline;
     bool informed;         /* info agrees with relation */
-    struct tableinfo info; /* what the source's catalog says beyond it */
+    struct tableinfo info; /* data from the source's catalog beyond it */
     struct seen seen;      /* names of its columns before */
     enum past *past;       /* of the relation's columns, when some were just added; else NULL */
 
     /* ---- known after schema_load ---- */
     bool loaded;
-    bool keyed; /* one row a key; else rows are only added */
+    bool keyed; /* a key has one row, otherwise rows are only added */
     bool has_version, has_deleted;
     uint32_t version_width; /* 8 or 16 bytes */
     uint32_t columns_count;
@@ -70,8 +70,8 @@ struct table {
     struct column *columns;
     char *insert_sql;
     struct mark mark;
-    uint64_t sent;        /* without a key: the highest LSN in its versions at the start */
-    struct buf shape;     /* of its inserts: shape.h */
+    uint64_t sent;        /* without a key, the highest LSN in its versions at the start */
+    struct buf shape;     /* of its inserts, see shape.h */
     struct buf described; /* system.columns' answer, to see whether it changed */
 };
 
@@ -80,16 +80,17 @@ struct table *table_new(struct relation *relation, uint32_t number, const struct
                         struct err *err);
 void table_free(struct table *table);
 
-/* True when the source says which columns are the key; all are under REPLICA IDENTITY FULL. */
+/* Returns true if the source reports which columns are the key. Under REPLICA IDENTITY FULL all
+ * are. */
 bool table_has_key(const struct table *table);
 
-/* Takes over what the source's catalog says of the table, or forgets it when the catalog is ahead
- * of the stream. */
+/* Takes over the source's catalog data of the table, or drops it if the catalog is ahead of the
+ * stream. */
 void table_inform(struct table *table, struct tableinfo *info);
 
-/* The columns that identify a row, as numbers in the relation, in the key's own order where the
- * source's catalog said it; under REPLICA IDENTITY FULL those of the primary key, if the catalog
- * said which they are. Returns how many; columns has room for COLUMNS_MAX. */
+/* The columns that identify a row, as numbers in the relation. They are in the key's own order if
+ * the source's catalog reported it. Under REPLICA IDENTITY FULL they are those of the primary key,
+ * if the catalog reported them. Returns their number. columns has room for COLUMNS_MAX. */
 uint32_t table_key(const struct table *table, uint16_t *columns);
 
 bool table_is_key(const uint16_t *key, uint32_t count, uint32_t column);
@@ -97,26 +98,26 @@ bool table_is_key(const uint16_t *key, uint32_t count, uint32_t column);
 /* Whether the config leaves the column with this number in the relation out. */
 bool table_leaves_out(const struct table *table, uint32_t column);
 
-/* Whether the source's catalog said that the column is never null. */
+/* Whether the source's catalog reported that the column is never null. */
 bool table_not_null(const struct table *table, uint32_t column);
 
-/* Forgets what schema_load found. */
+/* Drops the results of schema_load. */
 void table_unload(struct table *table);
 
-/* `database`.`table`, to be freed; NULL: out of memory. */
+/* `database`.`table`, to be freed, or NULL when memory is out. */
 char *table_target_sql(const struct target_name *target);
 
-/* Whether ClickHouse can keep `name` and `suffix` as a file name: it writes every byte but letters,
+/* Whether ClickHouse can keep `name` and `suffix` as a file name. It writes every byte but letters,
  * digits and _ as %XX, and needs ".sql" behind it. */
 bool table_name_fits(const char *name, const char *suffix);
 
-/* Refuses a target that another of the tables has: rows of two source tables would replace each
- * other, and a truncate of one would empty both. 0, or -1 with err. tables may hold the table
- * itself; without loaded_only also tables count that no row came for. */
+/* Refuses a target that another of the tables has. Rows of two source tables would replace each
+ * other, and a truncate of one would empty both. Returns 0, or -1 with err. tables may contain the
+ * table itself. Without loaded_only, tables without rows so far count too. */
 int table_check_target(const struct table *table, struct table *const *tables, uint32_t count,
                        bool loaded_only, struct err *err) MUST_CHECK;
 
-/* Fills err's relation and LSN; always -1. */
+/* Fills err's relation and LSN. Always -1. */
 int table_error(const struct table *table, uint64_t lsn, struct err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* worker.c: the loop of one worker: frames in, rows into the batch, the batch out when it is full
- * or old enough, and what is durable then to ackd. See worker.h. */
+/* worker.c: the loop of one worker. It reads frames and adds rows to the batch. It sends the batch
+ * when it is full or old enough, and then reports the durable LSN to ackd. See worker.h. */
 #include "sink-ch/worker.h"
 
 #include "sink-ch/repeated.h"
@@ -18,7 +18,7 @@
 /* Encoded bytes that wait, over all tables. */
 #define BATCH_BYTES_MAX ((size_t)16 << 20)
 
-/* Rows with values to read back that wait: each may bring a large value into memory. */
+/* Most rows with values to read back that wait. Each may bring a large value into memory. */
 #define BATCH_HOLES_MAX 512
 
 /* A transaction is cut only when it alone makes a batch this many times the usual size, or when it
@@ -26,19 +26,19 @@
 #define CUT_ROWS_FACTOR     2
 #define CUT_INTERVAL_FACTOR 5
 
-/* Reports without a batch: commits and watermarks with nothing for us. */
+/* For reports without a batch, after commits and watermarks without rows for us. */
 #define REPORT_INTERVAL_MICROS 100000
 
 /* ---- reports ---- */
 
-/* When the journal may have the next note: as often as rows are sent, at most. */
+/* When the journal may have the next note, which is at most as often as rows are sent. */
 static uint64_t
 note_deadline(const struct worker *w)
 {
     return w->progress.noted_at + w->options->flush_millis * 1000;
 }
 
-/* Nothing waits in the batch: what was received is durable. */
+/* Nothing waits in the batch, so everything that was received is durable. */
 static int
 note(struct worker *w, bool last, struct err *err)
 {
@@ -53,7 +53,7 @@ note(struct worker *w, bool last, struct err *err)
     return 0;
 }
 
-/* rows of a batch were sent, or none; last: nothing comes any more. */
+/* `rows` rows of a batch were sent, or none. With `last`, no more frames come. */
 static int
 report(struct worker *w, uint64_t rows, uint64_t micros, bool last, struct err *err)
 {
@@ -91,7 +91,7 @@ flush(struct worker *w, struct err *err)
     return flush_all(w, false, err);
 }
 
-/* When the batch must go because of its age; 0: there is none. */
+/* When the batch must go because of its age, 0 without one. */
 static uint64_t
 flush_deadline(const struct worker *w)
 {
@@ -102,7 +102,8 @@ flush_deadline(const struct worker *w)
     return w->progress.first_row_at + interval * (w->transaction.open ? CUT_INTERVAL_FACTOR : 1);
 }
 
-/* When a report without a batch is due; 0: nothing to report, or it waits for the batch. */
+/* When a report without a batch is due. 0 if there is nothing to report, or it waits for the
+ * batch. */
 static uint64_t
 report_deadline(const struct worker *w)
 {
@@ -346,7 +347,7 @@ apply_truncate(struct worker *w, const struct truncate_event *truncate, struct e
     return rc;
 }
 
-/* Behind a barrier the change is made durable at once, and the other workers go on. */
+/* Behind a barrier the change is made durable at once, and the other workers continue. */
 static int
 on_change(struct worker *w, struct intake_item *item, struct err *err)
 {
@@ -389,7 +390,7 @@ on_barrier(struct worker *w, const struct intake_item *item, struct err *err)
     return flush(w, err) != 0 ? -1 : intake_barrier_wait(&w->intake, item, err);
 }
 
-/* An open transaction comes again at the next start: its rows leave the batch. */
+/* The rows of an open transaction leave the batch, because it is sent again at the next start. */
 static int
 on_end(struct worker *w, struct err *err)
 {
@@ -400,7 +401,7 @@ on_end(struct worker *w, struct err *err)
 
 /* ---- the loop ---- */
 
-/* When there is something to do if nothing comes; 0: never. */
+/* When there is work to do without any input, 0 if never. */
 static uint64_t
 next_deadline(const struct worker *w)
 {
