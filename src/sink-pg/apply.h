@@ -30,9 +30,8 @@ struct applier {
 struct apply_work {
     struct batch *batch;
     uint32_t to;
-    const struct position
-        *commit;  /* committed with the transaction, which stays open if this is NULL */
-    bool careful; /* one by one, with constraints deferred */
+    const struct position *commit; /* committed with the transaction, NULL to leave it open */
+    bool careful;                  /* one by one, with constraints deferred */
     bool apart; /* the transaction's own changes of the tables do not count, because it stays open,
                    is longer than this, or changed them before */
 };

@@ -1,5 +1,5 @@
-/* worker.c: see worker.h. Decides when a batch is applied and what may be reported; how it is
- * applied is deliver.c's and apply.c's. */
+/* worker.c: see worker.h. Decides when a batch is applied and which LSN may be reported. deliver.c
+ * and apply.c apply it. */
 #include "sink-pg/worker.h"
 
 #include <stdio.h>
@@ -48,8 +48,8 @@ copying(struct worker *w)
     return copies == NULL ? NULL : &copies->copying;
 }
 
-/* Behind a barrier that was reported another worker takes rows away, which a range may hold still:
- * none is written before it is read which rows those are. */
+/* Behind a barrier that was reported, another worker removes rows which a range may still contain.
+ * So no range is written before this worker has read which rows these are. */
 static bool
 copy_is_due(struct worker *w)
 {
@@ -60,13 +60,13 @@ copy_is_due(struct worker *w)
 static int
 collect_copies(struct worker *w, const struct position *commit, struct err *err)
 {
-    /* Inside a transaction not all that was tracked is applied. */
+    /* Inside a transaction some of the tracked changes are not applied yet. */
     if (copying(w) == NULL || w->stands_still || w->intake.in_transaction || commit == NULL)
         return 0;
     return copying_collect(copying(w), commit->lsn, err);
 }
 
-/* Applies the first `to` ops; with commit, commits. The frame in hand is gone afterwards. */
+/* Applies the first `to` ops. With commit, commits. The current frame is invalid afterwards. */
 static int
 flush(struct worker *w, uint32_t to, const struct position *commit, struct err *err)
 {
@@ -117,7 +117,7 @@ is_full(const struct worker *w)
     return w->batch.rows >= w->options->batch_rows || buf_len(&w->batch.bytes) >= BATCH_BYTES_MAX;
 }
 
-/* The open transaction is larger than a batch: its first part goes into a target transaction that
+/* The open transaction is larger than a batch. Its first part goes into a target transaction that
  * stays open until its commit comes. */
 static int
 flush_full(struct worker *w, struct err *err)
@@ -129,7 +129,7 @@ flush_full(struct worker *w, struct err *err)
     return is_full(w) ? flush(w, w->batch.count, NULL, err) : 0;
 }
 
-/* Commits everything that has come, also of the open transaction: only around a barrier. */
+/* Commits everything that has come, also of the open transaction. Only around a barrier. */
 static int
 flush_partly(struct worker *w, struct err *err)
 {
@@ -193,7 +193,7 @@ on_watermark(struct worker *w, const struct intake_item *item, struct err *err)
     return has_flush_time(w) || copy_is_due(w) ? flush_whole(w, err) : 0;
 }
 
-/* *old: the change is durable in the target already. */
+/* Sets *old if the change is durable in the target already. */
 static int
 is_old(struct worker *w, const struct intake_item *item, bool *old, struct err *err)
 {
@@ -214,7 +214,7 @@ after_change(struct worker *w, struct err *err)
     return flush_partly(w, err) != 0 ? -1 : intake_barrier_done(&w->intake, err);
 }
 
-/* *way: what becomes of the table's changes. */
+/* Sets *way to the treatment of the table's changes. */
 static int
 ask_copying(struct worker *w, struct table *table, enum copying_way *way, struct err *err)
 {
@@ -276,7 +276,7 @@ on_row(struct worker *w, const struct intake_item *item, struct err *err)
     return after_change(w, err);
 }
 
-/* Leaves those of the truncate's tables that the ranges will bring as they are then. */
+/* Leaves out those of the truncate's tables that the ranges will bring in their state after it. */
 static int
 track_truncate(struct worker *w, struct truncate_event *truncate, struct err *err)
 {
@@ -393,8 +393,9 @@ on_relation(struct worker *w, const struct intake_item *item, struct err *err)
     return batch_add_cut(&w->batch, err);
 }
 
-/* All before is made durable; the others wait until the applier has made the next change durable
- * too. That change may be durable here already, from before a restart: the waiting is still due. */
+/* Makes everything before it durable. The others wait until the applier has made the next change
+ * durable too. That change may be durable here already, from before a restart, but the wait is
+ * still due. */
 static int
 on_barrier(struct worker *w, const struct intake_item *item, struct err *err)
 {
@@ -409,14 +410,14 @@ on_end(struct worker *w, struct err *err)
 {
     if (!w->intake.in_transaction)
         return flush_whole(w, err);
-    /* The open transaction comes again at the next start. */
+    /* The open transaction is sent again at the next start. */
     if (w->deliver.applier.session.tx_open)
         session_rollback(&w->deliver.applier.session);
     return w->batch.boundary > 0 || !position_equal(&w->position, durable(w)) ? flush_whole(w, err)
                                                                               : report(w, err);
 }
 
-/* Nothing comes at the moment: what is complete does not wait for more. */
+/* Nothing comes at the moment, so complete transactions do not wait for more. */
 static int
 on_idle(struct worker *w, struct err *err)
 {
@@ -427,7 +428,8 @@ on_idle(struct worker *w, struct err *err)
         return flush_whole(w, err);
     if (w->batch.count > 0 || tx_open || position_equal(&w->position, durable(w)))
         return 0;
-    /* Only a watermark or empty transactions: at once when the last write is long ago. */
+    /* Only a watermark or empty transactions came. They are written at once if the last write was
+     * long ago. */
     w->idle_until = w->written_at + w->options->flush_millis * 1000;
     return clock_micros() < w->idle_until ? 0 : flush_whole(w, err);
 }
