@@ -48,6 +48,26 @@ metrics_count(struct worker_metrics *m, const struct ack_reached *r)
     observe(&m->flush_micros, &micros_buckets, r->flush_micros);
 }
 
+void
+metrics_count_copies(struct worker_metrics *m, const struct copy_counts *counts)
+{
+    uint64_t rows = m->copies.rows + counts->rows, bytes = m->copies.bytes + counts->bytes;
+
+    m->copies_known = true;
+    m->copies = *counts;
+    m->copies.rows = rows;
+    m->copies.bytes = bytes;
+}
+
+void
+metrics_count_range(struct worker_metrics *m, const struct range_copied *copied)
+{
+    if (copied->written)
+        m->ranges_written++;
+    else
+        m->ranges_dropped++;
+}
+
 /* ---- the page ---- */
 
 static void PRINTF_LIKE(2, 3) add(struct buf *page, const char *fmt, ...)
@@ -246,6 +266,57 @@ worker_families(const struct ackd *a, struct buf *page)
                       "WAL of the source that the worker does not have in its target yet.", lag_of);
 }
 
+/* Appends a line for each worker that has said how its tables are. extra is further labels. */
+static void
+copy_lines(const struct ackd *a, struct buf *page, const char *name, const char *extra,
+           size_t offset)
+{
+    for (uint32_t i = 0; i < a->workers_count; i++) {
+        const struct worker_metrics *m = &a->workers[i].metrics;
+
+        if (m->copies_known)
+            add(page, "%s{%s%s} %" PRIu64 "\n", name, labels_of(a, i).text, extra,
+                *(const uint64_t *)(const void *)((const char *)m + offset));
+    }
+}
+
+static bool
+any_copies(const struct ackd *a)
+{
+    for (uint32_t i = 0; i < a->workers_count; i++)
+        if (a->workers[i].metrics.copies_known)
+            return true;
+    return false;
+}
+
+static void
+copy_families(const struct ackd *a, struct buf *page)
+{
+    static const char tables[] = "replicator_copy_tables", rows[] = "replicator_copy_rows_total",
+                      bytes[] = "replicator_copy_bytes_total",
+                      ranges[] = "replicator_copy_ranges_total";
+
+    if (!any_copies(a))
+        return;
+    family(page, tables, "gauge", "Tables by their state in the target.");
+    copy_lines(a, page, tables, ",state=\"waiting\"",
+               offsetof(struct worker_metrics, copies.waiting));
+    copy_lines(a, page, tables, ",state=\"copying\"",
+               offsetof(struct worker_metrics, copies.copying));
+    copy_lines(a, page, tables, ",state=\"streaming\"",
+               offsetof(struct worker_metrics, copies.streaming));
+    family(page, rows, "counter", "Rows that the copy has written in this run.");
+    copy_lines(a, page, rows, "", offsetof(struct worker_metrics, copies.rows));
+    family(page, bytes, "counter", "Bytes of these rows in the event stream.");
+    copy_lines(a, page, bytes, "", offsetof(struct worker_metrics, copies.bytes));
+    family(page, ranges, "counter",
+           "Ranges of tables that were written, or dropped and read again, in this run.");
+    copy_lines(a, page, ranges, ",result=\"written\"",
+               offsetof(struct worker_metrics, ranges_written));
+    copy_lines(a, page, ranges, ",result=\"dropped\"",
+               offsetof(struct worker_metrics, ranges_dropped));
+}
+
 /* Escapes the text, because the name of a table may contain any byte. */
 static void
 add_label(struct buf *page, const char *text)
@@ -293,5 +364,6 @@ metrics_render(const struct ackd *a, struct buf *page)
     source_families(a, page);
     slot_families(a, page);
     worker_families(a, page);
+    copy_families(a, page);
     difference_family(a, page);
 }

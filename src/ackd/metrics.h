@@ -19,10 +19,17 @@ struct worker_metrics {
     uint64_t reconnects; /* the target came back */
     struct histogram batch_rows;
     struct histogram flush_micros;
+    bool copies_known;         /* the worker has said how its tables are; then */
+    struct copy_counts copies; /* rows and bytes of this run */
+    uint64_t ranges_written, ranges_dropped;
 };
 
 /* Counts one report of a worker. */
 void metrics_count(struct worker_metrics *metrics, const struct ack_reached *reached);
+
+/* What a worker says of copies. */
+void metrics_count_copies(struct worker_metrics *metrics, const struct copy_counts *counts);
+void metrics_count_range(struct worker_metrics *metrics, const struct range_copied *copied);
 
 struct ackd;
 

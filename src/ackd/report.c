@@ -178,7 +178,9 @@ describe_worker(const struct ackd *a, uint32_t index, struct ack_worker_status *
                                       .registered = w->registered,
                                       .target_alive = w->target_alive,
                                       .events = w->metrics.events,
-                                      .batches = w->metrics.batches};
+                                      .batches = w->metrics.batches,
+                                      .copies_known = w->metrics.copies_known,
+                                      .copies = w->metrics.copies};
     memcpy(out->sink, a->sinks[w->sink].name, sizeof out->sink);
     memcpy(out->target_message, w->target_message, sizeof out->target_message);
     (void)report_worker_lag(a, index, &out->lag_bytes);

@@ -155,12 +155,17 @@ take_target(struct ackd *a, struct worker *w, const struct ack_target *t)
 /* ---- copies ---- */
 
 static int
-pass_on(struct ackd *a, const struct worker *w, const struct ack_message *m, struct err *err)
+take_copy(struct ackd *a, struct worker *w, const struct ack_message *m, struct err *err)
 {
     if (!w->reads_copies)
         return err_set(err, EXIT_BUG, "worker %s spoke of a copy, but does not read copies",
                        ackd_worker_name(a, w).text);
-    copier_relay(a, w, m);
+    if (m->type == ACK_COPIED)
+        metrics_count_range(&w->metrics, &m->copied);
+    if (m->type == ACK_COPY_COUNTS)
+        metrics_count_copies(&w->metrics, &m->copy_counts);
+    else
+        copier_relay(a, w, m);
     return 0;
 }
 
@@ -216,7 +221,8 @@ worker_message(struct ackd *a, struct worker *w, const struct ack_message *m, st
     case ACK_TABLE_STATE:
     case ACK_COPIED:
     case ACK_MISSING:
-        return pass_on(a, w, m, err);
+    case ACK_COPY_COUNTS:
+        return take_copy(a, w, m, err);
     case ACK_BARRIER_REACHED:
         return step_barrier(
             a, s, barrier_reached(&s->barrier, s->shards, w->shard, &m->barrier, err), err);

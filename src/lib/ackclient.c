@@ -79,6 +79,14 @@ ackclient_missing(struct ackconn *ack, uint64_t life, struct bytes keys, struct 
 }
 
 int
+ackclient_copy_counts(struct ackconn *ack, const struct copy_counts *counts, struct err *err)
+{
+    struct ack_message message = {.type = ACK_COPY_COUNTS, .copy_counts = *counts};
+
+    return ackconn_say(ack, &message, err);
+}
+
+int
 ackclient_target(struct ackconn *ack, bool alive, const char *text, struct err *err)
 {
     struct ack_message message = {.type = ACK_TARGET, .target.alive = alive};

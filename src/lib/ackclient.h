@@ -34,6 +34,9 @@ int ackclient_copied(struct ackconn *ack, const struct range_copied *copied,
 int ackclient_missing(struct ackconn *ack, uint64_t life, struct bytes keys,
                       struct err *err) MUST_CHECK;
 
+int ackclient_copy_counts(struct ackconn *ack, const struct copy_counts *counts,
+                          struct err *err) MUST_CHECK;
+
 /* message is the reason why the target is down, "" if it is alive. */
 int ackclient_target(struct ackconn *ack, bool alive, const char *message,
                      struct err *err) MUST_CHECK;

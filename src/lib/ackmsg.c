@@ -26,6 +26,8 @@ message_elements(enum ack_type type)
         return REGISTER_ELEMENTS;
     case ACK_DIFFERENCES:
         return DIFFERENCES_ELEMENTS;
+    case ACK_COPY_COUNTS:
+        return 7;
     case ACK_TABLE_STATE:
         return 8;
     case ACK_REACHED:
@@ -254,6 +256,9 @@ pack_fields(struct packer *p, const struct ack_message *m)
     case ACK_MISSING:
         keys_missing_pack(p, &m->missing);
         break;
+    case ACK_COPY_COUNTS:
+        copy_counts_pack(p, &m->copy_counts);
+        break;
     case ACK_RELAYED:
         copy_relayed_pack(p, &m->relayed);
         break;
@@ -326,6 +331,8 @@ read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
         return range_copied_read(c, &m->copied);
     case ACK_MISSING:
         return keys_missing_read(c, &m->missing);
+    case ACK_COPY_COUNTS:
+        return copy_counts_read(c, &m->copy_counts);
     case ACK_RELAYED:
         return copy_relayed_read(c, &m->relayed);
     case ACK_ANSWERED:
@@ -367,7 +374,7 @@ ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
 static void
 pack_worker_status(struct packer *p, const struct ack_worker_status *w)
 {
-    pack_array(p, 10);
+    pack_array(p, 16);
     pack_cstr(p, w->sink);
     pack_uint(p, w->shard);
     pack_bool(p, w->registered);
@@ -378,6 +385,8 @@ pack_worker_status(struct packer *p, const struct ack_worker_status *w)
     pack_uint(p, w->events);
     pack_uint(p, w->batches);
     pack_uint(p, w->silent_millis);
+    pack_bool(p, w->copies_known);
+    copy_counts_pack(p, &w->copies);
 }
 
 static bool
@@ -385,11 +394,12 @@ read_worker_status(struct cursor *c, struct ack_worker_status *w)
 {
     uint32_t elements;
 
-    return mp_array(c, &elements) && elements == 10 && mp_cstr(c, w->sink, sizeof w->sink) &&
+    return mp_array(c, &elements) && elements == 16 && mp_cstr(c, w->sink, sizeof w->sink) &&
            mp_uint32(c, &w->shard) && mp_bool(c, &w->registered) && mp_bool(c, &w->target_alive) &&
            mp_cstr(c, w->target_message, sizeof w->target_message) && mp_uint(c, &w->reached_lsn) &&
            mp_uint(c, &w->lag_bytes) && mp_uint(c, &w->events) && mp_uint(c, &w->batches) &&
-           mp_uint(c, &w->silent_millis);
+           mp_uint(c, &w->silent_millis) && mp_bool(c, &w->copies_known) &&
+           copy_counts_read(c, &w->copies);
 }
 
 static bool

@@ -33,6 +33,7 @@ enum ack_type {
     ACK_TABLE_STATE = 15,     /* ackd forwards this one and the next two to pg-table-read */
     ACK_COPIED = 17,
     ACK_MISSING = 18,
+    ACK_COPY_COUNTS = 19, /* for people: how its tables are, and what it has written of them */
     /* anybody to ackd */
     ACK_STATUS_REQUEST = 16,
     /* ackd's answers */
@@ -146,6 +147,7 @@ struct ack_message {
         struct table_state table_state; /* these may point into the frame */
         struct range_copied copied;
         struct keys_missing missing;
+        struct copy_counts copy_counts;
         struct copy_relayed relayed;
         struct copy_answered answered;
         struct bytes feedback; /* into the frame */
@@ -175,7 +177,9 @@ struct ack_worker_status {
     uint64_t lag_bytes;   /* set if the status' lag is known */
     uint64_t events;      /* of this run */
     uint64_t batches;
-    uint64_t silent_millis; /* since its last report */
+    uint64_t silent_millis;    /* since its last report */
+    bool copies_known;         /* the worker has said how its tables are; then */
+    struct copy_counts copies; /* rows and bytes of this run */
 };
 
 /* Tables with differences that ackd counts one by one. All others of a sink are counted

@@ -77,7 +77,7 @@ count_unfinished(struct copying *c)
 static void
 part_changed(struct copying *c, struct copypart *part)
 {
-    part->changed = c->pending = true;
+    part->changed = c->pending = c->uncounted = true;
     count_unfinished(c);
 }
 
@@ -97,6 +97,7 @@ copying_add(struct copying *c, const struct copypart *part)
     }
     new->next = c->parts;
     c->parts = new;
+    c->uncounted = true;
     count_unfinished(c);
     return new;
 }

@@ -60,6 +60,7 @@ struct copying {
     struct buf key, values; /* of the current row */
     bool listed;            /* owes an answer to the end of the list */
     bool pending;           /* something waits for the next commit */
+    bool uncounted; /* a table's state has changed since ackd was told how many have which */
 };
 
 /* ---- notes ---- */

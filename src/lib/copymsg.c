@@ -85,6 +85,23 @@ keys_missing_read(struct cursor *c, struct keys_missing *m)
 }
 
 void
+copy_counts_pack(struct packer *p, const struct copy_counts *n)
+{
+    pack_uint(p, n->waiting);
+    pack_uint(p, n->copying);
+    pack_uint(p, n->streaming);
+    pack_uint(p, n->rows);
+    pack_uint(p, n->bytes);
+}
+
+bool
+copy_counts_read(struct cursor *c, struct copy_counts *n)
+{
+    return mp_uint(c, &n->waiting) && mp_uint(c, &n->copying) && mp_uint(c, &n->streaming) &&
+           mp_uint(c, &n->rows) && mp_uint(c, &n->bytes);
+}
+
+void
 copy_relayed_pack(struct packer *p, const struct copy_relayed *r)
 {
     pack_cstr(p, r->sink);

@@ -48,6 +48,15 @@ struct keys_missing {
     struct bytes keys;
 };
 
+/* A worker, for people: its tables by state, and what it has written since it said so last. */
+struct copy_counts {
+    uint64_t waiting;
+    uint64_t copying;
+    uint64_t streaming;
+    uint64_t rows;
+    uint64_t bytes; /* of these rows, as the stream had them */
+};
+
 /* ackd to pg-table-read: what a worker said, as it came. */
 struct copy_relayed {
     char sink[NAME_MAX_BYTES + 1];
@@ -72,6 +81,8 @@ void range_copied_pack(struct packer *p, const struct range_copied *copied);
 bool range_copied_read(struct cursor *c, struct range_copied *copied) MUST_CHECK;
 void keys_missing_pack(struct packer *p, const struct keys_missing *missing);
 bool keys_missing_read(struct cursor *c, struct keys_missing *missing) MUST_CHECK;
+void copy_counts_pack(struct packer *p, const struct copy_counts *counts);
+bool copy_counts_read(struct cursor *c, struct copy_counts *counts) MUST_CHECK;
 void copy_relayed_pack(struct packer *p, const struct copy_relayed *relayed);
 bool copy_relayed_read(struct cursor *c, struct copy_relayed *relayed) MUST_CHECK;
 void copy_answered_pack(struct packer *p, const struct copy_answered *answered);

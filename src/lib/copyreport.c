@@ -60,8 +60,17 @@ report_range(const struct heldrange *range, struct ackconn *ack, struct err *err
     return ackclient_copied(ack, &copied, err);
 }
 
+static void
+count_range(const struct heldrange *range, struct copy_counts *counts)
+{
+    if (range->fate != HELDRANGE_WRITTEN)
+        return;
+    counts->rows += range->rows_count;
+    counts->bytes += buf_len(&range->rows);
+}
+
 static int
-report_ranges(struct copying *c, struct ackconn *ack, struct err *err)
+report_ranges(struct copying *c, struct ackconn *ack, struct copy_counts *counts, struct err *err)
 {
     for (struct heldrange *range = c->held.first, *next; range != NULL; range = next) {
         next = range->next;
@@ -69,6 +78,7 @@ report_ranges(struct copying *c, struct ackconn *ack, struct err *err)
             continue;
         if (report_range(range, ack, err) != 0)
             return -1;
+        count_range(range, counts);
         heldranges_drop(&c->held, range);
     }
     return 0;
@@ -103,10 +113,47 @@ report_list(struct copying *c, struct ackconn *ack, struct err *err)
     return ackclient_table_state(ack, &state, err);
 }
 
+/* A table is copying until all its parts are streaming. */
+static void
+count_table(const struct copypart *first, struct copy_counts *counts)
+{
+    bool waits = false, copies = false, streams = false;
+
+    for (const struct copypart *at = first; at != NULL; at = at->table_next) {
+        if (at->gone)
+            continue;
+        waits = waits || at->state == COPY_NEW || at->state == COPY_WAITING;
+        copies = copies || at->state == COPY_COPYING;
+        streams = streams || at->state == COPY_STREAMING;
+    }
+    if (copies || (waits && streams))
+        counts->copying++;
+    else if (waits)
+        counts->waiting++;
+    else if (streams)
+        counts->streaming++;
+}
+
+/* When nothing was copied and no state has changed, there is nothing to say. */
+static int
+report_counts(struct copying *c, struct ackconn *ack, struct copy_counts *counts, struct err *err)
+{
+    if (!c->uncounted && counts->rows == 0)
+        return 0;
+    for (const struct copypart *part = c->parts; part != NULL; part = part->next)
+        if (relmap_get(&c->tables, part->relid) == part)
+            count_table(part, counts);
+    c->uncounted = false;
+    return ackclient_copy_counts(ack, counts, err);
+}
+
 int
 copyreport_send(struct copying *c, struct ackconn *ack, struct err *err)
 {
-    if (report_ranges(c, ack, err) != 0 || report_parts(c, ack, err) != 0)
+    struct copy_counts counts = {0};
+
+    if (report_ranges(c, ack, &counts, err) != 0 || report_parts(c, ack, err) != 0 ||
+        report_list(c, ack, err) != 0)
         return -1;
-    return report_list(c, ack, err);
+    return report_counts(c, ack, &counts, err);
 }

@@ -65,6 +65,10 @@ PY
 [7,3,true]
 [7,4,true]
 [7,5,true]' ]
+    # Only rows that came in a range count, and the end of the copy is told once.
+    told copy_counts '[.waiting, .copying, .streaming]' | uniq | diff - <(printf '%s\n' '[1,0,0]' '[0,1,0]' '[0,0,1]')
+    [ "$(told copy_counts .rows | jq -s add)" = 6 ]
+    [ "$(told copy_counts 'select(.rows > 0) | .bytes > 10' | uniq)" = true ]
     unsaid "not there"
 }
 

@@ -44,6 +44,7 @@ MESSAGES = {
     stream.TABLE_STATE: ("table_state", ["life", "relid", "part", "state", "last", "detail"]),
     stream.COPIED: ("copied", ["life", "number", "written"]),
     stream.MISSING: ("missing", ["life", "keys"]),
+    stream.COPY_COUNTS: ("copy_counts", ["waiting", "copying", "streaming", "rows", "bytes"]),
 }
 
 
