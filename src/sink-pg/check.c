@@ -6,6 +6,7 @@
 #include "lib/intake.h"
 #include "lib/pqmark.h"
 #include "lib/verdict.h"
+#include "sink-pg/checkcopy.h"
 #include "sink-pg/mapping.h"
 #include "sink-pg/neighbours.h"
 #include "sink-pg/origin.h"
@@ -204,6 +205,9 @@ check_table(struct check *c, const struct relation *relation)
     check_storage(c, schema, name);
     check_layout(c, relation, schema, name);
     check_binary(c, plan, schema, name);
+    if (c->options->copies)
+        checkcopy_table(&c->session, c->options->pipeline, c->intake.hello.sink, relation, schema,
+                        name, &c->verdicts);
     verdict_say(&c->verdicts, VERDICT_OK, "%s.%s -> %s.%s: %u columns", relation->schema,
                 relation->name, schema, name, plan->columns_count);
     plan_free(plan);

@@ -341,8 +341,12 @@ require_empty(const struct copynotes *n, struct session *s, const struct copypar
     rc = sqltext_get(&sql) == NULL ? err_set(err, EXIT_PEER, "out of memory for a query")
                                    : ask_bool(s, what, sqltext_get(&sql), 3, params, &ours, err);
     buf_free(&sql);
-    if (rc != 0 || ours)
-        return rc;
+    return rc != 0 || ours ? rc : copynotes_refuse_rows(schema, name, err);
+}
+
+int
+copynotes_refuse_rows(const char *schema, const char *name, struct err *err)
+{
     snprintf(err->relation, sizeof err->relation, "%s.%s", schema, name);
     err_set(err, EXIT_REFUSED, "%s.%s is to be copied and has rows already", schema, name);
     return err_hint(err,

@@ -32,6 +32,9 @@ int copynotes_load(struct copynotes *n, struct session *s, struct copying *c,
 int copynotes_require_none(const struct copynotes *n, struct session *s,
                            struct err *err) MUST_CHECK;
 
+/* Sets err to what is said of a new table whose target has rows. Returns -1. */
+int copynotes_refuse_rows(const char *schema, const char *name, struct err *err);
+
 /* ---- in the transaction of a commit ---- */
 
 /* Writes the notes that have changed. EXIT_REFUSED for a new table whose target has rows. */

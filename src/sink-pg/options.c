@@ -36,6 +36,8 @@ static const struct opt_spec specs[] = {
      TO(check)},
     {"binary", NULL, "with --check: the source sends values in binary format", OPT_FLAG,
      TO(binary)},
+    {"copies", NULL, "with --check: the sink copies the rows that exist already", OPT_FLAG,
+     TO(copies)},
     {"drop-progress", NULL, "remove a sink's rows from walpipe.progress", OPT_FLAG,
      TO(drop_progress)},
     {"layout", NULL, "print which tables must go to one worker as a whole, for route", OPT_FLAG,

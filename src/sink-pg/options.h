@@ -15,6 +15,7 @@ struct options {
     const char *sink;       /* --drop-progress, --layout, --tables */
     bool check;
     bool binary; /* with check: values come in binary format */
+    bool copies; /* with check: the sink copies tables */
     bool drop_progress;
     bool layout;
     bool tables;

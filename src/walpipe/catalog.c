@@ -19,14 +19,16 @@ static const char source_sql[] =
     "    ELSE pg_catalog.pg_current_wal_lsn() END,"
     "  (SELECT active FROM pg_catalog.pg_replication_slots WHERE slot_name = $1),"
     "  (SELECT coalesce(bool_or(pubupdate OR pubdelete), false)"
-    "   FROM pg_catalog.pg_publication WHERE pubname = ANY ($2::pg_catalog.text[]))";
+    "   FROM pg_catalog.pg_publication WHERE pubname = ANY ($2::pg_catalog.text[])),"
+    "  pg_catalog.pg_is_in_recovery()";
 
 enum source_field {
     SOURCE_DATABASE,
     SOURCE_CONFIRMED,
     SOURCE_CURRENT,
     SOURCE_ACTIVE,
-    SOURCE_CHANGES
+    SOURCE_CHANGES,
+    SOURCE_STANDBY
 };
 
 static void
@@ -61,7 +63,7 @@ read_source(struct catalog *c, PGconn *conn, const struct config *config, const 
     PGresult *r = pqx_exec_params(conn, what, source_sql, 2, params, err);
     struct hello *h = &c->hello;
 
-    r = pqx_shaped(r, what, 1, 1, "v???v", err);
+    r = pqx_shaped(r, what, 1, 1, "v???vv", err);
     if (r == NULL)
         return -1;
     snprintf(h->stream, sizeof h->stream, "event");
@@ -77,6 +79,7 @@ read_source(struct catalog *c, PGconn *conn, const struct config *config, const 
                    &h->start_lsn))
         h->start_lsn = 0;
     c->publishes_changes = PQgetvalue(r, 0, SOURCE_CHANGES)[0] == 't';
+    c->standby = PQgetvalue(r, 0, SOURCE_STANDBY)[0] == 't';
     PQclear(r);
     return run_id_new(&h->run_id, err);
 }

@@ -12,6 +12,7 @@ struct catalog {
     struct pgrelations tables;
     bool slot_exists;
     bool slot_active;
+    bool standby;
     bool publishes_changes; /* updates or deletes, not only inserts */
     PGconn *conn;           /* bears the mark by which a sink knows the source's own database */
 };

@@ -14,6 +14,7 @@
 #include "lib/lsn.h"
 #include "lib/statedir.h"
 #include "walpipe/catalog.h"
+#include "walpipe/check_copies.h"
 #include "walpipe/check_sinks.h"
 #include "walpipe/checking.h"
 #include "walpipe/nofile.h"
@@ -267,6 +268,7 @@ check_source(struct checking *c, struct catalog *catalog, bool running)
         check_checkpoint(c, known ? catalog : NULL);
     if (known) {
         check_identities(c, catalog);
+        check_copies(c, catalog);
         check_sinks(c, catalog, true);
         return;
     }

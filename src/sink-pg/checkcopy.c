@@ -1,0 +1,88 @@
+/* checkcopy.c: see checkcopy.h. Follows the rules of copynotes.c, but changes nothing. */
+#include "sink-pg/checkcopy.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "sink-pg/copynotes.h"
+#include "sink-pg/sqltext.h"
+
+static const char look[] = "look for walpipe's notes in the target";
+
+static int
+ask(struct session *s, const char *what, const char *sql, int count, const char *const *params,
+    bool *yes, struct err *err)
+{
+    PGresult *result = pqx_exec_params(s->conn, what, sql, count, params, err);
+
+    result = pqx_shaped(result, what, 1, 1, "v", err);
+    if (result == NULL)
+        return -1;
+    *yes = PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    return 0;
+}
+
+/* Whether the table has a note of its own, or tables without one are streaming. */
+static int
+ask_notes(struct session *s, const char *const *params, bool *found, struct err *err)
+{
+    bool tables, progress;
+
+    *found = false;
+    if (ask(s, look, "SELECT pg_catalog.to_regclass('walpipe.tables') IS NOT NULL", 0, NULL,
+            &tables, err) != 0 ||
+        ask(s, look, "SELECT pg_catalog.to_regclass('walpipe.progress') IS NOT NULL", 0, NULL,
+            &progress, err) != 0)
+        return -1;
+    if (!progress)
+        return 0;
+    return ask(s, look,
+               tables ? "SELECT EXISTS (SELECT FROM walpipe.tables WHERE pipeline = $1 "
+                        "AND sink = $2 AND relid = $3::oid) OR coalesce((SELECT state = "
+                        "'streaming' FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
+                        "AND relid = 0), EXISTS (SELECT FROM walpipe.progress WHERE "
+                        "pipeline = $1 AND sink = $2 AND lsn > '0/0'))"
+                      : "SELECT EXISTS (SELECT FROM walpipe.progress WHERE pipeline = $1 "
+                        "AND sink = $2 AND lsn > '0/0' AND $3::oid IS NOT NULL)",
+               3, params, found, err);
+}
+
+static int
+ask_empty(struct session *s, const char *schema, const char *name, bool *empty, struct err *err)
+{
+    struct buf sql = {0};
+    int rc;
+
+    sqltext_add(&sql, "SELECT NOT EXISTS (SELECT FROM ");
+    sqltext_name(&sql, schema);
+    sqltext_add(&sql, ".");
+    sqltext_name(&sql, name);
+    sqltext_add(&sql, ")");
+    rc = sqltext_get(&sql) == NULL
+             ? err_set(err, EXIT_PEER, "out of memory for a query")
+             : ask(s, "look whether a table is empty", sqltext_get(&sql), 0, NULL, empty, err);
+    buf_free(&sql);
+    return rc;
+}
+
+void
+checkcopy_table(struct session *s, const char *pipeline, const char *sink,
+                const struct relation *relation, const char *schema, const char *name,
+                struct verdicts *verdicts)
+{
+    char relid[16];
+    const char *params[] = {pipeline, sink, relid};
+    struct err err = {0};
+    bool noted, empty = true;
+    int rc;
+
+    snprintf(relid, sizeof relid, "%" PRIu32, relation->relid);
+    rc = ask_notes(s, params, &noted, &err);
+    if (rc == 0 && !noted)
+        rc = ask_empty(s, schema, name, &empty, &err);
+    if (rc == 0 && !empty)
+        rc = copynotes_refuse_rows(schema, name, &err);
+    if (rc != 0)
+        verdict_fail(verdicts, NULL, &err);
+}

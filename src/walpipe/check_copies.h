@@ -1,0 +1,11 @@
+/* check_copies.h: walpipe check for the source's side of copies. */
+#ifndef WALPIPE_CHECK_COPIES_H
+#define WALPIPE_CHECK_COPIES_H
+
+#include "walpipe/catalog.h"
+#include "walpipe/checking.h"
+
+/* Checks whether pg-table-read can read the published tables that a sink copies. */
+void check_copies(struct checking *checking, const struct catalog *catalog);
+
+#endif
