@@ -100,12 +100,22 @@ put_end(struct copy *copy, const char *reason, struct err *err)
     return end_encode(&copy->out, reason) == 0 ? 0 : state_out_of_memory(err);
 }
 
+/* Without a horizon the workers would track the changes of these tables for ever. */
+static int
+end_lives(struct copy *copy, struct err *err)
+{
+    for (const struct life *life = copy->lives.first; life != NULL; life = life->next)
+        if (life_is_active(life) && table_end_encode(&copy->out, life->number, LIFE_AGAIN) != 0)
+            return state_out_of_memory(err);
+    return 0;
+}
+
 /* Before hello there is nothing to end. */
 int
 copy_stop(struct copy *copy, struct err *err)
 {
     if (copy->begun && !copy->ended)
-        return put_end(copy, "drain", err);
+        return end_lives(copy, err) == 0 ? put_end(copy, "drain", err) : -1;
     copy->ended = true;
     return 0;
 }

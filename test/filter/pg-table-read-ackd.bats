@@ -381,6 +381,8 @@ with Crew(args=["--rate", "1000000"]) as crew:
     crew.process.terminate()
     crew.exit(0)
     assert crew.end_reason == "drain"
+    # The bug was that workers went on tracking without a horizon.
+    assert [l.ended for l in crew.lives.values()] == ["a"]
 # Before there is a run.
 with Ackd() as ackd:
     p = subprocess.Popen([os.path.join(BIN, "pg-table-read"), "--conninfo", CONNINFO, "--publication", "p",
