@@ -1,8 +1,9 @@
 /* ackmsg.c: see ackmsg.h. The layouts are in docs/ack.7. */
 #include "lib/ackmsg.h"
 
-/* They are complete without the last ones, which are timeline and version, and the schema
+/* They are complete without the last ones, which are standby, timeline and version, and the schema
  * changes. */
+#define SOURCE_ELEMENTS       12
 #define REGISTER_ELEMENTS     9
 #define REGISTER_ELEMENTS_MIN 7
 #define DIFFERENCES_ELEMENTS  7
@@ -17,7 +18,7 @@ message_elements(enum ack_type type)
     switch (type) {
     case ACK_SOURCE:
     case ACK_RUN:
-        return 11;
+        return SOURCE_ELEMENTS;
     case ACK_RECEIVED:
         return 4;
     case ACK_SLOT:
@@ -202,6 +203,7 @@ pack_fields(struct packer *p, const struct ack_message *m)
     case ACK_SOURCE:
     case ACK_RUN:
         pack_source(p, &m->source);
+        pack_bool(p, m->source.standby);
         break;
     case ACK_RECEIVED:
         pack_received(p, &m->received);
@@ -293,7 +295,9 @@ read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
     switch (m->type) {
     case ACK_SOURCE:
     case ACK_RUN:
-        return read_source(c, &m->source);
+        m->source.standby = false;
+        return read_source(c, &m->source) &&
+               (elements < SOURCE_ELEMENTS || mp_bool(c, &m->source.standby));
     case ACK_RECEIVED:
         return mp_uint(c, &m->received.lsn) && mp_bool(c, &m->received.reply_requested);
     case ACK_SLOT:
@@ -361,6 +365,7 @@ ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
     if (message_elements(m->type) != elements + 1 &&
         !(m->type == ACK_REGISTER && elements + 1 >= REGISTER_ELEMENTS_MIN &&
           elements + 1 < REGISTER_ELEMENTS) &&
+        !((m->type == ACK_SOURCE || m->type == ACK_RUN) && elements + 2 == SOURCE_ELEMENTS) &&
         !(m->type == ACK_DIFFERENCES && elements + 2 == DIFFERENCES_ELEMENTS))
         return err_set(err, EXIT_REFUSED,
                        "unknown message type %u with %u fields on the ack socket", type, elements);

@@ -64,6 +64,7 @@ struct ack_source {
     uint32_t wal_sender_timeout_ms; /* 0 if none */
     uint32_t previous_timeline;     /* the timeline that this one left, 0 if none */
     uint64_t switch_lsn;            /* where it left */
+    bool standby; /* the stream comes from a server in recovery. Not in a status. */
 };
 
 struct ack_received {

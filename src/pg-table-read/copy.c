@@ -52,6 +52,12 @@ check_source(const struct copy *copy, struct err *err)
                 source->system_identifier);
         return err_hint(err, "both must be one database: see the conninfo of both");
     }
+    if (source->standby) {
+        err_set(err, EXIT_REFUSED, "the stream comes from a standby: no table can be copied");
+        return err_hint(err, "the primary's rows may be ahead of what the standby will ever have; "
+                             "let the stream come from the primary while tables are copied, or "
+                             "set copy = no");
+    }
     if (server->timeline == source->timeline)
         return 0;
     return err_set(err, server->timeline < source->timeline ? EXIT_PEER : EXIT_REFUSED,

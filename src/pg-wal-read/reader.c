@@ -50,7 +50,8 @@ tell_source(struct reader *r, struct err *err)
                            .server_version = r->source.server_version,
                            .confirmed_lsn =
                                r->source.slot.exists ? r->source.slot.confirmed_lsn : 0,
-                           .wal_sender_timeout_ms = r->source.wal_sender_timeout_ms};
+                           .wal_sender_timeout_ms = r->source.wal_sender_timeout_ms,
+                           .standby = r->source.standby};
 
     if (r->options->no_ack)
         return 0;

@@ -130,6 +130,10 @@ synced() {
     [ "$(pg_sql "$one" "SELECT count(*) FROM pg_replication_slots WHERE slot_name = '$db'")" -eq 0 ]
     insert "$one" 1 100
     wait_until 30 target_has "100 5050"
+    # The bug was that the primary's rows were copied beside it.
+    run -100 timeout 20 "$WALPIPE_BIN/pg-table-read" --publication p --ackd "$SCRATCH/$db.state/ackd.sock" \
+        --conninfo "host=127.0.0.1 port=$(pg_port "$one") user=postgres dbname=$db" </dev/null 3>&-
+    [[ $output == *"the stream comes from a standby: no table can be copied"* ]]
     pipeline_stop "$conf"
     insert "$one" 101 200
     pipeline_start "$conf"

@@ -78,9 +78,9 @@ class Peer:
 
 class Reader(Peer):
     def source(self, confirmed, system=7, timeline=1, database="shop", slot="orders", timeout=60000,
-               previous=0, switch=0):
+               previous=0, switch=0, standby=None):
         self.say(SOURCE, system, timeline, database, slot, 150000, confirmed, timeout, previous,
-                 switch)
+                 switch, *([] if standby is None else [standby]))
 
     def waits(self, message, standby=True):
         self.say(WAITING, standby, message)

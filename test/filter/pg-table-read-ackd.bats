@@ -415,7 +415,9 @@ with Crew(database="other") as crew:
     crew.exit(100, "rows would come from")
 with Crew(timeline=2) as crew:
     crew.exit(111, "rows would come from timeline 1")
-with Crew(publication="nobody") as crew:
+with Crew(standby=True) as crew:
+    crew.exit(100, "the stream comes from a standby: no table can be copied")
+with Crew(standby=False, publication="nobody") as crew:
     crew.for_a_while(1)
 PY
 }

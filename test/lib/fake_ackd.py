@@ -26,7 +26,7 @@ import stream  # noqa: E402
 MESSAGES = {
     stream.SOURCE: ("source", ["system_identifier", "timeline", "database", "slot", "server_version",
                                "confirmed_lsn", "wal_sender_timeout", "previous_timeline",
-                               "switch_lsn"]),
+                               "switch_lsn", "standby"]),
     stream.RECEIVED: ("received", ["lsn", "reply_requested"]),
     stream.SLOT: ("slot", ["current_lsn", "restart_lsn", "retained_bytes", "wal_status", "safe_wal_size",
                            "xmin_age", "output_full"]),

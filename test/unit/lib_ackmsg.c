@@ -55,7 +55,8 @@ test_all_messages(void)
         struct ack_message message;
         const char *name;
     } all[] = {
-        {{.type = ACK_SOURCE, .source = {.system_identifier = 1, .database = "d", .slot = "s"}},
+        {{.type = ACK_SOURCE,
+          .source = {.system_identifier = 1, .database = "d", .slot = "s", .standby = true}},
          "source"},
         {{.type = ACK_RECEIVED, .received = {.lsn = UINT64_MAX, .reply_requested = true}},
          "received"},
