@@ -17,67 +17,19 @@
 #define REST_FIRST_MILLIS 200
 #define REST_MOST_MILLIS  10000
 
-/* Lets the catalog's part describe it. */
-static int
-describe(struct life *life, struct catalog *catalog, const struct catalog_part *part)
+void
+life_unsettle(struct life *life)
 {
-    const struct relation *relation = catalog_relation(catalog, part->relid);
-    struct keyhash hash;
-
-    if (relation == NULL || keyhash_init(&hash, relation->relid, relation->replica_identity,
-                                         relation->columns, relation->columns_count) != 0)
-        return -1;
-    if (life->state == LIFE_COPIED && strcmp(life->part->digest, part->digest) != 0)
-        life->changed = true;
-    keyhash_free(&life->hash);
-    catalog_drop(life->catalog);
-    life->catalog = catalog_keep(catalog);
-    life->relation = relation;
-    life->part = part;
-    life->hash = hash;
-    life->stale = false;
-    return 0;
+    life->early = life->settled = false;
+    life->reach = 0;
+    waiting_free(&life->waiting);
 }
 
-static int
-add(struct lives *lives, struct catalog *catalog, const struct catalog_part *part)
+void
+life_leave(struct life *life)
 {
-    struct life *life = calloc(1, sizeof *life), **at = &lives->first;
-    void *replaced;
-
-    if (life == NULL)
-        return -1;
-    if (describe(life, catalog, part) != 0 ||
-        relmap_put(&lives->parts, part->oid, life, &replaced) != 0) {
-        keyhash_free(&life->hash);
-        catalog_drop(life->catalog);
-        free(life);
-        return -1;
-    }
-    life->listed = true;
-    while (*at != NULL)
-        at = &(*at)->next;
-    *at = life;
-    return 0;
-}
-
-int
-lives_list(struct lives *lives, struct catalog *catalog)
-{
-    for (struct life *life = lives->first; life != NULL; life = life->next)
-        life->listed = false;
-    for (size_t i = 0; i < catalog->parts_count; i++) {
-        const struct catalog_part *part = &catalog->parts[i];
-        struct life *life = relmap_get(&lives->parts, part->oid);
-
-        if (life == NULL ? add(lives, catalog, part) != 0
-                         : !life_is_active(life) && life->in_flight == 0 &&
-                               describe(life, catalog, part) != 0)
-            return -1;
-        if (life != NULL)
-            life->listed = true;
-    }
-    return 0;
+    life_unsettle(life);
+    life->wants = (struct crewset){0};
 }
 
 static int
@@ -141,7 +93,8 @@ life_end(struct life *life, enum life_state state)
     life->ended = life->number;
     life->number = 0;
     life->stale = state == LIFE_NEW;
-    life->early = life->early && state == LIFE_COPIED;
+    if (state != LIFE_COPIED)
+        life_unsettle(life);
     life->state = state;
 }
 

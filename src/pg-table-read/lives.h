@@ -14,15 +14,16 @@
 #include "pg-table-read/waiting.h"
 
 enum life_state {
-    LIFE_NEW,     /* seen in the catalog */
-    LIFE_ASKED,   /* the workers were asked what they have of it */
-    LIFE_WANTED,  /* to be copied when its turn comes */
-    LIFE_LATE,    /* it needs another run: see late.h */
-    LIFE_BEGUN,   /* the workers were told of the life; they have not all answered */
-    LIFE_GO,      /* they have */
-    LIFE_WAITING, /* for transactions that are not visible yet */
+    LIFE_NEW,      /* seen in the catalog */
+    LIFE_ASKED,    /* the workers were asked what they have of it */
+    LIFE_WANTED,   /* to be copied when its turn comes */
+    LIFE_SETTLING, /* then the workers must reach what was written before */
+    LIFE_BEGUN,    /* the workers were told of the life; they have not all answered */
+    LIFE_GO,       /* they have */
+    LIFE_WAITING,  /* for transactions that are not visible yet */
     LIFE_READING,
     LIFE_CHANGED, /* so it ends; the catalog tells how */
+    LIFE_LEAVING, /* it is gone, which the workers must reach before they are told */
     LIFE_READ,    /* all ranges are finished; keys may be missing */
     LIFE_COPIED,  /* nothing is left to do */
     LIFE_UNPUBLISHED
@@ -34,6 +35,8 @@ struct life {
     enum life_state state;
     bool listed;             /* the last catalog has it */
     bool early;              /* it was published when the run began, and since then as now */
+    bool settled;            /* workers have reached what was written before it was as now */
+    uint64_t reach;          /* while SETTLING, LEAVING: see settling.h */
     bool stale;              /* it has changed since it was described */
     bool changed;            /* what is published of it has, after it was copied: to be named */
     struct catalog *catalog; /* that it was found in: relation and part point into it */
@@ -79,11 +82,6 @@ struct lives {
     uint64_t last_range;
 };
 
-/* Takes what the catalog has now: new parts are added; those without a life and without ranges in
- * flight are described by it from now on; `listed` says of each whether it is there. -1: out of
- * memory. */
-int lives_list(struct lives *lives, struct catalog *catalog) MUST_CHECK;
-
 /* Its life begins: LIFE_BEGUN, with a number of its own. -1: out of memory. */
 int lives_begin(struct lives *lives, struct life *life) MUST_CHECK;
 
@@ -104,6 +102,12 @@ struct life *lives_find(const struct lives *lives, uint64_t number);
 /* Ends the life. The state is LIFE_NEW if another is to follow, otherwise LIFE_COPIED or
  * LIFE_UNPUBLISHED. Ranges in flight are void. */
 void life_end(struct life *life, enum life_state state);
+
+/* It is not as it was before: what the workers have reached means nothing. */
+void life_unsettle(struct life *life);
+
+/* The same of what they have. */
+void life_leave(struct life *life);
 
 /* The next range that may be read now: of blocks, or, when these are finished, of keys that are
  * missing, or the question which are. 1, or 0: there is none now, or -1: out of memory. The

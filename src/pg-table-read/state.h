@@ -45,6 +45,9 @@ struct copy {
     bool listed;              /* the catalog was read before */
     bool asking;              /* life 0 is not answered yet */
     bool ask_again;           /* there are tables that the workers were not asked about */
+    uint64_t reach;           /* the position of WAL when the catalog had been read first */
+    uint64_t safe_lsn;        /* all workers have confirmed it */
+    uint64_t safe_at;         /* look_at when ackd was asked for it last: once in a look */
     struct crew crew;
     struct flights flights;
 };

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 #include "pg-table-read/keysql.h"
-#include "pg-table-read/late.h"
+#include "pg-table-read/listing.h"
+#include "pg-table-read/settling.h"
 #include "pg-table-read/text.h"
 
 #define LIST_MICROS UINT64_C(10000000)
@@ -34,6 +35,19 @@ name_changed(const struct copy *copy)
     }
 }
 
+/* The tables that the run begins with. */
+static int
+begin_list(struct copy *copy, struct err *err)
+{
+    if (settling_reach(copy, &copy->reach, err) != 0)
+        return -1;
+    for (struct life *life = copy->lives.first; life != NULL; life = life->next) {
+        life->early = true;
+        life->reach = copy->reach;
+    }
+    return 0;
+}
+
 static int
 list_tables(struct copy *copy, uint64_t now, struct err *err)
 {
@@ -42,12 +56,12 @@ list_tables(struct copy *copy, uint64_t now, struct err *err)
 
     if (catalog == NULL)
         return -1;
-    rc = lives_list(&copy->lives, catalog);
+    rc = listing_take(&copy->lives, catalog);
     catalog_drop(catalog);
     if (rc != 0)
         return state_out_of_memory(err);
-    for (struct life *life = copy->lives.first; life != NULL && !copy->listed; life = life->next)
-        life->early = true;
+    if (!copy->listed && begin_list(copy, err) != 0)
+        return -1;
     if (copy->lives.first == NULL && !copy->listed)
         log_write(copy->log, LOG_WARNING, "the publications publish no table that holds rows");
     copy->listed = true;
@@ -243,9 +257,52 @@ look_at_new(struct copy *copy, struct life *life)
 static void
 look_at_idle(struct life *life)
 {
-    life->wants = (struct crewset){0};
-    life->early = false;
+    life_leave(life);
     life->state = life->listed ? LIFE_NEW : LIFE_UNPUBLISHED;
+}
+
+/* Changes of the table as it was before must not come behind rows of the table as it is now: they
+ * may go to another worker. */
+static int
+settle(struct copy *copy, struct life *life, bool look, struct err *err)
+{
+    int settled = settling_look(copy, life, look, err);
+
+    if (settled <= 0)
+        return settled;
+    if (settling_check_server(copy, life, err) != 0)
+        return -1;
+    life->settled = true;
+    life->state = LIFE_WANTED;
+    return 0;
+}
+
+static int
+look_at_wanted(struct copy *copy, struct life *life, struct err *err)
+{
+    if (state_has_ackd(copy) && !life->settled)
+        life->state = LIFE_SETTLING;
+    else if (lives_count_active(&copy->lives) < LIVES_ACTIVE_MAX)
+        return begin_life(copy, life, err);
+    return 0;
+}
+
+/* The workers need what they know of it as long as the stream may have changes of it. */
+static int
+leave(struct copy *copy, struct life *life, bool look, struct err *err)
+{
+    int settled = 1;
+
+    if (life->state != LIFE_LEAVING) {
+        life_leave(life);
+        life->state = LIFE_LEAVING;
+        log_write(copy->log, LOG_DEBUG,
+                  "%s is no longer published: waiting until the workers have what was before",
+                  life->part->name);
+    }
+    if (state_has_ackd(copy))
+        settled = settling_look(copy, life, look, err);
+    return settled == 1 ? end_life(copy, life, LIFE_GONE, err) : settled;
 }
 
 static int
@@ -271,18 +328,17 @@ static int
 look_at_life(struct copy *copy, struct life *life, bool look, struct err *err)
 {
     if (life_is_active(life) && !life->listed)
-        return end_life(copy, life, LIFE_GONE, err);
+        return leave(copy, life, look, err);
+    if ((life->state == LIFE_WANTED || life->state == LIFE_SETTLING) && !life->listed)
+        look_at_idle(life);
     switch (life->state) {
     case LIFE_NEW:
         look_at_new(copy, life);
         return 0;
     case LIFE_WANTED:
-        if (late_is(copy, life))
-            return late_look(copy, life, look, err);
-        return lives_count_active(&copy->lives) < LIVES_ACTIVE_MAX ? begin_life(copy, life, err)
-                                                                   : 0;
-    case LIFE_LATE:
-        return late_look(copy, life, look, err);
+        return look_at_wanted(copy, life, err);
+    case LIFE_SETTLING:
+        return settle(copy, life, look, err);
     case LIFE_BEGUN:
         if (!state_has_ackd(copy))
             life->state = LIFE_GO;
@@ -291,6 +347,7 @@ look_at_life(struct copy *copy, struct life *life, bool look, struct err *err)
         return list_transactions(copy, life, err);
     case LIFE_WAITING:
         return look || life->waiting.left == 0 ? wait_for_transactions(copy, life, err) : 0;
+    case LIFE_LEAVING: /* it came back */
     case LIFE_CHANGED:
         return copy->list_at == 0 ? 0 : end_life(copy, life, LIFE_AGAIN, err);
     case LIFE_COPIED:

@@ -63,9 +63,10 @@ class Crew:
     """sinks: name to number of workers. What workers have is in notes, by (sink, shard, part):
     [file, definition, done]; a part that is not there they want, and one whose note is None they
     have, but for no life. What a test overrides: holds(range) keeps a range and reports nothing,
-    drops(worker, range), missing(worker, life) is what a worker lacks at a call: rows of keys."""
+    drops(worker, range), missing(worker, life) is what a worker lacks at a call: rows of keys.
+    Unless they lag the workers have reached whatever there is."""
 
-    def __init__(self, sinks=None, notes=None, args=(), run=None, publication="p", **source):
+    def __init__(self, sinks=None, notes=None, args=(), publication="p", lags=False, **source):
         self.sinks = {"dst": 1} if sinks is None else sinks
         self.notes = {} if notes is None else notes
         self.rows = {}  # table name to set of rows, of the life's last file
@@ -81,6 +82,8 @@ class Crew:
                                                       "database": DATABASE, **source})
         self.workers = {(sink, i): Worker(self.ackd).start(sink, i, n, version=2)
                         for sink, n in self.sinks.items() for i in range(n)}
+        if not lags:
+            self.reach(1 << 60)
         self.log_path = tempfile.mktemp(prefix="reader-log.")
         with open(self.log_path, "w") as log:
             self.process = subprocess.Popen(
@@ -88,6 +91,15 @@ class Crew:
                  publication, "--ackd", self.ackd.socket_path, "--log-level", "debug", *args],
                 stdout=subprocess.PIPE, stderr=log)
         self.incoming = Incoming()
+
+    def reach(self, lsn=None):
+        """The workers have reached lsn, or where the source is now."""
+        if lsn is None:
+            high, low = sql("select pg_current_wal_lsn()").split("/")
+            lsn = int(high, 16) << 32 | int(low, 16)
+        self.source.got(lsn)
+        for worker in self.workers.values():
+            worker.reached(lsn)
 
     # ---- what a test may override ----
 

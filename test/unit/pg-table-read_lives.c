@@ -1,9 +1,9 @@
 /* pg-table-read/lives: the ranges of a life cover its table without a gap, whatever becomes of
  * each: read, cut, tried again, of another file. */
 /* clang-format off: make reads one line
- * links: pg-table-read/lives pg-table-read/missing pg-table-read/flights pg-table-read/crew lib/sinklist lib/copydetail lib/spans lib/ctid lib/event lib/frame lib/pack lib/cursor pg-table-read/catalog pg-table-read/waiting pg-table-read/text lib/pgrelations lib/keyhash lib/hash lib/relmap lib/pqx lib/backoff lib/buf lib/err; libs: -lpq */
+ * links: pg-table-read/lives pg-table-read/listing pg-table-read/missing pg-table-read/flights pg-table-read/crew lib/sinklist lib/copydetail lib/spans lib/ctid lib/event lib/frame lib/pack lib/cursor pg-table-read/catalog pg-table-read/waiting pg-table-read/text lib/pgrelations lib/keyhash lib/hash lib/relmap lib/pqx lib/backoff lib/buf lib/err; libs: -lpq */
 /* clang-format on */
-#include "pg-table-read/lives.h"
+#include "pg-table-read/listing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +58,7 @@ reading(uint32_t oid, uint64_t blocks)
 {
     struct catalog *catalog = one_table(oid, blocks);
 
-    check(lives_list(&lives, catalog) == 0, "the table is listed");
+    check(listing_take(&lives, catalog) == 0, "the table is listed");
     catalog_drop(catalog);
     check(lives_begin(&lives, lives.first) == 0, "its life begins");
     lives.first->state = LIFE_READING;
@@ -335,7 +335,7 @@ test_ends(void)
               life->state == LIFE_NEW,
           "the range comes back and means nothing");
     none->users = 1;
-    check(lives_list(&lives, none) == 0 && !life->listed, "the table is gone");
+    check(listing_take(&lives, none) == 0 && !life->listed, "the table is gone");
     catalog_drop(none);
     check(lives_next(&lives, later(), &order) == 0, "nothing is left to read");
     lives_free(&lives);

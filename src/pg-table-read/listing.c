@@ -1,0 +1,86 @@
+/* listing.c: see listing.h. */
+#include "pg-table-read/listing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A partition that another table has now, or none: no worker has it for that table. */
+static void
+move(struct life *life)
+{
+    life_leave(life);
+    life->changed = false;
+    life->state = LIFE_NEW;
+}
+
+/* Lets the catalog's part describe it. */
+static int
+describe(struct life *life, struct catalog *catalog, const struct catalog_part *part)
+{
+    const struct relation *relation = catalog_relation(catalog, part->relid);
+    struct keyhash hash;
+
+    if (relation == NULL || keyhash_init(&hash, relation->relid, relation->replica_identity,
+                                         relation->columns, relation->columns_count) != 0)
+        return -1;
+    if (life->part != NULL && strcmp(life->part->digest, part->digest) != 0) {
+        life->changed |= life->state == LIFE_COPIED;
+        life_unsettle(life);
+    }
+    if (life->part != NULL && life->part->relid != part->relid)
+        move(life);
+    keyhash_free(&life->hash);
+    catalog_drop(life->catalog);
+    life->catalog = catalog_keep(catalog);
+    life->relation = relation;
+    life->part = part;
+    life->hash = hash;
+    life->stale = false;
+    return 0;
+}
+
+static int
+add(struct lives *lives, struct catalog *catalog, const struct catalog_part *part)
+{
+    struct life *life = calloc(1, sizeof *life), **at = &lives->first;
+    void *replaced;
+
+    if (life == NULL)
+        return -1;
+    if (describe(life, catalog, part) != 0 ||
+        relmap_put(&lives->parts, part->oid, life, &replaced) != 0) {
+        keyhash_free(&life->hash);
+        catalog_drop(life->catalog);
+        free(life);
+        return -1;
+    }
+    life->listed = true;
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = life;
+    return 0;
+}
+
+int
+listing_take(struct lives *lives, struct catalog *catalog)
+{
+    for (struct life *life = lives->first; life != NULL; life = life->next)
+        life->listed = false;
+    for (size_t i = 0; i < catalog->parts_count; i++) {
+        const struct catalog_part *part = &catalog->parts[i];
+        struct life *life = relmap_get(&lives->parts, part->oid);
+
+        if (life == NULL) {
+            if (add(lives, catalog, part) != 0)
+                return -1;
+            continue;
+        }
+        life->listed = true;
+        if (life_is_active(life) && life->part->relid != part->relid)
+            life->state = LIFE_CHANGED;
+        else if (!life_is_active(life) && life->in_flight == 0 &&
+                 describe(life, catalog, part) != 0)
+            return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,74 @@
+/* settling.c: see settling.h. */
+#include "pg-table-read/settling.h"
+
+/* How far all workers are is no part of what ackd says by itself: it is asked like anybody asks,
+ * over a connection of its own. */
+static int
+ask_ackd(const struct copy *copy, uint64_t *safe_lsn, struct err *err)
+{
+    static struct ack_status status;
+    struct ack_message message = {.type = ACK_STATUS_REQUEST};
+    struct ackconn conn;
+    int rc = ackconn_open(&conn, copy->options->ackd, 0, err);
+
+    if (rc == 0)
+        rc = ackconn_say(&conn, &message, err);
+    if (rc == 0)
+        rc = ackconn_hear(&conn, &message, err);
+    if (rc == 0 && (message.type != ACK_STATUS || !ackmsg_status_decode(message.status, &status)))
+        rc = err_set(err, EXIT_BUG, "ackd does not answer with its status");
+    if (rc == 0)
+        *safe_lsn = status.safe_lsn;
+    ackconn_close(&conn);
+    return rc;
+}
+
+int
+settling_reach(const struct copy *copy, uint64_t *reach, struct err *err)
+{
+    if (session_insert_lsn(copy->conn, reach, err) != 0)
+        return -1;
+    *reach = session_mark(&copy->server, *reach);
+    return 0;
+}
+
+/* Transactions that ran when the change was seen may have written to the table before. */
+static int
+wait_for_transactions(const struct copy *copy, struct life *life, struct err *err)
+{
+    struct waiting *w = &life->waiting;
+
+    if (w->sql == NULL ? waiting_begin(w, copy->conn, "", true, err) != 0
+                       : waiting_look(w, copy->conn, err) != 0)
+        return -1;
+    if (w->left > 0)
+        return 0;
+    waiting_free(w);
+    return settling_reach(copy, &life->reach, err);
+}
+
+int
+settling_look(struct copy *copy, struct life *life, bool look, struct err *err)
+{
+    if (look && life->reach == 0 && wait_for_transactions(copy, life, err) != 0)
+        return -1;
+    if (life->reach == 0)
+        return 0;
+    if (copy->safe_lsn < life->reach && copy->safe_at != copy->look_at) {
+        if (ask_ackd(copy, &copy->safe_lsn, err) != 0)
+            return -1;
+        copy->safe_at = copy->look_at;
+    }
+    return copy->safe_lsn >= life->reach;
+}
+
+int
+settling_check_server(const struct copy *copy, const struct life *life, struct err *err)
+{
+    if (life->early || PQserverVersion(copy->conn) >= 140000)
+        return 0;
+    return err_set(err, EXIT_PEER,
+                   "%s: what is published of it has changed; a server before PostgreSQL 14 "
+                   "publishes it rightly to a new connection only, so the run begins anew",
+                   life->part->name);
+}
