@@ -1,4 +1,4 @@
-/* amount.h: amounts as people read them. */
+/* amount.h: amounts in a readable form. */
 #ifndef WALPIPE_AMOUNT_H
 #define WALPIPE_AMOUNT_H
 

@@ -1,4 +1,5 @@
-/* config.c: see config.h. One table says which keys a section may have and how each is read. */
+/* config.c: see config.h. One table has the keys that a section may have, and the parser of
+ * each. */
 #include "walpipe/config.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 /* libinih's limit for a section header, less "sink ". */
 #define SINK_NAME_MAX 40
 
-/* Where a key may stand; a sink's type decides which of its keys are known. */
+/* The sections where a key may be. A sink's type decides which of its keys are valid. */
 #define IN_PIPELINE 1u
 #define IN_SOURCE   2u
 #define IN_PG       4u
@@ -31,14 +32,14 @@ struct key {
     unsigned where;
     unsigned flags;
     value_parser *parse;
-    size_t offset; /* into struct config, source_config or sink_config; see target() */
+    size_t offset; /* into struct config, source_config or sink_config, see target() */
 };
 
 #define SINK_TYPE_KEY "type"
 #define MAP_KEY       "map"
 #define COPY_KEY      "copy"
 
-/* conninfo and password stand side by side in both structs, as in struct conninfo_value. */
+/* conninfo and password are adjacent in both structs, as in struct conninfo_value. */
 static const struct key keys[] = {
     {"name", IN_PIPELINE, KEY_REQUIRED, values_name, offsetof(struct config, name)},
     {"state_dir", IN_PIPELINE, KEY_REQUIRED, values_directory, offsetof(struct config, state_dir)},
@@ -119,7 +120,7 @@ is_key(const char *word, size_t len)
     return false;
 }
 
-/* ---- errors: "FILE:LINE: what", and what was expected as the hint ---- */
+/* ---- errors are "FILE:LINE: message", with the expected form as the hint ---- */
 
 static int
 refuse(const struct reading *r, int line, const char *expected, const char *what, const char *of)
@@ -129,7 +130,7 @@ refuse(const struct reading *r, int line, const char *expected, const char *what
     return err_hint(r->err, "%s", expected);
 }
 
-/* err holds what the value's parser said. */
+/* err has the message of the value's parser. */
 static int
 refuse_value(const struct reading *r, const struct key *key, const struct inifile_entry *e)
 {
@@ -237,7 +238,8 @@ sink_keys(enum sink_type type)
     return type == SINK_PG ? IN_PG : type == SINK_CH ? IN_CH : IN_EXEC;
 }
 
-/* The lines of map, each as it is and all together: a table may not stand in two of them. */
+/* The lines of map, each one unchanged and all together, because a table may not be in two of
+ * them. */
 static int
 read_maps(const struct reading *r, const struct inifile_section *section, struct sink_config *sink)
 {
@@ -301,7 +303,7 @@ read_sink(const struct reading *r, const struct inifile_section *section)
     return 0;
 }
 
-/* [sink NAME table SCHEMA.TABLE]: table is what stands behind the word. */
+/* Reads [sink NAME table SCHEMA.TABLE]. table is the text behind the word. */
 static int
 read_table(const struct reading *r, const struct inifile_section *section, const char *sink_name,
            const char *table)
@@ -334,7 +336,7 @@ read_table(const struct reading *r, const struct inifile_section *section, const
     return read_keys(r, IN_TABLE, section, choice);
 }
 
-/* [sink NAME], or that of one of its tables. */
+/* Reads [sink NAME], or the section of one of its tables. */
 static int
 read_any_sink(const struct reading *r, const struct inifile_section *section)
 {
@@ -350,7 +352,7 @@ read_any_sink(const struct reading *r, const struct inifile_section *section)
                       table + strspn(table, " \t"));
 }
 
-/* [pipeline] and [source] stand once. */
+/* [pipeline] and [source] occur once. */
 static int
 read_single(const struct reading *r, const struct inifile_section *section, unsigned where,
             void *base, int *seen_in)
@@ -373,7 +375,7 @@ can_copy(enum sink_type type)
     return type == SINK_PG;
 }
 
-/* What [pipeline] says holds for a sink that says nothing. */
+/* [pipeline] decides for a sink that has no choice of its own. */
 static int
 choose_copy(const struct reading *r, struct sink_config *sink)
 {

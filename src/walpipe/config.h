@@ -1,5 +1,5 @@
-/* config.h: the config file's meaning (walpipe.conf(5)): every key checked, defaults filled in,
- * passwords taken out of connection strings. */
+/* config.h: reads the config file (walpipe.conf(5)). Checks every key, fills in defaults, and takes
+ * passwords out of connection strings. */
 #ifndef WALPIPE_CONFIG_H
 #define WALPIPE_CONFIG_H
 
@@ -10,7 +10,7 @@
 #include "walpipe/pool.h"
 #include "walpipe/values.h"
 
-/* What [sink NAME table SCHEMA.TABLE] says; NULL: not given. */
+/* The section [sink NAME table SCHEMA.TABLE]. NULL if not given. */
 struct table_config {
     struct table_config *next;
     struct table_name of;
@@ -26,25 +26,25 @@ struct table_config {
     const char *json;
 };
 
-/* Text is never NULL where it is required or has a default; NULL elsewhere means "not given". */
+/* Text is never NULL if it is required or has a default. Otherwise NULL means "not given". */
 struct sink_config {
     const char *name;
     int line;
     enum sink_type type;
     uint32_t shards;
     const char *shard_key;
-    const char *tables; /* NULL: all */
+    const char *tables; /* NULL for all */
     uint32_t batch_rows;
     const char *flush_interval;
-    const char **maps; /* as given, each one or more "a.b -> c.d" */
+    const char **maps; /* as given, each with one or more "a.b -> c.d" */
     size_t maps_count;
-    struct tablefilter filter; /* what tables says */
-    struct tablemap map;       /* what maps say */
+    struct tablefilter filter; /* the parsed tables */
+    struct tablemap map;       /* the parsed maps */
     enum copy_choice copy;
     bool copies; /* rows that are older than the slot, too */
     /* pg */
     const char *conninfo; /* without its password */
-    const char *password; /* NULL: none */
+    const char *password; /* NULL if none */
     /* ch */
     const char *url;
     const char *database;
@@ -55,9 +55,9 @@ struct sink_config {
     const char *key_file;
     const char *version_column;
     const char *deleted_column;
-    const char *on_overflow; /* NULL: as sink-ch does */
+    const char *on_overflow; /* NULL for sink-ch's default */
     bool create_tables;
-    const char *nullable, *arrays, *json; /* NULL: as sink-ch does */
+    const char *nullable, *arrays, *json; /* NULL for sink-ch's default */
     struct table_config *choices;         /* of single tables, in the file's order */
     /* exec */
     const char *command;
@@ -65,7 +65,7 @@ struct sink_config {
 
 struct source_config {
     const char *conninfo; /* without its password */
-    const char *password; /* NULL: none */
+    const char *password; /* NULL if none */
     const char *slot;
     const char *publication; /* comma-separated */
     bool create_slot;
@@ -79,12 +79,12 @@ struct config {
     const char *name;
     const char *state_dir; /* absolute */
     const char *socket;    /* state_dir/ackd.sock */
-    const char *http;      /* NULL: off */
+    const char *http;      /* NULL if off */
     enum log_level log_level;
     enum log_format log_format;
-    enum copy_choice copy; /* of sinks that say nothing */
+    enum copy_choice copy; /* of sinks without a choice of their own */
     uint32_t copy_workers; /* connections that read tables */
-    uint32_t copy_rate;    /* bytes per second of all; 0: no limit */
+    uint32_t copy_rate;    /* bytes per second of all, 0 without a limit */
     struct source_config source;
     struct sink_config *sinks;
     size_t sinks_count;
@@ -92,8 +92,8 @@ struct config {
     bool copies;            /* a sink takes copies */
 };
 
-/* Reads and checks the file at path. 0, or -1 with err (EXIT_REFUSED, "PATH:LINE: ..."); config is
- * to be freed in both cases. */
+/* Reads and checks the file at path. Returns 0, or -1 with err (EXIT_REFUSED, "PATH:LINE: ...").
+ * Free config in both cases. */
 int config_read(const char *path, struct config *config, struct err *err) MUST_CHECK;
 
 void config_free(struct config *config);

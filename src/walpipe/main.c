@@ -1,4 +1,4 @@
-/* main.c: walpipe: commands, options, exit code. */
+/* main.c: commands, options and exit code of walpipe. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +21,7 @@ struct options {
     bool json;
     bool yes;
     const char *sink;
-    uint64_t ready_fd; /* 0: none */
+    uint64_t ready_fd; /* 0 if none */
 };
 
 static int

@@ -17,7 +17,7 @@
 /* A sign of life is due after half of the watchdog's time, as sd_watchdog_enabled(3) recommends. */
 #define SIGNS_PER_PERIOD 2
 
-/* A path, or with '@' in front a name in the abstract namespace. -1 when it is neither. */
+/* A path, or with '@' in front a name in the abstract namespace. Returns -1 if it is neither. */
 static int
 connect_socket(const char *name)
 {
@@ -40,7 +40,7 @@ connect_socket(const char *name)
     return -1;
 }
 
-/* The watchdog's time in microseconds; 0 when it watches nobody or another process. */
+/* The watchdog's time in microseconds. 0 if it watches no process or another one. */
 static uint64_t
 watchdog_micros(void)
 {
@@ -67,7 +67,7 @@ notify_open(struct notify *notify, int ready_fd)
     unsetenv("WATCHDOG_PID");
 }
 
-/* A message that the service manager does not take is lost: replication goes on without it. */
+/* A message that the service manager does not take is dropped, and replication continues. */
 static void
 say(const struct notify *notify, const char *text)
 {

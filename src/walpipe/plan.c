@@ -12,18 +12,18 @@
 
 /* ---- environments ---- */
 
-/* What every program may have: nothing here is a secret. LD_* and the sanitizers' options are what
- * makes a program run at all where they are set. */
+/* The variables that every program may have, none of which is a secret. LD_* and the sanitizers'
+ * options may be needed to run a program at all. */
 static const char *const common_names[] = {
     "PATH",         "HOME",         "USER",         "LOGNAME",
     "TZ",           "TMPDIR",       "LD_PRELOAD",   "LD_LIBRARY_PATH",
     "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"};
 
-/* Besides PG*: where libpq's Kerberos and OpenSSL look. */
+/* Besides PG*, the variables of libpq's Kerberos and OpenSSL. */
 static const char *const login_names[] = {"KRB5CCNAME",   "KRB5_CONFIG",   "KRB5_CLIENT_KTNAME",
                                           "OPENSSL_CONF", "SSL_CERT_FILE", "SSL_CERT_DIR"};
 
-/* Of sink-ch: its password, and what libcurl and OpenSSL look for. */
+/* For sink-ch, its password, and the variables of libcurl and OpenSSL. */
 static const char *const clickhouse_names[] = {
     "WALPIPE_CH_PASSWORD", "http_proxy",   "https_proxy", "HTTPS_PROXY",
     "all_proxy",           "ALL_PROXY",    "no_proxy",    "NO_PROXY",
@@ -86,8 +86,8 @@ plan_clickhouse_env(struct pool *pool, const char *const *env)
     return w.list;
 }
 
-/* A foreign program has needs that walpipe does not know, so it gets everything but the password
- * of the source and the variables it is to find. */
+/* A foreign program has needs that walpipe does not know. So it gets everything but the password of
+ * the source, and its own variables. */
 static const char *const *
 foreign_env(struct pool *pool, const struct config *config, const struct plan_program *program,
             const char *const *env)
@@ -271,7 +271,7 @@ plan_layout_arguments(const struct config *config, struct pool *pool,
     return w.list;
 }
 
-/* The shell becomes the command where that is a simple one (dash and bash do it by themselves). */
+/* The shell becomes the command if that is a simple one (dash and bash do it by themselves). */
 static const char *const *
 exec_arguments(struct pool *pool, const struct sink_config *sink)
 {
@@ -322,7 +322,7 @@ decode_arguments(const struct config *config, struct pool *pool)
     return w.list;
 }
 
-/* For the tables that sink-ch makes, and for what it says of their changes. */
+/* For the tables that sink-ch creates, and for its messages about their changes. */
 static bool
 needs_table_info(const struct config *config)
 {

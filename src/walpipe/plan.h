@@ -1,31 +1,31 @@
-/* plan.h: from the config to the programs of the pipeline: each one's arguments and environment and
- * its place. run starts a plan, print writes it as a shell script, the tests read it. It starts
- * nothing itself. */
+/* plan.h: derives the programs of the pipeline from the config, with the arguments, environment and
+ * place of each. run starts a plan, print writes it as a shell script, and the tests read it. It
+ * starts nothing itself. */
 #ifndef WALPIPE_PLAN_H
 #define WALPIPE_PLAN_H
 
 #include "walpipe/config.h"
 
-/* In the order in which they are started: downstream first, so that nothing flows before all
- * that it flows into is there. */
+/* In the order in which they are started. Downstream programs come first, so that nothing flows
+ * before its receivers are there. */
 enum plan_role { PLAN_ACKD, PLAN_WORKER, PLAN_ROUTE, PLAN_DECODE, PLAN_READER, PLAN_TABLE_READER };
 
 struct plan_program {
     enum plan_role role;
-    const char *label; /* for people: "pgout-decode", "sink dst/0" */
+    const char *label; /* for people, such as "pgout-decode" or "sink dst/0" */
     const char *file;  /* the executable's path */
     const char *const *argv;
     const char *const *env;
     const struct sink_config *sink; /* PLAN_WORKER */
     uint32_t shard;                 /* PLAN_WORKER */
-    bool foreign;                   /* not walpipe's own: an exec sink */
-    const char *last_words;         /* the file for them, see lastwords.h; NULL: none */
+    bool foreign;                   /* not walpipe's own, of an exec sink */
+    const char *last_words;         /* the file for them, see lastwords.h, NULL if none */
 };
 
 struct plan {
-    struct pool pool;              /* all that is in the plan */
-    struct plan_program *programs; /* ackd, all workers, route, pgout-decode, pg-wal-read; where a
-                                      sink takes copies pg-table-read */
+    struct pool pool;              /* owns everything in the plan */
+    struct plan_program *programs; /* ackd, all workers, route, pgout-decode, pg-wal-read, and
+                                      pg-table-read if a sink takes copies */
     size_t count;
     uint32_t workers_count; /* worker i is programs[1 + i] */
     bool copies;
@@ -38,7 +38,7 @@ plan_worker_fd(uint32_t worker)
     return 3 + (int)worker;
 }
 
-/* The copied rows come to route on this one (its --copy /dev/fd/N). */
+/* The copied rows reach route on this descriptor (its --copy /dev/fd/N). */
 static inline int
 plan_copy_fd(uint32_t workers_count)
 {
@@ -71,7 +71,7 @@ plan_table_reader(const struct plan *plan)
     return plan_route(plan) + 3;
 }
 
-/* What of walpipe's own surroundings the plan depends on. */
+/* The parts of walpipe's own environment that the plan depends on. */
 struct plan_place {
     const char *programs;   /* the directory of walpipe's programs */
     const char *const *env; /* walpipe's own environment */
@@ -82,39 +82,39 @@ struct plan_place {
 void plan_make(struct plan *plan, const struct config *config, const struct plan_place *place);
 void plan_free(struct plan *plan);
 
-/* The directory where the programs are: that of walpipe's own executable, or $WALPIPE_LIBEXEC.
+/* The directory of the programs, which is that of walpipe's own executable, or $WALPIPE_LIBEXEC.
  * NULL with err. */
 const char *plan_programs_directory(struct pool *pool, struct err *err);
 
 /* The path of one program. */
 const char *plan_program_path(struct pool *pool, const char *directory, const char *program);
 
-/* Environments. Clean: what every program gets, without a secret. Login: with libpq's variables,
- * and password (NULL: none) as PGPASSWORD. */
+/* Environments. The clean one is for every program, without a secret. The login one has libpq's
+ * variables, and password (NULL if none) as PGPASSWORD. */
 const char *const *plan_clean_env(struct pool *pool, const char *const *env);
 const char *const *plan_clickhouse_env(struct pool *pool, const char *const *env);
 const char *const *plan_login_env(struct pool *pool, const char *const *env, const char *password);
 
-/* What a sink's program is started for: all but PLAN_RUN go without what only a running pipeline
+/* The purpose of a sink's program. All but PLAN_RUN lack the parts that only a running pipeline
  * has. */
 enum plan_use { PLAN_RUN, PLAN_CHECK, PLAN_DROP, PLAN_TABLES, PLAN_ADOPT_LOOK, PLAN_ADOPT };
 
-/* The arguments of a sink's program: "sink-pg" or "sink-ch" with its target and options. Not for
- * exec sinks. */
+/* The arguments of a sink's program, which is "sink-pg" or "sink-ch" with its target and options.
+ * Not for exec sinks. */
 const char *const *plan_sink_arguments(const struct config *config, struct pool *pool,
                                        const struct sink_config *sink, enum plan_use use);
 
 struct words;
 
-/* How a program of the pipeline logs: its level and format. */
+/* Adds the log level and format of a program of the pipeline. */
 void plan_add_log(struct words *w, const struct config *config);
 
-/* Where it is noted that a login worked (lib/loginnote.h): the source's for NULL. */
+/* The file that notes that a login worked (lib/loginnote.h). For NULL it is the source's. */
 const char *plan_login_path(const struct config *config, struct pool *pool,
                             const struct sink_config *sink);
 
-/* Whether the sink's target says which tables must not be split over its workers; then the file
- * where the answer is, and the arguments of the program that asks. */
+/* Whether the sink's target decides which tables must not be split over its workers. The others
+ * return the file with the answer, and the arguments of the program that asks. */
 bool plan_has_layout(const struct sink_config *sink);
 const char *plan_layout_path(const struct config *config, struct pool *pool,
                              const struct sink_config *sink);

@@ -1,13 +1,14 @@
 /* print.c: see print.h. The script is made from the plan's own argument vectors, so that it cannot
- * differ from what run starts. It is one ( ... ) group: pasted into an interactive shell it
- * neither changes that shell nor needs a file. Passwords are asked for by name, never printed. */
+ * differ from the programs that run starts. It is one ( ... ) group. Pasted into an interactive
+ * shell it neither changes that shell nor needs a file. Passwords appear as the names of variables,
+ * and are never printed. */
 #include "walpipe/print.h"
 
 #include <string.h>
 
 #include "walpipe/words.h"
 
-/* How far words may go on one line before the next option begins a new one. */
+/* The width after which the next option begins a new line. */
 #define LINE_WIDTH 88
 
 struct printing {
@@ -41,7 +42,8 @@ print_words(struct printing *p, const char *const *argv, const char *indent)
     }
 }
 
-/* "WALPIPE_DST_PASSWORD": a shell variable for the password of the sink, or of the source. */
+/* A shell variable for the password of the sink, or of the source, such as
+ * "WALPIPE_DST_PASSWORD". */
 static const char *
 password_variable(struct printing *p, const char *owner)
 {
@@ -90,7 +92,7 @@ print_head(struct printing *p, const char *programs)
             words_quote(&p->pool, c->state_dir));
 }
 
-/* What print cannot take from argv: how the program finds its password or its worker. */
+/* The parts that are not in argv, which are a program's password or its worker. */
 static void
 print_prefix(struct printing *p, const struct plan_program *program, const char *indent)
 {
@@ -150,7 +152,7 @@ print_route(struct printing *p, const struct plan_program *route)
     fputs("\n", p->out);
 }
 
-/* What a target says about its tables, for route; as layoutfile.c does it. */
+/* A target's answer about its tables, for route, as layoutfile.c writes it. */
 static void
 print_layouts(struct printing *p)
 {

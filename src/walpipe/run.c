@@ -18,11 +18,11 @@
 #include "walpipe/unit.h"
 
 #define BACKOFF_FIRST_MILLIS 100
-/* Together with the sinks' own, at most 5 s: when all is healthy again after a long outage, people
+/* With the sinks' own of at most 5 s. When everything is healthy again after a long outage, people
  * expect to see rows within seconds. */
 #define BACKOFF_MOST_MILLIS 8000
 
-/* A pipeline that lived so long was healthy: the failures before are forgotten. */
+/* A pipeline that lived this long was healthy, so the failures before are forgotten. */
 #define HEALTH_MICROS (UINT64_C(10) * 1000 * 1000)
 
 struct running {
@@ -58,7 +58,7 @@ live_once(struct running *r)
     return end;
 }
 
-/* True when a signal to stop came before millis were over. */
+/* Returns true if a signal to stop came before millis were over. */
 static bool
 wait_or_stop(struct running *r, uint64_t millis)
 {
@@ -108,7 +108,7 @@ take_directory(const char *path, struct err *err)
     return dir < 0 || statedir_lock(dir, path, STATEDIR_WALPIPE, err) < 0 ? -1 : 0;
 }
 
-/* Whether a login works, this run finds out for itself. */
+/* This run finds out for itself whether a login works. */
 static void
 forget_logins(const struct config *config, struct pool *pool)
 {

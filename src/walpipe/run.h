@@ -1,11 +1,12 @@
-/* run.h: walpipe run: the pipeline's lives, one after the other, until it is told to stop. */
+/* run.h: walpipe run, which gives the pipeline one life after the other, until it is told to
+ * stop. */
 #ifndef WALPIPE_RUN_H
 #define WALPIPE_RUN_H
 
 #include "walpipe/config.h"
 
-/* Runs in the foreground. Returns the exit code; everything has been logged. When the programs have
- * been started a newline is written to ready_fd, which is closed then; -1 for none. */
+/* Runs in the foreground. Returns the exit code. Everything has been logged. When the programs have
+ * been started a newline is written to ready_fd, which is then closed. It is -1 for none. */
 int run_pipeline(const struct config *config, const struct log *log, int ready_fd);
 
 #endif

@@ -8,7 +8,7 @@
 #include "walpipe/helper.h"
 #include "walpipe/plan.h"
 
-/* A program that a signal ended, as spawn_wait tells it. */
+/* The exit code of a program that a signal ended, from spawn_wait. */
 #define ENDED_BY(signal) (128 + (signal))
 
 static void
@@ -63,7 +63,7 @@ compare_parts(const void *left, const void *right)
     return a->shard < b->shard ? -1 : a->shard > b->shard;
 }
 
-/* Of a program that went well, all lines are to be understood. */
+/* All lines of a program that succeeded must be well formed. */
 static int
 take_lines(struct sinknotes *notes, char *text, struct pool *pool)
 {

@@ -1,5 +1,5 @@
-/* sinknotes.h: what the target of a sink has noted about the tables that are copied to it. Its
- * dialect is the sink's own program's, which is asked. */
+/* sinknotes.h: the notes in a sink's target about the tables that are copied to it. The sink's own
+ * program, which knows the target's dialect, reads them. */
 #ifndef WALPIPE_SINKNOTES_H
 #define WALPIPE_SINKNOTES_H
 
@@ -8,16 +8,16 @@
 
 struct sinknotes {
     bool known;
-    enum exit_code code;    /* not known: what to exit with; EXIT_DONE: nothing is wrong */
-    const char *why;        /* not known: for people */
-    struct copynote sink;   /* known */
+    enum exit_code code;    /* if not known, the exit code; EXIT_DONE if nothing is wrong */
+    const char *why;        /* if not known, the reason for people */
+    struct copynote sink;   /* set if known */
     struct copynote *parts; /* ordered by relid, part, shard */
     size_t parts_count;
     struct copynote *missing;
     size_t missing_count;
 };
 
-/* Asks the program in the directory programs. What was read lives in pool. */
+/* Asks the program in the directory programs. The results are in pool. */
 void sinknotes_read(struct sinknotes *notes, const struct config *config,
                     const struct sink_config *sink, const char *programs, struct pool *pool);
 

@@ -9,8 +9,8 @@
 #include "lib/pqconn.h"
 #include "lib/pqx.h"
 
-/* %s: a table's blocks, and its leaves by version. The names are looked up as pgrelations.c does
- * it. */
+/* %s are a table's blocks, and its leaves, which depend on the version. The names are looked up as
+ * pgrelations.c does it. */
 static const char tables_sql[] =
     "WITH published AS ("
     "  SELECT DISTINCT c.oid, n.nspname, c.relname"
@@ -27,8 +27,8 @@ static const char tables_sql[] =
 static const char leaves_sql[] = "= t.oid OR c.oid IN (SELECT l.relid FROM "
                                  "pg_catalog.pg_partition_tree(t.oid) l WHERE l.isleaf)";
 
-/* The size of now needs a lock for a moment. Where somebody keeps it from us, that of the last
- * VACUUM or ANALYZE has to do. */
+/* The current size needs a lock for a moment. If that is not available, the size of the last VACUUM
+ * or ANALYZE is used. */
 static const char blocks_now[] = "pg_catalog.pg_relation_size(c.oid) / "
                                  "pg_catalog.current_setting('block_size')::pg_catalog.int8";
 static const char blocks_then[] = "greatest(c.relpages, 0)";
@@ -113,7 +113,7 @@ ask(struct sourcetables *s, PGconn *conn, const char *publications, struct pool 
     return 0;
 }
 
-/* config.c has checked the list. NULL with err: out of memory. */
+/* config.c has checked the list. Returns NULL with err when memory is out. */
 static char *
 publications_of(const struct config *config, struct err *err)
 {

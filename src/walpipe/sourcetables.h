@@ -1,11 +1,11 @@
-/* sourcetables.h: the published tables, where their rows are and how much that is, as the source
- * has it now: for walpipe tables. */
+/* sourcetables.h: the published tables, the relations that have their rows, and their sizes, as the
+ * source has them now. For walpipe tables. */
 #ifndef WALPIPE_SOURCETABLES_H
 #define WALPIPE_SOURCETABLES_H
 
 #include "walpipe/config.h"
 
-/* A physical table: the published one, or a partition of it. */
+/* A physical table, which is the published one, or a partition of it. */
 struct source_part {
     uint32_t oid;
     uint32_t file;
@@ -22,13 +22,13 @@ struct source_table {
 
 struct sourcetables {
     bool known;
-    const char *why;     /* not known: for people */
+    const char *why;     /* if not known, the reason for people */
     uint64_t block_size; /* bytes */
     struct source_table *tables;
     size_t count;
 };
 
-/* What was read, and what kept us from it, lives in pool. */
+/* The results, or the reason for a failure, are in pool. */
 void sourcetables_read(struct sourcetables *source, const struct config *config, struct pool *pool);
 
 #endif

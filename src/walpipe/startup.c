@@ -10,20 +10,20 @@
 #include "walpipe/lastwords.h"
 #include "walpipe/spawn.h"
 
-/* What every pipe is asked to hold; 64 MiB per user is the kernel's default for all of them
- * (trap 137). */
+/* The capacity that every pipe is set to. The kernel's default limit is 64 MiB per user for all of
+ * them (trap 137). */
 #define PIPE_SIZE (256u << 10)
 
 struct startup {
     const struct plan *plan;
     const struct log *log;
-    pid_t *pids; /* as plan->programs */
+    pid_t *pids; /* in the order of plan->programs */
     int null;
 };
 
-/* pg-wal-read must hear of SIGTERM once, from walpipe, not also from a signal to the whole group:
- * its second one means "at once". pg-table-read ends when ackd says that the stream has ended. A
- * foreign program may have helpers that must end with it. */
+/* pg-wal-read must get SIGTERM once, from walpipe, and not also from a signal to the whole group,
+ * because its second one means "at once". pg-table-read ends when ackd reports the end of the
+ * stream. A foreign program may have helpers that must end with it. */
 static bool
 needs_own_group(const struct plan_program *program)
 {
@@ -75,8 +75,8 @@ start_reading(struct startup *s, size_t i, struct spawn *spawn, struct err *err)
     return -1;
 }
 
-/* The stages above the workers: each writes into the next one's pipe. extra are route's further
- * descriptors. */
+/* Starts the stages above the workers. Each writes into the next one's pipe. extra are route's
+ * further descriptors. */
 static int
 start_stages(struct startup *s, const int *extra, size_t extra_count, struct err *err)
 {
@@ -97,8 +97,8 @@ start_stages(struct startup *s, const int *extra, size_t extra_count, struct err
     return started;
 }
 
-/* As start_stages(), with pg-table-read, whose pipe is route's last descriptor. ends has the
- * workers' pipes and room for one more. */
+/* The same as start_stages(), with pg-table-read, whose pipe is route's last descriptor. ends has
+ * the workers' pipes and room for one more. */
 static int
 start_copying(struct startup *s, int *ends, struct err *err)
 {
@@ -130,7 +130,7 @@ start_all(struct startup *s, struct err *err)
     while (result == 0 && open_ends < plan->workers_count) {
         size_t i = 1 + open_ends;
 
-        /* A foreign sink's words are for people; stdout is nobody's. */
+        /* A foreign sink's output is for people, and its stdout is not used. */
         spawn.out = plan->programs[i].foreign ? STDERR_FILENO : s->null;
         ends[open_ends] = start_reading(s, i, &spawn, err);
         if (ends[open_ends] < 0)

@@ -7,8 +7,8 @@
 #include "lib/log.h"
 #include "walpipe/plan.h"
 
-/* pids has room for plan->count numbers, all 0. Each program that was started has its pid there
- * afterwards, also when -1 is returned with err. */
+/* pids has room for plan->count numbers, all 0. Afterwards it has the pid of each program that was
+ * started, also if the call returns -1 with err. */
 int startup_programs(const struct plan *plan, const struct log *log, pid_t *pids,
                      struct err *err) MUST_CHECK;
 

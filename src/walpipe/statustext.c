@@ -36,7 +36,7 @@ worker_before(const struct status_samples *s, const struct ack_worker_status *no
     return NULL;
 }
 
-/* Events a second between the samples; negative: not known. */
+/* Events per second between the samples, negative if not known. */
 static double
 rate(const struct status_samples *s, const struct ack_worker_status *now)
 {
@@ -47,7 +47,7 @@ rate(const struct status_samples *s, const struct ack_worker_status *now)
     return (double)(now->events - before->events) * 1e6 / (double)s->micros;
 }
 
-/* "-": not known */
+/* "-" if not known. */
 static struct amount_text
 lsn_text(uint64_t lsn)
 {
@@ -63,7 +63,7 @@ lag_text(const struct ack_status *s, uint64_t bytes)
     return s->lag_known ? amount_bytes(bytes) : (struct amount_text){"-"};
 }
 
-/* What the worker waits for. */
+/* The event that the worker waits for. */
 static const char *
 worker_state(const struct ack_status *s, const struct ack_worker_status *w)
 {
@@ -166,7 +166,7 @@ print_differences(const struct ack_status *s, FILE *out)
     }
 }
 
-/* Partitions may be many; all of them are in the state directory's layout.SINK, and in JSON. */
+/* Partitions may be many. All of them are in the state directory's layout.SINK, and in JSON. */
 static void
 print_wholes(const struct wholelist *list, FILE *out)
 {
@@ -210,7 +210,7 @@ statustext_table(const char *pipeline, const struct status_samples *s, FILE *out
         print_last_error(&s->last_error, out);
 }
 
-/* ---- json: null is not known ---- */
+/* ---- json, where null means not known ---- */
 
 static void
 json_lsn_or_null(struct json *j, const char *name, uint64_t lsn)

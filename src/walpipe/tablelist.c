@@ -17,7 +17,7 @@ struct making {
 
 /* ---- notes ---- */
 
-/* The first note of relid, of which `count` follow each other. NULL: there is none. */
+/* The first note of relid. `count` of them follow each other. NULL if there is none. */
 static const struct copynote *
 notes_of(const struct sinknotes *notes, uint32_t relid, size_t *count)
 {
@@ -37,7 +37,7 @@ notes_of(const struct sinknotes *notes, uint32_t relid, size_t *count)
     return *count == 0 ? NULL : &notes->parts[low];
 }
 
-/* What a worker has noted of a part. NULL: nothing. */
+/* A worker's note of a part, NULL if there is none. */
 static const struct copynote *
 note_of(const struct copynote *notes, size_t count, uint32_t part, uint32_t shard)
 {
@@ -49,7 +49,8 @@ note_of(const struct copynote *notes, size_t count, uint32_t part, uint32_t shar
 
 /* ---- states ---- */
 
-/* Of several parts and workers. What this walpipe does not know is named in the place of all. */
+/* The states of several parts and workers. A state that this walpipe does not know is shown instead
+ * of all. */
 struct states {
     bool any_waiting, any_copying, any_streaming;
     const char *other;
@@ -80,7 +81,7 @@ state_of_all(const struct states *s)
 
 /* ---- blocks ---- */
 
-/* The table may be larger than the source has said. */
+/* The table may be larger than the source has reported. */
 static uint64_t
 last_block(const struct spans *spans, uint64_t blocks)
 {
@@ -105,7 +106,7 @@ count_blocks(const struct spans *spans, uint64_t blocks)
     return count;
 }
 
-/* Keeps of spans what a worker has of that file too. */
+/* Keeps the spans that a worker has of that file too. */
 static int
 keep_noted(struct spans *spans, const struct copynote *note, uint32_t file)
 {
@@ -121,7 +122,7 @@ keep_noted(struct spans *spans, const struct copynote *note, uint32_t file)
     return rc;
 }
 
-/* What all workers have of a part that some worker does not stream yet. */
+/* Adds the blocks that all workers have of a part that some worker does not stream yet. */
 static void
 add_blocks(const struct making *m, struct table_progress *t, const struct copynote *notes,
            size_t count, const struct source_part *part)
@@ -157,7 +158,7 @@ add_notes(struct table_progress *t, const struct copynote *notes, size_t count,
     }
 }
 
-/* A worker that has noted nothing of a part has not begun with it. */
+/* A worker without a note of a part has not begun with it. */
 static void
 add_part(const struct making *m, struct table_progress *t, const struct copynote *notes,
          size_t count, const struct source_part *part, struct states *states)
@@ -235,7 +236,7 @@ is_published(const struct sourcetables *source, uint32_t relid)
     return false;
 }
 
-/* Tables of which only the target knows. */
+/* Adds tables that only the target knows. */
 static void
 add_noted(const struct making *m)
 {
@@ -318,7 +319,8 @@ find_before(const struct tablelist *before, uint32_t relid)
     return NULL;
 }
 
-/* By when the notes were written: ranges come in lumps, also less than one a second. */
+/* Computed from the times when the notes were written, because ranges come in lumps, also less than
+ * one per second. */
 static void
 set_speed(struct table_progress *now, const struct table_progress *before)
 {

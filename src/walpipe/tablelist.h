@@ -1,5 +1,5 @@
-/* tablelist.h: of each published table what is known of its way into one sink: the target's notes
- * beside what the source has. Pure: it asks nobody. */
+/* tablelist.h: the progress of each published table into one sink, from the target's notes and the
+ * source's sizes. Pure. It asks nobody. */
 #ifndef WALPIPE_TABLELIST_H
 #define WALPIPE_TABLELIST_H
 
@@ -10,29 +10,28 @@ struct table_progress {
     uint32_t relid;
     const char *schema;
     const char *name;
-    const char
-        *state;       /* waiting, copying, streaming; what some worker has not, the table has not */
-    bool published;   /* false where the source is not known */
-    bool copied;      /* a life of it has begun: what is below is of a copy */
-    bool sized;       /* the source says how large it is */
-    uint64_t l0;      /* the highest position at which a worker's first life began */
-    uint64_t rows;    /* written by all workers */
-    uint64_t blocks;  /* of all parts, when sized */
-    uint64_t done;    /* of these, what all workers have */
-    uint64_t missing; /* keys of rows that are to be read again */
-    uint64_t updated; /* when a note of it was last written; microseconds since 1970 */
-    double speed;     /* blocks per second; negative: not known */
+    const char *state; /* waiting, copying or streaming, the least advanced state of its workers */
+    bool published;    /* false if the source is not known */
+    bool copied;       /* a life of it has begun, and the fields below are about its copy */
+    bool sized;        /* the source reports its size */
+    uint64_t l0;       /* the highest position at which a worker's first life began */
+    uint64_t rows;     /* written by all workers */
+    uint64_t blocks;   /* of all parts, when sized */
+    uint64_t done;     /* of these, the ones that all workers have */
+    uint64_t missing;  /* keys of rows that must be read again */
+    uint64_t updated;  /* when a note of it was last written, in microseconds since 1970 */
+    double speed;      /* blocks per second, negative if not known */
     double rows_speed;
 };
 
 struct tablelist {
     const struct sink_config *sink;
     bool known;
-    enum exit_code code; /* not known, as struct sinknotes has it */
+    enum exit_code code; /* not known, as in struct sinknotes */
     const char *why;
-    uint64_t lsn;                  /* the sink's position; 0: none */
-    uint64_t block_size;           /* 0: the source is not known */
-    struct table_progress *tables; /* those that are copied first, then those that wait */
+    uint64_t lsn;                  /* the sink's position, 0 if none */
+    uint64_t block_size;           /* 0 if the source is not known */
+    struct table_progress *tables; /* tables that are being copied first, then those that wait */
     size_t count;
     size_t streaming, copying; /* tables */
     /* Of all that were, are or will be copied. */
@@ -40,15 +39,15 @@ struct tablelist {
     double speed;
 };
 
-/* Memory is pool's, texts are those of source and notes. */
+/* Memory belongs to pool, texts to source and notes. */
 void tablelist_make(struct tablelist *list, const struct sink_config *sink,
                     const struct sourcetables *source, const struct sinknotes *notes,
                     struct pool *pool);
 
-/* Sets the speeds, from what the list was earlier. */
+/* Sets the speeds, from an earlier list. */
 void tablelist_speeds(struct tablelist *list, const struct tablelist *before);
 
-/* Seconds until so many blocks are done; negative: not known. */
+/* Seconds until that many blocks are done, negative if not known. */
 double tablelist_seconds(uint64_t blocks, double speed);
 
 #endif

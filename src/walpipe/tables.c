@@ -27,7 +27,7 @@ read_sink(const struct reading *r, const struct sink_config *sink, struct tablel
     tablelist_make(list, sink, r->source, &notes, r->pool);
 }
 
-/* What cannot be read now stays as it was. */
+/* Values that cannot be read now stay unchanged. */
 static void
 read_again(const struct reading *r, struct tablelist *lists)
 {

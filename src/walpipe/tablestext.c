@@ -36,7 +36,7 @@ has_copy(const struct table_progress *t)
     return t->copied || !is_streaming(t);
 }
 
-/* In tenths of a percent; never 100 % before it is. Negative: not known. */
+/* In tenths of a percent, and not 100 % before it is complete. Negative if not known. */
 static int
 permille(uint64_t done, uint64_t blocks)
 {
@@ -75,7 +75,7 @@ left_text(uint64_t blocks, double speed)
     return seconds < 0 ? unknown : amount_millis((uint64_t)(seconds * 1000));
 }
 
-/* A name may hold what moves a terminal's cursor. */
+/* A name may contain characters that move a terminal's cursor. */
 static void
 show_name(const struct table_progress *t, char out[NAME_SIZE])
 {
@@ -180,7 +180,7 @@ tablestext_sink(const struct tablelist *list, struct tablestext_how how, FILE *o
     print_tables(list, how, out);
 }
 
-/* ---- json: null is not known ---- */
+/* ---- json, where null means not known ---- */
 
 static void
 json_uint_or_null(struct json *j, const char *name, bool known, uint64_t n)
@@ -209,7 +209,7 @@ json_tenths_or_null(struct json *j, const char *name, double n)
         json_null(j, name);
 }
 
-/* Of one table, or of all. */
+/* The progress of one table, or of all. */
 static void
 json_progress(struct json *j, const struct tablelist *list, bool known, uint64_t done,
               uint64_t blocks, double speed)

@@ -7,15 +7,16 @@
 #include "lib/json.h"
 #include "walpipe/tablelist.h"
 
-/* A line about the sink, then one for each table, for a terminal with a bar for each that is
- * copied. unfinished_only: not for those that are streaming, and for at most 20. */
+/* Prints a line about the sink, then one for each table, with a bar for each that is being copied
+ * if the output is a terminal. With unfinished_only, tables that are streaming are left out, and
+ * there are at most 20 lines. */
 struct tablestext_how {
     bool bars;
     bool unfinished_only;
 };
 void tablestext_sink(const struct tablelist *list, struct tablestext_how how, FILE *out);
 
-/* The members of an object that is open. unfinished_only: as above, but all of them. */
+/* Writes the members of an object that is open. unfinished_only as above, but without the limit. */
 void tablestext_json(struct json *j, const struct tablelist *list, bool unfinished_only);
 
 #endif

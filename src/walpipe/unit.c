@@ -1,10 +1,12 @@
 /* unit.c: see unit.h.
  *
- * RUNNING --SIGTERM, or a child ended with 0--> DRAINING --a child failed, or the reader ended-->
- * ENDING --UNIT_NOTICE_MILLIS--> all killed. A failed child leads from everywhere to ENDING. Only
- * pg-wal-read is told to stop: the others wait for the stream's `end` (trap 142). Where
- * pg-table-read alone ends with 0, the pipeline is drained after UNIT_NOTICE_MILLIS and starts
- * again. */
+ *     RUNNING   --SIGTERM, or a child ended with 0-->    DRAINING
+ *     DRAINING  --a child failed, or the reader ended--> ENDING
+ *     ENDING    --UNIT_NOTICE_MILLIS-->                  all killed
+ *
+ * A failed child leads from everywhere to ENDING. Only pg-wal-read is told to stop. The others wait
+ * for the stream's `end` (trap 142). If pg-table-read alone ends with 0, the pipeline is drained
+ * after UNIT_NOTICE_MILLIS and starts again. */
 #include "walpipe/unit.h"
 
 #include <errno.h>
@@ -29,11 +31,11 @@ enum unit_state { UNIT_RUNNING, UNIT_DRAINING, UNIT_ENDING };
 
 struct child {
     const struct plan_program *program;
-    pid_t pid;    /* 0: not started */
+    pid_t pid;    /* 0 if not started */
     bool ended;   /* and reaped */
     bool unnoted; /* note_end() has yet to see it */
     bool killed;  /* by kill_all() */
-    size_t order; /* how many ended before it */
+    size_t order; /* number of children that ended before it */
     int status;   /* waitpid's */
 };
 
@@ -45,7 +47,7 @@ struct unit {
     size_t reader; /* pg-wal-read's place among them */
     size_t alive;
     enum unit_state state;
-    uint64_t deadline; /* of the state, on clock_micros(); 0: none */
+    uint64_t deadline; /* of the state, on clock_micros(), 0 if none */
     bool asked;
     uint64_t asked_at;   /* clock_micros() */
     bool failed;         /* a child failed, and the pipeline ends because of it */
@@ -105,7 +107,7 @@ kill_all(struct unit *u)
 
         if (!is_alive(c))
             continue;
-        /* A foreign program's helpers are in its group; the pid is not reused before waitpid. */
+        /* A foreign program's helpers are in its group. The pid is not reused before waitpid. */
         if (c->program->foreign)
             kill(-c->pid, SIGKILL);
         kill(c->pid, SIGKILL);
@@ -154,7 +156,7 @@ ended_before_begin(const struct unit *u, const struct child *c)
            WTERMSIG(c->status) == SIGTERM;
 }
 
-/* Which end is to blame is known only when all have ended, see log_culprit(). */
+/* The culprit is known only when all have ended, see log_culprit(). */
 static void
 note_end(struct unit *u, struct child *c)
 {
@@ -176,10 +178,10 @@ note_end(struct unit *u, struct child *c)
         enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS); /* somebody told pg-wal-read to stop */
 }
 
-/* Of children that were found ended together, the one that more likely began it comes first: a
- * signal, then a refusal or a bug, and last what a neighbour that is gone leads to. Of these the
- * programs that have a peer of their own, then those that only have neighbours; ackd, which ends
- * with anybody, last. */
+/* Several children may be found ended together. The more likely cause comes first. That is a
+ * signal, then a refusal or a bug, and last an end that follows from a missing neighbour. Among
+ * these, programs with a peer of their own come before those that only have neighbours. ackd, which
+ * ends with any other program, is last. */
 static int
 cause_rank(const struct child *c)
 {
@@ -303,20 +305,20 @@ watch(struct unit *u, int signals)
         poll(&waiting, 1, clock_poll_timeout(notify_alive(u->notify, u->deadline)));
         while ((signo = sig_read(signals)) != 0)
             if (signo != SIGCHLD) {
-                reap(u); /* what ended before the signal did not end because of it */
+                reap(u); /* a program that ended before the signal did not end because of it */
                 stop(u);
             }
     }
 }
 
-/* ---- what it came to ---- */
+/* ---- the result ---- */
 
 static bool
 is_refusal(const struct child *c)
 {
     int code = spawn_exit_code(c->status);
 
-    /* 126 and 127: the shell could not run a foreign program's command. */
+    /* With 126 and 127 the shell could not run a foreign program's command. */
     return code == EXIT_REFUSED || (c->program->foreign && (code == 126 || code == 127));
 }
 
@@ -330,18 +332,19 @@ outcome(struct unit *u)
             return EXIT_REFUSED;
     if (u->forced)
         return EXIT_PEER;
-    /* As a signal in the pause before the next start: nothing was left to drain. */
+    /* The same as for a signal in the pause before the next start, because nothing was left to
+     * drain. */
     if (u->asked && u->failed_unasked)
         return EXIT_DONE;
-    /* pg-wal-read ends with 0 only when all is drained or nothing was begun; it dies of SIGTERM
-     * only before its first step. */
+    /* pg-wal-read ends with 0 only when everything is drained or nothing was begun. It dies of
+     * SIGTERM only before its first step. */
     if (code == 0 || (u->asked && (code == 128 + SIGTERM || code == 128 + SIGINT)))
         return u->again && !u->asked ? EXIT_PEER : EXIT_DONE;
     return EXIT_PEER;
 }
 
-/* How well the end of c explains why the pipeline ended; 0: not at all. What a neighbour that is
- * gone leads to is always EXIT_PEER. */
+/* How well the end of c explains why the pipeline ended, 0 if not at all. An end because of a
+ * missing neighbour is always EXIT_PEER. */
 static int
 blame(const struct unit *u, const struct child *c)
 {

@@ -17,7 +17,7 @@
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 static const char digits[] = "0123456789";
 
-/* What every refusal says first; the hint says what was expected. */
+/* Every refusal has the same message. The hint has the expected form. */
 static int
 refuse(struct err *err, const char *expected)
 {
@@ -236,7 +236,7 @@ values_sink_type(const char *value, void *out, struct pool *pool, struct err *er
     return refuse(err, "pg, ch or exec");
 }
 
-/* One of the words, which a NULL ends, as given. */
+/* Takes one of the words, which a NULL ends, as given. */
 static int
 take_word(const char *const *words, const char *value, const char *expected, void *out,
           struct err *err)
@@ -413,7 +413,7 @@ quote_is_open(const char *value)
     return open;
 }
 
-/* Where a comment began between quotes, the rest is gone, the second quote with it. */
+/* If a comment began between quotes, the rest is gone, with the second quote. */
 static int
 explain_comment(const char *value, struct err *err)
 {
@@ -451,7 +451,7 @@ values_conninfo(const char *value, void *out, struct pool *pool, struct err *err
         (void)hide_secrets(value, err);
         return explain_comment(value, err);
     }
-    /* As it was written, where nothing had to be taken out. */
+    /* Unchanged if nothing had to be taken out. */
     conninfo->without = password == NULL ? value : pool_copy(pool, without);
     conninfo->password = password == NULL ? NULL : pool_copy(pool, password);
     free(without);
