@@ -1,5 +1,4 @@
-/* copylist.c: see copylist.h. Reads only, and makes nothing in a target where a copy was never
- * asked for. */
+/* copylist.c: see copylist.h. Reads only, and creates nothing in a target that never had a copy. */
 #include "sink-pg/copylist.h"
 
 #include <stdlib.h>
@@ -9,7 +8,7 @@
 
 static const char what[] = "read walpipe.tables";
 
-/* All questions see the target as it is at one time, and wait for no lock for long. */
+/* All queries see the target at one time, and none waits long for a lock. */
 static const char begin[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
                             "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '20s'";
 
@@ -44,8 +43,8 @@ ask(struct session *s, const char *sql, const char *const params[2], int most, c
                       err);
 }
 
-/* Where no note says it: a table of a sink that has applied something is streaming, as it is to a
- * worker that begins to take copies. */
+/* For tables without a note. A table of a sink that has applied a transaction is streaming, as it
+ * is for a worker that begins to take copies. */
 static int
 fill_sink(struct session *s, const char *const params[2], struct copynote *sink, struct err *err)
 {
@@ -63,7 +62,7 @@ fill_sink(struct session *s, const char *const params[2], struct copynote *sink,
     return 0;
 }
 
-/* The first row may be that of all tables. */
+/* The first row may represent all tables. */
 static void
 print_parts(const PGresult *rows, struct copynote *sink, struct buf *out)
 {

@@ -1,5 +1,5 @@
-/* copylist.h: `sink-pg --tables`: the notes that the target has of a sink's tables, as copynote.h
- * has them. */
+/* copylist.h: `sink-pg --tables`, which prints the target's notes of a sink's tables, in the form
+ * of copynote.h. */
 #ifndef SINK_PG_COPYLIST_H
 #define SINK_PG_COPYLIST_H
 
@@ -7,7 +7,8 @@
 
 #include "sink-pg/session.h"
 
-/* Opens the session and prints. What keeps it from that is printed too. 0, or -1 with err. */
+/* Opens the session and prints. An error that prevents that is printed too. Returns 0, or -1 with
+ * err. */
 int copylist_print(struct session *s, const char *pipeline, const char *sink, FILE *out,
                    struct err *err) MUST_CHECK;
 
