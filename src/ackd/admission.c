@@ -83,7 +83,7 @@ cannot_tell(const struct checkpoint *c, const struct ack_source *s, const struct
 {
     err_set(err, EXIT_REFUSED,
             "replication slot \"%s\" is at %s, ahead of the checkpoint at %s, and sink %s/%" PRIu32
-            " cannot tell whether its target has what lies between: changes in %" PRIu64
+            " cannot tell whether its target has the changes between: %" PRIu64
             " bytes of WAL may be missing",
             s->slot, lsn_format(s->confirmed_lsn).text, lsn_format(c->safe_lsn).text, w->sink,
             w->shard, s->confirmed_lsn - c->safe_lsn);
@@ -105,8 +105,8 @@ same_history(const struct ack_source *s, const struct ack_register *w, struct er
     if (w->timeline == s->previous_timeline)
         err_set(err, EXIT_REFUSED,
                 "the source left timeline %" PRIu32 " at %s, and sink %s/%" PRIu32
-                " found in its target what was written there up to %s: rows that the source of "
-                "today never had",
+                " found in its target changes of that timeline up to %s, which the source never "
+                "had",
                 w->timeline, lsn_format(s->switch_lsn).text, w->sink, w->shard,
                 lsn_format(w->durable_lsn).text);
     else

@@ -81,7 +81,8 @@ confirm_proved(struct ackd *a)
         return;
     a->proving = false;
     log_write(&a->log, LOG_INFO,
-              "every target has what the slot says, up to %s: another walpipe moved it",
+              "every target has all changes up to the slot's position %s: another walpipe "
+              "confirmed them",
               lsn_format(a->ledger.start).text);
 }
 

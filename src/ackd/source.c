@@ -219,7 +219,7 @@ int
 source_draining(struct ackd *a, struct err *err)
 {
     if (a->draining)
-        return err_set(err, EXIT_BUG, "pg-wal-read said twice that it drains");
+        return err_set(err, EXIT_BUG, "pg-wal-read reported twice that it drains");
     a->draining = true;
     copier_draining(a);
     log_write(&a->log, LOG_INFO, "draining: the source's stream has ended");

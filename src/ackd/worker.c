@@ -207,7 +207,7 @@ worker_message(struct ackd *a, struct worker *w, const struct ack_message *m, st
 
     w->heard_at = clock_micros();
     if (w->finished)
-        return err_set(err, EXIT_BUG, "worker %s spoke after it had finished",
+        return err_set(err, EXIT_BUG, "worker %s sent a message after it had finished",
                        ackd_worker_name(a, w).text);
     switch (m->type) {
     case ACK_REACHED:

@@ -136,7 +136,7 @@ refuse_partition(const PGresult *r, struct err *err)
     show_identity(r, ROOT_IDENTITY, root_identity, sizeof root_identity);
     err_set(err, EXIT_REFUSED,
             "partition %s has REPLICA IDENTITY %s, but %s, as which it is published, has %s: its "
-            "updates and deletes do not say what the root's say",
+            "updates and deletes do not identify rows as the root's do",
             PQgetvalue(r, 0, TABLE), identity, PQgetvalue(r, 0, ROOT), root_identity);
     return err_hint(err,
                     "ALTER TABLE %s REPLICA IDENTITY FULL; if it was updated since the slot was "

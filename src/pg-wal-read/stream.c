@@ -330,22 +330,21 @@ check_server(struct stream *s, struct err *err)
         s->heard_at = now;
     s->heard = false;
     if (now >= s->heard_at + silence_limit(s)) {
-        err_set(err, EXIT_PEER, "the source has said nothing for %" PRIu64 " seconds",
+        err_set(err, EXIT_PEER, "the source has sent nothing for %" PRIu64 " seconds",
                 silence_limit(s) / 1000000);
         return err_hint(err, "the connection is dead: a restart makes a new one");
     }
     if (s->ack != NULL && s->watch->refused_since != 0 &&
         now - s->watch->refused_since >= SHUTDOWN_GRACE_MICROS) {
         err_set(err, EXIT_PEER,
-                "the source shuts down and waits for what is not confirmed yet: "
-                "left it, so that it can");
+                "the source shuts down and waits for the last confirmations: disconnected, so "
+                "that it can end");
         return err_hint(err, "nothing is lost: the slot has it");
     }
     if (s->ack != NULL && !wants_source(s) && s->watch->ending >= ENDING_ANSWERS) {
-        err_set(
-            err, EXIT_PEER,
-            "the source ends the connection and cannot say so, because nothing is read while the "
-            "pipeline is full: left it");
+        err_set(err, EXIT_PEER,
+                "the source ends the connection, which is not read while the pipeline is full: "
+                "disconnected");
         return err_hint(err, "its log says why; a slot that it gives up keeps its checkpoints "
                              "waiting until then");
     }

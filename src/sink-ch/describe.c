@@ -55,7 +55,8 @@ static const char asking[] = "read the description of a table";
 static int
 malformed(struct err *err)
 {
-    return err_set(err, EXIT_PEER, "could not %s: the answer is not what was asked for", asking);
+    return err_set(err, EXIT_PEER, "could not %s: the answer has another form than expected",
+                   asking);
 }
 
 static bool

@@ -91,8 +91,8 @@ refuse_rows(const struct hello *hello, const char *target_sql, const struct mark
                 target_sql, mark->system_identifier, hello->system_identifier);
     else if (mark->timeline == hello->previous_timeline)
         err_set(why, EXIT_REFUSED,
-                "the source left timeline %" PRIu32 " at %s, and %s has what was written there up "
-                "to %s: rows that the source of today never had",
+                "the source left timeline %" PRIu32 " at %s, and %s has changes of that timeline "
+                "up to %s, which the source never had",
                 mark->timeline, lsn_format(hello->switch_lsn).text, target_sql,
                 lsn_format(within(mark->offset, lsn)).text);
     else

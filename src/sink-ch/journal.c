@@ -175,8 +175,8 @@ refuse_seen(const struct journal *j, const struct seen *seen, struct err *err)
                 hello->timeline, hello->sink, seen->last_timeline);
     else if (seen->last_timeline == hello->previous_timeline)
         err_set(err, EXIT_REFUSED,
-                "the source left timeline %" PRIu32 " at %s, and sink %s %s in its target what was "
-                "written there up to %s: rows that the source of today never had",
+                "the source left timeline %" PRIu32 " at %s, and sink %s %s in its target changes "
+                "of that timeline up to %s, which the source never had",
                 seen->last_timeline, lsn_format(hello->switch_lsn).text, hello->sink,
                 seen->announced ? "may have" : "has", lsn_format(seen->last_lsn).text);
     else

@@ -193,7 +193,8 @@ index_answer(const struct readback *rb, struct found *found, struct err *err)
                                     .hole = BATCH_NONE};
 
         if (!skip_row(rb, found, &c, &entry.key_len)) {
-            err_set(err, EXIT_PEER, "could not %s: the answer is not what was asked for", asking);
+            err_set(err, EXIT_PEER, "could not %s: the answer has another form than expected",
+                    asking);
             return table_error(rb->table, 0, err);
         }
         entry.len = (size_t)(c.at - found->rows.arena.data) - entry.at;

@@ -172,11 +172,10 @@ static int
 misfit(const struct table *table, const struct relation_column *column, const char *type_text,
        const char *reason, struct err *err)
 {
-    err_set(
-        err, EXIT_REFUSED,
-        "cannot add column \"%s\" to %s (%s): what older rows of the source hold there does not "
-        "fit: %s",
-        column->name, table->target_sql, type_text, reason);
+    err_set(err, EXIT_REFUSED,
+            "cannot add column \"%s\" to %s (%s): the value of older rows in the source does not "
+            "fit: %s",
+            column->name, table->target_sql, type_text, reason);
     return err_hint(err,
                     "set on_overflow, or add the column in ClickHouse with a type and a DEFAULT "
                     "that hold the value");

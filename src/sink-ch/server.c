@@ -165,7 +165,7 @@ answer_cursor(const struct server *server)
 static int
 malformed(const char *what, struct err *err)
 {
-    return err_set(err, EXIT_PEER, "could not %s: the answer is not what was asked for", what);
+    return err_set(err, EXIT_PEER, "could not %s: the answer has another form than expected", what);
 }
 
 static bool

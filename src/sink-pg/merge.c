@@ -36,8 +36,8 @@ settle(const struct attempt *a, enum outcome outcome, const struct err *why, str
 
     if (outcome == OUTCOME_DONE)
         return savepoint_keep(s, err);
-    log_write(s->log, LOG_DEBUG, "%s: one by one instead of as a set: %s", a->table->label,
-              why->message[0] == '\0' ? "not a case for it" : why->message);
+    log_write(s->log, LOG_DEBUG, "%s: applied one by one instead of as a set: %s", a->table->label,
+              why->message[0] == '\0' ? "not possible as a set" : why->message);
     if (PQstatus(s->conn) != CONNECTION_OK) {
         *err = *why;
         return OUTCOME_RETRY;

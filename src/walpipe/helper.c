@@ -20,14 +20,14 @@ read_output(int fd, struct buf *out, struct err *err)
         ssize_t n;
 
         if (buf_len(out) > OUTPUT_MAX || buf_reserve(out, 65536) != 0)
-            return err_set(err, EXIT_PEER, "no memory for what a program printed");
+            return err_set(err, EXIT_PEER, "could not keep the output of a program: out of memory");
         n = read(fd, out->data + out->end, 65536);
         if (n == 0)
             return 0;
         if (n > 0)
             out->end += (size_t)n;
         else if (errno != EINTR)
-            return err_set(err, EXIT_PEER, "could not read what a program printed: %s",
+            return err_set(err, EXIT_PEER, "could not read the output of a program: %s",
                            strerror(errno));
     }
 }

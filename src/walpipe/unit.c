@@ -283,7 +283,7 @@ deadline_passed(struct unit *u)
         log_write(u->log, LOG_ERROR, "%s", u->why.message);
         u->state = UNIT_ENDING;
     } else {
-        log_write(u->log, LOG_INFO, "killing what has not ended by itself: %s", list);
+        log_write(u->log, LOG_INFO, "killing programs that have not ended: %s", list);
     }
     kill_all(u);
 }

@@ -99,7 +99,7 @@ run_once() {
     began=$SECONDS
     pg_stop src fast
     [ $((SECONDS - began)) -le 10 ]
-    logged "left it, so that it can"
+    logged "disconnected, so that it can end"
     kill -CONT "$sink" || true
     pg_start src
     insert 201 300
@@ -171,7 +171,7 @@ run_once() {
     caught_up "$conf" src "$db"
     proxy src stall
     insert 101 200
-    wait_until 25 logged "the source has said nothing for 10 seconds"
+    wait_until 25 logged "the source has sent nothing for 10 seconds"
     proxy src cut
     proxy src pass
     caught_up "$conf" src "$db" 60

@@ -109,7 +109,7 @@ streams_again() { # CONFIG STARTS
     caught_up "$first" src "$db"
     equal pg3 ch
     grep -q 'ahead of the checkpoint at .*another walpipe' "$first.log"
-    wait_until 10 grep -q 'every target has what the slot says' "$first.log"
+    wait_until 10 grep -q 'every target has all changes up to the slot' "$first.log"
     # from now on its checkpoint is its own again
     pipeline_stop "$first"
     grep -qx "safe_lsn=$(slot confirmed_flush_lsn)" "$SCRATCH/$db.state/checkpoint"
@@ -191,7 +191,7 @@ streams_again() { # CONFIG STARTS
     for conf in "$first" "$first" "$second"; do
         : >"$conf.log"
         start_ends 100
-        logged "ahead of the checkpoint .* cannot tell whether its target has what lies between"
+        logged "ahead of the checkpoint .* cannot tell whether its target has the changes between"
     done
     [ "$(dst3 'SELECT count(*) FROM t')" -eq 200 ]
 }

@@ -62,7 +62,7 @@ with Ackd("dst=2", state=state) as a:
     second = Worker(a).start("dst", 1, 2, durable=400)
     second.reached(800)
     r.confirmed(800)
-    a.wait_log("every target has what the slot says, up to 0/164")
+    a.wait_log("every target has all changes up to the slot's position 0/164")
     assert a.safe() == 800
 with Ackd("dst=2", state=state) as a:
     Reader(a).start(800)

@@ -94,7 +94,7 @@ e.begin(); e.insert(1, ["2", None]); e.commit(); e.end()
 EOF
     exits 100 sink --create-tables <"$DIR/in"
     log_has 'cannot add column \"d\" to'
-    log_has 'what older rows of the source hold there does not fit'
+    log_has 'the value of older rows in the source does not fit'
     reached_is 2028
     if [ "$1" = null ]; then
         sink --create-tables --on-overflow null <"$DIR/in"

@@ -40,7 +40,7 @@ comment_is() {
     # the standby was promoted before it had the last transaction
     rows 1 2 timeline=2, previous_timeline=1, switch_lsn=0x2100, lsn=0x2200 >"$DIR/behind"
     exits 100 sink <"$DIR/behind"
-    log_has 'the source left timeline 1 at 0/2100, and sink olap has in its target what was written there up to'
+    log_has 'the source left timeline 1 at 0/2100, and sink olap has in its target changes of that timeline up to'
     is "SELECT count() FROM t" 10
     # nothing was registered, so nothing is confirmed
     [ "$(jq -s 'map(select(.message == "register")) | length' "$DIR/acks")" -eq 1 ]
@@ -69,7 +69,7 @@ e.table(2, "public", "other", [col("id", True, INT4), col("v")])
 e.begin(); e.insert(2, ["1", "x"]); e.commit(); e.end()
 EOF
     exits 100 sink <"$DIR/behind"
-    log_has "the source left timeline 1 at 0/2100, and \`$DB\`.\`t\` has what was written there up to"
+    log_has "the source left timeline 1 at 0/2100, and \`$DB\`.\`t\` has changes of that timeline up to"
     is "SELECT count() FROM other" 0
     # copied anew by hand
     q "TRUNCATE TABLE t"
@@ -149,7 +149,7 @@ keyed='[col("id", True, INT4), col("v")]'
     killed_before_its_note "$plain" 'e.insert(1, ["2", "lost"])' "SELECT count() FROM t" 2
     promoted 0x2100 "$plain" >"$DIR/behind"
     exits 100 sink <"$DIR/behind"
-    log_has 'the source left timeline 1 at 0/2100, and sink olap may have in its target what was written there up to 0/2101'
+    log_has 'the source left timeline 1 at 0/2100, and sink olap may have in its target changes of that timeline up to 0/2101'
     is "SELECT count() FROM t" 2
     # one that had it is the same source
     promoted 0x2128 "$plain" >"$DIR/whole"
@@ -180,7 +180,7 @@ keyed='[col("id", True, INT4), col("v")]'
     killed_before_its_note "$keyed" 'e.insert(1, ["2", "lost"])' "SELECT count() FROM t" 2
     promoted 0x2100 "$keyed" >"$DIR/behind"
     exits 100 sink <"$DIR/behind"
-    log_has 'may have in its target what was written there up to 0/2101'
+    log_has 'may have in its target changes of that timeline up to 0/2101'
 }
 
 @test "the bug was that a truncate that the new primary never had was not noticed in such a table" {
@@ -188,7 +188,7 @@ keyed='[col("id", True, INT4), col("v")]'
     killed_before_its_note "$plain" 'e.truncate([1]); e.insert(1, ["2", "lost"])' "SELECT count(), sum(id) FROM t" "1 2"
     promoted 0x2100 "$plain" >"$DIR/behind"
     exits 100 sink <"$DIR/behind"
-    log_has 'may have in its target what was written there up to 0/2101'
+    log_has 'may have in its target changes of that timeline up to 0/2101'
 }
 
 @test "tables that say whose rows they hold need no note before their rows" {
@@ -380,7 +380,7 @@ e.end()
 EOF
     q "TRUNCATE TABLE walpipe_progress"
     exits 100 sink <"$DIR/behind"
-    log_has "the source left timeline 2 at 0/4080, and \`$DB\`.\`t\` has what was written there up to 0/4"
+    log_has "the source left timeline 2 at 0/4080, and \`$DB\`.\`t\` has changes of that timeline up to 0/4"
 }
 
 @test "a table that lost its mark after an adoption is refused, not written to without the offset" {
