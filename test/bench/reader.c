@@ -1,10 +1,11 @@
-/* reader.c: the yardstick of the bench: a logical replication client that throws everything away.
+/* reader.c: the yardstick of the bench, which is a logical replication client that discards
+ * everything.
  *
- *   reader CONNINFO SLOT PUBLICATION END
+ *     reader CONNINFO SLOT PUBLICATION END
  *
- * It reads until the first COMMIT whose end LSN is above END, says how many row changes it saw, and
- * exits. A low-water mark lets the socket gather 64 KiB or 3 ms of messages, which shows what the
- * walsender can send. It shares no code with walpipe: what is measured must not be its own
+ * It reads until the first COMMIT whose end LSN is above END, prints how many row changes it saw,
+ * and exits. A low-water mark lets the socket gather 64 KiB or 3 ms of messages, which shows how
+ * fast the walsender can send. It shares no code with walpipe, so that walpipe is not its own
  * measure. */
 #include <inttypes.h>
 #include <libpq-fe.h>
@@ -71,7 +72,7 @@ look_at(PGconn *conn, const char *message, int len, uint64_t end)
     }
 }
 
-/* Takes what libpq holds; true at the end. */
+/* Takes everything that libpq holds. Returns true at the end. */
 static bool
 take_messages(PGconn *conn, uint64_t end)
 {

@@ -1,4 +1,4 @@
-/* ackmsg: frames of the ack socket, the status in them, and the feedback bytes. */
+/* ackmsg.c: frames of the ack socket, the status in them, and the feedback bytes. */
 /* clang-format off: make reads one line
  * links: lib/ackmsg lib/copymsg lib/sinklist lib/feedback lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */

@@ -1,5 +1,5 @@
-/* checkpoint: ackd's checkpoint file: as it is, and with a check line that fits, so that what is
- * behind the check is reached too. What was read is written and read the same.
+/* checkpoint.c: ackd's checkpoint file, unchanged, and with a matching check line, so that the code
+ * behind the check is reached too. A file that was read is written and read the same.
  * links: ackd/checkpoint lib/hash lib/lsn lib/cursor lib/err */
 #include "ackd/checkpoint.h"
 

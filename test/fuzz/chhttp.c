@@ -1,5 +1,5 @@
-/* chhttp: what an HTTP answer of ClickHouse means: status, exception header, body. http.c is
- * included, since its judgement is its own.
+/* chhttp.c: the meaning of an HTTP answer of ClickHouse, from status, exception header and body.
+ * http.c is included, because its judgement is static.
  * links: lib/buf lib/err sink-ch/errorcode; libs: -lcurl */
 #include "sink-ch/http.c"
 

@@ -1,5 +1,5 @@
-/* config: the config file. One that is refused says where; one that is taken makes a plan in which
- * no password stands on a command line. */
+/* config.c: the config file. A refusal names the place. A file that is accepted makes a plan
+ * without a password on a command line. */
 /* clang-format off: make reads one line
  * links: walpipe/config walpipe/values walpipe/inifile walpipe/pool walpipe/plan walpipe/words lib/names lib/tablefilter lib/tablemap lib/pqx lib/opt lib/log lib/lsn lib/clock lib/frame lib/pack lib/cursor lib/buf lib/err; libs: -lpq -linih */
 /* clang-format on */

@@ -1,6 +1,5 @@
-/* convert: a value of any PostgreSQL type, in text and in binary, into any ClickHouse type. What is
- * written must be one whole RowBinary value; what is refused must leave nothing behind and say why.
- */
+/* convert.c: a value of any PostgreSQL type, in text and in binary, into any ClickHouse type. The
+ * output must be one whole RowBinary value. A refusal must leave no output and have a reason. */
 /* clang-format off: make reads one line
  * links: lib/pgtype sink-ch/convert/ lib/moment lib/cursor lib/buf lib/err */
 /* clang-format on */
@@ -8,8 +7,8 @@
 #include "input.h"
 #include "sink-ch/convert/judge.h"
 
-/* Built-in types that are converted in a way of their own, some arrays, ranges and drawings, and
- * some that nobody knows. */
+/* Built-in types that have a conversion of their own, some arrays, ranges and drawings, and some
+ * unknown types. */
 static const uint32_t oids[] = {
     16,   17,   18,   19,   20,   21,   23,   25,   26,   114,  142,   650,  700,  701,
     774,  790,  829,  869,  1042, 1043, 1082, 1083, 1114, 1184, 1186,  1266, 1560, 1562,
@@ -65,7 +64,8 @@ try_type(const struct ch_type *type, uint32_t oid, struct value value, uint8_t f
     buf_free(&out);
 }
 
-/* Two bytes say the PostgreSQL type and more; then the ClickHouse type's text, and the value. */
+/* Two bytes choose the PostgreSQL type and more. Then come the ClickHouse type's text, and the
+ * value. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

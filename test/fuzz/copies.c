@@ -1,5 +1,5 @@
-/* copies: what pg-table-read reads: lines of COPY, finished ranges, notes, refusals and keys of
- * workers. The first byte says which. */
+/* copies.c: pg-table-read's input, which is lines of COPY, finished ranges, notes, refusals and
+ * keys of workers. The first byte chooses. */
 /* clang-format off: make reads one line
  * links: pg-table-read/copytext lib/copydetail lib/spans lib/ctid lib/event lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
@@ -36,7 +36,7 @@ try_line(const uint8_t *data, size_t len)
     free(line);
 }
 
-/* Printed, they are read again as the same; what they lack and what they have is everything. */
+/* When printed, they are read again as the same. Gaps and spans together are everything. */
 static void
 try_spans(struct bytes text)
 {
@@ -117,7 +117,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    copy = malloc(size - 1 + (size == 1)); /* of its own size: a read past it is seen */
+    copy = malloc(size - 1 + (size == 1)); /* of its own size, so that a read past it is seen */
     require(copy != NULL);
     memcpy(copy, data + 1, size - 1);
     rest = (struct bytes){.data = copy, .len = size - 1};

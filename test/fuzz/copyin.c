@@ -1,6 +1,5 @@
-/* copyin: route with both inputs: a message's first byte says to which it belongs. Each worker's
- * stream must keep to the grammar, and its ranges be whole.
- */
+/* copyin.c: route with both inputs. A message's first byte chooses its input. Each worker's stream
+ * must keep to the grammar, and its ranges must be whole. */
 /* clang-format off: make reads one line
  * links: route/copyin route/spread route/touched route/route route/tables lib/copyevent lib/ctid lib/sinklist lib/snapshot lib/layout lib/names lib/tablefilter lib/event lib/tableinfo lib/relmap lib/hash lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */

@@ -1,10 +1,10 @@
-/* events: one frame's body each through every decoder of the event stream and the wal stream.
+/* events.c: one frame's body through every decoder of the event stream and the wal stream.
  * links: lib/event lib/tableinfo lib/wal lib/frame lib/pack lib/cursor lib/buf lib/err */
 #include "input.h"
 #include "lib/tableinfo.h"
 #include "lib/wal.h"
 
-/* What was decoded from a row and encoded again decodes to the same. */
+/* A row that was decoded and encoded again decodes to the same. */
 static void
 try_row(struct cursor body, uint8_t type, uint32_t elements)
 {

@@ -1,4 +1,5 @@
-/* frames: bytes as they come from a pipe, in pieces; every whole frame decoded as hello and end.
+/* frames.c: bytes as they come from a pipe, in pieces. Every whole frame is decoded as hello and
+ * end.
  * links: lib/frame lib/pack lib/cursor lib/buf lib/err */
 #include "input.h"
 

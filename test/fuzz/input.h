@@ -1,5 +1,5 @@
-/* input.h: what the fuzzers share. An input is a sequence of messages, each behind its length in
- * two big-endian bytes; the last may be shorter than it says. Corpora are made by ./seed. */
+/* input.h: shared by the fuzzers. An input is a sequence of messages, each behind its length in two
+ * big-endian bytes. The last may be shorter than its length. Corpora are made by ./seed. */
 #ifndef WALPIPE_FUZZ_INPUT_H
 #define WALPIPE_FUZZ_INPUT_H
 

@@ -1,6 +1,5 @@
-/* intake: an event stream as it comes from a pipe; what is handed out must be in the order that
- * events(7) promises.
- */
+/* intake.c: an event stream as it comes from a pipe. The items must be in the order of
+ * events(7). */
 /* clang-format off: make reads one line
  * links: lib/intake lib/backoff lib/ackclient lib/ackconn lib/ackconn lib/ackmsg lib/copymsg lib/sinklist lib/event lib/tableinfo lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
 /* clang-format on */

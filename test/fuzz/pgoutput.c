@@ -1,5 +1,5 @@
-/* pgoutput: pgoutput messages behind wal frames through the decoder; whatever it accepts must make
- * events that can be decoded, in the stream's grammar. */
+/* pgoutput.c: pgoutput messages behind wal frames through the decoder. Messages that it accepts
+ * must make events that can be decoded, in the stream's grammar. */
 /* clang-format off: make reads one line
  * links: pgout-decode/decode pgout-decode/pgoutput pgout-decode/relations lib/event lib/tableinfo lib/wal lib/keyhash lib/hash lib/relmap lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
@@ -99,7 +99,7 @@ check_output(struct grammar *g, struct buf *out)
     buf_reset(out, SIZE_MAX);
 }
 
-/* A message of 9 bytes that begins with 0 is a keepalive; any other is a pgoutput message. */
+/* A message of 9 bytes that begins with 0 is a keepalive. Any other is a pgoutput message. */
 static void
 encode_wal(struct buf *buf, struct bytes message)
 {

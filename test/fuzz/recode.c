@@ -1,10 +1,10 @@
-/* recode: text values in binary format. The first byte says of which type.
+/* recode.c: text values in binary format. The first byte chooses the type.
  * links: sink-pg/recode lib/moment lib/buf lib/err */
 #include "sink-pg/recode.h"
 
 #include "input.h"
 
-/* The length says how much follows; integers print as the text that they were. */
+/* The length is that of the following bytes. Integers print as the text that they were. */
 static void
 look_at(const struct buf *out, enum recode way, struct bytes text)
 {

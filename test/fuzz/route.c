@@ -1,5 +1,5 @@
-/* route: event frames through route with sinks of every kind; each worker's stream must be whole.
- */
+/* route.c: event frames through route with sinks of every kind. Each worker's stream must be
+ * whole. */
 /* clang-format off: make reads one line
  * links: route/route route/tables route/touched lib/copyevent lib/ctid lib/sinklist lib/snapshot lib/layout lib/names lib/tablefilter lib/event lib/tableinfo lib/relmap lib/hash lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */

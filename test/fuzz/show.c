@@ -1,5 +1,5 @@
-/* show: evcat over frames of either stream. The first byte says which, and whether
- * the event stream may bring rows that exist already. */
+/* show.c: evcat over frames of either stream. The first byte chooses the stream, and whether the
+ * event stream may bring rows that exist already. */
 /* clang-format off: make reads one line
  * links: evcat/show evcat/put evcat/copied lib/json lib/event lib/copyevent lib/ctid lib/sinklist lib/snapshot lib/tableinfo lib/wal lib/relmap lib/lsn lib/clock lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */

@@ -1,5 +1,5 @@
-/* texts: what people write: durations, numbers, LSNs, table patterns, publications, mappings. The
- * first byte says which. */
+/* texts.c: texts that people write, which are durations, numbers, LSNs, table patterns,
+ * publications and mappings. The first byte chooses. */
 /* clang-format off: make reads one line
  * links: lib/names lib/tablefilter lib/tablemap lib/opt lib/lsn lib/err */
 /* clang-format on */
@@ -19,7 +19,7 @@ try_lsn(const char *text)
     require(lsn_parse(lsn_format(lsn).text, &again) && again == lsn);
 }
 
-/* A name that was read is read again as it is shown. */
+/* A name that was read is read again from its shown form. */
 static void
 require_shown(const char *name)
 {

@@ -1,4 +1,4 @@
-/* ackd_admission.c: which starts are refused (traps 14 to 16, 112).
+/* ackd_admission.c: starts that are refused (traps 14 to 16, 112).
  * links: ackd/admission lib/err lib/lsn; */
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* ackd/asks: who was asked of a life, and when all have answered.
+/* ackd_asks.c: the workers that were asked about a life, and whether all have answered.
  * links: ackd/asks */
 #include "ackd/asks.h"
 

@@ -1,5 +1,5 @@
-/* ackd_barrier.c: all stop, the applier goes first, then the others; whatever the order in which
- * they come.
+/* ackd_barrier.c: all stop, the applier continues first, then the others, in whatever order they
+ * come.
  * links: ackd/barrier lib/err; */
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
-/* ackd_checkpoint.c: the checkpoint file survives what files survive, and is never believed when
- * one byte of it is wrong (traps 151, 163).
+/* ackd_checkpoint.c: the checkpoint file survives a crash, and is refused when one byte of it is
+ * wrong (traps 151, 163).
  * links: ackd/checkpoint lib/err lib/lsn; */
 #include <fcntl.h>
 #include <stdio.h>

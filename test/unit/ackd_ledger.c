@@ -1,6 +1,6 @@
-/* ackd_ledger.c: every state that three workers, pg-wal-read and six LSNs can reach, by whatever
- * interleaving of whatever length, and every next message in each of them. An LSN must never be
- * called safe that some worker does not have (traps 8, 11, 12, 160, 164).
+/* ackd_ledger.c: every state that three workers, pg-wal-read and six LSNs can reach, by any
+ * interleaving of any length, and every next message in each of them. No LSN may be called safe
+ * that some worker does not have (traps 8, 11, 12, 160, 164).
  * links: ackd/ledger; */
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +48,7 @@ visit(const struct ledger *l)
     queue[queue_len++] = *l;
 }
 
-/* What the rule says of any step, whatever the message was. */
+/* The rule for any step, no matter what the message was. */
 static bool
 step_is_sound(const struct ledger *before, const struct ledger *after)
 {
@@ -63,14 +63,14 @@ step_is_sound(const struct ledger *before, const struct ledger *after)
         if (w->registered && w->reached < minimum)
             minimum = w->reached;
         if (w->registered && w->reached < before->workers[i].reached)
-            return false; /* nobody goes back */
+            return false; /* no worker goes back */
     }
     if (after->safe < before->safe || after->safe < START || after->safe > after->received)
         return false;
     if (after->safe != before->safe && (!all || ahead || after->safe > minimum))
-        return false; /* said to be safe what somebody does not have */
+        return false; /* reported as safe while some worker does not have it */
     if (all && !ahead && after->safe != minimum)
-        return false; /* held back for nothing: the source's disk fills */
+        return false; /* held back for nothing, while the source's disk fills */
     return all || after->safe == START;
 }
 

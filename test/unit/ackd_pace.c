@@ -69,8 +69,8 @@ beginning(void)
     check(p.sent_at == 0, "a clock that has just begun");
 }
 
-/* The bug was that only feedback with nothing to say asked the server for a sign of life: while
- * slow sinks confirmed a backlog bit by bit, a server that had sent all was taken for dead. */
+/* The bug was that only feedback without news asked the server for a sign of life. While slow sinks
+ * confirmed a backlog bit by bit, a server that had sent everything was taken for dead. */
 static void
 signs_of_life(void)
 {

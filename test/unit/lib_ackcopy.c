@@ -1,5 +1,5 @@
-/* lib/ackcopy: what pg-table-read says to ackd and hears from it, and lib/ackclient: what a worker
- * says of a copy. */
+/* lib_ackcopy.c: the messages between pg-table-read and ackd, and with lib/ackclient those of a
+ * worker about a copy. */
 /* clang-format off: make reads one line
  * links: lib/ackcopy lib/ackclient lib/ackconn lib/ackmsg lib/copymsg lib/sinklist lib/event lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
 /* clang-format on */
@@ -35,7 +35,7 @@ close_pair(void)
     close(theirs);
 }
 
-/* What was sent to ackd; message points into the reader. */
+/* The message that was sent to ackd, which points into the reader. */
 static void
 hear(struct frame_reader *reader, struct ack_message *message)
 {
@@ -48,7 +48,7 @@ hear(struct frame_reader *reader, struct ack_message *message)
     check(ackmsg_decode(&frame, message, &err) == 0, "read: %s", err.message);
 }
 
-/* ackd says it. */
+/* ackd sends it. */
 static int
 report_of(const struct ack_message *message, struct ackcopy_report *report, struct err *err)
 {

@@ -1,4 +1,5 @@
-/* lib/ackmsg: every message there and back, cut at every byte; status; the feedback's 34 bytes. */
+/* lib_ackmsg.c: every message there and back, cut at every byte, the status, and the feedback's 34
+ * bytes. */
 /* clang-format off: make reads one line
  * links: lib/ackmsg lib/copymsg lib/sinklist lib/feedback lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
@@ -127,7 +128,7 @@ test_short_register(void)
     }
 }
 
-/* What is passed on is what came, and no more than fits in another message. */
+/* A message is forwarded unchanged, and no longer than fits in another message. */
 static void
 test_body_and_limits(void)
 {

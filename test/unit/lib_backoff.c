@@ -1,4 +1,4 @@
-/* lib/backoff: waits that double up to a limit, each shortened by up to half.
+/* lib_backoff.c: waits that double up to a limit, each shortened by up to half.
  * links: lib/backoff */
 #include "lib/backoff.h"
 

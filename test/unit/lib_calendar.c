@@ -1,4 +1,5 @@
-/* lib/calendar: days and dates, against the C library's. links: lib/err */
+/* lib_calendar.c: days and dates, compared with the C library's.
+ * links: lib/err */
 #include "lib/calendar.h"
 
 #include <time.h>

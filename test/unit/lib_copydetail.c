@@ -1,4 +1,4 @@
-/* lib/copydetail: notes, refusals and keys there and back, at their limits, cut at every byte and
+/* lib_copydetail.c: notes, refusals and keys there and back, at their limits, cut at every byte and
  * with a byte too many. */
 /* clang-format off: make reads one line
  * links: lib/copydetail lib/event lib/frame lib/pack lib/cursor lib/buf lib/err */
@@ -41,15 +41,16 @@ takes_keys(struct bytes keys)
     return true;
 }
 
-/* What is in buf is taken whole and in no other length; a cut that is taken all the same may be
- * whole keys only: there are `cuts` of them. */
+/* The bytes in buf are accepted whole and in no other length. A cut that is accepted all the same
+ * may contain whole keys only. There are `cuts` of them. */
 static void
 strict(const struct buf *buf, bool (*takes)(struct bytes), int cuts, const char *name)
 {
     int taken = 0;
 
     for (size_t len = 0; len <= buf_len(buf) + 1; len++) {
-        uint8_t *copy = calloc(1, len + (len == 0)); /* of its own size: a read past it is seen */
+        uint8_t *copy =
+            calloc(1, len + (len == 0)); /* of its own size, so that a read past it is seen */
 
         if (copy == NULL)
             abort();

@@ -1,6 +1,5 @@
-/* lib_copyevent.c: the frames of copied rows: every one there and back, cut at every byte, with a
- * byte too many and with another number of elements.
- */
+/* lib_copyevent.c: the frames of copied rows, each there and back, cut at every byte, with a byte
+ * too many and with another number of elements. */
 /* clang-format off: make reads one line
  * links: lib/copyevent lib/sinklist lib/snapshot lib/event lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
@@ -12,7 +11,7 @@
 
 static struct value values[COLUMNS_MAX];
 
-/* What was taken last. */
+/* The event that was accepted last. */
 static struct copytable_event table;
 static struct range_event range;
 static struct rows_event rows;
@@ -73,7 +72,7 @@ takes(const uint8_t *body, size_t len)
 
 #include "strict.h"
 
-/* check_strict leaves what it read last cut or refused: look at the whole frame once more. */
+/* check_strict leaves its last read cut or refused, so read the whole frame again. */
 static bool
 takes_whole(const struct buf *buf)
 {

@@ -1,5 +1,5 @@
-/* lib/copynote: each kind of line there and back, texts that hold what stands between fields and
- * lines, and lines that are none.
+/* lib_copynote.c: each kind of line there and back, texts that contain separators of fields and
+ * lines, and malformed lines.
  * links: lib/copynote lib/lsn lib/buf lib/err */
 #include "lib/copynote.h"
 

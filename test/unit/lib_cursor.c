@@ -1,4 +1,4 @@
-/* lib/cursor: every msgpack item in every width, at the end of its bytes and one byte before.
+/* lib_cursor.c: every msgpack item in every width, at the end of its bytes and one byte before.
  * links: lib/cursor */
 #include "lib/cursor.h"
 

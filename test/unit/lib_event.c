@@ -1,5 +1,5 @@
-/* lib/event and lib/wal: every frame there and back, cut at every byte, with a byte too many and
- * with another number of elements.
+/* lib_event.c: every frame of lib/event and lib/wal there and back, cut at every byte, with a byte
+ * too many and with another number of elements.
  * links: lib/event lib/wal lib/frame lib/pack lib/cursor lib/buf lib/err */
 #include "lib/event.h"
 
@@ -11,7 +11,7 @@
 
 static struct row_values values;
 
-/* Decodes one frame of any kind as a strict reader does; true when it was taken. */
+/* Decodes one frame of any kind as a strict reader does. Returns true if it was accepted. */
 static bool
 takes(const uint8_t *body, size_t len)
 {

@@ -1,5 +1,5 @@
-/* lib/frame and lib/pack: reading frames from a descriptor in pieces of every size, the maximum and
- * one beyond, what each kind of end means, and hello.
+/* lib_frame.c: lib/frame and lib/pack. Reads frames from a descriptor in pieces of every size, at
+ * the maximum and one beyond, each kind of end, and hello.
  * links: lib/frame lib/pack lib/cursor lib/buf lib/err */
 #include "lib/frame.h"
 
@@ -45,7 +45,7 @@ pipe_of(const uint8_t *data, size_t n)
     return fds[0];
 }
 
-/* Reads all frames; returns their number, or -1 with err at a bad one. */
+/* Reads all frames. Returns their number, or -1 with err at a bad one. */
 static int
 count_frames(int fd, uint32_t max, struct err *err)
 {
@@ -181,7 +181,7 @@ test_pieces_of_every_size(void)
     buf_free(&buf);
 }
 
-/* Trickles: a frame comes byte by byte through one reader. */
+/* A frame comes byte by byte through one reader. */
 static void
 test_byte_by_byte(void)
 {
@@ -234,7 +234,7 @@ test_maximum(void)
           "the ack socket has its own maximum");
 }
 
-/* The reader takes memory for what came, never for what a length claims. */
+/* The reader takes memory for the bytes that came, never for the length that a frame claims. */
 static void
 test_memory_follows_bytes(void)
 {

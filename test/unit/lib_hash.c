@@ -6,7 +6,7 @@
 
 #include "check.h"
 
-/* The bug was that a key in binary format went to another worker than the same key as text: a
+/* The bug was that a key in binary format went to another worker than the same key as text. A
  * replay after `binary` was changed lost rows. */
 static void
 hash_of_formats(void)
@@ -48,7 +48,7 @@ hash_of_formats(void)
     check(!hash_type_is_canonical(1700) && !hash_type_is_canonical(1184), "not numeric, not times");
 }
 
-/* The hash is part of the stream's format: these numbers never change (events(7)). */
+/* The hash is part of the stream's format, so these numbers never change (events(7)). */
 static void
 test_hash(void)
 {

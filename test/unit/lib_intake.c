@@ -1,6 +1,6 @@
-/* lib/intake: the grammar of events(7): streams that are in order, and every way not to be; what is
- * said while the input is idle, a deadline passes or a target is down. ackd is the other end of a
- * socket pair. */
+/* lib_intake.c: the grammar of events(7). Tries streams that are in order, and every way to break
+ * it, and the calls of say while the input is idle, a deadline passes or a target is down. ackd is
+ * the other end of a socket pair. */
 /* clang-format off: make reads one line
  * links: lib/intake lib/copyevent lib/snapshot lib/sinklist lib/backoff lib/ackclient lib/ackconn lib/ackconn lib/ackmsg lib/copymsg lib/event lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
 /* clang-format on */
@@ -224,7 +224,7 @@ put(char word)
 struct worker {
     struct intake in;
     int ackd;     /* ackd's end of the link */
-    int input[2]; /* the input and its writer's end; -1: closed */
+    int input[2]; /* the input and its writer's end, -1 if closed */
     int said;     /* calls of say */
     bool last_was_warning;
     char text[1200];
@@ -259,7 +259,7 @@ hang_up(struct worker *w)
     w->input[1] = -1;
 }
 
-/* Worker 1 of 3, after its hello; stream_version is that of what is fed. */
+/* Worker 1 of 3, after its hello. stream_version is that of the stream. */
 static void
 start(struct worker *w)
 {
@@ -316,7 +316,7 @@ let_go_on(struct worker *w)
     buf_free(&out);
 }
 
-/* What a sink does with an item. */
+/* Does with an item as a sink does. */
 static int
 handle(struct worker *w, const struct intake_item *item, struct err *err)
 {
@@ -550,7 +550,7 @@ next_item(struct worker *w, struct intake_item *item, struct err *err)
     return rc;
 }
 
-/* While the target is down: the writer goes; `words` is what it leaves. */
+/* The writer goes while the target is down. `words` is the input that it leaves. */
 static int
 wait_with(struct worker *w, const char *words, struct err *err)
 {

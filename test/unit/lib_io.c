@@ -1,4 +1,4 @@
-/* lib/io and lib/sock: pipes whose reader is gone or slow, sockets and their locks.
+/* lib_io.c: pipes whose reader is gone or slow, and with lib/sock sockets and their locks.
  * links: lib/io lib/sock lib/lockfile lib/clock lib/opt lib/err */
 #include "lib/io.h"
 
@@ -44,7 +44,7 @@ test_reader_gone(void)
     close(own < 0 ? fds[1] : own);
 }
 
-/* The bug was that O_NONBLOCK belongs to the open file description: set on stdout it also changed
+/* The bug was that O_NONBLOCK belongs to the open file description. Set on stdout, it also changed
  * the shell's and the neighbour's end. */
 static void
 test_nonblocking_is_private(void)

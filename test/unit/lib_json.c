@@ -1,4 +1,4 @@
-/* lib/json and lib/jsontext: commas, nesting, and any bytes as text.
+/* lib_json.c: commas, nesting, and with lib/jsontext any bytes as text.
  * links: lib/json lib/clock lib/lsn lib/err */
 #include "lib/json.h"
 
@@ -35,7 +35,7 @@ test_nesting(void)
     free(text);
 }
 
-/* What the bytes become. */
+/* The escaped form of the bytes. */
 static const char *
 escaped(const char *bytes, size_t n)
 {

@@ -1,5 +1,5 @@
-/* lib/layout: the canonical text there and back, what it refuses, and the worker of a row under
- * every shard key. */
+/* lib_layout.c: the canonical text there and back, texts that are refused, and the worker of a row
+ * under every shard key. */
 /* clang-format off: make reads one line
  * links: lib/layout lib/names lib/event lib/hash lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
@@ -109,7 +109,7 @@ shard_of_text(const char *text, size_t len)
     return (uint32_t)(hash_finish(hash_bytes(HASH_SEED, text, len)) % 4);
 }
 
-/* The worker of a row ("1", c) that exists already and hashes to 7; 99: nobody's. */
+/* The worker of a row ("1", c) that exists already and hashes to 7. 99 if it has none. */
 static uint32_t
 shard_of_copied(const struct layout *l, struct value c)
 {

@@ -1,4 +1,4 @@
-/* lib/log: one JSON object a line, whatever the message holds; text for people.
+/* lib_log.c: one JSON object per line for any message, and text for people.
  * links: lib/log lib/lsn lib/err */
 #include "lib/log.h"
 
@@ -11,7 +11,7 @@
 
 static char line[8192];
 
-/* What log_failure writes to fd for this message, as the other end reads it. */
+/* The line that log_failure writes to fd for this message, as the other end reads it. */
 static const char *
 logged_to(int fd, int other_end, enum log_format format, const char *message)
 {

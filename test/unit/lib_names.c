@@ -1,4 +1,4 @@
-/* lib/names: every odd name, in each of the lists that people write.
+/* lib_names.c: every odd name, in each of the lists that people write.
  * links: lib/names lib/err */
 #include "lib/names.h"
 
@@ -9,7 +9,7 @@
 #define NAME63  "a23456789012345678901234567890123456789012345678901234567890123"
 #define NAME255 NAME63 NAME63 NAME63 NAME63 "abc"
 
-/* How a name is written, and what it is. */
+/* The written form of a name, and the name. */
 static const struct {
     const char *written;
     const char *is;
@@ -37,7 +37,7 @@ static const struct {
     {"\"" NAME63 "\"", NAME63},
 };
 
-/* What no list takes as a name. */
+/* Texts that no list accepts as a name. */
 static const char *const no_names[] = {
     "",
     " ",

@@ -1,4 +1,4 @@
-/* lib/opt: options, numbers and durations; what is malformed is refused, never read as zero.
+/* lib_opt.c: options, numbers and durations. Malformed ones are refused, never read as zero.
  * links: lib/opt lib/err */
 #include "lib/opt.h"
 

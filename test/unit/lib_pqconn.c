@@ -1,4 +1,4 @@
-/* lib/pqconn: connections to servers of the test's own, which say one thing and hang up.
+/* lib_pqconn.c: connections to servers of the test itself, which send one message and hang up.
  * links: lib/pqconn lib/pqx lib/err lib/clock
  * libs: -lpq */
 #include "lib/pqconn.h"
@@ -19,7 +19,7 @@ struct server {
     pid_t pid;
 };
 
-/* One that takes connections and says nothing. */
+/* A server that accepts connections and sends nothing. */
 static struct server
 mute_server(void)
 {
@@ -36,7 +36,7 @@ mute_server(void)
     return s;
 }
 
-/* One that answers a connection's first packet with these bytes and hangs up. */
+/* A server that answers a connection's first packet with these bytes and hangs up. */
 static struct server
 server_new(const char *answer, size_t len)
 {
@@ -50,7 +50,7 @@ server_new(const char *answer, size_t len)
     for (;;) {
         int conn = accept(s.fd, NULL, NULL);
 
-        /* MSG_MORE: the answer and the end arrive as one. */
+        /* With MSG_MORE the answer and the end arrive together. */
         if (read(conn, packet, sizeof packet) < 0 || send(conn, answer, len, MSG_MORE) < 0)
             _exit(1);
         close(conn);
@@ -75,7 +75,7 @@ add_field(char *at, char field, const char *text)
     return strlen(text) + 2;
 }
 
-/* One that refuses with this SQLSTATE, and with the words of another language. */
+/* A server that refuses with this SQLSTATE, and with the words of another language. */
 static struct server
 refusing_server(const char *sqlstate)
 {
@@ -153,7 +153,8 @@ test_several_hosts(void)
     struct server refusing = refusing_server("28P01"), starting = refusing_server("57P03");
     struct server mute = mute_server(), other = mute_server(), gone = mute_server();
 
-    /* Only now: another one would get its port, and a child would go on listening there. */
+    /* Not earlier, because another server would get its port, and a child would still listen
+     * there. */
     server_end(gone);
     check_failure(&mute, 1, EXIT_PEER, "timeout expired", "a mute server");
     check_failure((struct server[]){mute, other}, 2, EXIT_PEER, "timeout expired", "two of them");
@@ -172,7 +173,7 @@ test_several_hosts(void)
     server_end(starting);
 }
 
-/* A server that is no PostgreSQL; sslmode=require. */
+/* The server is no PostgreSQL, and sslmode=require. */
 static void
 test_no_tls(void)
 {

@@ -1,4 +1,4 @@
-/* lib/pqx: what of libpq can be tested without a server.
+/* lib_pqx.c: the parts that can be tested without a server.
  * links: lib/pqx lib/err
  * libs: -lpq */
 #include "lib/pqx.h"
@@ -53,7 +53,7 @@ test_password(void)
           "a password is not: %s", err.message);
 }
 
-/* An answer of so many rows whose columns are named by letters: '?' is NULL in every row. */
+/* An answer of this many rows whose columns are named by letters. '?' is NULL in every row. */
 static PGresult *
 answer(int rows, const char *columns)
 {

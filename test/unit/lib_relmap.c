@@ -14,7 +14,7 @@ test_relmap(void)
     bool good = true;
 
     check(relmap_get(&map, 1) == NULL, "an empty map holds nothing");
-    /* oids of one cluster lie close together, or a power of two apart */
+    /* oids of one cluster are close together, or a power of two apart */
     for (uint32_t i = 0; i < 3000; i++)
         good = good && relmap_put(&map, i * 1024, &values[i], &replaced) == 0 && replaced == NULL;
     check(good, "3,000 relations are put");

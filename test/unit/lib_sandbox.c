@@ -1,5 +1,6 @@
-/* lib_sandbox.c: what a process can still do in the sandbox, and what ends it. Each try is a
- * child's. links: lib/sandbox lib/log lib/lsn lib/err; */
+/* lib_sandbox.c: the calls that a process can still make in the sandbox, and those that end it.
+ * Each try is in a child.
+ * links: lib/sandbox lib/log lib/lsn lib/err; */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -21,7 +22,7 @@
 
 static int pipe_ends[2];
 
-/* Not _exit(): AddressSanitizer would look for leaks, and must not. */
+/* Not by _exit(), because AddressSanitizer would look for leaks, and must not. */
 static void
 leave(int code)
 {
@@ -127,7 +128,7 @@ abort_itself(void)
     abort();
 }
 
-/* What wait(2) says of a child that tried it in the sandbox. */
+/* The status of a child, from wait(2), that tried it in the sandbox. */
 static int
 in_sandbox(void (*try)(void))
 {

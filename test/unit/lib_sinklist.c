@@ -1,5 +1,5 @@
-/* lib/sinklist: names there and back, as many as there may be and one more, as long as they may be
- * and one byte longer.
+/* lib_sinklist.c: names there and back, the maximum number and one more, the maximum length and one
+ * byte more.
  * links: lib/sinklist lib/pack lib/cursor lib/buf lib/err */
 #include "lib/sinklist.h"
 

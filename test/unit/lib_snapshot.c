@@ -1,4 +1,4 @@
-/* lib_snapshot.c: which transactions a snapshot contains.
+/* lib_snapshot.c: the transactions that a snapshot contains.
  * links: lib/snapshot lib/pack lib/cursor lib/buf lib/err */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -64,8 +64,8 @@ test_contains(void)
     snapshot_free(&s);
 }
 
-/* A snapshot over xids 1000 to 1011: bit i of ended says that 1000 + i has ended. As the server
- * makes it: xmax is the highest that ended + 1. */
+/* A snapshot over xids 1000 to 1011. If bit i of ended is set, 1000 + i has ended. xmax is the
+ * highest that ended + 1, as the server makes it. */
 static struct snapshot
 snapshot_of(uint32_t ended)
 {

@@ -1,5 +1,5 @@
-/* lib/spans, lib/ctid: the text there and back, and texts that are none; union, intersection and
- * gaps compared with a set of single positions, for random spans.
+/* lib_spans.c: lib/spans and lib/ctid. The text there and back, and malformed texts. Union,
+ * intersection and gaps are compared with a set of single positions, for random spans.
  * links: lib/spans lib/ctid lib/buf lib/err */
 #include "lib/spans.h"
 

@@ -1,4 +1,4 @@
-/* lib/tablemap, lib/tablefilter: lists of tables, and what they decide.
+/* lib_tablemap.c: lib/tablemap and lib/tablefilter, which are lists of tables, and their decisions.
  * links: lib/tablemap lib/tablefilter lib/names lib/err */
 #include "lib/tablemap.h"
 

@@ -1,5 +1,5 @@
-/* lib_tracked.c: what a worker remembers of changes while tables are copied. Each rule alone, then
- * random changes against a list that is searched from its beginning.
+/* lib_tracked.c: a worker's memory of changes while tables are copied. Each rule alone, then random
+ * changes against a list that is searched from its beginning.
  * links: lib/tracked lib/hash lib/snapshot lib/pack lib/cursor lib/buf lib/err */
 #include <stdlib.h>
 #include <string.h>
@@ -185,8 +185,8 @@ test_many_xids(void)
     tracked_free(&t);
 }
 
-/* So many that each slot has several, also with keys of which one begins with the other, and with
- * the same key of another table. */
+/* So many that each slot has several. Some keys begin with another key, and some are keys of
+ * another table too. */
 static void
 test_many_keys(void)
 {

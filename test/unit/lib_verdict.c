@@ -1,4 +1,4 @@
-/* lib/verdict: the lines of --check, written and read again.
+/* lib_verdict.c: the lines of --check, written and read again.
  * links: lib/verdict lib/err */
 #include "lib/verdict.h"
 

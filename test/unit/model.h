@@ -1,11 +1,11 @@
-/* model.h: what the models share that look at every order of events of a small world: the set of
- * states that were seen, the path to the state that is looked at, and what was found wrong first.
+/* model.h: shared by the models that look at every order of events of a small world. It has the set
+ * of states that were seen, the path to the current state, and the first wrong state.
  *
- *   model_start(bits)   takes memory for 2^bits states; model_end gives it back
- *   model_begin(bits)   begins a world that needs 2^bits at most: nothing was seen, nothing is
+ *     model_start(bits)   takes memory for 2^bits states; model_end gives it back
+ *     model_begin(bits)   begins a world that needs 2^bits at most: nothing was seen, nothing is
  * wrong is_new(s, size)     true the first time; a state is its bytes, so it must have no padding
- *   fail(what)          the state that is looked at is wrong
- *   print_path()        the steps that led to the first wrong state */
+ *     fail(what)          the state that is looked at is wrong
+ *     print_path()        the steps that led to the first wrong state */
 #ifndef WALPIPE_TEST_MODEL_H
 #define WALPIPE_TEST_MODEL_H
 
@@ -18,7 +18,7 @@
 static uint64_t *seen;
 static uint32_t seen_bits;
 static size_t states;
-static const char *wrong; /* what was found wrong first */
+static const char *wrong; /* the first fault that was found */
 static const char *path[200], *wrong_path[200];
 static size_t depth, wrong_depth;
 
@@ -61,7 +61,7 @@ hash_of(const void *state, size_t size)
     return hash | 1;
 }
 
-/* Two states with one hash of 63 bits would be taken for one. */
+/* Two states with the same hash of 63 bits would be taken for one. */
 static bool
 is_new(const void *state, size_t size)
 {

@@ -4,10 +4,10 @@
  * delivered at any time. Two ranges and the keys that must be read again are read meanwhile. The
  * pipeline crashes, or the source does, or the table is rewritten.
  *
- * After each step the target must show a key as the source had it at the worker's position. Where
+ * After each step the target must show a key as the source had it at the worker's position. When
  * nothing is left to do, nothing may be missing.
  *
- * Then each rule is switched off, and something must go wrong. A rule that nobody misses is either
+ * Then each rule is switched off, and something must go wrong. If nothing does, either the rule is
  * not needed, or the model does not show why it is. */
 #include <string.h>
 
@@ -44,7 +44,7 @@ static const char *const rule_texts[RULES] = {
 
 enum { SEEN_BITS = 24, SEEN_BITS_SMALL = 19 };
 
-/* ---- what must hold ---- */
+/* ---- conditions that must hold ---- */
 
 static bool
 ranges_finished(const struct state *s)
@@ -65,7 +65,7 @@ finished(const struct state *s)
     return ranges_finished(s);
 }
 
-/* The invariant, and what holds when the copy is over. */
+/* The invariant, and the condition when the copy is over. */
 static void
 judge(const struct state *s)
 {
@@ -89,7 +89,7 @@ static void explore(const struct state *s);
 
 static size_t taken; /* steps out of the state that is looked at, but for commits and crashes */
 
-/* What nothing will look at any more makes no difference. */
+/* Data that is never looked at again makes no difference. */
 static void
 forget_history(struct state *s)
 {
@@ -136,7 +136,7 @@ commit(const struct state *before, uint8_t op, uint8_t key, uint8_t place)
     step("commit", &s);
 }
 
-/* Whoever changes a row waits until the one before is seen. */
+/* A transaction that changes a row waits until the one before is seen. */
 static void
 try_commits(const struct state *s)
 {
@@ -170,7 +170,7 @@ try_showing(const struct state *before)
     step("show", &s);
 }
 
-/* VACUUM FULL, CLUSTER, or an ALTER that rewrites: the row is elsewhere, in a new file. */
+/* VACUUM FULL, CLUSTER, or an ALTER that rewrites. The row is elsewhere, in a new file. */
 static void
 try_rewrite(const struct state *before)
 {
@@ -213,7 +213,7 @@ lose_memory(struct state *s)
     memset(s->given_up, 0, sizeof s->given_up);
 }
 
-/* What was not sent was perhaps not flushed. */
+/* WAL that was not sent may not have been flushed. */
 static void
 crash_source(const struct state *before, uint8_t flushed)
 {
@@ -263,9 +263,8 @@ try_giving_up(const struct state *before)
 
 /* ---- the stream ---- */
 
-/* The changes of one row concern one worker, until it gets another key. Then all stand at a
- * barrier, one applies the change, and the other hears of it. So one position will do for all
- * workers. */
+/* The changes of one row concern one worker, until it gets another key. Then all stop at a barrier,
+ * one applies the change, and the other hears of it. So one position is enough for all workers. */
 static void
 try_delivery(const struct state *before)
 {
@@ -342,8 +341,8 @@ compare_files(struct state *s)
             s->reads[i] = (struct read){0};
 }
 
-/* What a statement under the snapshot sees. A table that was rewritten or truncated since the
- * snapshot was taken looks empty. */
+/* The rows that a statement under the snapshot sees. A table that was rewritten or truncated since
+ * the snapshot was taken looks empty. */
 static void
 read_rows(struct state *s, uint32_t which, bool empty)
 {
@@ -481,7 +480,7 @@ try_all_rules(void)
     }
 }
 
-/* One transaction is enough to miss each rule; for most not even a crash is needed. */
+/* One transaction is enough to miss each rule. For most not even a crash is needed. */
 static void
 try_without_each(void)
 {

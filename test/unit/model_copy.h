@@ -1,11 +1,11 @@
-/* model_copy.h: the rules of docs/copy.md, in the smallest world in which they matter: one row of
- * a table, two keys that it may have, two ranges in which it may lie, three transactions. The part
- * of the sink stands here; model_copy.c is the world around it.
+/* model_copy.h: the rules of docs/copy.md, in the smallest world in which they matter. It has one
+ * row of a table, two keys that the row may have, two ranges in which it may lie, and three
+ * transactions. The part of the sink is here. model_copy.c is the world around it.
  *
  * Each rule can be switched off, which must lead to a wrong end.
  *
  * Transactions are numbered from 1 in the order of their commits. All change the same row, so each
- * sees the one before it: they become visible in that order too, and a snapshot is the number of
+ * sees the one before it. So they become visible in that order too, and a snapshot is the number of
  * the last transaction that it contains. */
 #ifndef WALPIPE_TEST_MODEL_COPY_H
 #define WALPIPE_TEST_MODEL_COPY_H
@@ -25,8 +25,8 @@ enum rule {
     TRACK_DELETES,      /* also of deletes */
     TRACK_OLD_KEY,      /* also the key that a row leaves */
     TELL_OTHERS,        /* also in the worker that had the row, or its part of the table */
-    STAND_STILL,        /* a worker writes no range between a barrier and what is behind it */
-    BY_SNAPSHOT,        /* the snapshot says what a range contains, not the LSN */
+    STAND_STILL,        /* a worker writes no range between a barrier and the change behind it */
+    BY_SNAPSHOT,        /* the snapshot decides about a range's contents, not the LSN */
     HOLD,               /* a range waits until its mark has come through the stream */
     UPSERT,             /* an update of a row that the target lacks inserts it */
     LAY_OVER,           /* partial updates are laid over the copied row */
@@ -35,8 +35,8 @@ enum rule {
     LOCK_FIRST,         /* the table is locked before the snapshot is taken */
     COMPARE_FILES,      /* ranges of another file than the newest are read again */
     FORGET_LATE,        /* a key is remembered while a range that waits lacks the change */
-    FORGET_ON_ORDER,    /* and while one may come that lacks it, by the reader's word */
-    FORGET_SEEN,        /* which says so only of changes that a snapshot contained */
+    FORGET_ON_ORDER,    /* and while one may come that lacks it, according to the reader */
+    FORGET_SEEN,        /* which reports that only for changes that a snapshot contained */
     GIVE_UP_RANGES,  /* no range is written that lacks a change whose keys did not fit in memory */
     ALL_FINISH,      /* a range is finished when every worker has written its part */
     DROP_ON_RESTART, /* ranges in flight do not survive the window */
@@ -46,7 +46,7 @@ enum rule {
 
 enum op { NOTHING, INSERT, UPDATE, PARTIAL, REKEY, REKEY_PARTIAL, DELETE, TRUNCATE, OPS };
 
-/* v and big hold the number of the transaction that wrote them; big is the TOASTed one. */
+/* v and big hold the number of the transaction that wrote them. big is the TOASTed one. */
 struct row {
     uint8_t there, key, place, v, big;
 };
@@ -63,17 +63,17 @@ struct read {
     uint8_t mark;    /* commits in the WAL when the snapshot had been taken */
     uint8_t file;    /* the table's file */
     uint8_t written; /* by which workers */
-    uint8_t dropped; /* by which workers: it is read again */
+    uint8_t dropped; /* the workers that dropped it, so that it is read again */
     uint8_t asked;   /* the keys, when they are read again */
     struct row row;
 };
 
-/* What the target has of a key. missing: a partial update found no row (walpipe.missing). */
+/* A key in the target. missing is set if a partial update found no row (walpipe.missing). */
 struct target {
     uint8_t there, v, big, missing;
 };
 
-/* What a worker remembers of a key: bits of transactions. */
+/* A worker's memory of a key, as bits of transactions. */
 struct tracked {
     uint8_t whole, partial;
 };
@@ -98,7 +98,7 @@ struct state {
     /* the target */
     uint8_t started; /* the table is one that is being copied */
     uint8_t lived;   /* it had a life already */
-    uint8_t reached; /* the last transaction that is there: the progress */
+    uint8_t reached; /* the last transaction that is there, which is the progress */
     struct target target[KEYS];
 };
 
@@ -250,7 +250,7 @@ contained(const struct read *read)
     return on(BY_SNAPSHOT) ? read->seen : read->mark;
 }
 
-/* The workers that have said what became of their part. */
+/* The workers that have reported the result of their part. */
 static uint8_t
 reported(const struct read *read)
 {
@@ -314,8 +314,8 @@ write_part(struct state *s, struct read *read, uint32_t worker)
 
 /* ---- a change may be forgotten ---- */
 
-/* The last transaction that every range contains which is still to come, as the reader says. It
- * says so late, which does no harm. */
+/* The last transaction that all ranges still to come contain, as the reader reports it. It reports
+ * it late, which does no harm. */
 static uint8_t
 horizon(const struct state *s)
 {

@@ -3,9 +3,9 @@
  * table. They commit in one order and become visible in any other. The table is read under one
  * snapshot in two ranges. The pipeline crashes, or the table is rewritten.
  *
- * Rows without a key cannot be upserted: a transaction must be taken exactly once, by the ranges or
- * from the stream. When the table is streaming, each row must be there once, and wherever nothing
- * is left to do, the table must be streaming. Each rule is switched off as in model_copy.c. */
+ * Rows without a key cannot be upserted. So a transaction must be taken exactly once, by the ranges
+ * or from the stream. When the table is streaming, each row must be there once. Whenever nothing is
+ * left to do, the table must be streaming. Each rule is switched off as in model_copy.c. */
 #include "check.h"
 #include "model.h"
 
@@ -17,7 +17,7 @@ enum rule {
     HOLD_CHANGES,    /* changes wait until the ranges are written */
     HOLD_EARLY,      /* also before the snapshot is known */
     SKIP_CONTAINED,  /* a change that the snapshot contains is not applied */
-    BY_SNAPSHOT,     /* the snapshot says what it contains, not the mark */
+    BY_SNAPSHOT,     /* the snapshot decides about its contents, not the mark */
     ONE_SNAPSHOT,    /* all ranges are read under one */
     HOLD,            /* ranges are written when the mark has come through the stream */
     COMPARE_FILES,   /* a range that finds another file ends the life */
@@ -46,7 +46,7 @@ struct range {
 
 /* Bytes only, so that two states are equal if their bytes are. */
 struct state {
-    uint8_t truncates; /* transactions that truncate; the others insert */
+    uint8_t truncates; /* transactions that truncate, while the others insert */
     uint8_t committed, visible;
     uint8_t file, had;
     uint8_t life, listed;
@@ -101,7 +101,7 @@ apply(struct state *s, uint8_t number)
         s->count[number]++;
 }
 
-/* What the worker takes for the snapshot's transactions. */
+/* The transactions that the worker takes for the snapshot's. */
 static uint8_t
 contained(const struct state *s)
 {

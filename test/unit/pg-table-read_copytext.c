@@ -1,5 +1,5 @@
-/* pg-table-read/copytext: every escape that COPY writes, NULL beside the text \N, and lines that no
- * server writes.
+/* pg-table-read_copytext.c: every escape that COPY writes, NULL beside the text \N, and lines that
+ * no server writes.
  * links: pg-table-read/copytext lib/ctid */
 #include "pg-table-read/copytext.h"
 

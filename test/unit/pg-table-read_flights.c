@@ -1,5 +1,5 @@
-/* pg-table-read/flights, crew, missing: ranges until all workers have reported them, sets of
- * workers, and keys taken in batches. */
+/* pg-table-read_flights.c: flights, crew and missing, which are ranges until all workers have
+ * reported them, sets of workers, and keys taken in batches. */
 /* clang-format off: make reads one line
  * links: pg-table-read/flights pg-table-read/crew pg-table-read/missing lib/copydetail lib/sinklist lib/event lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */

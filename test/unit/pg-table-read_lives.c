@@ -1,5 +1,5 @@
-/* pg-table-read/lives: the ranges of a life cover its table without a gap, whatever becomes of
- * each: read, cut, tried again, of another file. */
+/* pg-table-read_lives.c: the ranges of a life cover its table without a gap, no matter whether each
+ * is read, cut, tried again, or of another file. */
 /* clang-format off: make reads one line
  * links: pg-table-read/lives pg-table-read/listing pg-table-read/missing pg-table-read/flights pg-table-read/crew lib/sinklist lib/copydetail lib/spans lib/ctid lib/event lib/frame lib/pack lib/cursor pg-table-read/catalog pg-table-read/waiting pg-table-read/text lib/pgrelations lib/keyhash lib/hash lib/relmap lib/pqx lib/backoff lib/buf lib/err; libs: -lpq */
 /* clang-format on */
@@ -65,7 +65,7 @@ reading(uint32_t oid, uint64_t blocks)
     return lives.first;
 }
 
-/* Marks what a range covers, up to the block that `next` is in. */
+/* Marks the blocks that a range covers, up to the block that `next` is in. */
 static void
 cover(uint8_t *blocks, const struct range_order *order, const struct ctid *next)
 {
@@ -266,7 +266,8 @@ test_two_files_at_first(void)
     lives_free(&lives);
 }
 
-/* What is read of the table after two workers have answered with these notes; NULL: "have". */
+/* The blocks that are read of the table after two workers have answered with these notes, or with
+ * "have" for NULL. */
 static uint32_t
 left_to_read(const struct copydetail_state *one, const struct copydetail_state *two)
 {

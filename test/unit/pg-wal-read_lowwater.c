@@ -1,4 +1,4 @@
-/* pg-wal-read_lowwater.c: when the reader's socket gathers messages.
+/* pg-wal-read_lowwater.c: the times when the reader's socket gathers messages.
  * links: pg-wal-read/lowwater lib/clock */
 #include "pg-wal-read/lowwater.h"
 
@@ -38,8 +38,8 @@ receive_buffer(int fd)
     return bytes;
 }
 
-/* A connection to 127.0.0.2 comes from 127.0.0.1 when it is bound to that: two addresses, as
- * between machines. */
+/* A connection to 127.0.0.2 comes from 127.0.0.1 if it is bound to that. So it has two addresses,
+ * as between machines. */
 static void
 connect_tcp(int fds[2], const char *from)
 {

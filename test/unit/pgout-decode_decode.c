@@ -62,7 +62,7 @@ fixture_free(struct fixture *f)
     free(f);
 }
 
-/* Decodes message as a wal frame: decode_frame's result. */
+/* Decodes message as a wal frame. Returns decode_frame's result. */
 static int
 decode_message(struct fixture *f, struct bytes message)
 {
@@ -168,7 +168,7 @@ next_random(uint32_t *state)
     return *state;
 }
 
-/* Bytes changed at random: taken or refused, but always one of the two and with a reason. */
+/* Bytes changed at random are either accepted, or refused with a reason. */
 static void
 test_random_damage(const char *name, uint32_t seed, int rounds)
 {

@@ -1,4 +1,4 @@
-/* sink-ch_convert.c: PostgreSQL values to RowBinary: every type, its bounds and one beyond. */
+/* sink-ch_convert.c: PostgreSQL values to RowBinary, for every type, its bounds and one beyond. */
 /* clang-format off */
 /* links: lib/pgtype sink-ch/convert/ lib/moment lib/buf lib/cursor; */
 /* clang-format on */
@@ -26,7 +26,7 @@ hex_of(const struct buf *b)
     return text;
 }
 
-/* expected: hex, or "!" and a part of the reason. */
+/* expected is hex, or "!" and a part of the reason. */
 static void
 check_value(const char *type_text, uint32_t oid, const struct value *v, const char *shown,
             const char *expected)

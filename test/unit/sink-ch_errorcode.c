@@ -1,4 +1,4 @@
-/* sink-ch/errorcode: each class of ClickHouse's errors, by codes of its own list.
+/* sink-ch_errorcode.c: each class of ClickHouse's errors, by codes of its own list.
  * links: sink-ch/errorcode */
 #include "sink-ch/errorcode.h"
 

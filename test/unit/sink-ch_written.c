@@ -1,4 +1,4 @@
-/* sink-ch_written.c: what a cut transaction has written, up to the maximum and beyond.
+/* sink-ch_written.c: the rows that a cut transaction has written, up to the maximum and beyond.
  * links: sink-ch/written lib/hash; */
 #include "check.h"
 #include "sink-ch/written.h"
@@ -64,7 +64,7 @@ the_maximum(void)
     check(put && holds(&w, 0, WRITTEN_MAX), "the maximum is remembered");
     check(written_put(&w, key_of(1, 5), row_of(5)) && holds(&w, 0, WRITTEN_MAX),
           "and its keys may change");
-    /* The bug was that what was known before the maximum stayed when nothing was added any more: a
+    /* The bug was that the hashes from before the maximum stayed when nothing was added any more. A
      * key's row had changed since, and a delete of it was taken for one of another row. */
     check(!written_put(&w, key_of(1, WRITTEN_MAX), row_of(WRITTEN_MAX)), "one more is too much");
     check(written_find(&w, key_of(1, 5)) == WRITTEN_NO_ROW, "then the older ones are forgotten");

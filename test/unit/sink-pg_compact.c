@@ -1,6 +1,6 @@
-/* compact: the table of trap 80, and random histories: rows changed one by one and rows changed by
- * the net changes end alike (traps 79, 80, 81, 88); the same with keys that two rows share for a
- * moment (trap 115). */
+/* sink-pg_compact.c: the table of trap 80, and random histories. Rows changed one by one and rows
+ * changed by the net changes end alike (traps 79, 80, 81, 88). The same with keys that two rows
+ * share for a moment (trap 115). */
 /* clang-format off
  * links: lib/loginnote lib/pgtype sink-pg/compact sink-pg/signature sink-pg/pipe sink-pg/outcome sink-pg/batch sink-pg/readable sink-pg/tables sink-pg/neighbours sink-pg/plan sink-pg/columns sink-pg/typerule sink-pg/match sink-pg/notes sink-pg/catalog sink-pg/recode lib/moment sink-pg/fits sink-pg/sqltext sink-pg/mapping lib/tablemap lib/names sink-pg/session lib/err lib/buf lib/lsn lib/cursor lib/pack lib/frame lib/event lib/relmap lib/pqx lib/pqconn lib/log lib/clock lib/verdict
  * libs: -lpq
@@ -13,7 +13,7 @@
 #include "check.h"
 
 #define KEYS    6
-#define COLUMNS 3 /* key, a, b; b may be unchanged TOAST */
+#define COLUMNS 3 /* key, a, b, of which b may be unchanged TOAST */
 
 static struct relation_column source_columns[COLUMNS] = {
     {.name = "k", .key = true, .type_oid = 25, .typmod = -1, .type_schema = "", .type_name = ""},
@@ -42,7 +42,7 @@ static struct compact compact;
 static struct row_values values;
 static struct err err;
 
-/* A row of the model: key n is there with these values. */
+/* A row of the model, in which key n has these values. */
 struct cell {
     bool there;
     int a, b;
@@ -56,7 +56,7 @@ text_value(char *room, size_t size, const char *fmt, int n)
     return (struct value){.kind = VALUE_TEXT, .len = (uint32_t)len, .data = (uint8_t *)room};
 }
 
-/* Adds a change to the batch; a or b < 0: unchanged. old < 0: no old key. */
+/* Adds a change to the batch. a or b < 0 is unchanged. old < 0 means no old key. */
 static void
 add(uint8_t type, int key, int a, int b, int old)
 {
@@ -129,7 +129,7 @@ row_of(const struct net *net)
     return row;
 }
 
-/* The net changes as merge.c applies them: deletes, updates, inserts. */
+/* The net changes as merge.c applies them, which is deletes, updates, inserts. */
 static bool
 apply_net(struct cell *cells)
 {
@@ -255,12 +255,12 @@ test_table_of_trap_80(void)
 
 #define ROWS 7
 
-/* Key 0: not there. */
+/* Key 0 if it is not there. */
 struct full_row {
     int key, a;
 };
 
-/* old or new_row NULL: an insert or a delete. */
+/* old or new_row is NULL for an insert or a delete. */
 static void
 add_full(const struct full_row *old, const struct full_row *new_row)
 {
@@ -323,7 +323,7 @@ random_full_change(struct full_row *rows)
     }
 }
 
-/* As the end of the transaction demands: one row a key. */
+/* One row per key, as the end of the transaction requires. */
 static void
 leave_one_row_a_key(struct full_row *rows)
 {
@@ -334,7 +334,7 @@ leave_one_row_a_key(struct full_row *rows)
         }
 }
 
-/* As merge.c does: deletes, updates, plain inserts; *taken counts the latter's collisions. */
+/* As merge.c does, deletes, updates, plain inserts. *taken counts the latter's collisions. */
 static void
 apply_full(struct full_row *cells, int *taken)
 {

@@ -1,4 +1,4 @@
-/* copyout: COPY's text format (trap 101).
+/* sink-pg_copyout.c: COPY's text format (trap 101).
  *
  * links: sink-pg/copyout sink-pg/recode lib/moment lib/err lib/buf lib/pqx
  * libs: -lpq */

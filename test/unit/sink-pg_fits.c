@@ -1,12 +1,11 @@
-/* fits: which types of the target lose something silently.
+/* sink-pg_fits.c: the types of the target that lose something silently.
  *
- * links: lib/pgtype sink-pg/fits
- */
+ * links: lib/pgtype sink-pg/fits */
 #include "sink-pg/fits.h"
 
 #include "check.h"
 
-/* As PostgreSQL makes it: length of a varlena header, precision, 11 bits of scale. */
+/* As PostgreSQL makes it, with the length of a varlena header, precision, and 11 bits of scale. */
 static int32_t
 numeric(int32_t precision, int32_t scale)
 {

@@ -1,4 +1,4 @@
-/* sink-pg/readable: binary values as people read them.
+/* sink-pg_readable.c: binary values in readable form.
  * links: sink-pg/readable lib/cursor lib/err */
 #include "sink-pg/readable.h"
 

@@ -99,7 +99,7 @@ read_hex(struct buf *out, const char *hex)
         check(false, "\"%s\" is hexadecimal", hex);
 }
 
-/* One line; true when the value has a known form. */
+/* One line. Returns true if the value has a known form. */
 static bool
 compare(uint32_t oid, const char *text_hex, const char *expected_hex)
 {

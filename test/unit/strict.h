@@ -1,5 +1,5 @@
-/* strict.h: for tests of frames: what is taken whole, and in no other form. The test defines
- * takes() before it includes this. */
+/* strict.h: for tests of frames, which must be accepted whole, and in no other form. The test
+ * defines takes() before it includes this. */
 #ifndef WALPIPE_TEST_STRICT_H
 #define WALPIPE_TEST_STRICT_H
 
@@ -8,7 +8,7 @@
 
 #include "check.h"
 
-/* The frame in buf is taken whole and in no other form; empties buf. */
+/* The frame in buf is accepted whole and in no other form. Empties buf. */
 static void
 check_strict(struct buf *buf, const char *name)
 {

@@ -1,4 +1,4 @@
-/* walpipe_config.c: what a config file means, and what each mistake in it is called. */
+/* walpipe_config.c: the meaning of a config file, and the message for each mistake in it. */
 /* clang-format off */
 /* links: walpipe/config walpipe/values walpipe/inifile walpipe/pool lib/names lib/tablefilter lib/tablemap lib/pqx lib/opt lib/log lib/lsn lib/err
  * libs: -lpq -linih */

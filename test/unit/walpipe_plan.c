@@ -1,4 +1,4 @@
-/* walpipe_plan.c: which programs with which arguments and environments a config becomes; quoting.
+/* walpipe_plan.c: the programs, arguments and environments that a config leads to, and quoting.
  *
  * links: walpipe/plan walpipe/words walpipe/pool lib/log lib/lsn lib/err */
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "walpipe/plan.h"
 #include "walpipe/words.h"
 
-/* config.c is not linked: plan.c needs nothing of it but the struct. */
+/* config.c is not linked, because plan.c needs only its struct. */
 
 static struct sink_config sinks[] = {
     {.name = "dst",
