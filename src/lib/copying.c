@@ -1,9 +1,10 @@
 /* copying.c: see copying.h. */
 #include "lib/copying.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "lib/copyrows.h"
 
 static int
 out_of_memory(struct err *err)
@@ -13,325 +14,74 @@ out_of_memory(struct err *err)
 
 /* ---- notes ---- */
 
-static struct copypart *
-first_part(const struct copying *c, uint32_t relid)
-{
-    return relmap_get(&c->tables, relid);
-}
-
-static struct copypart *
-find_part(const struct copying *c, uint32_t relid, uint32_t part)
-{
-    struct copypart *at = first_part(c, relid);
-
-    while (at != NULL && (at->part != part || at->gone))
-        at = at->table_next;
-    return at;
-}
-
-static bool
-is_known(const struct copying *c, uint32_t relid)
-{
-    const struct copypart *at = first_part(c, relid);
-
-    while (at != NULL && at->gone)
-        at = at->table_next;
-    return at != NULL;
-}
-
-static struct copypart *
-part_of_life(const struct copying *c, uint64_t life)
-{
-    struct copypart *at = c->parts;
-
-    while (at != NULL && at->life != life)
-        at = at->next;
-    return life == 0 ? NULL : at;
-}
-
 enum copying_way
 copying_way(const struct copying *c, uint32_t relid)
 {
-    bool all_wait = true, all_stream = true;
+    const struct copypart *first = c->unfinished == 0 ? NULL : copyparts_first(c, relid);
 
-    if (c->unfinished == 0)
-        return COPYING_APPLY;
-    for (const struct copypart *at = first_part(c, relid); at != NULL; at = at->table_next) {
-        if (at->gone)
-            continue;
-        all_wait = all_wait && (at->state == COPY_NEW || at->state == COPY_WAITING);
-        all_stream = all_stream && at->state == COPY_STREAMING;
-    }
-    return all_stream ? COPYING_APPLY : all_wait ? COPYING_PASS : COPYING_UPSERT;
-}
-
-/* How many tables are not all streaming: copying_way is asked for every row. */
-static void
-count_unfinished(struct copying *c)
-{
-    c->unfinished = 0;
-    for (const struct copypart *at = c->parts; at != NULL; at = at->next)
-        c->unfinished += !at->gone && at->state != COPY_STREAMING;
-}
-
-static void
-part_changed(struct copying *c, struct copypart *part)
-{
-    part->changed = c->pending = c->uncounted = true;
-    count_unfinished(c);
-}
-
-struct copypart *
-copying_add(struct copying *c, const struct copypart *part)
-{
-    struct copypart *new = malloc(sizeof *new), *first = first_part(c, part->relid);
-    void *replaced;
-
-    if (new == NULL)
-        return NULL;
-    *new = *part;
-    new->table_next = first;
-    if (relmap_put(&c->tables, part->relid, new, &replaced) != 0) {
-        free(new);
-        return NULL;
-    }
-    new->next = c->parts;
-    c->parts = new;
-    c->uncounted = true;
-    count_unfinished(c);
-    return new;
-}
-
-static bool
-has_name(const struct copypart *part, const struct relation *relation)
-{
-    return strcmp(part->schema, relation->schema) == 0 && strcmp(part->name, relation->name) == 0;
-}
-
-static void
-set_name(struct copypart *part, const struct relation *relation)
-{
-    snprintf(part->schema, sizeof part->schema, "%s", relation->schema);
-    snprintf(part->name, sizeof part->name, "%s", relation->name);
-}
-
-/* A part that the target has no note of. */
-static struct copypart *
-add_new(struct copying *c, const struct relation *relation, uint32_t oid, struct err *err)
-{
-    struct copypart part = {.relid = relation->relid, .part = oid, .state = COPY_NEW};
-    struct copypart *added;
-
-    if (c->carried_over)
-        part.state = COPY_STREAMING;
-    else if (is_known(c, relation->relid))
-        part.state = COPY_WAITING;
-    set_name(&part, relation);
-    added = copying_add(c, &part);
-    if (added == NULL) {
-        out_of_memory(err);
-        return NULL;
-    }
-    part_changed(c, added);
-    return added;
-}
-
-/* ---- what can be copied ---- */
-
-static int
-refuse(const struct relation *relation, const char *why, const char *hint, struct err *err)
-{
-    snprintf(err->relation, sizeof err->relation, "%s.%s", relation->schema, relation->name);
-    err_set(err, EXIT_REFUSED, "%s.%s cannot be copied: %s", relation->schema, relation->name, why);
-    return err_hint(err, "%s", hint);
-}
-
-static bool
-has_key(const struct relation *relation)
-{
-    for (uint32_t i = 0; i < relation->columns_count; i++)
-        if (relation->columns[i].key)
-            return relation->replica_identity != 'f' && relation->replica_identity != 'n';
-    return false;
-}
-
-/* Another table under the name of one that has a note. */
-static const struct copypart *
-namesake(const struct copying *c, const struct relation *relation)
-{
-    for (const struct copypart *at = c->parts; at != NULL; at = at->next)
-        if (at->relid != relation->relid && !at->gone && has_name(at, relation))
-            return at;
-    return NULL;
-}
-
-static int
-check_new(const struct copying *c, const struct relation *relation, struct err *err)
-{
-    if (!c->carried_over && !has_key(relation))
-        return refuse(relation, "it has no key that finds its rows",
-                      "give it a primary key, or an index as its replica identity, leave it out "
-                      "with tables, or copy it by hand and set copy = no",
-                      err);
-    if (namesake(c, relation) != NULL)
-        return refuse(relation, "the source's table was dropped and made again",
-                      "stop walpipe; in one transaction of the target empty the table and delete "
-                      "its rows from walpipe.tables; then start again, and it is copied",
-                      err);
-    return 0;
+    return first == NULL ? COPYING_APPLY : first->way;
 }
 
 /* ---- the stream ---- */
 
-/* A table may get another name. */
-static void
-rename_parts(struct copying *c, const struct relation *relation)
-{
-    for (struct copypart *at = first_part(c, relation->relid); at != NULL; at = at->table_next) {
-        if (at->gone || has_name(at, relation))
-            continue;
-        set_name(at, relation);
-        part_changed(c, at);
-    }
-}
-
-static bool
-lives(const struct copying *c, uint32_t relid)
-{
-    for (const struct copypart *at = first_part(c, relid); at != NULL; at = at->table_next)
-        if (at->life != 0)
-            return true;
-    return false;
-}
-
 int
 copying_meet(struct copying *c, const struct relation *relation, struct err *err)
 {
-    if (is_known(c, relation->relid))
+    if (copyparts_known(c, relation->relid))
         return 0;
-    if (check_new(c, relation, err) != 0)
-        return -1;
-    return add_new(c, relation, 0, err) != NULL ? 0 : -1;
+    return copyparts_new(c, relation, 0, err) != NULL ? 0 : -1;
+}
+
+static bool
+same_bytes(const struct buf *a, const struct buf *b)
+{
+    return buf_len(a) == buf_len(b) &&
+           memcmp(a->data + a->start, b->data + b->start, buf_len(a)) == 0;
+}
+
+/* The parts that are in a life began it with this description. */
+static int
+is_as_described(struct copying *c, const struct relation *relation, bool *same, struct err *err)
+{
+    buf_reset(&c->values, 1u << 20);
+    if (relation_encode(&c->values, relation) != 0)
+        return out_of_memory(err);
+    *same = true;
+    for (const struct copypart *at = copyparts_first(c, relation->relid); at != NULL;
+         at = at->table_next)
+        *same = *same && (at->life == 0 || same_bytes(&at->described, &c->values));
+    return 0;
 }
 
 int
-copying_relation(struct copying *c, const struct relation *relation, uint32_t xid, struct err *err)
+copying_relation(struct copying *c, const struct relation *relation, uint32_t xid, bool changed,
+                 struct err *err)
 {
-    rename_parts(c, relation);
-    if (!lives(c, relation->relid))
+    bool same = false;
+
+    copyparts_rename(c, relation);
+    if (!copyparts_lives(c, relation->relid))
+        return 0;
+    if (!changed && is_as_described(c, relation, &same, err) != 0)
+        return -1;
+    if (same)
         return 0;
     return tracked_relation(&c->tracked, relation->relid, xid) == 0 ? 0 : out_of_memory(err);
-}
-
-/* The values of the identity's columns, each with its length. A TOASTed one that did not change is
- * in the old row only. */
-static int
-make_key(struct copying *c, const struct relation *relation, const struct tuple *row,
-         const struct tuple *old, struct bytes *key, struct err *err)
-{
-    buf_reset(&c->key, 1u << 16);
-    for (uint32_t i = 0; i < relation->columns_count && i < row->count; i++) {
-        const struct value *value = &row->values[i];
-
-        if (!relation->columns[i].key)
-            continue;
-        if (value->kind == VALUE_UNCHANGED && old != NULL && i < old->count)
-            value = &old->values[i];
-        if (value->kind != VALUE_TEXT)
-            return refuse(relation, "a value of its key is not text",
-                          "set binary = off in [source] while tables are copied", err);
-        buf_append(&c->key, &value->len, sizeof value->len);
-        buf_append(&c->key, value->data, value->len);
-    }
-    *key = (struct bytes){.data = c->key.data + c->key.start, .len = buf_len(&c->key)};
-    return c->key.failed ? out_of_memory(err) : 0;
-}
-
-static int
-track_whole(struct copying *c, const struct relation *relation, uint32_t xid,
-            const struct tuple *row, const struct tuple *old, struct err *err)
-{
-    struct bytes key;
-
-    if (make_key(c, relation, row, old, &key, err) != 0)
-        return -1;
-    return tracked_whole(&c->tracked, relation->relid, xid, key) == 0 ? 0 : out_of_memory(err);
-}
-
-static int
-track_partial(struct copying *c, const struct relation *relation, uint32_t xid,
-              const struct row_event *row, struct err *err)
-{
-    struct packer p = {.buf = &c->values};
-    struct bytes key, values;
-
-    if (make_key(c, relation, &row->new_row, row->old_kind == OLD_NONE ? NULL : &row->old_row, &key,
-                 err) != 0)
-        return -1;
-    buf_reset(&c->values, 1u << 20);
-    tuple_pack(&p, &row->new_row);
-    if (c->values.failed)
-        return out_of_memory(err);
-    values = (struct bytes){.data = c->values.data + c->values.start, .len = buf_len(&c->values)};
-    return tracked_partial(&c->tracked, relation->relid, xid, key, values) == 0
-               ? 0
-               : out_of_memory(err);
-}
-
-/* The old row has another key than the new one. */
-static bool
-key_changes(const struct relation *relation, const struct row_event *row)
-{
-    if (row->old_kind == OLD_NONE)
-        return false;
-    for (uint32_t i = 0; i < relation->columns_count; i++) {
-        const struct value *old = &row->old_row.values[i], *new = &row->new_row.values[i];
-
-        if (relation->columns[i].key && new->kind != VALUE_UNCHANGED &&
-            (old->len != new->len || memcmp(old->data, new->data, new->len) != 0))
-            return true;
-    }
-    return false;
-}
-
-static bool
-is_partial(const struct row_event *row)
-{
-    for (uint32_t i = 0; i < row->new_row.count; i++)
-        if (row->new_row.values[i].kind == VALUE_UNCHANGED &&
-            (row->old_kind == OLD_NONE || row->old_row.values[i].kind == VALUE_NULL))
-            return true;
-    return false;
-}
-
-static int
-track_update(struct copying *c, const struct relation *relation, uint32_t xid,
-             const struct row_event *row, struct err *err)
-{
-    if (!key_changes(relation, row))
-        return is_partial(row) ? track_partial(c, relation, xid, row, err)
-                               : track_whole(c, relation, xid, &row->new_row, &row->old_row, err);
-    if (track_whole(c, relation, xid, &row->old_row, NULL, err) != 0)
-        return -1;
-    return track_whole(c, relation, xid, &row->new_row, &row->old_row, err);
 }
 
 int
 copying_row(struct copying *c, const struct relation *relation, uint32_t xid, uint8_t type,
             const struct row_event *row, struct err *err)
 {
-    if (!lives(c, relation->relid))
+    if (!copyparts_lives(c, relation->relid))
         return 0;
-    if (type == FRAME_UPDATE)
-        return track_update(c, relation, xid, row, err);
-    return track_whole(c, relation, xid, type == FRAME_INSERT ? &row->new_row : &row->old_row, NULL,
-                       err);
+    return copyrows_track(c, relation, xid, type, row, err);
 }
 
 int
 copying_truncate(struct copying *c, uint32_t relid, uint32_t xid, struct err *err)
 {
-    if (!lives(c, relid))
+    if (!copyparts_lives(c, relid))
         return 0;
     return tracked_truncate(&c->tracked, relid, xid) == 0 ? 0 : out_of_memory(err);
 }
@@ -342,9 +92,9 @@ copying_touched(struct copying *c, const struct relation *relation, uint32_t xid
 {
     if (touched->whole)
         return copying_truncate(c, touched->relid, xid, err);
-    if (!lives(c, touched->relid))
+    if (!copyparts_lives(c, touched->relid))
         return 0;
-    return track_whole(c, relation, xid, &touched->key, NULL, err);
+    return copyrows_track_key(c, relation, xid, &touched->key, err);
 }
 
 /* ---- the frames of a copy ---- */
@@ -365,31 +115,31 @@ malformed(const char *what, struct err *err)
 static void
 replace_stand_in(struct copying *c, struct copypart *part)
 {
-    struct copypart *stand_in = find_part(c, part->relid, 0);
+    struct copypart *stand_in = copyparts_find(c, part->relid, 0);
 
     if (stand_in == NULL)
         return;
     part->state = stand_in->state;
     stand_in->gone = true;
-    part_changed(c, stand_in);
+    copyparts_changed(c, stand_in);
 }
 
 static int
 ask(struct copying *c, const struct copytable_event *table, struct err *err)
 {
-    struct copypart *part = find_part(c, table->relation.relid, table->part);
+    struct copypart *part = copyparts_find(c, table->relation.relid, table->part);
 
-    rename_parts(c, &table->relation);
+    copyparts_rename(c, &table->relation);
     if (part == NULL) {
-        if (check_new(c, &table->relation, err) != 0)
-            return -1;
-        part = add_new(c, &table->relation, table->part, err);
+        part = copyparts_new(c, &table->relation, table->part, err);
         if (part == NULL)
             return -1;
         replace_stand_in(c, part);
     }
     part->asked = c->pending = true;
     part->asked_life = table->life;
+    part->in_list = part->in_list || table->life == 0;
+    c->listing = c->listing || table->life == 0;
     return 0;
 }
 
@@ -397,12 +147,15 @@ static int
 begin_life(struct copying *c, const struct copytable_event *table, uint64_t position,
            struct err *err)
 {
-    struct copypart *part = find_part(c, table->relation.relid, table->part);
+    struct copypart *part = copyparts_find(c, table->relation.relid, table->part);
 
     if (part == NULL)
         return not_in_order("a life of a table that was not asked about", err);
     if (part->life != 0)
         return not_in_order("a life begins before the one before has ended", err);
+    buf_reset(&part->described, 1u << 16);
+    if (relation_encode(&part->described, &table->relation) != 0)
+        return out_of_memory(err);
     part->state = COPY_COPYING;
     part->life = table->life;
     part->began = position;
@@ -414,7 +167,7 @@ begin_life(struct copying *c, const struct copytable_event *table, uint64_t posi
         part->rows = 0;
         snprintf(part->definition, sizeof part->definition, "%s", table->definition);
     }
-    part_changed(c, part);
+    copyparts_changed(c, part);
     return ask(c, table, err);
 }
 
@@ -441,7 +194,7 @@ on_range(struct copying *c, struct cursor body, uint32_t elements, struct err *e
 
     if (range_decode(&body, elements, &range, err) != 0)
         return -1;
-    part = part_of_life(c, range.life);
+    part = copyparts_of_life(c, range.life);
     if (heldranges_begin(&c->held, &range, err) != 0)
         return -1;
     if (part == NULL || part->began <= range.floor)
@@ -500,7 +253,34 @@ finish_table(struct copying *c, struct copypart *part)
     part->done.count = 0;
     if (spans_add(&part->done, (struct span){.open = true}) != 0)
         part->done.count = 0; /* all would be read again */
-    part_changed(c, part);
+    copyparts_changed(c, part);
+}
+
+static bool
+is_in_list(const struct copying *c, uint32_t relid)
+{
+    const struct copypart *at = copyparts_first(c, relid);
+
+    while (at != NULL && !at->in_list)
+        at = at->table_next;
+    return at != NULL;
+}
+
+/* Parts that a published table no longer has. A table of which no part was asked about keeps its
+ * notes: the stream may be behind, and bring changes of it still. */
+static void
+end_list(struct copying *c)
+{
+    for (struct copypart *part = c->parts; part != NULL; part = part->next) {
+        if (part->in_list || part->gone || part->life != 0 || !is_in_list(c, part->relid))
+            continue;
+        part->gone = true;
+        copyparts_changed(c, part);
+    }
+    for (struct copypart *part = c->parts; part != NULL; part = part->next)
+        part->in_list = false;
+    c->listing = false;
+    c->listed = c->pending = true;
 }
 
 static int
@@ -513,10 +293,10 @@ on_table_end(struct copying *c, struct cursor body, uint32_t elements, struct er
     if (!table_end_decode(&body, elements, &life, &how))
         return malformed("table end", err);
     if (how == LIFE_LISTED) {
-        c->listed = c->pending = true;
+        end_list(c);
         return 0;
     }
-    part = part_of_life(c, life);
+    part = copyparts_of_life(c, life);
     heldranges_drop_life(&c->held, life);
     if (part == NULL)
         return 0;
@@ -525,9 +305,10 @@ on_table_end(struct copying *c, struct cursor body, uint32_t elements, struct er
     part->life = 0;
     if (how == LIFE_GONE) {
         part->gone = true;
-        part_changed(c, part);
+        copyparts_changed(c, part);
     }
-    if (!lives(c, part->relid))
+    copyparts_look(c);
+    if (!copyparts_lives(c, part->relid))
         tracked_end(&c->tracked, part->relid);
     return 0;
 }
@@ -558,7 +339,7 @@ copying_frame(struct copying *c, uint8_t type, struct cursor body, uint32_t elem
 bool
 copying_is_due(const struct copying *c, uint64_t position)
 {
-    return c->pending || heldranges_due(c->held.first, position) != NULL;
+    return (c->pending && !c->listing) || heldranges_due(c->held.first, position) != NULL;
 }
 
 bool
@@ -577,7 +358,7 @@ note_blocks(struct copying *c, struct copypart *part, const struct heldrange *ra
         part->file = range->range.file;
     }
     part->rows += range->rows_count;
-    part_changed(c, part);
+    copyparts_changed(c, part);
     return spans_add(
         &part->done,
         (struct span){.from = range->range.from, .to = range->end.to, .open = range->end.open});
@@ -586,7 +367,7 @@ note_blocks(struct copying *c, struct copypart *part, const struct heldrange *ra
 static int
 collect(struct copying *c, struct heldrange *range)
 {
-    struct copypart *part = part_of_life(c, range->range.life);
+    struct copypart *part = copyparts_of_life(c, range->range.life);
 
     c->pending = true;
     range->fate = HELDRANGE_DROPPED;
@@ -616,31 +397,6 @@ copying_next(const struct copying *c, struct heldrange *from)
     return range;
 }
 
-static int
-lay_over(struct copying *c, const struct heldrange *range, struct bytes key, struct tuple *row,
-         struct err *err)
-{
-    static struct value newer[COLUMNS_MAX];
-    struct bytes values;
-    uint32_t at = 0;
-
-    while (tracked_next(&c->tracked, range->range.relation.relid, key, &range->range.snapshot, &at,
-                        &values)) {
-        struct cursor cursor = cursor_over(values.data, values.len);
-        struct tuple tuple;
-
-        if (!tuple_unpack(&cursor, &tuple, newer) || tuple.count != row->count) {
-            err_set(err, EXIT_PEER, "the columns of %s.%s have changed while it is copied",
-                    range->range.relation.schema, range->range.relation.name);
-            return err_hint(err, "a restart reads its ranges again");
-        }
-        for (uint32_t i = 0; i < tuple.count; i++)
-            if (newer[i].kind != VALUE_UNCHANGED)
-                row->values[i] = newer[i];
-    }
-    return 0;
-}
-
 int
 copying_judge(struct copying *c, const struct heldrange *range, struct tuple *row,
               enum tracked_verdict *verdict, struct err *err)
@@ -648,10 +404,10 @@ copying_judge(struct copying *c, const struct heldrange *range, struct tuple *ro
     const struct relation *relation = &range->range.relation;
     struct bytes key;
 
-    if (make_key(c, relation, row, NULL, &key, err) != 0)
+    if (copyrows_key(c, relation, row, NULL, &key, err) != 0)
         return -1;
     *verdict = tracked_judge(&c->tracked, relation->relid, key, &range->range.snapshot);
-    return *verdict == TRACKED_LAY_OVER ? lay_over(c, range, key, row, err) : 0;
+    return *verdict == TRACKED_LAY_OVER ? copyrows_lay_over(c, range, key, row, err) : 0;
 }
 
 void
@@ -663,7 +419,7 @@ copying_committed(struct copying *c)
         if (part->state == COPY_NEW)
             part->state = COPY_WAITING;
     }
-    count_unfinished(c);
+    copyparts_look(c);
 }
 
 void
@@ -675,6 +431,7 @@ copying_free(struct copying *c)
         c->parts = part->next;
         spans_free(&part->done);
         buf_free(&part->missing);
+        buf_free(&part->described);
         free(part);
     }
     relmap_free(&c->tables);

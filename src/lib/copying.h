@@ -8,83 +8,19 @@
 #ifndef WALPIPE_COPYING_H
 #define WALPIPE_COPYING_H
 
-#include "lib/heldranges.h"
-#include "lib/relmap.h"
-#include "lib/spans.h"
-#include "lib/tracked.h"
-
-enum copy_state {
-    COPY_NEW = 'n',     /* the sink must check whether the target's table is empty */
-    COPY_WAITING = 'w', /* waits for its first life, whose ranges will bring the changes that the
-                           stream brings now */
-    COPY_COPYING = 'c',
-    COPY_STREAMING = 's'
-};
-
-/* A physical table, and its note in the target. */
-struct copypart {
-    struct copypart *next;       /* of all */
-    struct copypart *table_next; /* of the same published table */
-    uint32_t relid;              /* of the published table */
-    uint32_t part; /* its own oid, 0 if it represents a table whose parts are not known */
-    char schema[NAME_MAX_BYTES + 1]; /* of the published table */
-    char name[NAME_MAX_BYTES + 1];
-    enum copy_state state;
-    uint64_t l0; /* where its first life began, 0 without one */
-    uint32_t file;
-    char definition[COPY_DEFINITION_MAX + 1];
-    struct spans done; /* of that file, under that definition */
-    uint64_t rows;     /* written */
-
-    bool changed; /* the note must be written */
-    bool gone;    /* no longer published, so the note must be removed */
-
-    /* In this run. */
-    uint64_t life;  /* 0 if none */
-    uint64_t began; /* where it began */
-    bool asked;     /* owes an answer to asked_life */
-    uint64_t asked_life;
-    uint64_t ended_life; /* ends as done by the commit that is under way, 0 if none */
-    struct buf missing;  /* of that life: keys that are missing still, as copydetail.h has them */
-};
-
-/* Zero-initialise to use. */
-struct copying {
-    const char *sink;
-    bool carried_over; /* every table without a note is streaming: an older walpipe made them so */
-    struct copypart *parts;
-    struct relmap tables; /* relid to its first part */
-    uint32_t unfinished;  /* tables that are not all streaming */
-    struct tracked tracked;
-    struct heldranges held;
-    struct buf key, values; /* of the current row */
-    bool listed;            /* owes an answer to the end of the list */
-    bool pending;           /* something waits for the next commit */
-    bool uncounted; /* a table's state has changed since ackd was told how many have which */
-};
-
-/* ---- notes ---- */
-
-/* What the sink has found in the target: takes a part, which is copied but for its links. NULL: out
- * of memory. */
-struct copypart *copying_add(struct copying *c, const struct copypart *part);
+#include "lib/copyparts.h"
 
 /* ---- the stream ---- */
 
-/* A table got another description than before. */
-int copying_relation(struct copying *c, const struct relation *relation, uint32_t xid,
+/* The stream described a table, for the first time in this run or (changed) with another
+ * description than before. The first one is compared with the description that the life began with.
+ */
+int copying_relation(struct copying *c, const struct relation *relation, uint32_t xid, bool changed,
                      struct err *err) MUST_CHECK;
 
 /* Call it before a table's first change. A table without a note gets one, COPY_NEW. EXIT_REFUSED if
  * it cannot be copied. */
 int copying_meet(struct copying *c, const struct relation *relation, struct err *err) MUST_CHECK;
-
-enum copying_way {
-    COPYING_APPLY, /* as without a copy */
-    COPYING_PASS,  /* leave it: the ranges will have it */
-    COPYING_UPSERT /* tell copying_row, copying_truncate, then apply it; a row that is not there
-                      may not be there yet */
-};
 
 /* What becomes of the table's changes. */
 enum copying_way copying_way(const struct copying *c, uint32_t relid);

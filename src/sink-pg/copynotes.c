@@ -207,7 +207,7 @@ take_row(const PGresult *rows, int row, struct copying *c, struct err *err)
     }
     if (spans_parse(&part.done, done, err) != 0)
         return -1;
-    if (copying_add(c, &part) != NULL)
+    if (copyparts_add(c, &part) != NULL)
         return 0;
     spans_free(&part.done);
     return err_set(err, EXIT_PEER, "out of memory for the tables that are copied");

@@ -359,7 +359,7 @@ tell_layers(struct worker *w, const struct intake_item *item, struct err *err)
 }
 
 static int
-tell_copying(struct worker *w, const struct intake_item *item, struct err *err)
+tell_copying(struct worker *w, const struct intake_item *item, bool changed, struct err *err)
 {
     struct cursor body = item->body;
     struct relation relation;
@@ -369,7 +369,7 @@ tell_copying(struct worker *w, const struct intake_item *item, struct err *err)
         return 0;
     if (relation_decode(&body, item->elements, &relation, err) != 0)
         return -1;
-    rc = copying_relation(copying(w), &relation, w->intake.begin.xid, err);
+    rc = copying_relation(copying(w), &relation, w->intake.begin.xid, changed, err);
     relation_free(&relation);
     return rc;
 }
@@ -380,12 +380,10 @@ on_relation(struct worker *w, const struct intake_item *item, struct err *err)
     bool changed;
 
     if (tables_relation(&w->tables, &item->frame, &changed, err) != 0 ||
-        tell_layers(w, item, err) != 0)
+        tell_layers(w, item, err) != 0 || tell_copying(w, item, changed, err) != 0)
         return -1;
     if (!changed)
         return 0;
-    if (tell_copying(w, item, err) != 0)
-        return -1;
     /* What came before must not wait for a target that has only the new description, or only the
      * old one. */
     if (w->batch.boundary > 0 && flush_whole(w, err) != 0)

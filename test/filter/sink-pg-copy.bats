@@ -241,6 +241,61 @@ PY
 [3,true]' ]
 }
 
+@test "the bug was that the first description of a run was not compared with the life's" {
+    sql "CREATE TABLE t (id int PRIMARY KEY, v text, big text, more text)"
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+ask(); life(7)
+block(7, 1, [["1", "v", "b"]], mark=0x2028)
+# big was dropped and more was added: as many columns as before
+e.begin(xid=151).table(1, "public", "t", T[:2] + [col("more")]).insert(1, ["2", "v", "m"]).commit()
+e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT id FROM t")" = 2 ]
+    [ "$(told copied '[.number, .written]')" = '[1,false]' ]
+}
+
+@test "the bug was that newer values were laid over columns of other names" {
+    sql "CREATE TABLE t (id int PRIMARY KEY, v text, big text, more text)"
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+ask(); life(7)
+e.table(1, "public", "t", T)
+tx(101, ("update", ["1", UNCHANGED, "new"]))
+T = T[:2] + [col("more")]
+block(7, 1, [["1", "v", "m"]], mark=0x2028)
+e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 101 ]
+    said "a range of public.t has other columns than an update that it lacks"
+    [ "$(sql "SELECT count(*) FROM t")" = 0 ]
+}
+
+@test "a list is one commit; the bug was that parts stayed that their table no longer has" {
+    make_table
+    list() {
+        stream "$T/s" <<PY
+$COPY_PRELUDE
+e.lsn = 0x3000
+for part in $1:
+    e.add(copytable(0, 1, "public", "t", T, part=part, definition="d"))
+e.add(table_end(0, "l")).end(); out(e)
+PY
+        sink <"$T/s"
+        [ "$status" -eq 0 ]
+    }
+    list "range(1, 31)"
+    [ "$(sql "SELECT count(*), count(DISTINCT xmin::text) FROM walpipe.tables WHERE relid = 1")" = "30|1" ]
+    list "(3, 4, 40)"
+    [ "$(sql "SELECT string_agg(part::text, ',' ORDER BY part) FROM walpipe.tables WHERE relid = 1")" = 3,4,40 ]
+    # the stream may have changes still of a table that is no longer published
+    list "()"
+    [ "$(sql "SELECT count(*) FROM walpipe.tables WHERE relid = 1")" = 3 ]
+}
+
 @test "what a crash leaves: finished ranges stand, and the table goes on being followed" {
     make_table
     stream "$T/s" <<PY
@@ -347,7 +402,7 @@ PY
     # not the same oid
     stream "$T/s" <<PY
 $COPY_PRELUDE
-e.add(copytable(0, 2, "public", "t", T)).end(); out(e)
+e.add(copytable(0, 2, "public", "t", T)).add(table_end(0, "l")).end(); out(e)
 PY
     sink <"$T/s"
     [ "$status" -eq 100 ]
@@ -359,7 +414,7 @@ PY
     for identity in f n; do
         stream "$T/s" <<PY
 $COPY_PRELUDE
-e.add(copytable(0, 3, "public", "k", [col("id", True, INT4)], identity="$identity")).end(); out(e)
+e.add(copytable(0, 3, "public", "k", [col("id", True, INT4)], identity="$identity")).add(table_end(0, "l")).end(); out(e)
 PY
         sink <"$T/s"
         [ "$status" -eq 100 ]

@@ -1,0 +1,221 @@
+/* copyparts.c: see copyparts.h. */
+#include "lib/copyparts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static int
+out_of_memory(struct err *err)
+{
+    return err_set(err, EXIT_PEER, "out of memory for the tables that are copied");
+}
+
+/* ---- look-up ---- */
+
+struct copypart *
+copyparts_first(const struct copying *c, uint32_t relid)
+{
+    return relmap_get(&c->tables, relid);
+}
+
+struct copypart *
+copyparts_find(const struct copying *c, uint32_t relid, uint32_t part)
+{
+    struct copypart *at = copyparts_first(c, relid);
+
+    while (at != NULL && (at->part != part || at->gone))
+        at = at->table_next;
+    return at;
+}
+
+bool
+copyparts_known(const struct copying *c, uint32_t relid)
+{
+    const struct copypart *at = copyparts_first(c, relid);
+
+    while (at != NULL && at->gone)
+        at = at->table_next;
+    return at != NULL;
+}
+
+struct copypart *
+copyparts_of_life(const struct copying *c, uint64_t life)
+{
+    struct copypart *at = c->parts;
+
+    while (at != NULL && at->life != life)
+        at = at->next;
+    return life == 0 ? NULL : at;
+}
+
+static void
+count_unfinished(struct copying *c)
+{
+    c->unfinished = 0;
+    for (const struct copypart *at = c->parts; at != NULL; at = at->next)
+        c->unfinished += !at->gone && at->state != COPY_STREAMING;
+}
+
+static void
+look_at(struct copying *c, uint32_t relid)
+{
+    struct copypart *first = copyparts_first(c, relid);
+    bool all_wait = true, all_stream = true;
+    uint32_t in_lives = 0;
+
+    for (const struct copypart *at = first; at != NULL; at = at->table_next) {
+        in_lives += at->life != 0;
+        if (at->gone)
+            continue;
+        all_wait = all_wait && (at->state == COPY_NEW || at->state == COPY_WAITING);
+        all_stream = all_stream && at->state == COPY_STREAMING;
+    }
+    if (first == NULL)
+        return;
+    first->lives = in_lives;
+    first->way = all_stream ? COPYING_APPLY : all_wait ? COPYING_PASS : COPYING_UPSERT;
+}
+
+void
+copyparts_look(struct copying *c)
+{
+    count_unfinished(c);
+    for (const struct copypart *at = c->parts; at != NULL; at = at->next)
+        if (at == copyparts_first(c, at->relid))
+            look_at(c, at->relid);
+}
+
+void
+copyparts_changed(struct copying *c, struct copypart *part)
+{
+    part->changed = c->pending = c->uncounted = true;
+    count_unfinished(c);
+    look_at(c, part->relid);
+}
+
+static bool
+has_name(const struct copypart *part, const struct relation *relation)
+{
+    return strcmp(part->schema, relation->schema) == 0 && strcmp(part->name, relation->name) == 0;
+}
+
+static void
+set_name(struct copypart *part, const struct relation *relation)
+{
+    snprintf(part->schema, sizeof part->schema, "%s", relation->schema);
+    snprintf(part->name, sizeof part->name, "%s", relation->name);
+}
+
+/* A table may get another name. */
+void
+copyparts_rename(struct copying *c, const struct relation *relation)
+{
+    for (struct copypart *at = copyparts_first(c, relation->relid); at != NULL;
+         at = at->table_next) {
+        if (at->gone || has_name(at, relation))
+            continue;
+        set_name(at, relation);
+        copyparts_changed(c, at);
+    }
+}
+
+bool
+copyparts_lives(const struct copying *c, uint32_t relid)
+{
+    const struct copypart *first = copyparts_first(c, relid);
+
+    return first != NULL && first->lives > 0;
+}
+
+struct copypart *
+copyparts_add(struct copying *c, const struct copypart *part)
+{
+    struct copypart *new = malloc(sizeof *new), *first = copyparts_first(c, part->relid);
+    void *replaced;
+
+    if (new == NULL)
+        return NULL;
+    *new = *part;
+    new->table_next = first;
+    if (relmap_put(&c->tables, part->relid, new, &replaced) != 0) {
+        free(new);
+        return NULL;
+    }
+    new->next = c->parts;
+    c->parts = new;
+    c->uncounted = true;
+    count_unfinished(c);
+    look_at(c, part->relid);
+    return new;
+}
+
+/* ---- what can be copied ---- */
+
+int
+copyparts_refuse(const struct relation *relation, const char *why, const char *hint,
+                 struct err *err)
+{
+    snprintf(err->relation, sizeof err->relation, "%s.%s", relation->schema, relation->name);
+    err_set(err, EXIT_REFUSED, "%s.%s cannot be copied: %s", relation->schema, relation->name, why);
+    return err_hint(err, "%s", hint);
+}
+
+static bool
+has_key(const struct relation *relation)
+{
+    for (uint32_t i = 0; i < relation->columns_count; i++)
+        if (relation->columns[i].key)
+            return relation->replica_identity != 'f' && relation->replica_identity != 'n';
+    return false;
+}
+
+/* Another table under the name of one that has a note. */
+static const struct copypart *
+namesake(const struct copying *c, const struct relation *relation)
+{
+    for (const struct copypart *at = c->parts; at != NULL; at = at->next)
+        if (at->relid != relation->relid && !at->gone && has_name(at, relation))
+            return at;
+    return NULL;
+}
+
+static int
+check_new(const struct copying *c, const struct relation *relation, struct err *err)
+{
+    if (!c->carried_over && !has_key(relation))
+        return copyparts_refuse(
+            relation, "it has no key that finds its rows",
+            "give it a primary key, or an index as its replica identity, leave it out "
+            "with tables, or copy it by hand and set copy = no",
+            err);
+    if (namesake(c, relation) != NULL)
+        return copyparts_refuse(
+            relation, "the source's table was dropped and made again",
+            "stop walpipe; in one transaction of the target empty the table and delete "
+            "its rows from walpipe.tables; then start again, and it is copied",
+            err);
+    return 0;
+}
+
+/* A part that the target has no note of. */
+struct copypart *
+copyparts_new(struct copying *c, const struct relation *relation, uint32_t oid, struct err *err)
+{
+    struct copypart part = {.relid = relation->relid, .part = oid, .state = COPY_NEW};
+    struct copypart *added;
+
+    if (check_new(c, relation, err) != 0)
+        return NULL;
+    if (c->carried_over)
+        part.state = COPY_STREAMING;
+    else if (copyparts_known(c, relation->relid))
+        part.state = COPY_WAITING;
+    set_name(&part, relation);
+    added = copyparts_add(c, &part);
+    if (added == NULL) {
+        out_of_memory(err);
+        return NULL;
+    }
+    copyparts_changed(c, added);
+    return added;
+}

@@ -1,0 +1,114 @@
+/* copyparts.h: the tables of struct copying and their parts. For copying.c; a sink uses copying.h.
+ */
+#ifndef WALPIPE_COPYPARTS_H
+#define WALPIPE_COPYPARTS_H
+
+#include "lib/heldranges.h"
+#include "lib/relmap.h"
+#include "lib/spans.h"
+#include "lib/tracked.h"
+
+enum copy_state {
+    COPY_NEW = 'n',     /* the sink must check whether the target's table is empty */
+    COPY_WAITING = 'w', /* waits for its first life, whose ranges will bring the changes that the
+                           stream brings now */
+    COPY_COPYING = 'c',
+    COPY_STREAMING = 's'
+};
+
+/* The treatment of a table's changes. */
+enum copying_way {
+    COPYING_APPLY, /* as without a copy */
+    COPYING_PASS,  /* leave it: the ranges will have it */
+    COPYING_UPSERT /* tell copying_row, copying_truncate, then apply it; a row that is not there
+                      may not be there yet */
+};
+
+/* A physical table, and its note in the target. */
+struct copypart {
+    struct copypart *next;       /* of all */
+    struct copypart *table_next; /* of the same published table */
+    uint32_t relid;              /* of the published table */
+    uint32_t part; /* its own oid, 0 if it represents a table whose parts are not known */
+    char schema[NAME_MAX_BYTES + 1]; /* of the published table */
+    char name[NAME_MAX_BYTES + 1];
+    enum copy_state state;
+    uint64_t l0; /* where its first life began, 0 without one */
+    uint32_t file;
+    char definition[COPY_DEFINITION_MAX + 1];
+    struct spans done; /* of that file, under that definition */
+    uint64_t rows;     /* written */
+
+    bool changed; /* the note must be written */
+    bool gone;    /* no longer published, so the note must be removed */
+    bool in_list; /* the reader asked about it since its last list ended */
+
+    /* Only in the table's first part, because every row needs them. */
+    enum copying_way way;
+    uint32_t lives; /* number of parts in a life */
+
+    /* In this run. */
+    uint64_t life;        /* 0 if none */
+    uint64_t began;       /* where it began */
+    struct buf described; /* the table's relation event that the life began with */
+    bool asked;           /* owes an answer to asked_life */
+    uint64_t asked_life;
+    uint64_t ended_life; /* ends as done by the commit that is under way, 0 if none */
+    struct buf missing;  /* of that life: keys that are missing still, as copydetail.h has them */
+};
+
+/* Zero-initialise to use. */
+struct copying {
+    const char *sink;
+    bool carried_over; /* every table without a note is streaming: an older walpipe made them so */
+    struct copypart *parts;
+    struct relmap tables; /* relid to its first part */
+    uint32_t unfinished;  /* number of parts that are not streaming */
+    struct tracked tracked;
+    struct heldranges held;
+    struct buf key, values; /* of the current row */
+    bool listed;            /* owes an answer to the end of the list */
+    bool listing;           /* a list has begun, and one commit is enough for all of it */
+    bool pending;           /* something waits for the next commit */
+    bool uncounted; /* a table's state has changed since ackd was told how many have which */
+};
+
+/* Takes a part that the sink has found in the target, which is copied but for its links. NULL: out
+ * of memory. */
+struct copypart *copyparts_add(struct copying *c, const struct copypart *part);
+
+/* The first part of a published table, also one that is gone; NULL: there is none. The others
+ * follow by table_next. */
+struct copypart *copyparts_first(const struct copying *c, uint32_t relid);
+
+/* A part that is not gone, or NULL. */
+struct copypart *copyparts_find(const struct copying *c, uint32_t relid, uint32_t part);
+
+/* The part that is in this life, or NULL. */
+struct copypart *copyparts_of_life(const struct copying *c, uint64_t life);
+
+/* The table has a part that is not gone. */
+bool copyparts_known(const struct copying *c, uint32_t relid);
+
+/* A part of the table is in a life. */
+bool copyparts_lives(const struct copying *c, uint32_t relid);
+
+/* After states or lives have changed without copyparts_changed. */
+void copyparts_look(struct copying *c);
+
+/* The part's note must be written with the next commit. */
+void copyparts_changed(struct copying *c, struct copypart *part);
+
+/* The table may have another name than its notes. */
+void copyparts_rename(struct copying *c, const struct relation *relation);
+
+/* Adds a part without a note. NULL with err: the table cannot be copied (EXIT_REFUSED), or out of
+ * memory. */
+struct copypart *copyparts_new(struct copying *c, const struct relation *relation, uint32_t oid,
+                               struct err *err);
+
+/* Refuses to copy a table. Returns -1. */
+int copyparts_refuse(const struct relation *relation, const char *why, const char *hint,
+                     struct err *err);
+
+#endif
