@@ -229,33 +229,70 @@ ask_copying(struct worker *w, struct table *table, enum copying_way *way, struct
     return 0;
 }
 
+/* As it goes into the batch. */
+struct row_change {
+    uint8_t type;
+    struct bytes body;
+};
+
+static bool
+is_incomplete(const struct tuple *row)
+{
+    for (uint32_t i = 0; i < row->count; i++)
+        if (row->values[i].kind == VALUE_UNCHANGED)
+            return true;
+    return false;
+}
+
+/* A row filter makes an insert out of an update that moves a row in. Unchanged TOASTed values are
+ * not in it: it is an update of a row that a range must bring. */
+static int
+make_update(struct worker *w, struct row_event *row, struct row_change *change, struct err *err)
+{
+    struct buf *frame = &w->copies.frame;
+
+    change->type = FRAME_UPDATE;
+    row->header.old_key_hash = row->header.key_hash;
+    buf_reset(frame, 1u << 20);
+    if (row_encode(frame, FRAME_UPDATE, row) != 0)
+        return err_set(err, EXIT_PEER, "out of memory for a change");
+    change->body = (struct bytes){.data = frame->data + frame->start + FRAME_HEADER,
+                                  .len = buf_len(frame) - FRAME_HEADER};
+    return 0;
+}
+
 static int
 track_row(struct worker *w, const struct table *table, const struct intake_item *item,
-          struct err *err)
+          struct row_change *change, struct err *err)
 {
     struct cursor body = item->body;
-    struct row_event row;
+    struct row_event row = {.header = item->header};
 
     if (!row_decode_rest(&body, item->type, item->elements, &row, &w->values) ||
         (item->type != FRAME_DELETE && row.new_row.count != table->relation.columns_count) ||
         (row.old_kind != OLD_NONE && row.old_row.count != table->relation.columns_count))
         return err_set(err, EXIT_REFUSED, "malformed row event for %s", table->label);
-    return copying_row(copying(w), &table->relation, w->intake.begin.xid, item->type, &row, err);
+    if (item->type == FRAME_INSERT && is_incomplete(&row.new_row) &&
+        make_update(w, &row, change, err) != 0)
+        return -1;
+    return copying_row(copying(w), &table->relation, w->intake.begin.xid, change->type, &row, err);
 }
 
 static int
 take_row(struct worker *w, struct table *table, const struct intake_item *item, struct err *err)
 {
-    struct bytes body = {.data = item->frame.body.at, .len = item->frame.body.left};
+    struct row_change change = {
+        .type = item->type, .body = {.data = item->frame.body.at, .len = item->frame.body.left}};
     enum copying_way way;
 
     if (ask_copying(w, table, &way, err) != 0)
         return -1;
     if (way == COPYING_PASS)
         return 0;
-    if (way == COPYING_UPSERT && track_row(w, table, item, err) != 0)
+    if (way == COPYING_UPSERT && track_row(w, table, item, &change, err) != 0)
         return -1;
-    return batch_add_row(&w->batch, table, item->type, body, w->intake.begin.commit_lsn, err);
+    return batch_add_row(&w->batch, table, change.type, change.body, w->intake.begin.commit_lsn,
+                         err);
 }
 
 static int

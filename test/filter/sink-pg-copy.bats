@@ -274,6 +274,26 @@ PY
     [ "$(sql "SELECT count(*) FROM t")" = 0 ]
 }
 
+@test "the bug was that an insert with unchanged TOAST was refused" {
+    make_table
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+ask(); life(7)
+e.table(1, "public", "t", T)
+# a row filter makes them of updates
+tx(101, ("insert", ["1", "v", UNCHANGED]), ("insert", ["2", "w", UNCHANGED]))
+block(7, 1, [["1", "v", "toast"]], snapshot=(102, 102, ()), mark=0x2028)
+block(7, 2, [], kind="q", mark=0x2028)
+block(7, 3, [["2", "old", "toast"]], kind="k", mark=0x2028)
+e.add(table_end(7)).end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    sql "SELECT * FROM t ORDER BY id" | diff - <(printf '%s\n' "1|v|toast" "2|w|toast")
+    [ "$(told missing .keys)" = '{"hex":"91a132"}' ]
+    [ "$(sql "SELECT count(*) FROM walpipe.missing")" = 0 ]
+}
+
 @test "a list is one commit; the bug was that parts stayed that their table no longer has" {
     make_table
     list() {
