@@ -163,6 +163,10 @@ check_copies(struct checking *c, const struct catalog *catalog)
     if (catalog->standby)
         verdict_say(&c->verdicts, VERDICT_FAIL,
                     "copy: the source is a standby: a copy needs the primary in [source]");
+    if (c->config->source.local_only)
+        verdict_say(&c->verdicts, VERDICT_WARN,
+                    "copy: origin = none holds for changes, but a copy takes all rows: of two "
+                    "pipelines that replicate to each other only one may copy");
     check_parts(c, catalog);
     check_unlogged(c, catalog);
 }

@@ -499,6 +499,9 @@ run_stops() {
     pipeline_stop "$conf"
     write_conf yes
     says 0
+    run ! grep "origin = none" <<<"$output"
+    sed -i 's/^slot = .*/&\norigin = none/' "$conf"
+    says 0 "warn  copy: origin = none .* only one may copy"
 }
 
 @test "check and run: rights on the source, row-level security, a table without a key" {
@@ -559,4 +562,32 @@ run_stops() {
         ALTER PUBLICATION p ADD TABLE far; GRANT SELECT ON far TO copier_$db" "$db"
     says 100 "warn  copy: public.away is a foreign table"
     pg_sql src "DROP OWNED BY copier_$db; DROP ROLE copier_$db" "$db"
+}
+
+# ---- two walpipes ----
+
+waits_for_slot() {
+    "$WALPIPE_BIN/walpipe" status -c "$1" | grep -q STANDBY
+}
+
+@test "a hot standby takes over during the copy" {
+    bench_tables
+    write_conf yes "copy_rate = 1000000" "" standby
+    sed 's|/standby$|/state|' "$conf" >"$dir/first.conf"
+    load_start 40
+    pipeline_start "$dir/first.conf"
+    wait_until 60 copied_some
+    setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.exit"' \
+        pipeline "$conf" "$WALPIPE_BIN" </dev/null >>"$conf.log" 2>&1 3>&- &
+    wait_until 60 waits_for_slot "$conf"
+    kill_later "$(pipeline_pid "$conf")"
+    # it keeps its hands off the target
+    copied_some
+    run ! noted "bool_and(state = 'streaming')" "AND name = 'pgbench_accounts'"
+    pipeline_kill "$dir/first.conf"
+    wait_until 60 logged '"message":"streaming from slot'
+    logged '"message":"[1-4] of 4 published tables are to be copied' ||
+        wait_until 30 logged '"message":"[1-4] of 4 published tables are to be copied'
+    ends_equal 1
+    pipeline_stop "$conf"
 }
