@@ -110,7 +110,7 @@ is_partitioned(const struct catalog *catalog, uint32_t relid)
 }
 
 static int
-fill(struct catalog *catalog, struct err *err)
+fill(struct catalog *catalog, int server_version, struct err *err)
 {
     const PGresult *r = catalog->result;
     int rows = PQntuples(r);
@@ -128,6 +128,8 @@ fill(struct catalog *catalog, struct err *err)
             .filter = PQgetisnull(r, row, FIELD_FILTER) ? NULL : PQgetvalue(r, row, FIELD_FILTER),
             .definition = PQgetvalue(r, row, FIELD_DEFINITION),
             .shape = PQgetvalue(r, row, FIELD_SHAPE)};
+        /* Before 14 a range without an end names every block of the table. */
+        catalog->parts[row].measured = server_version >= 140000;
         catalog->parts[row].whole = is_partitioned(catalog, catalog->parts[row].relid);
         digest(&catalog->parts[row]);
     }

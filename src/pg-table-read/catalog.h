@@ -11,6 +11,7 @@ struct catalog_part {
     uint32_t relid; /* of the published table */
     uint32_t oid;
     const char *name;       /* qualified and quoted */
+    bool measured;          /* blocks tells where a range may have no end */
     bool whole;             /* the published table has partitions, of which this may be one */
     uint64_t blocks;        /* an estimate */
     uint64_t rows;          /* an estimate, 0 if unknown */

@@ -76,7 +76,7 @@ lives_begin(struct lives *lives, struct life *life)
 {
     forget_life(life);
     life->number = ++lives->last_life;
-    life->blocks = life->part->blocks;
+    life->blocks = life->part->measured ? life->part->blocks : UINT32_MAX;
     life->step = STEP_FIRST;
     life->backoff =
         (struct backoff){.first_millis = REST_FIRST_MILLIS, .most_millis = REST_MOST_MILLIS};

@@ -508,13 +508,16 @@ PY
     CONNINFO=$(pg_conninfo old postgres)
     SYSTEM=$(pg_sql old "select system_identifier from pg_control_system()")
     play <<'PY'
-sql("""create table t (id int primary key); insert into t values (1);
+sql("""create table t (id int primary key); insert into t select generate_series(1, 300000);
        create table late (id int primary key); insert into late values (1);
        create publication p for table t""")
 with Crew(lags=True) as crew:
     crew.until(lambda: crew.listed == 1)
     crew.reach()
     crew.copied("public.t")
+    # The bug was that the first range of a table that was never analysed had no end.
+    first = min((r for r in crew.ranges if r.kind == "b"), key=lambda r: r.start)
+    assert first.start == [0, 0] and first.end == [512, 0], first.span()
     crew.missing = lambda worker, life: []
     session = open_session()
     tell(session, "begin; insert into late values (2)")

@@ -44,8 +44,8 @@ one_table(uint32_t oid, uint64_t blocks)
     catalog->users = 1;
     catalog->parts = calloc(1, sizeof *catalog->parts);
     catalog->parts_count = 1;
-    catalog->parts[0] =
-        (struct catalog_part){.relid = oid, .oid = oid, .blocks = blocks, .digest = "d"};
+    catalog->parts[0] = (struct catalog_part){
+        .relid = oid, .oid = oid, .blocks = blocks, .measured = true, .digest = "d"};
     catalog->published.relations = calloc(1, sizeof *catalog->published.relations);
     catalog->published.count = 1;
     catalog->published.relations[0] = (struct relation){
