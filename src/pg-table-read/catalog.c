@@ -174,7 +174,7 @@ catalog_read(PGconn *conn, const char *publications, struct err *err)
     catalog->users = 1;
     if (pgrelations_read(&catalog->published, conn, publications, err) == 0)
         catalog->result = ask(conn, publications, err);
-    if (catalog->result != NULL && fill(catalog, err) == 0)
+    if (catalog->result != NULL && fill(catalog, PQserverVersion(conn), err) == 0)
         return catalog;
     catalog_drop(catalog);
     return NULL;

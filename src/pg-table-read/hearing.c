@@ -124,8 +124,10 @@ static void
 begin_for_keys(struct copy *copy, uint64_t number)
 {
     for (struct life *life = copy->lives.first; life != NULL; life = life->next)
-        if (life->state == LIFE_COPIED && life->ended == number)
+        if (life->state == LIFE_COPIED && life->ended == number) {
             life->state = LIFE_WANTED;
+            life->keys_only = true;
+        }
 }
 
 static int

@@ -20,7 +20,7 @@
 void
 life_unsettle(struct life *life)
 {
-    life->early = life->settled = false;
+    life->early = life->settled = life->keys_only = false;
     life->reach = 0;
     waiting_free(&life->waiting);
 }
@@ -91,6 +91,7 @@ life_end(struct life *life, enum life_state state)
     forget_life(life);
     waiting_free(&life->waiting);
     life->ended = life->number;
+    life->keys_only = false;
     life->number = 0;
     life->stale = state == LIFE_NEW;
     if (state != LIFE_COPIED)
@@ -251,7 +252,9 @@ lives_next(struct lives *lives, uint64_t now, struct range_order *order)
     int found = 0;
 
     for (struct life *life = lives->first; life != NULL && found == 0; life = life->next) {
-        found = now < life->rest_until ? 0 : take(life, order);
+        if (now < life->rest_until || (life_is_quiet(life) && lives_have_unread(lives, life)))
+            continue;
+        found = take(life, order);
         if (found != 1)
             continue;
         life->in_flight++;
@@ -396,6 +399,30 @@ bool
 life_is_finished(const struct life *life)
 {
     return life->state == LIFE_READ && life->called && !missing_has_some(&life->missing) &&
+           life->in_flight == 0 && life->unreported == 0;
+}
+
+/* Its rows may be those that workers miss. */
+static bool
+is_unread(const struct life *life)
+{
+    return life->listed && !life->keys_only && life->state != LIFE_LEAVING &&
+           life->state < LIFE_READ;
+}
+
+bool
+lives_have_unread(const struct lives *lives, const struct life *life)
+{
+    for (const struct life *other = lives->first; other != NULL; other = other->next)
+        if (other != life && other->part->relid == life->part->relid && is_unread(other))
+            return true;
+    return false;
+}
+
+bool
+life_is_quiet(const struct life *life)
+{
+    return life->state == LIFE_READ && !life->called && !missing_has_some(&life->missing) &&
            life->in_flight == 0 && life->unreported == 0;
 }
 

@@ -59,6 +59,7 @@ struct life {
     size_t rests_count, rests_size;
     struct missing missing;
     bool called;         /* the workers were asked for missing keys, after the last was read */
+    bool keys_only;      /* it was read, and waits for a life, or lives, for keys */
     uint32_t in_flight;  /* ranges that were given out and have not come back, also of earlier lives
                           */
     uint32_t unreported; /* of this life, read and not yet reported by all workers */
@@ -144,6 +145,12 @@ int life_moved(const struct range_order *order) MUST_CHECK;
 
 /* Nothing is left to be read or to be reported. */
 bool life_is_finished(const struct life *life);
+
+/* It is read, and no key was asked for. */
+bool life_is_quiet(const struct life *life);
+
+/* Another part of the published table is not read yet. Workers miss its rows as well. */
+bool lives_have_unread(const struct lives *lives, const struct life *life);
 
 /* From LIFE_BEGUN to LIFE_READ. */
 bool life_is_active(const struct life *life);

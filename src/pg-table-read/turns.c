@@ -282,7 +282,8 @@ look_at_wanted(struct copy *copy, struct life *life, struct err *err)
 {
     if (state_has_ackd(copy) && !life->settled)
         life->state = LIFE_SETTLING;
-    else if (lives_count_active(&copy->lives) < LIVES_ACTIVE_MAX)
+    else if (lives_count_active(&copy->lives) < LIVES_ACTIVE_MAX &&
+             !(life->keys_only && lives_have_unread(&copy->lives, life)))
         return begin_life(copy, life, err);
     return 0;
 }
@@ -308,7 +309,8 @@ leave(struct copy *copy, struct life *life, bool look, struct err *err)
 static int
 look_at_read(struct copy *copy, struct life *life, struct err *err)
 {
-    if (!state_has_ackd(copy) || life_is_finished(life))
+    if (!state_has_ackd(copy) || life_is_finished(life) ||
+        (life_is_quiet(life) && lives_have_unread(&copy->lives, life)))
         return end_life(copy, life, LIFE_DONE, err);
     if (life->match != NULL || !missing_has_some(&life->missing))
         return 0;
