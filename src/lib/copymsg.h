@@ -57,7 +57,7 @@ struct copy_counts {
     uint64_t bytes; /* of these rows, as the stream had them */
 };
 
-/* ackd to pg-table-read: what a worker said, as it came. */
+/* From ackd to pg-table-read, a worker's message, unchanged. */
 struct copy_relayed {
     char sink[NAME_MAX_BYTES + 1];
     uint32_t shard;

@@ -11,7 +11,7 @@ static const char *const kinds[] = {"sink", "part", "missing", "error"};
 
 enum { KINDS = sizeof kinds / sizeof *kinds, FIELDS_MAX = 12 };
 
-/* Of each kind, its name counted. */
+/* For each kind, including its name. */
 static const size_t fields_of[KINDS] = {4, 12, 3, 2};
 
 /* ---- there ---- */
@@ -89,7 +89,7 @@ copynote_print(const struct copynote *n, struct buf *out)
 
 /* ---- and back ---- */
 
-/* Makes of the text what it was written for, in its place. */
+/* Decodes the escapes of the text, in its place. */
 static bool
 read_text(char *text)
 {

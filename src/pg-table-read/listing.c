@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A partition that another table has now, or none: no worker has it for that table. */
+/* The partition belongs to another table now, or to none. No worker has it for that table. */
 static void
 move(struct life *life)
 {
@@ -13,7 +13,7 @@ move(struct life *life)
     life->state = LIFE_NEW;
 }
 
-/* Lets the catalog's part describe it. */
+/* Gives it the description of the catalog's part. */
 static int
 describe(struct life *life, struct catalog *catalog, const struct catalog_part *part)
 {

@@ -1,12 +1,12 @@
-/* listing.h: what the catalog has becomes lives. Pure. */
+/* listing.h: makes lives from the catalog's tables. Pure. */
 #ifndef WALPIPE_PGTABLEREAD_LISTING_H
 #define WALPIPE_PGTABLEREAD_LISTING_H
 
 #include "pg-table-read/lives.h"
 
-/* Takes what the catalog has now: new parts are added; those without a life and without ranges in
- * flight are described by it from now on; `listed` says of each whether it is there. -1: out of
- * memory. */
+/* Takes the catalog's current tables. New parts are added. Parts without a life and without ranges
+ * in flight get its description from now on. `listed` is set if the part is there. Returns -1 when
+ * memory is out. */
 int listing_take(struct lives *lives, struct catalog *catalog) MUST_CHECK;
 
 #endif

@@ -15,16 +15,16 @@
 
 enum life_state {
     LIFE_NEW,      /* seen in the catalog */
-    LIFE_ASKED,    /* the workers were asked what they have of it */
+    LIFE_ASKED,    /* the workers were asked how much of it they have */
     LIFE_WANTED,   /* to be copied when its turn comes */
     LIFE_SETTLING, /* then the workers must reach what was written before */
-    LIFE_BEGUN,    /* the workers were told of the life; they have not all answered */
-    LIFE_GO,       /* they have */
+    LIFE_BEGUN,    /* the workers were told of the life, and some have not answered */
+    LIFE_GO,       /* all have answered */
     LIFE_WAITING,  /* for transactions that are not visible yet */
     LIFE_READING,
-    LIFE_CHANGED, /* so it ends; the catalog tells how */
+    LIFE_CHANGED, /* so it ends, and the catalog tells how */
     LIFE_LEAVING, /* it is gone, which the workers must reach before they are told */
-    LIFE_READ,    /* all ranges are finished; keys may be missing */
+    LIFE_READ,    /* all ranges are finished, but keys may be missing */
     LIFE_COPIED,  /* nothing is left to do */
     LIFE_UNPUBLISHED
 };
@@ -33,13 +33,14 @@ struct life {
     struct life *next;
     uint64_t number; /* 0 before LIFE_BEGUN */
     enum life_state state;
-    bool listed;             /* the last catalog has it */
-    bool early;              /* it was published when the run began, and since then as now */
-    bool settled;            /* workers have reached what was written before it was as now */
-    uint64_t reach;          /* while SETTLING, LEAVING: see settling.h */
-    bool stale;              /* it has changed since it was described */
-    bool changed;            /* what is published of it has, after it was copied: to be named */
-    struct catalog *catalog; /* that it was found in: relation and part point into it */
+    bool listed;    /* the last catalog has it */
+    bool early;     /* it was published when the run began, and since then as now */
+    bool settled;   /* workers have reached what was written before it was as now */
+    uint64_t reach; /* while SETTLING, LEAVING: see settling.h */
+    bool stale;     /* it has changed since it was described */
+    bool changed;   /* its published rows or columns changed after it was copied, which must be
+                       reported */
+    struct catalog *catalog; /* in which it was found, with relation and part */
     const struct relation *relation;
     const struct catalog_part *part;
     struct keyhash hash;
@@ -83,7 +84,7 @@ struct lives {
     uint64_t last_range;
 };
 
-/* Its life begins: LIFE_BEGUN, with a number of its own. -1: out of memory. */
+/* Begins its life, LIFE_BEGUN, with a number of its own. Returns -1 when memory is out. */
 int lives_begin(struct lives *lives, struct life *life) MUST_CHECK;
 
 /* Takes a worker's answer to the life, which is its target's note of the table, or NULL if the
@@ -110,9 +111,10 @@ void life_unsettle(struct life *life);
 /* The same of what they have. */
 void life_leave(struct life *life);
 
-/* The next range that may be read now: of blocks, or, when these are finished, of keys that are
- * missing, or the question which are. 1, or 0: there is none now, or -1: out of memory. The
- * life counts it as in flight; whoever has the order must hand it to one of the functions below. */
+/* Chooses the next range that may be read now. It is one of blocks. When these are finished it is
+ * one of missing keys, or the question which keys are missing. Returns 1, 0 if there is none now,
+ * or -1 when memory is out. The life counts it as in flight. The order must be handed to one of the
+ * functions below. */
 int lives_next(struct lives *lives, uint64_t now, struct range_order *order) MUST_CHECK;
 
 /* life_read's `next` for keys, with the keys that were not answered. */

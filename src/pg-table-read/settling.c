@@ -1,8 +1,8 @@
 /* settling.c: see settling.h. */
 #include "pg-table-read/settling.h"
 
-/* How far all workers are is no part of what ackd says by itself: it is asked like anybody asks,
- * over a connection of its own. */
+/* ackd does not send by itself how far all workers are. It is asked with a status request, over
+ * another connection. */
 static int
 ask_ackd(const struct copy *copy, uint64_t *safe_lsn, struct err *err)
 {

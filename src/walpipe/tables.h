@@ -1,5 +1,5 @@
-/* tables.h: walpipe tables: how far each table is in each sink, by the notes in the targets and the
- * source's catalog; the pipeline need not run. */
+/* tables.h: walpipe tables, which shows the progress of each table in each sink. It uses the notes
+ * in the targets and the source's catalog, so the pipeline need not run. */
 #ifndef WALPIPE_TABLES_H
 #define WALPIPE_TABLES_H
 
