@@ -1,4 +1,4 @@
-/* copynotes.c: see copynotes.h. Must not decide what a copy does next. */
+/* copynotes.c: see copynotes.h. Must not decide the next step of a copy. */
 #include "sink-pg/copynotes.h"
 
 #include <inttypes.h>
@@ -13,7 +13,7 @@
 #include "sink-pg/mapping.h"
 #include "sink-pg/sqltext.h"
 
-/* A key may be longer than a btree takes. */
+/* A key may be longer than a btree accepts. */
 static const char create_tables[] =
     "CREATE TABLE IF NOT EXISTS walpipe.tables ("
     "pipeline text NOT NULL, sink text NOT NULL, relid oid NOT NULL, part oid NOT NULL,"
@@ -34,7 +34,8 @@ static const char tables_exist[] =
 
 enum { PARAMS_MAX = 16 };
 
-/* The parameters that every statement begins with: pipeline, sink, shard, shards, layout. */
+/* The parameters with which every statement begins, which are pipeline, sink, shard, shards and
+ * layout. */
 struct params {
     const char *list[PARAMS_MAX + KEYLIST_COLUMNS_MAX];
     char shard[16], shards[16], layout[24];
@@ -62,7 +63,7 @@ fill_params(const struct copynotes *n, struct params *p, struct err *err)
     return 0;
 }
 
-/* Runs a statement that answers nothing. */
+/* Runs a statement that returns no rows. */
 static int
 run(struct session *s, const char *what, const char *sql, int count, const struct params *p,
     struct err *err)
@@ -107,7 +108,7 @@ make_tables(struct session *s, struct err *err)
     return -1;
 }
 
-/* What has been applied before there were notes is of tables that are streaming. */
+/* Changes that were applied before there were notes belong to tables that are streaming. */
 static const char add_sink[] =
     "INSERT INTO walpipe.tables (pipeline, sink, relid, part, shard, schema, name, state, layout) "
     "SELECT $1, $2, 0, 0, 0, '*', '*', CASE WHEN EXISTS (SELECT FROM walpipe.progress "
@@ -115,7 +116,7 @@ static const char add_sink[] =
     "$5::bigint WHERE $3::integer IS NOT NULL AND $4::integer IS NOT NULL ON CONFLICT DO NOTHING";
 
 /* Under another layout a worker has other rows. A physical table that some worker has not finished
- * is not finished; what the workers of now have finished of it is not known. */
+ * is not finished. It is not known which parts of it the present workers have finished. */
 static const char unite[] =
     "UPDATE walpipe.tables AS t SET layout = $5::bigint, "
     "state = CASE WHEN u.all_streaming OR t.state <> 'streaming' THEN t.state ELSE 'copying' END, "
@@ -133,15 +134,15 @@ static const char add_workers[] =
     "WHERE t.pipeline = $1 AND t.sink = $2 AND t.relid <> 0 AND $3::integer IS NOT NULL "
     "ORDER BY t.relid, t.part, w.shard, t.shard ON CONFLICT DO NOTHING";
 
-/* Where one worker follows a table others must not pass its changes over: a row may have come to
- * the one that now goes to another. */
+/* If one worker follows a table, others must not pass over its changes. A row may have come to the
+ * worker that now goes to another. */
 static const char follow_all[] =
     "UPDATE walpipe.tables AS t SET state = 'copying' WHERE pipeline = $1 AND sink = $2 "
     "AND relid <> 0 AND state = 'waiting' AND EXISTS (SELECT FROM walpipe.tables AS o "
     "WHERE o.pipeline = $1 AND o.sink = $2 AND o.relid = t.relid AND o.state <> 'waiting') "
     "AND $3::integer IS NOT NULL AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL";
 
-/* What stands for a table whose parts are known. */
+/* The entry for a table whose parts are known. */
 static const char drop_stand_ins[] =
     "DELETE FROM walpipe.tables AS t WHERE pipeline = $1 AND sink = $2 AND relid <> 0 AND part = 0 "
     "AND EXISTS (SELECT FROM walpipe.tables AS o WHERE o.pipeline = $1 AND o.sink = $2 "
@@ -273,7 +274,7 @@ copynotes_load(struct copynotes *n, struct session *s, struct copying *c, struct
     return rc;
 }
 
-/* What comes without a copy from now on is of tables that are streaming, also for add_sink. */
+/* Tables that come without a copy from now on are streaming, also for add_sink. */
 static int
 forget_default(struct session *s, const char *const *params, struct err *err)
 {
@@ -317,7 +318,8 @@ copynotes_require_none(const struct copynotes *n, struct session *s, struct err 
 
 /* ---- notes ---- */
 
-/* Both in one look: what another worker has written into the table, it has noted before. */
+/* Both in one query, because another worker has noted everything before it wrote it into the
+ * table. */
 static int
 require_empty(const struct copynotes *n, struct session *s, const struct copypart *part,
               struct err *err)
@@ -408,7 +410,7 @@ remove_note(struct session *s, const struct copypart *part, struct params *p, st
                7, p, err);
 }
 
-/* A key that has become missing since pg-table-read has asked last. */
+/* A key that has become missing since pg-table-read last asked. */
 static int
 keep_copying(const struct copynotes *n, struct session *s, struct copypart *part, struct err *err)
 {

@@ -1,11 +1,12 @@
 /* copynotes.h: walpipe's notes in the target about the tables that it copies.
  *
- *     walpipe.tables   of each physical table and worker: state, finished ranges
- *     walpipe.missing  keys of rows that are to be read again
+ *     walpipe.tables   for each physical table and worker, state and finished ranges
+ *     walpipe.missing  keys of rows that must be read again
  *
- * walpipe.tables has a row for the sink as a whole too, source `*`: what a table without a row is.
- * "waiting": it is to be copied. "streaming": an older walpipe, which kept no such rows, had
- * all its tables streaming. Written where a copy was asked for first. */
+ * walpipe.tables also has a row for the sink as a whole, with source `*`. Its state is that of a
+ * table without a row. "waiting" means that the table must be copied. "streaming" means that an
+ * older walpipe, which kept no such rows, had all its tables streaming. It is written when a copy
+ * is first asked for. */
 #ifndef SINK_PG_COPYNOTES_H
 #define SINK_PG_COPYNOTES_H
 
@@ -14,7 +15,7 @@
 #include "sink-pg/keylist.h"
 #include "sink-pg/session.h"
 
-/* Zero-initialise, then set whose notes they are. */
+/* Zero-initialise to use, then set the owner of the notes. */
 struct copynotes {
     const char *pipeline;
     const struct hello *hello;
@@ -23,16 +24,16 @@ struct copynotes {
     bool any_missing; /* walpipe.missing may have rows of this sink */
 };
 
-/* Makes the tables where they are missing, makes the rows those of the stream's layout, and hands
- * them to copying. After progress_start. */
+/* Creates the tables if they are missing, makes the rows those of the stream's layout, and hands
+ * them to copying. Call it after progress_start. */
 int copynotes_load(struct copynotes *n, struct session *s, struct copying *c,
                    struct err *err) MUST_CHECK;
 
-/* Of a sink that takes no copies. EXIT_REFUSED where a copy has not ended. */
+/* For a sink that takes no copies. EXIT_REFUSED if a copy has not ended. */
 int copynotes_require_none(const struct copynotes *n, struct session *s,
                            struct err *err) MUST_CHECK;
 
-/* Sets err to what is said of a new table whose target has rows. Returns -1. */
+/* Sets err to the message about a new table whose target has rows. Returns -1. */
 int copynotes_refuse_rows(const char *schema, const char *name, struct err *err);
 
 /* ---- in the transaction of a commit ---- */

@@ -9,26 +9,29 @@
 
 enum copy_format { COPY_UNKNOWN, COPY_TEXT, COPY_BINARY };
 
-/* Zero-initialise; reused for the process's life. */
+/* Zero-initialise to use. Reused for the process's life. */
 struct copyout {
     struct session *session;
     enum copy_format format;
-    uint32_t fields;  /* of the row that is being written */
+    uint32_t fields;  /* of the current row */
     bool not_recoded; /* copyout_value has failed for a text that recode.h does not know */
     struct buf out;
 };
 
-/* COPY's format for a row: by its first value that is one or the other; text for a row of NULLs. */
+/* COPY's format for a row, which its first value that is text or binary decides. It is text for a
+ * row of NULLs. */
 enum copy_format copyout_format(const struct value *row, uint32_t count);
 
 /* Runs script, whose last command is a COPY ... FROM STDIN in this format. *affected takes the rows
- * of the commands before it (at most counts_max). -1 with err: nothing is to be ended. */
+ * of the commands before it (at most counts_max). Returns -1 with err, after which there is nothing
+ * to end. */
 int copyout_begin(struct copyout *c, struct session *session, const char *script,
                   enum copy_format format, uint64_t *affected, size_t counts_max,
                   struct err *err) MUST_CHECK;
 
-/* One row: its fields, in COPY's order. In binary format a text is recoded that way. A value that
- * is in the other format then, or has a NUL byte, is refused: -1 with err; then copyout_abort. */
+/* Writes one row with its fields, in COPY's order. In binary format a text is recoded that way. A
+ * value that is then in the other format, or has a NUL byte, is refused with -1 and err. Call
+ * copyout_abort then. */
 void copyout_row(struct copyout *c, uint32_t fields);
 int copyout_value(struct copyout *c, const struct value *value, enum recode way,
                   struct err *err) MUST_CHECK;
@@ -40,15 +43,15 @@ int copyout_row_end(struct copyout *c, struct err *err) MUST_CHECK;
 /* Ends the COPY and takes its result. */
 int copyout_end(struct copyout *c, struct err *err) MUST_CHECK;
 
-/* Ends the COPY in such a way that it fails. */
+/* Ends the COPY so that it fails. */
 void copyout_abort(struct copyout *c);
 void copyout_free(struct copyout *c);
 
-/* The escape routine of the text format (chapter COPY, "Text Format"): appends data with backslash,
- * newline, carriage return and tab escaped. False when there is a NUL byte. */
+/* The escape routine of the text format (chapter COPY, "Text Format"). Appends data with backslash,
+ * newline, carriage return and tab escaped. Returns false if there is a NUL byte. */
 bool copyout_escape(struct buf *out, const uint8_t *data, size_t len) MUST_CHECK;
 
-/* Runs commands; *affected takes the rows of each. */
+/* Runs commands. *affected takes the rows of each. */
 int copyout_script(struct session *s, const char *what, const char *script, uint64_t *affected,
                    size_t counts_max, struct err *err) MUST_CHECK;
 

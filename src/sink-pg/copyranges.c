@@ -3,8 +3,8 @@
 
 /* ---- the table of a range ---- */
 
-/* The range's columns may be others than those that the stream described last: the table stands
- * apart from the stream's. */
+/* The range's columns may differ from those that the stream described last. So its table is not one
+ * of the stream's. */
 static int
 take_table(struct copyranges *c, const struct frame *frame, uint32_t relid, struct err *err)
 {
@@ -87,7 +87,7 @@ add_rows(struct copyranges *c, const struct heldrange *range, struct err *err)
     for (uint32_t i = 0; i < range->rows_count; i++) {
         if (next_row(c, range, &rows, &row, &verdict, err) != 0)
             return -1;
-        /* A skipped row may be missing still: an update that moved an unknown row to its key is
+        /* A skipped row may still be missing. An update that moved an unknown row to its key is
          * whole. */
         if (verdict == TRACKED_SKIP)
             continue;
@@ -98,9 +98,9 @@ add_rows(struct copyranges *c, const struct heldrange *range, struct err *err)
     return 0;
 }
 
-/* Absent keys are no longer missing. The target has no row of them: a row that the source does not
- * have is never covered. Nor may a delete look for one: several source tables may go to one target
- * table, and equal keys may have different texts. */
+/* Absent keys are no longer missing. The target has no row of them, because a row that the source
+ * does not have is never covered. A delete must not look for one either. Several source tables may
+ * go to one target table, and equal keys may have different texts. */
 static int
 settle_absent(struct copyranges *c, const struct heldrange *range, struct err *err)
 {

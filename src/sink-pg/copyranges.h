@@ -1,5 +1,5 @@
-/* copyranges.h: the rows of ranges that are due are written into the target, in the transaction
- * whose position has reached their marks. */
+/* copyranges.h: writes the rows of ranges that are due into the target, in the transaction whose
+ * position has reached their marks. */
 #ifndef SINK_PG_COPYRANGES_H
 #define SINK_PG_COPYRANGES_H
 
@@ -7,34 +7,34 @@
 #include "sink-pg/ways.h"
 #include "sink-pg/wholes.h"
 
-/* Zero-initialise, then set notes, tables, values, wholes and copying.sink. */
+/* Zero-initialise to use, then set notes, tables, values, wholes and copying.sink. */
 struct copyranges {
     struct copynotes notes;
     struct copying copying;
     const struct tables *tables;
-    const struct wholes *wholes; /* of a sink with several workers; else NULL */
-    struct row_values *values;   /* lent, for the row in hand */
-    struct table *first;  /* of ranges that came, linked by segment_next; count: 1 where the commit
+    const struct wholes *wholes; /* of a sink with several workers, otherwise NULL */
+    struct row_values *values;   /* lent, for the current row */
+    struct table *first;  /* of ranges that came, linked by segment_next. count is 1 if the commit
                              that is under way writes rows of it */
-    struct table *table;  /* of the range in hand */
+    struct table *table;  /* of the current range */
     struct keylist found; /* keys of the range that its rows have settled */
     struct batch batch;   /* the range's rows */
     struct buf frame;
 };
 
-/* All in the open transaction. Anything but OUTCOME_DONE leaves it to be rolled back; never
+/* All in the open transaction. After any outcome but OUTCOME_DONE it must be rolled back. Never
  * OUTCOME_NOT. */
 
 /* Behind the first `to` changes of batch: notes the keys of rows that they have not met. */
 enum outcome copyranges_missed(struct copyranges *c, struct session *s, const struct batch *batch,
                                uint32_t to, struct err *err);
 
-/* Behind all changes: the rows of all ranges that copying_collect has marked, and the notes.
+/* Behind all changes, writes the rows of all ranges that copying_collect has marked, and the notes.
  * *unplaced is set as by wholes_check. */
 enum outcome copyranges_write(struct copyranges *c, struct ways *ways, struct session *s,
                               bool *unplaced, struct err *err);
 
-/* At the beginning of an attempt: it has written nothing. */
+/* At the beginning of an attempt, which has written nothing. */
 void copyranges_begin(struct copyranges *c);
 
 void copyranges_free(struct copyranges *c);
