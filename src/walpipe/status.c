@@ -14,6 +14,7 @@
 #include "lib/clock.h"
 #include "lib/statedir.h"
 #include "walpipe/statustext.h"
+#include "walpipe/tables.h"
 
 #define SAMPLE_MILLIS 1000
 
@@ -109,6 +110,45 @@ sample_twice(const struct config *config, struct status_samples *s, struct err *
     return result;
 }
 
+/* A target that is down need not be asked. */
+static bool
+copies(const struct ack_worker_status *w, const struct sink_config *sink)
+{
+    return w->copies_known && w->copies.waiting + w->copies.copying > 0 && w->target_alive &&
+           strcmp(w->sink, sink->name) == 0;
+}
+
+static bool
+choose(const struct config *config, const struct ack_status *s, bool *sinks)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < config->sinks_count; i++)
+        for (uint32_t w = 0; w < s->workers_count; w++)
+            if (copies(&s->workers[w], &config->sinks[i]))
+                any = sinks[i] = true;
+    return any;
+}
+
+/* The workers tell ackd whether a table is not streaming yet. Only then targets and source are
+ * asked. */
+static int
+read_copies(struct status_samples *s, const struct config *config, struct pool *pool,
+            struct err *err)
+{
+    bool *sinks = pool_take(pool, (config->sinks_count + 1) * sizeof *sinks);
+    struct tables_choice choice = {.config = config, .source = s->now.source_alive, .sinks = sinks};
+    struct tables_found found;
+
+    if (!choose(config, &s->now, sinks))
+        return 0;
+    if (tables_read(&choice, &found, pool, err) != 0)
+        return -1;
+    s->copies = found.lists;
+    s->copies_count = config->sinks_count;
+    return 0;
+}
+
 /* The pipeline cannot be asked. Its last error is probably the reason. */
 static void
 log_last_error(const struct log *log, const struct status_samples *s)
@@ -136,7 +176,7 @@ status_show(const struct config *config, const struct log *log, bool json)
         return log_failure(log, &err);
     }
     wholelist_read(&samples->wholes, config, &pool);
-    if (sample_twice(config, samples, &err) != 0)
+    if (sample_twice(config, samples, &err) != 0 || read_copies(samples, config, &pool, &err) != 0)
         code = EXIT_PEER;
     samples->failed = lasterror_read(config->state_dir, &samples->last_error);
     if (code != EXIT_DONE) {

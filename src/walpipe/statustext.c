@@ -7,6 +7,7 @@
 #include "lib/json.h"
 #include "lib/lsn.h"
 #include "walpipe/amount.h"
+#include "walpipe/tablestext.h"
 
 #define WHOLES_SHOWN 20
 
@@ -182,6 +183,56 @@ print_wholes(const struct wholelist *list, FILE *out)
         fprintf(out, "and %zu more\n", list->count - WHOLES_SHOWN);
 }
 
+/* What the workers themselves say of a sink whose target was not asked. */
+static void
+print_streaming(const struct ack_status *s, uint32_t first, FILE *out)
+{
+    const struct ack_worker_status *w = &s->workers[first];
+    uint64_t streaming = UINT64_MAX, all = 0;
+
+    for (uint32_t i = first; i < s->workers_count; i++) {
+        const struct copy_counts *n = &s->workers[i].copies;
+
+        if (strcmp(s->workers[i].sink, w->sink) != 0 || !s->workers[i].copies_known)
+            continue;
+        if (n->streaming < streaming)
+            streaming = n->streaming;
+        if (n->waiting + n->copying + n->streaming > all)
+            all = n->waiting + n->copying + n->streaming;
+    }
+    if (all > 0)
+        fprintf(out, "\nsink %s: %" PRIu64 " of %" PRIu64 " tables streaming\n", w->sink, streaming,
+                all);
+}
+
+static const struct tablelist *
+copies_of(const struct status_samples *s, const char *sink)
+{
+    for (size_t i = 0; i < s->copies_count; i++)
+        if (s->copies[i].sink != NULL && strcmp(s->copies[i].sink->name, sink) == 0)
+            return &s->copies[i];
+    return NULL;
+}
+
+static void
+print_copies(const struct status_samples *s, FILE *out)
+{
+    const struct tablestext_how how = {.unfinished_only = true};
+
+    for (uint32_t i = 0; i < s->now.workers_count; i++) {
+        const struct tablelist *list = copies_of(s, s->now.workers[i].sink);
+
+        if (s->now.workers[i].shard != 0)
+            continue;
+        if (list == NULL) {
+            print_streaming(&s->now, i, out);
+        } else {
+            fputc('\n', out);
+            tablestext_sink(list, how, out);
+        }
+    }
+}
+
 static void
 print_last_error(const struct lasterror *e, FILE *out)
 {
@@ -204,6 +255,7 @@ statustext_table(const char *pipeline, const struct status_samples *s, FILE *out
             "events", "events/s", "batches", "silent", "state");
     for (uint32_t i = 0; i < now->workers_count; i++)
         print_worker(s, &now->workers[i], out);
+    print_copies(s, out);
     print_differences(now, out);
     print_wholes(&s->wholes, out);
     if (s->failed)
@@ -267,6 +319,35 @@ json_slot(struct json *j, const struct ack_slot *slot)
 }
 
 static void
+json_copied(struct json *j, const struct ack_worker_status *w)
+{
+    if (!w->copies_known) {
+        json_null(j, "copies");
+        return;
+    }
+    json_open_member(j, "copies", '{');
+    json_uint(j, "tables_waiting", w->copies.waiting);
+    json_uint(j, "tables_copying", w->copies.copying);
+    json_uint(j, "tables_streaming", w->copies.streaming);
+    json_uint(j, "rows", w->copies.rows);
+    json_uint(j, "bytes", w->copies.bytes);
+    json_close(j, '}');
+}
+
+static void
+json_copies(struct json *j, const struct status_samples *s)
+{
+    json_open_member(j, "copies", '[');
+    for (size_t i = 0; i < s->copies_count; i++)
+        if (s->copies[i].sink != NULL) {
+            json_open_member(j, NULL, '{');
+            tablestext_json(j, &s->copies[i], true);
+            json_close(j, '}');
+        }
+    json_close(j, ']');
+}
+
+static void
 json_worker(struct json *j, const struct status_samples *s, const struct ack_worker_status *w)
 {
     double per_second = rate(s, w);
@@ -287,6 +368,7 @@ json_worker(struct json *j, const struct status_samples *s, const struct ack_wor
         json_null(j, "events_per_second");
     json_cstr(j, "state", worker_state(&s->now, w));
     json_cstr(j, "target_message", w->target_message);
+    json_copied(j, w);
     json_close(j, '}');
 }
 
@@ -354,6 +436,7 @@ statustext_json(const char *pipeline, const struct status_samples *s, FILE *out)
     for (uint32_t i = 0; i < now->workers_count; i++)
         json_worker(&j, s, &now->workers[i]);
     json_close(&j, ']');
+    json_copies(&j, s);
     json_open_member(&j, "differences", '[');
     for (uint32_t i = 0; i < now->tables_count; i++)
         json_table(&j, &now->tables[i]);

@@ -6,6 +6,7 @@
 
 #include "lib/ackmsg.h"
 #include "lib/lasterror.h"
+#include "walpipe/tablelist.h"
 #include "walpipe/wholelist.h"
 
 struct status_samples {
@@ -13,6 +14,9 @@ struct status_samples {
     struct ack_status now;
     uint64_t micros; /* between them */
     struct wholelist wholes;
+    /* Of sinks that copy: sink NULL in the others. */
+    struct tablelist *copies;
+    size_t copies_count;
     bool failed; /* ever, as far as the state directory tells; then */
     struct lasterror last_error;
 };

@@ -13,6 +13,7 @@ struct making {
     const struct sourcetables *source;
     const struct sinknotes *notes;
     uint32_t workers;
+    const char *unnoted; /* the state of what has no note */
 };
 
 /* ---- notes ---- */
@@ -168,7 +169,7 @@ add_part(const struct making *m, struct table_progress *t, const struct copynote
     for (uint32_t shard = 0; shard < m->workers; shard++) {
         const struct copynote *note = note_of(notes, count, part->oid, shard);
 
-        add_state(&own, note != NULL ? note->state : m->notes->sink.state);
+        add_state(&own, note != NULL ? note->state : m->unnoted);
     }
     add_state(states, state_of_all(&own));
     if (state_of_all(&own) != streaming) {
@@ -223,7 +224,7 @@ add_published(const struct making *m, const struct source_table *table)
     for (size_t i = 0; i < table->parts_count; i++)
         add_part(m, &t, notes, count, &table->parts[i], &states);
     if (count == 0 && table->parts_count == 0)
-        add_state(&states, m->notes->sink.state);
+        add_state(&states, m->unnoted);
     finish_table(m, &t, &states);
 }
 
@@ -288,8 +289,11 @@ void
 tablelist_make(struct tablelist *list, const struct sink_config *sink,
                const struct sourcetables *source, const struct sinknotes *notes, struct pool *pool)
 {
-    struct making m = {
-        .list = list, .source = source, .notes = notes, .workers = count_workers(notes, sink)};
+    struct making m = {.list = list,
+                       .source = source,
+                       .notes = notes,
+                       .workers = count_workers(notes, sink),
+                       .unnoted = sink->copies ? notes->sink.state : streaming};
 
     *list = (struct tablelist){.sink = sink,
                                .known = notes->known,

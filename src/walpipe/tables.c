@@ -6,37 +6,56 @@
 #include <unistd.h>
 
 #include "walpipe/plan.h"
-#include "walpipe/tablelist.h"
 #include "walpipe/tablestext.h"
 
 #define SAMPLE_MILLIS 1000
 
 struct reading {
-    const struct config *config;
+    const struct tables_choice *choice;
+    struct tables_found *found;
     const char *programs;
-    const struct sourcetables *source;
     struct pool *pool;
 };
 
 static void
-read_sink(const struct reading *r, const struct sink_config *sink, struct tablelist *list)
+read_sink(const struct reading *r, size_t i, struct tablelist *list)
 {
+    const struct config *config = r->choice->config;
     struct sinknotes notes;
 
-    sinknotes_read(&notes, r->config, sink, r->programs, r->pool);
-    tablelist_make(list, sink, r->source, &notes, r->pool);
+    sinknotes_read(&notes, config, &config->sinks[i], r->programs, r->pool);
+    tablelist_make(list, &config->sinks[i], &r->found->source, &notes, r->pool);
+}
+
+/* Whether a table is being copied. */
+static bool
+read_sinks(const struct reading *r)
+{
+    const struct config *config = r->choice->config;
+    struct tablelist *lists = r->found->lists;
+    bool copying = false;
+
+    for (size_t i = 0; i < config->sinks_count; i++) {
+        if (r->choice->sinks != NULL && !r->choice->sinks[i])
+            continue;
+        read_sink(r, i, &lists[i]);
+        copying = copying || lists[i].copying > 0;
+    }
+    return copying;
 }
 
 /* Values that cannot be read now stay unchanged. */
 static void
-read_again(const struct reading *r, struct tablelist *lists)
+read_again(const struct reading *r)
 {
-    for (size_t i = 0; i < r->config->sinks_count; i++) {
+    struct tablelist *lists = r->found->lists;
+
+    for (size_t i = 0; i < r->choice->config->sinks_count; i++) {
         struct tablelist now;
 
-        if (!lists[i].known || lists[i].copying == 0)
+        if (lists[i].copying == 0)
             continue;
-        read_sink(r, &r->config->sinks[i], &now);
+        read_sink(r, i, &now);
         if (!now.known)
             continue;
         tablelist_speeds(&now, &lists[i]);
@@ -44,27 +63,25 @@ read_again(const struct reading *r, struct tablelist *lists)
     }
 }
 
-static struct tablelist *
-read_lists(const struct config *config, struct sourcetables *source, struct pool *pool,
-           struct err *err)
+int
+tables_read(const struct tables_choice *choice, struct tables_found *found, struct pool *pool,
+            struct err *err)
 {
-    struct tablelist *lists = pool_take(pool, (config->sinks_count + 1) * sizeof *lists);
-    struct reading r = {.config = config, .source = source, .pool = pool};
-    bool copying = false;
+    const struct config *config = choice->config;
+    struct reading r = {.choice = choice, .found = found, .pool = pool};
 
+    *found = (struct tables_found){
+        .lists = pool_take(pool, (config->sinks_count + 1) * sizeof *found->lists)};
     r.programs = plan_programs_directory(pool, err);
     if (r.programs == NULL)
-        return NULL;
-    sourcetables_read(source, config, pool);
-    for (size_t i = 0; i < config->sinks_count; i++) {
-        read_sink(&r, &config->sinks[i], &lists[i]);
-        copying = copying || lists[i].copying > 0;
-    }
-    if (copying) {
+        return -1;
+    if (choice->source)
+        sourcetables_read(&found->source, config, pool);
+    if (read_sinks(&r)) {
         poll(NULL, 0, SAMPLE_MILLIS);
-        read_again(&r, lists);
+        read_again(&r);
     }
-    return lists;
+    return 0;
 }
 
 static void
@@ -108,20 +125,20 @@ show_json(const struct config *config, const struct sourcetables *source,
 int
 tables_show(const struct config *config, const struct log *log, bool json)
 {
-    struct sourcetables source;
+    struct tables_choice choice = {.config = config, .source = true};
+    struct tables_found found;
     struct pool pool = {0};
     struct err err = {0};
-    struct tablelist *lists = read_lists(config, &source, &pool, &err);
     int code = EXIT_DONE;
 
-    if (lists == NULL) {
+    if (tables_read(&choice, &found, &pool, &err) != 0) {
         code = log_failure(log, &err);
     } else {
-        if (!source.known)
-            log_write(log, LOG_WARNING, "the source could not be read: %s", source.why);
-        (json ? show_json : show_text)(config, &source, lists);
+        if (!found.source.known)
+            log_write(log, LOG_WARNING, "the source could not be read: %s", found.source.why);
+        (json ? show_json : show_text)(config, &found.source, found.lists);
         for (size_t i = 0; i < config->sinks_count && code == EXIT_DONE; i++)
-            code = (int)lists[i].code;
+            code = (int)found.lists[i].code;
     }
     pool_free(&pool);
     return code;

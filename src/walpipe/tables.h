@@ -3,10 +3,27 @@
 #ifndef WALPIPE_TABLES_H
 #define WALPIPE_TABLES_H
 
-#include "walpipe/config.h"
+#include "walpipe/tablelist.h"
 
-/* Reads all of them, and a second time, a second later, where a table is being copied. Returns the
- * exit code: that of the first sink whose target could not be read. */
+/* What is to be read. */
+struct tables_choice {
+    const struct config *config;
+    bool source;       /* otherwise there are no sizes, and only tables with notes */
+    const bool *sinks; /* of each sink of the config; NULL: all */
+};
+
+/* What was read; it lives in the pool. */
+struct tables_found {
+    struct sourcetables source;
+    struct tablelist *lists; /* one for each sink of the config; sink NULL: it was not chosen */
+};
+
+/* Reads all that is chosen, and the targets a second time, a second later, where a table is being
+ * copied. 0, or -1 with err. */
+int tables_read(const struct tables_choice *choice, struct tables_found *found, struct pool *pool,
+                struct err *err) MUST_CHECK;
+
+/* Returns the exit code: that of the first sink whose target could not be read. */
 int tables_show(const struct config *config, const struct log *log, bool json);
 
 #endif

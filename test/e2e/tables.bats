@@ -6,6 +6,7 @@ bats_require_minimum_version 1.5.0
 
 setup() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
     walpipe=$WALPIPE_BIN/walpipe
     conf=$SCRATCH/walpipe.conf
     pg_new src
@@ -29,6 +30,7 @@ publication = p
 [sink dst]
 type = pg
 conninfo = $(pg_conninfo dst)
+copy = yes
 CONF
     printf '%s\n' "$@" >>"$conf"
 }
@@ -148,6 +150,50 @@ PY
     [[ "$output" == "sink dst: not known: "* ]]
     run -111 --separate-stderr "$walpipe" tables -c "$conf" --json
     jq -e '.sinks[0] | .known == false and (.error | length > 10) and .tables == []' <<<"$output"
+}
+
+# status_says FILTER: of its JSON, which is kept in $SCRATCH/shown.
+status_says() {
+    "$walpipe" status -c "$conf" --json >"$SCRATCH/shown" && jq -e "$1" "$SCRATCH/shown"
+}
+
+# questions: how often the target was asked for its notes.
+questions() {
+    pg_sql dst "select count(*) from pg_stat_activity" >/dev/null # the log has what came before
+    grep -c 'application_name=walpipe sink-pg --tables' "$(pg_log dst)" || true
+}
+
+@test "status and metrics while a pipeline copies; when the copy has ended no target is asked" {
+    pg_stop dst
+    echo "log_connections = on" >>"$(pg_data dst)/postgresql.conf"
+    pg_start dst
+    pg_sql src "create table t (id int primary key, v text);
+        insert into t select n, repeat(md5(n::text), 10) from generate_series(1, 40000) n;
+        create table small (id int primary key); insert into small values (1), (2);
+        create publication p for table t, small"
+    pg_sql dst "create table t (id int primary key, v text); create table small (id int primary key)"
+    write_conf
+    http=127.0.0.1:$(port_new)
+    sed -i "s/^name = x/&\nhttp = $http\ncopy_rate = 2000000/" "$conf"
+    pipeline_start "$conf"
+    wait_until 60 status_says '.copies[0] | .tables_streaming == 1 and .tables_total == 2 and
+        (.tables | length) == 1 and (.tables[0] | .table == "t" and .state == "copying" and .percent > 0)'
+    [ "$(questions)" -gt 0 ]
+    "$walpipe" status -c "$conf" >"$SCRATCH/text"
+    grep -q '^sink dst: 1 of 2 tables streaming, [0-9.]* % of .* copied' "$SCRATCH/text"
+    grep -q '^public.t  *copying ' "$SCRATCH/text"
+    run ! grep -q '^public.small' "$SCRATCH/text"
+    curl -sf "http://$http/metrics" | grep '^replicator_copy_tables' |
+        diff - <(printf 'replicator_copy_tables{sink="dst",shard="0",state="%s"} %s\n' waiting 0 copying 1 streaming 1)
+    wait_until 90 status_says '.copies == [] and (.workers[0].copies |
+        .tables_streaming == 2 and .tables_copying == 0 and .tables_waiting == 0 and .rows == 40002 and .bytes > 1000000)'
+    before=$(questions)
+    "$walpipe" status -c "$conf" >"$SCRATCH/text"
+    grep -qx 'sink dst: 2 of 2 tables streaming' "$SCRATCH/text"
+    curl -sf "http://$http/metrics" >"$SCRATCH/metrics"
+    grep -qx 'replicator_copy_rows_total{sink="dst",shard="0"} 40002' "$SCRATCH/metrics"
+    [ "$(questions)" = "$before" ]
+    pipeline_stop "$conf"
 }
 
 @test "a block counts when all workers have it, of the file that the table has now" {
@@ -287,7 +333,7 @@ d\", left_out, new"
     sed -i '/^\[sink dst\]/,/^conninfo/s/dbname=postgres/dbname=nowhere/' "$conf"
     run -100 --separate-stderr "$walpipe" tables -c "$conf"
     [[ "${lines[0]}" == "sink dst: not known: "*nowhere* ]]
-    [[ "$output" == *"sink other: 0 of 1 tables streaming"* ]]
+    [[ "$output" == *"sink other: 1 of 1 tables streaming"* ]]
     pg_sql dst "create role reader login; revoke all on schema walpipe from public"
     sed -i 's/dbname=nowhere/dbname=postgres/; s/user=postgres/user=reader/' "$conf"
     sed -i '/^\[source\]/,/^slot/s/user=reader/user=postgres/' "$conf"
