@@ -4,7 +4,8 @@
     sinkpg_copies.py --bin DIR --conninfo C --scratch DIR --seed N [--steps N] [--kills N]
 
 The source is a model: row versions in blocks, transactions that commit in one order and become
-visible in another, snapshots, TRUNCATE, VACUUM FULL. This program is pg-table-read, route and ackd
+visible in another, snapshots, TRUNCATE, VACUUM FULL, ALTER TABLE, keys that are equal and have
+other texts (1 and 1.0). This program is pg-table-read, route and ackd
 at once. While it goes every row of the target must be the source's row as of the target's
 position; in the end the rows must be equal. sink-pg is killed at random, and goes on from its notes.
 Exit 0, or the seed and what differs."""
@@ -25,8 +26,15 @@ sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import stream as S  # noqa: E402
 
 RELID = 5
-COLUMNS = [S.col("id", True, S.INT4), S.col("u", False, S.INT4), S.col("v"), S.col("big")]
-DDL = "drop table if exists t; drop schema if exists walpipe cascade; create table t (id int primary key, u int unique, v text, big text)"
+
+
+def columns(version):
+    """The table as described after so many ALTERs: v has another type modifier."""
+    return [S.col("id", True, S.NUMERIC), S.col("u", False, S.INT4), S.col("v", typmod=version + 4 if version else -1),
+            S.col("big")]
+
+
+DDL = "drop table if exists t; drop schema if exists walpipe cascade; create table t (id numeric primary key, u int unique, v text, big text)"
 COMMIT_BYTES = 0x28
 
 
@@ -47,6 +55,7 @@ class Source:
         self.lsn = 0x2000
         self.wal = []       # (commit lsn, xid, changes)
         self.file = 1
+        self.alters = []    # xids that changed the table's description
         self.locked = None  # xid that holds the table for itself
         self.numbers = 0
 
@@ -68,7 +77,7 @@ class Source:
 
     def free(self, column, value):
         """A unique index would take the value: nobody has it who may come, or come back."""
-        return not any(v[0][column] == value and (v[3] is None or v[3] not in self.visible)
+        return not any(float(v[0][column]) == float(value) and (v[3] is None or v[3] not in self.visible)
                        for v in self.versions)
 
     def changeable(self, xid):
@@ -81,7 +90,7 @@ class Source:
 
     def new_value(self, column, top):
         for _ in range(30):
-            value = str(self.r.randint(1, top))
+            value = str(self.r.randint(1, top)) + (".0" if column == 0 and self.r.random() < 0.3 else "")
             if self.free(column, value):
                 return value
         return None
@@ -107,6 +116,8 @@ class Source:
             row[2], partial, key = self.text(), r.random() < 0.6, None
             u = self.new_value(1, 170) if r.random() < 0.3 else None
             id_ = self.new_value(0, 150) if r.random() < 0.2 else None
+            if r.random() < 0.1:
+                id_ = row[0][:-2] if row[0].endswith(".0") else row[0] + ".0"
             if u is not None:
                 row[1] = u
             if id_ is not None:
@@ -131,6 +142,17 @@ class Source:
             v[3] = xid
         self.file += 1
         self.open[xid], self.locked = [("truncate",)], xid
+
+    def alter(self):
+        """Not seen in the stream before the table's next change."""
+        if self.not_visible():
+            return
+        self.alters.append(self.next_xid)
+        self.open[self.next_xid], self.locked = [], self.next_xid
+        self.next_xid += 1
+
+    def version(self, sees):
+        return sum(map(sees, self.alters))
 
     def vacuum_full(self):
         if self.not_visible():
@@ -176,6 +198,8 @@ class Source:
             self.truncate()
         elif what < 0.975:
             self.vacuum_full()
+        elif what < 0.98:
+            self.alter()
 
 
 def contains(snapshot, xid):
@@ -205,7 +229,7 @@ class Run:
         self.reached = 0
         self.delivered = from_lsn    # end of what was sent, or confirmed before
         self.sent = 0                # by this run
-        self.described = False
+        self.described = None
         self.answers = {}            # life: state, detail
         self.listed = self.finished = self.registered = False
         # the copy
@@ -275,10 +299,11 @@ class Run:
 
     # ---- the stream ----
 
-    def describe(self):
-        if not self.described:
-            self.described = True
-            return S.relation(RELID, "public", "t", COLUMNS)
+    def describe(self, xid):
+        version = self.source.version(lambda x: x <= xid)
+        if self.described != version:
+            self.described = version
+            return S.relation(RELID, "public", "t", columns(version))
         return b""
 
     def deliver(self):
@@ -291,9 +316,9 @@ class Run:
         self.send(S.begin(lsn, xid=xid))
         for ordinal, (kind, *args) in enumerate(changes, 1):
             if kind == "truncate":
-                self.send(self.describe(), S.truncate(ordinal, [RELID]))
+                self.send(self.describe(xid), S.truncate(ordinal, [RELID]))
                 continue
-            self.send(self.describe())
+            self.send(self.describe(xid))
             if kind == "insert":
                 self.send(S.insert(RELID, ordinal, args[0], 1))
             elif kind == "delete":
@@ -315,7 +340,8 @@ class Run:
     # ---- pg-table-read ----
 
     def table(self, life):
-        return S.copytable(life, RELID, "public", "t", COLUMNS, definition=self.test.definition)
+        return S.copytable(life, RELID, "public", "t", columns(self.source.version(lambda x: x in self.source.visible)),
+                           definition=self.test.definition)
 
     def spread(self):
         """All blocks in ranges; the last one has no end."""
@@ -344,7 +370,7 @@ class Run:
     def put_range(self, range_):
         kind, rows = range_["kind"], range_["rows"]
         self.send(S.horizon(*self.horizon()))
-        self.send(S.range_(self.life, range_["number"], RELID, "public", "t", COLUMNS, kind=kind,
+        self.send(S.range_(self.life, range_["number"], RELID, "public", "t", columns(range_["version"]), kind=kind,
                            from_=ctid(range_["from"] or 0), file=range_["file"], snapshot=range_["snapshot"],
                            mark=range_["mark"], floor=self.floor))
         for at in range(0, len(rows), 3):
@@ -363,12 +389,12 @@ class Run:
         if kind == "b":
             rows = self.source.read(snapshot, lambda v: v[1] >= from_ and (to is None or v[1] < to))
         else:
-            rows = self.source.read(snapshot, lambda v: v[0][0] in keys)
+            rows = [row for key in keys for row in self.source.read(snapshot, lambda v: float(v[0][0]) == float(key))]
         self.number += 1
         found = {row[0] for row in rows}
         self.read.append({"kind": kind, "number": self.number, "from": from_, "to": to, "rows": rows,
                           "absent": [k for k in keys if k not in found], "snapshot": snapshot,
-                          "mark": self.source.lsn, "file": self.source.file, "pass": self.pass_})
+                          "mark": self.source.lsn, "file": self.source.file, "version": self.source.version(lambda x: contains(snapshot, x)), "pass": self.pass_})
 
     def send_range(self):
         range_ = self.read.pop(self.r.randrange(len(self.read)))
