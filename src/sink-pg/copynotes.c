@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/copydetail.h"
 #include "lib/hash.h"
 #include "lib/layout.h"
 #include "lib/lsn.h"
@@ -231,14 +230,6 @@ read_notes(struct session *s, const struct params *p, struct copying *c, struct 
 }
 
 static int
-look_for_missing(struct copynotes *n, struct session *s, const struct params *p, struct err *err)
-{
-    return ask_bool(s, "read walpipe.missing",
-                    "SELECT EXISTS (SELECT FROM walpipe.missing WHERE pipeline = $1 AND sink = $2)",
-                    2, p->list, &n->any_missing, err);
-}
-
-static int
 load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
 {
     static const char *const steps[] = {add_sink,    drop_stand_ins, unite,
@@ -256,7 +247,7 @@ load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (run(s, "bring walpipe.tables up to date", steps[i], PARAMS_OWN, &p, err) != 0)
             return -1;
-    if (read_notes(s, &p, c, err) != 0 || look_for_missing(n, s, &p, err) != 0)
+    if (read_notes(s, &p, c, err) != 0 || copymissing_look(&n->missing, s, err) != 0)
         return -1;
     return session_exec(s, "commit walpipe.tables", "COMMIT", err);
 }
@@ -415,7 +406,7 @@ static int
 keep_copying(const struct copynotes *n, struct session *s, struct copypart *part, struct err *err)
 {
     buf_reset(&part->missing, 1u << 16);
-    if (copynotes_missing(n, s, part->relid, &part->missing, err) != 0)
+    if (copymissing_read(&n->missing, s, part->relid, &part->missing, err) != 0)
         return -1;
     part->state = buf_len(&part->missing) > 0 ? COPY_COPYING : COPY_STREAMING;
     return 0;
@@ -458,189 +449,6 @@ copynotes_write(const struct copynotes *n, struct session *s, struct copying *c,
         if (part->changed && !part->gone && write_changed(n, s, part, &p, err) != 0)
             return -1;
     return c->listed && c->carried_over ? end_carrying_over(s, &p, err) : 0;
-}
-
-/* ---- missing keys ---- */
-
-static void
-fill_relid(struct params *p, uint32_t relid, char text[16])
-{
-    snprintf(text, 16, "%" PRIu32, relid);
-    p->list[PARAMS_OWN] = text;
-}
-
-/* Runs sql, into which the keys enter behind the relid and the names of their columns. */
-static int
-run_with_keys(const struct copynotes *n, struct session *s, const char *what, const char *sql,
-              uint32_t relid, struct keylist *keys, struct err *err)
-{
-    struct params p;
-    char text[16];
-
-    if (fill_params(n, &p, err) != 0)
-        return -1;
-    fill_relid(&p, relid, text);
-    p.list[PARAMS_OWN + 1] = sqltext_get(&keys->names);
-    if (sql == NULL || p.list[PARAMS_OWN + 1] == NULL ||
-        keylist_finish(keys, p.list + PARAMS_OWN + 2) != 0)
-        return err_set(err, EXIT_PEER, "out of memory for missing keys");
-    return run(s, what, sql, PARAMS_OWN + 2 + (int)keys->columns, &p, err);
-}
-
-static int
-add_missing(const struct copynotes *n, struct session *s, uint32_t relid, struct keylist *keys,
-            struct err *err)
-{
-    struct buf sql = {0};
-    int rc;
-
-    sqltext_add(&sql, "INSERT INTO walpipe.missing (pipeline, sink, relid, shard, columns, key) "
-                      "SELECT DISTINCT $1, $2, $6::oid, $3::integer, $7::text[], ");
-    keylist_row(keys, &sql);
-    sqltext_add(&sql, " FROM ");
-    keylist_from(keys, &sql, PARAMS_OWN + 3);
-    sqltext_add(&sql, " WHERE $4::integer IS NOT NULL AND $5::bigint IS NOT NULL AND NOT EXISTS ("
-                      "SELECT FROM walpipe.missing AS m WHERE m.pipeline = $1 AND m.sink = $2 AND "
-                      "m.relid = $6::oid AND m.columns = $7::text[] AND m.key = ");
-    keylist_row(keys, &sql);
-    sqltext_add(&sql, ")");
-    rc = run_with_keys(n, s, "write walpipe.missing", sqltext_get(&sql), relid, keys, err);
-    buf_free(&sql);
-    return rc;
-}
-
-/* The changes from *at on that are of one table. */
-static int
-add_missed(const struct copynotes *n, struct session *s, const struct batch *batch, uint32_t to,
-           uint32_t *at, struct row_values *values, struct keylist *keys, struct err *err)
-{
-    const struct table *table = batch->ops[*at].table;
-    struct change change;
-
-    if (keylist_start(keys, &table->relation, err) != 0)
-        return -1;
-    for (; *at < to && batch->ops[*at].table == table; ++*at)
-        if (batch->ops[*at].missed &&
-            (change_decode(batch, &batch->ops[*at], values, &change, err) != 0 ||
-             keylist_add(keys, &table->relation, change.new_row, err) != 0))
-            return -1;
-    return add_missing(n, s, table->relation.relid, keys, err);
-}
-
-int
-copynotes_missed(struct copynotes *n, struct session *s, const struct batch *batch, uint32_t to,
-                 struct row_values *values, struct err *err)
-{
-    struct keylist keys = {0};
-    uint32_t at = 0;
-    int rc = 0;
-
-    while (at < to && rc == 0)
-        if (batch->ops[at].missed) {
-            n->any_missing = true;
-            rc = add_missed(n, s, batch, to, &at, values, &keys, err);
-        } else {
-            at++;
-        }
-    keylist_free(&keys);
-    return rc;
-}
-
-int
-copynotes_found(const struct copynotes *n, struct session *s, uint32_t relid, struct keylist *keys,
-                struct err *err)
-{
-    struct buf sql = {0};
-    int rc;
-
-    sqltext_add(&sql, "DELETE FROM walpipe.missing AS m USING ");
-    keylist_from(keys, &sql, PARAMS_OWN + 3);
-    sqltext_add(&sql, " WHERE m.pipeline = $1 AND m.sink = $2 AND m.relid = $6::oid AND "
-                      "m.columns = $7::text[] AND m.key = ");
-    keylist_row(keys, &sql);
-    sqltext_add(&sql, " AND $3::integer IS NOT NULL AND $4::integer IS NOT NULL "
-                      "AND $5::bigint IS NOT NULL");
-    rc = run_with_keys(n, s, "delete from walpipe.missing", sqltext_get(&sql), relid, keys, err);
-    buf_free(&sql);
-    return rc;
-}
-
-int
-copynotes_forget_others(const struct copynotes *n, struct session *s,
-                        const struct relation *relation, struct err *err)
-{
-    struct keylist keys = {0};
-    struct params p;
-    char text[16];
-    int rc = fill_params(n, &p, err);
-
-    if (rc == 0)
-        rc = keylist_start(&keys, relation, err);
-    if (rc == 0) {
-        fill_relid(&p, relation->relid, text);
-        p.list[PARAMS_OWN + 1] = sqltext_get(&keys.names);
-        rc = run(s, "delete from walpipe.missing",
-                 "DELETE FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 AND "
-                 "$3::integer IS NOT NULL AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL "
-                 "AND relid = $6::oid AND columns <> $7::text[]",
-                 PARAMS_OWN + 2, &p, err);
-    }
-    keylist_free(&keys);
-    return rc;
-}
-
-/* Of one key the values come one behind the other. Keys of workers that are no more are worker 0's.
- */
-static const char read_missing[] =
-    "SELECT m.n, k.value FROM (SELECT pg_catalog.row_number() OVER () AS n, key "
-    "FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 AND relid = $6::oid AND "
-    "(shard = $3::integer OR ($3::integer = 0 AND shard >= $4::integer)) "
-    "AND $5::bigint IS NOT NULL LIMIT 5000) AS m, "
-    "pg_catalog.unnest(m.key) WITH ORDINALITY AS k(value, i) ORDER BY m.n, k.i";
-
-/* The key that begins at row *at. */
-static void
-add_key(struct buf *keys, const PGresult *rows, int *at)
-{
-    struct value values[KEYLIST_COLUMNS_MAX];
-    struct tuple key = {.values = values};
-    const char *n = PQgetvalue(rows, *at, 0);
-
-    for (; *at < PQntuples(rows) && strcmp(PQgetvalue(rows, *at, 0), n) == 0; ++*at)
-        if (key.count < KEYLIST_COLUMNS_MAX)
-            values[key.count++] = (struct value){.kind = VALUE_TEXT,
-                                                 .len = (uint32_t)PQgetlength(rows, *at, 1),
-                                                 .data = (const uint8_t *)PQgetvalue(rows, *at, 1)};
-    copydetail_key_add(keys, &key);
-}
-
-int
-copynotes_missing(const struct copynotes *n, struct session *s, uint32_t relid, struct buf *keys,
-                  struct err *err)
-{
-    static const char what[] = "read walpipe.missing";
-    struct params p;
-    PGresult *rows;
-    char text[16];
-
-    if (fill_params(n, &p, err) != 0)
-        return -1;
-    fill_relid(&p, relid, text);
-    rows = pqx_exec_params(s->conn, what, read_missing, PARAMS_OWN + 1, p.list, err);
-    rows = pqx_shaped(rows, what, 0, PQX_ROWS, "vv", err);
-    if (rows == NULL)
-        return -1;
-    for (int at = 0; at < PQntuples(rows);) {
-        size_t before = buf_len(keys);
-
-        add_key(keys, rows, &at);
-        if (buf_len(keys) > COPYMSG_OPAQUE_MAX) {
-            keys->end = keys->start + before;
-            break;
-        }
-    }
-    PQclear(rows);
-    return keys->failed ? err_set(err, EXIT_PEER, "out of memory for missing keys") : 0;
 }
 
 int

@@ -11,9 +11,7 @@
 #define SINK_PG_COPYNOTES_H
 
 #include "lib/copying.h"
-#include "sink-pg/batch.h"
-#include "sink-pg/keylist.h"
-#include "sink-pg/session.h"
+#include "sink-pg/copymissing.h"
 
 /* Zero-initialise to use, then set the owner of the notes. */
 struct copynotes {
@@ -21,7 +19,7 @@ struct copynotes {
     const struct hello *hello;
     const struct layout *layout;
     const struct tablemap *map;
-    bool any_missing; /* walpipe.missing may have rows of this sink */
+    struct copymissing missing;
 };
 
 /* Creates the tables if they are missing, makes the rows those of the stream's layout, and hands
@@ -41,23 +39,6 @@ int copynotes_refuse_rows(const char *schema, const char *name, struct err *err)
 /* Writes the notes that have changed. EXIT_REFUSED for a new table whose target has rows. */
 int copynotes_write(const struct copynotes *n, struct session *s, struct copying *c,
                     struct err *err) MUST_CHECK;
-
-/* Notes the keys of the first `to` changes that have met no row. */
-int copynotes_missed(struct copynotes *n, struct session *s, const struct batch *batch, uint32_t to,
-                     struct row_values *values, struct err *err) MUST_CHECK;
-
-/* Forgets these keys of a table: their rows were written, or are known to be absent. */
-int copynotes_found(const struct copynotes *n, struct session *s, uint32_t relid,
-                    struct keylist *keys, struct err *err) MUST_CHECK;
-
-/* Forgets keys that are of other columns than the table's identity has now: since it was changed
- * all its rows are read again. */
-int copynotes_forget_others(const struct copynotes *n, struct session *s,
-                            const struct relation *relation, struct err *err) MUST_CHECK;
-
-/* Appends keys that are missing, as copydetail.h has them, within COPYMSG_OPAQUE_MAX bytes. */
-int copynotes_missing(const struct copynotes *n, struct session *s, uint32_t relid,
-                      struct buf *keys, struct err *err) MUST_CHECK;
 
 /* `sink-pg --drop-progress`. */
 int copynotes_drop(struct session *s, const char *pipeline, const char *sink,

@@ -79,7 +79,7 @@ add_rows(struct copyranges *c, const struct heldrange *range, struct err *err)
 {
     struct cursor rows = cursor_over(range->rows.data + range->rows.start, buf_len(&range->rows));
     /* Another worker may have noted a key since this one looked. */
-    bool settles = c->notes.any_missing || range->range.kind == RANGE_KEYS;
+    bool settles = c->notes.missing.any || range->range.kind == RANGE_KEYS;
     enum tracked_verdict verdict;
     struct tuple row;
 
@@ -154,19 +154,22 @@ settle_keys(struct copyranges *c, struct heldrange *range, struct session *s, st
     if (range->range.kind != RANGE_ASKS)
         return c->found.count == 0
                    ? 0
-                   : copynotes_found(&c->notes, s, range->range.relation.relid, &c->found, err);
+                   : copymissing_remove(&c->notes.missing, s, range->range.relation.relid,
+                                        &c->found, err);
     buf_reset(&range->missing, 1u << 20);
-    if (copynotes_forget_others(&c->notes, s, &range->range.relation, err) != 0)
+    if (copymissing_forget(&c->notes.missing, s, &range->range.relation, err) != 0)
         return -1;
-    return copynotes_missing(&c->notes, s, range->range.relation.relid, &range->missing, err);
+    return copymissing_read(&c->notes.missing, s, range->range.relation.relid, &range->missing,
+                            err);
 }
 
 enum outcome
 copyranges_missed(struct copyranges *c, struct session *s, const struct batch *batch, uint32_t to,
                   struct err *err)
 {
-    return copynotes_missed(&c->notes, s, batch, to, c->values, err) == 0 ? OUTCOME_DONE
-                                                                          : outcome_of(s, err);
+    return copymissing_add(&c->notes.missing, s, batch, to, c->values, err) == 0
+               ? OUTCOME_DONE
+               : outcome_of(s, err);
 }
 
 enum outcome

@@ -1,6 +1,9 @@
 /* keylist.c: see keylist.h. */
 #include "sink-pg/keylist.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "sink-pg/sqltext.h"
 
 /* As an element of an array literal. */
@@ -21,6 +24,8 @@ add_element(struct buf *array, const void *text, size_t len)
 int
 keylist_start(struct keylist *k, const struct relation *relation, struct err *err)
 {
+    char type[16];
+
     k->columns = k->count = 0;
     buf_reset(&k->names, 1u << 16);
     for (uint32_t i = 0; i < relation->columns_count; i++) {
@@ -30,6 +35,12 @@ keylist_start(struct keylist *k, const struct relation *relation, struct err *er
             continue;
         k->columns++;
         add_element(&k->names, name, strlen(name));
+    }
+    for (uint32_t i = 0; i < relation->columns_count; i++) {
+        if (!relation->columns[i].key)
+            continue;
+        snprintf(type, sizeof type, "%" PRIu32, relation->columns[i].type_oid);
+        add_element(&k->names, type, strlen(type));
     }
     buf_append(&k->names, "}", 1);
     if (k->columns > KEYLIST_COLUMNS_MAX)

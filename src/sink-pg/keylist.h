@@ -11,7 +11,8 @@
 struct keylist {
     uint32_t columns;
     uint32_t count;
-    struct buf names;                       /* of the columns, an array literal */
+    struct buf names;                       /* an array literal of the columns' names, then of
+                                               their types' oids */
     struct buf arrays[KEYLIST_COLUMNS_MAX]; /* array literals, open at their end */
 };
 

@@ -547,6 +547,8 @@ wire(struct worker *w)
                                          .hello = hello,
                                          .layout = &w->intake.layout,
                                          .map = &w->options->mapping};
+    w->copies.notes.missing =
+        (struct copymissing){.pipeline = w->options->pipeline, .hello = hello};
     w->copies.copying.sink = hello->sink;
     w->copies.tables = &w->tables;
     w->copies.values = &w->values;
