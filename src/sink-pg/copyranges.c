@@ -141,7 +141,7 @@ write_range(struct copyranges *c, struct heldrange *range, struct ways *ways, st
         return outcome_of(s, err);
     if (keylist_start(&c->found, &c->table->relation, err) != 0)
         return outcome_of(s, err);
-    c->table->copied = true;
+    c->table->copied = c->table->of_ranges = true;
     c->table->count = 1;
     outcome = apply_rows(c, range, ways, s, err);
     batch_drop(&c->batch, c->batch.count);

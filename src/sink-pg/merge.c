@@ -36,7 +36,7 @@ settle(const struct attempt *a, enum outcome outcome, const struct err *why, str
 
     if (outcome == OUTCOME_DONE)
         return savepoint_keep(s, err);
-    log_write(s->log, LOG_DEBUG, "%s: applied one by one instead of as a set: %s", a->table->label,
+    log_write(s->log, LOG_DEBUG, "%s: not applied as a set: %s", a->table->label,
               why->message[0] == '\0' ? "not possible as a set" : why->message);
     if (PQstatus(s->conn) != CONNECTION_OK) {
         *err = *why;
@@ -322,9 +322,9 @@ expected_upserts(const struct attempt *a)
 static bool
 notices(const struct attempt *a)
 {
-    return a->plan->overwrites &&
-           (a->evict ? a->m->compact.evicts > 0
-                     : a->plan->met && !a->direct && expected_upserts(a) > 0);
+    return a->plan->overwrites && (a->evict ? a->m->compact.evicts > 0
+                                            : a->plan->met && !a->table->of_ranges && !a->direct &&
+                                                  expected_upserts(a) > 0);
 }
 
 /* affected has a count for the look at other rows if there is one, for the DELETE if there is one,
@@ -380,7 +380,8 @@ write_merge(const struct attempt *a)
         mergesql_update(&m->sql, a->plan, i, mask);
     }
     if (expected_upserts(a) > 0)
-        mergesql_upsert(&m->sql, a->plan);
+        mergesql_upsert(&m->sql, a->plan,
+                        a->plan->overwrites && (a->plan->met || a->table->of_ranges));
     if (a->direct)
         mergesql_copy_into_target(&m->sql, a->plan, a->format);
     return sqltext_get(&m->sql) != NULL;
@@ -463,7 +464,9 @@ compact_and_merge(struct attempt *a, struct err *err)
         return OUTCOME_REFUSED;
     if (!takes_format(a))
         return OUTCOME_NOT;
-    a->direct = m->compact.inserts >= DIRECT_INSERTS_MIN && !a->plan->verified;
+    /* A list of inserts only comes here when COPY into the table was refused. */
+    a->direct = m->compact.inserts >= DIRECT_INSERTS_MIN && !a->plan->verified &&
+                a->list->inserts < a->list->count;
     outcome = fill_temp(a, err);
     return outcome == OUTCOME_DONE ? run_merge(a, err) : outcome;
 }

@@ -129,7 +129,7 @@ write_on_conflict(struct buf *sql, const struct plan *plan)
 }
 
 void
-mergesql_upsert(struct buf *sql, const struct plan *plan)
+mergesql_upsert(struct buf *sql, const struct plan *plan, bool over)
 {
     sqltext_add(sql, "INSERT INTO %s AS t (", plan->target);
     write_columns(sql, plan, "");
@@ -139,7 +139,7 @@ mergesql_upsert(struct buf *sql, const struct plan *plan)
         write_source(sql, plan, i, true);
     }
     sqltext_add(sql, " FROM %s AS s WHERE s.op IN ('I', 'R', 'E')", plan->temp_name);
-    if (plan->overwrites && plan->met)
+    if (over)
         write_on_conflict(sql, plan);
     sqltext_add(sql, "; ");
 }

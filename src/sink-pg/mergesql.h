@@ -14,12 +14,13 @@ void mergesql_fill_temp(struct buf *sql, struct session *s, struct plan *plan,
 
 /* From the temporary table. Rows with op D and R are deleted. Those with op U and this mask, whose
  * bytes other than 0 mark unchanged columns, are updated. Those with op I and R are inserted. Op E
- * counts as R. mergesql_other_rows comes first. It affects the rows that those with op I and E
- * would overwrite with other values. Each ends in "; ". */
+ * counts as R. With over they take the place of rows of their keys. mergesql_other_rows comes
+ * first. It affects the rows that those with op I and E would overwrite with other values. Each
+ * ends in "; ". */
 void mergesql_other_rows(struct buf *sql, const struct plan *plan);
 void mergesql_delete(struct buf *sql, const struct plan *plan);
 void mergesql_update(struct buf *sql, const struct plan *plan, uint32_t number,
                      const uint8_t *mask);
-void mergesql_upsert(struct buf *sql, const struct plan *plan);
+void mergesql_upsert(struct buf *sql, const struct plan *plan, bool over);
 
 #endif

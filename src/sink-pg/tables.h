@@ -21,6 +21,8 @@ struct table {
     bool shared;       /* its rows may be another source table's too */
     bool met;          /* copying knows it */
     bool copied;       /* it is being copied, so rows may be missing yet */
+    bool of_ranges;    /* its rows are those of ranges, so rows may be there already */
+    bool covered;      /* of ranges, and a row was there already */
     struct plan *plan; /* NULL until a row needs it */
     struct table *retired_next;
     /* The rows of the segment that is being applied, as a list through op.next. */

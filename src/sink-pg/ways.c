@@ -126,6 +126,25 @@ apply_rows(struct ways *w, struct session *s, const struct op_list *list, bool d
     return evict(w, s, list, err);
 }
 
+/* COPY into the table fails if a row of an insert's key is there. In the stream that is rare. In
+ * the ranges of a table that changes meanwhile it is common. */
+static enum outcome
+apply_set(struct ways *w, struct session *s, const struct op_list *list, struct err *err)
+{
+    struct table *table = list->table;
+    enum outcome outcome = OUTCOME_NOT;
+
+    if (list->inserts < list->count)
+        return merge_apply(&w->merge, s, list, false, err);
+    if (!table->covered)
+        outcome = merge_copy(&w->merge, s, list, err);
+    if (outcome != OUTCOME_NOT || !table->of_ranges)
+        return outcome;
+    outcome = merge_apply(&w->merge, s, list, false, err);
+    table->covered = table->covered || outcome == OUTCOME_DONE;
+    return outcome;
+}
+
 static enum outcome
 apply_best(struct ways *w, struct session *s, const struct op_list *list, bool careful,
            struct err *err)
@@ -134,9 +153,11 @@ apply_best(struct ways *w, struct session *s, const struct op_list *list, bool c
 
     if (careful || !ways_suit_set(list))
         return apply_rows(w, s, list, careful, err);
-    outcome = list->inserts == list->count ? merge_copy(&w->merge, s, list, err)
-                                           : merge_apply(&w->merge, s, list, false, err);
-    return outcome == OUTCOME_NOT ? apply_rows(w, s, list, true, err) : outcome;
+    outcome = apply_set(w, s, list, err);
+    if (outcome != OUTCOME_NOT)
+        return outcome;
+    log_write(s->log, LOG_DEBUG, "%s: one by one instead of as a set", list->table->label);
+    return apply_rows(w, s, list, true, err);
 }
 
 /* The list's next part that is all inserts, or has none. *at moves behind it. */
