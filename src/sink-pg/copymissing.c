@@ -71,7 +71,7 @@ static int
 run_with_keys(const struct copymissing *m, struct session *s, const char *what, const char *sql,
               uint32_t relid, struct keylist *keys, struct err *err)
 {
-    struct params p;
+    struct params p = {0};
 
     fill_params(m, relid, &p);
     p.list[PARAMS_OWN] = sqltext_get(&keys->names);
@@ -162,7 +162,7 @@ copymissing_forget(const struct copymissing *m, struct session *s, const struct 
                    struct err *err)
 {
     struct keylist keys = {0};
-    struct params p;
+    struct params p = {0};
     int rc = keylist_start(&keys, relation, err);
 
     if (rc == 0) {
@@ -206,7 +206,7 @@ copymissing_read(const struct copymissing *m, struct session *s, uint32_t relid,
                  struct err *err)
 {
     static const char what[] = "read walpipe.missing";
-    struct params p;
+    struct params p = {0};
     PGresult *rows;
 
     fill_params(m, relid, &p);
