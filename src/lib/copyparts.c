@@ -191,8 +191,9 @@ check_new(const struct copying *c, const struct relation *relation, struct err *
     if (namesake(c, relation) != NULL)
         return copyparts_refuse(
             relation, "the source's table was dropped and made again",
-            "stop walpipe; in one transaction of the target empty the table and delete "
-            "its rows from walpipe.tables; then start again, and it is copied",
+            "if nothing else writes to the target's table, stop walpipe, and in one transaction of "
+            "the target empty the table and delete its rows from walpipe.tables; after the next "
+            "start it is copied",
             err);
     return 0;
 }

@@ -477,6 +477,7 @@ PY
     sink <"$T/s"
     [ "$status" -eq 100 ]
     said "the source's table was dropped and made again"
+    said "if nothing else writes to the target's table, stop walpipe"
     # the way out
     sql "BEGIN; TRUNCATE t; DELETE FROM walpipe.tables WHERE name = 't'; COMMIT"
     sink <"$T/s"
