@@ -10,6 +10,7 @@ move(struct life *life)
 {
     life_leave(life);
     life->changed = false;
+    life->moved = life->state == LIFE_COPIED;
     life->state = LIFE_NEW;
 }
 

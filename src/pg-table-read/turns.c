@@ -31,7 +31,12 @@ name_changed(const struct copy *copy)
                 "%s: its columns or what is published of it changed after it was copied; rows "
                 "that were not published before are not copied",
                 life->part->name);
-        life->changed = false;
+        if (life->moved)
+            log_write(
+                copy->log, LOG_WARNING,
+                "%s: another table has it now; its rows stay in the target of the table before",
+                life->part->name);
+        life->changed = life->moved = false;
     }
 }
 
@@ -261,6 +266,17 @@ look_at_idle(struct life *life)
     life->state = life->listed ? LIFE_NEW : LIFE_UNPUBLISHED;
 }
 
+/* Nothing in the stream takes the rows of a partition away. */
+static void
+look_at_unlisted(const struct copy *copy, struct life *life)
+{
+    if (life->part->oid != life->part->relid)
+        log_write(copy->log, LOG_WARNING,
+                  "%s: it is no longer a partition of %s.%s; its rows stay in the target",
+                  life->part->name, life->relation->schema, life->relation->name);
+    look_at_idle(life);
+}
+
 /* Changes of the table as it was before must not come behind rows of the table as it is now: they
  * may go to another worker. */
 static int
@@ -354,7 +370,7 @@ look_at_life(struct copy *copy, struct life *life, bool look, struct err *err)
         return copy->list_at == 0 ? 0 : end_life(copy, life, LIFE_AGAIN, err);
     case LIFE_COPIED:
         if (!life->listed)
-            look_at_idle(life);
+            look_at_unlisted(copy, life);
         return 0;
     case LIFE_UNPUBLISHED:
         look_at_idle(life);

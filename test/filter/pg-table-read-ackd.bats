@@ -503,6 +503,10 @@ with Crew() as crew:
     sql("alter table a detach partition low; alter table b attach partition low for values from (0) to (100)")
     crew.copied("public.b", seconds=40)
     crew.same("public.b", "id::text")
+    # Nothing in the stream takes the rows away.
+    assert "public.low: another table has it now; its rows stay in the target of the table before" in crew.log()
+    sql("drop table low")
+    crew.until(lambda: "public.low: it is no longer a partition of public.b; its rows stay in the target" in crew.log(), 40)
 PY
 }
 
