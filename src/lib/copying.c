@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/copyrows.h"
+#include "lib/keylesscopy.h"
 
 static int
 out_of_memory(struct err *err)
@@ -66,6 +67,10 @@ copying_relation(struct copying *c, const struct relation *relation, uint32_t xi
         return -1;
     if (same)
         return 0;
+    if (keylesscopy_of(c, relation->relid) != NULL) {
+        keylesscopy_spoil(c, keylesscopy_of(c, relation->relid));
+        return 0;
+    }
     return tracked_relation(&c->tracked, relation->relid, xid) == 0 ? 0 : out_of_memory(err);
 }
 
@@ -153,6 +158,8 @@ begin_life(struct copying *c, const struct copytable_event *table, uint64_t posi
         return not_in_order("a life of a table that was not asked about", err);
     if (part->life != 0)
         return not_in_order("a life begins before the one before has ended", err);
+    if (keylesscopy_begin(c, part, copyparts_has_key(&table->relation), err) != 0)
+        return -1;
     buf_reset(&part->described, 1u << 16);
     if (relation_encode(&part->described, &table->relation) != 0)
         return out_of_memory(err);
@@ -189,13 +196,15 @@ on_table(struct copying *c, struct cursor body, uint32_t elements, uint64_t posi
 static int
 on_range(struct copying *c, struct cursor body, uint32_t elements, struct err *err)
 {
-    const struct copypart *part;
+    struct copypart *part;
     struct range_event range;
 
     if (range_decode(&body, elements, &range, err) != 0)
         return -1;
     part = copyparts_of_life(c, range.life);
     if (heldranges_begin(&c->held, &range, err) != 0)
+        return -1;
+    if (part != NULL && part->keyless && keylesscopy_range(part, &range, err) != 0)
         return -1;
     if (part == NULL || part->began <= range.floor)
         return 0;
@@ -302,6 +311,8 @@ on_table_end(struct copying *c, struct cursor body, uint32_t elements, struct er
         return 0;
     if (how == LIFE_DONE)
         finish_table(c, part);
+    if (how == LIFE_DONE && part->keyless)
+        keylesscopy_end(c, part);
     part->life = 0;
     if (how == LIFE_GONE) {
         part->gone = true;
@@ -371,7 +382,8 @@ collect(struct copying *c, struct heldrange *range)
 
     c->pending = true;
     range->fate = HELDRANGE_DROPPED;
-    if (part == NULL || tracked_must_drop(&c->tracked, part->relid, &range->range.snapshot))
+    if (part == NULL || part->spoiled ||
+        tracked_must_drop(&c->tracked, part->relid, &range->range.snapshot))
         return 0;
     range->fate = HELDRANGE_WRITTEN;
     return range->range.kind == RANGE_BLOCKS ? note_blocks(c, part, range) : 0;
@@ -404,6 +416,9 @@ copying_judge(struct copying *c, const struct heldrange *range, struct tuple *ro
     const struct relation *relation = &range->range.relation;
     struct bytes key;
 
+    *verdict = TRACKED_WRITE;
+    if (!copyparts_has_key(relation))
+        return 0;
     if (copyrows_key(c, relation, row, NULL, &key, err) != 0)
         return -1;
     *verdict = tracked_judge(&c->tracked, relation->relid, key, &range->range.snapshot);
@@ -413,9 +428,10 @@ copying_judge(struct copying *c, const struct heldrange *range, struct tuple *ro
 void
 copying_committed(struct copying *c)
 {
-    c->pending = false;
+    c->pending = c->urgent = false;
     for (struct copypart *part = c->parts; part != NULL; part = part->next) {
         part->changed = false;
+        keylesscopy_committed(part);
         if (part->state == COPY_NEW)
             part->state = COPY_WAITING;
     }
@@ -432,6 +448,7 @@ copying_free(struct copying *c)
         spans_free(&part->done);
         buf_free(&part->missing);
         buf_free(&part->described);
+        snapshot_free(&part->snapshot);
         free(part);
     }
     relmap_free(&c->tables);

@@ -60,20 +60,25 @@ static void
 look_at(struct copying *c, uint32_t relid)
 {
     struct copypart *first = copyparts_first(c, relid);
-    bool all_wait = true, all_stream = true;
+    bool all_wait = true, all_stream = true, keyless = false, holds = false;
     uint32_t in_lives = 0;
 
     for (const struct copypart *at = first; at != NULL; at = at->table_next) {
         in_lives += at->life != 0;
         if (at->gone)
             continue;
+        keyless = keyless || (at->keyless && at->state == COPY_COPYING);
+        holds = holds || (at->keyless && at->life != 0 && !at->spoiled);
         all_wait = all_wait && (at->state == COPY_NEW || at->state == COPY_WAITING);
         all_stream = all_stream && at->state == COPY_STREAMING;
     }
     if (first == NULL)
         return;
     first->lives = in_lives;
-    first->way = all_stream ? COPYING_APPLY : all_wait ? COPYING_PASS : COPYING_UPSERT;
+    if (keyless)
+        first->way = holds ? COPYING_HOLD : COPYING_PASS;
+    else
+        first->way = all_stream ? COPYING_APPLY : all_wait ? COPYING_PASS : COPYING_UPSERT;
 }
 
 void
@@ -160,8 +165,8 @@ copyparts_refuse(const struct relation *relation, const char *why, const char *h
     return err_hint(err, "%s", hint);
 }
 
-static bool
-has_key(const struct relation *relation)
+bool
+copyparts_has_key(const struct relation *relation)
 {
     for (uint32_t i = 0; i < relation->columns_count; i++)
         if (relation->columns[i].key)
@@ -182,7 +187,7 @@ namesake(const struct copying *c, const struct relation *relation)
 static int
 check_new(const struct copying *c, const struct relation *relation, struct err *err)
 {
-    if (!c->carried_over && !has_key(relation))
+    if (!c->carried_over && !c->holds && !copyparts_has_key(relation))
         return copyparts_refuse(
             relation, "it has no key that finds its rows",
             "give it a primary key, or an index as its replica identity, leave it out "

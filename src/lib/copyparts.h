@@ -20,6 +20,8 @@ enum copy_state {
 enum copying_way {
     COPYING_APPLY, /* as without a copy */
     COPYING_PASS,  /* leave it: the ranges will have it */
+    COPYING_HOLD,  /* of a table without a key: it waits until the ranges are written, see
+                      keylesscopy.h */
     COPYING_UPSERT /* tell copying_row, copying_truncate, then apply it; a row that is not there
                       may not be there yet */
 };
@@ -55,11 +57,22 @@ struct copypart {
     uint64_t asked_life;
     uint64_t ended_life; /* ends as done by the commit that is under way, 0 if none */
     struct buf missing;  /* of that life: keys that are missing still, as copydetail.h has them */
+
+    /* Of a table without a key: see keylesscopy.h. */
+    bool keyless; /* its life is of one, or the last one was */
+    bool begins;  /* its life begins with the commit that is under way */
+    bool clears;  /* an earlier one has left rows, which that commit removes */
+    bool spoiled; /* its life comes to nothing: changes are passed over, ranges are dropped */
+    bool snapshot_known;
+    struct snapshot snapshot; /* of all ranges */
+    uint64_t held_count;      /* changes that wait */
+    uint64_t held_bytes;      /* what they take in the target */
 };
 
 /* Zero-initialise to use. */
 struct copying {
     const char *sink;
+    bool holds;        /* the sink can let changes wait: it takes tables without a key */
     bool carried_over; /* every table without a note is streaming: an older walpipe made them so */
     struct copypart *parts;
     struct relmap tables; /* relid to its first part */
@@ -70,6 +83,7 @@ struct copying {
     bool listed;            /* owes an answer to the end of the list */
     bool listing;           /* a list has begun, and one commit is enough for all of it */
     bool pending;           /* something waits for the next commit */
+    bool urgent;            /* that commit must come before the next change */
     bool uncounted; /* a table's state has changed since ackd was told how many have which */
 };
 
@@ -106,6 +120,9 @@ void copyparts_rename(struct copying *c, const struct relation *relation);
  * memory. */
 struct copypart *copyparts_new(struct copying *c, const struct relation *relation, uint32_t oid,
                                struct err *err);
+
+/* Its rows can be found by a key. */
+bool copyparts_has_key(const struct relation *relation);
 
 /* Refuses to copy a table. Returns -1. */
 int copyparts_refuse(const struct relation *relation, const char *why, const char *hint,

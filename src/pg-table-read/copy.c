@@ -10,6 +10,7 @@
 #include "lib/clock.h"
 #include "lib/io.h"
 #include "pg-table-read/horizon.h"
+#include "pg-table-read/keyless.h"
 #include "pg-table-read/ranges.h"
 #include "pg-table-read/turns.h"
 
@@ -156,6 +157,7 @@ copy_free(struct copy *copy)
     for (size_t i = 0; i < copy->readers_count; i++)
         rangeread_free(&copy->readers[i].range);
     flights_free(&copy->flights);
+    keyless_free(copy);
     lives_free(&copy->lives);
     snapshot_free(&copy->latest);
     snapshot_free(&copy->horizon);

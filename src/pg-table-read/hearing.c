@@ -126,7 +126,7 @@ begin_for_keys(struct copy *copy, uint64_t number)
     for (struct life *life = copy->lives.first; life != NULL; life = life->next)
         if (life->state == LIFE_COPIED && life->ended == number) {
             life->state = LIFE_WANTED;
-            life->keys_only = true;
+            life->keys_only = !life->keyless;
         }
 }
 

@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A life without a key that came to nothing has cost the whole copy. */
+#define AGAIN_FIRST_MILLIS 1000
+#define AGAIN_MOST_MILLIS  600000
+
 /* The partition belongs to another table now, or to none. No worker has it for that table. */
 static void
 move(struct life *life)
@@ -48,6 +52,8 @@ add(struct lives *lives, struct catalog *catalog, const struct catalog_part *par
 
     if (life == NULL)
         return -1;
+    life->again =
+        (struct backoff){.first_millis = AGAIN_FIRST_MILLIS, .most_millis = AGAIN_MOST_MILLIS};
     if (describe(life, catalog, part) != 0 ||
         relmap_put(&lives->parts, part->oid, life, &replaced) != 0) {
         keyhash_free(&life->hash);

@@ -71,10 +71,19 @@ forget_life(struct life *life)
     life->match = NULL;
 }
 
+bool
+life_is_keyless(const struct life *life)
+{
+    char identity = life->relation->replica_identity;
+
+    return identity == 'f' || identity == 'n' || catalog_key_columns(life->relation) == 0;
+}
+
 int
 lives_begin(struct lives *lives, struct life *life)
 {
     forget_life(life);
+    life->keyless = life_is_keyless(life);
     life->number = ++lives->last_life;
     life->blocks = life->part->measured ? life->part->blocks : UINT32_MAX;
     life->step = STEP_FIRST;
@@ -124,7 +133,7 @@ life_answer(struct life *life, const struct copydetail_state *note, struct err *
     struct spans theirs = {0};
     uint32_t file = 0;
 
-    if (note == NULL)
+    if (note == NULL || life->keyless)
         return 0;
     if (holds(life, note)) {
         file = note->file;
@@ -161,7 +170,7 @@ life_go(struct life *life)
     struct spans gaps = {0};
     int rc = 0;
 
-    if (!life->noted && spans_add(&life->done, (struct span){.open = true}) != 0)
+    if (!life->noted && !life->keyless && spans_add(&life->done, (struct span){.open = true}) != 0)
         return -1;
     life->state = LIFE_GO;
     if (life->done.count == 0) {
@@ -181,6 +190,7 @@ void
 life_start(struct life *life)
 {
     waiting_free(&life->waiting);
+    life->called = life->keyless;
     life->state = LIFE_READING;
     look_whether_read(life);
 }
@@ -239,7 +249,9 @@ take(struct life *life, struct range_order *order)
                                   .match = life->match,
                                   .file = life->file,
                                   .pass = life->pass,
-                                  .floor = life->floor};
+                                  .floor = life->floor,
+                                  .snapshot = life->keyless ? life->snapshot : NULL,
+                                  .mark = life->mark};
     if (life->state == LIFE_READ)
         return take_keys(life, order);
     order->kind = RANGE_BLOCKS;
@@ -368,6 +380,10 @@ life_dropped(struct range_order *order, uint64_t now)
 {
     struct life *life = order->owner;
 
+    if (life->keyless) {
+        life->state = LIFE_CHANGED;
+        return 0;
+    }
     if (give_back(order) != 0)
         return -1;
     life->unreported--;
@@ -392,7 +408,12 @@ life_moved(const struct range_order *order)
     struct life *life = order->owner;
 
     life->in_flight--;
-    return counts(order) ? read_all_again(life) : 0;
+    if (!counts(order))
+        return 0;
+    if (!life->keyless)
+        return read_all_again(life);
+    life->state = LIFE_CHANGED;
+    return 0;
 }
 
 bool

@@ -13,6 +13,9 @@
 #include "pg-table-read/order.h"
 #include "pg-table-read/waiting.h"
 
+/* pg_export_snapshot() writes 20 bytes. */
+#define KEYLESS_SNAPSHOT_BYTES 64
+
 enum life_state {
     LIFE_NEW,      /* seen in the catalog */
     LIFE_ASKED,    /* the workers were asked how much of it they have */
@@ -48,6 +51,11 @@ struct life {
     struct waiting waiting;
     char *match; /* the condition that compares keys, NULL before it is asked for */
     uint64_t floor;
+    bool keyless; /* nothing tells its rows apart: it is read under one snapshot, see keyless.h */
+    char snapshot[KEYLESS_SNAPSHOT_BYTES]; /* its name, of such a life */
+    uint64_t mark;
+    struct backoff again; /* after a life of such a table that came to nothing */
+    uint64_t again_at;    /* of clock_micros: the next one does not begin before */
     uint64_t ended;       /* the number of its last life, when that has ended */
     struct crewset wants; /* workers that want it, by their answers to life 0 */
     struct crewset crew;  /* workers that have answered this life */
@@ -96,6 +104,9 @@ int life_answer(struct life *life, const struct copydetail_state *note, struct e
  * memory is out. */
 int life_go(struct life *life) MUST_CHECK;
 
+/* The table has no replica identity of columns. */
+bool life_is_keyless(const struct life *life);
+
 /* No transaction is waited for any more: ranges may be read. */
 void life_start(struct life *life);
 
@@ -142,8 +153,8 @@ int life_dropped(struct range_order *order, uint64_t now) MUST_CHECK;
 /* It was not read, and must be read again. Returns -1 when memory is out. */
 int life_again(struct range_order *order) MUST_CHECK;
 
-/* The table has another file, so blocks mean other rows: all of it is to be read again. -1: out of
- * memory. */
+/* The table has another file, so blocks mean other rows: all of it is to be read again, without a
+ * key in another life. -1: out of memory. */
 int life_moved(const struct range_order *order) MUST_CHECK;
 
 /* Nothing is left to be read or to be reported. */

@@ -25,6 +25,8 @@ struct range_order {
     uint32_t file;        /* that of the other ranges, 0 if there is none yet */
     uint32_t pass;        /* see lives.h */
     uint64_t floor;
+    const char *snapshot; /* exported, of a table without a key; NULL: the range takes its own */
+    uint64_t mark;        /* of that snapshot */
 };
 
 #endif

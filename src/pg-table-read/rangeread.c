@@ -119,6 +119,14 @@ hint_at_rights(struct err *err, const char *table)
              table);
 }
 
+/* The transaction that exported it has ended, or its rows were removed (old_snapshot_threshold). */
+static bool
+lost_snapshot(const char *sqlstate)
+{
+    return strcmp(sqlstate, "22023") == 0 || strcmp(sqlstate, "42704") == 0 ||
+           strcmp(sqlstate, "55000") == 0 || strcmp(sqlstate, "72000") == 0;
+}
+
 /* Whether and how an error of the server ends the range. */
 static void
 judge_error(struct rangeread *r, const PGresult *result, struct err *err)
@@ -132,6 +140,8 @@ judge_error(struct rangeread *r, const PGresult *result, struct err *err)
              r->order.relation->name);
     if (sqlstate == NULL)
         roll_back(r, RANGEREAD_AGAIN);
+    else if (r->order.snapshot != NULL && lost_snapshot(sqlstate))
+        roll_back(r, RANGEREAD_CHANGED);
     else if (strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "42703") == 0)
         roll_back(r, RANGEREAD_CHANGED);
     else if (strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "57014") == 0 ||
@@ -164,7 +174,7 @@ read_answer(struct rangeread *r, const PGresult *a, struct err *err)
     /* Keys belong to the table, no matter which file it has. */
     r->event.file =
         r->order.kind != RANGE_BLOCKS && r->order.file != 0 ? r->order.file : (uint32_t)file;
-    r->event.mark = session_mark(r->server, insert_lsn);
+    r->event.mark = r->order.snapshot != NULL ? r->order.mark : session_mark(r->server, insert_lsn);
     return 0;
 }
 

@@ -15,25 +15,11 @@
 
 /* ---- connections ---- */
 
-/* Another server, which several hosts may lead to, or a promotion: its blocks are not ours. */
-static int
-check_server(const struct copy *copy, PGconn *conn, struct err *err)
-{
-    struct session_server server;
-
-    if (session_identify(conn, &server, err) != 0)
-        return -1;
-    if (server.system_identifier != copy->server.system_identifier ||
-        server.timeline != copy->server.timeline)
-        return err_set(err, EXIT_PEER, "a connection leads to another server than the first one");
-    return 0;
-}
-
 static int
 open_reader(struct copy *copy, struct copy_reader *reader, struct err *err)
 {
-    reader->range.conn = session_open(copy->options->conninfo, err);
-    return reader->range.conn != NULL ? check_server(copy, reader->range.conn, err) : -1;
+    reader->range.conn = session_open_same(copy->options->conninfo, &copy->server, err);
+    return reader->range.conn != NULL ? 0 : -1;
 }
 
 int

@@ -11,7 +11,7 @@
 
 /* The lock comes before the snapshot: one from before a rewrite would see an empty table. The
  * position of WAL is read while the SELECT runs, so after its snapshot was taken. */
-static const char begin_sql[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+static const char begin_sql[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;%s"
                                 "LOCK TABLE %s IN ACCESS SHARE MODE;"
                                 "SELECT %s, pg_catalog.pg_relation_filenode(c.oid),"
                                 " pg_catalog.pg_relation_size(c.oid)"
@@ -26,12 +26,24 @@ static const char order_sql[] =
     "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off;"
     "SET LOCAL enable_bitmapscan = off;";
 
+/* A snapshot that was exported is taken over before the lock: whether the table has been written
+ * anew since, its file's number tells. */
+static void
+import_snapshot(const struct range_order *order, char sql[128])
+{
+    sql[0] = '\0';
+    if (order->snapshot != NULL)
+        snprintf(sql, 128, "SET TRANSACTION SNAPSHOT '%s';", order->snapshot);
+}
+
 /* from: what is read, as FROM has it. */
 static char *
-begin(PGconn *conn, const char *publications, const struct catalog_part *part, const char *from)
+begin(PGconn *conn, const char *publications, const struct range_order *order, const char *from)
 {
-    char relid[16], *literal, *name, *definition, *shape, *sql;
+    const struct catalog_part *part = order->part;
+    char import[128], relid[16], *literal, *name, *definition, *shape, *sql;
 
+    import_snapshot(order, import);
     snprintf(relid, sizeof relid, "%" PRIu32, part->relid);
     literal = PQescapeLiteral(conn, publications, strlen(publications));
     name = PQescapeLiteral(conn, part->name, strlen(part->name));
@@ -39,7 +51,7 @@ begin(PGconn *conn, const char *publications, const struct catalog_part *part, c
     shape = catalog_shape_sql(relid);
     sql = name == NULL || definition == NULL || shape == NULL
               ? NULL
-              : text_print(begin_sql, from, session_snapshot_sql(conn), definition, shape,
+              : text_print(begin_sql, import, from, session_snapshot_sql(conn), definition, shape,
                            part->oid, name);
     PQfreemem(literal);
     PQfreemem(name);
@@ -103,7 +115,7 @@ rangesql_commands(PGconn *conn, const char *publications, const struct range_ord
 {
     char *from = order->kind == RANGE_BLOCKS ? text_print("ONLY %s", order->part->name)
                                              : keysql_from(conn, order->relation, order->part);
-    char *head = from == NULL ? NULL : begin(conn, publications, order->part, from);
+    char *head = from == NULL ? NULL : begin(conn, publications, order, from);
     struct buf sql = {0};
 
     text_append(&sql, head);

@@ -101,6 +101,24 @@ session_identify(PGconn *conn, struct session_server *server, struct err *err)
     return ok ? 0 : err_set(err, EXIT_PEER, "the source's description of itself is malformed");
 }
 
+PGconn *
+session_open_same(const char *conninfo, const struct session_server *server, struct err *err)
+{
+    PGconn *conn = session_open(conninfo, err);
+    struct session_server other;
+
+    if (conn == NULL)
+        return NULL;
+    if (session_identify(conn, &other, err) == 0) {
+        if (other.system_identifier == server->system_identifier &&
+            other.timeline == server->timeline)
+            return conn;
+        err_set(err, EXIT_PEER, "a connection leads to another server than the first one");
+    }
+    PQfinish(conn);
+    return NULL;
+}
+
 const char *
 session_snapshot_sql(const PGconn *conn)
 {

@@ -24,6 +24,11 @@ struct session_server {
  * on the primary. */
 int session_identify(PGconn *conn, struct session_server *server, struct err *err) MUST_CHECK;
 
+/* Another connection to the server that was identified. NULL with err; EXIT_PEER when it leads to
+ * another server, or the server has been promoted: its blocks are not ours. */
+PGconn *session_open_same(const char *conninfo, const struct session_server *server,
+                          struct err *err) MUST_CHECK;
+
 /* SQL for the snapshot's text, by version. */
 const char *session_snapshot_sql(const PGconn *conn);
 

@@ -12,6 +12,8 @@
  * each. */
 #define COPY_OUT_LIMIT (4u << 20)
 
+struct keyless;
+
 /* A connection that reads. */
 struct copy_reader {
     struct rangeread range;
@@ -50,6 +52,8 @@ struct copy {
     uint64_t safe_at;         /* look_at when ackd was asked for it last: once in a look */
     struct crew crew;
     struct flights flights;
+
+    struct keyless *keyless; /* snapshots of lives: see keyless.h */
 };
 
 static inline bool

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pg-table-read/keyless.h"
 #include "pg-table-read/keysql.h"
 #include "pg-table-read/listing.h"
 #include "pg-table-read/settling.h"
@@ -142,29 +143,12 @@ turns_answered(struct copy *copy)
 
 /* ---- a life ---- */
 
-/* Rows that nothing tells apart cannot be joined to the stream. */
-static int
-check_identity(const struct copy *copy, const struct life *life, struct err *err)
-{
-    char identity = life->relation->replica_identity;
-
-    if (!state_has_ackd(copy) ||
-        ((identity == 'd' || identity == 'i') && catalog_key_columns(life->relation) > 0))
-        return 0;
-    err_set(err, EXIT_REFUSED, "%s.%s has no replica identity of columns: it cannot be copied yet",
-            life->relation->schema, life->relation->name);
-    snprintf(err->relation, sizeof err->relation, "%s.%s", life->relation->schema,
-             life->relation->name);
-    return err_hint(err, "give it a primary key, or a unique index by ALTER TABLE ... REPLICA "
-                         "IDENTITY USING INDEX");
-}
-
 static int
 begin_life(struct copy *copy, struct life *life, struct err *err)
 {
     struct sinklist sinks;
 
-    if (check_identity(copy, life, err) != 0)
+    if (keyless_check(life, err) != 0)
         return -1;
     crew_sinks(&copy->crew, &life->wants, &sinks);
     if (lives_begin(&copy->lives, life) != 0)
@@ -217,7 +201,11 @@ wait_for_transactions(struct copy *copy, struct life *life, struct err *err)
 {
     if (waiting_look(&life->waiting, copy->conn, err) != 0)
         return -1;
-    if (life->waiting.left == 0)
+    if (life->waiting.left > 0)
+        return 0;
+    if (life->keyless && keyless_export(copy, life, err) != 0)
+        return -1;
+    if (life->state == LIFE_WAITING)
         life_start(life);
     return 0;
 }
@@ -233,9 +221,11 @@ end_life(struct copy *copy, struct life *life, enum life_end how, struct err *er
         log_write(copy->log, LOG_INFO, "%s %s", life->part->name,
                   how == LIFE_GONE ? "is no longer published" : "has changed: it is read again");
     flights_remove_life(&copy->flights, life->number);
+    keyless_drop(copy, life);
     life_end(life, how == LIFE_DONE    ? LIFE_COPIED
                    : how == LIFE_AGAIN ? LIFE_NEW
                                        : LIFE_UNPUBLISHED);
+    keyless_rest(life);
     return 0;
 }
 
@@ -298,7 +288,7 @@ look_at_wanted(struct copy *copy, struct life *life, struct err *err)
 {
     if (state_has_ackd(copy) && !life->settled)
         life->state = LIFE_SETTLING;
-    else if (lives_count_active(&copy->lives) < LIVES_ACTIVE_MAX &&
+    else if (keyless_may_begin(life) && lives_count_active(&copy->lives) < LIVES_ACTIVE_MAX &&
              !(life->keys_only && lives_have_unread(&copy->lives, life)))
         return begin_life(copy, life, err);
     return 0;

@@ -101,6 +101,9 @@ make_question(struct applier *a, const struct apply_work *work, struct err *err)
     for (struct table *table = written_tables(a); table != NULL; table = table->segment_next)
         if (table->count > 0 && ask_once(a, table, 0, err) != 0)
             return -1;
+    if (is_copying(a) && a->copies->held.applied != NULL &&
+        ask_once(a, a->copies->held.applied, 0, err) != 0)
+        return -1;
     return each_table(a, work, ask_once, err);
 }
 

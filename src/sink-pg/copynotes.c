@@ -125,13 +125,15 @@ static const char unite[] =
     "WHERE t.pipeline = $1 AND t.sink = $2 AND u.relid = t.relid AND u.part = t.part "
     "AND t.layout <> $5::bigint AND $3::integer IS NOT NULL AND $4::integer IS NOT NULL";
 
+/* Not what stands for a table whose parts are not known: a worker that runs already would never
+ * replace it. */
 static const char add_workers[] =
     "INSERT INTO walpipe.tables (pipeline, sink, relid, part, shard, schema, name, state, l0, "
     "file, definition, layout) SELECT DISTINCT ON (t.relid, t.part, w.shard) $1, $2, t.relid, "
     "t.part, w.shard, t.schema, t.name, t.state, t.l0, t.file, t.definition, $5::bigint "
     "FROM walpipe.tables AS t, pg_catalog.generate_series(0, $4::integer - 1) AS w(shard) "
-    "WHERE t.pipeline = $1 AND t.sink = $2 AND t.relid <> 0 AND $3::integer IS NOT NULL "
-    "ORDER BY t.relid, t.part, w.shard, t.shard ON CONFLICT DO NOTHING";
+    "WHERE t.pipeline = $1 AND t.sink = $2 AND t.relid <> 0 AND t.part <> 0 "
+    "AND $3::integer IS NOT NULL ORDER BY t.relid, t.part, w.shard, t.shard ON CONFLICT DO NOTHING";
 
 /* If one worker follows a table, others must not pass over its changes. A row may have come to the
  * worker that now goes to another. */
@@ -242,12 +244,13 @@ load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
                      "SELECT pg_catalog.pg_advisory_xact_lock("
                      "pg_catalog.hashtextextended('walpipe.progress', 0))",
                      err) != 0 ||
-        make_tables(s, err) != 0)
+        make_tables(s, err) != 0 || copyheld_make(s, err) != 0)
         return -1;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (run(s, "bring walpipe.tables up to date", steps[i], PARAMS_OWN, &p, err) != 0)
             return -1;
-    if (read_notes(s, &p, c, err) != 0 || copymissing_look(&n->missing, s, err) != 0)
+    if (read_notes(s, &p, c, err) != 0 || copyheld_load(n->held, s, c, err) != 0 ||
+        copymissing_look(&n->missing, s, err) != 0)
         return -1;
     return session_exec(s, "commit walpipe.tables", "COMMIT", err);
 }
@@ -418,7 +421,7 @@ write_changed(const struct copynotes *n, struct session *s, struct copypart *par
 {
     if (part->state == COPY_NEW && require_empty(n, s, part, err) != 0)
         return -1;
-    if (part->ended_life != 0 && keep_copying(n, s, part, err) != 0)
+    if (part->ended_life != 0 && !part->keyless && keep_copying(n, s, part, err) != 0)
         return -1;
     return write_note(s, part, p, err);
 }
@@ -461,8 +464,9 @@ copynotes_drop(struct session *s, const char *pipeline, const char *sink, struct
     PGresult *result;
     bool exist;
 
-    if (ask_bool(s, "look for walpipe.tables in the target", tables_exist, 0, NULL, &exist, err) !=
-        0)
+    if (copyheld_drop(s, pipeline, sink, err) != 0 ||
+        ask_bool(s, "look for walpipe.tables in the target", tables_exist, 0, NULL, &exist, err) !=
+            0)
         return -1;
     for (size_t i = 0; i < 2 && exist; i++) {
         result = pqx_exec_params(s->conn, "delete from walpipe.tables", deletes[i], 2, params, err);

@@ -11,6 +11,7 @@
 #define SINK_PG_COPYNOTES_H
 
 #include "lib/copying.h"
+#include "sink-pg/copyheld.h"
 #include "sink-pg/copymissing.h"
 
 /* Zero-initialise to use, then set the owner of the notes. */
@@ -19,6 +20,7 @@ struct copynotes {
     const struct hello *hello;
     const struct layout *layout;
     const struct tablemap *map;
+    const struct copyheld *held;
     struct copymissing missing;
 };
 

@@ -79,7 +79,8 @@ add_rows(struct copyranges *c, const struct heldrange *range, struct err *err)
 {
     struct cursor rows = cursor_over(range->rows.data + range->rows.start, buf_len(&range->rows));
     /* Another worker may have noted a key since this one looked. */
-    bool settles = c->notes.missing.any || range->range.kind == RANGE_KEYS;
+    bool settles = copyparts_has_key(&c->table->relation) &&
+                   (c->notes.missing.any || range->range.kind == RANGE_KEYS);
     enum tracked_verdict verdict;
     struct tuple row;
 
@@ -131,6 +132,18 @@ apply_rows(struct copyranges *c, const struct heldrange *range, struct ways *way
 
 /* ---- a range ---- */
 
+/* All rows of a table without a key go to one worker. */
+static int
+begin_keys(struct copyranges *c, struct err *err)
+{
+    const struct relation *relation = &c->table->relation;
+    bool mine;
+
+    c->found.count = 0;
+    return copyparts_has_key(relation) ? keylist_start(&c->found, relation, err)
+                                       : copyheld_place(&c->held, relation, &mine, err);
+}
+
 static enum outcome
 write_range(struct copyranges *c, struct heldrange *range, struct ways *ways, struct session *s,
             bool *unplaced, struct err *err)
@@ -139,7 +152,7 @@ write_range(struct copyranges *c, struct heldrange *range, struct ways *ways, st
 
     if (find_table(c, &range->range.relation, s, unplaced, err) != 0)
         return outcome_of(s, err);
-    if (keylist_start(&c->found, &c->table->relation, err) != 0)
+    if (begin_keys(c, err) != 0)
         return outcome_of(s, err);
     c->table->copied = c->table->of_ranges = true;
     c->table->count = 1;
@@ -167,24 +180,29 @@ enum outcome
 copyranges_missed(struct copyranges *c, struct session *s, const struct batch *batch, uint32_t to,
                   struct err *err)
 {
-    return copymissing_add(&c->notes.missing, s, batch, to, c->values, err) == 0
-               ? OUTCOME_DONE
-               : outcome_of(s, err);
+    if (copymissing_add(&c->notes.missing, s, batch, to, c->values, err) != 0)
+        return outcome_of(s, err);
+    return copyheld_write(&c->held, s, err);
 }
 
 enum outcome
 copyranges_write(struct copyranges *c, struct ways *ways, struct session *s, bool *unplaced,
                  struct err *err)
 {
+    enum outcome outcome;
+
     for (struct heldrange *range = copying_next(&c->copying, NULL); range != NULL;
          range = copying_next(&c->copying, range)) {
-        enum outcome outcome = write_range(c, range, ways, s, unplaced, err);
+        outcome = write_range(c, range, ways, s, unplaced, err);
 
         if (outcome != OUTCOME_DONE)
             return outcome;
         if (settle_keys(c, range, s, err) != 0)
             return outcome_of(s, err);
     }
+    outcome = copyheld_settle(&c->held, &c->copying, ways, s, unplaced, err);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
     return copynotes_write(&c->notes, s, &c->copying, err) == 0 ? OUTCOME_DONE : outcome_of(s, err);
 }
 
@@ -193,6 +211,7 @@ copyranges_begin(struct copyranges *c)
 {
     for (struct table *table = c->first; table != NULL; table = table->segment_next)
         table->count = 0;
+    c->held.applied = NULL;
 }
 
 void
@@ -207,5 +226,6 @@ copyranges_free(struct copyranges *c)
         table_free(table);
     }
     batch_free(&c->batch);
+    copyheld_free(&c->held);
     buf_free(&c->frame);
 }

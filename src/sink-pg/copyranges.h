@@ -3,6 +3,7 @@
 #ifndef SINK_PG_COPYRANGES_H
 #define SINK_PG_COPYRANGES_H
 
+#include "sink-pg/copyheld.h"
 #include "sink-pg/copynotes.h"
 #include "sink-pg/ways.h"
 #include "sink-pg/wholes.h"
@@ -19,13 +20,15 @@ struct copyranges {
     struct table *table;  /* of the current range */
     struct keylist found; /* keys of the range that its rows have settled */
     struct batch batch;   /* the range's rows */
+    struct copyheld held; /* changes of tables without a key */
     struct buf frame;
 };
 
 /* All in the open transaction. After any outcome but OUTCOME_DONE it must be rolled back. Never
  * OUTCOME_NOT. */
 
-/* Behind the first `to` changes of batch: notes the keys of rows that they have not met. */
+/* Behind the first `to` changes of batch: notes the keys of rows that they have not met, and writes
+ * the changes that are held. */
 enum outcome copyranges_missed(struct copyranges *c, struct session *s, const struct batch *batch,
                                uint32_t to, struct err *err);
 

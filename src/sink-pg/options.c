@@ -6,6 +6,10 @@
 #define BATCH_ROWS_DEFAULT   10000
 #define FLUSH_MILLIS_DEFAULT 200
 
+/* They are applied in one transaction of the target. */
+#define HOLD_BYTES_DEFAULT (UINT64_C(1) << 30)
+#define HOLD_BYTES_MAX     (UINT64_C(1) << 40)
+
 static int
 take_map(const struct opt_spec *spec, const char *value, void *options, struct err *err)
 {
@@ -30,6 +34,8 @@ static const struct opt_spec specs[] = {
      .max = BATCH_ROWS_MAX},
     {"flush-interval", "TIME", "longest wait of a row (default: 200ms)", OPT_DURATION,
      TO(flush_millis)},
+    {"hold", "BYTES", "changes that may wait of a copied table without a key (default: 1 GiB)",
+     OPT_NUMBER, TO(hold_bytes), .min = 1, .max = HOLD_BYTES_MAX},
     {"map", "MAP", "'a.b -> c.d, ...': other target tables; may be repeated", OPT_CALL,
      .take = take_map},
     {"check", NULL, "compare hello and relations on the input with the target", OPT_FLAG,
@@ -77,6 +83,7 @@ options_parse(int argc, char **argv, struct options *o, struct err *err)
 
     *o = (struct options){.batch_rows = BATCH_ROWS_DEFAULT,
                           .flush_millis = FLUSH_MILLIS_DEFAULT,
+                          .hold_bytes = HOLD_BYTES_DEFAULT,
                           .log_level = LOG_INFO};
     status = opt_parse(&program, argc, argv, o, err);
     return status == OPT_GO && check_options(o, err) != 0 ? OPT_BAD : status;

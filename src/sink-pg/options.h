@@ -21,6 +21,7 @@ struct options {
     bool tables;
     uint64_t batch_rows;
     uint64_t flush_millis;
+    uint64_t hold_bytes; /* of changes of a table without a key while it is copied */
     enum log_level log_level;
     enum log_format log_format;
     struct tablemap mapping;

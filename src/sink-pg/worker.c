@@ -39,6 +39,12 @@ report(struct worker *w, struct err *err)
     return ackclient_reached(&w->intake.ack, &reached, err);
 }
 
+static struct heldlist *
+held(struct worker *w)
+{
+    return &w->copies.held.list;
+}
+
 /* NULL: the stream brings none. */
 static struct copying *
 copying(struct worker *w)
@@ -78,6 +84,7 @@ flush(struct worker *w, uint32_t to, const struct position *commit, struct err *
         deliver_batch(&w->deliver, &w->batch, to, commit, err) != 0)
         return -1;
     batch_drop(&w->batch, to);
+    heldlist_drop(held(w));
     w->applied_rows += rows - w->batch.rows;
     w->flush_micros += clock_micros() - began;
     if (w->batch.count == 0 && tables_drop_retired(&w->tables))
@@ -94,6 +101,13 @@ flush(struct worker *w, uint32_t to, const struct position *commit, struct err *
     return report(w, err);
 }
 
+/* Changes of transactions whose commit has come wait. */
+static bool
+has_whole(struct worker *w)
+{
+    return w->batch.boundary > 0 || held(w)->boundary > 0;
+}
+
 /* Commits the whole transactions that have come. While pieces of an open one are in the target's
  * transaction there are none. */
 static int
@@ -103,18 +117,32 @@ flush_whole(struct worker *w, struct err *err)
 
     if (w->deliver.applier.session.tx_open && w->intake.in_transaction)
         return 0;
-    if (w->batch.boundary == 0 && !w->deliver.applier.session.tx_open &&
-        position_equal(&to, durable(w)) && !copy_is_due(w)) {
+    if (!has_whole(w) && !w->deliver.applier.session.tx_open && position_equal(&to, durable(w)) &&
+        !copy_is_due(w)) {
         w->row_since = 0;
         return report(w, err);
     }
+    held(w)->to = held(w)->boundary;
     return flush(w, w->batch.boundary, &to, err);
+}
+
+/* Also where nothing but notes is to be written. Between two transactions. */
+static int
+flush_now(struct worker *w, struct err *err)
+{
+    struct position to = w->position;
+
+    held(w)->to = held(w)->count;
+    return flush(w, w->batch.count, &to, err);
 }
 
 static bool
 is_full(const struct worker *w)
 {
-    return w->batch.rows >= w->options->batch_rows || buf_len(&w->batch.bytes) >= BATCH_BYTES_MAX;
+    const struct heldlist *held = &w->copies.held.list;
+
+    return w->batch.rows + held->count >= w->options->batch_rows ||
+           buf_len(&w->batch.bytes) + buf_len(&held->bytes) >= BATCH_BYTES_MAX;
 }
 
 /* The open transaction is larger than a batch. Its first part goes into a target transaction that
@@ -124,8 +152,9 @@ flush_full(struct worker *w, struct err *err)
 {
     if (!is_full(w))
         return 0;
-    if (w->batch.boundary > 0 && flush_whole(w, err) != 0)
+    if (has_whole(w) && flush_whole(w, err) != 0)
         return -1;
+    held(w)->to = held(w)->count;
     return is_full(w) ? flush(w, w->batch.count, NULL, err) : 0;
 }
 
@@ -135,8 +164,9 @@ flush_partly(struct worker *w, struct err *err)
 {
     struct position to = w->position;
 
-    if (w->batch.count == 0 && !w->deliver.applier.session.tx_open)
+    if (w->batch.count == 0 && held(w)->count == 0 && !w->deliver.applier.session.tx_open)
         return 0;
+    held(w)->to = held(w)->count;
     if (w->intake.ordinal > 0) {
         if (to.partial_commit_lsn != w->intake.begin.commit_lsn ||
             to.partial_ordinal < w->intake.ordinal)
@@ -172,6 +202,7 @@ on_commit(struct worker *w, const struct intake_item *item, struct err *err)
 
     w->stands_still = false;
     w->batch.boundary = w->batch.count;
+    held(w)->boundary = held(w)->count;
     if (p->partial_commit_lsn == commit->commit_lsn)
         p->partial_commit_lsn = p->partial_ordinal = 0;
     if (commit->end_lsn > p->lsn)
@@ -278,6 +309,23 @@ track_row(struct worker *w, const struct table *table, const struct intake_item 
     return copying_row(copying(w), &table->relation, w->intake.begin.xid, change->type, &row, err);
 }
 
+/* A change of a table without a key. */
+static int
+hold(struct worker *w, const struct relation *relation, uint8_t type, struct bytes body,
+     struct err *err)
+{
+    const struct heldchange change = {
+        .xid = w->intake.begin.xid, .commit_lsn = w->intake.begin.commit_lsn, .type = type};
+
+    return copyheld_add(&w->copies.held, copying(w), relation, &change, body, w->log, err);
+}
+
+static int
+hold_truncate(struct worker *w, const struct relation *relation, uint8_t flags, struct err *err)
+{
+    return hold(w, relation, FRAME_TRUNCATE, (struct bytes){.data = &flags, .len = 1}, err);
+}
+
 static int
 take_row(struct worker *w, struct table *table, const struct intake_item *item, struct err *err)
 {
@@ -289,6 +337,8 @@ take_row(struct worker *w, struct table *table, const struct intake_item *item, 
         return -1;
     if (way == COPYING_PASS)
         return 0;
+    if (way == COPYING_HOLD)
+        return hold(w, &table->relation, change.type, change.body, err);
     if (way == COPYING_UPSERT && track_row(w, table, item, &change, err) != 0)
         return -1;
     return batch_add_row(&w->batch, table, change.type, change.body, w->intake.begin.commit_lsn,
@@ -331,7 +381,9 @@ track_truncate(struct worker *w, struct truncate_event *truncate, struct err *er
         if (way == COPYING_UPSERT &&
             copying_truncate(copying(w), relid, w->intake.begin.xid, err) != 0)
             return -1;
-        if (way != COPYING_PASS)
+        if (way == COPYING_HOLD && hold_truncate(w, &table->relation, truncate->flags, err) != 0)
+            return -1;
+        if (way != COPYING_PASS && way != COPYING_HOLD)
             truncate->relids[kept++] = relid;
     }
     truncate->count = kept;
@@ -367,6 +419,8 @@ on_touched(struct worker *w, const struct intake_item *item, struct err *err)
     table = tables_get(&w->tables, touched.relid);
     if (table == NULL)
         return intake_unknown_relation(&w->intake, touched.relid, err);
+    if (touched.whole && copying_way(copying(w), touched.relid) == COPYING_HOLD)
+        return hold_truncate(w, &table->relation, 0, err);
     return copying_touched(copying(w), &table->relation, w->intake.begin.xid, &touched, err);
 }
 
@@ -376,7 +430,7 @@ on_copy(struct worker *w, const struct intake_item *item, struct err *err)
     if (copying_frame(copying(w), item->type, item->body, item->elements, w->position.lsn, err) !=
         0)
         return -1;
-    return copy_is_due(w) ? flush_whole(w, err) : 0;
+    return copying(w)->urgent ? flush_now(w, err) : copy_is_due(w) ? flush_whole(w, err) : 0;
 }
 
 static int
@@ -459,7 +513,7 @@ on_idle(struct worker *w, struct err *err)
     bool tx_open = w->deliver.applier.session.tx_open;
 
     w->idle_until = 0;
-    if (w->batch.boundary > 0 || (tx_open && !w->intake.in_transaction) || copy_is_due(w))
+    if (has_whole(w) || (tx_open && !w->intake.in_transaction) || copy_is_due(w))
         return flush_whole(w, err);
     if (w->batch.count > 0 || tx_open || position_equal(&w->position, durable(w)))
         return 0;
@@ -549,6 +603,14 @@ wire(struct worker *w)
                                          .map = &w->options->mapping};
     w->copies.notes.missing =
         (struct copymissing){.pipeline = w->options->pipeline, .hello = hello};
+    w->copies.held = (struct copyheld){.pipeline = w->options->pipeline,
+                                       .hello = hello,
+                                       .layout = &w->intake.layout,
+                                       .tables = &w->tables,
+                                       .wholes = w->copies.wholes,
+                                       .limit = w->options->hold_bytes};
+    w->copies.notes.held = &w->copies.held;
+    w->copies.copying.holds = true;
     w->copies.copying.sink = hello->sink;
     w->copies.tables = &w->tables;
     w->copies.values = &w->values;

@@ -54,6 +54,23 @@ has_key(const struct relation *relation)
     return false;
 }
 
+/* A table without a key is read under one snapshot. */
+static void
+check_keyless(struct checking *c, const struct relation *r, bool partitioned)
+{
+    if (partitioned)
+        verdict_say(&c->verdicts, VERDICT_FAIL,
+                    "copy: %s.%s has no key and is published through its root, so it cannot be "
+                    "copied: give it a primary key, publish it with publish_via_partition_root = "
+                    "false, leave it out of the sink with tables, or set copy = no",
+                    r->schema, r->name);
+    else
+        verdict_say(&c->verdicts, VERDICT_WARN,
+                    "copy: %s.%s has no key: a snapshot stays open on the source until it is "
+                    "copied, and a restart begins its copy again",
+                    r->schema, r->name);
+}
+
 /* Says which of the tables have no key. Returns the oids of all as an array literal. */
 static const char *
 list_copied(struct checking *c, const struct catalog *catalog, size_t *count)
@@ -68,11 +85,7 @@ list_copied(struct checking *c, const struct catalog *catalog, size_t *count)
             continue;
         list = pool_print(&c->pool, "%s%s%u", list, ++*count == 1 ? "" : ",", r->relid);
         if (!has_key(r))
-            verdict_say(&c->verdicts, VERDICT_FAIL,
-                        "copy: %s.%s has no replica identity of columns and cannot be copied yet: "
-                        "give it a primary key, leave it out of the sink with tables, or set copy "
-                        "= no",
-                        r->schema, r->name);
+            check_keyless(c, r, catalog->tables.partitioned[i]);
     }
     return pool_print(&c->pool, "{%s}", list);
 }

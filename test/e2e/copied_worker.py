@@ -199,7 +199,7 @@ class Pipeline:
     """A sink "dst" of so many workers: played ones, or sink-pg's into the target. The folder may be
     that of a pipeline that has ended."""
 
-    def __init__(self, folder, conninfo, workers, route=(), reader=(), target=None):
+    def __init__(self, folder, conninfo, workers, route=(), reader=(), target=None, sink=()):
         self.folder, self.target = folder, Target()
         ackd = os.path.join(folder, "state", "ackd.sock")
         fifos = [os.path.join(folder, "w%d" % n) for n in range(workers)]
@@ -224,7 +224,7 @@ class Pipeline:
             w.start()
         for n in range(workers if target is not None else 0):
             self.start("sink-pg", "--conninfo", target, "--pipeline", "x", "--ackd", ackd, "--in", fifos[n],
-                       key="sink-pg/%d" % n)
+                       *sink, key="sink-pg/%d" % n)
         self.start("pg-table-read", "--conninfo", conninfo, "--publication", "p", "--ackd", ackd,
                    "--out", copy, *reader)
 

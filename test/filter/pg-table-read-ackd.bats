@@ -399,20 +399,21 @@ with Ackd() as ackd:
 PY
 }
 
-@test "what a person must mend: a refusal, no key, another source" {
+@test "what a person must mend: a refusal, a root without a key, another source" {
     play <<'PY'
-sql("""create table t (id int primary key); create table k (v int); create publication p for table t;
-       create publication q for table k""")
+sql("""create table t (id int primary key); create table k (v int) partition by range (v);
+       create table low partition of k for values from (0) to (10); create publication p for table t;
+       create publication q for table k with (publish_via_partition_root)""")
 with Crew() as crew:
     crew.want = lambda worker, part: "r"
     crew.exit(100, "sink .*dst.* does not take public.t: no")
     assert "because" in crew.log()
 with Crew(publication="q") as crew:
-    crew.exit(100, "public.k has no replica identity of columns: it cannot be copied yet")
+    crew.exit(100, "public.k has no key and is published through its root: its partitions cannot be copied")
 with Crew(publication="q") as crew:
     crew.want = lambda worker, part: "h"  # nothing is to be copied: no key is needed
     crew.note = lambda worker, part: [1, "00", "(0,0)-"]
-    crew.until(lambda: "public.k: its columns or what is published of it changed" in crew.log())
+    crew.until(lambda: "public.low: its columns or what is published of it changed" in crew.log())
     crew.for_a_while(1)
     assert crew.process.poll() is None and not crew.lives
 with Crew(system=SYSTEM + 1) as crew:
