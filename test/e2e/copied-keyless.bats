@@ -61,3 +61,28 @@ for number, workers in enumerate((1, 3)):
             drain(p)
 PY
 }
+
+@test "TRUNCATE, VACUUM FULL and too many changes begin the copy again: each row is there once" {
+    make_tables
+    play <<'PY'
+for number, (truncate, sink) in enumerate(((0.0, ("--hold", "60000")), (0.004, ()))):
+    if number:
+        start_again("history", "pile")
+    loads = [Load(seed, truncate) for seed in range(3)]
+    for load in loads:
+        load.start()
+    with pipeline(str(number), 3, rate="2000000", sink=sink, reader=("--log-level", "debug")) as p:
+        p.wait(lambda: p.text("pg-table-read").count(" begins") >= 2)
+        source("vacuum full history")
+        source("vacuum full pile")
+        p.wait(lambda: p.text("pg-table-read").count(" begins") >= 3 or streaming("history", "pile"), 60)
+        if sink:
+            p.wait(lambda: any("bytes of changes came" in p.text("sink-pg/%d" % n) for n in range(3)), 60)
+            end(loads)
+        p.wait(lambda: streaming("history", "pile"), 120)
+        end(loads)
+        p.wait(confirmed())
+        same("history", "pile")
+        drain(p)
+PY
+}
