@@ -10,6 +10,28 @@ out_of_memory(struct err *err)
     return err_set(err, EXIT_PEER, "out of memory for the tables that are copied");
 }
 
+/* ---- states ---- */
+
+const char *
+copyparts_state_name(enum copy_state state)
+{
+    return state == COPY_STREAMING ? "streaming" : state == COPY_COPYING ? "copying" : "waiting";
+}
+
+bool
+copyparts_read_state(const char *text, enum copy_state *state)
+{
+    static const enum copy_state states[] = {COPY_WAITING, COPY_COPYING, COPY_STREAMING};
+
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        if (strcmp(text, copyparts_state_name(states[i])) != 0)
+            continue;
+        *state = states[i];
+        return true;
+    }
+    return false;
+}
+
 /* ---- look-up ---- */
 
 struct copypart *
@@ -194,12 +216,8 @@ check_new(const struct copying *c, const struct relation *relation, struct err *
             "with tables, or copy it by hand and set copy = no",
             err);
     if (namesake(c, relation) != NULL)
-        return copyparts_refuse(
-            relation, "the source's table was dropped and made again",
-            "if nothing else writes to the target's table, stop walpipe, and in one transaction of "
-            "the target empty the table and delete its rows from walpipe.tables; after the next "
-            "start it is copied",
-            err);
+        return copyparts_refuse(relation, "the source's table was dropped and made again",
+                                c->remade_hint, err);
     return 0;
 }
 

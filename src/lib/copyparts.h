@@ -72,7 +72,8 @@ struct copypart {
 /* Zero-initialise to use. */
 struct copying {
     const char *sink;
-    bool holds;        /* the sink can let changes wait: it takes tables without a key */
+    bool holds;              /* the sink can let changes wait: it takes tables without a key */
+    const char *remade_hint; /* what to do about a table that was dropped and made again */
     bool carried_over; /* every table without a note is streaming: an older walpipe made them so */
     struct copypart *parts;
     struct relmap tables; /* relid to its first part */
@@ -86,6 +87,10 @@ struct copying {
     bool urgent;            /* that commit must come before the next change */
     bool uncounted; /* a table's state has changed since ackd was told how many have which */
 };
+
+/* The text of a state in a note: waiting, copying or streaming. That of a new table is waiting. */
+const char *copyparts_state_name(enum copy_state state);
+bool copyparts_read_state(const char *text, enum copy_state *state) MUST_CHECK;
 
 /* Takes a part that the sink has found in the target, which is copied but for its links. NULL: out
  * of memory. */

@@ -201,6 +201,18 @@ layout_format(const struct layout *l, struct buf *out)
     return out->failed ? -1 : 0;
 }
 
+int
+layout_hash(const struct layout *l, uint64_t *hash)
+{
+    struct buf text = {0};
+    int rc = layout_format(l, &text);
+
+    if (rc == 0)
+        *hash = hash_finish(hash_bytes(HASH_SEED, text.data + text.start, buf_len(&text)));
+    buf_free(&text);
+    return rc;
+}
+
 static int
 parse_line(struct layout *l, const char *line, struct err *err)
 {

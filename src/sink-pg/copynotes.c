@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/hash.h"
 #include "lib/layout.h"
 #include "lib/lsn.h"
 #include "sink-pg/mapping.h"
@@ -44,13 +43,10 @@ enum { PARAMS_OWN = 5 };
 static int
 fill_params(const struct copynotes *n, struct params *p, struct err *err)
 {
-    struct buf text = {0};
     uint64_t hash;
 
-    if (layout_format(n->layout, &text) != 0)
+    if (layout_hash(n->layout, &hash) != 0)
         return err_set(err, EXIT_PEER, "out of memory for the layout");
-    hash = hash_finish(hash_bytes(HASH_SEED, text.data + text.start, buf_len(&text)));
-    buf_free(&text);
     snprintf(p->shard, sizeof p->shard, "%" PRIu32, n->hello->shard);
     snprintf(p->shards, sizeof p->shards, "%" PRIu32, n->hello->shards);
     snprintf(p->layout, sizeof p->layout, "%" PRId64, (int64_t)hash);
@@ -165,27 +161,6 @@ number(const PGresult *rows, int row, int column)
     return strtoull(PQgetvalue(rows, row, column), NULL, 10);
 }
 
-static bool
-read_state(const char *text, enum copy_state *state)
-{
-    static const char *const names[] = {"waiting", "copying", "streaming"};
-    static const enum copy_state states[] = {COPY_WAITING, COPY_COPYING, COPY_STREAMING};
-
-    for (size_t i = 0; i < 3; i++) {
-        if (strcmp(text, names[i]) != 0)
-            continue;
-        *state = states[i];
-        return true;
-    }
-    return false;
-}
-
-static const char *
-state_name(enum copy_state state)
-{
-    return state == COPY_STREAMING ? "streaming" : state == COPY_COPYING ? "copying" : "waiting";
-}
-
 static int
 take_row(const PGresult *rows, int row, struct copying *c, struct err *err)
 {
@@ -199,7 +174,7 @@ take_row(const PGresult *rows, int row, struct copying *c, struct err *err)
     snprintf(part.schema, sizeof part.schema, "%s", PQgetvalue(rows, row, 2));
     snprintf(part.name, sizeof part.name, "%s", PQgetvalue(rows, row, 3));
     snprintf(part.definition, sizeof part.definition, "%s", PQgetvalue(rows, row, 7));
-    if (!read_state(PQgetvalue(rows, row, 4), &part.state) ||
+    if (!copyparts_read_state(PQgetvalue(rows, row, 4), &part.state) ||
         !lsn_parse(PQgetvalue(rows, row, 5), &part.l0))
         return err_set(err, EXIT_REFUSED, "cannot read the state of %s.%s in walpipe.tables",
                        part.schema, part.name);
@@ -376,7 +351,7 @@ write_note(struct session *s, const struct copypart *part, struct params *p, str
     p->list[6] = oid;
     p->list[7] = part->schema;
     p->list[8] = part->name;
-    p->list[9] = state_name(part->state);
+    p->list[9] = copyparts_state_name(part->state);
     p->list[10] = l0.text;
     p->list[11] = file;
     p->list[12] = part->definition;

@@ -612,6 +612,11 @@ wire(struct worker *w)
     w->copies.notes.held = &w->copies.held;
     w->copies.copying.holds = true;
     w->copies.copying.sink = hello->sink;
+    w->copies.copying.remade_hint =
+        "if nothing else writes to the target's table, stop walpipe, and in one transaction of the "
+        "target empty the table and delete its rows from walpipe.tables; after the next start it "
+        "is "
+        "copied";
     w->copies.tables = &w->tables;
     w->copies.values = &w->values;
     if (hello->version == STREAM_VERSION_COPY)
