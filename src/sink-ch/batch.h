@@ -26,6 +26,8 @@ struct batch_hole {
     size_t key_len;
     struct version from; /* 0 if it was there before this batch */
     uint32_t before;     /* index; BATCH_NONE: none */
+    size_t named_at;     /* the row's key as copymissing.h has it; in the arena */
+    size_t named_len;    /* 0: of a table that is not copied */
     struct hole_map map; /* of the last place */
 };
 

@@ -47,7 +47,8 @@ ddl_look_at_name(struct worker *w, const struct table *table, const struct table
                          "from now on go to %s",
                          old->source_name, old->target_sql, table->target_sql);
     for (uint32_t i = 0; i < w->tables_count; i++)
-        if (strcmp(w->by_number[i]->source_name, table->source_name) == 0)
+        if (w->by_number[i]->relation.relid != table->relation.relid &&
+            strcmp(w->by_number[i]->source_name, table->source_name) == 0)
             return say(w, table, err,
                        "another table had this name, which was dropped or renamed; its rows are "
                        "still in %s",

@@ -8,6 +8,7 @@
 #include "lib/sig.h"
 #include "sink-ch/adopt.h"
 #include "sink-ch/check.h"
+#include "sink-ch/copies.h"
 #include "sink-ch/history.h"
 #include "sink-ch/secrets.h"
 #include "sink-ch/worker.h"
@@ -79,6 +80,7 @@ replicate(struct worker *w, struct err *err)
     if (intake_connect(&w->intake, "sink-ch", w->options->ackd, err) != 0 ||
         open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0 ||
         journal_open(&w->journal, &durable, err) != 0 || history_open(w, err) != 0 ||
+        copies_start(w, err) != 0 ||
         intake_register(&w->intake, "sink-ch", durable, w->intake.hello.timeline, err) != 0)
         return -1;
     w->convert.limits = w->server.limits;
@@ -89,9 +91,15 @@ replicate(struct worker *w, struct err *err)
 static int
 drop_progress(struct worker *w, struct err *err)
 {
+    const struct notetable notes = {
+        .server = &w->server, .pipeline = w->options->pipeline, .database = w->options->database};
+
     w->journal = (struct journal){
         .server = &w->server, .pipeline = w->options->pipeline, .database = w->options->database};
     if (open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0)
+        return -1;
+    if (notetable_drop(&notes, NOTETABLE_TABLES, w->options->sink, err) != 0 ||
+        notetable_drop(&notes, NOTETABLE_MISSING, w->options->sink, err) != 0)
         return -1;
     return journal_drop(&w->journal, w->options->sink, err);
 }
@@ -117,6 +125,7 @@ work(struct worker *w, struct log *log, struct err *err)
     in = io_open_input(w->options->in, err);
     sig_wait_for_end();
     intake_init(&w->intake, in);
+    w->intake.copies = !w->options->check && w->options->adopt == ADOPT_NOT;
     w->intake.say = say;
     w->intake.context = w;
     if (in < 0 || intake_hello(&w->intake, err) != 0)

@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sink-ch/misses.h"
+
 static const char asking[] = "read back values that the source did not send";
 
 /* The result of one query, with rows indexed by their keys. Each row is key, columns, version,
@@ -406,6 +408,13 @@ was_cleaned_away(const struct readback *rb, struct version own)
     return source_lsn(rb->table, own) < rb->worker->journal.found;
 }
 
+/* A row of those found last. */
+static bool
+is_older(const struct readback *rb, const struct batch_entry *found, struct version own)
+{
+    return version_compare(version_of(rb->table, &rb->latest.rows, found), own) < 0;
+}
+
 static int
 settle(struct readback *rb, uint32_t number, struct err *err)
 {
@@ -420,11 +429,13 @@ settle(struct readback *rb, uint32_t number, struct err *err)
     if (ask_latest(rb, err) != 0)
         return -1;
     found = find(&rb->latest, key);
+    if (rb->table->copied && (found == NULL || is_older(rb, found, own)))
+        return misses_enter(rb->worker, rb->table, number, err);
     if (found == NULL && was_cleaned_away(rb, own)) {
         batch_drop(batch, number);
         return 0;
     }
-    if (found == NULL || version_compare(version_of(rb->table, &rb->latest.rows, found), own) < 0)
+    if (found == NULL || is_older(rb, found, own))
         return not_found(rb, key, own, err);
     batch_drop(batch, number);
     return 0;
@@ -460,6 +471,8 @@ readback_fill(struct worker *worker, const struct table *table, struct err *err)
             rc = ask_held(&rb, (struct bytes){keys.data, buf_len(&keys)}, err);
         if (rc == 0)
             rc = settle_all(&rb, err);
+        if (rc == 0)
+            rc = misses_write(worker, err);
     }
     batch_free(&rb.held.rows);
     batch_free(&rb.latest.rows);

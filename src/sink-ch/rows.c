@@ -97,6 +97,7 @@ struct older {
     const struct batch_entry *entry; /* NULL if the batch has none */
     struct cursor at;                /* the entry's next column, in worker->old_row */
     const struct batch_hole *holes;  /* the entry's; NULL: none */
+    bool deleted;                    /* by an earlier change: what the target has is not its row */
 };
 
 static bool
@@ -136,6 +137,10 @@ open_older(const struct change *change, struct bytes key, struct older *older, s
     if (number == BATCH_NONE)
         return 0;
     older->entry = &batch->entries[number];
+    if (older->entry->tombstone && change->table->copied) {
+        *older = (struct older){.deleted = true};
+        return 0;
+    }
     if (older->entry->tombstone)
         return not_sent(change, &change->table->columns[change->table->keys_count], err);
     buf_reset(copy, 1u << 20);
@@ -244,6 +249,8 @@ add_places(const struct change *change, const struct older *older, struct bytes 
     struct batch *batch = &change->worker->batch;
     struct batch_hole hole = {.before = BATCH_NONE, .map = *map};
 
+    if (older->deleted)
+        hole.from = version_of(change);
     if (older->holes != NULL) {
         hole.from = older->holes->from;
         hole.before = older->holes->before;
@@ -262,17 +269,32 @@ add_places(const struct change *change, const struct older *older, struct bytes 
     return batch_add_hole(batch, &hole);
 }
 
+/* The key as it is noted if the row turns out to be missing. */
+static int
+put_named(const struct change *change, struct buf *out, struct err *err)
+{
+    const struct row_event *row = change->row;
+
+    if (copymissing_put_key(&change->table->relation, &row->new_row,
+                            row->old_kind == OLD_NONE ? NULL : &row->old_row, out, err) == 0)
+        return 0;
+    return table_error(change->table, change->worker->transaction.commit_lsn, err);
+}
+
 static int
 add_lacking_row(const struct change *change, struct err *err)
 {
     struct buf *arena = &change->worker->batch.arena;
-    size_t old_at = buf_len(arena), old_len = change->old_key.len, at, key_len;
+    size_t old_at = buf_len(arena), old_len = change->old_key.len, named_at, at, key_len;
     uint32_t hole = BATCH_NONE;
     struct hole_map map = {0};
     struct older older;
     struct bytes key;
 
     buf_append(arena, change->old_key.data, old_len);
+    named_at = buf_len(arena);
+    if (change->table->copied && put_named(change, arena, err) != 0)
+        return -1;
     at = buf_len(arena);
     if (put_key(change, &change->row->new_row, arena, err) != 0)
         return -1;
@@ -290,6 +312,8 @@ add_lacking_row(const struct change *change, struct err *err)
                           (struct bytes){arena->data + old_at, old_len}, &map);
         if (hole == BATCH_NONE)
             return out_of_memory(change, err);
+        change->worker->batch.holes[hole].named_at = named_at;
+        change->worker->batch.holes[hole].named_len = at - named_at;
     }
     return add_entry(change, at, key_len, false, hole, err);
 }

@@ -5,9 +5,23 @@
 #include "lib/intake.h"
 #include "lib/relmap.h"
 #include "sink-ch/batch.h"
+#include "sink-ch/copymissing.h"
+#include "sink-ch/copynotes.h"
 #include "sink-ch/journal.h"
 #include "sink-ch/table.h"
 #include "sink-ch/written.h"
+
+/* Encoded bytes that wait, over all tables. */
+#define BATCH_BYTES_MAX ((size_t)16 << 20)
+
+/* What is known of tables that are copied: copies.h. */
+struct copies {
+    struct copying copying;
+    struct copynotes notes;
+    struct copymissing missing;
+    bool stands_still; /* behind a barrier */
+    struct buf key;
+};
 
 /* The open transaction. */
 struct transaction {
@@ -32,7 +46,8 @@ struct worker {
     struct intake intake;
     struct server server;
     struct journal journal;
-    struct relmap tables;
+    struct relmap tables;       /* that the stream has described */
+    struct relmap range_tables; /* of ranges that have other columns: tables.h */
     struct table **by_number;
     uint32_t tables_count;
     struct batch batch;
@@ -44,6 +59,16 @@ struct worker {
     struct transaction transaction;
     struct written written; /* by the open transaction */
     struct progress progress;
+    struct copies copies;
 };
+
+/* The position in the stream up to which everything has come. */
+static inline uint64_t
+state_position(const struct worker *w)
+{
+    uint64_t start = w->intake.hello.start_lsn;
+
+    return w->progress.committed > start ? w->progress.committed : start;
+}
 
 #endif

@@ -1,6 +1,8 @@
 /* table.c: see table.h. */
 #include "sink-ch/table.h"
 
+#include "sink-ch/notetable.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -184,23 +186,31 @@ table_name_fits(const char *name, const char *suffix)
     return n <= TARGET_NAME_MAX;
 }
 
+int
+table_check_own(const char *source_name, const char *target, struct err *err)
+{
+    if (strcmp(target, JOURNAL_TABLE) != 0 && strcmp(target, NOTETABLE_TABLES) != 0 &&
+        strcmp(target, NOTETABLE_MISSING) != 0)
+        return 0;
+    err_set(err, EXIT_REFUSED,
+            "table \"%s\" of the source goes to %s, where walpipe keeps notes of its own",
+            source_name, target);
+    return err_hint(err, "set map for it, or leave it out of the sink's tables");
+}
+
 /* A table that was dropped and made again has the same name and another relid. */
 int
 table_check_target(const struct table *table, struct table *const *tables, uint32_t count,
                    bool loaded_only, struct err *err)
 {
-    if (strcmp(table->target.table, JOURNAL_TABLE) == 0) {
-        err_set(err, EXIT_REFUSED,
-                "table \"%s\" of the source goes to %s, where walpipe keeps its "
-                "own progress",
-                table->source_name, table->target_sql);
-        return err_hint(err, "set map for it, or leave it out of the sink's tables");
-    }
+    if (table_check_own(table->source_name, table->target.table, err) != 0)
+        return -1;
     for (uint32_t i = 0; i < count; i++) {
         const struct table *other = tables[i];
 
         if ((loaded_only && !other->loaded) || strcmp(other->target_sql, table->target_sql) != 0 ||
-            strcmp(other->source_name, table->source_name) == 0)
+            strcmp(other->source_name, table->source_name) == 0 ||
+            other->relation.relid == table->relation.relid)
             continue;
         err_set(err, EXIT_REFUSED, "tables \"%s\" and \"%s\" of the source both go to %s",
                 other->source_name, table->source_name, table->target_sql);

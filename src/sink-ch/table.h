@@ -21,7 +21,7 @@ struct column {
     bool altered; /* a value of it did not fit and was changed */
 };
 
-/* Of journal.h; no source table may go there. */
+/* Of journal.h; no source table may go there, nor to those of notetable.h. */
 #define JOURNAL_TABLE "walpipe_progress"
 
 /* The table's mark, see mark.h. */
@@ -58,6 +58,8 @@ struct table {
     bool informed;         /* info agrees with relation */
     struct tableinfo info; /* data from the source's catalog beyond it */
     struct seen seen;      /* names of its columns before */
+    bool met;              /* copying.h knows it */
+    bool copied;           /* its rows may not be there yet */
     enum past *past;       /* of the relation's columns, when some were just added; else NULL */
 
     /* ---- known after schema_load ---- */
@@ -110,6 +112,9 @@ char *table_target_sql(const struct target_name *target);
 /* Whether ClickHouse can keep `name` and `suffix` as a file name. It writes every byte but letters,
  * digits and _ as %XX, and needs ".sql" behind it. */
 bool table_name_fits(const char *name, const char *suffix);
+
+/* Refuses one of walpipe's own tables as the target of a source table. */
+int table_check_own(const char *source_name, const char *target, struct err *err) MUST_CHECK;
 
 /* Refuses a target that another of the tables has. Rows of two source tables would replace each
  * other, and a truncate of one would empty both. Returns 0, or -1 with err. tables may contain the

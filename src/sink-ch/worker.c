@@ -2,21 +2,17 @@
  * when it is full or old enough, and then reports the durable LSN to ackd. See worker.h. */
 #include "sink-ch/worker.h"
 
-#include "sink-ch/repeated.h"
 #include "sink-ch/rows.h"
-#include "sink-ch/schema.h"
 #include "sink-ch/send.h"
+#include "sink-ch/tables.h"
 #include "sink-ch/truncate.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "lib/clock.h"
+#include "sink-ch/copies.h"
 #include "sink-ch/ddl.h"
-#include "sink-ch/history.h"
-
-/* Encoded bytes that wait, over all tables. */
-#define BATCH_BYTES_MAX ((size_t)16 << 20)
 
 /* Most rows with values to read back that wait. Each may bring a large value into memory. */
 #define BATCH_HOLES_MAX 512
@@ -82,6 +78,8 @@ flush_all(struct worker *w, bool last, struct err *err)
     if (w->batch.entries_count > 0 && send_batch(w, err) != 0)
         return -1;
     w->progress.first_row_at = 0;
+    if (copies_write(w, err) != 0)
+        return -1;
     return report(w, rows, rows > 0 ? clock_micros() - started : 0, last, err);
 }
 
@@ -131,93 +129,27 @@ is_full(const struct worker *w)
 
 /* ---- relations ---- */
 
-static bool
-same_relation(const struct relation *a, const struct relation *b)
-{
-    if (a->replica_identity != b->replica_identity || a->columns_count != b->columns_count ||
-        strcmp(a->schema, b->schema) != 0 || strcmp(a->name, b->name) != 0)
-        return false;
-    for (uint32_t i = 0; i < a->columns_count; i++) {
-        const struct relation_column *x = &a->columns[i], *y = &b->columns[i];
-
-        if (strcmp(x->name, y->name) != 0 || x->key != y->key || x->type_oid != y->type_oid ||
-            x->typmod != y->typmod || strcmp(x->type_schema, y->type_schema) != 0 ||
-            strcmp(x->type_name, y->type_name) != 0)
-            return false;
-    }
-    return true;
-}
-
-static int
-reserve_number(struct worker *w, struct err *err)
-{
-    struct table **more;
-
-    if ((w->tables_count & (w->tables_count - 1)) != 0)
-        return 0; /* there is room up to the next power of two */
-    more = realloc(w->by_number, (w->tables_count == 0 ? 1 : 2 * (size_t)w->tables_count) *
-                                     sizeof(struct table *));
-    if (more == NULL)
-        return err_set(err, EXIT_PEER, "out of memory for a table");
-    w->by_number = more;
-    return 0;
-}
-
-static int
-put_table(struct worker *w, struct relation *relation, struct table *old, struct err *err)
-{
-    uint32_t relid = relation->relid;
-    uint32_t number = old == NULL ? w->tables_count : old->number;
-    struct table *table = NULL;
-    void *replaced;
-
-    if (old != NULL || reserve_number(w, err) == 0)
-        table = table_new(relation, number, w->options, err);
-    else
-        relation_free(relation);
-    if (table == NULL)
-        return -1;
-    if (ddl_look_at_name(w, table, old, err) != 0) {
-        table_free(table);
-        return -1;
-    }
-    if (relmap_put(&w->tables, relid, table, &replaced) != 0) {
-        table_free(table);
-        return err_set(err, EXIT_PEER, "out of memory for a table");
-    }
-    table->written.number = number;
-    table->written.description = old == NULL ? 0 : old->written.description + 1;
-    table->system_identifier = w->intake.hello.system_identifier;
-    table->timeline = w->intake.hello.timeline;
-    if (old != NULL) {
-        table->seen = old->seen;
-        old->seen = (struct seen){0};
-    }
-    w->by_number[number] = table;
-    w->tables_count += old == NULL;
-    table_free(old);
-    return 0;
-}
-
 /* Rows that wait were encoded by the old description, so they go first. */
 static int
 on_relation(struct worker *w, struct intake_item *item, struct err *err)
 {
     struct relation relation;
     struct table *old;
+    bool same;
+    int rc;
 
     if (relation_decode(&item->body, item->elements, &relation, err) != 0)
         return -1;
     old = relmap_get(&w->tables, relation.relid);
-    if (old != NULL && same_relation(&old->relation, &relation)) {
+    same = old != NULL && tables_same_relation(&old->relation, &relation);
+    rc = old != NULL && !same ? flush(w, err) : 0;
+    if (rc == 0)
+        rc = copies_relation(w, &relation, old != NULL && !same, err);
+    if (rc != 0 || same) {
         relation_free(&relation);
-        return 0;
+        return rc;
     }
-    if (old != NULL && flush(w, err) != 0) {
-        relation_free(&relation);
-        return -1;
-    }
-    return put_table(w, &relation, old, err);
+    return tables_put(w, &relation, old, err);
 }
 
 static int
@@ -238,71 +170,17 @@ on_tableinfo(struct worker *w, struct intake_item *item, struct err *err)
     return table->loaded ? ddl_look_at_columns(w, table, err) : 0;
 }
 
-struct hearer {
-    const struct worker *worker;
-    const struct table *table;
-    struct err unfit; /* the first thing that was wrong */
-};
+/* ---- changes ---- */
 
-static void
-hear(void *context, enum finding finding, const char *text, const char *hint)
-{
-    struct hearer *h = context;
-    const struct log_field fields[] = {{.name = "relation", .text = h->table->source_name}};
-
-    if (finding == FINDING_CHOICE)
-        log_write_fields(h->worker->log, LOG_WARNING, fields, 1, "table \"%s\": %s; %s",
-                         h->table->source_name, text, hint);
-    if (finding == FINDING_FAIL && h->unfit.message[0] == '\0') {
-        err_set(&h->unfit, EXIT_REFUSED, "%s", text);
-        err_hint(&h->unfit, "%s", hint);
-    }
-}
-
-static int
-load_table(struct worker *w, struct table *table, struct err *err)
-{
-    struct hearer hearer = {.worker = w, .table = table};
-    struct report report = {.say = hear, .context = &hearer};
-
-    if (table_check_target(table, w->by_number, w->tables_count, true, err) != 0)
-        return table_error(table, w->transaction.commit_lsn, err);
-    switch (schema_load(&w->server, w->options, table, w->options->create_tables, &report, err)) {
-    case SCHEMA_READY:
-        if (history_admit(w, table, err) == 0 && repeated_begin(w, table, err) == 0 &&
-            ddl_look_at_columns(w, table, err) == 0)
-            return 0;
-        break;
-    case SCHEMA_MISSING:
-    case SCHEMA_NARROW:
-        err_set(err, EXIT_REFUSED, "table %s for rows of \"%s\" does not exist in ClickHouse",
-                table->target_sql, table->source_name);
-        err_hint(err, "create it, set map to send the table to another, leave it out of the "
-                      "sink's tables, or set create_tables");
-        break;
-    case SCHEMA_UNFIT:
-        *err = hearer.unfit;
-        break;
-    case SCHEMA_ERROR:
-        break;
-    }
-    return table_error(table, w->transaction.commit_lsn, err);
-}
-
-/* The table of a change, ready to be written. */
 static struct table *
-ready_table(struct worker *w, uint32_t relid, struct err *err)
+known_table(struct worker *w, uint32_t relid, struct err *err)
 {
     struct table *table = relmap_get(&w->tables, relid);
 
-    if (table == NULL) {
+    if (table == NULL)
         intake_unknown_relation(&w->intake, relid, err);
-        return NULL;
-    }
-    return table->loaded || load_table(w, table, err) == 0 ? table : NULL;
+    return table;
 }
-
-/* ---- changes ---- */
 
 static int
 malformed_row(const struct worker *w, const struct table *table, const char *what, struct err *err)
@@ -316,8 +194,9 @@ static int
 apply_row(struct worker *w, struct intake_item *item, struct err *err)
 {
     struct row_event row = {.header = item->header};
-    struct table *table = ready_table(w, item->header.relid, err);
+    struct table *table = known_table(w, item->header.relid, err);
     uint32_t columns;
+    bool pass;
 
     if (table == NULL)
         return -1;
@@ -327,7 +206,11 @@ apply_row(struct worker *w, struct intake_item *item, struct err *err)
     if ((item->type != FRAME_DELETE && row.new_row.count != columns) ||
         (row.old_kind != OLD_NONE && row.old_row.count != columns))
         return malformed_row(w, table, "its number of columns is not the table's", err);
-    if (rows_apply(w, table, item->type, &row, err) != 0)
+    if (copies_row(w, table, item->type, &row, &pass, err) != 0)
+        return -1;
+    if (pass)
+        return 0;
+    if (tables_make_ready(w, table, err) != 0 || rows_apply(w, table, item->type, &row, err) != 0)
         return -1;
     if (w->progress.first_row_at == 0)
         w->progress.first_row_at = clock_micros();
@@ -340,9 +223,12 @@ apply_truncate(struct worker *w, const struct truncate_event *truncate, struct e
     int rc = flush(w, err);
 
     for (uint32_t i = 0; rc == 0 && i < truncate->count; i++) {
-        struct table *table = ready_table(w, truncate->relids[i], err);
+        struct table *table = known_table(w, truncate->relids[i], err);
+        bool pass = false;
 
-        rc = table == NULL ? -1 : truncate_apply(w, table, truncate->ordinal, err);
+        rc = table == NULL ? -1 : copies_truncate(w, table, &pass, err);
+        if (rc == 0 && !pass && tables_make_ready(w, table, err) == 0)
+            rc = truncate_apply(w, table, truncate->ordinal, err);
     }
     return rc;
 }
@@ -362,32 +248,56 @@ on_change(struct worker *w, struct intake_item *item, struct err *err)
 
 /* ---- transactions ---- */
 
-static void
-on_begin(struct worker *w, const struct begin_event *begin)
+static int
+flush_copies(struct worker *w, struct err *err)
 {
+    return copies_are_due(w) ? flush(w, err) : 0;
+}
+
+static int
+on_begin(struct worker *w, const struct begin_event *begin, struct err *err)
+{
+    if ((copies_are_due(w) || copies_must_note(w)) && flush(w, err) != 0)
+        return -1;
     written_forget(&w->written);
     w->transaction = (struct transaction){
         .open = true, .commit_lsn = begin->commit_lsn, .mark = w->batch.entries_count};
+    return 0;
 }
 
-static void
-on_commit(struct worker *w, const struct commit_event *commit)
+static int
+on_commit(struct worker *w, const struct commit_event *commit, struct err *err)
 {
     w->transaction.open = false;
     w->progress.committed = commit->end_lsn;
+    copies_go_on(w);
+    return flush_copies(w, err);
 }
 
-static void
-on_watermark(struct worker *w, uint64_t lsn)
+static int
+on_watermark(struct worker *w, uint64_t lsn, struct err *err)
 {
     if (lsn > w->progress.committed)
         w->progress.committed = lsn;
+    return flush_copies(w, err);
+}
+
+/* Notes of tables wait for each other: there may be thousands in a list. */
+static int
+on_copy(struct worker *w, struct intake_item *item, struct err *err)
+{
+    if (copies_frame(w, item, err) != 0)
+        return -1;
+    return item->type == FRAME_COPYTABLE ? 0 : flush_copies(w, err);
 }
 
 static int
 on_barrier(struct worker *w, const struct intake_item *item, struct err *err)
 {
-    return flush(w, err) != 0 ? -1 : intake_barrier_wait(&w->intake, item, err);
+    if (flush(w, err) != 0 || intake_barrier_wait(&w->intake, item, err) != 0)
+        return -1;
+    copies_stand_still(w);
+    return 0;
 }
 
 /* The rows of an open transaction leave the batch, because it is sent again at the next start. */
@@ -413,7 +323,7 @@ next_deadline(const struct worker *w)
 static int
 on_idle(struct worker *w, struct err *err)
 {
-    if (is_due(flush_deadline(w)) && flush(w, err) != 0)
+    if ((is_due(flush_deadline(w)) || copies_are_due(w)) && flush(w, err) != 0)
         return -1;
     return is_due(report_deadline(w)) ? report(w, 0, 0, false, err) : 0;
 }
@@ -426,18 +336,15 @@ on_item(struct worker *w, struct intake_item *item, struct err *err)
     case INTAKE_TRUNCATE:
         return on_change(w, item, err);
     case INTAKE_BEGIN:
-        on_begin(w, &item->begin);
-        break;
+        return on_begin(w, &item->begin, err);
     case INTAKE_COMMIT:
-        on_commit(w, &item->commit);
-        break;
+        return on_commit(w, &item->commit, err);
     case INTAKE_RELATION:
         return on_relation(w, item, err);
     case INTAKE_TABLEINFO:
         return on_tableinfo(w, item, err);
     case INTAKE_WATERMARK:
-        on_watermark(w, item->watermark);
-        break;
+        return on_watermark(w, item->watermark, err);
     case INTAKE_BARRIER:
         return on_barrier(w, item, err);
     case INTAKE_END:
@@ -447,9 +354,11 @@ on_item(struct worker *w, struct intake_item *item, struct err *err)
     case INTAKE_TARGET:
     case INTAKE_ORIGIN:
     case INTAKE_MESSAGE:
-    case INTAKE_TOUCHED:
-    case INTAKE_COPY:
         break;
+    case INTAKE_TOUCHED:
+        return copies_touched(w, item, err);
+    case INTAKE_COPY:
+        return on_copy(w, item, err);
     }
     return 0;
 }
@@ -479,7 +388,9 @@ worker_free(struct worker *w)
     for (uint32_t i = 0; i < w->tables_count; i++)
         table_free(w->by_number[i]);
     free(w->by_number);
+    copies_free(&w->copies);
     relmap_free(&w->tables);
+    relmap_free(&w->range_tables);
     batch_free(&w->batch);
     written_forget(&w->written);
     convert_free(&w->convert);

@@ -196,10 +196,10 @@ class Worker(threading.Thread):
 
 
 class Pipeline:
-    """A sink "dst" of so many workers: played ones, or sink-pg's into the target. The folder may be
-    that of a pipeline that has ended."""
+    """A sink "dst" of so many workers: played ones, sink-pg's into the target, or those of the
+    command. The folder may be that of a pipeline that has ended."""
 
-    def __init__(self, folder, conninfo, workers, route=(), reader=(), target=None, sink=()):
+    def __init__(self, folder, conninfo, workers, route=(), reader=(), target=None, sink=(), command=None):
         self.folder, self.target = folder, Target()
         ackd = os.path.join(folder, "state", "ackd.sock")
         fifos = [os.path.join(folder, "w%d" % n) for n in range(workers)]
@@ -219,12 +219,13 @@ class Pipeline:
         self.start("route", "--copy", copy, "--sink", "dst", "--stream", "2", *route, *to, stdin=events[0])
         for fd in (*wal, *events):
             os.close(fd)
-        self.workers = [Worker(self.target, path, ackd) for path in fifos if target is None]
+        command = command or (target and ["sink-pg", "--conninfo", target])
+        self.workers = [Worker(self.target, path, ackd) for path in fifos if not command]
         for w in self.workers:
             w.start()
-        for n in range(workers if target is not None else 0):
-            self.start("sink-pg", "--conninfo", target, "--pipeline", "x", "--ackd", ackd, "--in", fifos[n],
-                       *sink, key="sink-pg/%d" % n)
+        for n in range(workers if command else 0):
+            self.start(*command, "--pipeline", "x", "--ackd", ackd, "--in", fifos[n], *sink,
+                       key="%s/%d" % (command[0], n))
         self.start("pg-table-read", "--conninfo", conninfo, "--publication", "p", "--ackd", ackd,
                    "--out", copy, *reader)
 

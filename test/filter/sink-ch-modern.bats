@@ -7,6 +7,7 @@ load sink-ch-ddl
 load sink-ch-choices
 load sink-ch-altered
 load sink-ch-keyless
+load sink-ch-copy
 
 # An update without its large value, which has to be read back.
 read_back() { # COLUMN
@@ -193,4 +194,18 @@ comment() {
     sink --create-tables --json json <"$DIR/in"
     is "SELECT doc.a FROM orders FINAL WHERE tenant = 1" 1
     is "SELECT type FROM system.columns WHERE database = '$DB' AND table = 'orders' AND name = 'doc'" 'Nullable(JSON)'
+}
+
+# ---- a table that is copied (sink-ch-copy.bash) ----
+
+@test "a table is copied while it changes: rows, changes of rows that are not there yet, notes" {
+    check_copy
+}
+
+@test "a copied row wins against the tombstone of another row that had its key" {
+    check_moved
+}
+
+@test "random sources are copied while they change, sink-ch is killed: right at every position, equal in the end" {
+    check_random
 }

@@ -244,7 +244,7 @@ e.table(1, "public", "walpipe_progress", [col("id", True, INT4), col("v")])
 e.begin(); e.insert(1, ["1", "a"]); e.commit(); e.end()
 EOF
     exits 100 sink --create-tables <"$DIR/own"
-    log_has 'where walpipe keeps its own progress'
+    log_has 'where walpipe keeps notes of its own'
 }
 
 @test "the bug was that a user who may not write passed --check" {

@@ -1,13 +1,17 @@
 #!/usr/bin/python3
-"""sinkpg_copies.py: a random source whose table is copied while it changes, into a real sink-pg.
+"""sinkpg_copies.py: a random source whose table is copied while it changes, into a real sink-pg, or
+sink-ch with --ch.
 
     sinkpg_copies.py --bin DIR --conninfo C --scratch DIR --seed N [--steps N] [--kills N]
+    sinkpg_copies.py --bin DIR --ch URL --database D --scratch DIR --seed N [--steps N] [--kills N]
 
 The source is a model: row versions in blocks, transactions that commit in one order and become
 visible in another, snapshots, TRUNCATE, VACUUM FULL, ALTER TABLE, keys that are equal and have
 other texts (1 and 1.0). This program is pg-table-read, route and ackd
 at once. While it goes every row of the target must be the source's row as of the target's
-position; in the end the rows must be equal. sink-pg is killed at random, and goes on from its notes.
+position; in the end the rows must be equal. The sink is killed at random, and goes on from its notes.
+ClickHouse may be ahead of the stream after a restart: there rows are compared when the stream is as
+far again.
 Exit 0, or the seed and what differs."""
 
 import argparse
@@ -20,6 +24,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
@@ -34,7 +39,6 @@ def columns(version):
             S.col("big")]
 
 
-DDL = "drop table if exists t; drop schema if exists walpipe cascade; create table t (id numeric primary key, u int unique, v text, big text)"
 COMMIT_BYTES = 0x28
 
 
@@ -42,11 +46,81 @@ class Failed(Exception):
     pass
 
 
+class Postgres:
+    """The target of sink-pg, which has what it has confirmed, and skips it."""
+    replays, texts = False, True
+
+    def __init__(self, options):
+        self.conninfo = options.conninfo
+        self.sink = ["sink-pg", "--conninfo", options.conninfo]
+
+    def sql(self, text):
+        return subprocess.run(["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", text,
+                               self.conninfo], check=True, capture_output=True, text=True).stdout
+
+    def reset(self):
+        self.sql("drop table if exists t; drop schema if exists walpipe cascade; "
+                 "create table t (id numeric primary key, u int unique, v text, big text)")
+
+    def rows(self):
+        return self.sql("select * from t")
+
+    def states(self):
+        return self.sql("select distinct state from walpipe.tables where relid <> 0").split()
+
+    def missing(self):
+        return self.sql("select count(*) from walpipe.missing").strip()
+
+    def start_again(self):
+        """What a hint of sink-pg says: the table is copied as if it were new."""
+        self.sql("begin; lock table t; delete from t; do $$ begin if to_regclass('walpipe.tables') is not null "
+                 "then delete from walpipe.tables where name = 't'; end if; end $$; commit")
+
+
+class ClickHouse:
+    """The target of sink-ch, to which the stream is sent again after a restart."""
+    replays, texts = True, False  # in a String 1 and 1.0 are two keys
+
+    def __init__(self, options):
+        self.url, self.database = options.ch, options.database
+        self.sink = ["sink-ch", "--url", options.ch, "--database", options.database]
+
+    def sql(self, text):
+        url = self.url + "/?wait_end_of_query=1&database=" + self.database
+        return urllib.request.urlopen(urllib.request.Request(url, data=text.encode())).read().decode()
+
+    def reset(self):
+        for table in ("t", "walpipe_tables", "walpipe_missing", "walpipe_progress"):
+            self.sql("drop table if exists " + table)
+        self.sql("create table t (id String, u Int32, v String, big String, _version UInt64, _is_deleted UInt8) "
+                 "engine = ReplacingMergeTree(_version) order by id")
+
+    def rows(self):
+        return self.sql("select id, u, v, big from t final where _is_deleted = 0")
+
+    def states(self):
+        return self.sql("select distinct state from walpipe_tables final where relid <> 0 and state <> 'gone'").split()
+
+    def missing(self):
+        return self.sql("select count() from walpipe_missing final where missing = 1").strip()
+
+    def start_again(self):
+        """What a hint of sink-ch says, with the same outcome, since the rows of the notes go one by one."""
+        if self.sql("exists table walpipe_tables").strip() != "1":
+            return
+        self.sql("create table rest as walpipe_tables engine = ReplacingMergeTree(version) "
+                 "order by (pipeline, sink, system_identifier, relid, part, shard)")
+        self.sql("insert into rest select * from walpipe_tables where relid = 0")
+        self.sql("drop table walpipe_tables")
+        self.sql("rename table rest to walpipe_tables")
+        self.sql("truncate table t")
+
+
 class Source:
     """Rows as MVCC has them, and the WAL."""
 
-    def __init__(self, r):
-        self.r = r
+    def __init__(self, r, texts):
+        self.r, self.texts = r, texts
         self.versions = []  # [row, block, born, died]
         self.open = {}      # xid: changes
         self.committed = {} # xid: not visible yet
@@ -90,7 +164,7 @@ class Source:
 
     def new_value(self, column, top):
         for _ in range(30):
-            value = str(self.r.randint(1, top)) + (".0" if column == 0 and self.r.random() < 0.3 else "")
+            value = str(self.r.randint(1, top)) + (".0" if column == 0 and self.texts and self.r.random() < 0.3 else "")
             if self.free(column, value):
                 return value
         return None
@@ -116,7 +190,7 @@ class Source:
             row[2], partial, key = self.text(), r.random() < 0.6, None
             u = self.new_value(1, 170) if r.random() < 0.3 else None
             id_ = self.new_value(0, 150) if r.random() < 0.2 else None
-            if r.random() < 0.1:
+            if self.texts and r.random() < 0.1:
                 id_ = row[0][:-2] if row[0].endswith(".0") else row[0] + ".0"
             if u is not None:
                 row[1] = u
@@ -211,7 +285,7 @@ def ctid(block):
 
 
 class Run:
-    """One life of sink-pg, with everything around it."""
+    """One life of the sink, with everything around it."""
 
     def __init__(self, test, from_lsn):
         self.test, self.source, self.r = test, test.source, test.r
@@ -221,7 +295,7 @@ class Run:
         self.ackd.listen(1)
         self.err = open(os.path.join(test.options.scratch, "err"), "ab")
         self.process = subprocess.Popen(
-            [os.path.join(test.options.bin, "sink-pg"), "--conninfo", test.options.conninfo, "--pipeline", "p",
+            [os.path.join(test.options.bin, test.target.sink[0]), *test.target.sink[1:], "--pipeline", "p",
              "--ackd", path, "--flush-interval", "20ms", "--batch-rows", str(self.r.choice([5, 500]))],
             stdin=subprocess.PIPE, stderr=self.err)
         self.incoming = S.Incoming()
@@ -237,7 +311,8 @@ class Run:
         self.life, self.number, self.pass_ = test.runs * 1000, 0, 0
         self.rests, self.read, self.flying = [], [], {}
         self.missing, self.file = [], 0
-        self.send(S.hello(program="route", sink="dst", shard=0, shards=1, version=2))
+        self.send(S.hello(program="route", sink="dst", shard=0, shards=1, version=2, start_lsn=from_lsn,
+                          run_id=self.r.randbytes(16)))
         os.write(self.process.stdin.fileno(), self.out)
         self.out.clear()
         os.set_blocking(self.process.stdin.fileno(), False)
@@ -263,7 +338,7 @@ class Run:
             except ConnectionResetError:
                 data = b""
             if not data:
-                raise Failed("sink-pg has ended")
+                raise Failed("the sink has ended")
             for message in self.incoming.frames(data):
                 self.on_message(message[0], message[1], message[2:])
 
@@ -484,13 +559,10 @@ class Run:
 class Test:
     def __init__(self, options):
         self.options, self.r = options, random.Random(options.seed)
-        self.source = Source(self.r)
+        self.target, self.furthest = (ClickHouse if options.ch else Postgres)(options), 0
+        self.source = Source(self.r, self.target.texts)
         self.runs, self.definition, self.ending = 0, "d", False
         self.checks = self.missed = self.written = self.ended = 0
-
-    def sql(self, text):
-        return subprocess.run(["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", text,
-                               self.options.conninfo], check=True, capture_output=True, text=True).stdout
 
     def rows_at(self, lsn):
         """The source's rows as of a position of the stream."""
@@ -512,10 +584,13 @@ class Test:
         return rows
 
     def compare(self, run, whole):
+        self.furthest = max(self.furthest, run.delivered)
+        if self.target.replays and run.delivered < self.furthest:
+            return
         self.checks += 1
         expected = self.rows_at(max(run.delivered, run.reached))
         target = {line.split("\t")[0]: line.split("\t")
-                  for line in self.sql("select * from t").splitlines()}
+                  for line in self.target.rows().splitlines()}
         for id_, row in target.items():
             if expected.get(id_) != row:
                 raise Failed("at %x the target has %s, the source %s" % (run.delivered, row, expected.get(id_)))
@@ -531,7 +606,7 @@ class Test:
         return Run(self, from_)
 
     def go(self):
-        self.sql(DDL)
+        self.target.reset()
         for _ in range(self.r.randint(0, 600)):
             self.source.step()
         confirmed = self.source.lsn  # the slot was made here: what is older must come with the copy
@@ -558,16 +633,12 @@ class Test:
                 self.compare(run, run.phase == "done" and not run.missing)
             if kills and self.r.random() < kills / self.options.steps:
                 run.kill()
+                self.furthest = max(self.furthest, run.delivered)
                 confirmed = max(confirmed, run.reached)
                 if self.r.random() < 0.5:
-                    self.start_again()
+                    self.target.start_again()
                 run = self.start(confirmed)
         self.finish(run)
-
-    def start_again(self):
-        """What a hint of sink-pg says: the table is copied as if it were new."""
-        self.sql("begin; lock table t; delete from t; do $$ begin if to_regclass('walpipe.tables') is not null "
-                 "then delete from walpipe.tables where name = 't'; end if; end $$; commit")
 
     def finish(self, run):
         source, deadline, self.ending = self.source, time.time() + 60, True
@@ -591,11 +662,11 @@ class Test:
             run.pump(0.05)
         run.close()
         if run.process.wait(60) != 0:
-            raise Failed("sink-pg ended with %d" % run.process.returncode)
-        state = self.sql("select distinct state from walpipe.tables where relid <> 0").split()
+            raise Failed("the sink ended with %d" % run.process.returncode)
+        state = self.target.states()
         if state != ["streaming"]:
             raise Failed("the note says %s" % state)
-        missing = self.sql("select count(*) from walpipe.missing").strip()
+        missing = self.target.missing()
         if missing != "0":
             raise Failed("%s keys are missing still" % missing)
 
@@ -603,7 +674,9 @@ class Test:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", required=True)
-    parser.add_argument("--conninfo", required=True)
+    parser.add_argument("--conninfo")
+    parser.add_argument("--ch")
+    parser.add_argument("--database")
     parser.add_argument("--scratch", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--steps", type=int, default=2000)

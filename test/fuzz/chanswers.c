@@ -1,7 +1,7 @@
 /* chanswers.c: ClickHouse's answers to queries about its version, settings, tables and columns,
  * about a truncate's note, and about values that were not sent. The input replaces http.c. */
 /* clang-format off: make reads one line
- * links: lib/loginnote lib/pgtype sink-ch/convert/ lib/moment sink-ch/server sink-ch/settings sink-ch/describe sink-ch/schema sink-ch/schema_create sink-ch/schema_choice sink-ch/choice sink-ch/items sink-ch/schema_default sink-ch/seen lib/tableinfo sink-ch/schema_mapping sink-ch/table sink-ch/options sink-ch/mapping lib/tablemap lib/names sink-ch/report sink-ch/schema_type sink-ch/view sink-ch/truncate sink-ch/mark sink-ch/history sink-ch/journal lib/intake lib/layout lib/backoff sink-ch/readback sink-ch/batch lib/ackclient lib/ackconn lib/ackmsg lib/copymsg lib/sinklist lib/sock lib/lockfile lib/io lib/opt lib/event lib/hash lib/log lib/clock lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
+ * links: lib/loginnote lib/pgtype sink-ch/convert/ lib/moment sink-ch/server sink-ch/settings sink-ch/describe sink-ch/schema sink-ch/schema_create sink-ch/schema_choice sink-ch/choice sink-ch/items sink-ch/schema_default sink-ch/seen lib/tableinfo sink-ch/schema_mapping sink-ch/table sink-ch/options sink-ch/mapping lib/tablemap lib/names sink-ch/report sink-ch/schema_type sink-ch/view sink-ch/truncate sink-ch/mark sink-ch/history sink-ch/journal lib/intake lib/layout lib/backoff sink-ch/readback sink-ch/misses sink-ch/copymissing sink-ch/notetable lib/copydetail sink-ch/batch lib/ackclient lib/ackconn lib/ackmsg lib/copymsg lib/sinklist lib/sock lib/lockfile lib/io lib/opt lib/event lib/hash lib/log lib/clock lib/lsn lib/frame lib/pack lib/cursor lib/buf lib/err */
 /* clang-format on */
 #include <stdio.h>
 

@@ -1,0 +1,359 @@
+/* copies.c: see copies.h.
+ *
+ * A range is written at a position P of the stream, when all changes up to P are in ClickHouse. By
+ * what is tracked, a row of it that is written is then the source's row as of P. So it gets a
+ * version between those of the changes before P and those behind it: it wins against all that the
+ * target has of the key, and against what a replay sends again. The version of the life's beginning
+ * would be too low: a delete that the range's snapshot contains has a higher one, and an update
+ * that brought the key back may be the one that was missing. */
+#include "sink-ch/copies.h"
+
+#include <stdio.h>
+
+#include "lib/copyreport.h"
+#include "sink-ch/rows.h"
+#include "sink-ch/send.h"
+#include "sink-ch/tables.h"
+
+/* LSNs are multiples of 4, and a commit record is longer: nothing of the stream has the LSN that
+ * lies so far below the end of what was received. An end of a timeline there has it still. */
+#define BELOW_POSITION 4
+
+static bool
+is_on(const struct worker *w)
+{
+    return w->intake.hello.version == STREAM_VERSION_COPY;
+}
+
+/* ---- start ---- */
+
+int
+copies_start(struct worker *w, struct err *err)
+{
+    struct copies *c = &w->copies;
+    const struct notetable table = {&w->server, w->options->database, w->options->pipeline,
+                                    &w->intake.hello};
+
+    c->notes =
+        (struct copynotes){.table = table, .options = w->options, .layout = &w->intake.layout};
+    c->missing.table = table;
+    c->copying.sink = w->intake.hello.sink;
+    c->copying.remade_hint =
+        "if nothing else writes to the target table, stop walpipe; in ClickHouse delete the "
+        "table's "
+        "rows from walpipe_tables (ALTER TABLE walpipe_tables DELETE WHERE ...), then TRUNCATE the "
+        "target table; after the next start it is copied";
+    if (!is_on(w))
+        return copynotes_require_none(&c->notes, err);
+    if (copynotes_load(&c->notes, &c->copying, w->journal.highest > 0 || w->journal.adopted, err) !=
+        0)
+        return -1;
+    return copymissing_load(&c->missing, err);
+}
+
+/* ---- the stream ---- */
+
+int
+copies_relation(struct worker *w, const struct relation *relation, bool changed, struct err *err)
+{
+    return is_on(w)
+               ? copying_relation(&w->copies.copying, relation, w->intake.begin.xid, changed, err)
+               : 0;
+}
+
+static int
+ask_way(struct worker *w, struct table *table, enum copying_way *way, struct err *err)
+{
+    struct copying *c = &w->copies.copying;
+
+    *way = COPYING_APPLY;
+    if (!is_on(w))
+        return 0;
+    if (!table->met && copying_meet(c, &table->relation, err) != 0)
+        return -1;
+    table->met = true;
+    *way = copying_way(c, table->relation.relid);
+    table->copied = *way == COPYING_UPSERT;
+    return 0;
+}
+
+static bool
+is_incomplete(const struct tuple *row)
+{
+    for (uint32_t i = 0; i < row->count; i++)
+        if (row->values[i].kind == VALUE_UNCHANGED)
+            return true;
+    return false;
+}
+
+int
+copies_row(struct worker *w, struct table *table, uint8_t type, const struct row_event *row,
+           bool *pass, struct err *err)
+{
+    enum copying_way way;
+
+    if (ask_way(w, table, &way, err) != 0)
+        return -1;
+    *pass = way == COPYING_PASS;
+    if (way != COPYING_UPSERT)
+        return 0;
+    /* A row filter makes an insert out of an update that moves a row in: it is an update of a row
+     * that a range must bring. */
+    if (type == FRAME_INSERT && is_incomplete(&row->new_row))
+        type = FRAME_UPDATE;
+    return copying_row(&w->copies.copying, &table->relation, w->intake.begin.xid, type, row, err);
+}
+
+int
+copies_truncate(struct worker *w, struct table *table, bool *pass, struct err *err)
+{
+    enum copying_way way;
+
+    if (ask_way(w, table, &way, err) != 0)
+        return -1;
+    *pass = way == COPYING_PASS;
+    if (way != COPYING_UPSERT)
+        return 0;
+    return copying_truncate(&w->copies.copying, table->relation.relid, w->intake.begin.xid, err);
+}
+
+int
+copies_touched(struct worker *w, struct intake_item *item, struct err *err)
+{
+    struct touched_event touched;
+    const struct table *table;
+
+    if (!touched_decode(&item->body, item->elements, &touched, w->values.new_values))
+        return err_set(err, EXIT_REFUSED, "malformed touched event");
+    table = relmap_get(&w->tables, touched.relid);
+    if (table == NULL)
+        return intake_unknown_relation(&w->intake, touched.relid, err);
+    return copying_touched(&w->copies.copying, &table->relation, w->intake.begin.xid, &touched,
+                           err);
+}
+
+/* It had a key when it was asked about. */
+static int
+refuse_keyless(const struct copying *c, struct err *err)
+{
+    for (const struct copypart *part = c->parts; part != NULL; part = part->next) {
+        if (!part->keyless || part->life == 0)
+            continue;
+        snprintf(err->relation, sizeof err->relation, "%s.%s", part->schema, part->name);
+        err_set(err, EXIT_REFUSED, "%s.%s cannot be copied: it has no key that finds its rows",
+                part->schema, part->name);
+        return err_hint(err, "give it a primary key, or an index as its replica identity, or leave "
+                             "it out with tables");
+    }
+    return 0;
+}
+
+int
+copies_frame(struct worker *w, struct intake_item *item, struct err *err)
+{
+    struct copying *c = &w->copies.copying;
+
+    if (copying_frame(c, item->type, item->body, item->elements, state_position(w), err) != 0)
+        return -1;
+    return item->type == FRAME_COPYTABLE ? refuse_keyless(c, err) : 0;
+}
+
+void
+copies_stand_still(struct worker *w)
+{
+    w->copies.stands_still = true;
+}
+
+void
+copies_go_on(struct worker *w)
+{
+    w->copies.stands_still = false;
+}
+
+/* ---- rows of a range ---- */
+
+static int
+apply(struct worker *w, struct table *table, const struct tuple *row, struct err *err)
+{
+    struct row_event event = {.header = {.relid = table->relation.relid}, .new_row = *row};
+
+    return rows_apply(w, table, FRAME_INSERT, &event, err);
+}
+
+/* Its row is as of this position in ClickHouse, or it has none. Keys that were asked for are noted
+ * as missing, perhaps by another worker. */
+static int
+settle_key(struct worker *w, const struct heldrange *range, const struct tuple *row,
+           struct err *err)
+{
+    const struct relation *relation = &range->range.relation;
+    struct copies *c = &w->copies;
+
+    if (range->range.kind == RANGE_BLOCKS && !c->missing.any)
+        return 0;
+    buf_reset(&c->key, 1u << 16);
+    if (copymissing_put_key(relation, row, NULL, &c->key, err) != 0)
+        return -1;
+    copymissing_find(&c->missing, relation,
+                     (struct bytes){c->key.data + c->key.start, buf_len(&c->key)},
+                     state_position(w));
+    return c->key.failed ? err_set(err, EXIT_PEER, "out of memory for a missing key") : 0;
+}
+
+static bool
+is_full(const struct worker *w)
+{
+    return w->batch.alive >= w->options->batch_rows || batch_bytes(&w->batch) >= BATCH_BYTES_MAX;
+}
+
+/* A row that is skipped may be missing still: an update that moved an unknown row to its key is
+ * whole. Of an absent key the target shows no row. */
+static int
+add_row(struct worker *w, struct table *table, const struct heldrange *range, uint8_t type,
+        struct tuple *row, struct err *err)
+{
+    enum tracked_verdict verdict;
+
+    if (copying_judge(&w->copies.copying, range, row, &verdict, err) != 0)
+        return -1;
+    if (verdict == TRACKED_SKIP || (type == FRAME_ABSENT && verdict != TRACKED_WRITE))
+        return 0;
+    if (settle_key(w, range, row, err) != 0 ||
+        (type == FRAME_ROWS && apply(w, table, row, err) != 0))
+        return -1;
+    return is_full(w) ? send_batch(w, err) : 0;
+}
+
+static int
+add_rows(struct worker *w, struct table *table, const struct heldrange *range, uint8_t type,
+         struct err *err)
+{
+    const struct buf *rows = type == FRAME_ROWS ? &range->rows : &range->absent;
+    uint32_t count = type == FRAME_ROWS ? range->rows_count : range->absent_count;
+    struct cursor cursor = cursor_over(rows->data + rows->start, buf_len(rows));
+    struct tuple row;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (!rows_next(&cursor, &row, w->values.new_values) ||
+            row.count != range->range.relation.columns_count)
+            return err_set(err, EXIT_REFUSED, "malformed rows event");
+        if (add_row(w, table, range, type, &row, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+write_range(struct worker *w, const struct heldrange *range, struct err *err)
+{
+    struct table *table = NULL;
+
+    if (range->rows_count > 0) {
+        table = tables_of_range(w, &range->range.relation, err);
+        if (table == NULL)
+            return -1;
+    }
+    if (add_rows(w, table, range, FRAME_ROWS, err) != 0)
+        return -1;
+    return add_rows(w, table, range, FRAME_ABSENT, err);
+}
+
+static int
+write_ranges(struct worker *w, struct err *err)
+{
+    struct copying *c = &w->copies.copying;
+
+    w->transaction.commit_lsn =
+        state_position(w) > BELOW_POSITION ? state_position(w) - BELOW_POSITION : 0;
+    for (struct heldrange *range = copying_next(c, NULL); range != NULL;
+         range = copying_next(c, range))
+        if (write_range(w, range, err) != 0)
+            return -1;
+    if (w->batch.entries_count > 0 && send_batch(w, err) != 0)
+        return -1;
+    return copymissing_write_found(&w->copies.missing, err);
+}
+
+/* ---- what is missing ---- */
+
+static int
+answer_question(struct worker *w, struct heldrange *range, struct err *err)
+{
+    const struct relation *relation = &range->range.relation;
+
+    buf_reset(&range->missing, 1u << 20);
+    if (copymissing_forget_others(&w->copies.missing, relation, state_position(w), err) != 0)
+        return -1;
+    return copymissing_list(&w->copies.missing, relation->relid, &range->missing, err);
+}
+
+/* A key may have become missing since pg-table-read has asked last. */
+static int
+end_part(struct worker *w, struct copypart *part, struct err *err)
+{
+    buf_reset(&part->missing, 1u << 16);
+    if (copymissing_list(&w->copies.missing, part->relid, &part->missing, err) != 0)
+        return -1;
+    part->state = buf_len(&part->missing) > 0 ? COPY_COPYING : COPY_STREAMING;
+    return 0;
+}
+
+static int
+look_for_missing(struct worker *w, struct err *err)
+{
+    struct copying *c = &w->copies.copying;
+
+    for (struct heldrange *range = copying_next(c, NULL); range != NULL;
+         range = copying_next(c, range))
+        if (range->range.kind == RANGE_ASKS && answer_question(w, range, err) != 0)
+            return -1;
+    for (struct copypart *part = c->parts; part != NULL; part = part->next)
+        if (part->ended_life != 0 && end_part(w, part, err) != 0)
+            return -1;
+    return 0;
+}
+
+/* ---- between two transactions ---- */
+
+bool
+copies_are_due(const struct worker *w)
+{
+    return is_on(w) && !w->transaction.open && !w->copies.stands_still &&
+           copying_is_due(&w->copies.copying, state_position(w));
+}
+
+/* A life may begin within a list, whose notes wait for its end. */
+bool
+copies_must_note(const struct worker *w)
+{
+    const struct copying *c = &w->copies.copying;
+    const struct copypart *part = c->pending && !w->transaction.open ? c->parts : NULL;
+
+    while (part != NULL && (!part->changed || part->life == 0))
+        part = part->next;
+    return part != NULL;
+}
+
+int
+copies_write(struct worker *w, struct err *err)
+{
+    struct copying *c = &w->copies.copying;
+
+    if (!copies_are_due(w) && !copies_must_note(w))
+        return 0;
+    intake_release(&w->intake);
+    if (copying_collect(c, state_position(w), err) != 0 || write_ranges(w, err) != 0 ||
+        look_for_missing(w, err) != 0 || copynotes_write(&w->copies.notes, c, err) != 0)
+        return -1;
+    copying_committed(c);
+    return copyreport_send(c, &w->intake.ack, err);
+}
+
+void
+copies_free(struct copies *c)
+{
+    copying_free(&c->copying);
+    copynotes_free(&c->notes);
+    copymissing_free(&c->missing);
+    buf_free(&c->key);
+}

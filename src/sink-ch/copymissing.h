@@ -1,0 +1,54 @@
+/* copymissing.h: walpipe_missing: keys of rows that a change with unchanged TOASTed values has not
+ * found, in tables that are copied. pg-table-read reads them again.
+ *
+ * A row says of a key whether it is missing. Its version is made of the position in the stream that
+ * it is of, so that of two workers' rows the one counts that is of the later position; a key that
+ * was found counts more than one that was missed at the same position, since ranges are written
+ * behind the changes. */
+#ifndef WALPIPE_SINKCH_COPYMISSING_H
+#define WALPIPE_SINKCH_COPYMISSING_H
+
+#include "lib/copydetail.h"
+#include "sink-ch/notetable.h"
+
+/* Zero-initialise, then set table. */
+struct copymissing {
+    struct notetable table;
+    bool any; /* keys may be missing */
+    struct buf missed, found;
+    struct buf names; /* and types of the columns of a key */
+};
+
+/* Makes walpipe_missing where it is missing, and looks into it. */
+int copymissing_load(struct copymissing *m, struct err *err) MUST_CHECK;
+
+/* Appends the key of a row, as the reader takes it. An unchanged value is that of the old row
+ * (NULL: none). EXIT_REFUSED: a value of it is not text. */
+int copymissing_put_key(const struct relation *relation, const struct tuple *row,
+                        const struct tuple *old, struct buf *out, struct err *err) MUST_CHECK;
+
+/* Remembers that a key is missing, or that its row is there or known not to exist, as of a position
+ * in the stream. */
+void copymissing_miss(struct copymissing *m, const struct relation *relation, struct bytes key,
+                      uint64_t position);
+void copymissing_find(struct copymissing *m, const struct relation *relation, struct bytes key,
+                      uint64_t position);
+
+/* Writes what was remembered. Those that are missed come before the rows of their changes, those
+ * that are found behind the rows. */
+int copymissing_write_missed(struct copymissing *m, struct err *err) MUST_CHECK;
+int copymissing_write_found(struct copymissing *m, struct err *err) MUST_CHECK;
+
+/* Appends this worker's keys that are missing, as copydetail.h has them, within COPYMSG_OPAQUE_MAX
+ * bytes. */
+int copymissing_list(struct copymissing *m, uint32_t relid, struct buf *keys,
+                     struct err *err) MUST_CHECK;
+
+/* Forgets keys that are of other columns, or types, than the table's identity has now: since it was
+ * changed all its rows are read again. */
+int copymissing_forget_others(struct copymissing *m, const struct relation *relation,
+                              uint64_t position, struct err *err) MUST_CHECK;
+
+void copymissing_free(struct copymissing *m);
+
+#endif

@@ -1,0 +1,461 @@
+/* copynotes.c: see copynotes.h. Must not decide what a copy does next. */
+#include "sink-ch/copynotes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sink-ch/table.h"
+
+static const char columns[] = "relid, part, shard, schema, name, state, l0, file, definition, "
+                              "done, rows, layout, version";
+static const char types[] =
+    "relid UInt32, part UInt32, shard UInt32, schema String, name String, state String, "
+    "l0 UInt64, file UInt32, definition String, done String, rows UInt64, layout UInt64";
+static const char key[] = "relid, part, shard";
+
+static const char gone[] = "gone";
+
+/* ---- rows of the table ---- */
+
+/* A row of this sink, of whichever worker. */
+struct note {
+    struct copypart part;
+    uint32_t shard;
+    uint64_t layout;
+};
+
+struct notes {
+    struct note *list; /* by relid, part and shard */
+    size_t count;
+};
+
+static void
+free_notes(struct notes *notes)
+{
+    for (size_t i = 0; i < notes->count; i++)
+        spans_free(&notes->list[i].part.done);
+    free(notes->list);
+}
+
+static bool
+take_text(struct cursor *c, char *out, size_t size)
+{
+    struct bytes text;
+
+    if (!server_read_string(c, &text) || text.len >= size)
+        return false;
+    memcpy(out, text.data, text.len);
+    out[text.len] = '\0';
+    return true;
+}
+
+static bool
+take_uint32(struct cursor *c, uint32_t *out)
+{
+    uint64_t n;
+
+    if (!notetable_take_number(c, 4, &n))
+        return false;
+    *out = (uint32_t)n;
+    return true;
+}
+
+static int
+take_note(struct cursor *c, struct note *note, uint64_t *version, struct err *err)
+{
+    struct copypart *part = &note->part;
+    struct bytes done;
+    char state[16];
+
+    *note = (struct note){0};
+    if (take_uint32(c, &part->relid) && take_uint32(c, &part->part) &&
+        take_uint32(c, &note->shard) && take_text(c, part->schema, sizeof part->schema) &&
+        take_text(c, part->name, sizeof part->name) && take_text(c, state, sizeof state) &&
+        notetable_take_number(c, 8, &part->l0) && take_uint32(c, &part->file) &&
+        take_text(c, part->definition, sizeof part->definition) && server_read_string(c, &done) &&
+        notetable_take_number(c, 8, &part->rows) && notetable_take_number(c, 8, &note->layout) &&
+        notetable_take_number(c, 8, version)) {
+        part->gone = strcmp(state, gone) == 0;
+        if (part->gone || copyparts_read_state(state, &part->state))
+            return spans_parse(&part->done, done, err);
+    }
+    return err_set(err, EXIT_REFUSED, "cannot read the rows of " NOTETABLE_TABLES);
+}
+
+static int
+add_note(struct notes *notes, const struct note *note, struct err *err)
+{
+    struct note *more = notes->list;
+
+    if ((notes->count & (notes->count - 1)) == 0)
+        more =
+            realloc(notes->list, (notes->count == 0 ? 1 : 2 * notes->count) * sizeof *notes->list);
+    if (more == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for the tables that are copied");
+    notes->list = more;
+    notes->list[notes->count++] = *note;
+    return 0;
+}
+
+static int
+read_notes(struct copynotes *n, struct notes *notes, struct err *err)
+{
+    struct server *server = n->table.server;
+    struct buf sql = {0};
+    struct cursor c;
+
+    server_put_text(&sql, "SELECT ");
+    server_put_text(&sql, columns);
+    notetable_put_from(&n->table, NOTETABLE_TABLES, &sql);
+    server_put_text(&sql, " ORDER BY relid, part, shard FORMAT RowBinary");
+    if (server_query(server, "read " NOTETABLE_TABLES, &sql, err) != 0)
+        return -1;
+    c = cursor_over(server->answer.body.data + server->answer.body.start,
+                    buf_len(&server->answer.body));
+    while (c.left > 0) {
+        struct note note;
+        uint64_t version;
+
+        if (take_note(&c, &note, &version, err) != 0)
+            return -1;
+        if (version > n->version)
+            n->version = version;
+        if (!note.part.gone && add_note(notes, &note, err) == 0)
+            continue;
+        spans_free(&note.part.done);
+        if (!note.part.gone)
+            return -1;
+    }
+    return 0;
+}
+
+static void
+put_row(struct copynotes *n, const struct copypart *part, uint32_t shard, const char *state)
+{
+    struct buf *rows = &n->rows, done = {0};
+
+    spans_print(&part->done, &done);
+    notetable_begin_row(&n->table, rows);
+    notetable_add_number(rows, part->relid, 4);
+    notetable_add_number(rows, part->part, 4);
+    notetable_add_number(rows, shard, 4);
+    notetable_add_cstr(rows, part->schema);
+    notetable_add_cstr(rows, part->name);
+    notetable_add_cstr(rows, state);
+    notetable_add_number(rows, part->l0, 8);
+    notetable_add_number(rows, part->file, 4);
+    notetable_add_cstr(rows, part->definition);
+    notetable_add(rows, (struct bytes){.data = done.data + done.start, .len = buf_len(&done)});
+    notetable_add_number(rows, part->rows, 8);
+    notetable_add_number(rows, n->layout_hash, 8);
+    notetable_add_number(rows, n->version, 8);
+    rows->failed = rows->failed || done.failed;
+    buf_free(&done);
+}
+
+static void
+put_star(struct copynotes *n, bool streaming)
+{
+    const struct copypart star = {.schema = "*", .name = "*"};
+
+    put_row(n, &star, 0, copyparts_state_name(streaming ? COPY_STREAMING : COPY_WAITING));
+}
+
+/* All of them in one insert, which is one part of the table: they come together. */
+static int
+write_rows(struct copynotes *n, struct err *err)
+{
+    return notetable_insert(&n->table, NOTETABLE_TABLES, columns, &n->rows, err);
+}
+
+/* ---- the notes of one worker ---- */
+
+/* Rows of one table and part, or of one table. */
+struct group {
+    const struct note *first, *end;
+};
+
+static struct group
+group_at(const struct notes *notes, size_t at, bool by_part)
+{
+    const struct note *first = &notes->list[at], *end = first;
+
+    while (end < notes->list + notes->count && end->part.relid == first->part.relid &&
+           (!by_part || end->part.part == first->part.part))
+        end++;
+    return (struct group){first, end};
+}
+
+static bool
+all_stream(struct group g)
+{
+    for (const struct note *note = g.first; note < g.end; note++)
+        if (note->part.state != COPY_STREAMING)
+            return false;
+    return true;
+}
+
+static bool
+all_wait(struct group g)
+{
+    for (const struct note *note = g.first; note < g.end; note++)
+        if (note->part.state != COPY_WAITING)
+            return false;
+    return true;
+}
+
+static const struct note *
+of_shard(struct group g, uint32_t shard)
+{
+    for (const struct note *note = g.first; note < g.end; note++)
+        if (note->shard == shard)
+            return note;
+    return NULL;
+}
+
+/* Under another layout a worker has other rows. A physical table that some worker has not finished
+ * is not finished; what the workers of now have finished of it is not known. Where one worker
+ * follows the table, the others must not pass its changes over. */
+static int
+take_part(struct copynotes *n, struct copying *c, struct group table, struct group part,
+          struct err *err)
+{
+    const struct note *own = of_shard(part, n->table.hello->shard);
+    struct copypart copy = own != NULL ? own->part : part.first->part;
+    bool same = own != NULL && own->layout == n->layout_hash;
+
+    copy.done = (struct spans){0};
+    if (own == NULL)
+        copy.rows = 0;
+    if (!same && copy.state == COPY_STREAMING && !all_stream(part))
+        copy.state = COPY_COPYING;
+    if (copy.state == COPY_WAITING && !all_wait(table))
+        copy.state = COPY_COPYING;
+    copy.changed = !same || copy.state != own->part.state;
+    for (size_t i = 0; own != NULL && (same || all_stream(part)) && i < own->part.done.count; i++)
+        if (spans_add(&copy.done, own->part.done.list[i]) != 0)
+            return err_set(err, EXIT_PEER, "out of memory for finished ranges");
+    if (copyparts_add(c, &copy) == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for the tables that are copied");
+    c->pending = c->pending || copy.changed;
+    if (copy.changed)
+        put_row(n, &copy, n->table.hello->shard, copyparts_state_name(copy.state));
+    return 0;
+}
+
+/* Those of workers that are no more, and a row that stood for a table whose parts are known by now,
+ * say nothing any more. */
+static void
+remove_old(struct copynotes *n, struct group part, bool stand_in)
+{
+    const struct hello *hello = n->table.hello;
+
+    for (const struct note *note = part.first; note < part.end; note++)
+        if ((hello->shard == 0 && note->shard >= hello->shards) ||
+            (stand_in && note->shard == hello->shard))
+            put_row(n, &note->part, note->shard, gone);
+}
+
+static int
+take_table(struct copynotes *n, struct copying *c, const struct notes *notes, struct group table,
+           struct err *err)
+{
+    size_t at = (size_t)(table.first - notes->list), end = (size_t)(table.end - notes->list);
+
+    while (at < end) {
+        struct group part = group_at(notes, at, true);
+        bool stand_in = part.first->part.part == 0 && part.end < table.end;
+
+        if (!stand_in && take_part(n, c, table, part, err) != 0)
+            return -1;
+        remove_old(n, part, stand_in);
+        at = (size_t)(part.end - notes->list);
+    }
+    return 0;
+}
+
+static int
+take_notes(struct copynotes *n, struct copying *c, const struct notes *notes, bool followed,
+           struct err *err)
+{
+    bool known = notes->count > 0 && notes->list[0].part.relid == 0;
+    size_t at = known;
+
+    n->version++;
+    c->carried_over = known ? notes->list[0].part.state == COPY_STREAMING : followed;
+    if (!known)
+        put_star(n, followed);
+    while (at < notes->count) {
+        struct group table = group_at(notes, at, false);
+
+        if (take_table(n, c, notes, table, err) != 0)
+            return -1;
+        at = (size_t)(table.end - notes->list);
+    }
+    if (write_rows(n, err) != 0)
+        return -1;
+    copying_committed(c);
+    return 0;
+}
+
+int
+copynotes_load(struct copynotes *n, struct copying *c, bool followed, struct err *err)
+{
+    struct notes notes = {0};
+    int rc;
+
+    if (layout_hash(n->layout, &n->layout_hash) != 0)
+        return err_set(err, EXIT_PEER, "out of memory for the layout");
+    rc = notetable_make(&n->table, NOTETABLE_TABLES, types, key, err);
+    if (rc == 0)
+        rc = read_notes(n, &notes, err);
+    if (rc == 0)
+        rc = take_notes(n, c, &notes, followed, err);
+    free_notes(&notes);
+    return rc;
+}
+
+/* Rows that come without a copy from now on are of tables that are streaming. */
+static int
+forget_default(struct copynotes *n, const struct notes *notes, struct err *err)
+{
+    if (notes->count == 0 || notes->list[0].part.relid != 0)
+        return 0;
+    n->version++;
+    put_row(n, &notes->list[0].part, 0, gone);
+    return write_rows(n, err);
+}
+
+static int
+require_all_streaming(const struct notes *notes, struct err *err)
+{
+    for (size_t i = 0; i < notes->count; i++) {
+        const struct copypart *part = &notes->list[i].part;
+
+        if (part->relid == 0 || part->state == COPY_STREAMING)
+            continue;
+        err_set(err, EXIT_REFUSED, "the copy of %s.%s has not ended, and this stream brings none",
+                part->schema, part->name);
+        return err_hint(err, "set copy = yes in the sink: the copy goes on where it was");
+    }
+    return 0;
+}
+
+int
+copynotes_require_none(struct copynotes *n, struct err *err)
+{
+    struct notes notes = {0};
+    bool exists;
+    int rc;
+
+    if (notetable_exists(&n->table, NOTETABLE_TABLES, &exists, err) != 0)
+        return -1;
+    if (!exists)
+        return 0;
+    rc = read_notes(n, &notes, err);
+    if (rc == 0)
+        rc = require_all_streaming(&notes, err);
+    if (rc == 0)
+        rc = forget_default(n, &notes, err);
+    free_notes(&notes);
+    return rc;
+}
+
+/* ---- a new table ---- */
+
+static int
+refuse_missing(const struct copypart *part, const char *target_sql, struct err *err)
+{
+    err_set(err, EXIT_REFUSED, "table %s for rows of \"%s.%s\" does not exist in ClickHouse",
+            target_sql, part->schema, part->name);
+    return err_hint(err, "create it, set map to send the table to another, leave it out of the "
+                         "sink's tables, or set create_tables");
+}
+
+static int
+refuse_rows(const struct copypart *part, const char *target_sql, struct err *err)
+{
+    err_set(err, EXIT_REFUSED, "%s is to be copied from \"%s.%s\" and has rows already", target_sql,
+            part->schema, part->name);
+    return err_hint(err,
+                    "if nothing else writes to it, TRUNCATE TABLE %s in ClickHouse; or, if the "
+                    "tables have the source's rows as of the slot's beginning, set copy = no in "
+                    "the sink",
+                    target_sql);
+}
+
+static int
+look_at_target(const struct copynotes *n, const struct copypart *part, const char *target_sql,
+               struct err *err)
+{
+    enum { UNKNOWN_TABLE = 60 };
+    struct server *server = n->table.server;
+    struct buf sql = {0};
+
+    server_put_text(&sql, "SELECT 1 FROM ");
+    server_put_text(&sql, target_sql);
+    server_put_text(&sql, " LIMIT 1 FORMAT TabSeparated");
+    if (server_query(server, "look whether a table is empty", &sql, err) != 0) {
+        if (err->code != EXIT_REFUSED || server->answer.code != UNKNOWN_TABLE)
+            return -1;
+        *err = (struct err){0};
+        return n->options->create_tables ? 0 : refuse_missing(part, target_sql, err);
+    }
+    return buf_len(&server->answer.body) == 0 ? 0 : refuse_rows(part, target_sql, err);
+}
+
+/* Only rows that a worker of this sink has noted may be there, and none has. */
+static int
+require_empty(const struct copynotes *n, const struct copypart *part, struct err *err)
+{
+    struct target_name target;
+    char source[sizeof err->relation], *target_sql;
+    int rc;
+
+    snprintf(source, sizeof source, "%s.%s", part->schema, part->name);
+    if (mapping_target(&n->options->map, n->options->database, part->schema, part->name, &target) !=
+        0)
+        return err_set(err, EXIT_REFUSED, "the name of table \"%s\" is too long", source);
+    if (table_check_own(source, target.table, err) != 0)
+        return -1;
+    target_sql = table_target_sql(&target);
+    rc = target_sql == NULL ? err_set(err, EXIT_PEER, "out of memory for a table")
+                            : look_at_target(n, part, target_sql, err);
+    free(target_sql);
+    if (rc != 0)
+        snprintf(err->relation, sizeof err->relation, "%s", source);
+    return rc;
+}
+
+/* ---- notes that have changed ---- */
+
+int
+copynotes_write(struct copynotes *n, struct copying *c, struct err *err)
+{
+    const uint32_t shard = n->table.hello->shard;
+
+    n->version++;
+    /* A table that was gone may be back under the same key, which counts more. */
+    for (const struct copypart *part = c->parts; part != NULL; part = part->next)
+        if (part->changed && part->gone)
+            put_row(n, part, shard, gone);
+    n->version++;
+    for (const struct copypart *part = c->parts; part != NULL; part = part->next) {
+        if (!part->changed || part->gone)
+            continue;
+        if (part->state == COPY_NEW && require_empty(n, part, err) != 0)
+            return -1;
+        put_row(n, part, shard, copyparts_state_name(part->state));
+    }
+    /* Every table has a note of its own now. */
+    if (c->listed && c->carried_over && shard == 0)
+        put_star(n, false);
+    return write_rows(n, err);
+}
+
+void
+copynotes_free(struct copynotes *n)
+{
+    buf_free(&n->rows);
+}

@@ -1,0 +1,38 @@
+/* copynotes.h: walpipe_tables: for each physical table and worker how far its copy is.
+ *
+ * It has a row for the sink as a whole too, source `*` and relid 0: what a table without a row is.
+ * "waiting": it is to be copied. "streaming": a walpipe that kept no such rows had all its tables
+ * streaming. Written where a copy was asked for first. A row that is "gone" is none. */
+#ifndef WALPIPE_SINKCH_COPYNOTES_H
+#define WALPIPE_SINKCH_COPYNOTES_H
+
+#include "lib/copying.h"
+#include "lib/layout.h"
+#include "sink-ch/notetable.h"
+#include "sink-ch/options.h"
+
+/* Zero-initialise, then set table, options and layout. */
+struct copynotes {
+    struct notetable table;
+    const struct options *options;
+    const struct layout *layout;
+    uint64_t layout_hash;
+    uint64_t version; /* the highest that was seen or written */
+    struct buf rows;
+};
+
+/* Makes walpipe_tables where it is missing, brings the worker's notes to the stream's layout and
+ * hands them to copying. followed: the sink has progress that it made before. */
+int copynotes_load(struct copynotes *n, struct copying *c, bool followed,
+                   struct err *err) MUST_CHECK;
+
+/* Of a sink that takes no copies. EXIT_REFUSED where a copy has not ended. */
+int copynotes_require_none(struct copynotes *n, struct err *err) MUST_CHECK;
+
+/* Writes the notes that have changed. EXIT_REFUSED for a new table whose target has rows, or is
+ * missing where none may be made. Returns when they are durable. */
+int copynotes_write(struct copynotes *n, struct copying *c, struct err *err) MUST_CHECK;
+
+void copynotes_free(struct copynotes *n);
+
+#endif

@@ -1,0 +1,17 @@
+/* misses.h: rows of the batch with values that were not sent and are not in ClickHouse either, in a
+ * table that is copied. Their keys are noted as missing, and read again later. */
+#ifndef WALPIPE_SINKCH_MISSES_H
+#define WALPIPE_SINKCH_MISSES_H
+
+#include "sink-ch/state.h"
+
+/* Remembers the key of an entry with holes, and turns the entry into a tombstone: until the key is
+ * read again, the target shows no row of it. */
+int misses_enter(struct worker *worker, const struct table *table, uint32_t entry,
+                 struct err *err) MUST_CHECK;
+
+/* Notes the keys that were remembered; before the rows of the batch are sent. After a crash between
+ * the two, the replayed change finds its own tombstone, and would not be missed again. */
+int misses_write(struct worker *worker, struct err *err) MUST_CHECK;
+
+#endif
