@@ -372,7 +372,7 @@ read_single(const struct reading *r, const struct inifile_section *section, unsi
 static bool
 can_copy(enum sink_type type)
 {
-    return type == SINK_PG;
+    return type != SINK_EXEC;
 }
 
 /* [pipeline] decides for a sink that has no choice of its own. */

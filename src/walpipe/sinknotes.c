@@ -124,7 +124,7 @@ sinknotes_read(struct sinknotes *notes, const struct config *config, const struc
         ask(notes, config, sink, programs, pool);
         break;
     case SINK_CH:
-        fail(notes, EXIT_DONE, "sink-ch copies no tables");
+        fail(notes, EXIT_DONE, "its notes are in walpipe_tables: see sink-ch(1)");
         break;
     case SINK_EXEC:
         fail(notes, EXIT_DONE, "an exec sink keeps its own notes");

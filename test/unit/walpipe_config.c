@@ -140,13 +140,18 @@ test_copies(void)
         check(c.copies && c.sinks[0].copies, "a single sink");
         config_free(&c);
     }
+    if (reads(PIPELINE SOURCE CH "copy = yes\n", &c)) {
+        check(c.copies && c.sinks[0].copies, "a ClickHouse sink");
+        config_free(&c);
+    }
     refuses(PIPELINE "copy = maybe\n", 4, "yes or no");
     refuses(PIPELINE "copy_workers = 33\n", 4, "1 to 32");
     refuses(PIPELINE "copy_workers = 0\n", 4, "1 to 32");
     refuses(PIPELINE "copy_rate = 4294967296\n", 4, "4294967295");
     refuses(PIPELINE SOURCE "binary = on\n" SINK "copy = yes\n", 9, "binary = off");
     refuses(PIPELINE "copy = yes\n" SOURCE "[sink e]\ntype=exec\ncommand=x\n", 9, "copy = no");
-    refuses(PIPELINE SOURCE CH "copy = yes\n", 8, "copy = no");
+    refuses(PIPELINE SOURCE "binary = on\n" CH "copy = yes\n", 9, "binary = off");
+    refuses(PIPELINE SOURCE "[sink e]\ntype=exec\ncommand=x\ncopy = yes\n", 8, "copy = no");
 }
 
 static void
