@@ -196,7 +196,8 @@ copyparts_has_key(const struct relation *relation)
     return false;
 }
 
-/* Another table under the name of one that has a note. */
+/* Another table under the name of one that has a note. Not while all are taken as streaming: the
+ * stream brings all that the new table has. */
 static const struct copypart *
 namesake(const struct copying *c, const struct relation *relation)
 {
@@ -215,7 +216,7 @@ check_new(const struct copying *c, const struct relation *relation, struct err *
             "give it a primary key, or an index as its replica identity, leave it out "
             "with tables, or copy it by hand and set copy = no",
             err);
-    if (namesake(c, relation) != NULL)
+    if (!c->carried_over && !copyparts_known(c, relation->relid) && namesake(c, relation) != NULL)
         return copyparts_refuse(relation, "the source's table was dropped and made again",
                                 c->remade_hint, err);
     return 0;

@@ -113,6 +113,28 @@ PY
     is "SELECT state FROM walpipe_tables FINAL WHERE relid = 2" waiting
 }
 
+@test "the bug was that a table made again under copy = no was refused, and the hint lost its rows" {
+    copied <<<'ask(); life(7); e.add(table_end(7)).end()'
+    # with copy = no the source drops the table and makes it again
+    events <<'PY' >"$DIR/in"
+e.lsn = 0x3000
+e.table(2, "public", "t", [col("id", True, INT4), col("v"), col("big")])
+e.begin(); e.insert(2, ["1", "of the new table", "b"]); e.commit(); e.end()
+PY
+    sink --create-tables <"$DIR/in"
+    copied <<'PY'
+e.lsn = 0x4000
+e.add(copytable(0, 2, "public", "t", T, definition="d")).add(table_end(0, "l"))
+e.table(2, "public", "t", T); e.begin(); e.insert(2, ["2", "new", "b"]); e.commit(); e.end()
+PY
+    rows_are '1 of the new table b
+2 new b'
+    is "SELECT state FROM walpipe_tables FINAL WHERE relid = 2" streaming
+    # from now on another one is refused again
+    exits 100 copied <<<'e.add(copytable(0, 3, "public", "t", T)).end()'
+    log_has "the source's table was dropped and made again"
+}
+
 @test "another number of workers: what all had finished stays finished, missing keys are worker 0's" {
     three() { # SHARD: a worker of three, and what it has
         copied <<PY

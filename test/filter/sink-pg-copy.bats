@@ -449,6 +449,54 @@ PY
     [ "$(sql "SELECT state FROM walpipe.tables WHERE relid = 2")" = waiting ]
 }
 
+@test "the bug was that a table made again under copy = no was refused, and the hint lost its rows" {
+    make_table
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+ask(); life(7)
+block(7, 1, [["1", "of the old table", "b"]])
+e.add(table_end(7)).end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    # with copy = no the source drops the table and makes it again
+    stream "$T/s" <<PY
+$PRELUDE
+e.lsn = 0x3000
+e.table(2, "public", "t", T).begin(); e.truncate([2]); e.insert(2, ["1", "of the new table", "b"]); e.commit(); e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    # it is streaming then, as are its partitions, also one that comes later
+    for parts in "(2,)" "(2, 3)"; do
+        stream "$T/s" <<PY
+$COPY_PRELUDE
+e.lsn = 0x4000
+e.table(2, "public", "t", T)
+for part in $parts:
+    e.add(copytable(0, 2, "public", "t", T, part=part, definition="d"))
+e.add(table_end(0, "l"))
+e.begin(); e.insert(2, [str(len($parts) + 1), "new", "b"]); e.commit(); e.end(); out(e)
+PY
+        sink <"$T/s"
+        [ "$status" -eq 0 ]
+    done
+    [ "$(sql "SELECT part, state FROM walpipe.tables WHERE relid = 2 ORDER BY part" | xargs)" = "2|streaming 3|waiting" ]
+    [ "$(sql "SELECT v FROM t ORDER BY id LIMIT 2" | xargs -d '\n')" = "of the new table new" ]
+    # from now on another one is refused again
+    stream "$T/s" <<PY
+$COPY_PRELUDE
+e.add(copytable(0, 4, "public", "t", T)).add(table_end(0, "l")).end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 100 ]
+    said "the source's table was dropped and made again"
+    sql "BEGIN; TRUNCATE t; DELETE FROM walpipe.tables WHERE name = 't'; COMMIT"
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT relid, state FROM walpipe.tables WHERE relid <> 0" | xargs)" = "4|waiting" ]
+}
+
 # ---- what is refused ----
 
 @test "refused: a target with rows, another table of that name, a stream without copies" {
