@@ -274,3 +274,9 @@ time.sleep(600)" 3>&- &
     says 0
     run ! grep "table public.r has no" <<<"$output"
 }
+
+# The bug was that walpipe check gave sink-ch an option that only sink-pg has, so that check failed.
+@test "copy = yes into ClickHouse" {
+    pipeline='copy = yes' write_conf
+    says 0 "ok    copy: 1 table\(s\)" "ok    sink olap: table public.t -> "
+}
