@@ -123,13 +123,13 @@ static const char unite[] =
 
 /* Not what stands for a table whose parts are not known: a worker that runs already would never
  * replace it. */
-static const char add_workers[] =
+/* For this worker alone. Another one that has begun would not know of its note. */
+static const char add_worker[] =
     "INSERT INTO walpipe.tables (pipeline, sink, relid, part, shard, schema, name, state, l0, "
-    "file, definition, layout) SELECT DISTINCT ON (t.relid, t.part, w.shard) $1, $2, t.relid, "
-    "t.part, w.shard, t.schema, t.name, t.state, t.l0, t.file, t.definition, $5::bigint "
-    "FROM walpipe.tables AS t, pg_catalog.generate_series(0, $4::integer - 1) AS w(shard) "
-    "WHERE t.pipeline = $1 AND t.sink = $2 AND t.relid <> 0 AND t.part <> 0 "
-    "AND $3::integer IS NOT NULL ORDER BY t.relid, t.part, w.shard, t.shard ON CONFLICT DO NOTHING";
+    "file, definition, layout) SELECT DISTINCT ON (relid, part) $1, $2, relid, part, "
+    "$3::integer, schema, name, state, l0, file, definition, $5::bigint FROM walpipe.tables "
+    "WHERE pipeline = $1 AND sink = $2 AND relid <> 0 AND $4::integer IS NOT NULL "
+    "ORDER BY relid, part, shard ON CONFLICT DO NOTHING";
 
 /* If one worker follows a table, others must not pass over its changes. A row may have come to the
  * worker that now goes to another. */
@@ -209,8 +209,8 @@ read_notes(struct session *s, const struct params *p, struct copying *c, struct 
 static int
 load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
 {
-    static const char *const steps[] = {add_sink,    drop_stand_ins, unite,
-                                        add_workers, follow_all,     drop_workers};
+    static const char *const steps[] = {add_sink,   drop_stand_ins, unite,
+                                        add_worker, follow_all,     drop_workers};
     struct params p;
 
     if (fill_params(n, &p, err) != 0 ||

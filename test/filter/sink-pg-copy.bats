@@ -243,6 +243,26 @@ PY
 1|12|waiting" ]
 }
 
+@test "the bug was that a worker's start noted tables for workers that had begun, and they waited for ever" {
+    local shard
+    make_table
+    for shard in 1 2; do
+        stream "$T/s" <<PY
+$COPY_PRELUDE
+e = Events(sink="dst", shard=$shard, shards=3, version=2)
+if $shard == 1:
+    e.table(1, "public", "t", T)
+    tx(90, ("insert", ["1", "v", "b"]))
+e.end(); out(e)
+PY
+        sink <"$T/s"
+        [ "$status" -eq 0 ]
+    done
+    # worker 0 may have begun before both, without a note of the table
+    [ "$(sql "SELECT shard, state FROM walpipe.tables WHERE relid = 1 ORDER BY shard")" = "1|waiting
+2|waiting" ]
+}
+
 @test "a range whose mark has not come, or that lacks a change of the table's columns, is not written" {
     make_table
     stream "$T/s" <<PY
