@@ -431,6 +431,7 @@ copying_committed(struct copying *c)
     c->pending = c->urgent = false;
     for (struct copypart *part = c->parts; part != NULL; part = part->next) {
         part->changed = false;
+        part->noted = true;
         keylesscopy_committed(part);
         if (part->state == COPY_NEW)
             part->state = COPY_WAITING;

@@ -41,6 +41,7 @@ struct copypart {
     struct spans done; /* of that file, under that definition */
     uint64_t rows;     /* written */
 
+    bool noted;   /* a note has been written */
     bool changed; /* the note must be written */
     bool gone;    /* no longer published, so the note must be removed */
     bool in_list; /* the reader asked about it since its last list ended */

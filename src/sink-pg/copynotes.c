@@ -167,7 +167,8 @@ take_row(const PGresult *rows, int row, struct copying *c, struct err *err)
     struct copypart part = {.relid = (uint32_t)number(rows, row, 0),
                             .part = (uint32_t)number(rows, row, 1),
                             .file = (uint32_t)number(rows, row, 6),
-                            .rows = number(rows, row, 9)};
+                            .rows = number(rows, row, 9),
+                            .noted = true};
     struct bytes done = {.data = (const uint8_t *)PQgetvalue(rows, row, 8),
                          .len = (size_t)PQgetlength(rows, row, 8)};
 
@@ -325,6 +326,8 @@ copynotes_refuse_rows(const char *schema, const char *name, struct err *err)
                     "rows as of the slot's beginning, set copy = no in the sink");
 }
 
+/* A note that was there and is not any more was removed by a worker for which the table is gone. It
+ * must not come back, since the table may be a new one by then. */
 static int
 write_note(struct session *s, const struct copypart *part, struct params *p, struct err *err)
 {
@@ -332,7 +335,9 @@ write_note(struct session *s, const struct copypart *part, struct params *p, str
         "INSERT INTO walpipe.tables (pipeline, sink, shard, relid, part, schema, name, state, l0, "
         "file, definition, done, rows, layout) SELECT $1, $2, $3::integer, $6::oid, $7::oid, $8, "
         "$9, $10, $11::pg_lsn, $12::oid, $13, $14, $15::bigint, $5::bigint "
-        "WHERE $4::integer IS NOT NULL "
+        "WHERE $4::integer IS NOT NULL AND ($16::boolean OR EXISTS (SELECT FROM walpipe.tables "
+        "WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer AND relid = $6::oid "
+        "AND part = $7::oid FOR UPDATE)) "
         "ON CONFLICT (pipeline, sink, relid, part, shard) DO UPDATE SET schema = EXCLUDED.schema, "
         "name = EXCLUDED.name, state = EXCLUDED.state, l0 = EXCLUDED.l0, file = EXCLUDED.file, "
         "definition = EXCLUDED.definition, done = EXCLUDED.done, rows = EXCLUDED.rows, "
@@ -357,14 +362,28 @@ write_note(struct session *s, const struct copypart *part, struct params *p, str
     p->list[12] = part->definition;
     p->list[13] = sqltext_get(&done);
     p->list[14] = rows;
+    p->list[15] = part->noted ? "f" : "t";
     rc = p->list[13] == NULL ? err_set(err, EXIT_PEER, "out of memory for finished ranges")
-                             : run(s, "write walpipe.tables", upsert, 15, p, err);
+                             : run(s, "write walpipe.tables", upsert, 16, p, err);
     buf_free(&done);
     return rc;
 }
 
+static bool
+is_last(const struct copypart *part, const struct copying *c)
+{
+    const struct copypart *at = copyparts_first(c, part->relid);
+
+    while (at != NULL && (at->gone || !at->noted))
+        at = at->table_next;
+    return at == NULL;
+}
+
+/* With the table's last note go those of the other workers: if the table comes back, they must not
+ * stand for it. A worker that has noted the new one already has no definition yet. */
 static int
-remove_note(struct session *s, const struct copypart *part, struct params *p, struct err *err)
+remove_note(struct session *s, const struct copypart *part, const struct copying *c,
+            struct params *p, struct err *err)
 {
     char relid[16], oid[16];
 
@@ -372,11 +391,12 @@ remove_note(struct session *s, const struct copypart *part, struct params *p, st
     snprintf(oid, sizeof oid, "%" PRIu32, part->part);
     p->list[5] = relid;
     p->list[6] = oid;
+    p->list[7] = is_last(part, c) ? "t" : "f";
     return run(s, "delete from walpipe.tables",
-               "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
-               "AND shard = $3::integer AND relid = $6::oid AND part = $7::oid "
-               "AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL",
-               7, p, err);
+               "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid = $6::oid "
+               "AND ((shard = $3::integer AND part = $7::oid) OR ($8::boolean AND definition <> "
+               "'')) AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL",
+               8, p, err);
 }
 
 /* A key that has become missing since pg-table-read last asked. */
@@ -421,7 +441,7 @@ copynotes_write(const struct copynotes *n, struct session *s, struct copying *c,
         return -1;
     /* A table that was gone may be back under the same key. */
     for (const struct copypart *part = c->parts; part != NULL; part = part->next)
-        if (part->changed && part->gone && remove_note(s, part, &p, err) != 0)
+        if (part->changed && part->gone && remove_note(s, part, c, &p, err) != 0)
             return -1;
     for (struct copypart *part = c->parts; part != NULL; part = part->next)
         if (part->changed && !part->gone && write_changed(n, s, part, &p, err) != 0)

@@ -360,6 +360,53 @@ PY
     [ "$(sql "SELECT count(*) FROM walpipe.tables WHERE relid = 1")" = 3 ]
 }
 
+@test "the bug was that a slow worker's note stood for a table that was gone and back" {
+    make_table
+    notes() { sql "SELECT shard, state, done FROM walpipe.tables WHERE relid = 1 ORDER BY shard" | xargs; }
+    local begins back="e.add(table_end(7, 'g')); ask()"
+    begins='ask(); life(7); block(7, 1, [[str(e.shard), "old", "b"]], mark=0x1000, to=(9, 0)); e.watermark(0x3000)'
+    # worker 1 is slow: it does not know yet that the table is gone
+    stream "$T/s1" <<PY
+${COPY_PRELUDE/shards=1/shard=1, shards=2}
+e.shard = 1
+def part(name, at=0):
+    with open("$T/" + name, "wb") as f: f.write(bytes(e.bytes)[at:])
+    return len(e.bytes)
+$begins; at = part("begins")
+block(7, 2, [["3", "old", "b"]], mark=0x1000, from_=(9, 0), to=(12, 0)); e.watermark(0x3100); at = part("goes on", at)
+$back; e.watermark(0x3200); part("is told", at)
+PY
+    start_sink
+    exec 8>"$T/in"
+    cat "$T/begins" >&8
+    wait_until 20 eval '[ "$(notes)" = "1|copying|(0,0)-(9,0)" ]'
+    stream "$T/s" <<PY
+${COPY_PRELUDE/shards=1/shards=2}
+e.shard = 0
+$begins; $back; e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 100 ]
+    said "public.t is to be copied and has rows already"
+    [ "$(notes)" = "" ]
+    # nor does the note come back with what that worker still writes
+    cat "$T/goes on" >&8
+    wait_until 20 eval '[ "$(sql "SELECT count(*) FROM t WHERE id = 3")" = 1 ]'
+    [ "$(notes)" = "" ]
+    # the way out
+    sql "TRUNCATE t"
+    stream "$T/s" <<PY
+${COPY_PRELUDE/shards=1/shards=2}
+ask(); e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(notes)" = "0|waiting|" ]
+    cat "$T/is told" >&8
+    wait_until 20 eval '[ "$(notes)" = "0|waiting| 1|waiting|" ]'
+    exec 8>&-
+}
+
 @test "what a crash leaves: finished ranges stand, and the table goes on being followed" {
     make_table
     stream "$T/s" <<PY
