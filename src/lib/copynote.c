@@ -87,6 +87,23 @@ copynote_print(const struct copynote *n, struct buf *out)
     add(out, "\n");
 }
 
+int
+copynote_answer(struct buf *lines, int rc, FILE *out, struct err *err)
+{
+    if (rc != 0) {
+        struct copynote error = {.kind = COPYNOTE_ERROR, .message = err->message};
+
+        buf_reset(lines, 1u << 16);
+        copynote_print(&error, lines);
+    }
+    if (rc == 0 && lines->failed)
+        rc = err_set(err, EXIT_PEER, "out of memory for the notes of tables");
+    if (fwrite(lines->data + lines->start, 1, buf_len(lines), out) != buf_len(lines) ||
+        fflush(out) != 0)
+        rc = rc != 0 ? rc : err_set(err, EXIT_PEER, "could not write the output");
+    return rc;
+}
+
 /* ---- and back ---- */
 
 /* Decodes the escapes of the text, in its place. */

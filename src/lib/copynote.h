@@ -11,6 +11,8 @@
 #ifndef WALPIPE_COPYNOTE_H
 #define WALPIPE_COPYNOTE_H
 
+#include <stdio.h>
+
 #include "lib/buf.h"
 
 enum copynote_kind { COPYNOTE_SINK, COPYNOTE_PART, COPYNOTE_MISSING, COPYNOTE_ERROR };
@@ -36,6 +38,10 @@ struct copynote {
 
 /* Appends the line. If memory runs out, out remembers it. */
 void copynote_print(const struct copynote *note, struct buf *out);
+
+/* Prints the lines of a program that returned rc, and instead of them err's message if it has
+ * failed. Returns 0, or -1 with err. */
+int copynote_answer(struct buf *lines, int rc, FILE *out, struct err *err) MUST_CHECK;
 
 /* Takes the line at *at, and moves *at behind it. The text, which a NUL ends, is changed. Returns
  * 1, 0 at its end, or -1 if it is malformed. */

@@ -147,19 +147,8 @@ copylist_print(struct session *s, const char *pipeline, const char *sink, FILE *
 {
     const char *params[] = {pipeline, sink};
     struct buf lines = {0};
-    int rc = look(s, params, &lines, err);
+    int rc = copynote_answer(&lines, look(s, params, &lines, err), out, err);
 
-    if (rc != 0) {
-        struct copynote error = {.kind = COPYNOTE_ERROR, .message = err->message};
-
-        buf_reset(&lines, 1u << 16);
-        copynote_print(&error, &lines);
-    }
-    if (rc == 0 && lines.failed)
-        rc = err_set(err, EXIT_PEER, "out of memory for the notes of tables");
-    if (fwrite(lines.data + lines.start, 1, buf_len(&lines), out) != buf_len(&lines) ||
-        fflush(out) != 0)
-        rc = rc != 0 ? rc : err_set(err, EXIT_PEER, "could not write the output");
     buf_free(&lines);
     return rc;
 }
