@@ -109,7 +109,10 @@ server_request(struct server *server, const char *what, const struct http_reques
         }
         if (outcome != HTTP_RETRY || server->intake == NULL) {
             refuse(server, what, err);
-            return outcome == HTTP_RETRY ? HTTP_STOP : outcome;
+            if (outcome != HTTP_RETRY)
+                return outcome;
+            err->code = EXIT_PEER; /* it may be back later */
+            return HTTP_STOP;
         }
         if (wait_for_server(server, what, err) != 0)
             return HTTP_GONE;
