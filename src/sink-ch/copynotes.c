@@ -38,29 +38,6 @@ free_notes(struct notes *notes)
     free(notes->list);
 }
 
-static bool
-take_text(struct cursor *c, char *out, size_t size)
-{
-    struct bytes text;
-
-    if (!server_read_string(c, &text) || text.len >= size)
-        return false;
-    memcpy(out, text.data, text.len);
-    out[text.len] = '\0';
-    return true;
-}
-
-static bool
-take_uint32(struct cursor *c, uint32_t *out)
-{
-    uint64_t n;
-
-    if (!notetable_take_number(c, 4, &n))
-        return false;
-    *out = (uint32_t)n;
-    return true;
-}
-
 static int
 take_note(struct cursor *c, struct note *note, uint64_t *version, struct err *err)
 {
@@ -69,13 +46,15 @@ take_note(struct cursor *c, struct note *note, uint64_t *version, struct err *er
     char state[16];
 
     *note = (struct note){0};
-    if (take_uint32(c, &part->relid) && take_uint32(c, &part->part) &&
-        take_uint32(c, &note->shard) && take_text(c, part->schema, sizeof part->schema) &&
-        take_text(c, part->name, sizeof part->name) && take_text(c, state, sizeof state) &&
-        notetable_take_number(c, 8, &part->l0) && take_uint32(c, &part->file) &&
-        take_text(c, part->definition, sizeof part->definition) && server_read_string(c, &done) &&
-        notetable_take_number(c, 8, &part->rows) && notetable_take_number(c, 8, &note->layout) &&
-        notetable_take_number(c, 8, version)) {
+    if (notetable_take_uint32(c, &part->relid) && notetable_take_uint32(c, &part->part) &&
+        notetable_take_uint32(c, &note->shard) &&
+        notetable_take_text(c, part->schema, sizeof part->schema) &&
+        notetable_take_text(c, part->name, sizeof part->name) &&
+        notetable_take_text(c, state, sizeof state) && notetable_take_number(c, 8, &part->l0) &&
+        notetable_take_uint32(c, &part->file) &&
+        notetable_take_text(c, part->definition, sizeof part->definition) &&
+        server_read_string(c, &done) && notetable_take_number(c, 8, &part->rows) &&
+        notetable_take_number(c, 8, &note->layout) && notetable_take_number(c, 8, version)) {
         part->gone = strcmp(state, gone) == 0;
         if (part->gone || copyparts_read_state(state, &part->state))
             return spans_parse(&part->done, done, err);

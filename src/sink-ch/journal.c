@@ -244,19 +244,28 @@ journal_open(struct journal *j, uint64_t *durable, struct err *err)
     return judge_seen(j, err);
 }
 
-int
-journal_look(struct journal *j, struct err *why, struct err *err)
+static int
+look_for_table(struct journal *j, bool *there, struct err *err)
 {
     struct buf sql = {0};
     const struct buf *answer = &j->server->answer.body;
-    bool there;
 
     server_put_text(&sql, "SELECT count() FROM system.tables WHERE database = ");
     server_put_literal(&sql, j->database);
     server_put_text(&sql, " AND name = '" TABLE "' FORMAT TabSeparated");
     if (server_query(j->server, "look for " TABLE, &sql, err) != 0)
         return -1;
-    there = buf_len(answer) > 0 && answer->data[answer->start] != '0';
+    *there = buf_len(answer) > 0 && answer->data[answer->start] != '0';
+    return 0;
+}
+
+int
+journal_look(struct journal *j, struct err *why, struct err *err)
+{
+    bool there;
+
+    if (look_for_table(j, &there, err) != 0)
+        return -1;
     if (!there || judge_seen(j, why) == 0)
         return 0;
     if (why->code == EXIT_REFUSED)
@@ -264,6 +273,71 @@ journal_look(struct journal *j, struct err *why, struct err *err)
     *err = *why;
     return -1;
 }
+
+/* ---- without a stream ---- */
+
+/* A row for each source, timeline, slot and number of workers, the latest first. */
+static int
+ask_groups(struct journal *j, struct err *err)
+{
+    struct buf sql = {0}, *answer = &j->server->answer.body;
+
+    server_put_text(&sql, "SELECT system_identifier, shards, count() = shards, min(l), "
+                          "max(l) > 0 OR slot = '" ADOPTED_SLOT
+                          "' FROM (SELECT system_identifier, timeline, slot, shards, shard, "
+                          "max(lsn) AS l, max(updated_at) AS u FROM ");
+    put_table(j, &sql);
+    put_where_sink(j, j->hello->sink, &sql);
+    server_put_text(&sql, " GROUP BY system_identifier, timeline, slot, shards, shard) GROUP BY "
+                          "system_identifier, timeline, slot, shards ORDER BY max(u) DESC, "
+                          "timeline DESC, max(l) DESC FORMAT TabSeparated");
+    if (server_query(j->server, "read " TABLE, &sql, err) != 0)
+        return -1;
+    buf_append(answer, "", 1);
+    return answer->failed ? err_set(err, EXIT_PEER, "out of memory for an answer") : 0;
+}
+
+static void
+add_group(struct journal_summary *s, uint64_t system, uint64_t shards, bool complete,
+          uint64_t lowest)
+{
+    if (s->system_identifier == 0)
+        s->system_identifier = system;
+    if (system != s->system_identifier || shards == ANNOUNCED_SHARDS)
+        return;
+    if (s->workers == 0)
+        s->workers = (uint32_t)shards;
+    if (complete && lowest > s->durable)
+        s->durable = lowest;
+}
+
+int
+journal_sum_up(struct journal *j, struct journal_summary *s, struct err *err)
+{
+    uint64_t system, shards, complete, lowest;
+    bool there;
+    char *at;
+
+    *s = (struct journal_summary){0};
+    if (look_for_table(j, &there, err) != 0 || (there && ask_groups(j, err) != 0))
+        return -1;
+    if (!there)
+        return 0;
+    at = (char *)j->server->answer.body.data + j->server->answer.body.start;
+    for (; *at != '\0'; at += *at == '\n') {
+        system = strtoull(at, &at, 10);
+        shards = strtoull(at, &at, 10);
+        complete = strtoull(at, &at, 10);
+        lowest = strtoull(at, &at, 10);
+        s->any = strtoull(at, &at, 10) > 0 || s->any;
+        if (*at != '\n')
+            return err_set(err, EXIT_PEER, "could not read " TABLE ": malformed answer");
+        add_group(s, system, shards, complete > 0, lowest);
+    }
+    return 0;
+}
+
+/* ---- notes ---- */
 
 /* One row of the table. */
 static int

@@ -2,18 +2,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/copynote.h"
 #include "lib/io.h"
 #include "lib/sig.h"
 #include "sink-ch/adopt.h"
 #include "sink-ch/check.h"
 #include "sink-ch/copies.h"
+#include "sink-ch/copylist.h"
 #include "sink-ch/history.h"
 #include "sink-ch/secrets.h"
 #include "sink-ch/worker.h"
 
 #define PASSWORD_SIZE 1024
+
+/* walpipe waits for the answer of --tables: a target that hangs must not hold it. */
+#define ANSWER_PATIENCE_SECONDS 30
 
 static bool
 ackd_is_gone(void *context)
@@ -47,7 +53,8 @@ open_server(struct worker *w, struct err *err)
         return -1;
     if (password[0] == '\0')
         http.password = NULL;
-    if (!w->options->check && !w->options->drop_progress && w->options->adopt == ADOPT_NOT) {
+    if (!w->options->check && !w->options->drop_progress && !w->options->tables &&
+        w->options->adopt == ADOPT_NOT) {
         http.gone = ackd_is_gone;
         http.context = &w->intake.ack;
         w->server.intake = &w->intake;
@@ -105,6 +112,21 @@ drop_progress(struct worker *w, struct err *err)
 }
 
 static int
+print_tables(struct worker *w, struct err *err)
+{
+    struct buf lines = {0};
+    int rc;
+
+    alarm(ANSWER_PATIENCE_SECONDS);
+    rc = open_server(w, err);
+    if (rc == 0)
+        rc = copylist_read(&w->server, w->options, &lines, err);
+    rc = copynote_answer(&lines, rc, stdout, err);
+    buf_free(&lines);
+    return rc;
+}
+
+static int
 adopt(struct worker *w, struct err *err)
 {
     set_journal(w);
@@ -122,6 +144,8 @@ work(struct worker *w, struct log *log, struct err *err)
     intake_init(&w->intake, -1);
     if (w->options->drop_progress)
         return drop_progress(w, err);
+    if (w->options->tables)
+        return print_tables(w, err);
     in = io_open_input(w->options->in, err);
     sig_wait_for_end();
     intake_init(&w->intake, in);

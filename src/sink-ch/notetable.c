@@ -110,6 +110,27 @@ notetable_put_from(const struct notetable *n, const char *table, struct buf *sql
     notetable_put_number(sql, n->hello->system_identifier);
 }
 
+int
+notetable_last_source(const struct notetable *n, const char *table, uint64_t *system,
+                      struct err *err)
+{
+    struct buf sql = {0};
+    const struct buf *answer = &n->server->answer.body;
+    struct cursor c;
+
+    server_put_text(&sql, "SELECT system_identifier FROM ");
+    put_table(n, table, &sql);
+    put_where_sink(n, n->hello->sink, &sql);
+    server_put_text(&sql, " ORDER BY updated_at DESC LIMIT 1 FORMAT RowBinary");
+    if (server_query(n->server, "read walpipe's notes", &sql, err) != 0)
+        return -1;
+    *system = 0;
+    c = cursor_over(answer->data + answer->start, buf_len(answer));
+    if (c.left > 0 && !notetable_take_number(&c, 8, system))
+        return err_set(err, EXIT_REFUSED, "cannot read the rows of %s", table);
+    return 0;
+}
+
 /* ---- rows ---- */
 
 void
@@ -179,6 +200,29 @@ notetable_take_number(struct cursor *c, uint32_t width, uint64_t *out)
     *out = 0;
     while (width-- > 0)
         *out = *out << 8 | bytes.data[width];
+    return true;
+}
+
+bool
+notetable_take_uint32(struct cursor *c, uint32_t *out)
+{
+    uint64_t n;
+
+    if (!notetable_take_number(c, 4, &n))
+        return false;
+    *out = (uint32_t)n;
+    return true;
+}
+
+bool
+notetable_take_text(struct cursor *c, char *out, size_t size)
+{
+    struct bytes text;
+
+    if (!server_read_string(c, &text) || text.len >= size)
+        return false;
+    memcpy(out, text.data, text.len);
+    out[text.len] = '\0';
     return true;
 }
 

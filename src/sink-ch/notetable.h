@@ -26,6 +26,10 @@ int notetable_make(const struct notetable *n, const char *table, const char *col
 int notetable_exists(const struct notetable *n, const char *table, bool *exists,
                      struct err *err) MUST_CHECK;
 
+/* The system identifier in the sink's latest row of whatever source, 0 if it has none. */
+int notetable_last_source(const struct notetable *n, const char *table, uint64_t *system,
+                          struct err *err) MUST_CHECK;
+
 /* Appends " FROM table FINAL WHERE ..." with this sink's rows of this source. */
 void notetable_put_from(const struct notetable *n, const char *table, struct buf *sql);
 void notetable_put_number(struct buf *sql, uint64_t number);
@@ -44,6 +48,10 @@ int notetable_insert(const struct notetable *n, const char *table, const char *c
 
 /* A number of an answer in RowBinary; a String is server_read_string's. */
 bool notetable_take_number(struct cursor *c, uint32_t width, uint64_t *out) MUST_CHECK;
+bool notetable_take_uint32(struct cursor *c, uint32_t *out) MUST_CHECK;
+
+/* A String, with a NUL behind it, that must fit. */
+bool notetable_take_text(struct cursor *c, char *out, size_t size) MUST_CHECK;
 
 /* Deletes all rows of the pipeline's sink, of whatever source; returns when they are gone. */
 int notetable_drop(const struct notetable *n, const char *table, const char *sink,

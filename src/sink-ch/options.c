@@ -73,7 +73,9 @@ static const struct opt_spec specs[] = {
     {"leave-out", "'a, b'", "its columns that are not written", OPT_CALL, .take = take_choice},
     {"drop-progress", NULL, "remove a sink's rows from walpipe_progress", OPT_FLAG,
      TO(drop_progress)},
-    {"sink", "NAME", "the sink of --drop-progress", OPT_TEXT, TO(sink)},
+    {"tables", NULL, "print what is noted about a sink's tables, for walpipe tables", OPT_FLAG,
+     TO(tables)},
+    {"sink", "NAME", "the sink of --drop-progress and --tables", OPT_TEXT, TO(sink)},
     {"adopt", "HOW", "look or do: let the source's rows win against another history's", OPT_WORD,
      TO(adopt), .words = adopt_modes},
     {"check", NULL, "say whether the target fits the relations on stdin", OPT_FLAG, TO(check)},
@@ -94,10 +96,12 @@ static const struct opt_program program = {
 static int
 check_options(const struct options *options, struct err *err)
 {
+    bool alone = options->drop_progress || options->tables;
+
     if (!options->check && opt_require(&program, "pipeline", options, err) != 0)
         return -1;
-    if ((options->drop_progress && opt_require(&program, "sink", options, err) != 0) ||
-        (!options->drop_progress && !options->check && options->adopt == ADOPT_NOT &&
+    if ((alone && opt_require(&program, "sink", options, err) != 0) ||
+        (!alone && !options->check && options->adopt == ADOPT_NOT &&
          opt_require(&program, "ackd", options, err) != 0))
         return -1;
     if (strcmp(options->version_column, options->deleted_column) == 0)

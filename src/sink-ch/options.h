@@ -28,8 +28,9 @@ struct options {
     bool create_tables;
     bool check;
     bool drop_progress;
+    bool tables;
     enum adopt_mode adopt;
-    const char *sink; /* of --drop-progress */
+    const char *sink; /* of --drop-progress and --tables */
     uint64_t batch_rows;
     uint64_t flush_millis;
     enum log_level log_level;

@@ -125,6 +125,63 @@ PY
     rows_are '1 moved toast'
 }
 
+# tables_are LINES: what sink-ch --tables prints, with spaces for tabs.
+tables_are() {
+    diff <(sink --tables --sink olap | tr '\t' ' ') <(printf '%s\n' "$1")
+}
+
+check_tables() {
+    local system part reached
+    tables_are 'sink waiting 0/0 0'
+    is "SELECT count() FROM system.tables WHERE database = '$DB'" 0
+    copied <<'PY'
+e.table(1, "public", "t", T)
+ask(); life(7)
+block(7, 1, [["1", "v", "b"]], to=(512, 0), mark=0x1000)
+tx(150, ("update", ["2", "partial", UNCHANGED]), ("update", ["3", "partial", UNCHANGED]))
+e.end()
+PY
+    missing_are 2
+    updated() { q "SELECT toUInt64(updated_at) * 1000000 FROM walpipe_tables FINAL WHERE relid = $1 AND part > 0"; }
+    reached=$(q "SELECT max(lsn) FROM walpipe_progress")
+    reached=$(printf '0/%X' "$reached")
+    part="part 1 1 0 copying 0/1000 1 1 $(updated 1) (0,0)-(512,0) public t"
+    tables_are "$part
+sink waiting $reached 1
+missing 1 2"
+    # a note of another source, one that is gone, and a name with what separates fields
+    system=$(q "SELECT any(system_identifier) FROM walpipe_tables")
+    note() { # SYSTEM RELID STATE NAME SECONDS
+        q "INSERT INTO walpipe_tables (pipeline, sink, system_identifier, relid, part, shard, schema, name, state, l0, file,
+            definition, done, rows, layout, version, updated_at)
+            VALUES ('p', 'olap', $1, $2, $2, 0, 's', '$4', '$3', 16, 3, '', '', 5, 0, 99, now() + $5)"
+    }
+    note "$system" 2 gone t 1000
+    note "$system" 3 streaming "a\\tb\\'c\\\\d\\ne" 1000
+    note 1 4 copying t 2000
+    tables_are "$part
+part 3 3 0 streaming 0/10 3 5 $(updated 3)  s a\\tb'c\\\\d\\ne
+sink waiting $reached 1
+missing 1 2"
+    # workers of two more layouts: one has not noted anything, so the position is of those before
+    progress() { # SHARD SHARDS LSN SECONDS
+        q "INSERT INTO walpipe_progress SELECT pipeline, sink, toUInt32($1), toUInt32($2), system_identifier, timeline, slot,
+            toUInt64($3), now() + $4 FROM walpipe_progress WHERE lsn > 0 LIMIT 1"
+    }
+    progress 0 2 0x10000 10
+    progress 1 2 0x20000 10
+    tables_are "$(sink --tables --sink olap | grep -v ^sink | tr '\t' ' ' | head -n 2)
+sink waiting 0/10000 2
+missing 1 2"
+    progress 2 3 0x30000 20
+    [ "$(sink --tables --sink olap | grep ^sink)" = $'sink\twaiting\t0/10000\t3' ]
+    # without walpipe_progress the source is that of the latest note
+    q "DROP TABLE walpipe_progress"
+    tables_are "part 4 4 0 copying 0/10 3 5 $(updated 4)  s t
+sink waiting 0/0 0"
+    [ "$(sink --tables --sink other)" = $'sink\twaiting\t0/0\t0' ]
+}
+
 check_random() {
     local seed
     for seed in ${SEED:-1 2 3}; do

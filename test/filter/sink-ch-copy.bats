@@ -226,6 +226,29 @@ PY
     done
 }
 
+@test "--tables prints what is noted, and makes nothing" {
+    check_tables
+    # followed without a copy
+    q "DROP TABLE walpipe_tables"
+    small >"$DIR/in"
+    sink --create-tables <"$DIR/in"
+    [ "$(sink --tables --sink olap | head -n 1 | cut -f 1,2,4)" = $'sink\tstreaming\t1' ]
+    exits 100 sink --tables
+    log_has --sink
+}
+
+@test "--tables of a server that is away, of another user, and of a database that does not exist" {
+    : >"$DIR/log"
+    exits 111 sink --tables --sink olap --url "http://127.0.0.1:$(port_new)" >"$DIR/out"
+    grep -q $'^error\tcould not ask ClickHouse for its version: ' "$DIR/out"
+    WALPIPE_CH_PASSWORD=wrong exits 100 sink --tables --sink olap --user default >"$DIR/out"
+    grep -q $'^error\tcould not ask ClickHouse for its version: ' "$DIR/out"
+    exits 100 sink --tables --sink olap --database nowhere >"$DIR/out"
+    grep -qx $'error\tdatabase "nowhere" does not exist in ClickHouse' "$DIR/out"
+    exits 100 sink --tables --sink olap --password-file "$DIR/none" >"$DIR/out"
+    grep -q $'^error\tcould not open password file' "$DIR/out"
+}
+
 @test "random sources are copied while they change, sink-ch is killed: right at every position, equal in the end" {
     check_random
 }
