@@ -97,10 +97,11 @@ static void
 ask(struct sinknotes *notes, const struct config *config, const struct sink_config *sink,
     const char *programs, struct pool *pool)
 {
+    const char *const *env = (const char *const *)environ;
     struct helper helper = {.directory = programs,
                             .argv = plan_sink_arguments(config, pool, sink, PLAN_TABLES),
-                            .env =
-                                plan_login_env(pool, (const char *const *)environ, sink->password),
+                            .env = sink->type == SINK_PG ? plan_login_env(pool, env, sink->password)
+                                                         : plan_clickhouse_env(pool, env),
                             .in = -1,
                             .out = -1};
     struct err err = {0};
@@ -121,10 +122,8 @@ sinknotes_read(struct sinknotes *notes, const struct config *config, const struc
     *notes = (struct sinknotes){0};
     switch (sink->type) {
     case SINK_PG:
-        ask(notes, config, sink, programs, pool);
-        break;
     case SINK_CH:
-        fail(notes, EXIT_DONE, "its notes are in walpipe_tables: see sink-ch(1)");
+        ask(notes, config, sink, programs, pool);
         break;
     case SINK_EXEC:
         fail(notes, EXIT_DONE, "an exec sink keeps its own notes");

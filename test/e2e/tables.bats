@@ -343,3 +343,55 @@ d\", left_out, new"
     sed -i 's/user=reader/user=postgres/; s/^publication = p/publication = q/' "$conf"
     says '[.source.known, (.sinks[0].tables | length)]' '[true,0]'
 }
+
+@test "a ClickHouse sink: before, during and after a copy, in status too; the target away" {
+    ch_new ch
+    # its user has a password, which only the environment has
+    sed -i 's#<password></password>#<password>secret</password>#' "$SCRATCH/ch/users.xml"
+    ch_stop ch
+    ch_start ch
+    export WALPIPE_CH_PASSWORD=secret
+    pg_sql src "create table t (id int primary key, v text);
+        insert into t select n, repeat(md5(n::text), 10) from generate_series(1, 120000) n;
+        create table small (id int primary key); insert into small values (1), (2);
+        create publication p for table t, small"
+    cat >"$conf" <<CONF
+[pipeline]
+name = x
+state_dir = $SCRATCH/state
+copy_rate = 2000000
+[source]
+conninfo = $(pg_conninfo src)
+slot = s
+publication = p
+[sink olap]
+type = ch
+url = $(ch_url ch)
+database = default
+user = default
+create_tables = yes
+copy = yes
+shards = 2
+CONF
+    # nothing has begun, and nothing is made
+    says '.sinks[0] | [.known, .lsn, .tables_total, .tables_streaming, (.tables | map(.state) | unique)]' \
+        '[true,null,2,0,["waiting"]]'
+    [ "$(curl -sS --noproxy '*' "$(ch_url ch)/?password=secret&query=SELECT+count()+FROM+system.tables+WHERE+database='default'")" = 0 ]
+    pipeline_start "$conf"
+    wait_until 60 status_says '.copies[0] | .tables_total == 2 and
+        (.tables[] | select(.table == "t") | .state == "copying" and .percent > 0 and .percent < 100)'
+    tables '.sinks[0].tables[] | select(.table == "t") | [.table, .state, .percent > 0, .rows > 0, .since_lsn != null, .copied_by_walpipe]' >"$SCRATCH/said"
+    [ "$(cat "$SCRATCH/said")" = '["t","copying",true,true,true,true]' ]
+    "$walpipe" status -c "$conf" >"$SCRATCH/text"
+    grep -q '^sink olap: [01] of 2 tables streaming, [0-9.]* % of .* copied' "$SCRATCH/text" || { cat "$SCRATCH/text"; return 1; }
+    wait_until 120 status_says '.copies == []'
+    caught_up "$conf" src s
+    says '.sinks[0] | [.lsn != null, .tables_total, .tables_streaming, (.tables | map([.table, .state, .percent, .rows, .missing_keys]))]' \
+        '[true,2,2,[["small","streaming",100,2,0],["t","streaming",100,120000,0]]]'
+    pipeline_stop "$conf"
+    WALPIPE_CH_PASSWORD=wrong run -100 --separate-stderr "$walpipe" tables -c "$conf"
+    [[ "$output" == "sink olap: not known: "*"password"* ]]
+    ch_stop ch
+    run -111 --separate-stderr "$walpipe" tables -c "$conf"
+    [[ "$output" == "sink olap: not known: could not ask ClickHouse for its version: "* ]]
+}
