@@ -206,8 +206,8 @@ check_table(struct check *c, const struct relation *relation)
     check_layout(c, relation, schema, name);
     check_binary(c, plan, schema, name);
     if (c->options->copies)
-        checkcopy_table(&c->session, c->options->pipeline, c->intake.hello.sink, relation, schema,
-                        name, &c->verdicts);
+        checkcopy_table(&c->session, c->options->pipeline, c->intake.hello.sink, relation, plan,
+                        schema, name, &c->verdicts);
     verdict_say(&c->verdicts, VERDICT_OK, "%s.%s -> %s.%s: %u columns", relation->schema,
                 relation->name, schema, name, plan->columns_count);
     plan_free(plan);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "sink-pg/copynotes.h"
+#include "sink-pg/match.h"
 #include "sink-pg/sqltext.h"
 
 static const char look[] = "look for walpipe's notes in the target";
@@ -48,6 +49,22 @@ ask_notes(struct session *s, const char *const *params, bool *found, struct err 
                3, params, found, err);
 }
 
+/* Whether a copy of the table is under way. */
+static int
+ask_unfinished(struct session *s, const char *const *params, bool *unfinished, struct err *err)
+{
+    *unfinished = false;
+    if (ask(s, look, "SELECT pg_catalog.to_regclass('walpipe.tables') IS NOT NULL", 0, NULL,
+            unfinished, err) != 0)
+        return -1;
+    if (!*unfinished)
+        return 0;
+    return ask(s, look,
+               "SELECT EXISTS (SELECT FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
+               "AND relid = $3::oid AND state <> 'streaming')",
+               3, params, unfinished, err);
+}
+
 static int
 ask_empty(struct session *s, const char *schema, const char *name, bool *empty, struct err *err)
 {
@@ -68,21 +85,26 @@ ask_empty(struct session *s, const char *schema, const char *name, bool *empty, 
 
 void
 checkcopy_table(struct session *s, const char *pipeline, const char *sink,
-                const struct relation *relation, const char *schema, const char *name,
-                struct verdicts *verdicts)
+                const struct relation *relation, const struct plan *plan, const char *schema,
+                const char *name, struct verdicts *verdicts)
 {
-    char relid[16];
+    char relid[16], label[2 * NAME_MAX_BYTES + 2];
     const char *params[] = {pipeline, sink, relid};
     struct err err = {0};
-    bool noted, empty = true;
+    bool noted, unfinished, empty = true;
     int rc;
 
     snprintf(relid, sizeof relid, "%" PRIu32, relation->relid);
+    snprintf(label, sizeof label, "%.*s.%.*s", NAME_MAX_BYTES, schema, NAME_MAX_BYTES, name);
     rc = ask_notes(s, params, &noted, &err);
+    if (rc == 0)
+        rc = ask_unfinished(s, params, &unfinished, &err);
     if (rc == 0 && !noted)
         rc = ask_empty(s, schema, name, &empty, &err);
     if (rc == 0 && !empty)
         rc = copynotes_refuse_rows(schema, name, &err);
+    if (rc == 0 && (!noted || unfinished) && copyparts_has_key(relation))
+        rc = match_require_overwrites(plan, label, &err);
     if (rc != 0)
         verdict_fail(verdicts, NULL, &err);
 }

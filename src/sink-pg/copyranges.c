@@ -1,6 +1,8 @@
 /* copyranges.c: see copyranges.h. Rows of ranges go the ways of inserts. */
 #include "sink-pg/copyranges.h"
 
+#include "sink-pg/match.h"
+
 /* ---- the table of a range ---- */
 
 /* The range's columns may differ from those that the stream described last. So its table is not one
@@ -25,24 +27,46 @@ take_table(struct copyranges *c, const struct frame *frame, uint32_t relid, stru
     return 0;
 }
 
+/* description is a relation event. */
 static int
-find_table(struct copyranges *c, const struct relation *relation, struct session *s, bool *unplaced,
-           struct err *err)
+find_table(struct copyranges *c, uint32_t relid, const struct buf *description, struct session *s,
+           bool *unplaced, struct err *err)
 {
-    struct frame frame;
+    struct frame frame = {
+        .raw = {.data = description->data + description->start, .len = buf_len(description)}};
     bool fresh;
 
-    buf_reset(&c->frame, 1u << 16);
-    if (relation_encode(&c->frame, relation) != 0)
-        return err_set(err, EXIT_PEER, "out of memory for a table");
-    frame.raw = (struct bytes){.data = c->frame.data + c->frame.start, .len = buf_len(&c->frame)};
     frame.body = cursor_over(frame.raw.data + FRAME_HEADER, frame.raw.len - FRAME_HEADER);
-    if (take_table(c, &frame, relation->relid, err) != 0)
+    if (take_table(c, &frame, relid, err) != 0)
         return -1;
     fresh = c->table->plan == NULL || c->table->plan->generation != s->generation;
     if (tables_plan(c->tables, c->table, s, err) != 0)
         return -1;
+    if (copyparts_has_key(&c->table->relation) &&
+        match_require_overwrites(c->table->plan, c->table->label, err) != 0)
+        return -1;
     return fresh && c->wholes != NULL ? wholes_check(c->wholes, s, c->table, unplaced, err) : 0;
+}
+
+static int
+find_table_of(struct copyranges *c, const struct relation *relation, struct session *s,
+              bool *unplaced, struct err *err)
+{
+    buf_reset(&c->frame, 1u << 16);
+    if (relation_encode(&c->frame, relation) != 0)
+        return err_set(err, EXIT_PEER, "out of memory for a table");
+    return find_table(c, relation->relid, &c->frame, s, unplaced, err);
+}
+
+/* A target that takes no copied rows is refused before anything is written into it. */
+static int
+find_tables_of_lives(struct copyranges *c, struct session *s, bool *unplaced, struct err *err)
+{
+    for (const struct copypart *part = c->copying.parts; part != NULL; part = part->next)
+        if (part->changed && part->life != 0 && !part->keyless &&
+            find_table(c, part->relid, &part->described, s, unplaced, err) != 0)
+            return -1;
+    return 0;
 }
 
 /* ---- its rows as changes ---- */
@@ -150,7 +174,7 @@ write_range(struct copyranges *c, struct heldrange *range, struct ways *ways, st
 {
     enum outcome outcome;
 
-    if (find_table(c, &range->range.relation, s, unplaced, err) != 0)
+    if (find_table_of(c, &range->range.relation, s, unplaced, err) != 0)
         return outcome_of(s, err);
     if (begin_keys(c, err) != 0)
         return outcome_of(s, err);
@@ -191,6 +215,8 @@ copyranges_write(struct copyranges *c, struct ways *ways, struct session *s, boo
 {
     enum outcome outcome;
 
+    if (find_tables_of_lives(c, s, unplaced, err) != 0)
+        return outcome_of(s, err);
     for (struct heldrange *range = copying_next(&c->copying, NULL); range != NULL;
          range = copying_next(&c->copying, range)) {
         outcome = write_range(c, range, ways, s, unplaced, err);

@@ -1,6 +1,7 @@
 /* match.c: see match.h. */
 #include "sink-pg/match.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -174,4 +175,28 @@ match_choose(struct plan *plan, const struct plan_input *input, struct err *err)
     plan->overwrites = plan->index != INDEX_NONE && !full && !plan->coarse_key;
     note_match(plan, input->notes);
     return 0;
+}
+
+int
+match_require_overwrites(const struct plan *plan, const char *label, struct err *err)
+{
+    if (plan->overwrites)
+        return 0;
+    snprintf(err->relation, sizeof err->relation, "%s", label);
+    err_set(err, EXIT_REFUSED,
+            "%s cannot take copied rows: %s, so a row that the stream has brought already would be "
+            "there twice, or stop the copy",
+            label,
+            plan->index == INDEX_NONE
+                ? "it has no unique index on exactly the columns of the source's key"
+                : "keys that differ in the source may be equal in it");
+    if (plan->kind == 'v' || plan->kind == 'f')
+        return err_hint(err, "while walpipe is stopped, map the source table to an empty ordinary "
+                             "table with such an index, and delete the source table's rows from "
+                             "walpipe.tables in the target");
+    if (plan->index == INDEX_NONE)
+        return err_hint(err, "create a primary key or a unique index on exactly these columns in "
+                             "the target, then start again");
+    return err_hint(err, "give the target's key the type and the collation of the source's, then "
+                         "start again");
 }

@@ -442,6 +442,7 @@ PY
 
 @test "keys of an identity that has changed are forgotten, as all rows are read again" {
     make_table
+    sql "CREATE UNIQUE INDEX ON t (v)"
     stream "$T/s" <<PY
 $COPY_PRELUDE
 ask(); life(7)
@@ -609,6 +610,66 @@ PY
     [ "$(sql "SELECT count(*) FROM walpipe.tables")" = 0 ]
     sink <"$T/s"
     [ "$status" -eq 0 ]
+}
+
+# The bug was that rows came twice. The stream brings row 1, which the range contains as well.
+@test "refused: a target that cannot overwrite by the key; it is copied when it can" {
+    copies() {
+        stream "$T/s" <<PY
+${COPY_PRELUDE//INT4/$1}
+e.table(1, "public", "t", T)
+tx(90, ("insert", ["1", "in the copy", "b"])); ask(); life(7)
+tx(101, ("insert", ["1", "in the copy", "b"]))
+block(7, 1, [["1", "in the copy", "b"], ["2", "two", "b"]], snapshot=(102, 102, ()), mark=0x2128)
+block(7, 2, [], kind="q", mark=0x2128)
+e.add(horizon(200, 200)).add(table_end(7)); e.end(); out(e)
+PY
+        stream "$T/check" <<PY
+e = Events(sink="dst", shards=1)
+e.table(1, "public", "t", [col("id", True, $1), col("v"), col("big")]); e.end(); out(e)
+PY
+    }
+    # refused MESSAGE HINT: nothing is written, and --check says so.
+    refused() {
+        sink <"$T/s"
+        [ "$status" -eq 100 ]
+        said "$1"
+        said "$2"
+        [ "$(sql "SELECT count(*) FROM t")" = 0 ]
+        run "$WALPIPE_BIN/sink-pg" --check --copies --conninfo "$(pg_conninfo dst "$db")" --pipeline p <"$T/check"
+        echo "$output"
+        [ "$status" -eq 100 ]
+        grep -E "^FAIL +public.t cannot take copied rows: $1" <<<"$output"
+    }
+    # copied: what the hint says is done.
+    copied() {
+        sink <"$T/s"
+        [ "$status" -eq 0 ]
+        [ "$(sql "SELECT string_agg(id::text, ',' ORDER BY id::text) FROM t")" = 1,2 ]
+        "$WALPIPE_BIN/sink-pg" --check --copies --conninfo "$(pg_conninfo dst "$db")" --pipeline p <"$T/check"
+        sql "DROP TABLE t CASCADE; DROP SCHEMA walpipe CASCADE"
+    }
+    copies INT4
+    sql "CREATE TABLE t (id int, v text, big text); CREATE INDEX ON t (id); CREATE UNIQUE INDEX ON t (id) WHERE id < 0"
+    refused "it has no unique index" "create a primary key or a unique index on exactly these columns"
+    sql "CREATE UNIQUE INDEX ON t (id)"
+    copied
+    # a deferrable constraint is enough
+    sql "CREATE TABLE t (id int, v text, big text, UNIQUE (id) DEFERRABLE)"
+    copied
+    sql "CREATE TABLE base (id int PRIMARY KEY, v text, big text); CREATE VIEW t AS SELECT * FROM base"
+    refused "it has no unique index" "map the source table to an empty ordinary table"
+    sql "DELETE FROM walpipe.tables WHERE name = 't'"
+    sink --map 'public.t -> public.base' <"$T/s"
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT count(*) FROM base")" = 2 ]
+    sql "DROP TABLE base CASCADE; DROP SCHEMA walpipe CASCADE"
+    copies TEXT
+    sql "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        CREATE TABLE t (id text COLLATE ci PRIMARY KEY, v text, big text)"
+    refused "keys that differ in the source may be equal in it" "give the target's key the type and the collation"
+    sql 'ALTER TABLE t ALTER id TYPE text COLLATE "default"'
+    copied
 }
 
 @test "a stream that lost a range's rows, a floor before the life, a key in binary format" {
