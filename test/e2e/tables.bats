@@ -174,7 +174,7 @@ questions() {
     pg_sql dst "create table t (id int primary key, v text); create table small (id int primary key)"
     write_conf
     http=127.0.0.1:$(port_new)
-    sed -i "s/^name = x/&\nhttp = $http\ncopy_rate = 2000000/" "$conf"
+    sed -i "s/^name = x/&\nhttp = $http\ncopy_rate = 500000/" "$conf"
     pipeline_start "$conf"
     wait_until 60 status_says '.copies[0] | .tables_streaming == 1 and .tables_total == 2 and
         (.tables | length) == 1 and (.tables[0] | .table == "t" and .state == "copying" and .percent > 0)'

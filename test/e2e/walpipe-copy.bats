@@ -189,21 +189,21 @@ restarted() {
 }
 
 @test "kill -9 of each program during the copy: the next start goes on, and all ends equal" {
-    bench_tables
+    bench_tables 3 # enough for a copy that goes on while six programs are killed, on a busy machine too
     write_conf yes "copy_rate = 1000000" "shards = 2"
     load_start 40
     pipeline_start "$conf"
     local name starts rows=0
     for name in pg-table-read sink-pg route pgout-decode pg-wal-read ackd; do
-        wait_until 60 copied_some "$rows"
+        wait_until 120 copied_some "$rows"
         run ! noted "bool_and(state = 'streaming')" "AND name = 'pgbench_accounts'"
         starts=$(grep -c '"message":"started the pipeline' "$conf.log")
         kill -KILL "$(child "$name")"
-        wait_until 60 restarted "$starts"
+        wait_until 120 restarted "$starts"
         # what a killed run had finished stays
         rows=$(pg_sql dst "SELECT count(*) FROM pgbench_accounts" "$db")
     done
-    wait_until 60 copied_some "$rows"
+    wait_until 120 copied_some "$rows"
     pipeline_kill "$conf"
     sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"
     pipeline_start "$conf"
