@@ -13,6 +13,7 @@
 #include "lib/lsn.h"
 #include "lib/pqmark.h"
 #include "lib/sig.h"
+#include "pg-wal-read/definitions.h"
 #include "pg-wal-read/published.h"
 #include "pg-wal-read/stream.h"
 
@@ -116,6 +117,31 @@ wait_for_creation(struct reader *r, struct err *err)
     return created < 0 ? -1 : 0;
 }
 
+/* Makes the slot again until no definition changes meanwhile. Nothing was read from it yet, so it
+ * can be dropped. */
+static int
+create_slot(struct reader *r, struct err *err)
+{
+    const struct source_options *options = &r->options->source;
+
+    for (;;) {
+        struct definitions before, after;
+
+        if (definitions_read(r->source.conn, r->source.server_version, &before, err) != 0 ||
+            wait_for_creation(r, err) != 0 ||
+            definitions_read(r->source.conn, r->source.server_version, &after, err) != 0)
+            return -1;
+        if (definitions_equal(&before, &after))
+            return 0;
+        log_write(r->log, LOG_WARNING,
+                  "tables or publications changed while the source made slot \"%s\": it might "
+                  "decode with the old definitions, so it is made again",
+                  options->slot);
+        if (source_drop_slot(&r->source, options, err) != 0)
+            return -1;
+    }
+}
+
 /* ackd refuses a missing slot if its checkpoint has one. */
 static int
 create_missing_slot(struct reader *r, struct err *err)
@@ -127,7 +153,7 @@ create_missing_slot(struct reader *r, struct err *err)
                 r->options->source.slot);
         return err_hint(err, "create it, or set create_slot = yes");
     }
-    if (tell_source(r, err) != 0 || wait_for_creation(r, err) != 0)
+    if (tell_source(r, err) != 0 || create_slot(r, err) != 0)
         return -1;
     log_write(r->log, LOG_INFO, "created replication slot \"%s\" at %s", r->options->source.slot,
               lsn_format(r->source.slot.confirmed_lsn).text);

@@ -157,3 +157,33 @@ status_json() {
     equal pg
     no_restart "$conf"
 }
+
+# opens FD ROW: begins a transaction that writes ROW and stays open, on the psql behind descriptor FD.
+opens() {
+    local before
+    before=$(src "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+    echo "BEGIN; INSERT INTO t VALUES ($2);" >&"$1"
+    wait_until 10 eval "[ \"\$(src \"SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'\")\" = $((before + 1)) ]"
+}
+
+@test "the bug was that the source decoded without a column that was added while it made the slot (trap 176)" {
+    exec 5> >(psql -XAtq -d "$(pg_conninfo src "$db")" >/dev/null 2>&1)
+    opens 5 "1, 'first'"
+    start_waiting
+    wait_until 30 eval '[ "$(src "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '"'CREATE_REPLICATION_SLOT%'"' AND wait_event = '"'transactionid'"'")" = 1 ]'
+    exec 6> >(psql -XAtq -d "$(pg_conninfo src "$db")" >/dev/null 2>&1)
+    opens 6 "2, 'second'"
+    src "ALTER TABLE log ADD c text"
+    dst "ALTER TABLE log ADD c text"
+    echo "COMMIT;" >&5
+    exec 5>&-
+    wait_until 10 eval '[ "$(src "SELECT count(*) FROM t")" = 1 ]'
+    insert 3 3
+    echo "COMMIT;" >&6
+    exec 6>&-
+    wait_until 30 logged "tables or publications changed while the source made slot"
+    wait_until 30 eval '[ "$(pipeline_starts "$conf")" -gt 0 ]'
+    src "INSERT INTO log VALUES (9, 'note', 'here')"
+    caught_up "$conf" src "$db"
+    [ "$(dst "SELECT c FROM log WHERE n = 9")" = here ]
+}
