@@ -439,6 +439,15 @@ copying_committed(struct copying *c)
     copyparts_look(c);
 }
 
+uint32_t
+copying_taken(struct copying *c)
+{
+    uint32_t taken = c->listed ? c->taken : 0;
+
+    c->taken -= taken;
+    return taken;
+}
+
 void
 copying_free(struct copying *c)
 {

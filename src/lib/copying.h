@@ -63,6 +63,11 @@ int copying_judge(struct copying *c, const struct heldrange *range, struct tuple
 /* Call it after the commit, when everything is durable. copyreport.h tells ackd. */
 void copying_committed(struct copying *c);
 
+/* When the reader's list has ended, the number of tables that this run takes as streaming without a
+ * copy, because the sink has followed the stream before. 0 without a list, and the next time. Call
+ * it before copyreport_send. */
+uint32_t copying_taken(struct copying *c);
+
 void copying_free(struct copying *c);
 
 #endif

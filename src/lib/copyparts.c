@@ -231,6 +231,7 @@ copyparts_new(struct copying *c, const struct relation *relation, uint32_t oid, 
 
     if (check_new(c, relation, err) != 0)
         return NULL;
+    c->taken += c->carried_over && !copyparts_known(c, relation->relid);
     if (c->carried_over)
         part.state = COPY_STREAMING;
     else if (copyparts_known(c, relation->relid))

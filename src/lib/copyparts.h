@@ -76,6 +76,7 @@ struct copying {
     bool holds;              /* the sink can let changes wait: it takes tables without a key */
     const char *remade_hint; /* what to do about a table that was dropped and made again */
     bool carried_over; /* every table without a note is streaming: an older walpipe made them so */
+    uint32_t taken;    /* tables that this run has noted so since copying_taken */
     struct copypart *parts;
     struct relmap tables; /* relid to its first part */
     uint32_t unfinished;  /* number of parts that are not streaming */

@@ -8,6 +8,7 @@
  * that brought the key back may be the one that was missing. */
 #include "sink-ch/copies.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "lib/copyreport.h"
@@ -334,6 +335,19 @@ copies_must_note(const struct worker *w)
     return part != NULL;
 }
 
+/* All workers find the same. */
+static void
+warn_of_taken(struct worker *w)
+{
+    uint32_t taken = copying_taken(&w->copies.copying);
+
+    if (taken > 0 && w->intake.hello.shard == 0)
+        log_write(w->log, LOG_WARNING,
+                  "tables that are not copied, because the sink has followed them without copies: "
+                  "%" PRIu32,
+                  taken);
+}
+
 int
 copies_write(struct worker *w, struct err *err)
 {
@@ -346,6 +360,7 @@ copies_write(struct worker *w, struct err *err)
         look_for_missing(w, err) != 0 || copynotes_write(&w->copies.notes, c, err) != 0)
         return -1;
     copying_committed(c);
+    warn_of_taken(w);
     return copyreport_send(c, &w->intake.ack, err);
 }
 

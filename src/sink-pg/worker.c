@@ -2,6 +2,7 @@
  * and apply.c apply it. */
 #include "sink-pg/worker.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "lib/clock.h"
@@ -72,6 +73,19 @@ collect_copies(struct worker *w, const struct position *commit, struct err *err)
     return copying_collect(copying(w), commit->lsn, err);
 }
 
+/* All workers find the same. */
+static void
+warn_of_taken(struct worker *w)
+{
+    uint32_t taken = copying_taken(copying(w));
+
+    if (taken > 0 && w->intake.hello.shard == 0)
+        log_write(w->log, LOG_WARNING,
+                  "tables that are not copied, because the sink has followed them without copies: "
+                  "%" PRIu32,
+                  taken);
+}
+
 /* Applies the first `to` ops. With commit, commits. The current frame is invalid afterwards. */
 static int
 flush(struct worker *w, uint32_t to, const struct position *commit, struct err *err)
@@ -95,6 +109,7 @@ flush(struct worker *w, uint32_t to, const struct position *commit, struct err *
     w->row_since = w->batch.count > 0 ? w->written_at : 0;
     if (copying(w) != NULL) {
         copying_committed(copying(w));
+        warn_of_taken(w);
         if (copyreport_send(copying(w), &w->intake.ack, err) != 0)
             return -1;
     }

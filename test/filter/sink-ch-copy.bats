@@ -104,6 +104,8 @@ PY
     notes_are '0 0 0 waiting 
 1 1 0 streaming '
     told_is table_state 'select(.relid == 1) | .state' '"h"'
+    # the bug was that nothing said so
+    log_has "not copied, because the sink has followed them without copies: 1"
     # a table that comes later is a new one
     copied <<'PY'
 e.lsn = 0x2200

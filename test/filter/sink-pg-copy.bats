@@ -504,6 +504,8 @@ PY
     [ "$(sql "SELECT count(*) FROM t")" = 2 ]
     [ "$(sql "SELECT relid, part, state FROM walpipe.tables ORDER BY relid" | xargs)" = "0|0|waiting 1|1|streaming" ]
     [ "$(told table_state 'select(.relid == 1) | .state')" = '"h"' ]
+    # the bug was that nothing said so
+    said "not copied, because the sink has followed them without copies: 1"
     # a table that comes later is a new one
     stream "$T/s" <<PY
 $COPY_PRELUDE
