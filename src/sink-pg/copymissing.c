@@ -177,6 +177,19 @@ copymissing_forget(const struct copymissing *m, struct session *s, const struct 
     return rc;
 }
 
+int
+copymissing_drop(const struct copymissing *m, struct session *s, uint32_t relid, struct err *err)
+{
+    struct params p = {0};
+
+    fill_params(m, relid, &p);
+    return run(s, "delete from walpipe.missing",
+               "DELETE FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 AND "
+               "relid = $3::oid AND " PARAMS_TYPED "AND NOT EXISTS (SELECT FROM walpipe.tables "
+               "AS t WHERE t.pipeline = $1 AND t.sink = $2 AND t.relid = $3::oid)",
+               PARAMS_OWN, &p, err);
+}
+
 /* Of one key the values come one behind the other. Keys of workers that are no more are worker 0's.
  */
 static const char read_missing[] =

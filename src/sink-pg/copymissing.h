@@ -30,6 +30,10 @@ int copymissing_remove(const struct copymissing *m, struct session *s, uint32_t 
 int copymissing_forget(const struct copymissing *m, struct session *s,
                        const struct relation *relation, struct err *err) MUST_CHECK;
 
+/* Removes the keys of all workers if the table has no notes. */
+int copymissing_drop(const struct copymissing *m, struct session *s, uint32_t relid,
+                     struct err *err) MUST_CHECK;
+
 /* Appends this worker's missing keys, as copydetail.h has them, within COPYMSG_OPAQUE_MAX bytes. */
 int copymissing_read(const struct copymissing *m, struct session *s, uint32_t relid,
                      struct buf *keys, struct err *err) MUST_CHECK;

@@ -446,6 +446,9 @@ copynotes_write(const struct copynotes *n, struct session *s, struct copying *c,
     for (struct copypart *part = c->parts; part != NULL; part = part->next)
         if (part->changed && !part->gone && write_changed(n, s, part, &p, err) != 0)
             return -1;
+    for (const struct copypart *part = c->parts; part != NULL; part = part->next)
+        if (part->changed && part->gone && copymissing_drop(&n->missing, s, part->relid, err) != 0)
+            return -1;
     return c->listed && c->carried_over ? end_carrying_over(s, &p, err) : 0;
 }
 

@@ -407,6 +407,30 @@ PY
     exec 8>&-
 }
 
+@test "the bug was that missing keys stayed of a table that is gone" {
+    make_table
+    gone() {
+        stream "$T/s" <<PY
+$COPY_PRELUDE
+e.lsn = $1
+ask(); life(7)
+e.table(1, "public", "t", T); tx(101, ("update", ["2", "partial", UNCHANGED]))
+e.add(horizon(200, 200))
+$2
+e.add(table_end(7, "g")).end(); out(e)
+PY
+        sink <"$T/s"
+        [ "$status" -eq 0 ]
+    }
+    # not while another part of the table is there
+    gone 0x2000 'e.add(copytable(0, 1, "public", "t", T, part=2, definition="d"))'
+    [ "$(sql "SELECT count(*) FROM walpipe.missing")" = 1 ]
+    sql "DELETE FROM walpipe.tables WHERE part = 2"
+    gone 0x4000
+    [ "$(sql "SELECT count(*) FROM walpipe.tables WHERE relid = 1")" = 0 ]
+    [ "$(sql "SELECT count(*) FROM walpipe.missing")" = 0 ]
+}
+
 @test "what a crash leaves: finished ranges stand, and the table goes on being followed" {
     make_table
     stream "$T/s" <<PY
