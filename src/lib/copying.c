@@ -28,9 +28,15 @@ copying_way(const struct copying *c, uint32_t relid)
 int
 copying_meet(struct copying *c, const struct relation *relation, struct err *err)
 {
+    struct copypart *part;
+
     if (copyparts_known(c, relation->relid))
         return 0;
-    return copyparts_new(c, relation, 0, err) != NULL ? 0 : -1;
+    part = copyparts_new(c, relation, 0, err);
+    if (part == NULL)
+        return -1;
+    part->met = true;
+    return 0;
 }
 
 static bool
@@ -135,6 +141,8 @@ ask(struct copying *c, const struct copytable_event *table, struct err *err)
     struct copypart *part = copyparts_find(c, table->relation.relid, table->part);
 
     copyparts_rename(c, &table->relation);
+    if (table->life == 0 && copyparts_listed(c, table->relation.relid, err) != 0)
+        return -1;
     if (part == NULL) {
         part = copyparts_new(c, &table->relation, table->part, err);
         if (part == NULL)
@@ -275,14 +283,28 @@ is_in_list(const struct copying *c, uint32_t relid)
     return at != NULL;
 }
 
-/* Parts that a published table no longer has. A table of which no part was asked about keeps its
- * notes: the stream may be behind, and bring changes of it still. */
+/* A table of which no part was asked about keeps its notes, and is treated as before: the stream
+ * may be behind, and bring changes of it still. */
+static void
+leave_out(struct copying *c, struct copypart *part)
+{
+    if (part->out || part->met)
+        return;
+    part->out = true;
+    copyparts_changed(c, part);
+}
+
+/* Removes parts that a published table no longer has. */
 static void
 end_list(struct copying *c)
 {
     for (struct copypart *part = c->parts; part != NULL; part = part->next) {
-        if (part->in_list || part->gone || part->life != 0 || !is_in_list(c, part->relid))
+        if (part->in_list || part->gone || part->life != 0)
             continue;
+        if (!is_in_list(c, part->relid)) {
+            leave_out(c, part);
+            continue;
+        }
         part->gone = true;
         copyparts_changed(c, part);
     }

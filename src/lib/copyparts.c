@@ -18,15 +18,30 @@ copyparts_state_name(enum copy_state state)
     return state == COPY_STREAMING ? "streaming" : state == COPY_COPYING ? "copying" : "waiting";
 }
 
+static const char out_prefix[] = "out-";
+
+const char *
+copyparts_state_text(const struct copypart *part)
+{
+    if (!part->out)
+        return copyparts_state_name(part->state);
+    return part->state == COPY_STREAMING ? "out-streaming"
+           : part->state == COPY_COPYING ? "out-copying"
+                                         : "out-waiting";
+}
+
 bool
-copyparts_read_state(const char *text, enum copy_state *state)
+copyparts_read_state(const char *text, struct copypart *part)
 {
     static const enum copy_state states[] = {COPY_WAITING, COPY_COPYING, COPY_STREAMING};
 
+    part->out = strncmp(text, out_prefix, sizeof out_prefix - 1) == 0;
+    if (part->out)
+        text += sizeof out_prefix - 1;
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
         if (strcmp(text, copyparts_state_name(states[i])) != 0)
             continue;
-        *state = states[i];
+        part->state = states[i];
         return true;
     }
     return false;
@@ -174,6 +189,36 @@ copyparts_add(struct copying *c, const struct copypart *part)
     count_unfinished(c);
     look_at(c, part->relid);
     return new;
+}
+
+/* ---- a table that is back ---- */
+
+static int
+refuse_back(const struct copying *c, const struct copypart *part, struct err *err)
+{
+    snprintf(err->relation, sizeof err->relation, "%s.%s", part->schema, part->name);
+    err_set(
+        err, EXIT_REFUSED,
+        "%s.%s was left out of the sink's tables or of the publication, and its changes of that "
+        "time are lost",
+        part->schema, part->name);
+    return err_hint(err, "%s", c->back_hint);
+}
+
+/* Of a table that waits the ranges bring all. */
+int
+copyparts_listed(struct copying *c, uint32_t relid, struct err *err)
+{
+    for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next) {
+        at->met = false;
+        if (!at->out || at->gone)
+            continue;
+        if (at->state != COPY_WAITING)
+            return refuse_back(c, at, err);
+        at->out = false;
+        copyparts_changed(c, at);
+    }
+    return 0;
 }
 
 /* ---- what can be copied ---- */

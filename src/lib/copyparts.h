@@ -44,6 +44,8 @@ struct copypart {
     bool noted;   /* a note has been written */
     bool changed; /* the note must be written */
     bool gone;    /* no longer published, so the note must be removed */
+    bool out;     /* the reader's list ended without it, so changes may be lost: part of the note */
+    bool met;     /* only the stream brought it, and no list of this run can have had it yet */
     bool in_list; /* the reader asked about it since its last list ended */
 
     /* Only in the table's first part, because every row needs them. */
@@ -75,6 +77,7 @@ struct copying {
     const char *sink;
     bool holds;              /* the sink can let changes wait: it takes tables without a key */
     const char *remade_hint; /* what to do about a table that was dropped and made again */
+    const char *back_hint;   /* what to do about a table that is back in the list */
     bool carried_over; /* every table without a note is streaming: an older walpipe made them so */
     uint32_t taken;    /* tables that this run has noted so since copying_taken */
     struct copypart *parts;
@@ -90,9 +93,13 @@ struct copying {
     bool uncounted; /* a table's state has changed since ackd was told how many have which */
 };
 
-/* The text of a state in a note: waiting, copying or streaming. That of a new table is waiting. */
+/* The text of a state in a note: waiting, copying or streaming, and after "out-" that of a part
+ * that is out. That of a new table is waiting. */
 const char *copyparts_state_name(enum copy_state state);
-bool copyparts_read_state(const char *text, enum copy_state *state) MUST_CHECK;
+const char *copyparts_state_text(const struct copypart *part);
+
+/* Sets state and out. */
+bool copyparts_read_state(const char *text, struct copypart *part) MUST_CHECK;
 
 /* Takes a part that the sink has found in the target, which is copied but for its links. NULL: out
  * of memory. */
@@ -119,6 +126,10 @@ void copyparts_look(struct copying *c);
 
 /* The part's note must be written with the next commit. */
 void copyparts_changed(struct copying *c, struct copypart *part);
+
+/* The reader's list has the table. EXIT_REFUSED if an earlier one was without it, and rows of it
+ * are in the target. */
+int copyparts_listed(struct copying *c, uint32_t relid, struct err *err) MUST_CHECK;
 
 /* The table may have another name than its notes. */
 void copyparts_rename(struct copying *c, const struct relation *relation);

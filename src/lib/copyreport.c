@@ -120,7 +120,7 @@ count_table(const struct copypart *first, struct copy_counts *counts)
     bool waits = false, copies = false, streams = false;
 
     for (const struct copypart *at = first; at != NULL; at = at->table_next) {
-        if (at->gone)
+        if (at->gone || at->out)
             continue;
         waits = waits || at->state == COPY_NEW || at->state == COPY_WAITING;
         copies = copies || at->state == COPY_COPYING;

@@ -44,6 +44,11 @@ copies_start(struct worker *w, struct err *err)
         "table's "
         "rows from walpipe_tables (ALTER TABLE walpipe_tables DELETE WHERE ...), then TRUNCATE the "
         "target table; after the next start it is copied";
+    c->copying.back_hint = "if nothing else writes to the target table, stop walpipe; in "
+                           "ClickHouse TRUNCATE the target "
+                           "table, then ALTER TABLE walpipe_tables UPDATE state = 'waiting', done "
+                           "= '', rows = 0 WHERE "
+                           "...; when the mutation is done, start again, and it is copied";
     if (!is_on(w))
         return copynotes_require_none(&c->notes, err);
     if (copynotes_load(&c->notes, &c->copying, w->journal.highest > 0 || w->journal.adopted, err) !=

@@ -56,7 +56,7 @@ take_note(struct cursor *c, struct note *note, uint64_t *version, struct err *er
         server_read_string(c, &done) && notetable_take_number(c, 8, &part->rows) &&
         notetable_take_number(c, 8, &note->layout) && notetable_take_number(c, 8, version)) {
         part->gone = strcmp(state, gone) == 0;
-        if (part->gone || copyparts_read_state(state, &part->state))
+        if (part->gone || copyparts_read_state(state, part))
             return spans_parse(&part->done, done, err);
     }
     return err_set(err, EXIT_REFUSED, "cannot read the rows of " NOTETABLE_TABLES);
@@ -219,7 +219,7 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
         return err_set(err, EXIT_PEER, "out of memory for the tables that are copied");
     c->pending = c->pending || copy.changed;
     if (copy.changed)
-        put_row(n, &copy, n->table.hello->shard, copyparts_state_name(copy.state));
+        put_row(n, &copy, n->table.hello->shard, copyparts_state_text(&copy));
     return 0;
 }
 
@@ -312,7 +312,7 @@ require_all_streaming(const struct notes *notes, struct err *err)
     for (size_t i = 0; i < notes->count; i++) {
         const struct copypart *part = &notes->list[i].part;
 
-        if (part->relid == 0 || part->state == COPY_STREAMING)
+        if (part->relid == 0 || part->out || part->state == COPY_STREAMING)
             continue;
         err_set(err, EXIT_REFUSED, "the copy of %s.%s has not ended, and this stream brings none",
                 part->schema, part->name);
@@ -425,7 +425,7 @@ copynotes_write(struct copynotes *n, struct copying *c, struct err *err)
             continue;
         if (part->state == COPY_NEW && require_empty(n, part, err) != 0)
             return -1;
-        put_row(n, part, shard, copyparts_state_name(part->state));
+        put_row(n, part, shard, copyparts_state_text(part));
     }
     /* Every table has a note of its own now. */
     if (c->listed && c->carried_over && shard == 0)

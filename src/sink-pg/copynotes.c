@@ -116,7 +116,8 @@ static const char unite[] =
     "UPDATE walpipe.tables AS t SET layout = $5::bigint, "
     "state = CASE WHEN u.all_streaming OR t.state <> 'streaming' THEN t.state ELSE 'copying' END, "
     "done = CASE WHEN u.all_streaming THEN t.done ELSE '' END "
-    "FROM (SELECT relid, part, pg_catalog.bool_and(state = 'streaming') AS all_streaming "
+    "FROM (SELECT relid, part, "
+    "pg_catalog.bool_and(state IN ('streaming', 'out-streaming')) AS all_streaming "
     "FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 GROUP BY relid, part) AS u "
     "WHERE t.pipeline = $1 AND t.sink = $2 AND u.relid = t.relid AND u.part = t.part "
     "AND t.layout <> $5::bigint AND $3::integer IS NOT NULL AND $4::integer IS NOT NULL";
@@ -136,7 +137,8 @@ static const char add_worker[] =
 static const char follow_all[] =
     "UPDATE walpipe.tables AS t SET state = 'copying' WHERE pipeline = $1 AND sink = $2 "
     "AND relid <> 0 AND state = 'waiting' AND EXISTS (SELECT FROM walpipe.tables AS o "
-    "WHERE o.pipeline = $1 AND o.sink = $2 AND o.relid = t.relid AND o.state <> 'waiting') "
+    "WHERE o.pipeline = $1 AND o.sink = $2 AND o.relid = t.relid "
+    "AND o.state NOT IN ('waiting', 'out-waiting')) "
     "AND $3::integer IS NOT NULL AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL";
 
 /* The entry for a table whose parts are known. */
@@ -175,7 +177,7 @@ take_row(const PGresult *rows, int row, struct copying *c, struct err *err)
     snprintf(part.schema, sizeof part.schema, "%s", PQgetvalue(rows, row, 2));
     snprintf(part.name, sizeof part.name, "%s", PQgetvalue(rows, row, 3));
     snprintf(part.definition, sizeof part.definition, "%s", PQgetvalue(rows, row, 7));
-    if (!copyparts_read_state(PQgetvalue(rows, row, 4), &part.state) ||
+    if (!copyparts_read_state(PQgetvalue(rows, row, 4), &part) ||
         !lsn_parse(PQgetvalue(rows, row, 5), &part.l0))
         return err_set(err, EXIT_REFUSED, "cannot read the state of %s.%s in walpipe.tables",
                        part.schema, part.name);
@@ -269,10 +271,11 @@ copynotes_require_none(const struct copynotes *n, struct session *s, struct err 
         return -1;
     if (!exist)
         return 0;
-    rows = pqx_exec_params(s->conn, what,
-                           "SELECT schema, name FROM walpipe.tables WHERE pipeline = $1 "
-                           "AND sink = $2 AND state <> 'streaming' AND relid <> 0 LIMIT 1",
-                           2, params, err);
+    rows =
+        pqx_exec_params(s->conn, what,
+                        "SELECT schema, name FROM walpipe.tables WHERE pipeline = $1 "
+                        "AND sink = $2 AND state IN ('waiting', 'copying') AND relid <> 0 LIMIT 1",
+                        2, params, err);
     rows = pqx_shaped(rows, what, 0, 1, "vv", err);
     if (rows == NULL)
         return -1;
@@ -356,7 +359,7 @@ write_note(struct session *s, const struct copypart *part, struct params *p, str
     p->list[6] = oid;
     p->list[7] = part->schema;
     p->list[8] = part->name;
-    p->list[9] = copyparts_state_name(part->state);
+    p->list[9] = copyparts_state_text(part);
     p->list[10] = l0.text;
     p->list[11] = file;
     p->list[12] = part->definition;

@@ -632,6 +632,10 @@ wire(struct worker *w)
         "target empty the table and delete its rows from walpipe.tables; after the next start it "
         "is "
         "copied";
+    w->copies.copying.back_hint =
+        "if nothing else writes to the target's table, stop walpipe, and in one transaction of the "
+        "target empty the table, delete its rows from walpipe.held, and set state = 'waiting', "
+        "done = '' and rows = 0 in its rows of walpipe.tables; after the next start it is copied";
     w->copies.tables = &w->tables;
     w->copies.values = &w->values;
     if (hello->version == STREAM_VERSION_COPY)

@@ -407,6 +407,56 @@ load_target() {
     pipeline_stop "$conf"
 }
 
+@test "the bug was that tables left a table out, took it in again, and its changes were lost" {
+    pg_sql src "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY);
+        INSERT INTO a SELECT g, 'a' FROM generate_series(1, 1000) g;
+        CREATE PUBLICATION p FOR ALL TABLES" "$db"
+    target_tables
+    write_conf
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    pipeline_stop "$conf"
+    write_conf yes "" "tables = public.b"
+    pipeline_start "$conf"
+    wait_until 60 noted "bool_and(state = 'out-streaming')" "AND name = 'a'"
+    pg_sql src "UPDATE a SET v = 'new' WHERE id <= 100; DELETE FROM a WHERE id > 900" "$db"
+    caught_up "$conf" src "$db"
+    pipeline_stop "$conf"
+    write_conf
+    pipeline_start "$conf"
+    ends 100
+    logged "public.a was left out of the sink's tables or of the publication"
+    # the way out
+    pg_sql dst "BEGIN; TRUNCATE a; DELETE FROM walpipe.held WHERE relid IN (SELECT relid FROM walpipe.tables WHERE name = 'a');
+        UPDATE walpipe.tables SET state = 'waiting', done = '', rows = 0 WHERE name = 'a'; COMMIT" "$db"
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    caught_up "$conf" src "$db"
+    equal a b
+    pipeline_stop "$conf"
+}
+
+@test "the bug was that a table dropped while walpipe was down stayed copying for ever" {
+    pg_sql src "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, v text);
+        INSERT INTO b SELECT g, repeat('b', 1000) FROM generate_series(1, 30000) g;
+        CREATE PUBLICATION p FOR ALL TABLES" "$db"
+    target_tables
+    write_conf yes "copy_rate = 2000000"
+    pipeline_start "$conf"
+    wait_until 60 noted "bool_or(rows > 5000)" "AND name = 'b'"
+    pipeline_stop "$conf"
+    pg_sql src "DROP TABLE b" "$db"
+    pipeline_start "$conf"
+    wait_until 60 noted "bool_and(state = 'out-copying')" "AND name = 'b'"
+    pipeline_stop "$conf"
+    write_conf no
+    pipeline_start "$conf"
+    pg_sql src "INSERT INTO a VALUES (1)" "$db"
+    caught_up "$conf" src "$db"
+    equal a
+    pipeline_stop "$conf"
+}
+
 @test "a table that the target lacks: exit 100; when it is there, it is copied" {
     two_tables
     pg_sql dst "DROP TABLE b" "$db"

@@ -163,7 +163,7 @@ PY
 2 2 2 streaming (0,0)-'
     copied <<'PY'
 e.lsn = 0x3000
-e.table(1, "public", "t", T); ask(); life(7)
+e.table(1, "public", "t", T); e.add(copytable(0, 2, "public", "u", T)); ask(); life(7)
 block(7, 1, [], kind="q", mark=0x1000)
 e.end()
 PY
@@ -209,6 +209,38 @@ PY
 
 forgotten() {
     [ "$(q "SELECT count() FROM walpipe_tables WHERE name = 't'")" = 0 ]
+}
+
+@test "the bug was that a table that was out of the list for a while went on without its changes" {
+    table t "id Int32, v Nullable(String), big Nullable(String)" id
+    state_is() {
+        is "SELECT state FROM walpipe_tables FINAL WHERE relid = 1" "$1"
+    }
+    # A table that waits has no changes to lose.
+    copied <<<'ask(); e.end()'
+    copied <<<'e.add(table_end(0, "l")).end()'
+    state_is out-waiting
+    copied <<<'ask(); e.end()'
+    state_is waiting
+    copied <<<'ask(); life(6); e.end()'
+    copied <<<'e.add(table_end(0, "l")).end()'
+    state_is out-copying
+    exits 100 copied <<<'ask(); e.end()'
+    log_has "public.t was left out of the sink's tables or of the publication, and its changes of that time are lost"
+    state_is out-copying
+    # A stream without copies brings no such table.
+    small >"$DIR/in"
+    sink --create-tables <"$DIR/in"
+    # the way out
+    q "TRUNCATE TABLE t"
+    q "ALTER TABLE walpipe_tables UPDATE state = 'waiting', done = '', rows = 0 WHERE name = 't'"
+    wait_until 20 waits_again
+    copied <<<'ask(); e.end()'
+    state_is waiting
+}
+
+waits_again() {
+    [ "$(q "SELECT count() FROM system.mutations WHERE table = 'walpipe_tables' AND NOT is_done")" = 0 ]
 }
 
 @test "refused: a missing target that may not be made, walpipe's own tables as a target" {

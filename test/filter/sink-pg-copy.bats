@@ -698,6 +698,56 @@ PY
     copied
 }
 
+@test "the bug was that a table that was out of the list for a while went on without its changes" {
+    make_table
+    asks() {
+        stream "$T/s" <<PY
+$COPY_PRELUDE
+e.lsn = $1
+$2
+e.end(); out(e)
+PY
+        sink <"$T/s"
+    }
+    state_is() { [ "$(sql "SELECT state FROM walpipe.tables WHERE relid = 1")" = "$1" ]; }
+    without='e.add(table_end(0, "l"))'
+    copied='life(7); e.table(1, "public", "t", T); tx(101, ("insert", ["3", "new", "b"]))
+block(7, 1, [["1", "v", "b"]], mark=0x2628); block(7, 2, [], kind="q", mark=0x2628)
+e.add(horizon(200, 200)).add(table_end(7))'
+    # A table that waits has no changes to lose.
+    asks 0x2000 "ask()"
+    asks 0x2100 "$without"
+    state_is out-waiting
+    asks 0x2200 "ask()"
+    [ "$status" -eq 0 ]
+    state_is waiting
+    # In the middle of its copy. It is treated as before, because the stream may bring its changes.
+    asks 0x2300 "ask(); life(6)"
+    asks 0x2400 "$without"'; e.table(1, "public", "t", T); tx(90, ("insert", ["9", "late", "b"]))'
+    [ "$status" -eq 0 ]
+    state_is out-copying
+    [ "$(sql "SELECT id FROM t")" = 9 ]
+    asks 0x2500 "ask()"
+    [ "$status" -eq 100 ]
+    said "public.t was left out of the sink's tables or of the publication, and its changes of that time are lost"
+    said "set state = 'waiting', done = '' and rows = 0 in its rows of walpipe.tables"
+    state_is out-copying
+    # A stream without copies brings no such table.
+    stream "$T/s" <<PY
+$PRELUDE
+e.end(); out(e)
+PY
+    sink <"$T/s"
+    [ "$status" -eq 0 ]
+    # the way out
+    sql "BEGIN; TRUNCATE t; DELETE FROM walpipe.held WHERE relid = 1;
+         UPDATE walpipe.tables SET state = 'waiting', done = '', rows = 0 WHERE relid = 1; COMMIT"
+    asks 0x2600 "ask(); $copied"
+    [ "$status" -eq 0 ]
+    state_is streaming
+    [ "$(sql "SELECT string_agg(id::text, ',' ORDER BY id) FROM t")" = 1,3 ]
+}
+
 @test "a stream that lost a range's rows, a floor before the life, a key in binary format" {
     make_table
     try() {
