@@ -11,7 +11,7 @@ with Ackd("dst=2") as a:
     w = [Worker(a).start("dst", 0, 2, version=2)]
     assert c.hear(0.3) is None
     w.append(Worker(a).start("dst", 1, 2, version=2))
-    assert c.hear() == [RUN_IS, RUN_ID, 42, 3, "shop", "orders", 150000, 100, 60000, 0, 0]
+    assert c.hear() == [RUN_IS, RUN_ID, 42, 3, "shop", "orders", 150000, 100, 60000, 0, 0, False]
 with Ackd() as a:
     r = Reader(a).start(100)
     w = Worker(a).start()
