@@ -57,7 +57,7 @@ CONF
     target_refused "0 rows instead of 1"
     strange 4 0 t
     source_refused "0 rows instead of 1"
-    strange 5 0 t
+    strange 6 0 t
     catalog_refused "0 rows instead of 1"
 }
 
@@ -65,7 +65,7 @@ CONF
     strange 0 1 t
     target_refused "0 columns instead of 2"
     source_refused "0 columns instead of 4"
-    catalog_refused "0 columns instead of 5"
+    catalog_refused "0 columns instead of 6"
 }
 
 @test "NULL where a value must be" {
