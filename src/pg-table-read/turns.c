@@ -30,7 +30,8 @@ name_changed(const struct copy *copy)
             log_write(
                 copy->log, LOG_WARNING,
                 "%s: its columns or what is published of it changed after it was copied; rows "
-                "that were not published before are not copied",
+                "that were not published before are not copied, and changes that were made while "
+                "it was not published are lost",
                 life->part->name);
         if (life->moved)
             log_write(
