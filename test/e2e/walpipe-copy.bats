@@ -141,6 +141,13 @@ ends() {
     [ "$(cat "$conf.exit")" -eq "$1" ]
 }
 
+# run_is_refused [MESSAGE]: exit code 100, perhaps before the pipeline was seen to stream.
+run_is_refused() {
+    pipeline_start "$conf" || true
+    ends 100
+    [ $# -eq 0 ] || logged "$1"
+}
+
 logged() {
     grep -q -- "$1" "$conf.log"
 }
@@ -323,8 +330,7 @@ load_target() {
     two_tables
     pg_sql dst "INSERT INTO b VALUES (1, 'theirs')" "$db"
     write_conf
-    pipeline_start "$conf"
-    ends 100
+    run_is_refused
     last_error | tee /dev/stderr |
         jq -e '(.message | contains("public.b is to be copied and has rows already"))
            and (.hint | contains("empty it") and contains("copy = no"))'
@@ -340,8 +346,7 @@ load_target() {
     load_target
     pg_sql src "DELETE FROM a WHERE id > 2990" "$db"
     write_conf
-    pipeline_start "$conf"
-    ends 100
+    run_is_refused
     write_conf no
     pipeline_start "$conf"
     changes_arrive 1
@@ -397,8 +402,7 @@ load_target() {
     wait_until 60 copied_some
     pipeline_stop "$conf"
     write_conf no
-    pipeline_start "$conf"
-    ends 100
+    run_is_refused
     last_error | tee /dev/stderr |
         jq -e '(.message | contains("has not ended")) and (.hint | contains("set copy = yes"))'
     write_conf yes
@@ -423,8 +427,7 @@ load_target() {
     caught_up "$conf" src "$db"
     pipeline_stop "$conf"
     write_conf
-    pipeline_start "$conf"
-    ends 100
+    run_is_refused
     logged "public.a was left out of the sink's tables or of the publication"
     # the way out
     pg_sql dst "BEGIN; TRUNCATE a; DELETE FROM walpipe.held WHERE relid IN (SELECT relid FROM walpipe.tables WHERE name = 'a');
@@ -461,8 +464,7 @@ load_target() {
     two_tables
     pg_sql dst "DROP TABLE b" "$db"
     write_conf
-    pipeline_start "$conf"
-    ends 100
+    run_is_refused
     last_error | tee /dev/stderr | jq -e '.message | contains("public.b")'
     pg_sql dst "CREATE TABLE b (id int PRIMARY KEY, v text)" "$db"
     pipeline_start "$conf"
@@ -504,14 +506,6 @@ says() {
 # The source is read as the role that the test has made.
 as_copier() {
     sed -i "/^\[source\]/,/^conninfo/s|^conninfo.*|conninfo = $(pg_conninfo src "$db") user=copier_$db|" "$conf"
-}
-
-# run stops with exit code 100 and this in its log.
-run_stops() {
-    pipeline_start "$conf" || true
-    ends 100
-    logged "$1"
-    rm "$conf.exit"
 }
 
 @test "check: a target table that has rows, until its copy has begun" {
@@ -574,9 +568,9 @@ run_stops() {
     run ! grep "lacks.* public.a" <<<"$output"
     # run stops at each of them too, and what check says mends it
     sed -i "s/^flush_interval.*/&\ntables = public.*, hidden.*, !public.nokey/" "$conf"
-    run_stops "exit code 100: .*public.b"
+    run_is_refused "exit code 100: .*public.b"
     pg_sql src "GRANT SELECT ON b TO copier_$db; GRANT USAGE ON SCHEMA hidden TO copier_$db" "$db"
-    run_stops "exit code 100: .*guarded"
+    run_is_refused "exit code 100: .*guarded"
     pg_sql src "ALTER ROLE copier_$db BYPASSRLS" "$db"
     says 0
     pipeline_start "$conf"
@@ -596,7 +590,7 @@ run_stops() {
     write_conf
     as_copier
     says 100 "FAIL  copy: the role lacks SELECT on public.low"
-    run_stops "exit code 100: .*public.low"
+    run_is_refused "exit code 100: .*public.low"
     pg_sql src "GRANT SELECT ON low TO copier_$db" "$db"
     says 0 "ok    copy: 1 table"
     pipeline_start "$conf"
