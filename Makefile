@@ -19,7 +19,7 @@ FRAMES := err buf lsn cursor pack frame
 FILTER := $(FRAMES) clock log opt sig sock lockfile io
 WORKER := $(FILTER) event relmap ackmsg copymsg sinklist ackconn ackclient backoff hash names layout intake
 
-pg-wal-read_LIB  := $(FILTER) sourceopt wal event tableinfo pgtableinfo ackmsg copymsg sinklist feedback ackconn backoff loginnote pqx pqconn pqsystem pqmark names verdict
+pg-wal-read_LIB  := $(FILTER) statefile slotnote sourceopt wal event tableinfo pgtableinfo ackmsg copymsg sinklist feedback ackconn backoff loginnote pqx pqconn pqsystem pqmark names verdict
 pg-table-read_LIB := $(FILTER) sourceopt ackmsg copymsg feedback ackconn ackcopy event copyevent copydetail ctid spans sinklist snapshot keyhash hash relmap pgrelations names backoff pqx pqconn pqmark
 pgout-decode_LIB := $(FILTER) wal event tableinfo relmap keyhash hash sandbox
 route_LIB        := $(FILTER) event copyevent ctid sinklist snapshot tableinfo relmap hash names tablefilter sandbox layout
@@ -27,7 +27,7 @@ sink-pg_LIB      := $(WORKER) copying keylesscopy keyhash copyparts copyrows cop
 sink-ch_LIB      := $(WORKER) copying keylesscopy copyparts copyrows copyreport copydetail spans ctid heldranges tracked copyevent snapshot loginnote tableinfo moment tablemap pgtype verdict copynote
 ackd_LIB         := $(FILTER) ackmsg copymsg sinklist feedback lasterror hash statedir verdict
 evcat_LIB        := $(FILTER) wal event tableinfo copyevent ctid sinklist snapshot relmap json
-walpipe_LIB      := $(FILTER) lasterror event pgrelations tableinfo pgtableinfo ackmsg copymsg sinklist backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict copynote spans ctid
+walpipe_LIB      := $(FILTER) statefile slotnote lasterror event pgrelations tableinfo pgtableinfo ackmsg copymsg sinklist backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict copynote spans ctid
 
 pg-wal-read_EXT := -lpq
 pg-table-read_EXT := -lpq

@@ -13,6 +13,7 @@
 #include "lib/lsn.h"
 #include "lib/pqmark.h"
 #include "lib/sig.h"
+#include "lib/slotnote.h"
 #include "pg-wal-read/definitions.h"
 #include "pg-wal-read/published.h"
 #include "pg-wal-read/stream.h"
@@ -117,6 +118,87 @@ wait_for_creation(struct reader *r, struct err *err)
     return created < 0 ? -1 : 0;
 }
 
+/* ---- the note about a slot that is made ---- */
+
+static struct slotnote
+note_about(const struct reader *r, enum slotnote_state state)
+{
+    struct slotnote note = {.state = state, .system_identifier = r->source.system_identifier};
+
+    snprintf(note.slot, sizeof note.slot, "%s", r->options->source.slot);
+    return note;
+}
+
+static int
+write_note(const struct reader *r, enum slotnote_state state, const struct definitions *before,
+           struct err *err)
+{
+    struct slotnote note = note_about(r, state);
+
+    if (r->options->source.slot_note == NULL)
+        return 0;
+    snprintf(note.digest, sizeof note.digest, "%s", before->digest);
+    return slotnote_write(r->options->source.slot_note, &note, err);
+}
+
+/* The server has refused to make the slot, so one of that name is somebody else's. Without its
+ * answer the slot may be there, and the note stays. */
+static void
+take_note_back(const struct reader *r)
+{
+    const struct definitions none = {.digest = ""};
+    struct err ignored = {0};
+
+    if (PQtransactionStatus(r->source.conn) == PQTRANS_IDLE)
+        (void)!write_note(r, SLOTNOTE_NONE, &none, &ignored);
+}
+
+static int
+drop_unfinished(struct reader *r, struct err *err)
+{
+    const char *slot = r->options->source.slot;
+
+    if (!r->options->source.create_slot) {
+        err_set(err, EXIT_REFUSED,
+                "tables or publications changed while walpipe made slot \"%s\", and it was ended "
+                "meanwhile: the slot might decode with the old definitions",
+                slot);
+        return err_hint(err, "run walpipe drop and make the slot again, or set create_slot = yes");
+    }
+    log_write(
+        r->log, LOG_WARNING,
+        "tables or publications changed while slot \"%s\" was made, and pg-wal-read was ended "
+        "meanwhile: the slot might decode with the old definitions, so it is made again",
+        slot);
+    if (source_drop_slot(&r->source, &r->options->source, err) != 0)
+        return -1;
+    r->source.slot = (struct slot_state){0};
+    return 0;
+}
+
+/* An earlier run was ended before it had compared the definitions. Nothing was read from the slot,
+ * because that run had not noted that it is made. */
+static int
+finish_making(struct reader *r, struct err *err)
+{
+    struct slotnote note = note_about(r, SLOTNOTE_NONE);
+    struct definitions before, now;
+
+    if (r->options->source.slot_note == NULL || !r->source.slot.exists)
+        return 0;
+    if (slotnote_read(r->options->source.slot_note, &note, err) != 0)
+        return -1;
+    if (note.state != SLOTNOTE_MAKING)
+        return 0;
+    memcpy(before.digest, note.digest, sizeof before.digest);
+    if (definitions_read(r->source.conn, r->source.server_version, &now, err) != 0)
+        return -1;
+    return definitions_equal(&before, &now) ? write_note(r, SLOTNOTE_MADE, &before, err)
+                                            : drop_unfinished(r, err);
+}
+
+/* ---- the slot ---- */
+
 /* Makes the slot again until no definition changes meanwhile. Nothing was read from it yet, so it
  * can be dropped. */
 static int
@@ -128,11 +210,16 @@ create_slot(struct reader *r, struct err *err)
         struct definitions before, after;
 
         if (definitions_read(r->source.conn, r->source.server_version, &before, err) != 0 ||
-            wait_for_creation(r, err) != 0 ||
-            definitions_read(r->source.conn, r->source.server_version, &after, err) != 0)
+            write_note(r, SLOTNOTE_MAKING, &before, err) != 0)
+            return -1;
+        if (wait_for_creation(r, err) != 0) {
+            take_note_back(r);
+            return -1;
+        }
+        if (definitions_read(r->source.conn, r->source.server_version, &after, err) != 0)
             return -1;
         if (definitions_equal(&before, &after))
-            return 0;
+            return write_note(r, SLOTNOTE_MADE, &before, err);
         log_write(r->log, LOG_WARNING,
                   "tables or publications changed while the source made slot \"%s\": it might "
                   "decode with the old definitions, so it is made again",
@@ -282,8 +369,9 @@ start(struct reader *r, struct err *err)
         check_published(r, err) != 0 || pqmark_set(r->source.conn, &r->run_id, err) != 0)
         return -1;
     for (;;) {
-        if (wait_for_slot(r, err) != 0 || create_missing_slot(r, err) != 0 ||
-            source_check_slot(&r->source, options, err) != 0 || tell_source(r, err) != 0)
+        if (wait_for_slot(r, err) != 0 || finish_making(r, err) != 0 ||
+            create_missing_slot(r, err) != 0 || source_check_slot(&r->source, options, err) != 0 ||
+            tell_source(r, err) != 0)
             return -1;
         switch (source_start(&r->source, options, err)) {
         case SOURCE_STREAMING:

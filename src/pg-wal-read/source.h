@@ -12,6 +12,7 @@ struct source_options {
     const char *conninfo;
     const char *login_note; /* loginnote.h's path, or NULL */
     const char *slot;
+    const char *slot_note; /* slotnote.h's path, or NULL */
     struct sourceopt_publications publications;
     bool create_slot;
     bool binary;

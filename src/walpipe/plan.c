@@ -344,6 +344,7 @@ reader_arguments(const struct config *config, struct pool *pool)
     words_add_option(&w, "--publication", source->publication);
     words_add_option(&w, "--ackd", config->socket);
     words_add_option(&w, "--login-note", plan_login_path(config, pool, NULL));
+    words_add_option(&w, "--slot-note", pool_print(pool, "%s/slot", config->state_dir));
     if (source->create_slot)
         words_add(&w, "--create-slot");
     if (source->binary)

@@ -166,7 +166,9 @@ opens() {
     wait_until 10 eval "[ \"\$(src \"SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'\")\" = $((before + 1)) ]"
 }
 
-@test "the bug was that the source decoded without a column that was added while it made the slot (trap 176)" {
+# makes_old_slot [COMMAND]: a slot that decodes without the column log.c, which came while the source
+# made it. COMMAND runs before it is made.
+makes_old_slot() {
     exec 5> >(psql -XAtq -d "$(pg_conninfo src "$db")" >/dev/null 2>&1)
     opens 5 "1, 'first'"
     start_waiting
@@ -175,15 +177,60 @@ opens() {
     opens 6 "2, 'second'"
     src "ALTER TABLE log ADD c text"
     dst "ALTER TABLE log ADD c text"
+    "$@"
     echo "COMMIT;" >&5
     exec 5>&-
     wait_until 10 eval '[ "$(src "SELECT count(*) FROM t")" = 1 ]'
     insert 3 3
     echo "COMMIT;" >&6
     exec 6>&-
+}
+
+@test "the bug was that the source decoded without a column that was added while it made the slot (trap 176)" {
+    makes_old_slot
     wait_until 30 logged "tables or publications changed while the source made slot"
     wait_until 30 eval '[ "$(pipeline_starts "$conf")" -gt 0 ]'
     src "INSERT INTO log VALUES (9, 'note', 'here')"
     caught_up "$conf" src "$db"
     [ "$(dst "SELECT c FROM log WHERE n = 9")" = here ]
+}
+
+# slot_is_made [CONDITION]
+slot_is_made() {
+    [ "$(slot "confirmed_flush_lsn IS NOT NULL AND ${1:-true}")" = t ]
+}
+
+# The reader cannot see the answer, and dies.
+stops_reader() {
+    kill -STOP "$(programs pg-wal-read)"
+}
+
+kills_all() {
+    pipeline_kill "$conf"
+    wait_until 30 slot_is_made "NOT active"
+}
+
+@test "the bug was that a slot was used whose making a kill had cut short (trap 176)" {
+    makes_old_slot stops_reader
+    wait_until 30 slot_is_made
+    grep -q "^1 $db [0-9]* making " "$SCRATCH/$db.state/slot"
+    kills_all
+    pipeline_start "$conf"
+    logged "was made, and pg-wal-read was ended meanwhile"
+    grep -q "^1 $db [0-9]* made " "$SCRATCH/$db.state/slot"
+    src "INSERT INTO log VALUES (9, 'note', 'here')"
+    caught_up "$conf" src "$db"
+    [ "$(dst "SELECT c FROM log WHERE n = 9")" = here ]
+}
+
+@test "a kill between the slot and its note: the slot is kept where no definition has changed" {
+    pipeline_start "$conf"
+    pipeline_stop "$conf"
+    sed -i 's/ made / making /' "$SCRATCH/$db.state/slot"
+    pipeline_start "$conf"
+    [ "$(grep -c "created replication slot" "$conf.log")" -eq 1 ]
+    grep -q " made " "$SCRATCH/$db.state/slot"
+    insert 1 100
+    caught_up "$conf" src "$db"
+    equal pg
 }

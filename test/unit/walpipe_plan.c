@@ -98,7 +98,7 @@ test_arguments(const struct plan *plan)
     is(p[5].argv, "pgout-decode --log-level info ", "pgout-decode");
     is(p[6].argv,
        "pg-wal-read --conninfo host=a --slot s --publication p,q --ackd /s/ackd.sock "
-       "--login-note /s/login.source --create-slot --log-level info ",
+       "--login-note /s/login.source --slot-note /s/slot --create-slot --log-level info ",
        "pg-wal-read");
     check(strcmp(p[6].file, "/opt/pg-wal-read") == 0, "its file");
 }
