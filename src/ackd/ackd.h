@@ -1,7 +1,7 @@
 /* ackd.h: the state of one ackd, which lives for one run. The parts that can be understood alone
- * (ledger, pace, barrier, admission, checkpoint, conn, the counters of metrics) do not include this
- * file. The parts that act on the whole state do. loop calls source, worker and copier. source and
- * worker call confirm and copier. None of them calls back.
+ * (ledger, pace, barrier, admission, freshness, checkpoint, conn, the counters of metrics) do not
+ * include this file. The parts that act on the whole state do. loop calls source, worker and
+ * copier. source and worker call confirm and copier. None of them calls back.
  *
  * Functions that return int return 0, or -1 with err. After -1 ackd ends, and the run with it. A
  * connection that is merely unwelcome is closed, and the log gets a line. */
@@ -14,6 +14,7 @@
 #include "ackd/checkpoint.h"
 #include "ackd/conn.h"
 #include "ackd/differences.h"
+#include "ackd/freshness.h"
 #include "ackd/ledger.h"
 #include "ackd/metrics.h"
 #include "ackd/pace.h"
@@ -80,6 +81,7 @@ struct ackd {
     struct ack_slot slot;
     struct differences differences;
     struct ledger ledger;
+    struct freshness freshness; /* of this run */
     struct pace pace;
 
     /* pg-table-read */

@@ -9,6 +9,7 @@
 
 #include "ackd/ackd.h"
 #include "ackd/report.h"
+#include "lib/clock.h"
 
 struct buckets {
     size_t count;
@@ -94,13 +95,46 @@ single(struct buf *page, const char *name, const char *type, const char *help, u
     add(page, "%s %" PRIu64 "\n", name, value);
 }
 
-/* The name needs no escapes (see options.c). */
 static void
-info_family(const struct ackd *a, struct buf *page)
+info_family(struct buf *page)
 {
-    family(page, "replicator_info", "gauge",
-           "Always 1; its labels name the pipeline and walpipe's version.");
-    add(page, "replicator_info{pipeline=\"%s\",version=\"" WALPIPE_VERSION "\"} 1\n", a->pipeline);
+    family(page, "replicator_info", "gauge", "Always 1; its label names walpipe's version.");
+    add(page, "replicator_info{version=\"" WALPIPE_VERSION "\"} 1\n");
+}
+
+static void
+seconds(struct buf *page, const char *name, const char *help, double value)
+{
+    family(page, name, "gauge", help);
+    add(page, "%s %.6f\n", name, value);
+}
+
+/* As Unix time. */
+static double
+unix_seconds(int64_t moment)
+{
+    return (double)moment / 1e6 + POSTGRES_EPOCH;
+}
+
+static void
+lag_seconds_families(const struct ackd *a, struct buf *page)
+{
+    const struct freshness *f = &a->freshness;
+    int64_t durable = freshness_moment(f, a->workers_count, report_confirmed(a));
+    uint64_t micros;
+
+    if (report_lag_micros(a, &micros))
+        seconds(page, "replicator_lag_seconds",
+                "How long ago the source was in the state that every sink has.",
+                (double)micros / 1e6);
+    if (a->running && durable != 0)
+        seconds(page, "replicator_durable_commit_timestamp_seconds",
+                "Time of the source up to which every sink has its commits.",
+                unix_seconds(durable));
+    if (a->running && f->received.moment != 0)
+        seconds(page, "replicator_received_commit_timestamp_seconds",
+                "Time of the last commit that was received from the source.",
+                unix_seconds(f->received.moment));
 }
 
 static void
@@ -122,6 +156,7 @@ source_families(const struct ackd *a, struct buf *page)
                "WAL of the source that is not yet confirmed to be in every sink; as last known "
                "while the source is away.",
                lag);
+    lag_seconds_families(a, page);
     if (a->running)
         single(page, "replicator_received_lsn", "gauge", "Highest LSN received from the source.",
                a->ledger.received);
@@ -243,6 +278,24 @@ histogram_family(const struct ackd *a, struct buf *page, const char *name, const
 }
 
 static void
+worker_seconds_family(const struct ackd *a, struct buf *page)
+{
+    static const char name[] = "replicator_worker_lag_seconds";
+    bool any = false;
+    uint64_t micros;
+
+    for (uint32_t i = 0; i < a->workers_count; i++) {
+        if (!report_worker_lag_micros(a, i, &micros))
+            continue;
+        if (!any)
+            family(page, name, "gauge",
+                   "How long ago the source was in the state that the worker's target has.");
+        any = true;
+        add(page, "%s{%s} %.6f\n", name, labels_of(a, i).text, (double)micros / 1e6);
+    }
+}
+
+static void
 worker_families(const struct ackd *a, struct buf *page)
 {
     uint64_t lag;
@@ -264,6 +317,7 @@ worker_families(const struct ackd *a, struct buf *page)
     if (report_lag(a, &lag))
         worker_family(a, page, "replicator_worker_lag_bytes", "gauge",
                       "WAL of the source that the worker does not have in its target yet.", lag_of);
+    worker_seconds_family(a, page);
 }
 
 /* Appends a line for each worker that has said how its tables are. extra is further labels. */
@@ -357,13 +411,54 @@ difference_family(const struct ackd *a, struct buf *page)
     }
 }
 
+/* Copies the line of a metric, with the label of the pipeline in front of its other labels. A
+ * pipeline without a name has no label. */
+static void
+add_labelled(const struct ackd *a, struct buf *page, const char *line, size_t len)
+{
+    size_t name = strcspn(line, "{ ");
+
+    if (line[0] == '#' || a->pipeline[0] == '\0') {
+        buf_append(page, line, len);
+        return;
+    }
+    buf_append(page, line, name);
+    add(page, "{pipeline=\"%s\"", a->pipeline);
+    if (line[name] == '{') {
+        buf_append(page, ",", 1);
+        name++;
+    } else
+        buf_append(page, "}", 1);
+    buf_append(page, line + name, len - name);
+}
+
+static void
+add_all_labelled(const struct ackd *a, struct buf *page, struct buf *lines)
+{
+    const char *at, *end;
+
+    buf_append(lines, "", 1);
+    if (lines->failed) {
+        page->failed = true;
+        return;
+    }
+    for (at = (const char *)lines->data; *at != '\0'; at = end) {
+        end = at + strcspn(at, "\n") + 1; /* every line has its end */
+        add_labelled(a, page, at, (size_t)(end - at));
+    }
+}
+
 void
 metrics_render(const struct ackd *a, struct buf *page)
 {
-    info_family(a, page);
-    source_families(a, page);
-    slot_families(a, page);
-    worker_families(a, page);
-    copy_families(a, page);
-    difference_family(a, page);
+    struct buf lines = {0};
+
+    info_family(&lines);
+    source_families(a, &lines);
+    slot_families(a, &lines);
+    worker_families(a, &lines);
+    copy_families(a, &lines);
+    difference_family(a, &lines);
+    add_all_labelled(a, page, &lines);
+    buf_free(&lines);
 }

@@ -59,6 +59,37 @@ report_worker_lag(const struct ackd *a, uint32_t worker, uint64_t *bytes)
     return distance(a, a->proving ? a->checkpoint.safe_lsn : report_confirmed(a), bytes);
 }
 
+static bool
+age(const struct ackd *a, uint64_t reached, uint64_t *micros)
+{
+    int64_t moment, now = clock_postgres_now();
+
+    *micros = 0;
+    if (!a->running)
+        return false;
+    if (newest(a) <= reached)
+        return true;
+    moment = freshness_moment(&a->freshness, a->workers_count, reached);
+    /* The source's clock may be ahead of ours. */
+    if (moment != 0 && moment < now)
+        *micros = (uint64_t)(now - moment);
+    return moment != 0;
+}
+
+bool
+report_lag_micros(const struct ackd *a, uint64_t *micros)
+{
+    return age(a, report_confirmed(a), micros);
+}
+
+bool
+report_worker_lag_micros(const struct ackd *a, uint32_t worker, uint64_t *micros)
+{
+    const struct ledger_worker *w = &a->ledger.workers[worker];
+
+    return age(a, w->registered ? w->reached : report_confirmed(a), micros);
+}
+
 /* ---- health ---- */
 
 #define HEALTH_LINE_SIZE 2048 /* an error with its hint fits in */
@@ -173,6 +204,7 @@ static void
 describe_worker(const struct ackd *a, uint32_t index, struct ack_worker_status *out)
 {
     const struct worker *w = &a->workers[index];
+    uint64_t micros;
 
     *out = (struct ack_worker_status){.shard = w->shard,
                                       .registered = w->registered,
@@ -184,6 +216,7 @@ describe_worker(const struct ackd *a, uint32_t index, struct ack_worker_status *
     memcpy(out->sink, a->sinks[w->sink].name, sizeof out->sink);
     memcpy(out->target_message, w->target_message, sizeof out->target_message);
     (void)report_worker_lag(a, index, &out->lag_bytes);
+    out->lag_micros = report_worker_lag_micros(a, index, &micros) ? (int64_t)micros : -1;
     if (!w->registered)
         return;
     out->reached_lsn = a->ledger.workers[index].reached;
@@ -203,7 +236,7 @@ int
 report_status(const struct ackd *a, struct buf *out)
 {
     struct ack_status *s = calloc(1, sizeof *s); /* 200 kB, too much for the stack */
-    uint64_t now = clock_micros();
+    uint64_t now = clock_micros(), micros;
     int result;
 
     if (s == NULL)
@@ -217,6 +250,7 @@ report_status(const struct ackd *a, struct buf *out)
     s->received_lsn = a->running ? a->ledger.received : 0;
     s->safe_lsn = report_confirmed(a);
     s->lag_known = report_lag(a, &s->lag_bytes);
+    s->lag_micros = report_lag_micros(a, &micros) ? (int64_t)micros : -1;
     s->restarts = a->restarts;
     s->workers_count = a->workers_count;
     for (uint32_t i = 0; i < a->workers_count; i++)

@@ -24,4 +24,9 @@ uint64_t report_confirmed(const struct ackd *ackd);
 bool report_lag(const struct ackd *ackd, uint64_t *bytes);
 bool report_worker_lag(const struct ackd *ackd, uint32_t worker, uint64_t *bytes);
 
+/* The same as a time in microseconds, which is how long ago the source's state was the one that is
+ * in all sinks, or in the worker's target. Returns false, and 0, if it is not known. */
+bool report_lag_micros(const struct ackd *ackd, uint64_t *micros);
+bool report_worker_lag_micros(const struct ackd *ackd, uint32_t worker, uint64_t *micros);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "ackd/confirm.h"
 #include "ackd/copier.h"
+#include "lib/clock.h"
 #include "lib/lsn.h"
 
 static int
@@ -61,6 +62,7 @@ begin_run(struct ackd *a, struct conn *conn, const struct ack_message *message, 
     if (confirm_begin(a, new_timeline, err) != 0)
         return -1;
     a->running = true;
+    a->freshness = (struct freshness){0};
     log_write_fields(&a->log, LOG_INFO, fields, sizeof fields / sizeof *fields,
                      "the source is accepted, its slot is at %s", lsn.text);
     return accept_reader(a, conn, message, err);
@@ -141,6 +143,7 @@ source_received(struct ackd *a, const struct ack_received *r, struct err *err)
         return err_set(err, EXIT_BUG, "pg-wal-read received %s after %s", lsn_format(r->lsn).text,
                        lsn_format(a->ledger.received).text);
     a->pace.reply_requested |= r->reply_requested;
+    freshness_commit(&a->freshness.received, r->lsn, r->commit_time);
     return 0;
 }
 
@@ -210,6 +213,7 @@ source_slot(struct ackd *a, const struct ack_slot *s, struct err *err)
         a->wal_end_short = true;
     a->slot = *s;
     a->slot_known = true;
+    freshness_end(&a->freshness, s->current_lsn, clock_postgres_now());
     note_wal_end(a);
     watch_slot(a, s);
     return 0;

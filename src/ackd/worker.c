@@ -111,6 +111,7 @@ take_reached(struct ackd *a, struct worker *w, const struct ack_reached *r, stru
     switch (verdict) {
     case LEDGER_OK:
         metrics_count(&w->metrics, r);
+        freshness_commit(&a->freshness.commits[index], r->lsn, r->commit_time);
         return 0;
     case LEDGER_BACKWARDS:
         return err_set(err, EXIT_BUG, "worker %s went back: it reported %s after %s",

@@ -1,12 +1,14 @@
 /* ackmsg.c: see ackmsg.h. The layouts are in docs/ack.7. */
 #include "lib/ackmsg.h"
 
-/* They are complete without the last ones, which are standby, timeline and version, and the schema
- * changes. */
+/* They are complete without the last ones, which are standby, timeline and version, the schema
+ * changes, and the commit times. */
 #define SOURCE_ELEMENTS       12
 #define REGISTER_ELEMENTS     9
 #define REGISTER_ELEMENTS_MIN 7
 #define DIFFERENCES_ELEMENTS  7
+#define RECEIVED_ELEMENTS     5
+#define REACHED_ELEMENTS      7
 
 /* ---- encode ---- */
 
@@ -20,7 +22,7 @@ message_elements(enum ack_type type)
     case ACK_RUN:
         return SOURCE_ELEMENTS;
     case ACK_RECEIVED:
-        return 4;
+        return RECEIVED_ELEMENTS;
     case ACK_SLOT:
         return 9;
     case ACK_REGISTER:
@@ -32,7 +34,7 @@ message_elements(enum ack_type type)
     case ACK_TABLE_STATE:
         return 8;
     case ACK_REACHED:
-        return 6;
+        return REACHED_ELEMENTS;
     case ACK_COPIED:
     case ACK_RELAYED:
         return 5;
@@ -147,13 +149,16 @@ pack_reached(struct packer *p, const struct ack_reached *r)
     pack_uint(p, r->events);
     pack_uint(p, r->batch_rows);
     pack_uint(p, r->flush_micros);
+    pack_int(p, r->commit_time);
 }
 
 static bool
-read_reached(struct cursor *c, struct ack_reached *r)
+read_reached(struct cursor *c, uint32_t elements, struct ack_reached *r)
 {
+    r->commit_time = 0;
     return mp_uint(c, &r->lsn) && mp_uint(c, &r->events) && mp_uint(c, &r->batch_rows) &&
-           mp_uint(c, &r->flush_micros);
+           mp_uint(c, &r->flush_micros) &&
+           (elements < REACHED_ELEMENTS || mp_int(c, &r->commit_time));
 }
 
 static void
@@ -180,6 +185,15 @@ pack_received(struct packer *p, const struct ack_received *r)
 {
     pack_uint(p, r->lsn);
     pack_bool(p, r->reply_requested);
+    pack_int(p, r->commit_time);
+}
+
+static bool
+read_received(struct cursor *c, uint32_t elements, struct ack_received *r)
+{
+    r->commit_time = 0;
+    return mp_uint(c, &r->lsn) && mp_bool(c, &r->reply_requested) &&
+           (elements < RECEIVED_ELEMENTS || mp_int(c, &r->commit_time));
 }
 
 static void
@@ -299,7 +313,7 @@ read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
         return read_source(c, &m->source) &&
                (elements < SOURCE_ELEMENTS || mp_bool(c, &m->source.standby));
     case ACK_RECEIVED:
-        return mp_uint(c, &m->received.lsn) && mp_bool(c, &m->received.reply_requested);
+        return read_received(c, elements, &m->received);
     case ACK_SLOT:
         return read_slot(c, &m->slot);
     case ACK_WAITING:
@@ -307,7 +321,7 @@ read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
     case ACK_REGISTER:
         return read_register(c, elements, &m->registration);
     case ACK_REACHED:
-        return read_reached(c, &m->reached);
+        return read_reached(c, elements, &m->reached);
     case ACK_TARGET:
         return mp_bool(c, &m->target.alive) &&
                mp_cstr(c, m->target.message, sizeof m->target.message);
@@ -351,6 +365,28 @@ read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
     return false;
 }
 
+/* A message of that type may have so many elements. */
+static bool
+may_have(enum ack_type type, uint32_t elements)
+{
+    uint32_t all = message_elements(type), missing = all - elements;
+
+    if (all == 0 || elements > all)
+        return false;
+    switch (type) {
+    case ACK_REGISTER:
+        return elements >= REGISTER_ELEMENTS_MIN;
+    case ACK_SOURCE:
+    case ACK_RUN:
+    case ACK_DIFFERENCES:
+    case ACK_RECEIVED:
+    case ACK_REACHED:
+        return missing <= 1;
+    default:
+        return missing == 0;
+    }
+}
+
 int
 ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
 {
@@ -362,11 +398,7 @@ ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
         return err_set(err, EXIT_REFUSED, "malformed message on the ack socket");
     m->type = (enum ack_type)type;
     m->body = (struct bytes){.data = frame->body.at, .len = frame->body.left};
-    if (message_elements(m->type) != elements + 1 &&
-        !(m->type == ACK_REGISTER && elements + 1 >= REGISTER_ELEMENTS_MIN &&
-          elements + 1 < REGISTER_ELEMENTS) &&
-        !((m->type == ACK_SOURCE || m->type == ACK_RUN) && elements + 2 == SOURCE_ELEMENTS) &&
-        !(m->type == ACK_DIFFERENCES && elements + 2 == DIFFERENCES_ELEMENTS))
+    if (!may_have(m->type, elements + 1))
         return err_set(err, EXIT_REFUSED,
                        "unknown message type %u with %u fields on the ack socket", type, elements);
     if (!mp_run_id(&c, &m->run_id) || !read_fields(&c, elements + 1, m) || c.left != 0)
@@ -379,7 +411,7 @@ ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
 static void
 pack_worker_status(struct packer *p, const struct ack_worker_status *w)
 {
-    pack_array(p, 16);
+    pack_array(p, 17);
     pack_cstr(p, w->sink);
     pack_uint(p, w->shard);
     pack_bool(p, w->registered);
@@ -387,6 +419,7 @@ pack_worker_status(struct packer *p, const struct ack_worker_status *w)
     pack_cstr(p, w->target_message);
     pack_uint(p, w->reached_lsn);
     pack_uint(p, w->lag_bytes);
+    pack_int(p, w->lag_micros);
     pack_uint(p, w->events);
     pack_uint(p, w->batches);
     pack_uint(p, w->silent_millis);
@@ -399,12 +432,12 @@ read_worker_status(struct cursor *c, struct ack_worker_status *w)
 {
     uint32_t elements;
 
-    return mp_array(c, &elements) && elements == 16 && mp_cstr(c, w->sink, sizeof w->sink) &&
+    return mp_array(c, &elements) && elements == 17 && mp_cstr(c, w->sink, sizeof w->sink) &&
            mp_uint32(c, &w->shard) && mp_bool(c, &w->registered) && mp_bool(c, &w->target_alive) &&
            mp_cstr(c, w->target_message, sizeof w->target_message) && mp_uint(c, &w->reached_lsn) &&
-           mp_uint(c, &w->lag_bytes) && mp_uint(c, &w->events) && mp_uint(c, &w->batches) &&
-           mp_uint(c, &w->silent_millis) && mp_bool(c, &w->copies_known) &&
-           copy_counts_read(c, &w->copies);
+           mp_uint(c, &w->lag_bytes) && mp_int(c, &w->lag_micros) && mp_uint(c, &w->events) &&
+           mp_uint(c, &w->batches) && mp_uint(c, &w->silent_millis) &&
+           mp_bool(c, &w->copies_known) && copy_counts_read(c, &w->copies);
 }
 
 static bool
@@ -430,7 +463,7 @@ ackmsg_status_encode(struct buf *buf, const struct ack_status *s)
     struct ack_message m = {.type = ACK_STATUS, .run_id = s->run_id};
     int result;
 
-    frame_begin(&p, &inner, ACK_STATUS, 29);
+    frame_begin(&p, &inner, ACK_STATUS, 30);
     pack_bool(&p, s->source_alive);
     pack_waiting(&p, &s->waiting);
     pack_uint(&p, s->uptime_millis);
@@ -440,6 +473,7 @@ ackmsg_status_encode(struct buf *buf, const struct ack_status *s)
     pack_uint(&p, s->safe_lsn);
     pack_bool(&p, s->lag_known);
     pack_uint(&p, s->lag_bytes);
+    pack_int(&p, s->lag_micros);
     pack_uint(&p, s->restarts);
     pack_bin(&p, (struct bytes){.data = s->run_id.bytes, .len = RUN_ID_SIZE});
     pack_array(&p, s->workers_count);
@@ -468,13 +502,13 @@ ackmsg_status_decode(struct bytes encoded, struct ack_status *s)
     uint32_t elements;
     uint8_t type;
 
-    if (!frame_type(&c, &type, &elements) || type != ACK_STATUS || elements != 28 ||
+    if (!frame_type(&c, &type, &elements) || type != ACK_STATUS || elements != 29 ||
         !mp_bool(&c, &s->source_alive) || !read_waiting(&c, &s->waiting) ||
         !mp_uint(&c, &s->uptime_millis) || !read_source(&c, &s->source) ||
         !read_slot(&c, &s->slot) || !mp_uint(&c, &s->received_lsn) || !mp_uint(&c, &s->safe_lsn) ||
-        !mp_bool(&c, &s->lag_known) || !mp_uint(&c, &s->lag_bytes) || !mp_uint(&c, &s->restarts) ||
-        !mp_run_id(&c, &s->run_id) || !mp_array(&c, &s->workers_count) ||
-        s->workers_count > WORKERS_MAX)
+        !mp_bool(&c, &s->lag_known) || !mp_uint(&c, &s->lag_bytes) || !mp_int(&c, &s->lag_micros) ||
+        !mp_uint(&c, &s->restarts) || !mp_run_id(&c, &s->run_id) ||
+        !mp_array(&c, &s->workers_count) || s->workers_count > WORKERS_MAX)
         return false;
     for (uint32_t i = 0; i < s->workers_count; i++)
         if (!read_worker_status(&c, &s->workers[i]))

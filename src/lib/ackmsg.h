@@ -70,6 +70,8 @@ struct ack_source {
 struct ack_received {
     uint64_t lsn;
     bool reply_requested;
+    int64_t commit_time; /* of the last commit in it, microseconds since 2000-01-01 UTC, 0 if it is
+                            not known */
 };
 
 struct ack_slot {
@@ -98,6 +100,8 @@ struct ack_reached {
     uint64_t events;       /* changes made durable since the last report, 0 without a batch */
     uint64_t batch_rows;   /* rows written in the batch that this report ends */
     uint64_t flush_micros; /* time that the target took for it */
+    int64_t commit_time;   /* of the last transaction up to lsn, microseconds since 2000-01-01 UTC,
+                              0 if it is not known */
 };
 
 struct ack_target {
@@ -176,6 +180,7 @@ struct ack_worker_status {
     char target_message[256];
     uint64_t reached_lsn; /* 0 if not known */
     uint64_t lag_bytes;   /* set if the status' lag is known */
+    int64_t lag_micros;   /* -1 if not known */
     uint64_t events;      /* of this run */
     uint64_t batches;
     uint64_t silent_millis;    /* since its last report */
@@ -203,6 +208,7 @@ struct ack_status {
     uint64_t safe_lsn;     /* 0 if nothing yet */
     bool lag_known;
     uint64_t lag_bytes; /* the last known one while the source is away */
+    int64_t lag_micros; /* -1 if not known */
     uint64_t restarts;
     uint32_t workers_count;
     struct ack_worker_status workers[WORKERS_MAX];

@@ -150,6 +150,12 @@ malformed(const struct intake *in, const char *what, struct err *err)
     return err_set(err, EXIT_REFUSED, "malformed %s event", what);
 }
 
+int64_t
+intake_commit_time(const struct intake *in, uint64_t lsn)
+{
+    return lsn >= in->committed_lsn ? in->committed_time : 0;
+}
+
 int
 intake_unknown_relation(const struct intake *in, uint32_t relid, struct err *err)
 {
@@ -265,6 +271,7 @@ take_commit(struct intake *in, struct intake_item *item, struct err *err)
         return -1;
     in->in_transaction = false;
     in->committed_lsn = item->commit.end_lsn;
+    in->committed_time = item->commit.commit_time;
     return 0;
 }
 

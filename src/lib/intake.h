@@ -74,6 +74,7 @@ struct intake {
     bool barrier_open;      /* this worker is the applier, and its next or last change concerns all
                                workers; make it durable, then call intake_barrier_done */
     uint64_t committed_lsn; /* the end LSN of the last commit */
+    int64_t committed_time; /* its time, microseconds since 2000-01-01 UTC, 0 without one */
     bool down;              /* the target */
 
     /* The intake's own. */
@@ -122,6 +123,9 @@ int intake_next_relation(struct intake *in, struct relation *relation, struct er
 
 /* The item is not needed any more. Frees the memory of a large one. */
 void intake_release(struct intake *in);
+
+/* The time of the last commit, if everything up to lsn has it, and otherwise 0. */
+int64_t intake_commit_time(const struct intake *in, uint64_t lsn);
 
 /* The error for a change whose relation has not come. Always -1. */
 int intake_unknown_relation(const struct intake *in, uint32_t relid, struct err *err);

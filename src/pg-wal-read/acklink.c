@@ -74,20 +74,18 @@ acklink_make_nonblocking(struct acklink *ack)
 }
 
 int
-acklink_received(struct acklink *ack, uint64_t lsn, bool reply_requested, struct err *err)
+acklink_received(struct acklink *ack, const struct ack_received *received, struct err *err)
 {
-    struct ack_message message = {.type = ACK_RECEIVED};
+    struct ack_message message = {.type = ACK_RECEIVED, .received = *received};
 
-    if (lsn <= ack->reported_lsn && !reply_requested)
+    if (received->lsn <= ack->reported_lsn && !received->reply_requested)
         return 0;
     /* The server may ask in a tight loop while it shuts down. ackd needs to hear it only once. */
-    if (lsn <= ack->reported_lsn && buf_len(&ack->conn.out) > 0)
+    if (received->lsn <= ack->reported_lsn && buf_len(&ack->conn.out) > 0)
         return acklink_flush(ack, err);
-    message.received.lsn = lsn;
-    message.received.reply_requested = reply_requested;
     if (ackconn_queue(&ack->conn, &message, err) != 0)
         return -1;
-    ack->reported_lsn = lsn;
+    ack->reported_lsn = received->lsn;
     return acklink_flush(ack, err);
 }
 

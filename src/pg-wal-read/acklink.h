@@ -32,8 +32,8 @@ int acklink_source(struct acklink *ack, const struct ack_source *source,
 /* From here on nothing blocks. Bytes that could not be written wait in out. */
 void acklink_make_nonblocking(struct acklink *ack);
 
-/* Queues "received up to lsn" if it is new or the server wants a reply, then writes. */
-int acklink_received(struct acklink *ack, uint64_t lsn, bool reply_requested,
+/* Queues the message if its LSN is new or the server wants a reply, then writes. */
+int acklink_received(struct acklink *ack, const struct ack_received *received,
                      struct err *err) MUST_CHECK;
 int acklink_slot(struct acklink *ack, const struct ack_slot *slot, struct err *err) MUST_CHECK;
 int acklink_draining(struct acklink *ack, struct err *err) MUST_CHECK;

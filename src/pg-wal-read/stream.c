@@ -106,8 +106,11 @@ take_acks(struct stream *s, struct err *err)
 static int
 tell_received(struct stream *s, bool reply_requested, struct err *err)
 {
+    const struct ack_received received = {
+        .lsn = s->received_lsn, .reply_requested = reply_requested, .commit_time = s->commit_time};
+
     if (s->ack != NULL)
-        return acklink_received(s->ack, s->received_lsn, reply_requested, err);
+        return acklink_received(s->ack, &received, err);
     return reply_requested ? send_sign_of_life(s, err) : 0;
 }
 
@@ -117,6 +120,20 @@ static int
 malformed(const char *what, struct err *err)
 {
     return err_set(err, EXIT_PEER, "the source sent a malformed %s message", what);
+}
+
+/* A pgoutput message that begins with a C ends a transaction. It says when that was committed, for
+ * ackd's metrics (flags:1 commitLsn:8 endLsn:8 commitTime:8). */
+static void
+note_commit(struct stream *s, struct bytes message)
+{
+    struct cursor c = cursor_over(message.data, message.len);
+    uint64_t commit_lsn, end_lsn, commit_time;
+    uint8_t tag, flags;
+
+    if (cursor_u8(&c, &tag) && tag == 'C' && cursor_u8(&c, &flags) && cursor_u64(&c, &commit_lsn) &&
+        cursor_u64(&c, &end_lsn) && cursor_u64(&c, &commit_time))
+        s->commit_time = (int64_t)commit_time;
 }
 
 static int
@@ -135,6 +152,7 @@ take_wal(struct stream *s, struct cursor *c, struct err *err)
     if (wal_encode(&s->out, &wal) != 0)
         return out_of_memory(err);
     tableask_message(&s->ask, wal.message);
+    note_commit(s, wal.message);
     return 0;
 }
 

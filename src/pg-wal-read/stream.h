@@ -20,6 +20,7 @@ struct stream {
     int signal_fd;
     struct buf out;
     uint64_t received_lsn;
+    int64_t commit_time;    /* of the last commit that was received, 0 without one */
     uint64_t keepalive_lsn; /* last one written to the stream */
     bool more_in_libpq;     /* stopped taking messages because out was full */
     bool flush_pending;     /* PQflush did not write all */

@@ -1,4 +1,4 @@
-/* tableask.c: see tableask.h. This program knows only one thing of a pgoutput message. One that
+/* tableask.c: see tableask.h. This file knows only one thing of a pgoutput message. One that
  * begins with an R announces the table whose oid follows. */
 #include "pg-wal-read/tableask.h"
 

@@ -62,6 +62,7 @@ report(struct worker *w, uint64_t rows, uint64_t micros, bool last, struct err *
         return 0;
     reached.lsn = p->noted;
     reached.events = p->events;
+    reached.commit_time = intake_commit_time(&w->intake, p->noted);
     if (ackclient_reached(&w->intake.ack, &reached, err) != 0)
         return -1;
     p->reported = p->noted;

@@ -30,7 +30,8 @@ report(struct worker *w, struct err *err)
     struct ack_reached reached = {.lsn = durable(w)->lsn,
                                   .events = w->applied_rows,
                                   .batch_rows = w->applied_rows,
-                                  .flush_micros = w->flush_micros};
+                                  .flush_micros = w->flush_micros,
+                                  .commit_time = intake_commit_time(&w->intake, durable(w)->lsn)};
 
     if (reached.lsn <= w->reported_lsn)
         return 0;

@@ -102,6 +102,8 @@ print_confirmed(const struct ack_status *s, FILE *out)
     if (s->lag_known)
         fprintf(out, ", %s behind %s", amount_bytes(s->lag_bytes).text,
                 s->source_alive ? "the source" : "what was last seen of the source");
+    if (s->lag_micros >= 0)
+        fprintf(out, ", %.1f s old", (double)s->lag_micros / 1e6);
     fputc('\n', out);
 }
 
@@ -274,12 +276,16 @@ json_lsn_or_null(struct json *j, const char *name, uint64_t lsn)
 }
 
 static void
-json_lag(struct json *j, const struct ack_status *s, uint64_t bytes)
+json_lag(struct json *j, const struct ack_status *s, uint64_t bytes, int64_t micros)
 {
     if (s->lag_known)
         json_uint(j, "lag_bytes", bytes);
     else
         json_null(j, "lag_bytes");
+    if (micros >= 0)
+        json_tenths(j, "lag_seconds", (double)micros / 1e6);
+    else
+        json_null(j, "lag_seconds");
 }
 
 static void
@@ -358,7 +364,7 @@ json_worker(struct json *j, const struct status_samples *s, const struct ack_wor
     json_bool(j, "registered", w->registered);
     json_bool(j, "target_alive", w->target_alive);
     json_lsn_or_null(j, "reached_lsn", w->reached_lsn);
-    json_lag(j, &s->now, w->lag_bytes);
+    json_lag(j, &s->now, w->lag_bytes, w->lag_micros);
     json_uint(j, "events", w->events);
     json_uint(j, "batches", w->batches);
     json_uint(j, "silent_millis", w->silent_millis);
@@ -431,7 +437,7 @@ statustext_json(const char *pipeline, const struct status_samples *s, FILE *out)
     json_slot(&j, &now->slot);
     json_lsn_or_null(&j, "received_lsn", now->received_lsn);
     json_lsn_or_null(&j, "safe_lsn", now->safe_lsn);
-    json_lag(&j, now, now->lag_bytes);
+    json_lag(&j, now, now->lag_bytes, now->lag_micros);
     json_open_member(&j, "workers", '[');
     for (uint32_t i = 0; i < now->workers_count; i++)
         json_worker(&j, s, &now->workers[i]);

@@ -274,8 +274,12 @@ relations() {
     pg_stop dst immediate
     insert 1 10
     wait_until 20 eval '"$walpipe" status -c "$conf" | grep -q "target down"'
+    # the exec sink, which says no commit time, has everything; the other one's state grows old
+    wait_until 20 eval '"$walpipe" status -c "$conf" --json | jq -e ".lag_seconds > 2 and
+        (.workers[] | select(.sink == \"dst\").lag_seconds > 2)"'
     pg_start dst
     wait_until 40 arrived 10
+    wait_until 20 eval '"$walpipe" status -c "$conf" --json | jq -e ".lag_seconds == 0"'
     run ! logged "restarting"
     run -0 "$walpipe" status -c "$conf"
     [[ $output == *"last error  20"*"Z, sink dst/0: "* ]]

@@ -184,14 +184,14 @@ questions() {
     grep -q '^public.t  *copying ' "$SCRATCH/text"
     run ! grep -q '^public.small' "$SCRATCH/text"
     curl -sf "http://$http/metrics" | grep '^replicator_copy_tables' |
-        diff - <(printf 'replicator_copy_tables{sink="dst",shard="0",state="%s"} %s\n' waiting 0 copying 1 streaming 1)
+        diff - <(printf 'replicator_copy_tables{pipeline="x",sink="dst",shard="0",state="%s"} %s\n' waiting 0 copying 1 streaming 1)
     wait_until 90 status_says '.copies == [] and (.workers[0].copies |
         .tables_streaming == 2 and .tables_copying == 0 and .tables_waiting == 0 and .rows == 40002 and .bytes > 1000000)'
     before=$(questions)
     "$walpipe" status -c "$conf" >"$SCRATCH/text"
     grep -qx 'sink dst: 2 of 2 tables streaming' "$SCRATCH/text"
     curl -sf "http://$http/metrics" >"$SCRATCH/metrics"
-    grep -qx 'replicator_copy_rows_total{sink="dst",shard="0"} 40002' "$SCRATCH/metrics"
+    grep -qx 'replicator_copy_rows_total{pipeline="x",sink="dst",shard="0"} 40002' "$SCRATCH/metrics"
     [ "$(questions)" = "$before" ]
     pipeline_stop "$conf"
 }

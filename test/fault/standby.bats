@@ -79,7 +79,7 @@ streams_again() { # CONFIG STARTS
     run "$WALPIPE_BIN/walpipe" status -c "$second"
     [[ $output == *"STANDBY: slot \"$db\" is in use by the source's process $walsender"* ]]
     "$WALPIPE_BIN/walpipe" status -c "$second" --json | jq -e '.source.standby and (.source.alive | not)'
-    curl -s --noproxy '*' "http://$(sed -n 's/^http = //p' "$second")/metrics" | grep -qx 'replicator_standby 1'
+    curl -s --noproxy '*' "http://$(sed -n 's/^http = //p' "$second")/metrics" | grep -Eqx 'replicator_standby\{pipeline="[a-z0-9_]+"\} 1'
 
     # the first one's machine dies under load
     insert 101 5000 3>&- &

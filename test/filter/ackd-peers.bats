@@ -248,12 +248,72 @@ with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0", "--restarts", "4")) as
             ('replicator_sink_latency_seconds_count{sink="dst",shard="0"}', "2"),
             ('replicator_sink_latency_seconds_sum{sink="dst",shard="0"}', "70.0015")):
         assert values[name] == value, (name, values.get(name))
-    assert 'replicator_info{pipeline="orders",version="' in text
+    assert 'replicator_info{version="' in text
     r.slot(current=1100, status="unreserved", safe=-1)
     r.got(901, reply=True)
     r.feedback()
     assert "replicator_slot_safe_wal_size_bytes +Inf" in a.http("/metrics")[1]
     a.wait_log('warning.*replication slot ."orders." is unreserved')
+EOF
+}
+
+@test "lag in seconds: the age of the last commit that is in every sink, and 0 when all is there" {
+    play <<'EOF'
+def micros(ago):
+    return int((time.time() - ago - 946684800) * 1e6)
+
+def values(a):
+    return dict(line.rsplit(" ", 1) for line in a.http("/metrics")[1].splitlines() if line[0] != "#")
+
+def is_near(value, wanted):
+    return value is not None and abs(float(value) - wanted) < 30
+
+with Ackd("dst=2", extra=("--http", "127.0.0.1:0")) as a:
+    r = Reader(a).start(100)
+    w = [Worker(a).start("dst", i, 2) for i in range(2)]
+    def settle():
+        r.got(last[0], reply=True)
+        while r.feedback() is None:
+            pass
+        return values(a)
+    last = [900]
+    r.got(900, commit=micros(100))
+    got = settle()
+    # not known yet, which is not 0
+    assert not any("lag_seconds" in name or "durable" in name for name in got), got
+    assert is_near(got["replicator_received_commit_timestamp_seconds"], time.time() - 100)
+    w[0].reached(500, commit=micros(1000))
+    w[1].reached(300, commit=micros(2000))
+    r.confirmed(300)
+    got = settle()
+    assert is_near(got["replicator_lag_seconds"], 2000), got
+    assert is_near(got["replicator_durable_commit_timestamp_seconds"], time.time() - 2000)
+    assert is_near(got['replicator_worker_lag_seconds{sink="dst",shard="0"}'], 1000)
+    assert is_near(got['replicator_worker_lag_seconds{sink="dst",shard="1"}'], 2000)
+    # a worker without changes has what the other one has
+    w[1].reached(600)
+    r.confirmed(500)
+    got = settle()
+    assert is_near(got["replicator_lag_seconds"], 1000), got
+    # all is there, though the last commit is old
+    for worker in w:
+        worker.reached(900, commit=micros(100))
+    r.confirmed(900)
+    got = settle()
+    assert float(got["replicator_lag_seconds"]) == 0, got
+    # after hours of rest a new commit is late since it came, not since the last one
+    r.slot(current=900)
+    r.got(950, reply=True)
+    last[0] = 950
+    got = settle()
+    assert 0 < float(got["replicator_lag_seconds"]) < 30, got
+    # the source's clock is ahead of ours
+    r.slot(current=2000)
+    for worker in w:
+        worker.reached(950, commit=micros(-500))
+    r.confirmed(950)
+    got = settle()
+    assert float(got["replicator_lag_seconds"]) == 0, got
 EOF
 }
 

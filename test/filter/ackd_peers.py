@@ -90,8 +90,8 @@ class Reader(Peer):
         self.expect(ACCEPTED)
         return self
 
-    def got(self, lsn, reply=False):
-        self.say(RECEIVED, lsn, reply)
+    def got(self, lsn, reply=False, commit=None):
+        self.say(RECEIVED, lsn, reply, *([] if commit is None else [commit]))
 
     def slot(self, current, restart=1, status="reserved", safe=-1, age=5, full=False):
         self.say(SLOT, current, restart, current - restart, status, safe, age, full)
@@ -147,8 +147,8 @@ class Worker(Peer):
         self.expect(ACCEPTED)
         return self
 
-    def reached(self, lsn, events=0, rows=0, micros=0):
-        self.say(REACHED, lsn, events, rows, micros)
+    def reached(self, lsn, events=0, rows=0, micros=0, commit=None):
+        self.say(REACHED, lsn, events, rows, micros, *([] if commit is None else [commit]))
 
 
 class Copier(Peer):
@@ -170,6 +170,16 @@ class Copier(Peer):
         got = self.expect(RELAYED)
         assert got[2:4] == [sink, shard], got
         return unpack(got[4])
+
+
+def unlabelled(metrics, label='pipeline="orders"'):
+    """The page without the label that every value has."""
+    lines = metrics.splitlines()
+    for i, line in enumerate(lines):
+        if not line.startswith("#"):
+            assert re.match(r"\w+\{" + label + "[,}]", line), line
+            lines[i] = line.replace("{" + label + "}", "", 1).replace(label + ",", "", 1)
+    return "\n".join(lines) + "\n"
 
 
 class Ackd:
@@ -242,7 +252,8 @@ class Ackd:
                                          data=body)
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                return answer.status, answer.read().decode()
+                text = answer.read().decode()
+                return answer.status, unlabelled(text) if path == "/metrics" else text
         except urllib.error.HTTPError as answer:
             return answer.code, answer.read().decode()
 

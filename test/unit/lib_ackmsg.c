@@ -59,14 +59,15 @@ test_all_messages(void)
         {{.type = ACK_SOURCE,
           .source = {.system_identifier = 1, .database = "d", .slot = "s", .standby = true}},
          "source"},
-        {{.type = ACK_RECEIVED, .received = {.lsn = UINT64_MAX, .reply_requested = true}},
+        {{.type = ACK_RECEIVED,
+          .received = {.lsn = UINT64_MAX, .reply_requested = true, .commit_time = -1}},
          "received"},
         {{.type = ACK_SLOT, .slot = {.wal_status = "lost", .safe_wal_size = -1}}, "slot"},
         {{.type = ACK_DRAINING}, "draining"},
         {{.type = ACK_WAITING, .waiting = {.standby = true, .message = "slot"}}, "waiting"},
         {{.type = ACK_REGISTER, .registration = {.program = "p", .sink = "s", .shards = 2}},
          "register"},
-        {{.type = ACK_REACHED, .reached = {.lsn = 5, .events = 6}}, "reached"},
+        {{.type = ACK_REACHED, .reached = {.lsn = 5, .events = 6, .commit_time = 7}}, "reached"},
         {{.type = ACK_TARGET, .target = {.alive = false, .message = "down"}}, "target"},
         {{.type = ACK_BARRIER_REACHED, .barrier = {.id = 3, .applier = 1}}, "barrier reached"},
         {{.type = ACK_BARRIER_DONE, .barrier_id = 3}, "barrier done"},
@@ -128,6 +129,37 @@ test_short_register(void)
     }
 }
 
+/* The messages of a program that leaves the commit time out. */
+static void
+test_short_reports(void)
+{
+    static const enum ack_type types[] = {ACK_RECEIVED, ACK_REACHED};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct buf buf = {0};
+        struct packer p;
+        struct frame frame;
+        struct ack_message out;
+        struct err err = {0};
+        const uint8_t run_id[RUN_ID_SIZE] = {0};
+
+        frame_begin(&p, &buf, (uint8_t)types[i], types[i] == ACK_RECEIVED ? 4 : 6);
+        pack_bin(&p, (struct bytes){.data = run_id, .len = sizeof run_id});
+        pack_uint(&p, 99);
+        if (types[i] == ACK_RECEIVED)
+            pack_bool(&p, true);
+        for (uint32_t n = 0; types[i] == ACK_REACHED && n < 3; n++)
+            pack_uint(&p, n);
+        check(frame_end(&p) == 0, "memory");
+        frame = frame_over(buf.data + FRAME_HEADER, buf_len(&buf) - FRAME_HEADER);
+        check(ackmsg_decode(&frame, &out, &err) == 0, "type %d %s", (int)types[i], err.message);
+        check(types[i] == ACK_RECEIVED ? out.received.lsn == 99 && out.received.commit_time == 0
+                                       : out.reached.lsn == 99 && out.reached.commit_time == 0,
+              "type %d without a commit time", (int)types[i]);
+        buf_free(&buf);
+    }
+}
+
 /* A message is forwarded unchanged, and no longer than fits in another message. */
 static void
 test_body_and_limits(void)
@@ -183,6 +215,7 @@ test_status(void)
     in->safe_lsn = 77;
     in->lag_known = true;
     in->lag_bytes = 78;
+    in->lag_micros = -1;
     in->waiting.standby = true;
     in->slot.xmin_age = 9;
     in->slot.safe_wal_size = -1;
@@ -191,6 +224,7 @@ test_status(void)
 
         w->shard = i;
         w->lag_bytes = 1000 + i;
+        w->lag_micros = 2000 + i;
         memset(w->sink, 's', NAME_MAX_BYTES);
         memset(w->target_message, 'm', sizeof w->target_message - 1);
     }
@@ -200,6 +234,7 @@ test_status(void)
     check(ackmsg_decode(&frame, &message, &err) == 0 && message.type == ACK_STATUS, "is read");
     check(ackmsg_status_decode(message.status, out) && out->workers_count == WORKERS_MAX &&
               out->safe_lsn == 77 && out->lag_known && out->lag_bytes == 78 &&
+              out->lag_micros == -1 && out->workers[255].lag_micros == 2255 &&
               out->waiting.standby && out->slot.xmin_age == 9 && out->slot.safe_wal_size == -1 &&
               out->workers[200].shard == 200 && out->workers[200].lag_bytes == 1200,
           "and its workers come back");
@@ -244,6 +279,7 @@ main(void)
 {
     test_all_messages();
     test_short_register();
+    test_short_reports();
     test_body_and_limits();
     test_unknown_type();
     test_status();

@@ -46,7 +46,7 @@ def processor_time(pid):
         return 0
 
 
-DURABLE = re.compile(r'^replicator_events_processed_total\{sink="([^"]*)",shard="(\d+)"\} (\d+)$', re.M)
+DURABLE = re.compile(r'^replicator_events_processed_total\{pipeline="[^"]*",sink="([^"]*)",shard="(\d+)"\} (\d+)$', re.M)
 DRAIN_TOO_LONG = "could not drain the pipeline within"  # walpipe's words when it kills after 60 s
 NOTED = "noted in walpipe.whole"
 DRAIN = 20  # seconds of that without a durable change are a hang
