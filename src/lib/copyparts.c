@@ -205,7 +205,7 @@ refuse_back(const struct copying *c, const struct copypart *part, struct err *er
     return err_hint(err, "%s", c->back_hint);
 }
 
-/* Of a table that waits the ranges bring all. */
+/* Of a table that waits the ranges bring all. Its target may be another one by now. */
 int
 copyparts_listed(struct copying *c, uint32_t relid, struct err *err)
 {
@@ -216,9 +216,29 @@ copyparts_listed(struct copying *c, uint32_t relid, struct err *err)
         if (at->state != COPY_WAITING)
             return refuse_back(c, at, err);
         at->out = false;
+        at->state = COPY_NEW;
         copyparts_changed(c, at);
     }
     return 0;
+}
+
+int
+copyparts_target(const struct copying *c, struct copypart *part, const char *noted,
+                 const char *target, struct err *err)
+{
+    if (part->out || strcmp(noted, target) == 0)
+        return 0;
+    part->changed = true;
+    if (noted[0] == '\0')
+        return 0;
+    if (part->state == COPY_WAITING) {
+        part->state = COPY_NEW;
+        return 0;
+    }
+    snprintf(err->relation, sizeof err->relation, "%s.%s", part->schema, part->name);
+    err_set(err, EXIT_REFUSED, "the rows of %s.%s are in %s, and its changes go to %s now",
+            part->schema, part->name, noted, target);
+    return err_hint(err, "%s", c->moved_hint);
 }
 
 /* ---- what can be copied ---- */

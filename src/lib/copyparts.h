@@ -78,6 +78,7 @@ struct copying {
     bool holds;              /* the sink can let changes wait: it takes tables without a key */
     const char *remade_hint; /* what to do about a table that was dropped and made again */
     const char *back_hint;   /* what to do about a table that is back in the list */
+    const char *moved_hint;  /* what to do about a table whose rows are in another target table */
     bool carried_over; /* every table without a note is streaming: an older walpipe made them so */
     uint32_t taken;    /* tables that this run has noted so since copying_taken */
     struct copypart *parts;
@@ -130,6 +131,13 @@ void copyparts_changed(struct copying *c, struct copypart *part);
 /* The reader's list has the table. EXIT_REFUSED if an earlier one was without it, and rows of it
  * are in the target. */
 int copyparts_listed(struct copying *c, uint32_t relid, struct err *err) MUST_CHECK;
+
+/* For a part that the sink has found in the target: its note names the target table `noted`, empty
+ * if an older walpipe wrote it, and its rows go to `target` now. Before its first life nothing was
+ * written, so only the new target must be checked as that of a new table. EXIT_REFUSED if there are
+ * rows in the other one. A part that is out is not looked at before it is back. */
+int copyparts_target(const struct copying *c, struct copypart *part, const char *noted,
+                     const char *target, struct err *err) MUST_CHECK;
 
 /* The table may have another name than its notes. */
 void copyparts_rename(struct copying *c, const struct relation *relation);

@@ -49,6 +49,12 @@ copies_start(struct worker *w, struct err *err)
                            "table, then ALTER TABLE walpipe_tables UPDATE state = 'waiting', done "
                            "= '', rows = 0 WHERE "
                            "...; when the mutation is done, start again, and it is copied";
+    c->copying.moved_hint =
+        "set map back; if you have renamed the table in ClickHouse as well, ALTER TABLE "
+        "walpipe_tables UPDATE target = '' WHERE ...; or, if nothing else writes to the new target "
+        "table, stop walpipe; in ClickHouse TRUNCATE the new target table, then ALTER TABLE "
+        "walpipe_tables UPDATE state = 'waiting', done = '', rows = 0 WHERE ...; when the mutation "
+        "is done, start again, and it is copied again";
     if (!is_on(w))
         return copynotes_require_none(&c->notes, err);
     if (copynotes_load(&c->notes, &c->copying, w->journal.highest > 0 || w->journal.adopted, err) !=

@@ -8,13 +8,68 @@
 #include "sink-ch/table.h"
 
 static const char columns[] = "relid, part, shard, schema, name, state, l0, file, definition, "
-                              "done, rows, layout, version";
+                              "done, rows, layout, target, version";
 static const char types[] =
     "relid UInt32, part UInt32, shard UInt32, schema String, name String, state String, "
-    "l0 UInt64, file UInt32, definition String, done String, rows UInt64, layout UInt64";
+    "l0 UInt64, file UInt32, definition String, done String, rows UInt64, layout UInt64, "
+    "target String";
 static const char key[] = "relid, part, shard";
 
 static const char gone[] = "gone";
+
+/* ---- a new table ---- */
+
+static int
+refuse_missing(const struct copypart *part, const char *target_sql, struct err *err)
+{
+    err_set(err, EXIT_REFUSED, "table %s for rows of \"%s.%s\" does not exist in ClickHouse",
+            target_sql, part->schema, part->name);
+    return err_hint(err, "create it, set map to send the table to another, leave it out of the "
+                         "sink's tables, or set create_tables");
+}
+
+static int
+refuse_rows(const struct copypart *part, const char *target_sql, struct err *err)
+{
+    err_set(err, EXIT_REFUSED, "%s is to be copied from \"%s.%s\" and has rows already", target_sql,
+            part->schema, part->name);
+    return err_hint(err,
+                    "if nothing else writes to it, TRUNCATE TABLE %s in ClickHouse; or, if the "
+                    "tables have the source's rows as of the slot's beginning, set copy = no in "
+                    "the sink",
+                    target_sql);
+}
+
+static int
+look_at_target(const struct copynotes *n, const struct copypart *part, const char *target_sql,
+               struct err *err)
+{
+    enum { UNKNOWN_TABLE = 60 };
+    struct server *server = n->table.server;
+    struct buf sql = {0};
+
+    server_put_text(&sql, "SELECT 1 FROM ");
+    server_put_text(&sql, target_sql);
+    server_put_text(&sql, " LIMIT 1 FORMAT TabSeparated");
+    if (server_query(server, "look whether a table is empty", &sql, err) != 0) {
+        if (err->code != EXIT_REFUSED || server->answer.code != UNKNOWN_TABLE)
+            return -1;
+        *err = (struct err){0};
+        return n->options->create_tables ? 0 : refuse_missing(part, target_sql, err);
+    }
+    return buf_len(&server->answer.body) == 0 ? 0 : refuse_rows(part, target_sql, err);
+}
+
+/* Only rows that a worker of this sink has noted may be there, and none has. */
+static int
+require_empty(const struct copynotes *n, const struct copypart *part, const char *target_sql,
+              struct err *err)
+{
+    if (look_at_target(n, part, target_sql, err) == 0)
+        return 0;
+    snprintf(err->relation, sizeof err->relation, "%s.%s", part->schema, part->name);
+    return -1;
+}
 
 /* ---- rows of the table ---- */
 
@@ -23,6 +78,7 @@ struct note {
     struct copypart part;
     uint32_t shard;
     uint64_t layout;
+    char *target; /* "": an older walpipe wrote it */
 };
 
 struct notes {
@@ -31,18 +87,32 @@ struct notes {
 };
 
 static void
+free_note(struct note *note)
+{
+    spans_free(&note->part.done);
+    free(note->target);
+}
+
+static void
 free_notes(struct notes *notes)
 {
     for (size_t i = 0; i < notes->count; i++)
-        spans_free(&notes->list[i].part.done);
+        free_note(&notes->list[i]);
     free(notes->list);
+}
+
+static int
+take_target(struct note *note, struct bytes target, struct err *err)
+{
+    note->target = strndup((const char *)target.data, target.len);
+    return note->target != NULL ? 0 : err_set(err, EXIT_PEER, "out of memory for a table's name");
 }
 
 static int
 take_note(struct cursor *c, struct note *note, uint64_t *version, struct err *err)
 {
     struct copypart *part = &note->part;
-    struct bytes done;
+    struct bytes done, target;
     char state[16];
 
     *note = (struct note){0};
@@ -54,10 +124,11 @@ take_note(struct cursor *c, struct note *note, uint64_t *version, struct err *er
         notetable_take_uint32(c, &part->file) &&
         notetable_take_text(c, part->definition, sizeof part->definition) &&
         server_read_string(c, &done) && notetable_take_number(c, 8, &part->rows) &&
-        notetable_take_number(c, 8, &note->layout) && notetable_take_number(c, 8, version)) {
+        notetable_take_number(c, 8, &note->layout) && server_read_string(c, &target) &&
+        notetable_take_number(c, 8, version)) {
         part->gone = strcmp(state, gone) == 0;
         if (part->gone || copyparts_read_state(state, part))
-            return spans_parse(&part->done, done, err);
+            return take_target(note, target, err) == 0 ? spans_parse(&part->done, done, err) : -1;
     }
     return err_set(err, EXIT_REFUSED, "cannot read the rows of " NOTETABLE_TABLES);
 }
@@ -75,6 +146,13 @@ add_note(struct notes *notes, const struct note *note, struct err *err)
     notes->list = more;
     notes->list[notes->count++] = *note;
     return 0;
+}
+
+/* An older walpipe made the table without. */
+static int
+add_target(const struct copynotes *n, struct err *err)
+{
+    return notetable_add_column(&n->table, NOTETABLE_TABLES, "target", "String", err);
 }
 
 static int
@@ -96,13 +174,15 @@ read_notes(struct copynotes *n, struct notes *notes, struct err *err)
         struct note note;
         uint64_t version;
 
-        if (take_note(&c, &note, &version, err) != 0)
+        if (take_note(&c, &note, &version, err) != 0) {
+            free_note(&note);
             return -1;
+        }
         if (version > n->version)
             n->version = version;
         if (!note.part.gone && add_note(notes, &note, err) == 0)
             continue;
-        spans_free(&note.part.done);
+        free_note(&note);
         if (!note.part.gone)
             return -1;
     }
@@ -110,7 +190,8 @@ read_notes(struct copynotes *n, struct notes *notes, struct err *err)
 }
 
 static void
-put_row(struct copynotes *n, const struct copypart *part, uint32_t shard, const char *state)
+put_row(struct copynotes *n, const struct copypart *part, uint32_t shard, const char *state,
+        const char *target)
 {
     struct buf *rows = &n->rows, done = {0};
 
@@ -128,6 +209,7 @@ put_row(struct copynotes *n, const struct copypart *part, uint32_t shard, const 
     notetable_add(rows, (struct bytes){.data = done.data + done.start, .len = buf_len(&done)});
     notetable_add_number(rows, part->rows, 8);
     notetable_add_number(rows, n->layout_hash, 8);
+    notetable_add_cstr(rows, target);
     notetable_add_number(rows, n->version, 8);
     rows->failed = rows->failed || done.failed;
     buf_free(&done);
@@ -138,7 +220,45 @@ put_star(struct copynotes *n, bool streaming)
 {
     const struct copypart star = {.schema = "*", .name = "*"};
 
-    put_row(n, &star, 0, copyparts_state_name(streaming ? COPY_STREAMING : COPY_WAITING));
+    put_row(n, &star, 0, copyparts_state_name(streaming ? COPY_STREAMING : COPY_WAITING), "");
+}
+
+/* The target of the part's table, as SQL names it, to be freed. NULL with err. */
+static char *
+find_target(const struct copynotes *n, const struct copypart *part, struct err *err)
+{
+    struct target_name target;
+    char source[sizeof err->relation], *target_sql;
+
+    snprintf(source, sizeof source, "%s.%s", part->schema, part->name);
+    if (mapping_target(&n->options->map, n->options->database, part->schema, part->name, &target) !=
+        0) {
+        err_set(err, EXIT_REFUSED, "the name of table \"%s\" is too long", source);
+    } else if (table_check_own(source, target.table, err) == 0) {
+        target_sql = table_target_sql(&target);
+        if (target_sql != NULL)
+            return target_sql;
+        err_set(err, EXIT_PEER, "out of memory for a table");
+    }
+    snprintf(err->relation, sizeof err->relation, "%s", source);
+    return NULL;
+}
+
+/* A part of this worker. */
+static int
+put_part(struct copynotes *n, const struct copypart *part, struct err *err)
+{
+    char *target = find_target(n, part, err);
+
+    if (target == NULL)
+        return -1;
+    if (part->state == COPY_NEW && !part->out && require_empty(n, part, target, err) != 0) {
+        free(target);
+        return -1;
+    }
+    put_row(n, part, n->table.hello->shard, copyparts_state_text(part), target);
+    free(target);
+    return 0;
 }
 
 /* All of them in one insert, which is one part of the table: they come together. */
@@ -193,6 +313,18 @@ of_shard(struct group g, uint32_t shard)
     return NULL;
 }
 
+/* Sets what a note says of another target. */
+static int
+look_at_note(const struct copynotes *n, const struct copying *c, struct copypart *part,
+             const struct note *note, struct err *err)
+{
+    char *target = find_target(n, part, err);
+    int rc = target == NULL ? -1 : copyparts_target(c, part, note->target, target, err);
+
+    free(target);
+    return rc;
+}
+
 /* Under another layout a worker has other rows. A physical table that some worker has not finished
  * is not finished; what the workers of now have finished of it is not known. Where one worker
  * follows the table, the others must not pass its changes over. */
@@ -212,15 +344,15 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
     if (copy.state == COPY_WAITING && !all_wait(table))
         copy.state = COPY_COPYING;
     copy.changed = !same || copy.state != own->part.state;
+    if (look_at_note(n, c, &copy, own != NULL ? own : part.first, err) != 0)
+        return -1;
     for (size_t i = 0; own != NULL && (same || all_stream(part)) && i < own->part.done.count; i++)
         if (spans_add(&copy.done, own->part.done.list[i]) != 0)
             return err_set(err, EXIT_PEER, "out of memory for finished ranges");
     if (copyparts_add(c, &copy) == NULL)
         return err_set(err, EXIT_PEER, "out of memory for the tables that are copied");
     c->pending = c->pending || copy.changed;
-    if (copy.changed)
-        put_row(n, &copy, n->table.hello->shard, copyparts_state_text(&copy));
-    return 0;
+    return copy.changed ? put_part(n, &copy, err) : 0;
 }
 
 /* Those of workers that are no more, and a row that stood for a table whose parts are known by now,
@@ -233,7 +365,7 @@ remove_old(struct copynotes *n, struct group part, bool stand_in)
     for (const struct note *note = part.first; note < part.end; note++)
         if ((hello->shard == 0 && note->shard >= hello->shards) ||
             (stand_in && note->shard == hello->shard))
-            put_row(n, &note->part, note->shard, gone);
+            put_row(n, &note->part, note->shard, gone, note->target);
 }
 
 static int
@@ -288,6 +420,8 @@ copynotes_load(struct copynotes *n, struct copying *c, bool followed, struct err
         return err_set(err, EXIT_PEER, "out of memory for the layout");
     rc = notetable_make(&n->table, NOTETABLE_TABLES, types, key, err);
     if (rc == 0)
+        rc = add_target(n, err);
+    if (rc == 0)
         rc = read_notes(n, &notes, err);
     if (rc == 0)
         rc = take_notes(n, c, &notes, followed, err);
@@ -302,7 +436,7 @@ forget_default(struct copynotes *n, const struct notes *notes, struct err *err)
     if (notes->count == 0 || notes->list[0].part.relid != 0)
         return 0;
     n->version++;
-    put_row(n, &notes->list[0].part, 0, gone);
+    put_row(n, &notes->list[0].part, 0, gone, "");
     return write_rows(n, err);
 }
 
@@ -332,78 +466,14 @@ copynotes_require_none(struct copynotes *n, struct err *err)
         return -1;
     if (!exists)
         return 0;
-    rc = read_notes(n, &notes, err);
+    rc = add_target(n, err);
+    if (rc == 0)
+        rc = read_notes(n, &notes, err);
     if (rc == 0)
         rc = require_all_streaming(&notes, err);
     if (rc == 0)
         rc = forget_default(n, &notes, err);
     free_notes(&notes);
-    return rc;
-}
-
-/* ---- a new table ---- */
-
-static int
-refuse_missing(const struct copypart *part, const char *target_sql, struct err *err)
-{
-    err_set(err, EXIT_REFUSED, "table %s for rows of \"%s.%s\" does not exist in ClickHouse",
-            target_sql, part->schema, part->name);
-    return err_hint(err, "create it, set map to send the table to another, leave it out of the "
-                         "sink's tables, or set create_tables");
-}
-
-static int
-refuse_rows(const struct copypart *part, const char *target_sql, struct err *err)
-{
-    err_set(err, EXIT_REFUSED, "%s is to be copied from \"%s.%s\" and has rows already", target_sql,
-            part->schema, part->name);
-    return err_hint(err,
-                    "if nothing else writes to it, TRUNCATE TABLE %s in ClickHouse; or, if the "
-                    "tables have the source's rows as of the slot's beginning, set copy = no in "
-                    "the sink",
-                    target_sql);
-}
-
-static int
-look_at_target(const struct copynotes *n, const struct copypart *part, const char *target_sql,
-               struct err *err)
-{
-    enum { UNKNOWN_TABLE = 60 };
-    struct server *server = n->table.server;
-    struct buf sql = {0};
-
-    server_put_text(&sql, "SELECT 1 FROM ");
-    server_put_text(&sql, target_sql);
-    server_put_text(&sql, " LIMIT 1 FORMAT TabSeparated");
-    if (server_query(server, "look whether a table is empty", &sql, err) != 0) {
-        if (err->code != EXIT_REFUSED || server->answer.code != UNKNOWN_TABLE)
-            return -1;
-        *err = (struct err){0};
-        return n->options->create_tables ? 0 : refuse_missing(part, target_sql, err);
-    }
-    return buf_len(&server->answer.body) == 0 ? 0 : refuse_rows(part, target_sql, err);
-}
-
-/* Only rows that a worker of this sink has noted may be there, and none has. */
-static int
-require_empty(const struct copynotes *n, const struct copypart *part, struct err *err)
-{
-    struct target_name target;
-    char source[sizeof err->relation], *target_sql;
-    int rc;
-
-    snprintf(source, sizeof source, "%s.%s", part->schema, part->name);
-    if (mapping_target(&n->options->map, n->options->database, part->schema, part->name, &target) !=
-        0)
-        return err_set(err, EXIT_REFUSED, "the name of table \"%s\" is too long", source);
-    if (table_check_own(source, target.table, err) != 0)
-        return -1;
-    target_sql = table_target_sql(&target);
-    rc = target_sql == NULL ? err_set(err, EXIT_PEER, "out of memory for a table")
-                            : look_at_target(n, part, target_sql, err);
-    free(target_sql);
-    if (rc != 0)
-        snprintf(err->relation, sizeof err->relation, "%s", source);
     return rc;
 }
 
@@ -418,15 +488,11 @@ copynotes_write(struct copynotes *n, struct copying *c, struct err *err)
     /* A table that was gone may be back under the same key, which counts more. */
     for (const struct copypart *part = c->parts; part != NULL; part = part->next)
         if (part->changed && part->gone)
-            put_row(n, part, shard, gone);
+            put_row(n, part, shard, gone, "");
     n->version++;
-    for (const struct copypart *part = c->parts; part != NULL; part = part->next) {
-        if (!part->changed || part->gone)
-            continue;
-        if (part->state == COPY_NEW && require_empty(n, part, err) != 0)
+    for (const struct copypart *part = c->parts; part != NULL; part = part->next)
+        if (part->changed && !part->gone && put_part(n, part, err) != 0)
             return -1;
-        put_row(n, part, shard, copyparts_state_text(part));
-    }
     /* Every table has a note of its own now. */
     if (c->listed && c->carried_over && shard == 0)
         put_star(n, false);

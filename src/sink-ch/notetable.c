@@ -73,6 +73,65 @@ notetable_make(const struct notetable *n, const char *table, const char *columns
     return rc;
 }
 
+static int
+has_column(const struct notetable *n, const char *table, const char *column, bool *has,
+           struct err *err)
+{
+    struct buf sql = {0};
+    const struct buf *answer = &n->server->answer.body;
+
+    server_put_text(&sql, "SELECT count() FROM system.columns WHERE database = ");
+    server_put_literal(&sql, n->database);
+    server_put_text(&sql, " AND table = ");
+    server_put_literal(&sql, table);
+    server_put_text(&sql, " AND name = ");
+    server_put_literal(&sql, column);
+    server_put_text(&sql, " FORMAT TabSeparated");
+    if (server_query(n->server, "look at walpipe's notes", &sql, err) != 0)
+        return -1;
+    *has = buf_len(answer) > 0 && answer->data[answer->start] != '0';
+    return 0;
+}
+
+static int
+add_column(const struct notetable *n, const char *table, const char *column, const char *type,
+           struct err *err)
+{
+    struct buf sql = {0};
+
+    server_put_text(&sql, "ALTER TABLE ");
+    put_table(n, table, &sql);
+    server_put_text(&sql, " ADD COLUMN ");
+    server_put_text(&sql, column);
+    server_put_text(&sql, " ");
+    server_put_text(&sql, type);
+    return server_statement(n->server, "add a column to walpipe's notes", &sql, err);
+}
+
+int
+notetable_add_column(const struct notetable *n, const char *table, const char *column,
+                     const char *type, struct err *err)
+{
+    struct err refused;
+    bool has;
+
+    if (has_column(n, table, column, &has, err) != 0)
+        return -1;
+    if (has || add_column(n, table, column, type, err) == 0)
+        return 0;
+    /* Another worker may have added it meanwhile. */
+    refused = *err;
+    if (has_column(n, table, column, &has, err) != 0)
+        return -1;
+    if (has) {
+        *err = (struct err){0};
+        return 0;
+    }
+    *err = refused;
+    return err_hint(err, "run as a user who may: ALTER TABLE %s ADD COLUMN %s %s", table, column,
+                    type);
+}
+
 int
 notetable_exists(const struct notetable *n, const char *table, bool *exists, struct err *err)
 {

@@ -23,6 +23,10 @@ struct notetable {
 int notetable_make(const struct notetable *n, const char *table, const char *columns,
                    const char *key, struct err *err) MUST_CHECK;
 
+/* Adds a column where it is missing. Rows of before have the type's default. */
+int notetable_add_column(const struct notetable *n, const char *table, const char *column,
+                         const char *type, struct err *err) MUST_CHECK;
+
 int notetable_exists(const struct notetable *n, const char *table, bool *exists,
                      struct err *err) MUST_CHECK;
 

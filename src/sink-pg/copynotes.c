@@ -18,7 +18,7 @@ static const char create_tables[] =
     "shard integer NOT NULL, schema text NOT NULL, name text NOT NULL, state text NOT NULL,"
     "l0 pg_lsn NOT NULL DEFAULT '0/0', file oid NOT NULL DEFAULT 0,"
     "definition text NOT NULL DEFAULT '', done text NOT NULL DEFAULT '',"
-    "rows bigint NOT NULL DEFAULT 0, layout bigint NOT NULL,"
+    "rows bigint NOT NULL DEFAULT 0, layout bigint NOT NULL, target text NOT NULL DEFAULT '',"
     "updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),"
     "PRIMARY KEY (pipeline, sink, relid, part, shard));"
     "CREATE TABLE IF NOT EXISTS walpipe.missing ("
@@ -30,7 +30,14 @@ static const char tables_exist[] =
     "SELECT pg_catalog.to_regclass('walpipe.tables') IS NOT NULL AND "
     "pg_catalog.to_regclass('walpipe.missing') IS NOT NULL";
 
-enum { PARAMS_MAX = 16 };
+/* Tables of an older walpipe have no column for the target. */
+static const char columns_exist[] =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE "
+    "attrelid = pg_catalog.to_regclass('walpipe.tables') AND attname = 'target')";
+static const char add_columns[] =
+    "ALTER TABLE walpipe.tables ADD COLUMN target text NOT NULL DEFAULT ''";
+
+enum { PARAMS_MAX = 17 };
 
 /* The parameters with which every statement begins, which are pipeline, sink, shard, shards and
  * layout. */
@@ -86,6 +93,21 @@ ask_bool(struct session *s, const char *what, const char *sql, int count, const 
 /* ---- the start ---- */
 
 static int
+bring_columns(struct session *s, struct err *err)
+{
+    bool exist;
+
+    if (ask_bool(s, "look at walpipe.tables in the target", columns_exist, 0, NULL, &exist, err) !=
+        0)
+        return -1;
+    if (exist || session_exec(s, "add a column to walpipe.tables", add_columns, err) == 0)
+        return 0;
+    if (err->code == EXIT_REFUSED)
+        err_hint(err, "run it as the table's owner: %s", add_columns);
+    return -1;
+}
+
+static int
 make_tables(struct session *s, struct err *err)
 {
     bool exist;
@@ -94,7 +116,7 @@ make_tables(struct session *s, struct err *err)
         0)
         return -1;
     if (exist)
-        return 0;
+        return bring_columns(s, err);
     if (session_exec(s, "create walpipe.tables in the target", create_tables, err) == 0)
         return 0;
     if (err->code == EXIT_REFUSED)
@@ -127,8 +149,9 @@ static const char unite[] =
 /* For this worker alone. Another one that has begun would not know of its note. */
 static const char add_worker[] =
     "INSERT INTO walpipe.tables (pipeline, sink, relid, part, shard, schema, name, state, l0, "
-    "file, definition, layout) SELECT DISTINCT ON (relid, part) $1, $2, relid, part, "
-    "$3::integer, schema, name, state, l0, file, definition, $5::bigint FROM walpipe.tables "
+    "file, definition, layout, target) SELECT DISTINCT ON (relid, part) $1, $2, relid, part, "
+    "$3::integer, schema, name, state, l0, file, definition, $5::bigint, target "
+    "FROM walpipe.tables "
     "WHERE pipeline = $1 AND sink = $2 AND relid <> 0 AND $4::integer IS NOT NULL "
     "ORDER BY relid, part, shard ON CONFLICT DO NOTHING";
 
@@ -153,7 +176,7 @@ static const char drop_workers[] =
     "AND $3::integer IS NOT NULL AND $5::bigint IS NOT NULL";
 
 static const char read_own[] =
-    "SELECT relid, part, schema, name, state, l0, file, definition, done, rows "
+    "SELECT relid, part, schema, name, state, l0, file, definition, done, rows, target "
     "FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer "
     "AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL ORDER BY relid DESC, part";
 
@@ -164,7 +187,34 @@ number(const PGresult *rows, int row, int column)
 }
 
 static int
-take_row(const PGresult *rows, int row, struct copying *c, struct err *err)
+check_target(const struct copynotes *n, const struct copying *c, struct copypart *part,
+             const char *noted, struct err *err)
+{
+    struct buf target = {0};
+    int rc;
+
+    mapping_target_sql(n->map, part->schema, part->name, &target);
+    rc = sqltext_get(&target) == NULL ? err_set(err, EXIT_PEER, "out of memory for a table's name")
+                                      : copyparts_target(c, part, noted, sqltext_get(&target), err);
+    buf_free(&target);
+    return rc;
+}
+
+static int
+take_part(struct copying *c, const struct copypart *part, struct err *err)
+{
+    struct copypart *added = copyparts_add(c, part);
+
+    if (added == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for the tables that are copied");
+    if (added->changed)
+        copyparts_changed(c, added);
+    return 0;
+}
+
+static int
+take_row(const struct copynotes *n, const PGresult *rows, int row, struct copying *c,
+         struct err *err)
 {
     struct copypart part = {.relid = (uint32_t)number(rows, row, 0),
                             .part = (uint32_t)number(rows, row, 1),
@@ -185,26 +235,28 @@ take_row(const PGresult *rows, int row, struct copying *c, struct err *err)
         c->carried_over = part.state == COPY_STREAMING;
         return 0;
     }
-    if (spans_parse(&part.done, done, err) != 0)
+    if (check_target(n, c, &part, PQgetvalue(rows, row, 10), err) != 0 ||
+        spans_parse(&part.done, done, err) != 0)
         return -1;
-    if (copyparts_add(c, &part) != NULL)
+    if (take_part(c, &part, err) == 0)
         return 0;
     spans_free(&part.done);
-    return err_set(err, EXIT_PEER, "out of memory for the tables that are copied");
+    return -1;
 }
 
 static int
-read_notes(struct session *s, const struct params *p, struct copying *c, struct err *err)
+read_notes(const struct copynotes *n, struct session *s, const struct params *p, struct copying *c,
+           struct err *err)
 {
     static const char what[] = "read walpipe.tables";
     PGresult *rows = pqx_exec_params(s->conn, what, read_own, PARAMS_OWN, p->list, err);
     int rc = 0;
 
-    rows = pqx_shaped(rows, what, 0, PQX_ROWS, "vvvvvvvvvv", err);
+    rows = pqx_shaped(rows, what, 0, PQX_ROWS, "vvvvvvvvvvv", err);
     if (rows == NULL)
         return -1;
     for (int i = 0; i < PQntuples(rows) && rc == 0; i++)
-        rc = take_row(rows, i, c, err);
+        rc = take_row(n, rows, i, c, err);
     PQclear(rows);
     return rc;
 }
@@ -227,7 +279,7 @@ load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (run(s, "bring walpipe.tables up to date", steps[i], PARAMS_OWN, &p, err) != 0)
             return -1;
-    if (read_notes(s, &p, c, err) != 0 || copyheld_load(n->held, s, c, err) != 0 ||
+    if (read_notes(n, s, &p, c, err) != 0 || copyheld_load(n->held, s, c, err) != 0 ||
         copymissing_look(&n->missing, s, err) != 0)
         return -1;
     return session_exec(s, "commit walpipe.tables", "COMMIT", err);
@@ -291,32 +343,41 @@ copynotes_require_none(const struct copynotes *n, struct session *s, struct err 
 
 /* ---- notes ---- */
 
-/* Both in one query, because another worker has noted everything before it wrote it into the
- * table. */
 static int
-require_empty(const struct copynotes *n, struct session *s, const struct copypart *part,
-              struct err *err)
+ask_empty(const struct copynotes *n, struct session *s, uint32_t relid, const char *target,
+          bool *yes, struct err *err)
 {
-    static const char what[] = "look whether a table is empty";
+    char oid[16];
+    const char *params[] = {n->pipeline, n->hello->sink, oid, target};
     struct buf sql = {0};
-    const char *schema, *name;
-    char relid[16];
-    const char *params[] = {n->pipeline, n->hello->sink, relid};
-    bool ours = true;
     int rc;
 
-    mapping_target(n->map, part->schema, part->name, &schema, &name);
-    snprintf(relid, sizeof relid, "%" PRIu32, part->relid);
-    sqltext_add(&sql, "SELECT EXISTS (SELECT FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
-                      "AND relid = $3::oid) OR NOT EXISTS (SELECT FROM ");
-    sqltext_name(&sql, schema);
-    sqltext_add(&sql, ".");
-    sqltext_name(&sql, name);
-    sqltext_add(&sql, ")");
-    rc = sqltext_get(&sql) == NULL ? err_set(err, EXIT_PEER, "out of memory for a query")
-                                   : ask_bool(s, what, sqltext_get(&sql), 3, params, &ours, err);
+    snprintf(oid, sizeof oid, "%" PRIu32, relid);
+    sqltext_add(&sql,
+                "SELECT EXISTS (SELECT FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
+                "AND relid = $3::oid AND state NOT IN ('waiting', 'out-waiting') "
+                "AND target IN ('', $4)) OR NOT EXISTS (SELECT FROM %s)",
+                target);
+    rc = sqltext_get(&sql) == NULL
+             ? err_set(err, EXIT_PEER, "out of memory for a query")
+             : ask_bool(s, "look whether a table is empty", sqltext_get(&sql), 4, params, yes, err);
     buf_free(&sql);
-    return rc != 0 || ours ? rc : copynotes_refuse_rows(schema, name, err);
+    return rc;
+}
+
+/* Rows there are ours if another worker is beyond waiting. Both in one query, because that worker
+ * has noted everything before it wrote it into the table. */
+static int
+require_empty(const struct copynotes *n, struct session *s, const struct copypart *part,
+              const char *target, struct err *err)
+{
+    const char *schema, *name;
+    bool ours = true;
+
+    if (ask_empty(n, s, part->relid, target, &ours, err) != 0)
+        return -1;
+    mapping_target(n->map, part->schema, part->name, &schema, &name);
+    return ours ? 0 : copynotes_refuse_rows(schema, name, err);
 }
 
 int
@@ -332,19 +393,20 @@ copynotes_refuse_rows(const char *schema, const char *name, struct err *err)
 /* A note that was there and is not any more was removed by a worker for which the table is gone. It
  * must not come back, since the table may be a new one by then. */
 static int
-write_note(struct session *s, const struct copypart *part, struct params *p, struct err *err)
+write_note(struct session *s, const struct copypart *part, const char *target, struct params *p,
+           struct err *err)
 {
     static const char upsert[] =
         "INSERT INTO walpipe.tables (pipeline, sink, shard, relid, part, schema, name, state, l0, "
-        "file, definition, done, rows, layout) SELECT $1, $2, $3::integer, $6::oid, $7::oid, $8, "
-        "$9, $10, $11::pg_lsn, $12::oid, $13, $14, $15::bigint, $5::bigint "
+        "file, definition, done, rows, layout, target) SELECT $1, $2, $3::integer, $6::oid, "
+        "$7::oid, $8, $9, $10, $11::pg_lsn, $12::oid, $13, $14, $15::bigint, $5::bigint, $17 "
         "WHERE $4::integer IS NOT NULL AND ($16::boolean OR EXISTS (SELECT FROM walpipe.tables "
         "WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer AND relid = $6::oid "
         "AND part = $7::oid FOR UPDATE)) "
         "ON CONFLICT (pipeline, sink, relid, part, shard) DO UPDATE SET schema = EXCLUDED.schema, "
         "name = EXCLUDED.name, state = EXCLUDED.state, l0 = EXCLUDED.l0, file = EXCLUDED.file, "
         "definition = EXCLUDED.definition, done = EXCLUDED.done, rows = EXCLUDED.rows, "
-        "layout = EXCLUDED.layout, updated_at = pg_catalog.now()";
+        "layout = EXCLUDED.layout, target = EXCLUDED.target, updated_at = pg_catalog.now()";
     char relid[16], oid[16], file[16], rows[24];
     struct lsn_text l0 = lsn_format(part->l0);
     struct buf done = {0};
@@ -366,8 +428,9 @@ write_note(struct session *s, const struct copypart *part, struct params *p, str
     p->list[13] = sqltext_get(&done);
     p->list[14] = rows;
     p->list[15] = part->noted ? "f" : "t";
+    p->list[16] = target;
     rc = p->list[13] == NULL ? err_set(err, EXIT_PEER, "out of memory for finished ranges")
-                             : run(s, "write walpipe.tables", upsert, 16, p, err);
+                             : run(s, "write walpipe.tables", upsert, 17, p, err);
     buf_free(&done);
     return rc;
 }
@@ -414,14 +477,29 @@ keep_copying(const struct copynotes *n, struct session *s, struct copypart *part
 }
 
 static int
-write_changed(const struct copynotes *n, struct session *s, struct copypart *part, struct params *p,
-              struct err *err)
+write_part(const struct copynotes *n, struct session *s, struct copypart *part, const char *target,
+           struct params *p, struct err *err)
 {
-    if (part->state == COPY_NEW && require_empty(n, s, part, err) != 0)
+    if (target == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for a table's name");
+    if (part->state == COPY_NEW && !part->out && require_empty(n, s, part, target, err) != 0)
         return -1;
     if (part->ended_life != 0 && !part->keyless && keep_copying(n, s, part, err) != 0)
         return -1;
-    return write_note(s, part, p, err);
+    return write_note(s, part, target, p, err);
+}
+
+static int
+write_changed(const struct copynotes *n, struct session *s, struct copypart *part, struct params *p,
+              struct err *err)
+{
+    struct buf target = {0};
+    int rc;
+
+    mapping_target_sql(n->map, part->schema, part->name, &target);
+    rc = write_part(n, s, part, sqltext_get(&target), p, err);
+    buf_free(&target);
+    return rc;
 }
 
 /* Every table has a note of its own now. */

@@ -243,6 +243,56 @@ waits_again() {
     [ "$(q "SELECT count() FROM system.mutations WHERE table = 'walpipe_tables' AND NOT is_done")" = 0 ]
 }
 
+# The bug was that the rows stayed in the old target, and the changes went to the new one.
+@test "a map that names another target is refused, in and after the copy; three ways out" {
+    local half copied to_b=(--map 'public.t -> b')
+    half='e.watermark(e.lsn); ask(); life(7); block(7, 1, [["1", "v", "b"]], to=(512, 0), mark=e.lsn); e.end()'
+    copied='e.lsn = 0x3000; e.watermark(e.lsn); ask(); life(7); block(7, 1, [["1", "v", "b"]], mark=e.lsn)
+block(7, 2, [], kind="q", mark=e.lsn); e.add(table_end(7)); e.end()'
+    note_is() {
+        is "SELECT $1 FROM walpipe_tables FINAL WHERE relid = 1" "$2"
+    }
+    refused_for_b() {
+        exits 100 copied "${to_b[@]}" <<<'ask(); e.end()'
+        log_has "the rows of public.t are in \`$DB\`.\`t\`, and its changes go to \`$DB\`.\`b\` now"
+        log_has "set map back; if you have renamed the table in ClickHouse as well, ALTER TABLE"
+        is "EXISTS TABLE b" 0
+    }
+    again() {
+        q "ALTER TABLE walpipe_tables UPDATE $1 WHERE name = 't'"
+        wait_until 20 waits_again
+    }
+    copied <<<"$half"
+    note_is "state, target" "copying \`$DB\`.\`t\`"
+    refused_for_b
+    # An older walpipe's notes get the column, and the target of now, also when nothing is copied.
+    q "ALTER TABLE walpipe_tables DROP COLUMN target"
+    small >"$DIR/in"
+    exits 100 sink <"$DIR/in"
+    log_has "the copy of public.t has not ended"
+    q "ALTER TABLE walpipe_tables DROP COLUMN target"
+    copied <<<"${half/[[\"1\"/[[\"2\"}"
+    refused_for_b
+    # let it be copied again
+    again "state = 'waiting', done = '', rows = 0"
+    table b "id Int32, v Nullable(String), big Nullable(String)" id
+    q "INSERT INTO b (id) VALUES (9)"
+    exits 100 copied "${to_b[@]}" <<<'ask(); e.end()'
+    log_has 'is to be copied from \"public.t\" and has rows already'
+    note_is "target" "\`$DB\`.\`t\`"
+    q "TRUNCATE TABLE b"
+    copied "${to_b[@]}" <<<"$copied"
+    note_is "state, target" "streaming \`$DB\`.\`b\`"
+    is "SELECT id FROM b" 1
+    # the table was renamed
+    q "RENAME TABLE b TO c"
+    exits 100 copied --map 'public.t -> c' <<<'ask(); e.end()'
+    again "target = ''"
+    copied --map 'public.t -> c' <<<'e.lsn = 0x4000; e.table(1, "public", "t", T); tx(101, ("insert", ["2", "new", "b"])); ask(); e.end()'
+    note_is "state, target" "streaming \`$DB\`.\`c\`"
+    is "SELECT groupArray(id) FROM (SELECT id FROM c FINAL ORDER BY id)" "[1,2]"
+}
+
 @test "refused: a missing target that may not be made, walpipe's own tables as a target" {
     { echo "$COPY_PRELUDE"; echo 'ask(); e.end(); out(e)'; } | /usr/bin/python3 "$WALPIPE_ROOT/test/lib/stream.py" py >"$DIR/in"
     exits 100 sink <"$DIR/in"
