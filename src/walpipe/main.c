@@ -22,12 +22,13 @@ struct options {
     bool yes;
     const char *sink;
     uint64_t ready_fd; /* 0 if none */
+    char **argv;       /* main's */
 };
 
 static int
 run_command(const struct config *config, const struct options *o, const struct log *log)
 {
-    return run_pipeline(config, log, o->ready_fd == 0 ? -1 : (int)o->ready_fd);
+    return run_pipeline(config, log, o->ready_fd == 0 ? -1 : (int)o->ready_fd, o->argv);
 }
 
 static int
@@ -209,7 +210,7 @@ int
 main(int argc, char **argv)
 {
     struct log log = {.program = "walpipe", .level = LOG_INFO};
-    struct options options = {0};
+    struct options options = {.argv = argv};
     struct err err = {0};
 
     open_standard_descriptors();

@@ -56,8 +56,9 @@ notify_open(struct notify *notify, int ready_fd)
 {
     const char *name = getenv("NOTIFY_SOCKET");
 
-    *notify =
-        (struct notify){.socket = name == NULL ? -1 : connect_socket(name), .ready_fd = ready_fd};
+    /* unsetenv frees nothing, so name stays readable */
+    *notify = (struct notify){
+        .socket = name == NULL ? -1 : connect_socket(name), .name = name, .ready_fd = ready_fd};
     if (notify->socket >= 0)
         notify->every_micros = watchdog_micros() / SIGNS_PER_PERIOD;
     if (ready_fd >= 0)
@@ -79,11 +80,35 @@ void
 notify_ready(struct notify *notify)
 {
     say(notify, "READY=1\nSTATUS=The pipeline's programs are running.");
-    if (notify->ready_fd < 0)
+    if (notify->ready_fd < 0 || notify->ready)
         return;
     (void)!write(notify->ready_fd, "\n", 1);
     close(notify->ready_fd);
-    notify->ready_fd = -1;
+    notify->ready = true;
+}
+
+void
+notify_hand_on(const struct notify *notify)
+{
+    char micros[24];
+
+    if (notify->socket >= 0)
+        setenv("NOTIFY_SOCKET", notify->name, 1);
+    if (notify->every_micros != 0) {
+        snprintf(micros, sizeof micros, "%llu",
+                 (unsigned long long)notify->every_micros * SIGNS_PER_PERIOD);
+        setenv("WATCHDOG_USEC", micros, 1);
+    }
+    if (notify->ready_fd < 0)
+        return;
+    if (notify->ready) {
+        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+        /* which may have the number already, since it was free */
+        if (null >= 0)
+            dup2(null, notify->ready_fd);
+    }
+    fcntl(notify->ready_fd, F_SETFD, 0);
 }
 
 void

@@ -7,7 +7,9 @@
 
 struct notify {
     int socket;            /* of systemd, -1 if none */
-    int ready_fd;          /* of s6, -1 if none, or after the newline has been written */
+    const char *name;      /* of that socket */
+    int ready_fd;          /* of s6, -1 if none */
+    bool ready;            /* the newline has been written, and ready_fd closed */
     uint64_t every_micros; /* between two signs of life, 0 without a watchdog */
     uint64_t next_sign;    /* on clock_micros() */
 };
@@ -20,6 +22,10 @@ void notify_open(struct notify *notify, int ready_fd);
 /* The programs have been started. A service manager's start waits for that and not for the servers,
  * because a source that is down at boot must not make the start fail. */
 void notify_ready(struct notify *notify);
+
+/* Before this process starts another walpipe in its own place. That one finds in its environment
+ * and descriptors what notify_open found, but its newline goes to /dev/null. */
+void notify_hand_on(const struct notify *notify);
 
 /* The pipeline drains. */
 void notify_stopping(const struct notify *notify);

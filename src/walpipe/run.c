@@ -15,6 +15,7 @@
 #include "walpipe/notify.h"
 #include "walpipe/orphans.h"
 #include "walpipe/plan.h"
+#include "walpipe/replaced.h"
 #include "walpipe/unit.h"
 
 #define BACKOFF_FIRST_MILLIS 100
@@ -32,6 +33,8 @@ struct running {
     struct orphans orphans;
     struct backoff backoff;
     struct notify notify;
+    struct replaced replaced;
+    char *const *argv;
     int signals;
 };
 
@@ -76,6 +79,20 @@ wait_or_stop(struct running *r, uint64_t millis)
     return false;
 }
 
+/* Returns only if walpipe's file is the one that runs, or if the new one cannot be started. */
+static void
+become_new(struct running *r)
+{
+    struct err err = {0};
+
+    if (!replaced_seen(&r->replaced))
+        return;
+    log_write(r->log, LOG_INFO, "\"%s\" was replaced: it is started in this process's place",
+              r->replaced.file);
+    if (replaced_continue(&r->replaced, r->argv, &r->notify, r->place.restarts, &err) != 0)
+        log_failure(r->log, &err);
+}
+
 static int
 live_and_restart(struct running *r)
 {
@@ -93,6 +110,7 @@ live_and_restart(struct running *r)
                   (unsigned long long)wait, (unsigned long long)r->place.restarts);
         if (wait_or_stop(r, wait))
             return EXIT_DONE;
+        become_new(r);
     }
 }
 
@@ -125,17 +143,21 @@ prepare(struct running *r, struct pool *pool, struct err *err)
     if (r->place.programs == NULL || nofile_ensure(r->config->workers_count, err) != 0 ||
         take_directory(r->config->state_dir, err) != 0)
         return -1;
-    forget_logins(r->config, pool);
+    replaced_watch(&r->replaced, pool);
+    r->place.restarts = r->replaced.restarts;
+    if (r->place.restarts == 0)
+        forget_logins(r->config, pool);
     r->signals = sig_open(true, err);
     return r->signals < 0 ? -1 : 0;
 }
 
 int
-run_pipeline(const struct config *config, const struct log *log, int ready_fd)
+run_pipeline(const struct config *config, const struct log *log, int ready_fd, char *const *argv)
 {
     struct running r = {
         .config = config,
         .log = log,
+        .argv = argv,
         .backoff = {.first_millis = BACKOFF_FIRST_MILLIS, .most_millis = BACKOFF_MOST_MILLIS},
     };
     struct pool pool = {0};
