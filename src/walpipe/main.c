@@ -9,6 +9,7 @@
 #include "walpipe/adopt.h"
 #include "walpipe/check.h"
 #include "walpipe/drop.h"
+#include "walpipe/init.h"
 #include "walpipe/plan.h"
 #include "walpipe/print.h"
 #include "walpipe/run.h"
@@ -23,6 +24,7 @@ struct options {
     const char *sink;
     uint64_t ready_fd; /* 0 if none */
     char **argv;       /* main's */
+    struct init init;
 };
 
 static int
@@ -90,7 +92,7 @@ static const struct command {
 } commands[] = {
     {"run", run_command},       {"check", check_command},   {"print", print_command},
     {"status", status_command}, {"tables", tables_command}, {"drop", drop_command},
-    {"adopt", adopt_command},
+    {"adopt", adopt_command},   {"init", check_command},
 };
 
 static const struct command *
@@ -108,10 +110,40 @@ take_command(const struct opt_spec *spec, const char *word, void *options, struc
     struct options *o = options;
 
     (void)spec;
-    if (o->command != NULL)
+    if (o->command == NULL)
+        o->command = word;
+    else if (strcmp(o->command, "init") == 0 && o->init.file == NULL)
+        o->init.file = word;
+    else
         return err_set(err, EXIT_REFUSED, "unexpected argument \"%s\"", word);
-    o->command = word;
     return 0;
+}
+
+static int
+take_target(const char **targets, size_t *count, const struct opt_spec *spec, const char *value,
+            struct err *err)
+{
+    if (*count == INIT_TARGETS_MAX)
+        return err_set(err, EXIT_REFUSED, "option --%s is given more than %d times", spec->name,
+                       INIT_TARGETS_MAX);
+    targets[(*count)++] = value;
+    return 0;
+}
+
+static int
+take_pg(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    struct init *init = &((struct options *)options)->init;
+
+    return take_target(init->pg, &init->pg_count, spec, value, err);
+}
+
+static int
+take_ch(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    struct init *init = &((struct options *)options)->init;
+
+    return take_target(init->ch, &init->ch_count, spec, value, err);
 }
 
 #define TO(field) .offset = offsetof(struct options, field)
@@ -124,11 +156,16 @@ static const struct opt_spec specs[] = {
     {"sink", "NAME", "adopt: this sink only", OPT_TEXT, TO(sink)},
     {"ready-fd", "N", "run: write a newline to descriptor N when the programs run, as s6 expects",
      OPT_NUMBER, TO(ready_fd), .min = 3, .max = 1023},
+    {"source", "CONNINFO", "init: the source, in libpq's form; no password here", OPT_LINE,
+     TO(init.source)},
+    {"pg", "CONNINFO", "init: a PostgreSQL target; may be given again", OPT_CALL, .take = take_pg},
+    {"ch", "URL", "init: a ClickHouse target, http://host:8123; may be given again", OPT_CALL,
+     .take = take_ch},
 };
 
 static const struct opt_program program = {
     .name = "walpipe",
-    .usage = "COMMAND -c FILE",
+    .usage = "COMMAND -c FILE | init FILE --source CONNINFO [--pg CONNINFO] [--ch URL]",
     .purpose =
         "Replicate a PostgreSQL database by logical decoding: run, watch and drop a "
         "pipeline.\n\n"
@@ -138,23 +175,46 @@ static const struct opt_program program = {
         "  status    LSNs, lag, rates and health of the running pipeline\n"
         "  tables    how far each table is in each sink\n"
         "  drop      drop the slot and the progress rows, after asking\n"
-        "  adopt     let the source win in ClickHouse tables of another history, after asking",
+        "  adopt     let the source win in ClickHouse tables of another history, after asking\n"
+        "  init      write a first config FILE with comments, and check it",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
     .operand = take_command,
 };
 
 static int
+check_init_options(const struct options *o, struct err *err)
+{
+    const struct init *init = &o->init;
+    bool given = init->source != NULL || init->pg_count > 0 || init->ch_count > 0;
+
+    if (strcmp(o->command, "init") != 0)
+        return given ? err_set(err, EXIT_REFUSED,
+                               "options --source, --pg and --ch are only for walpipe init")
+                     : 0;
+    if (init->file == NULL || o->config != NULL)
+        return err_set(err, EXIT_REFUSED, "walpipe init needs the name of a new file, without -c");
+    if (init->source == NULL)
+        return err_set(err, EXIT_REFUSED, "walpipe init needs --source CONNINFO");
+    if (init->pg_count + init->ch_count == 0)
+        return err_set(err, EXIT_REFUSED, "walpipe init needs a target: --pg CONNINFO or --ch URL");
+    return 0;
+}
+
+static int
 check_options(const struct options *o, struct err *err)
 {
     if (o->command == NULL)
         err_set(err, EXIT_REFUSED,
-                "no command: expected run, check, print, status, tables, drop or adopt");
+                "no command: expected run, check, print, status, tables, drop, adopt or init");
     else if (find_command(o->command) == NULL)
         err_set(err, EXIT_REFUSED,
-                "unknown command \"%s\": expected run, check, print, status, tables, drop or adopt",
+                "unknown command \"%s\": expected run, check, print, status, tables, drop, adopt "
+                "or init",
                 o->command);
-    else if (o->config == NULL)
+    else if (check_init_options(o, err) != 0)
+        return err_hint(err, "see walpipe --help");
+    else if (o->config == NULL && o->init.file == NULL)
         err_set(err, EXIT_REFUSED, "no config file: walpipe %s needs -c FILE", o->command);
     else if (o->json && strcmp(o->command, "status") != 0 && strcmp(o->command, "tables") != 0)
         err_set(err, EXIT_REFUSED, "option --json is only for walpipe status and tables");
@@ -190,9 +250,17 @@ with_config(const struct options *o, struct log *log)
 {
     struct config config;
     struct err err = {0};
+    const char *file = o->config;
     int code;
 
-    if (config_read(o->config, &config, &err) != 0) {
+    if (o->init.file != NULL) {
+        if (init_write(&o->init, &err) != 0)
+            return log_failure(log, &err);
+        file = o->init.file;
+        printf("wrote %s; walpipe check -c %s says:\n", file, file);
+        fflush(stdout);
+    }
+    if (config_read(file, &config, &err) != 0) {
         code = log_failure(log, &err);
     } else {
         log_begin(log, config.log_level, config.log_format);

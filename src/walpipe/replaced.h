@@ -20,7 +20,8 @@ struct replaced {
  * environment. */
 void replaced_watch(struct replaced *replaced, struct pool *pool);
 
-/* True if another file has the name now. A name without a file is an upgrade under way, and false. */
+/* True if another file has the name now. A name without a file is an upgrade under way, and false.
+ */
 bool replaced_seen(const struct replaced *replaced);
 
 /* Starts the new file with this process's arguments, so it keeps its pid. The caller has no
