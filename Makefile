@@ -189,25 +189,49 @@ format:
 MANDIR  := $(DESTDIR)$(PREFIX)/share/man
 MANUALS := $(wildcard src/*/*.[157] docs/*.[157])
 
-UNIT     := $(DESTDIR)$(PREFIX)/lib/systemd/system/walpipe@.service
-EXAMPLES := $(DESTDIR)$(PREFIX)/share/doc/walpipe/examples
+# Where a name such as "route" may be another program's, PROGRAMDIR keeps the programs apart: in
+# $(PREFIX)/bin stand only links to those that people call.
+PROGRAMDIR ?= $(PREFIX)/bin
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+CALLED     := walpipe evcat
+UNIT       := $(DESTDIR)$(UNITDIR)/walpipe@.service
+EXAMPLES   := $(DESTDIR)$(PREFIX)/share/doc/walpipe/examples
+COMPLETION := $(DESTDIR)$(PREFIX)/share/bash-completion/completions/walpipe
 
 .PHONY: install install-files uninstall
 install: all install-files
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(BUILT_ROOMS:%=build/release/bin/%) $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PROGRAMDIR)
+	install -m 755 $(BUILT_ROOMS:%=build/release/bin/%) $(DESTDIR)$(PROGRAMDIR)
+ifneq ($(PROGRAMDIR),$(PREFIX)/bin)
+	ln -srf $(CALLED:%=$(DESTDIR)$(PROGRAMDIR)/%) $(DESTDIR)$(PREFIX)/bin
+endif
 install-files:
 	install -d $(dir $(UNIT)) $(EXAMPLES)
 	sed 's,/usr/local/bin,$(PREFIX)/bin,' scripts/systemd/walpipe@.service > $(UNIT)
 	chmod 644 $(UNIT)
+	install -D -m 644 scripts/completion/walpipe.bash $(COMPLETION)
 	cp -r scripts/s6 scripts/supervisor scripts/prometheus scripts/example-sink.py $(EXAMPLES)
 	for page in $(MANUALS); do \
 	    install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; \
 	done
 uninstall:
-	rm -f $(ROOMS:%=$(DESTDIR)$(PREFIX)/bin/%) $(UNIT)
+	rm -f $(ROOMS:%=$(DESTDIR)$(PROGRAMDIR)/%) $(CALLED:%=$(DESTDIR)$(PREFIX)/bin/%) $(UNIT) $(COMPLETION)
 	rm -rf $(EXAMPLES)
 	for page in $(MANUALS); do rm -f $(MANDIR)/man$${page##*.}/$${page##*/}; done
+
+# ---- a package for Debian 12, from the tracked files as they are now; without git from all. scripts/deps has
+#      seen to what it needs, and a C++ compiler, which build-essential wants, is not part of it. ----
+
+.PHONY: deb
+deb:
+	@scripts/deps build deb
+	@rm -rf build/deb && mkdir -p build/deb/walpipe
+	@{ git ls-files -z 2>/dev/null || find . -path ./build -prune -o -path ./bin -prune -o -type f -print0; } | \
+	    tar --null -T - --ignore-failed-read -c | tar -C build/deb/walpipe -x
+	@cd build/deb/walpipe && dpkg-buildpackage --build=binary --no-sign --no-check-builddeps \
+	    >../log 2>&1 || \
+	    { tail -n 30 ../log; exit 1; }
+	@ls build/deb/*.deb
 
 .PHONY: clean help
 clean:
@@ -227,6 +251,7 @@ help:
 	@echo 'make bench      speed against PostgreSQL itself; RUNS=5 ONLY=bulk,small,...'
 	@echo 'make install    programs, manual pages, systemd unit, examples; PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make uninstall  take them away again'
+	@echo 'make deb        a package for Debian, in build/deb'
 	@echo 'make asan       programs with sanitizers, in build/asan/bin (the tests run these)'
 	@echo 'make clean      remove build/ and bin/'
 
