@@ -23,6 +23,14 @@ copying_way(const struct copying *c, uint32_t relid)
     return first == NULL ? COPYING_APPLY : first->way;
 }
 
+bool
+copying_may_lack(const struct copying *c, const struct relation *relation)
+{
+    const struct copypart *first = copyparts_first(c, relation->relid);
+
+    return first != NULL && first->is_root && copyparts_has_key(relation);
+}
+
 /* ---- the stream ---- */
 
 int

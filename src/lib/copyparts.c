@@ -97,13 +97,14 @@ static void
 look_at(struct copying *c, uint32_t relid)
 {
     struct copypart *first = copyparts_first(c, relid);
-    bool all_wait = true, all_stream = true, keyless = false, holds = false;
+    bool all_wait = true, all_stream = true, keyless = false, holds = false, is_root = false;
     uint32_t in_lives = 0;
 
     for (const struct copypart *at = first; at != NULL; at = at->table_next) {
         in_lives += at->life != 0;
         if (at->gone)
             continue;
+        is_root = is_root || (at->part != 0 && at->part != relid);
         keyless = keyless || (at->keyless && at->state == COPY_COPYING);
         holds = holds || (at->keyless && at->life != 0 && !at->spoiled);
         all_wait = all_wait && (at->state == COPY_NEW || at->state == COPY_WAITING);
@@ -112,6 +113,7 @@ look_at(struct copying *c, uint32_t relid)
     if (first == NULL)
         return;
     first->lives = in_lives;
+    first->is_root = is_root;
     if (keyless)
         first->way = holds ? COPYING_HOLD : COPYING_PASS;
     else

@@ -51,6 +51,7 @@ struct copypart {
     /* Only in the table's first part, because every row needs them. */
     enum copying_way way;
     uint32_t lives; /* number of parts in a life */
+    bool is_root;   /* its parts are partitions */
 
     /* In this run. */
     uint64_t life;        /* 0 if none */

@@ -28,6 +28,25 @@ is_on(const struct worker *w)
 
 /* ---- start ---- */
 
+/* A streaming table without a life misses the keys of partitions that came. The next list's life
+ * reads them. */
+static int
+read_missing_keys(struct copies *c, struct err *err)
+{
+    for (struct copypart *part = c->copying.parts; part != NULL; part = part->next) {
+        if (part->state != COPY_STREAMING || part->out)
+            continue;
+        buf_reset(&c->key, 1u << 16);
+        if (copymissing_list(&c->missing, part->relid, &c->key, err) != 0)
+            return -1;
+        if (buf_len(&c->key) == 0)
+            continue;
+        part->state = COPY_COPYING;
+        copyparts_changed(&c->copying, part);
+    }
+    return 0;
+}
+
 int
 copies_start(struct worker *w, struct err *err)
 {
@@ -58,9 +77,10 @@ copies_start(struct worker *w, struct err *err)
     if (!is_on(w))
         return copynotes_require_none(&c->notes, err);
     if (copynotes_load(&c->notes, &c->copying, w->journal.highest > 0 || w->journal.adopted, err) !=
-        0)
+            0 ||
+        copymissing_load(&c->missing, err) != 0)
         return -1;
-    return copymissing_load(&c->missing, err);
+    return c->missing.any ? read_missing_keys(c, err) : 0;
 }
 
 /* ---- the stream ---- */
@@ -85,7 +105,8 @@ ask_way(struct worker *w, struct table *table, enum copying_way *way, struct err
         return -1;
     table->met = true;
     *way = copying_way(c, table->relation.relid);
-    table->copied = *way == COPYING_UPSERT;
+    table->copied =
+        *way == COPYING_UPSERT || (*way == COPYING_APPLY && copying_may_lack(c, &table->relation));
     return 0;
 }
 

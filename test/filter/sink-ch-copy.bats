@@ -243,6 +243,45 @@ waits_again() {
     [ "$(q "SELECT count() FROM system.mutations WHERE table = 'walpipe_tables' AND NOT is_done")" = 0 ]
 }
 
+# The bug was that the changes of such a partition's rows were refused, in each run again.
+@test "a partition is attached: an update of its rows without TOASTed values comes before the list" {
+    copied <<'PY'
+e.watermark(e.lsn); ask(11); life(7, 11); block(7, 1, [["1", "v", "b"]], mark=e.lsn)
+block(7, 2, [], kind="q", mark=e.lsn); e.add(table_end(7)); e.end()
+PY
+    copied <<'PY'
+e.lsn = 0x3000; e.table(1, "public", "t", T)
+tx(101, ("update", ["5", "new", UNCHANGED]), ("update", ["6", "new", UNCHANGED]))
+e.end()
+PY
+    missing_are 2
+    rows_are '1 v b'
+    # The list has the partition now, and its range has a row. One is away by then.
+    copied <<'PY'
+e.lsn = 0x3800; e.watermark(e.lsn); ask(11, 12); life(8, 12)
+block(8, 1, [["6", "new", "toast"]], snapshot=(103, 103, ()), mark=e.lsn)
+block(8, 2, [], kind="q", mark=e.lsn); block(8, 3, [], keys=["5"], kind="k", mark=e.lsn)
+e.add(table_end(8)); e.end()
+PY
+    rows_are '1 v b
+6 new toast'
+    missing_are 0
+    # What was missing when the run began is read, though all ranges are finished.
+    told_is table_state 'select(.life == 0 and .part == 11) | .state' '"w"
+"w"'
+    # An ordinary table's row must be there.
+    table o "id Int32, v Nullable(String), big Nullable(String)" id
+    exits 100 copied <<'PY'
+e.lsn = 0x4000; e.table(2, "public", "o", T)
+e.add(copytable(0, 2, "public", "o", T, definition="d")).add(copytable(0, 1, "public", "t", T, definition="d", part=11))
+e.add(copytable(0, 1, "public", "t", T, definition="d", part=12)).add(table_end(0, "l"))
+e.add(copytable(9, 2, "public", "o", T, definition="d")).add(range_(9, 1, 2, "public", "o", T, mark=0x3000, floor=0x100000))
+e.add(range_end(9, 1, 0)).watermark(e.lsn).add(table_end(9))
+e.begin(xid=150); e.update(2, ["5", "new", UNCHANGED]); e.commit(); e.end()
+PY
+    log_has 'has no row with that key'
+}
+
 # The bug was that the rows stayed in the old target, and the changes went to the new one.
 @test "a map that names another target is refused, in and after the copy; three ways out" {
     local half copied to_b=(--map 'public.t -> b')
