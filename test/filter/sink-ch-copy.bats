@@ -173,6 +173,50 @@ PY
     [ "$(told missing .keys.hex | tail -n 1 | grep -o 91a13 | wc -l)" = 3 ]
 }
 
+@test "the bug was that a slow worker's note stood for a table that was gone and back" {
+    notes() { q "SELECT shard, state, done FROM walpipe_tables FINAL WHERE relid = 1 AND state <> 'gone' ORDER BY shard" | xargs; }
+    local begins back="e.add(table_end(7, 'g')); ask()" slow
+    begins='ask(); life(7); block(7, 1, [[str(e.shard), "old", "b"]], mark=0x1000, to=(9, 0)); e.watermark(0x3000)'
+    stream_of() { # SHARD < Python
+        { echo "$COPY_PRELUDE"; echo "e = Events(sink='olap', shard=$1, shards=2, version=2); e.shard = $1"; cat; } |
+            /usr/bin/python3 "$WALPIPE_ROOT/test/lib/stream.py" py
+    }
+    # worker 1 is slow: it does not know yet that the table is gone
+    stream_of 1 <<PY
+def part(name, at=0):
+    with open("$DIR/" + name, "wb") as f: f.write(bytes(e.bytes)[at:])
+    return len(e.bytes)
+$begins; at = part("begins")
+block(7, 2, [["3", "old", "b"]], mark=0x1000, from_=(9, 0), to=(12, 0)); e.watermark(0x3100); at = part("goes on", at)
+$back; e.watermark(0x3200); part("is told", at)
+PY
+    mkfifo "$DIR/in"
+    sink --create-tables <"$DIR/in" &
+    slow=$!
+    exec 8>"$DIR/in"
+    cat "$DIR/begins" >&8
+    noted() { [ "$(notes)" = "$1" ]; }
+    wait_until 20 noted "1 copying (0,0)-(9,0)"
+    stream_of 0 <<<"$begins; $back; e.end(); out(e)" >"$DIR/s"
+    exits 100 sink --create-tables <"$DIR/s"
+    log_has 'is to be copied from \"public.t\" and has rows already'
+    noted ""
+    # nor does the note come back with what that worker still writes
+    cat "$DIR/goes on" >&8
+    third() { [ "$(q "SELECT count() FROM t WHERE id = 3")" = 1 ]; }
+    wait_until 20 third
+    noted ""
+    # the way out
+    q "TRUNCATE TABLE t"
+    stream_of 0 <<<"ask(); e.end(); out(e)" >"$DIR/s"
+    sink --create-tables <"$DIR/s"
+    noted "0 waiting"
+    cat "$DIR/is told" >&8
+    wait_until 20 noted "0 waiting 1 waiting"
+    exec 8>&-
+    wait "$slow" || true
+}
+
 # ---- what is refused ----
 
 @test "refused: a target with rows, a table without a key, another table of that name, a stream without copies" {
