@@ -173,6 +173,27 @@ PY
     [ "$(told missing .keys.hex | tail -n 1 | grep -o 91a13 | wc -l)" = 3 ]
 }
 
+@test "the bug was that a missing key stayed missing while whole changes of it came all the time" {
+    copied <<'PY'
+e.table(1, "public", "t", T)
+ask(); life(7)
+# whole changes that the snapshot lacks, before the key is read and behind it
+tx(101, ("update", ["4", "partial", UNCHANGED]), ("update", ["5", "partial", UNCHANGED]), ("update", ["6", "partial", UNCHANGED]))
+block(7, 1, [], mark=0x2028, kind="q")
+tx(102, ("update", ["4", "whole", "a"]), ("update", ["5", "whole", "a"]), ("update", ["6", "whole", "a"]))
+block(7, 2, [["4", "old", "toast"], ["5", "old", "toast"], ["6", "old", "toast"]], mark=0x2128, kind="k")
+e.watermark(0x2180)
+tx(103, ("update", ["4", "whole", "b"]), ("delete", ["5", None, None]))
+# 6 is whole for a moment only: a row that is not known moves to its key
+tx(104, ("update", ["6", "whole", "b"]), ("delete", ["6", None, None]), ("update", ["6", "moved", UNCHANGED], ["9", None, None]))
+block(7, 3, [], mark=0x2328, kind="q")
+e.end()
+PY
+    missing_are 1
+    told missing .keys.hex | tail -n 1 | grep -qx '"91a136"'
+    rows_are '4 whole b'
+}
+
 @test "the bug was that a slow worker's note stood for a table that was gone and back" {
     notes() { q "SELECT shard, state, done FROM walpipe_tables FINAL WHERE relid = 1 AND state <> 'gone' ORDER BY shard" | xargs; }
     local begins back="e.add(table_end(7, 'g')); ask()" slow
