@@ -30,6 +30,10 @@ enum copying_way copying_way(const struct copying *c, uint32_t relid);
  * has the partition. The key of such a row must be noted as missing. */
 bool copying_may_lack(const struct copying *c, const struct relation *relation);
 
+/* Whether the table waited when it met the transaction at this commit LSN for the first time. Then
+ * its changes came in ranges. A sink whose target has no position of its own may meet it again. */
+bool copying_passed(const struct copying *c, uint32_t relid, uint64_t commit_lsn);
+
 /* Tracks a change of a row, for COPYING_UPSERT. */
 int copying_row(struct copying *c, const struct relation *relation, uint32_t xid, uint8_t type,
                 const struct row_event *row, struct err *err) MUST_CHECK;

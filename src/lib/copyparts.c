@@ -93,6 +93,19 @@ count_unfinished(struct copying *c)
         c->unfinished += !at->gone && at->state != COPY_STREAMING;
 }
 
+/* The table's changes are followed since the first of its lives. */
+static uint64_t
+followed_since(const struct copypart *first)
+{
+    uint64_t since = UINT64_MAX;
+
+    for (const struct copypart *at = first; at != NULL; at = at->table_next)
+        if (!at->gone && (at->state == COPY_COPYING || at->state == COPY_STREAMING) &&
+            at->l0 < since)
+            since = at->l0;
+    return since == UINT64_MAX ? 0 : since;
+}
+
 static void
 look_at(struct copying *c, uint32_t relid)
 {
@@ -114,6 +127,9 @@ look_at(struct copying *c, uint32_t relid)
         return;
     first->lives = in_lives;
     first->is_root = is_root;
+    first->followed = followed_since(first);
+    if (first->followed > c->followed)
+        c->followed = first->followed;
     if (keyless)
         first->way = holds ? COPYING_HOLD : COPYING_PASS;
     else

@@ -54,8 +54,10 @@ copies_start(struct worker *w, struct err *err)
     const struct notetable table = {&w->server, w->options->database, w->options->pipeline,
                                     &w->intake.hello};
 
-    c->notes =
-        (struct copynotes){.table = table, .options = w->options, .layout = &w->intake.layout};
+    c->notes = (struct copynotes){.table = table,
+                                  .options = w->options,
+                                  .layout = &w->intake.layout,
+                                  .found = w->journal.found};
     c->missing.table = table;
     c->copying.sink = w->intake.hello.sink;
     c->copying.remade_hint =
@@ -105,6 +107,11 @@ ask_way(struct worker *w, struct table *table, enum copying_way *way, struct err
         return -1;
     table->met = true;
     *way = copying_way(c, table->relation.relid);
+    /* The slot may be behind what is in ClickHouse, and be moved up to it at any moment. A row that
+     * came and went while the table waited would come again, and stay if its end did not. */
+    if (w->transaction.commit_lsn < w->journal.found &&
+        copying_passed(c, table->relation.relid, w->transaction.commit_lsn))
+        *way = COPYING_PASS;
     table->copied =
         *way == COPYING_UPSERT || (*way == COPYING_APPLY && copying_may_lack(c, &table->relation));
     return 0;

@@ -345,8 +345,10 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
         copy.rows = 0;
     if (!same && copy.state == COPY_STREAMING && !all_stream(part))
         copy.state = COPY_COPYING;
-    if (copy.state == COPY_WAITING && !all_wait(table))
+    if (copy.state == COPY_WAITING && !all_wait(table)) {
         copy.state = COPY_COPYING;
+        copy.l0 = n->found;
+    }
     copy.changed = !same || copy.state != own->part.state;
     if (look_at_note(n, c, &copy, own != NULL ? own : part.first, err) != 0)
         return -1;
