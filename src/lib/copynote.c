@@ -12,7 +12,7 @@ static const char *const kinds[] = {"sink", "part", "missing", "error"};
 enum { KINDS = sizeof kinds / sizeof *kinds, FIELDS_MAX = 12 };
 
 /* For each kind, including its name. */
-static const size_t fields_of[KINDS] = {4, 12, 3, 2};
+static const size_t fields_of[KINDS] = {5, 12, 3, 2};
 
 /* ---- there ---- */
 
@@ -72,6 +72,7 @@ copynote_print(const struct copynote *n, struct buf *out)
         add_text(out, n->state);
         add_text(out, lsn_format(n->lsn).text);
         add_number(out, n->workers);
+        add_number(out, n->noted);
         break;
     case COPYNOTE_PART:
         add_part(out, n);
@@ -158,6 +159,13 @@ read_u32(const char *text, uint32_t *out)
 }
 
 static bool
+read_bool(const char *text, bool *out)
+{
+    *out = text[0] == '1';
+    return (text[0] == '0' || text[0] == '1') && text[1] == '\0';
+}
+
+static bool
 read_part(char *const *fields, struct copynote *n)
 {
     n->state = fields[4];
@@ -186,7 +194,8 @@ read_fields(char *const *fields, size_t count, struct copynote *n)
     switch (n->kind) {
     case COPYNOTE_SINK:
         n->state = fields[1];
-        return lsn_parse(fields[2], &n->lsn) && read_u32(fields[3], &n->workers);
+        return lsn_parse(fields[2], &n->lsn) && read_u32(fields[3], &n->workers) &&
+               read_bool(fields[4], &n->noted);
     case COPYNOTE_PART:
         return read_part(fields, n);
     case COPYNOTE_MISSING:

@@ -2,7 +2,7 @@
  * notes in the target about the tables that it copies. Each is a line, with a tab between two
  * fields:
  *
- *     sink     STATE POSITION WORKERS
+ *     sink     STATE POSITION WORKERS NOTED
  *     part     RELID PART SHARD STATE L0 FILE ROWS UPDATED DONE SCHEMA NAME
  *     missing  RELID KEYS
  *     error    MESSAGE
@@ -24,6 +24,7 @@ struct copynote {
     const char *state; /* waiting, copying or streaming; for a sink that of tables without a note */
     uint64_t lsn;      /* a sink's position, or where a part's first life began, 0 if none */
     uint32_t workers;  /* of the sink, from its position, 0 if not known */
+    bool noted;        /* 1 or 0: the sink took copies in its last run */
     uint32_t relid;    /* of the published table */
     uint32_t part;     /* of the physical one, 0 if it represents all */
     uint32_t shard;    /* the worker of the note */

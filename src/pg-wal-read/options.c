@@ -31,6 +31,8 @@ static const struct opt_spec specs[] = {
     {"out", "PATH", "send the wal stream to this Unix socket, not stdout", OPT_TEXT, TO(out)},
     {"check", NULL, "try what can be tried without reading WAL; one line each", OPT_FLAG,
      TO(check)},
+    {"until-free", NULL, "only wait until the source answers and nobody uses the slot", OPT_FLAG,
+     TO(until_free)},
     {"drop-slot", NULL, "drop the slot", OPT_FLAG, TO(drop_slot)},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},

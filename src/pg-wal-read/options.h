@@ -12,6 +12,7 @@ struct options {
     const char *out;
     bool no_ack;
     bool check;
+    bool until_free;
     bool drop_slot;
     enum log_level log_level;
     enum log_format log_format;

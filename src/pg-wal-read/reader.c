@@ -386,6 +386,16 @@ start(struct reader *r, struct err *err)
     }
 }
 
+/* For --until-free. */
+static int
+wait_until_free(struct reader *r, struct err *err)
+{
+    if (connect_source(r, err) != 0 ||
+        source_check_server(&r->source, &r->options->source, err) != 0)
+        return -1;
+    return wait_for_slot(r, err);
+}
+
 static void
 fill_hello(struct reader *r)
 {
@@ -422,6 +432,8 @@ run(struct reader *r, struct err *err)
         return -1;
     if (acks && acklink_connect(&r->ack, r->options->ackd, &r->run_id, err) != 0)
         return -1;
+    if (r->options->until_free)
+        return wait_until_free(r, err);
     if (start(r, err) != 0)
         return -1;
     /* Until here SIGTERM simply ends the program, because there is nothing to drain. */

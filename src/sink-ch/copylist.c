@@ -112,6 +112,7 @@ read_parts(const struct notetable *n, struct copynote *sink, char state[16], str
         } else {
             memcpy(state, texts.state, sizeof texts.state);
             sink->state = state;
+            sink->noted = true;
         }
     }
     buf_free(&texts.done);

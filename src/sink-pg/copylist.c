@@ -81,10 +81,12 @@ print_parts(const PGresult *rows, struct copynote *sink, struct buf *out)
 
         if (!lsn_parse(PQgetvalue(rows, i, 4), &part.lsn))
             part.lsn = 0;
-        if (part.relid == 0)
-            sink->state = part.state;
-        else
+        if (part.relid != 0) {
             copynote_print(&part, out);
+            continue;
+        }
+        sink->state = part.state;
+        sink->noted = true;
     }
 }
 

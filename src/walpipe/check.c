@@ -268,6 +268,7 @@ check_source(struct checking *c, struct catalog *catalog, bool running)
         check_checkpoint(c, known ? catalog : NULL);
     if (known) {
         check_identities(c, catalog);
+        check_copies_default(c, catalog);
         check_copies(c, catalog);
         check_sinks(c, catalog, true);
         return;
@@ -294,7 +295,7 @@ check_all(struct checking *c)
 }
 
 int
-check_pipeline(const struct config *config, const struct log *log)
+check_pipeline(struct config *config, const struct log *log)
 {
     struct checking c = {
         .config = config, .log = log, .env = (const char *const *)environ, .verdicts.out = stdout};

@@ -6,6 +6,6 @@
 
 /* Prints one line per finding to stdout, "ok    ...", "warn  ...", or "FAIL  ...: what to do". Does
  * not stop at a FAIL. Returns EXIT_DONE, or EXIT_REFUSED if a line was FAIL. */
-int check_pipeline(const struct config *config, const struct log *log);
+int check_pipeline(struct config *config, const struct log *log);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "lib/pqx.h"
 #include "walpipe/amount.h"
+#include "walpipe/copydefault.h"
 
 /* The rows of a table that is published for its partitions are in these. relpages is as of the last
  * VACUUM or ANALYZE. */
@@ -166,6 +167,32 @@ check_unlogged(struct checking *c, const struct catalog *catalog)
                     "copy: %s is unlogged, so it is not published, and not copied",
                     PQgetvalue(tables, row, 0));
     PQclear(tables);
+}
+
+static void
+check_default(struct checking *c, struct sink_config *sink, const struct catalog *catalog)
+{
+    struct copychoice choice =
+        copydefault_look(c->config, sink, catalog->slot_exists, catalog->slot_active, c->programs);
+    bool known = choice.verdict == COPYCHOICE_YES || choice.verdict == COPYCHOICE_NO;
+
+    sink->copies = choice.verdict == COPYCHOICE_YES;
+    verdict_say(&c->verdicts, known ? VERDICT_OK : VERDICT_WARN,
+                "sink %s: rows that tables have already are %scopied, since copy is not set and %s",
+                sink->name,
+                sink->copies ? ""
+                : known      ? "not "
+                             : "perhaps ",
+                choice.why);
+}
+
+void
+check_copies_default(struct checking *c, const struct catalog *catalog)
+{
+    for (size_t i = 0; i < c->config->sinks_count; i++)
+        if (c->config->sinks[i].copy_open)
+            check_default(c, &c->config->sinks[i], catalog);
+    config_count_copies(c->config);
 }
 
 void

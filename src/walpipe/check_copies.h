@@ -5,6 +5,9 @@
 #include "walpipe/catalog.h"
 #include "walpipe/checking.h"
 
+/* Says of each sink without `copy` in the config file whether it copies, and sets its copies. */
+void check_copies_default(struct checking *checking, const struct catalog *catalog);
+
 /* Checks whether pg-table-read can read the published tables that a sink copies. */
 void check_copies(struct checking *checking, const struct catalog *catalog);
 

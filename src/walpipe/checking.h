@@ -8,7 +8,7 @@
 #include "walpipe/helper.h"
 
 struct checking {
-    const struct config *config;
+    struct config *config; /* its open choices about copies are made by check_copies_default */
     const struct log *log;
     struct pool pool;
     const char *programs;

@@ -375,18 +375,26 @@ can_copy(enum sink_type type)
     return type != SINK_EXEC;
 }
 
+/* Keys of copied rows and of changes are compared as bytes, so a copy needs values as text. */
+static bool
+may_be_open(const struct config *config, const struct sink_config *sink)
+{
+    return can_copy(sink->type) && !config->source.binary;
+}
+
 /* [pipeline] decides for a sink that has no choice of its own. */
 static int
 choose_copy(const struct reading *r, struct sink_config *sink)
 {
     enum copy_choice choice = sink->copy != COPY_UNSET ? sink->copy : r->config->copy;
 
+    sink->copy_open = choice == COPY_UNSET && may_be_open(r->config, sink);
+    r->config->copies_open = r->config->copies_open || sink->copy_open;
     if (choice != COPY_YES)
         return 0;
     if (!can_copy(sink->type))
         return refuse(r, sink->line, "set copy = no in its section",
                       "a sink of this type takes no copies:", sink->name);
-    /* Keys of copied rows and of changes are compared as bytes. */
     if (r->config->source.binary)
         return refuse(r, sink->line, "set binary = off in [source], or copy = no in the sink",
                       "copy = yes needs values as text: sink", sink->name);
@@ -450,6 +458,14 @@ config_read(const char *path, struct config *config, struct err *err)
         return -1;
     config->socket = pool_print(&config->pool, "%s/%s", config->state_dir, STATEDIR_SOCKET);
     return 0;
+}
+
+void
+config_count_copies(struct config *config)
+{
+    config->copies = false;
+    for (size_t i = 0; i < config->sinks_count; i++)
+        config->copies = config->copies || config->sinks[i].copies;
 }
 
 void

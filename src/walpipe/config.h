@@ -41,7 +41,9 @@ struct sink_config {
     struct tablefilter filter; /* the parsed tables */
     struct tablemap map;       /* the parsed maps */
     enum copy_choice copy;
-    bool copies; /* rows that are older than the slot, too */
+    bool copies;        /* rows that are older than the slot, too */
+    bool copy_open;     /* the file does not say it, and copydefault.h decides */
+    bool choice_logged; /* by copydefault.c */
     /* pg */
     const char *conninfo; /* without its password */
     const char *password; /* NULL if none */
@@ -90,11 +92,15 @@ struct config {
     size_t sinks_count;
     uint32_t workers_count; /* of all sinks together */
     bool copies;            /* a sink takes copies */
+    bool copies_open;       /* a sink has copy_open */
 };
 
 /* Reads and checks the file at path. Returns 0, or -1 with err (EXIT_REFUSED, "PATH:LINE: ...").
  * Free config in both cases. */
 int config_read(const char *path, struct config *config, struct err *err) MUST_CHECK;
+
+/* Sets whether a sink takes copies, from the sinks. */
+void config_count_copies(struct config *config);
 
 void config_free(struct config *config);
 

@@ -8,6 +8,7 @@
 #include "lib/sig.h"
 #include "walpipe/adopt.h"
 #include "walpipe/check.h"
+#include "walpipe/copydefault.h"
 #include "walpipe/drop.h"
 #include "walpipe/init.h"
 #include "walpipe/plan.h"
@@ -28,20 +29,20 @@ struct options {
 };
 
 static int
-run_command(const struct config *config, const struct options *o, const struct log *log)
+run_command(struct config *config, const struct options *o, const struct log *log)
 {
     return run_pipeline(config, log, o->ready_fd == 0 ? -1 : (int)o->ready_fd, o->argv);
 }
 
 static int
-check_command(const struct config *config, const struct options *o, const struct log *log)
+check_command(struct config *config, const struct options *o, const struct log *log)
 {
     (void)o;
     return check_pipeline(config, log);
 }
 
 static int
-print_command(const struct config *config, const struct options *o, const struct log *log)
+print_command(struct config *config, const struct options *o, const struct log *log)
 {
     struct pool pool = {0};
     struct err err = {0};
@@ -63,32 +64,32 @@ print_command(const struct config *config, const struct options *o, const struct
 }
 
 static int
-status_command(const struct config *config, const struct options *o, const struct log *log)
+status_command(struct config *config, const struct options *o, const struct log *log)
 {
     return status_show(config, log, o->json);
 }
 
 static int
-tables_command(const struct config *config, const struct options *o, const struct log *log)
+tables_command(struct config *config, const struct options *o, const struct log *log)
 {
     return tables_show(config, log, o->json);
 }
 
 static int
-drop_command(const struct config *config, const struct options *o, const struct log *log)
+drop_command(struct config *config, const struct options *o, const struct log *log)
 {
     return drop_pipeline(config, log, o->yes);
 }
 
 static int
-adopt_command(const struct config *config, const struct options *o, const struct log *log)
+adopt_command(struct config *config, const struct options *o, const struct log *log)
 {
     return adopt_histories(config, log, o->sink, o->yes);
 }
 
 static const struct command {
     const char *name;
-    int (*run)(const struct config *config, const struct options *options, const struct log *log);
+    int (*run)(struct config *config, const struct options *options, const struct log *log);
 } commands[] = {
     {"run", run_command},       {"check", check_command},   {"print", print_command},
     {"status", status_command}, {"tables", tables_command}, {"drop", drop_command},
@@ -264,6 +265,7 @@ with_config(const struct options *o, struct log *log)
         code = log_failure(log, &err);
     } else {
         log_begin(log, config.log_level, config.log_format);
+        copydefault_recall(&config);
         code = find_command(o->command)->run(&config, o, log);
     }
     config_free(&config);

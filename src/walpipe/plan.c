@@ -333,7 +333,7 @@ needs_table_info(const struct config *config)
 }
 
 static const char *const *
-reader_arguments(const struct config *config, struct pool *pool)
+reader_arguments(const struct config *config, struct pool *pool, bool waits)
 {
     const struct source_config *source = &config->source;
     struct words w = {.pool = pool};
@@ -345,6 +345,8 @@ reader_arguments(const struct config *config, struct pool *pool)
     words_add_option(&w, "--ackd", config->socket);
     words_add_option(&w, "--login-note", plan_login_path(config, pool, NULL));
     words_add_option(&w, "--slot-note", pool_print(pool, "%s/slot", config->state_dir));
+    if (waits)
+        words_add(&w, "--until-free");
     if (source->create_slot)
         words_add(&w, "--create-slot");
     if (source->binary)
@@ -435,6 +437,7 @@ plan_make(struct plan *plan, const struct config *config, const struct plan_plac
     struct pool *pool = &plan->pool;
 
     *plan = (struct plan){0};
+    plan->waits = place->waits;
     plan->copies = config->copies;
     plan->programs = pool_take(pool, (5 + config->workers_count) * sizeof *plan->programs);
     add_last_words(
@@ -447,7 +450,7 @@ plan_make(struct plan *plan, const struct config *config, const struct plan_plac
                    add_program(plan, PLAN_ROUTE, place, route_arguments(config, pool)));
     add_last_words(pool, config,
                    add_program(plan, PLAN_DECODE, place, decode_arguments(config, pool)));
-    add_reader(plan, PLAN_READER, config, place, reader_arguments(config, pool));
+    add_reader(plan, PLAN_READER, config, place, reader_arguments(config, pool, plan->waits));
     if (plan->copies)
         add_reader(plan, PLAN_TABLE_READER, config, place, table_reader_arguments(config, pool));
 }

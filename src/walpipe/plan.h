@@ -29,6 +29,7 @@ struct plan {
     size_t count;
     uint32_t workers_count; /* worker i is programs[1 + i] */
     bool copies;
+    bool waits; /* pg-wal-read ends when the slot is free, and nothing is read */
 };
 
 /* Worker i's stream leaves route on this descriptor (its --to /dev/fd/N). */
@@ -76,6 +77,7 @@ struct plan_place {
     const char *programs;   /* the directory of walpipe's programs */
     const char *const *env; /* walpipe's own environment */
     uint64_t restarts;      /* of the pipeline so far, for ackd */
+    bool waits;             /* only until the source answers and its slot is free */
 };
 
 /* config and place must outlive the plan. */

@@ -67,6 +67,21 @@ print_password_need(struct printing *p, const char *owner, const char *of)
             words_quote(&p->pool, pool_print(&p->pool, "set %s to the password of %s", name, of)));
 }
 
+/* run decides anew, with the source and the targets. */
+static void
+print_open_choices(struct printing *p)
+{
+    const struct config *c = p->config;
+
+    for (size_t i = 0; i < c->sinks_count; i++)
+        if (c->sinks[i].copy_open)
+            fprintf(p->out,
+                    "# copy is not set for sink %s, which %s here; walpipe run decides at its "
+                    "start.\n",
+                    c->sinks[i].name,
+                    c->sinks[i].copies ? "copies as in the last run" : "copies nothing");
+}
+
 static void
 print_head(struct printing *p, const char *programs)
 {
@@ -77,11 +92,14 @@ print_head(struct printing *p, const char *programs)
             "# Pipeline \"%s\", from %s: what `walpipe run` starts, once.\n"
             "# Ctrl-C, or SIGTERM to pg-wal-read, drains it. Exit codes: 0 drained, 100 a person\n"
             "# must mend something, 111 run it again. Take the # away before a tee to keep a copy\n"
-            "# of a stream; evcat < FILE shows one.\n"
+            "# of a stream; evcat < FILE shows one.\n",
+            c->name, words_quote(&p->pool, c->path));
+    print_open_choices(p);
+    fprintf(p->out,
             "(\n"
             "set -u\n"
             "PATH=%s:$PATH\n",
-            c->name, words_quote(&p->pool, c->path), words_quote(&p->pool, programs));
+            words_quote(&p->pool, programs));
     if (c->source.password != NULL)
         print_password_need(p, "source", "[source]");
     for (size_t i = 0; i < c->sinks_count; i++)

@@ -10,6 +10,7 @@
 #include "lib/lasterror.h"
 #include "lib/sig.h"
 #include "lib/statedir.h"
+#include "walpipe/copydefault.h"
 #include "walpipe/layoutfile.h"
 #include "walpipe/nofile.h"
 #include "walpipe/notify.h"
@@ -27,7 +28,7 @@
 #define HEALTH_MICROS (UINT64_C(10) * 1000 * 1000)
 
 struct running {
-    const struct config *config;
+    struct config *config;
     const struct log *log;
     struct plan_place place;
     struct orphans orphans;
@@ -38,6 +39,26 @@ struct running {
     int signals;
 };
 
+/* Decides about copies, also whether the programs are started only to wait until that is possible.
+ * When they have waited for nothing, the reason is an error. */
+static int
+choose_copies(struct running *r, struct err *err)
+{
+    bool waited = r->place.waits;
+
+    r->place.waits = false;
+    switch (copydefault_decide(r->config, r->place.programs, r->log, err)) {
+    case COPYDEFAULT_DECIDED:
+        return 0;
+    case COPYDEFAULT_WAIT:
+        r->place.waits = !waited;
+        return waited ? -1 : 0;
+    case COPYDEFAULT_FAILED:
+        break;
+    }
+    return -1;
+}
+
 static struct unit_end
 live_once(struct running *r)
 {
@@ -45,7 +66,8 @@ live_once(struct running *r)
     struct unit_end end;
     struct err err = {0};
 
-    if (layoutfile_refresh(r->config, &r->place, r->log, &err) != 0) {
+    if (choose_copies(r, &err) != 0 ||
+        layoutfile_refresh(r->config, &r->place, r->log, &err) != 0) {
         lasterror_write(r->config->state_dir, r->log->program, &err);
         log_failure(r->log, &err);
         return (struct unit_end){.code = err.code};
@@ -100,6 +122,10 @@ live_and_restart(struct running *r)
         uint64_t started = clock_micros(), wait;
         struct unit_end end = live_once(r);
 
+        if (r->place.waits && end.code == EXIT_DONE && !end.asked) {
+            become_new(r);
+            continue;
+        }
         if (end.code == EXIT_DONE || end.code == EXIT_REFUSED || end.asked)
             return (int)end.code;
         if (clock_micros() - started >= HEALTH_MICROS)
@@ -152,7 +178,7 @@ prepare(struct running *r, struct pool *pool, struct err *err)
 }
 
 int
-run_pipeline(const struct config *config, const struct log *log, int ready_fd, char *const *argv)
+run_pipeline(struct config *config, const struct log *log, int ready_fd, char *const *argv)
 {
     struct running r = {
         .config = config,

@@ -293,7 +293,8 @@ tablelist_make(struct tablelist *list, const struct sink_config *sink,
                        .source = source,
                        .notes = notes,
                        .workers = count_workers(notes, sink),
-                       .unnoted = sink->copies ? notes->sink.state : streaming};
+                       .unnoted =
+                           sink->copies || notes->sink.noted ? notes->sink.state : streaming};
 
     *list = (struct tablelist){.sink = sink,
                                .known = notes->known,

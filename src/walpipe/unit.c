@@ -6,7 +6,8 @@
  *
  * A failed child leads from everywhere to ENDING. Only pg-wal-read is told to stop. The others wait
  * for the stream's `end` (trap 142). If pg-table-read alone ends with 0, the pipeline is drained
- * after UNIT_NOTICE_MILLIS and starts again. */
+ * after UNIT_NOTICE_MILLIS and starts again. In a plan that only waits, the end of pg-wal-read ends
+ * all at once, since nothing was begun. */
 #include "walpipe/unit.h"
 
 #include <errno.h>
@@ -48,6 +49,7 @@ struct unit {
     size_t alive;
     enum unit_state state;
     uint64_t deadline; /* of the state, on clock_micros(), 0 if none */
+    bool waits;        /* the plan only waits for the slot */
     bool asked;
     uint64_t asked_at;   /* clock_micros() */
     bool failed;         /* a child failed, and the pipeline ends because of it */
@@ -168,6 +170,11 @@ note_end(struct unit *u, struct child *c)
               ended_before_begin(u, c) ? " before it had begun" : "");
     if (u->state == UNIT_ENDING)
         return;
+    if (u->waits && c == reader(u) && !failed) {
+        enter(u, UNIT_ENDING, 0);
+        kill_all(u);
+        return;
+    }
     u->failed = failed && !ended_before_begin(u, c);
     u->failed_unasked = u->failed && !u->asked;
     if (failed || c == reader(u))
@@ -423,8 +430,11 @@ run_programs(struct unit *u, const struct plan *plan, int signals)
 struct unit_end
 unit_live(const struct plan *plan, const struct log *log, int signals, struct notify *notify)
 {
-    struct unit u = {
-        .log = log, .notify = notify, .count = plan->count, .reader = plan_reader(plan)};
+    struct unit u = {.log = log,
+                     .notify = notify,
+                     .count = plan->count,
+                     .reader = plan_reader(plan),
+                     .waits = plan->waits};
     struct unit_end end = {.code = EXIT_PEER};
 
     u.children = calloc(plan->count, sizeof *u.children);

@@ -113,7 +113,7 @@ class Walpipe:
         name = stage.fresh("walpipe")
         path = "%s/%s.conf" % (stage.dir, name)
         with open(path, "w") as f:
-            f.write("[pipeline]\nname = %s\nstate_dir = %s/%s\nlog_level = warning\n"
+            f.write("[pipeline]\nname = %s\nstate_dir = %s/%s\nlog_level = warning\ncopy = no\n"
                     "[source]\nconninfo = %s\nslot = %s\npublication = %s\ncreate_slot = no\n%s\n"
                     % (name, stage.dir, name, stage.conninfo("source", "bench"), slot, publication,
                        self.source))

@@ -56,6 +56,7 @@ config() {
 [pipeline]
 name = $2
 state_dir = $SCRATCH/$db.$1.state
+copy = no
 [source]
 conninfo = $(pg_conninfo "$3" "$db")
 slot = ${db}_$1

@@ -54,6 +54,7 @@ config() {
 [pipeline]
 name        = $name
 state_dir   = $SCRATCH/$name.state
+copy        = no
 [source]
 conninfo    = $(pg_conninfo source "$name")
 slot        = $name

@@ -43,6 +43,7 @@ write_conf() {
 [pipeline]
 name = $db
 state_dir = ${state_dir:-$dir/state}
+copy = ${copy:-no}
 ${pipeline:-}
 [source]
 conninfo = $(pg_conninfo src "$db")
@@ -277,6 +278,6 @@ time.sleep(600)" 3>&- &
 
 # The bug was that walpipe check gave sink-ch an option that only sink-pg has, so that check failed.
 @test "copy = yes into ClickHouse" {
-    pipeline='copy = yes' write_conf
+    copy=yes write_conf
     says 0 "ok    copy: 1 table\(s\)" "ok    sink olap: table public.t -> "
 }

@@ -82,6 +82,7 @@ config() {
 [pipeline]
 name        = $name
 state_dir   = $SCRATCH/$name.state
+copy        = no
 [source]
 conninfo    = $(pg_conninfo "$name" source)
 slot        = $name

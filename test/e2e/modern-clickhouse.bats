@@ -33,6 +33,7 @@ setup_file() {
 [pipeline]
 name = modern
 state_dir = $SCRATCH/state
+copy = no
 http =
 [source]
 conninfo = $(pg_conninfo src)

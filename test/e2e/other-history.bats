@@ -48,6 +48,7 @@ configure() { # SOURCE
 [pipeline]
 name = $db
 state_dir = $SCRATCH/$db.state
+copy = no
 [source]
 conninfo = $(pg_conninfo "$1" "$db")
 slot = $db

@@ -48,6 +48,7 @@ config() {
 [pipeline]
 name        = $name
 state_dir   = $SCRATCH/$name.state
+copy        = no
 
 [source]
 conninfo    = $(pg_conninfo source "$name") ${source_options:-}

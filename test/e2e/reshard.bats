@@ -19,6 +19,7 @@ setup() {
 [pipeline]
 name = $db
 state_dir = $T/state
+copy = no
 [source]
 conninfo = $(pg_conninfo src "$db")
 slot = $db

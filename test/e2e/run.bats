@@ -47,6 +47,7 @@ write_conf() {
 [pipeline]
 name = $db
 state_dir = $dir/state
+copy = no
 log_level = debug
 [source]
 conninfo = $(pg_conninfo src "$db") password=quellgeheim

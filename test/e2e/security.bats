@@ -61,6 +61,7 @@ config() {
 [pipeline]
 name = $name
 state_dir = $dir/state
+copy = no
 http = 127.0.0.1:$port
 log_level = debug
 [source]

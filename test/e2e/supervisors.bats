@@ -132,6 +132,7 @@ config() {
 [pipeline]
 name = orders
 state_dir = $state
+copy = no
 [source]
 conninfo = $(pg_conninfo src)
 slot = orders

@@ -96,6 +96,7 @@ config() {
 [pipeline]
 name        = types_$format
 state_dir   = $SCRATCH/types_$format.state
+copy        = no
 [source]
 conninfo    = $(pg_conninfo source)
 slot        = types_$format
@@ -192,6 +193,7 @@ mapping() {
 [pipeline]
 name        = made
 state_dir   = $SCRATCH/made_$tag.state
+copy        = no
 [source]
 conninfo    = $(pg_conninfo source)
 slot        = made_$tag

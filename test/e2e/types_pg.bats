@@ -70,6 +70,7 @@ config() {
 [pipeline]
 name        = $name
 state_dir   = $SCRATCH/$name.state
+copy        = no
 log_level   = debug
 [source]
 conninfo    = $(pg_conninfo source "$name" | sed 's/user=postgres/user=repl/')

@@ -20,6 +20,7 @@ setup() {
 [pipeline]
 name = upgrade
 state_dir = $SCRATCH/state
+copy = no
 [source]
 conninfo = $(pg_conninfo src) user=reader
 slot = upgrade

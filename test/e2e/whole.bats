@@ -34,6 +34,7 @@ config() {
 [pipeline]
 name = $db
 state_dir = $T/state
+copy = no
 [source]
 conninfo = $(pg_conninfo src "$db")
 slot = $db

@@ -87,6 +87,7 @@ fault_config() {
 [pipeline]
 name = $db
 state_dir = $SCRATCH/$db.state
+copy = no
 [source]
 conninfo = $(through src "$db")
 slot = $db

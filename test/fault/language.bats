@@ -50,6 +50,7 @@ config() {
 [pipeline]
 name = $name
 state_dir = $dir/state
+copy = no
 [source]
 conninfo = $where port=$(pg_port src) password=${1:-secret}
 slot = $name

@@ -51,6 +51,7 @@ config() {
 [pipeline]
 name = $db
 state_dir = $1
+copy = no
 [source]
 conninfo = $(pg_conninfo src "$db")
 slot = $db

@@ -36,6 +36,7 @@ setup() {
 [pipeline]
 name = $db
 state_dir = $SCRATCH/$db.state
+copy = no
 [source]
 conninfo = $(pg_conninfo src "$db")
 slot = $db

@@ -29,6 +29,7 @@ setup() {
 [pipeline]
 name = $db
 state_dir = $SCRATCH/$db.state
+copy = no
 [source]
 conninfo = host=127.0.0.1,127.0.0.1 port=$(pg_port "$one"),$(pg_port "$two") user=postgres dbname=$db target_session_attrs=read-write connect_timeout=5
 slot = $db

@@ -73,6 +73,7 @@ config() { # CONNINFO
 [pipeline]
 name = $db
 state_dir = $SCRATCH/$db.state
+copy = no
 [source]
 conninfo = $1 user=postgres dbname=$db connect_timeout=5
 slot = $db

@@ -118,6 +118,7 @@ class Pipeline:
             f.write("""[pipeline]
 name = torture
 state_dir = %s/state
+copy = no
 [source]
 conninfo = %s
 slot = torture

@@ -98,6 +98,7 @@ config() {
 [pipeline]
 name = $name
 state_dir = $SCRATCH/$name.state
+copy = no
 [source]
 conninfo = $(pg_tls source "$name" "${1:-}")
 slot = $name

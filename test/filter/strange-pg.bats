@@ -39,6 +39,7 @@ catalog_refused() { # MESSAGE
 [pipeline]
 name = p
 state_dir = $SCRATCH/state
+copy = no
 [source]
 conninfo = $conninfo
 slot = s

@@ -26,6 +26,7 @@ write_conf() {
 [pipeline]
 name = t
 state_dir = $SCRATCH/state
+copy = no
 log_level = debug
 [source]
 conninfo = host=/nowhere dbname='my shop' password=quellgeheim

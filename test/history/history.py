@@ -123,7 +123,8 @@ class History:
         return names
 
     def write_config(self):
-        lines = ["[pipeline]", "name = history", f"state_dir = {self.servers.path('state')}", "[source]",
+        lines = ["[pipeline]", "name = history", f"state_dir = {self.servers.path('state')}", "copy = no",
+                 "[source]",
                  f"conninfo = {self.conninfo('source')}", "slot = history", "publication = history",
                  "create_slot = yes", f"binary = {'on' if self.binary else 'off'}"]
         for target in self.targets:

@@ -31,6 +31,7 @@ beside_start() {
 [pipeline]
 name        = $name
 state_dir   = $SCRATCH/$name.state
+copy        = no
 [source]
 conninfo    = $(pg_conninfo "$from" "$name")
 slot        = $name

@@ -242,7 +242,7 @@ class Run:
         config = {k: v for k, v in self.config.items() if k != "binary"}
         target = "source" if w["topology"] == "self" else target
         here, there = servers.get(source, self.target), servers.get(target, self.target)
-        lines = ["[pipeline]", "name = world", f"state_dir = {self.base}.{slot}.state"]
+        lines = ["[pipeline]", "name = world", f"state_dir = {self.base}.{slot}.state", "copy = no"]
         lines += [f"http = {pipeline.http}"] if pipeline.http else []
         lines += ["[source]", f"conninfo = {b.conninfo(here, f'{self.id}_{source}')}", f"slot = {self.id}_{slot}",
                  "publication = pub", f"binary = {self.config.get('binary', 'off')}"]

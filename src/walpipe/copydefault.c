@@ -1,0 +1,276 @@
+/* copydefault.c: see copydefault.h. The file DIR/copies has a line "SINK yes" or "SINK no" for each
+ * sink of the last run. */
+#include "walpipe/copydefault.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/pqconn.h"
+#include "lib/pqx.h"
+#include "lib/slotnote.h"
+#include "lib/statefile.h"
+#include "walpipe/sinknotes.h"
+
+struct deciding {
+    struct config *config;
+    const char *programs;
+    const struct log *log;
+    struct pool pool;
+    char *memory; /* the file's text, NULL if there is none */
+    struct evidence common;
+    bool looked;       /* at the source */
+    struct err source; /* why it did not answer */
+};
+
+/* ---- the state directory ---- */
+
+static const char *
+path_of(const struct config *config, struct pool *pool, const char *name)
+{
+    return pool_print(pool, "%s/%s", config->state_dir, name);
+}
+
+static int
+read_state(struct deciding *d, struct err *err)
+{
+    d->common.begun = access(path_of(d->config, &d->pool, "checkpoint"), F_OK) == 0;
+    if (statefile_read(path_of(d->config, &d->pool, "copies"), &d->memory, err) != 0)
+        return -1;
+    d->common.remembers = d->memory != NULL;
+    return 0;
+}
+
+static enum copy_choice
+remembered(const char *memory, const char *sink)
+{
+    size_t len = strlen(sink);
+
+    for (const char *line = memory; line != NULL && *line != '\0';) {
+        const char *end = strchr(line, '\n');
+
+        if (strncmp(line, sink, len) == 0 && strncmp(line + len, " yes\n", 5) == 0)
+            return COPY_YES;
+        if (strncmp(line, sink, len) == 0 && strncmp(line + len, " no\n", 4) == 0)
+            return COPY_NO;
+        line = end == NULL ? NULL : end + 1;
+    }
+    return COPY_UNSET;
+}
+
+/* Also where the config file says it, so that the choice stays when its line is removed. */
+static int
+remember(struct deciding *d, struct err *err)
+{
+    const char *text = "";
+
+    for (size_t i = 0; i < d->config->sinks_count; i++)
+        text = pool_print(&d->pool, "%s%s %s\n", text, d->config->sinks[i].name,
+                          d->config->sinks[i].copies ? "yes" : "no");
+    if (d->memory != NULL && strcmp(d->memory, text) == 0)
+        return 0;
+    return statefile_write(path_of(d->config, &d->pool, "copies"), text, err);
+}
+
+/* ---- the source ---- */
+
+/* A note that cannot be read is pg-wal-read's to report. */
+static bool
+is_ours(struct deciding *d)
+{
+    struct slotnote note = {.state = SLOTNOTE_NONE};
+    struct err ignored = {0};
+
+    snprintf(note.slot, sizeof note.slot, "%s", d->config->source.slot);
+    return slotnote_read(path_of(d->config, &d->pool, "slot"), &note, &ignored) == 0 &&
+           note.state != SLOTNOTE_NONE;
+}
+
+static enum evidence_slot
+judge_slot(struct deciding *d, bool exists, bool active)
+{
+    if (!exists)
+        return d->config->source.create_slot ? EVIDENCE_SLOT_MISSING : EVIDENCE_SLOT_THEIRS;
+    if (is_ours(d))
+        return EVIDENCE_SLOT_OURS;
+    return active ? EVIDENCE_SLOT_IN_USE : EVIDENCE_SLOT_THEIRS;
+}
+
+static int
+ask_slot(struct deciding *d, bool *exists, bool *active, struct err *err)
+{
+    static const char what[] = "look for the slot";
+    const struct source_config *source = &d->config->source;
+    const struct pqconn_keyword forced[] = {{"application_name", "walpipe"},
+                                            {"password", source->password}};
+    const char *params[] = {source->slot};
+    PGconn *conn = pqconn_open(source->conninfo, forced, source->password == NULL ? 1 : 2, err);
+    PGresult *rows;
+
+    if (conn == NULL)
+        return -1;
+    rows = pqx_exec_params(
+        conn, what, "SELECT active FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", 1,
+        params, err);
+    rows = pqx_shaped(rows, what, 0, 1, "v", err);
+    if (rows != NULL) {
+        *exists = PQntuples(rows) == 1;
+        *active = *exists && PQgetvalue(rows, 0, 0)[0] == 't';
+    }
+    PQclear(rows);
+    PQfinish(conn);
+    return rows == NULL ? -1 : 0;
+}
+
+static void
+look_at_source(struct deciding *d)
+{
+    bool exists, active;
+
+    if (d->looked)
+        return;
+    d->looked = true;
+    d->common.slot = ask_slot(d, &exists, &active, &d->source) == 0 ? judge_slot(d, exists, active)
+                                                                    : EVIDENCE_SLOT_UNKNOWN;
+}
+
+/* ---- the target ---- */
+
+static enum evidence_target
+look_at_target(struct deciding *d, const struct sink_config *sink, struct err *err)
+{
+    struct sinknotes notes;
+
+    sinknotes_read(&notes, d->config, sink, d->programs, &d->pool);
+    if (!notes.known) {
+        err_set(err, notes.code, "could not ask the target of sink %s whether it takes copies: %s",
+                sink->name, notes.why);
+        err_hint(err, "mend it, or set copy = yes or copy = no in the sink");
+        return EVIDENCE_TARGET_UNKNOWN;
+    }
+    if (notes.sink.noted)
+        return EVIDENCE_TARGET_COPIES;
+    return strcmp(notes.sink.state, "streaming") == 0 ? EVIDENCE_TARGET_FOLLOWED
+                                                      : EVIDENCE_TARGET_NOTHING;
+}
+
+/* ---- the choice ---- */
+
+/* Asks the source and the target only if their answers matter. */
+static struct copychoice
+choose(struct deciding *d, const struct sink_config *sink, struct err *err)
+{
+    struct evidence e = d->common;
+    struct copychoice choice;
+
+    e.last = remembered(d->memory, sink->name);
+    choice = copychoice_make(&e);
+    if (choice.verdict != COPYCHOICE_WAIT && choice.verdict != COPYCHOICE_ASK)
+        return choice;
+    look_at_source(d);
+    e.slot = d->common.slot;
+    e.target = look_at_target(d, sink, err);
+    return copychoice_make(&e);
+}
+
+static void
+log_choice(const struct deciding *d, struct sink_config *sink, const struct copychoice *choice)
+{
+    bool yes = choice->verdict == COPYCHOICE_YES;
+
+    if (sink->choice_logged)
+        return;
+    sink->choice_logged = true;
+    log_write(d->log, !yes && d->common.slot == EVIDENCE_SLOT_THEIRS ? LOG_WARNING : LOG_INFO,
+              "sink %s: rows that tables have already are%s copied, since copy is not set and %s",
+              sink->name, yes ? "" : " not", choice->why);
+}
+
+static enum copydefault_result
+decide_sink(struct deciding *d, struct sink_config *sink, struct err *err)
+{
+    struct copychoice choice = choose(d, sink, err);
+
+    switch (choice.verdict) {
+    case COPYCHOICE_WAIT:
+        *err = d->source;
+        if (d->common.slot == EVIDENCE_SLOT_IN_USE)
+            err_set(err, EXIT_PEER, "slot \"%s\" is in use", d->config->source.slot);
+        return COPYDEFAULT_WAIT;
+    case COPYCHOICE_ASK:
+        return COPYDEFAULT_FAILED;
+    case COPYCHOICE_YES:
+    case COPYCHOICE_NO:
+        break;
+    }
+    sink->copies = choice.verdict == COPYCHOICE_YES;
+    log_choice(d, sink, &choice);
+    return COPYDEFAULT_DECIDED;
+}
+
+static enum copydefault_result
+decide(struct deciding *d, struct err *err)
+{
+    enum copydefault_result result = COPYDEFAULT_DECIDED;
+
+    if (read_state(d, err) != 0)
+        return COPYDEFAULT_FAILED;
+    for (size_t i = 0; i < d->config->sinks_count && result == COPYDEFAULT_DECIDED; i++)
+        if (d->config->sinks[i].copy_open)
+            result = decide_sink(d, &d->config->sinks[i], err);
+    config_count_copies(d->config);
+    if (result == COPYDEFAULT_DECIDED && remember(d, err) != 0)
+        return COPYDEFAULT_FAILED;
+    return result;
+}
+
+enum copydefault_result
+copydefault_decide(struct config *config, const char *programs, const struct log *log,
+                   struct err *err)
+{
+    struct deciding d = {.config = config, .programs = programs, .log = log};
+    enum copydefault_result result = decide(&d, err);
+
+    free(d.memory);
+    pool_free(&d.pool);
+    return result;
+}
+
+struct copychoice
+copydefault_look(const struct config *config, const struct sink_config *sink, bool slot_exists,
+                 bool slot_active, const char *programs)
+{
+    struct config copy = *config;
+    struct deciding d = {.config = &copy, .programs = programs};
+    struct copychoice choice = {COPYCHOICE_ASK, "the state directory cannot be read"};
+    struct err ignored = {0};
+
+    if (read_state(&d, &ignored) == 0) {
+        d.common.slot = judge_slot(&d, slot_exists, slot_active);
+        d.looked = true;
+        choice = choose(&d, sink, &ignored);
+    }
+    free(d.memory);
+    pool_free(&d.pool);
+    return choice;
+}
+
+void
+copydefault_recall(struct config *config)
+{
+    struct deciding d = {.config = config};
+    struct err ignored = {0};
+
+    if (config->copies_open && read_state(&d, &ignored) == 0)
+        for (size_t i = 0; i < config->sinks_count; i++) {
+            struct sink_config *sink = &config->sinks[i];
+
+            if (!sink->copy_open)
+                continue;
+            sink->copies = remembered(d.memory, sink->name) == COPY_YES;
+        }
+    config_count_copies(config);
+    free(d.memory);
+    pool_free(&d.pool);
+}
