@@ -23,22 +23,6 @@ copying_way(const struct copying *c, uint32_t relid)
     return first == NULL ? COPYING_APPLY : first->way;
 }
 
-bool
-copying_may_lack(const struct copying *c, const struct relation *relation)
-{
-    const struct copypart *first = copyparts_first(c, relation->relid);
-
-    return first != NULL && first->is_root && copyparts_has_key(relation);
-}
-
-bool
-copying_passed(const struct copying *c, uint32_t relid, uint64_t commit_lsn)
-{
-    const struct copypart *first = commit_lsn >= c->followed ? NULL : copyparts_first(c, relid);
-
-    return first != NULL && commit_lsn < first->followed;
-}
-
 /* ---- the stream ---- */
 
 int
@@ -187,11 +171,11 @@ begin_life(struct copying *c, const struct copytable_event *table, uint64_t posi
     buf_reset(&part->described, 1u << 16);
     if (relation_encode(&part->described, &table->relation) != 0)
         return out_of_memory(err);
-    if (part->l0 == 0 || part->state == COPY_WAITING)
-        part->l0 = position;
     part->state = COPY_COPYING;
     part->life = table->life;
     part->began = position;
+    if (part->l0 == 0)
+        part->l0 = position;
     if (strcmp(part->definition, table->definition) != 0) {
         part->done.count = 0;
         part->file = 0;
@@ -455,7 +439,7 @@ copying_judge(struct copying *c, const struct heldrange *range, struct tuple *ro
     struct bytes key;
 
     *verdict = TRACKED_WRITE;
-    if (!copyparts_has_key(relation))
+    if (tracked_is_empty(&c->tracked) || !copyparts_has_key(relation))
         return 0;
     if (copyrows_key(c, relation, row, NULL, &key, err) != 0)
         return -1;

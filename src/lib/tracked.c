@@ -216,6 +216,12 @@ next_lacking(const struct tracked *t, uint32_t relid, struct bytes key,
     return at;
 }
 
+bool
+tracked_is_empty(const struct tracked *t)
+{
+    return t->count == 0 && t->truncates.count == 0;
+}
+
 enum tracked_verdict
 tracked_judge(const struct tracked *t, uint32_t relid, struct bytes key,
               const struct snapshot *snapshot)

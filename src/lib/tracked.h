@@ -97,6 +97,9 @@ enum tracked_verdict {
                         the values of all tracked_next laid over it. Leave an absent key */
 };
 
+/* Whether tracked_judge says TRACKED_WRITE to every key. */
+bool tracked_is_empty(const struct tracked *t);
+
 /* Decides about a row of this key that was read under snapshot, or about the key if it was
  * requested and is absent. Only for ranges that need not be dropped. */
 enum tracked_verdict tracked_judge(const struct tracked *t, uint32_t relid, struct bytes key,

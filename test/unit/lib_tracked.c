@@ -46,10 +46,12 @@ test_verdicts(void)
     uint64_t running = 10;
     struct snapshot runs = {10, 20, 1, &running};
 
-    check(judge(&t, "a", 1) == TRACKED_WRITE, "nothing is tracked: a row is written");
+    check(tracked_is_empty(&t) && judge(&t, "a", 1) == TRACKED_WRITE,
+          "nothing is tracked: a row is written");
     check(tracked_whole(&t, TABLE, 10, text("a")) == 0 &&
               tracked_partial(&t, TABLE, 11, text("b"), text("v11")) == 0,
           "changes of two keys");
+    check(!tracked_is_empty(&t), "then each key must be looked for");
     check(judge(&t, "a", 10) == TRACKED_SKIP && judge(&t, "a", 11) == TRACKED_WRITE,
           "a row that lacks a whole change is left out, one that contains it is written");
     check(tracked_judge(&t, TABLE, text("a"), &runs) == TRACKED_SKIP,
@@ -74,8 +76,11 @@ test_verdicts(void)
     check(judge(&t, "a", 10) == TRACKED_SKIP && must_drop(&t, TABLE, 14),
           "all is left when the life of another table ends");
     tracked_end(&t, TABLE);
-    check(judge(&t, "a", 1) == TRACKED_WRITE && !must_drop(&t, TABLE, 1) && tracked_bytes(&t) == 0,
+    check(judge(&t, "a", 1) == TRACKED_WRITE && !must_drop(&t, TABLE, 1) && tracked_is_empty(&t) &&
+              tracked_bytes(&t) == 0,
           "nothing is left when the life ends");
+    check(tracked_truncate(&t, TABLE, 13) == 0 && !tracked_is_empty(&t),
+          "a TRUNCATE alone must be looked for, too");
     tracked_free(&t);
 }
 
