@@ -69,6 +69,91 @@ find_tables_of_lives(struct copyranges *c, struct session *s, bool *unplaced, st
     return 0;
 }
 
+/* ---- its rows ---- */
+
+/* An attempt to write them begins. */
+static int
+start_keys(struct copyranges *c, struct err *err)
+{
+    c->found.count = 0;
+    return copyparts_has_key(&c->table->relation)
+               ? keylist_start(&c->found, &c->table->relation, err)
+               : 0;
+}
+
+struct range_reading {
+    struct copyranges *c;
+    const struct heldrange *range;
+    struct cursor rows;
+    uint32_t left;
+    bool settles;
+};
+
+static struct range_reading
+read_rows(struct copyranges *c, const struct heldrange *range)
+{
+    return (struct range_reading){
+        .c = c,
+        .range = range,
+        .rows = cursor_over(range->rows.data + range->rows.start, buf_len(&range->rows)),
+        .left = range->rows_count,
+        /* Another worker may have noted a key since this one looked. */
+        .settles = copyparts_has_key(&c->table->relation) &&
+                   (c->notes.missing.any || range->range.kind == RANGE_KEYS)};
+}
+
+/* The next row of a range, or the next absent key, and its verdict. */
+static int
+next_row(struct copyranges *c, const struct heldrange *range, struct cursor *rows,
+         struct tuple *row, enum tracked_verdict *verdict, struct err *err)
+{
+    if (!rows_next(rows, row, c->values->new_values) ||
+        row->count != c->table->relation.columns_count)
+        return err_set(err, EXIT_REFUSED, "malformed rows event");
+    return copying_judge(&c->copying, range, row, verdict, err);
+}
+
+/* The next row that the target is to get. Returns 1, 0 behind the last, or -1. */
+static int
+next_written(struct range_reading *r, struct tuple *row, struct err *err)
+{
+    enum tracked_verdict verdict = TRACKED_SKIP;
+
+    /* A skipped row may still be missing. An update that moved an unknown row to its key is
+     * whole. */
+    while (r->left > 0 && verdict == TRACKED_SKIP) {
+        r->left--;
+        if (next_row(r->c, r->range, &r->rows, row, &verdict, err) != 0)
+            return -1;
+    }
+    if (verdict == TRACKED_SKIP)
+        return 0;
+    return r->settles && keylist_add(&r->c->found, &r->c->table->relation, row->values, err) != 0
+               ? -1
+               : 1;
+}
+
+static int
+next_values(void *context, const struct value **values, struct err *err)
+{
+    struct tuple row;
+    int found = next_written(context, &row, err);
+
+    *values = row.values;
+    return found;
+}
+
+/* COPY takes the rows one by one, so that they are not held twice. */
+static enum outcome
+copy_rows(struct copyranges *c, const struct heldrange *range, struct ways *ways, struct session *s,
+          struct err *err)
+{
+    struct range_reading reading = read_rows(c, range);
+    struct row_source rows = {.next = next_values, .context = &reading};
+
+    return ways_copy(ways, s, c->table, range->rows_count, buf_len(&range->rows), &rows, err);
+}
+
 /* ---- its rows as changes ---- */
 
 static int
@@ -86,41 +171,32 @@ add_row(struct copyranges *c, const struct tuple *row, uint64_t mark, struct err
     return batch_add_row(&c->batch, c->table, FRAME_INSERT, body, mark, err);
 }
 
-/* The next row of a range, or the next absent key, and its verdict. */
-static int
-next_row(struct copyranges *c, const struct heldrange *range, struct cursor *rows,
-         struct tuple *row, enum tracked_verdict *verdict, struct err *err)
-{
-    if (!rows_next(rows, row, c->values->new_values) ||
-        row->count != c->table->relation.columns_count)
-        return err_set(err, EXIT_REFUSED, "malformed rows event");
-    return copying_judge(&c->copying, range, row, verdict, err);
-}
-
-/* Walks the rows that the target is to get. */
 static int
 add_rows(struct copyranges *c, const struct heldrange *range, struct err *err)
 {
-    struct cursor rows = cursor_over(range->rows.data + range->rows.start, buf_len(&range->rows));
-    /* Another worker may have noted a key since this one looked. */
-    bool settles = copyparts_has_key(&c->table->relation) &&
-                   (c->notes.missing.any || range->range.kind == RANGE_KEYS);
-    enum tracked_verdict verdict;
+    struct range_reading reading = read_rows(c, range);
     struct tuple row;
+    int found;
 
+    if (start_keys(c, err) != 0)
+        return -1;
     batch_drop(&c->batch, c->batch.count);
-    for (uint32_t i = 0; i < range->rows_count; i++) {
-        if (next_row(c, range, &rows, &row, &verdict, err) != 0)
+    while ((found = next_written(&reading, &row, err)) == 1)
+        if (add_row(c, &row, range->range.mark, err) != 0)
             return -1;
-        /* A skipped row may still be missing. An update that moved an unknown row to its key is
-         * whole. */
-        if (verdict == TRACKED_SKIP)
-            continue;
-        if (add_row(c, &row, range->range.mark, err) != 0 ||
-            (settles && keylist_add(&c->found, &c->table->relation, row.values, err) != 0))
-            return -1;
-    }
-    return 0;
+    return found;
+}
+
+static enum outcome
+merge_rows(struct copyranges *c, const struct heldrange *range, struct ways *ways,
+           struct session *s, struct err *err)
+{
+    struct op_list list = {.batch = &c->batch, .table = c->table};
+
+    if (add_rows(c, range, err) != 0)
+        return outcome_of(s, err);
+    list.end = list.count = list.inserts = c->batch.count;
+    return list.count == 0 ? OUTCOME_DONE : ways_apply(ways, s, &list, false, err);
 }
 
 /* Absent keys are no longer missing. The target has no row of them, because a row that the source
@@ -146,26 +222,25 @@ static enum outcome
 apply_rows(struct copyranges *c, const struct heldrange *range, struct ways *ways,
            struct session *s, struct err *err)
 {
-    struct op_list list = {.batch = &c->batch, .table = c->table};
+    enum outcome outcome = copy_rows(c, range, ways, s, err);
 
-    if (add_rows(c, range, err) != 0 || settle_absent(c, range, err) != 0)
+    if (outcome == OUTCOME_NOT)
+        outcome = merge_rows(c, range, ways, s, err);
+    if (outcome == OUTCOME_DONE && settle_absent(c, range, err) != 0)
         return outcome_of(s, err);
-    list.end = list.count = list.inserts = c->batch.count;
-    return list.count == 0 ? OUTCOME_DONE : ways_apply(ways, s, &list, false, err);
+    return outcome;
 }
 
 /* ---- a range ---- */
 
 /* All rows of a table without a key go to one worker. */
 static int
-begin_keys(struct copyranges *c, struct err *err)
+check_place(struct copyranges *c, struct err *err)
 {
     const struct relation *relation = &c->table->relation;
     bool mine;
 
-    c->found.count = 0;
-    return copyparts_has_key(relation) ? keylist_start(&c->found, relation, err)
-                                       : copyheld_place(&c->held, relation, &mine, err);
+    return copyparts_has_key(relation) ? 0 : copyheld_place(&c->held, relation, &mine, err);
 }
 
 static enum outcome
@@ -176,7 +251,7 @@ write_range(struct copyranges *c, struct heldrange *range, struct ways *ways, st
 
     if (find_table_of(c, &range->range.relation, s, unplaced, err) != 0)
         return outcome_of(s, err);
-    if (begin_keys(c, err) != 0)
+    if (start_keys(c, err) != 0 || check_place(c, err) != 0)
         return outcome_of(s, err);
     c->table->copied = c->table->of_ranges = true;
     c->table->count = 1;

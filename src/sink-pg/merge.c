@@ -20,7 +20,7 @@
 struct attempt {
     struct merge *m;
     struct session *session;
-    const struct op_list *list;
+    const struct op_list *list; /* of a merge */
     struct table *table;
     struct plan *plan;
     enum copy_format format;
@@ -35,7 +35,7 @@ settle(const struct attempt *a, enum outcome outcome, const struct err *why, str
     struct session *s = a->session;
 
     if (outcome == OUTCOME_DONE)
-        return savepoint_keep(s, err);
+        return a->m->savepoint ? savepoint_keep(s, err) : OUTCOME_DONE;
     log_write(s->log, LOG_DEBUG, "%s: not applied as a set: %s", a->table->label,
               why->message[0] == '\0' ? "not possible as a set" : why->message);
     if (PQstatus(s->conn) != CONNECTION_OK) {
@@ -73,6 +73,14 @@ not_copied(const struct attempt *a)
 }
 
 /* The format of the table's rows, which the first of them decides. */
+static void
+take_format(struct attempt *a, const struct value *row)
+{
+    a->format = a->plan->copy == COPIES_RECODED
+                    ? COPY_BINARY
+                    : copyout_format(row, a->table->relation.columns_count);
+}
+
 static int
 first_format(struct attempt *a, struct err *err)
 {
@@ -81,10 +89,7 @@ first_format(struct attempt *a, struct err *err)
 
     if (change_decode(batch, &batch->ops[a->list->first], a->m->values, &change, err) != 0)
         return -1;
-    a->format = copyout_format(change.new_row != NULL ? change.new_row : change.match,
-                               a->table->relation.columns_count);
-    if (a->plan->copy == COPIES_RECODED)
-        a->format = COPY_BINARY;
+    take_format(a, change.new_row != NULL ? change.new_row : change.match);
     return 0;
 }
 
@@ -106,64 +111,101 @@ begin_copy(const struct attempt *a, struct err *err)
     return copyout_begin(&m->copy, a->session, sqltext_get(&m->sql), a->format, NULL, 0, err);
 }
 
+/* row is the first one. */
 static int
-copy_list(const struct attempt *a, struct err *err)
+copy_rows(const struct attempt *a, const struct row_source *rows, const struct value *row,
+          struct err *err)
 {
-    const struct op_list *list = a->list;
     struct merge *m = a->m;
+    int found;
 
-    for (uint32_t at = list->first, i = 0; i < list->count; i++) {
-        struct change change;
-
-        if (change_decode(list->batch, &list->batch->ops[at], m->values, &change, err) != 0)
-            return -1;
+    do {
         copyout_row(&m->copy, a->plan->columns_count);
-        if (copy_full_row(m, a->plan, change.new_row, err) != 0) {
+        if (copy_full_row(m, a->plan, row, err) != 0) {
             if (!m->copy.not_recoded)
                 a->plan->copy = COPIES_NOTHING;
             return -1;
         }
-        at = op_list_next(list, at);
-    }
-    return 0;
+        found = rows->next(rows->context, &row, err);
+    } while (found == 1);
+    return found;
 }
 
 static enum outcome
-run_copy(struct attempt *a, struct err *err)
+run_copy(struct attempt *a, const struct row_source *rows, struct err *err)
 {
     struct merge *m = a->m;
+    const struct value *row;
+    int found;
 
-    if (first_format(a, err) != 0)
-        return OUTCOME_REFUSED;
-    if (a->plan->copy == COPIES_NOTHING || a->plan->verified || a->plan->columns_count == 0 ||
-        !takes_format(a))
+    if (a->plan->copy == COPIES_NOTHING || a->plan->verified || a->plan->columns_count == 0)
+        return OUTCOME_NOT;
+    found = rows->next(rows->context, &row, err);
+    if (found != 1)
+        return found == 0 ? OUTCOME_DONE : OUTCOME_REFUSED;
+    take_format(a, row);
+    if (!takes_format(a))
         return OUTCOME_NOT;
     buf_reset(&m->sql, 1u << 16);
     sqltext_add(&m->sql, SAVEPOINT_SET "; ");
     mergesql_copy_into_target(&m->sql, a->plan, a->format);
     if (begin_copy(a, err) != 0)
         return OUTCOME_REFUSED;
-    if (copy_list(a, err) != 0)
+    if (copy_rows(a, rows, row, err) != 0)
         return not_copied(a);
     return copyout_end(&m->copy, err) == 0 ? OUTCOME_DONE : OUTCOME_REFUSED;
 }
 
 static struct attempt
-attempt_of(struct merge *m, struct session *s, const struct op_list *list)
+attempt_of(struct merge *m, struct session *s, struct table *table)
 {
     m->savepoint = false;
-    return (struct attempt){
-        .m = m, .session = s, .list = list, .table = list->table, .plan = list->table->plan};
+    return (struct attempt){.m = m, .session = s, .table = table, .plan = table->plan};
+}
+
+enum outcome
+merge_copy_rows(struct merge *m, struct session *s, struct table *table,
+                const struct row_source *rows, struct err *err)
+{
+    struct attempt a = attempt_of(m, s, table);
+    struct err why = {0};
+    enum outcome outcome = run_copy(&a, rows, &why);
+
+    return settle(&a, outcome, &why, err);
+}
+
+struct list_reading {
+    const struct op_list *list;
+    struct row_values *values;
+    uint32_t at;
+    uint32_t left;
+};
+
+static int
+next_of_list(void *context, const struct value **row, struct err *err)
+{
+    struct list_reading *r = context;
+    const struct batch *batch = r->list->batch;
+    struct change change;
+
+    if (r->left == 0)
+        return 0;
+    if (change_decode(batch, &batch->ops[r->at], r->values, &change, err) != 0)
+        return -1;
+    *row = change.new_row;
+    r->at = op_list_next(r->list, r->at);
+    r->left--;
+    return 1;
 }
 
 enum outcome
 merge_copy(struct merge *m, struct session *s, const struct op_list *list, struct err *err)
 {
-    struct attempt a = attempt_of(m, s, list);
-    struct err why = {0};
-    enum outcome outcome = run_copy(&a, &why);
+    struct list_reading reading = {
+        .list = list, .values = m->values, .at = list->first, .left = list->count};
+    struct row_source rows = {.next = next_of_list, .context = &reading};
 
-    return settle(&a, outcome, &why, err);
+    return merge_copy_rows(m, s, list->table, &rows, err);
 }
 
 /* ---- merging ---- */
@@ -475,10 +517,11 @@ enum outcome
 merge_apply(struct merge *m, struct session *s, const struct op_list *list, bool evict,
             struct err *err)
 {
-    struct attempt a = attempt_of(m, s, list);
+    struct attempt a = attempt_of(m, s, list->table);
     struct err why = {0};
     enum outcome outcome;
 
+    a.list = list;
     a.evict = evict;
     outcome = compact_and_merge(&a, &why);
     return settle(&a, outcome, &why, err);

@@ -19,12 +19,24 @@ struct merge {
     uint32_t *mask_rows; /* how many updates each mask has */
 };
 
-/* Both are an attempt inside an open transaction. They return OUTCOME_DONE, or OUTCOME_NOT, also if
+/* Rows that come one by one. */
+struct row_source {
+    /* Sets *row to the next row's values, in the source's column order. They are valid until the
+     * next call. Returns 1, 0 behind the last row, or -1 with err. */
+    int (*next)(void *context, const struct value **row, struct err *err);
+    void *context;
+};
+
+/* Each is an attempt inside an open transaction. They return OUTCOME_DONE, or OUTCOME_NOT, also if
  * the server refuses something, or the kind of the failure. */
 
 /* The list holds inserts only. */
 enum outcome merge_copy(struct merge *m, struct session *s, const struct op_list *list,
                         struct err *err);
+
+/* Inserts rows. They go to COPY as they come, and are not kept. */
+enum outcome merge_copy_rows(struct merge *m, struct session *s, struct table *table,
+                             const struct row_source *rows, struct err *err);
 
 /* With evict, every row that is written is deleted before, so that unique values can change
  * places. */

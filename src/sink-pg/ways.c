@@ -127,21 +127,29 @@ apply_rows(struct ways *w, struct session *s, const struct op_list *list, bool d
 }
 
 /* COPY into the table fails if a row of an insert's key is there. In the stream that is rare. In
- * the ranges of a table that changes meanwhile it is common. */
+ * the ranges of a table that changes meanwhile it is common, so after the first time they are
+ * merged. */
+enum outcome
+ways_copy(struct ways *w, struct session *s, struct table *table, uint32_t count, size_t bytes,
+          const struct row_source *rows, struct err *err)
+{
+    if (table->plan->fires != FIRES_NOTHING || table->covered ||
+        (count <= ONE_BY_ONE_MAX && bytes < LARGE_ROW))
+        return OUTCOME_NOT;
+    return merge_copy_rows(&w->merge, s, table, rows, err);
+}
+
+/* Rows of ranges have been through ways_copy. */
 static enum outcome
 apply_set(struct ways *w, struct session *s, const struct op_list *list, struct err *err)
 {
     struct table *table = list->table;
-    enum outcome outcome = OUTCOME_NOT;
+    enum outcome outcome;
 
-    if (list->inserts < list->count)
-        return merge_apply(&w->merge, s, list, false, err);
-    if (!table->covered)
-        outcome = merge_copy(&w->merge, s, list, err);
-    if (outcome != OUTCOME_NOT || !table->of_ranges)
-        return outcome;
+    if (list->inserts == list->count && !table->of_ranges)
+        return merge_copy(&w->merge, s, list, err);
     outcome = merge_apply(&w->merge, s, list, false, err);
-    table->covered = table->covered || outcome == OUTCOME_DONE;
+    table->covered = table->covered || (table->of_ranges && outcome == OUTCOME_DONE);
     return outcome;
 }
 

@@ -14,6 +14,12 @@ struct ways {
 /* Whether one by one may be slower for this list, because it is long, or has a large row. */
 bool ways_suit_set(const struct op_list *list);
 
+/* Inserts rows of a range by COPY, count of them with this many bytes, if that is a good way: if
+ * none of them is in the target yet. Call it in an open transaction. Returns the same as
+ * merge_copy. */
+enum outcome ways_copy(struct ways *w, struct session *s, struct table *table, uint32_t count,
+                       size_t bytes, const struct row_source *rows, struct err *err);
+
 /* Call it in an open transaction. A table whose triggers or rules fire always goes one by one. With
  * `careful`, all go one by one, with constraints deferred. After any outcome but OUTCOME_DONE the
  * transaction must be rolled back. Never OUTCOME_NOT. */
