@@ -132,6 +132,8 @@ class Source:
         self.alters = []    # xids that changed the table's description
         self.locked = None  # xid that holds the table for itself
         self.numbers = 0
+        # Ranges of more than 50 rows go another way into PostgreSQL than those of fewer.
+        self.size, self.widest = r.choice([(40, 3), (110, 19)])
 
     def not_visible(self):
         return sorted(list(self.open) + list(self.committed))
@@ -175,7 +177,7 @@ class Source:
     def change(self, xid):
         r, changes = self.r, self.open[xid]
         what, rows = r.random(), self.changeable(xid)
-        if what < 0.3 + 0.4 * (len(rows) < 40) or not rows:
+        if what < 0.3 + 0.4 * (len(rows) < self.size) or not rows:
             id_, u = self.new_value(0, 150), self.new_value(1, 170)
             if id_ is not None and u is not None:
                 row = [id_, u, self.text(), "toast" + self.text()]
@@ -422,7 +424,7 @@ class Run:
         """All blocks in ranges; the last one has no end."""
         at, rests = 0, []
         while at < 18:
-            to = at + self.r.randint(1, 3)
+            to = at + self.r.randint(1, self.source.widest)
             rests.append((at, to))
             at = to
         return rests + [(at, None)]
@@ -607,7 +609,7 @@ class Test:
 
     def go(self):
         self.target.reset()
-        for _ in range(self.r.randint(0, 600)):
+        for _ in range(self.r.randint(0, 15 * self.source.size)):
             self.source.step()
         confirmed = self.source.lsn  # the slot was made here: what is older must come with the copy
         self.slot = confirmed
