@@ -25,7 +25,7 @@ pgout-decode_LIB := $(FILTER) wal event tableinfo relmap keyhash hash sandbox
 route_LIB        := $(FILTER) event copyevent ctid sinklist snapshot tableinfo relmap hash names tablefilter sandbox layout
 sink-pg_LIB      := $(WORKER) copying keylesscopy keyhash copyparts copyrows copyreport copydetail spans ctid heldranges tracked copyevent snapshot loginnote pqx pqconn pqmark moment tablemap pgtype verdict copynote
 sink-ch_LIB      := $(WORKER) copying keylesscopy copyparts copyrows copyreport copydetail spans ctid heldranges tracked copyevent snapshot loginnote tableinfo moment tablemap pgtype verdict copynote
-ackd_LIB         := $(FILTER) ackmsg copymsg sinklist feedback lasterror hash statedir verdict
+ackd_LIB         := $(FILTER) ackmsg copymsg sinklist feedback lasterror hash statedir verdict json
 evcat_LIB        := $(FILTER) wal event tableinfo copyevent ctid sinklist snapshot relmap json
 walpipe_LIB      := $(FILTER) statefile slotnote lasterror event pgrelations tableinfo pgtableinfo ackmsg copymsg sinklist backoff ackconn statedir json pqx pqconn pqsystem pqmark names tablefilter tablemap verdict copynote spans ctid
 
@@ -63,6 +63,11 @@ build/$(1)/%.o: src/%.c
 	$$($(1)_CC) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$($(1)_CFLAGS) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach v,$(VARIANTS),$(eval $(call variant_rules,$(v))))
+
+# The assembler puts the status page into page.o, without link-time optimisation, which does not see
+# symbols of the assembler. -MMD does not see the file.
+$(foreach v,$(VARIANTS),build/$(v)/ackd/page.o): src/ackd/page.html
+build/release/ackd/page.o: release_CFLAGS += -fno-lto
 
 # $(call room_objects,VARIANT,ROOM): a room may have folders of its own
 room_objects = $(patsubst src/%.c,build/$(1)/%.o,$(sort $(wildcard src/$(2)/*.c src/$(2)/*/*.c))) \

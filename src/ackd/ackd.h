@@ -1,7 +1,7 @@
 /* ackd.h: the state of one ackd, which lives for one run. The parts that can be understood alone
- * (ledger, pace, barrier, admission, freshness, checkpoint, conn, the counters of metrics) do not
- * include this file. The parts that act on the whole state do. loop calls source, worker and
- * copier. source and worker call confirm and copier. None of them calls back.
+ * (ledger, pace, barrier, admission, freshness, history, troubles, checkpoint, conn, counters) do
+ * not include this file. The parts that act on the whole state do. loop calls
+ * source, worker and copier. source and worker call confirm and copier. None of them calls back.
  *
  * Functions that return int return 0, or -1 with err. After -1 ackd ends, and the run with it. A
  * connection that is merely unwelcome is closed, and the log gets a line. */
@@ -13,11 +13,13 @@
 #include "ackd/barrier.h"
 #include "ackd/checkpoint.h"
 #include "ackd/conn.h"
+#include "ackd/counters.h"
 #include "ackd/differences.h"
 #include "ackd/freshness.h"
+#include "ackd/history.h"
 #include "ackd/ledger.h"
-#include "ackd/metrics.h"
 #include "ackd/pace.h"
+#include "ackd/troubles.h"
 #include "ackd/walend.h"
 #include "lib/log.h"
 
@@ -35,6 +37,7 @@ struct worker {
     uint32_t sink; /* an index */
     uint32_t shard;
     struct conn *conn; /* NULL while not connected */
+    char program[32];  /* as it registered */
     bool registered;
     bool reads_copies; /* its stream contains rows that exist already */
     bool finished;
@@ -88,6 +91,10 @@ struct ackd {
     struct conn *copier; /* NULL while not connected */
     bool copier_served;  /* it was told of the run, and a run takes only one */
     struct asks asks;
+
+    /* for people */
+    struct history history;
+    struct troubles troubles;
 
     int listener;
     uint64_t accept_again_at; /* accept(2) failed, so do not call it before this time */

@@ -138,6 +138,8 @@ advance_checkpoint(struct ackd *a, uint64_t now)
         a->checkpoint = c;
         return;
     }
+    if (!a->checkpoint_failing)
+        troubles_add(&a->troubles, "ackd", err.message);
     a->checkpoint_failing = true;
     a->checkpoint_retry_at = now + CHECKPOINT_RETRY_MICROS;
     log_write(&a->log, LOG_ERROR, "%s; nothing is confirmed beyond %s until it can be", err.message,

@@ -1,6 +1,6 @@
-/* http.c: /healthz, /livez, /readyz and /metrics by libmicrohttpd, driven by our own poll. The
- * library's epoll descriptor is one slot of that poll, and no thread is started. This file must not
- * know the contents of the pages. */
+/* http.c: the status page, /healthz, /metrics and the others by libmicrohttpd, driven by our own
+ * poll. The library's epoll descriptor is one slot of that poll, and no thread is started. This
+ * file must not know the contents of the pages. */
 #include "ackd/http.h"
 
 #include <errno.h>
@@ -12,7 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ackd/metrics.h"
+#include "ackd/page.h"
 #include "ackd/report.h"
+#include "ackd/statusjson.h"
 
 /* Enough for a scraper, a health checker, a person, and their successors. */
 #define HTTP_CONNECTIONS_MAX 32
@@ -26,68 +29,132 @@ struct http {
 
 /* ---- answers ---- */
 
+struct answer {
+    unsigned status;
+    const char *type;
+    struct buf page;
+    char policy[PAGE_POLICY_SIZE]; /* "" for none */
+};
+
 static enum MHD_Result
-send_page(struct MHD_Connection *connection, unsigned status, const char *type, struct buf *page)
+send_answer(struct MHD_Connection *connection, struct answer *a)
 {
     struct MHD_Response *response;
     enum MHD_Result result;
 
-    if (page->failed) {
-        buf_free(page);
+    if (a->page.failed) {
+        buf_free(&a->page);
         return MHD_NO; /* closes the connection */
     }
-    response = MHD_create_response_from_buffer(buf_len(page), page->data, MHD_RESPMEM_MUST_FREE);
+    response =
+        MHD_create_response_from_buffer(buf_len(&a->page), a->page.data, MHD_RESPMEM_MUST_FREE);
     if (response == NULL) {
-        buf_free(page);
+        buf_free(&a->page);
         return MHD_NO;
     }
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, a->type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    if (a->policy[0] != '\0')
+        MHD_add_response_header(response, "Content-Security-Policy", a->policy);
+    if (a->status == MHD_HTTP_METHOD_NOT_ALLOWED)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-    result = MHD_queue_response(connection, status, response);
+    result = MHD_queue_response(connection, a->status, response);
     MHD_destroy_response(response);
     return result;
+}
+
+static void
+answer_page(const struct ackd *ackd, struct MHD_Connection *connection, struct answer *a)
+{
+    (void)ackd;
+    (void)connection;
+    a->type = "text/html; charset=utf-8";
+    if (page_render(&a->page, a->policy) != 0)
+        a->page.failed = true;
+}
+
+static void
+answer_json(const struct ackd *ackd, struct MHD_Connection *connection, struct answer *a)
+{
+    const char *since = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "since");
+
+    a->type = "application/json";
+    statusjson_render(ackd, since == NULL ? 0 : strtoll(since, NULL, 10), &a->page);
+}
+
+static void
+answer_metrics(const struct ackd *ackd, struct MHD_Connection *connection, struct answer *a)
+{
+    (void)connection;
+    a->type = "text/plain; version=0.0.4; charset=utf-8";
+    metrics_render(ackd, &a->page);
+}
+
+static void
+answer_health(const struct ackd *ackd, struct MHD_Connection *connection, struct answer *a)
+{
+    (void)connection;
+    if (!report_health(ackd, &a->page))
+        a->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+}
+
+static void
+answer_ready(const struct ackd *ackd, struct MHD_Connection *connection, struct answer *a)
+{
+    (void)connection;
+    if (!report_ready(ackd, &a->page))
+        a->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+}
+
+static void
+answer_live(const struct ackd *ackd, struct MHD_Connection *connection, struct answer *a)
+{
+    (void)ackd;
+    (void)connection;
+    buf_append(&a->page, "ok\n", 3);
+}
+
+static void
+answer_nothing(struct answer *a)
+{
+    static const char nothing[] = "there is /, /status.json, /healthz, /livez, /readyz and "
+                                  "/metrics\n";
+
+    a->status = MHD_HTTP_NOT_FOUND;
+    buf_append(&a->page, nothing, sizeof nothing - 1);
 }
 
 static enum MHD_Result
 answer(void *closure, struct MHD_Connection *connection, const char *url, const char *method,
        const char *version, const char *upload_data, size_t *upload_size, void **state)
 {
-    static const char text[] = "text/plain; charset=utf-8";
-    static const char nothing[] = "there is /healthz, /livez, /readyz and /metrics\n";
+    static const struct {
+        const char *url;
+        void (*make)(const struct ackd *, struct MHD_Connection *, struct answer *);
+    } pages[] = {{"/", answer_page},           {"/status.json", answer_json},
+                 {"/metrics", answer_metrics}, {"/healthz", answer_health},
+                 {"/readyz", answer_ready},    {"/livez", answer_live}};
     const struct http *http = closure;
-    struct buf page = {0};
-    unsigned status = MHD_HTTP_OK;
+    struct answer a = {.status = MHD_HTTP_OK, .type = "text/plain; charset=utf-8"};
 
     (void)version;
     (void)upload_data;
     (void)upload_size;
     (void)state;
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
-        buf_append(&page, "only GET and HEAD\n", 18);
-        return send_page(connection, MHD_HTTP_METHOD_NOT_ALLOWED, text, &page);
+        a.status = MHD_HTTP_METHOD_NOT_ALLOWED;
+        buf_append(&a.page, "only GET and HEAD\n", 18);
+        return send_answer(connection, &a);
     }
-    if (strcmp(url, "/metrics") == 0) {
-        metrics_render(http->ackd, &page);
-        return send_page(connection, status, "text/plain; version=0.0.4; charset=utf-8", &page);
-    }
-    if (strcmp(url, "/healthz") == 0) {
-        if (!report_health(http->ackd, &page))
-            status = MHD_HTTP_SERVICE_UNAVAILABLE;
-        return send_page(connection, status, text, &page);
-    }
-    if (strcmp(url, "/readyz") == 0) {
-        if (!report_ready(http->ackd, &page))
-            status = MHD_HTTP_SERVICE_UNAVAILABLE;
-        return send_page(connection, status, text, &page);
-    }
-    if (strcmp(url, "/livez") == 0) {
-        buf_append(&page, "ok\n", 3);
-        return send_page(connection, status, text, &page);
-    }
-    buf_append(&page, nothing, sizeof nothing - 1);
-    return send_page(connection, MHD_HTTP_NOT_FOUND, text, &page);
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+        if (strcmp(url, pages[i].url) == 0) {
+            pages[i].make(http->ackd, connection, &a);
+            return send_answer(connection, &a);
+        }
+    answer_nothing(&a);
+    return send_answer(connection, &a);
 }
 
 static void

@@ -1,4 +1,4 @@
-/* http.h: /healthz and /metrics, served from loop.c's own poll. */
+/* http.h: the status page, /healthz, /metrics and others, served from loop.c's own poll. */
 #ifndef WALPIPE_ACKD_HTTP_H
 #define WALPIPE_ACKD_HTTP_H
 

@@ -13,6 +13,7 @@
 #include "ackd/confirm.h"
 #include "ackd/copier.h"
 #include "ackd/http.h"
+#include "ackd/plots.h"
 #include "ackd/report.h"
 #include "ackd/source.h"
 #include "ackd/worker.h"
@@ -373,7 +374,7 @@ wait_for_events(struct ackd *a, struct http *http, struct poll_set *set, const s
     uint64_t deadline = confirm_deadline(a);
 
     if (http != NULL)
-        deadline = earlier(deadline, http_deadline(http, now));
+        deadline = earlier(deadline, earlier(http_deadline(http, now), plots_deadline(a)));
     if (a->accept_again_at > now)
         deadline = earlier(deadline, a->accept_again_at);
     fill_poll_set(a, http, now, set);
@@ -410,8 +411,10 @@ loop_run(struct ackd *a, struct http *http, struct err *err)
             accept_all(a);
         if (confirm_turn(a, clock_micros(), err) != 0)
             return -1;
-        if (http != NULL)
+        if (http != NULL) {
+            plots_turn(a, clock_micros());
             http_turn(http);
+        }
     }
     return 0;
 }

@@ -3,110 +3,21 @@
 #include "ackd/metrics.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ackd/ackd.h"
+#include "ackd/partmetrics.h"
+#include "ackd/promtext.h"
 #include "ackd/report.h"
 #include "lib/clock.h"
-
-struct buckets {
-    size_t count;
-    uint64_t bounds[HISTOGRAM_BUCKETS_MAX]; /* upper bounds, inclusive */
-};
-
-static const struct buckets rows_buckets = {.count = 8,
-                                            .bounds = {1, 10, 100, 500, 1000, 5000, 10000, 100000}};
-
-/* 1 ms to a minute. */
-static const struct buckets micros_buckets = {.count = 15,
-                                              .bounds = {1000, 2500, 5000, 10000, 25000, 50000,
-                                                         100000, 250000, 500000, 1000000, 2500000,
-                                                         5000000, 10000000, 30000000, 60000000}};
-
-/* ---- counting ---- */
-
-static void
-observe(struct histogram *h, const struct buckets *b, uint64_t value)
-{
-    size_t i = 0;
-
-    while (i < b->count && value > b->bounds[i])
-        i++;
-    h->counts[i]++;
-    h->sum += value;
-}
-
-void
-metrics_count(struct worker_metrics *m, const struct ack_reached *r)
-{
-    m->events += r->events;
-    if (r->batch_rows == 0)
-        return;
-    m->batches++;
-    observe(&m->batch_rows, &rows_buckets, r->batch_rows);
-    observe(&m->flush_micros, &micros_buckets, r->flush_micros);
-}
-
-void
-metrics_count_copies(struct worker_metrics *m, const struct copy_counts *counts)
-{
-    uint64_t rows = m->copies.rows + counts->rows, bytes = m->copies.bytes + counts->bytes;
-
-    m->copies_known = true;
-    m->copies = *counts;
-    m->copies.rows = rows;
-    m->copies.bytes = bytes;
-}
-
-void
-metrics_count_range(struct worker_metrics *m, const struct range_copied *copied)
-{
-    if (copied->written)
-        m->ranges_written++;
-    else
-        m->ranges_dropped++;
-}
-
-/* ---- the page ---- */
-
-static void PRINTF_LIKE(2, 3) add(struct buf *page, const char *fmt, ...)
-{
-    char text[512];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    buf_append(page, text, strlen(text));
-}
-
-static void
-family(struct buf *page, const char *name, const char *type, const char *help)
-{
-    add(page, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void
-single(struct buf *page, const char *name, const char *type, const char *help, uint64_t value)
-{
-    family(page, name, type, help);
-    add(page, "%s %" PRIu64 "\n", name, value);
-}
 
 static void
 info_family(struct buf *page)
 {
-    family(page, "replicator_info", "gauge", "Always 1; its label names walpipe's version.");
-    add(page, "replicator_info{version=\"" WALPIPE_VERSION "\"} 1\n");
-}
-
-static void
-seconds(struct buf *page, const char *name, const char *help, double value)
-{
-    family(page, name, "gauge", help);
-    add(page, "%s %.6f\n", name, value);
+    promtext_family(page, "replicator_info", "gauge",
+                    "Always 1; its label names walpipe's version.");
+    promtext_add(page, "replicator_info{version=\"" WALPIPE_VERSION "\"} 1\n");
 }
 
 /* As Unix time. */
@@ -124,17 +35,17 @@ lag_seconds_families(const struct ackd *a, struct buf *page)
     uint64_t micros;
 
     if (report_lag_micros(a, &micros))
-        seconds(page, "replicator_lag_seconds",
-                "How long ago the source was in the state that every sink has.",
-                (double)micros / 1e6);
+        promtext_seconds(page, "replicator_lag_seconds",
+                         "How long ago the source was in the state that every sink has.",
+                         (double)micros / 1e6);
     if (a->running && durable != 0)
-        seconds(page, "replicator_durable_commit_timestamp_seconds",
-                "Time of the source up to which every sink has its commits.",
-                unix_seconds(durable));
+        promtext_seconds(page, "replicator_durable_commit_timestamp_seconds",
+                         "Time of the source up to which every sink has its commits.",
+                         unix_seconds(durable));
     if (a->running && f->received.moment != 0)
-        seconds(page, "replicator_received_commit_timestamp_seconds",
-                "Time of the last commit that was received from the source.",
-                unix_seconds(f->received.moment));
+        promtext_seconds(page, "replicator_received_commit_timestamp_seconds",
+                         "Time of the last commit that was received from the source.",
+                         unix_seconds(f->received.moment));
 }
 
 static void
@@ -142,55 +53,68 @@ source_families(const struct ackd *a, struct buf *page)
 {
     uint64_t lag;
 
-    single(page, "replicator_source_up", "gauge",
-           "Whether the reader of the source is connected and accepted.",
-           a->running && a->reader != NULL);
-    single(page, "replicator_standby", "gauge",
-           "Whether this walpipe waits for another one to let go of the slot.", a->waiting.standby);
-    single(page, "replicator_restarts_total", "counter",
-           "Restarts of the whole pipeline since its supervisor started.", a->restarts);
-    single(page, "replicator_checkpoint_up", "gauge",
-           "Whether the last write of the checkpoint file succeeded.", !a->checkpoint_failing);
+    promtext_single(page, "replicator_source_up", "gauge",
+                    "Whether the reader of the source is connected and accepted.",
+                    a->running && a->reader != NULL);
+    promtext_single(page, "replicator_standby", "gauge",
+                    "Whether this walpipe waits for another one to let go of the slot.",
+                    a->waiting.standby);
+    promtext_single(page, "replicator_restarts_total", "counter",
+                    "Restarts of the whole pipeline since its supervisor started.", a->restarts);
+    promtext_single(page, "replicator_checkpoint_up", "gauge",
+                    "Whether the last write of the checkpoint file succeeded.",
+                    !a->checkpoint_failing);
     if (report_lag(a, &lag))
-        single(page, "replicator_lag_bytes", "gauge",
-               "WAL of the source that is not yet confirmed to be in every sink; as last known "
-               "while the source is away.",
-               lag);
+        promtext_single(
+            page, "replicator_lag_bytes", "gauge",
+            "WAL of the source that is not yet confirmed to be in every sink; as last known "
+            "while the source is away.",
+            lag);
     lag_seconds_families(a, page);
     if (a->running)
-        single(page, "replicator_received_lsn", "gauge", "Highest LSN received from the source.",
-               a->ledger.received);
+        promtext_single(page, "replicator_received_lsn", "gauge",
+                        "Highest LSN received from the source.", a->ledger.received);
     if (report_confirmed(a) != 0)
-        single(page, "replicator_safe_lsn", "gauge",
-               "LSN up to which every sink has everything; confirmed to the source.",
-               report_confirmed(a));
+        promtext_single(page, "replicator_safe_lsn", "gauge",
+                        "LSN up to which every sink has everything; confirmed to the source.",
+                        report_confirmed(a));
 }
 
 static void
 slot_families(const struct ackd *a, struct buf *page)
 {
     static const char *const statuses[] = {"reserved", "extended", "unreserved", "lost"};
+    double left;
 
     if (!a->slot_known)
         return;
-    single(page, "replicator_slot_retained_bytes", "gauge",
-           "WAL that the source keeps for the replication slot.", a->slot.retained_bytes);
-    single(page, "replicator_slot_xmin_age", "gauge",
-           "Transactions since the slot's catalog_xmin: VACUUM keeps dead catalog rows so long.",
-           a->slot.xmin_age);
-    single(page, "replicator_reader_output_full", "gauge",
-           "Whether the reader waits for the pipeline, not for the source.", a->slot.output_full);
-    family(page, "replicator_slot_safe_wal_size_bytes", "gauge",
-           "WAL that may still be written before the source gives the slot up; +Inf: no limit.");
+    promtext_single(page, "replicator_slot_retained_bytes", "gauge",
+                    "WAL that the source keeps for the replication slot.", a->slot.retained_bytes);
+    promtext_single(
+        page, "replicator_slot_xmin_age", "gauge",
+        "Transactions since the slot's catalog_xmin: VACUUM keeps dead catalog rows so long.",
+        a->slot.xmin_age);
+    promtext_single(page, "replicator_reader_output_full", "gauge",
+                    "Whether the reader waits for the pipeline, not for the source.",
+                    a->slot.output_full);
+    promtext_family(
+        page, "replicator_slot_safe_wal_size_bytes", "gauge",
+        "WAL that may still be written before the source gives the slot up; +Inf: no limit.");
     if (a->slot.safe_wal_size < 0)
-        add(page, "replicator_slot_safe_wal_size_bytes +Inf\n");
+        promtext_add(page, "replicator_slot_safe_wal_size_bytes +Inf\n");
     else
-        add(page, "replicator_slot_safe_wal_size_bytes %" PRId64 "\n", a->slot.safe_wal_size);
-    family(page, "replicator_slot_wal_status", "gauge",
-           "1 for the slot's wal_status as in pg_replication_slots, 0 for the others.");
+        promtext_add(page, "replicator_slot_safe_wal_size_bytes %" PRId64 "\n",
+                     a->slot.safe_wal_size);
+    if (history_slot_seconds(&a->history, &left))
+        promtext_seconds(page, "replicator_slot_seconds_until_lost",
+                         "Time until the source gives the slot up, at the rate of the last ten "
+                         "minutes; +Inf: never.",
+                         left);
+    promtext_family(page, "replicator_slot_wal_status", "gauge",
+                    "1 for the slot's wal_status as in pg_replication_slots, 0 for the others.");
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
-        add(page, "replicator_slot_wal_status{status=\"%s\"} %d\n", statuses[i],
-            strcmp(statuses[i], a->slot.wal_status) == 0);
+        promtext_add(page, "replicator_slot_wal_status{status=\"%s\"} %d\n", statuses[i],
+                     strcmp(statuses[i], a->slot.wal_status) == 0);
 }
 
 /* The labels {sink="...",shard="..."}. Sink names need no escapes (see main.c). */
@@ -213,9 +137,9 @@ static void
 worker_family(const struct ackd *a, struct buf *page, const char *name, const char *type,
               const char *help, uint64_t (*value)(const struct ackd *, uint32_t))
 {
-    family(page, name, type, help);
+    promtext_family(page, name, type, help);
     for (uint32_t i = 0; i < a->workers_count; i++)
-        add(page, "%s{%s} %" PRIu64 "\n", name, labels_of(a, i).text, value(a, i));
+        promtext_add(page, "%s{%s} %" PRIu64 "\n", name, labels_of(a, i).text, value(a, i));
 }
 
 static uint64_t
@@ -228,6 +152,12 @@ static uint64_t
 reconnects_of(const struct ackd *a, uint32_t worker)
 {
     return a->workers[worker].metrics.reconnects;
+}
+
+static uint64_t
+retries_of(const struct ackd *a, uint32_t worker)
+{
+    return a->workers[worker].metrics.retries;
 }
 
 static uint64_t
@@ -256,9 +186,9 @@ lag_of(const struct ackd *a, uint32_t worker)
 /* The unit is divisor times the stored one. */
 static void
 histogram_family(const struct ackd *a, struct buf *page, const char *name, const char *help,
-                 const struct buckets *b, uint64_t divisor, size_t offset)
+                 const struct counters_buckets *b, uint64_t divisor, size_t offset)
 {
-    family(page, name, "histogram", help);
+    promtext_family(page, name, "histogram", help);
     for (uint32_t i = 0; i < a->workers_count; i++) {
         const struct histogram *h =
             (const struct histogram *)((const char *)&a->workers[i].metrics + offset);
@@ -267,13 +197,14 @@ histogram_family(const struct ackd *a, struct buf *page, const char *name, const
 
         for (size_t k = 0; k < b->count; k++) {
             below += h->counts[k];
-            add(page, "%s_bucket{%s,le=\"%g\"} %" PRIu64 "\n", name, labels.text,
-                (double)b->bounds[k] / (double)divisor, below);
+            promtext_add(page, "%s_bucket{%s,le=\"%g\"} %" PRIu64 "\n", name, labels.text,
+                         (double)b->bounds[k] / (double)divisor, below);
         }
         below += h->counts[b->count];
-        add(page, "%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n", name, labels.text, below);
-        add(page, "%s_sum{%s} %.15g\n", name, labels.text, (double)h->sum / (double)divisor);
-        add(page, "%s_count{%s} %" PRIu64 "\n", name, labels.text, below);
+        promtext_add(page, "%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n", name, labels.text, below);
+        promtext_add(page, "%s_sum{%s} %.15g\n", name, labels.text,
+                     (double)h->sum / (double)divisor);
+        promtext_add(page, "%s_count{%s} %" PRIu64 "\n", name, labels.text, below);
     }
 }
 
@@ -288,10 +219,11 @@ worker_seconds_family(const struct ackd *a, struct buf *page)
         if (!report_worker_lag_micros(a, i, &micros))
             continue;
         if (!any)
-            family(page, name, "gauge",
-                   "How long ago the source was in the state that the worker's target has.");
+            promtext_family(
+                page, name, "gauge",
+                "How long ago the source was in the state that the worker's target has.");
         any = true;
-        add(page, "%s{%s} %.6f\n", name, labels_of(a, i).text, (double)micros / 1e6);
+        promtext_add(page, "%s{%s} %.6f\n", name, labels_of(a, i).text, (double)micros / 1e6);
     }
 }
 
@@ -304,13 +236,16 @@ worker_families(const struct ackd *a, struct buf *page)
                   "Whether the worker is registered and its target answers.", target_up);
     worker_family(a, page, "replicator_target_reconnects_total", "counter",
                   "How often the target came back after it was down.", reconnects_of);
+    worker_family(a, page, "replicator_target_retries_total", "counter",
+                  "Attempts to reach the target that failed.", retries_of);
     worker_family(a, page, "replicator_events_processed_total", "counter",
                   "Changes made durable in the target by this run.", events_of);
-    histogram_family(a, page, "replicator_batch_size", "Rows written in one batch.", &rows_buckets,
-                     1, offsetof(struct worker_metrics, batch_rows));
+    histogram_family(a, page, "replicator_batch_size", "Rows written in one batch.",
+                     &counters_rows_buckets, 1, offsetof(struct worker_metrics, batch_rows));
     histogram_family(a, page, "replicator_sink_latency_seconds",
-                     "Time that the target took to make one batch durable.", &micros_buckets,
-                     1000000, offsetof(struct worker_metrics, flush_micros));
+                     "Time that the target took to make one batch durable.",
+                     &counters_micros_buckets, 1000000,
+                     offsetof(struct worker_metrics, flush_micros));
     if (a->running)
         worker_family(a, page, "replicator_worker_reached_lsn", "gauge",
                       "LSN up to which the worker has everything in its target.", reached_of);
@@ -329,8 +264,8 @@ copy_lines(const struct ackd *a, struct buf *page, const char *name, const char 
         const struct worker_metrics *m = &a->workers[i].metrics;
 
         if (m->copies_known)
-            add(page, "%s{%s%s} %" PRIu64 "\n", name, labels_of(a, i).text, extra,
-                *(const uint64_t *)(const void *)((const char *)m + offset));
+            promtext_add(page, "%s{%s%s} %" PRIu64 "\n", name, labels_of(a, i).text, extra,
+                         *(const uint64_t *)(const void *)((const char *)m + offset));
     }
 }
 
@@ -352,36 +287,23 @@ copy_families(const struct ackd *a, struct buf *page)
 
     if (!any_copies(a))
         return;
-    family(page, tables, "gauge", "Tables by their state in the target.");
+    promtext_family(page, tables, "gauge", "Tables by their state in the target.");
     copy_lines(a, page, tables, ",state=\"waiting\"",
                offsetof(struct worker_metrics, copies.waiting));
     copy_lines(a, page, tables, ",state=\"copying\"",
                offsetof(struct worker_metrics, copies.copying));
     copy_lines(a, page, tables, ",state=\"streaming\"",
                offsetof(struct worker_metrics, copies.streaming));
-    family(page, rows, "counter", "Rows that the copy has written in this run.");
+    promtext_family(page, rows, "counter", "Rows that the copy has written in this run.");
     copy_lines(a, page, rows, "", offsetof(struct worker_metrics, copies.rows));
-    family(page, bytes, "counter", "Bytes of these rows in the event stream.");
+    promtext_family(page, bytes, "counter", "Bytes of these rows in the event stream.");
     copy_lines(a, page, bytes, "", offsetof(struct worker_metrics, copies.bytes));
-    family(page, ranges, "counter",
-           "Ranges of tables that were written, or dropped and read again, in this run.");
+    promtext_family(page, ranges, "counter",
+                    "Ranges of tables that were written, or dropped and read again, in this run.");
     copy_lines(a, page, ranges, ",result=\"written\"",
                offsetof(struct worker_metrics, ranges_written));
     copy_lines(a, page, ranges, ",result=\"dropped\"",
                offsetof(struct worker_metrics, ranges_dropped));
-}
-
-/* Escapes the text, because the name of a table may contain any byte. */
-static void
-add_label(struct buf *page, const char *text)
-{
-    for (; *text != '\0'; text++)
-        if (*text == '\n')
-            buf_append(page, "\\n", 2);
-        else if (*text == '"' || *text == '\\')
-            buf_append(page, (const char[]){'\\', *text}, 2);
-        else
-            buf_append(page, text, 1);
 }
 
 static void
@@ -390,17 +312,18 @@ add_difference(const struct ackd *a, struct buf *page, const struct counted_tabl
 {
     if (n == 0)
         return;
-    add(page, "replicator_differences_total{sink=\"%s\",table=\"", a->sinks[t->sink].name);
-    add_label(page, t->differences.relation);
-    add(page, "\",kind=\"%s\"} %" PRIu64 "\n", kind, n);
+    promtext_add(page, "replicator_differences_total{sink=\"%s\",table=\"", a->sinks[t->sink].name);
+    promtext_label(page, t->differences.relation);
+    promtext_add(page, "\",kind=\"%s\"} %" PRIu64 "\n", kind, n);
 }
 
 static void
 difference_family(const struct ackd *a, struct buf *page)
 {
-    family(page, "replicator_differences_total", "counter",
-           "Changes that did not find in the target what they should have found; table \"\": those "
-           "beyond the first 200 tables.");
+    promtext_family(
+        page, "replicator_differences_total", "counter",
+        "Changes that did not find in the target what they should have found; table \"\": those "
+        "beyond the first 200 tables.");
     for (uint32_t i = 0; i < a->differences.count; i++) {
         const struct counted_table *t = &a->differences.tables[i];
 
@@ -408,43 +331,6 @@ difference_family(const struct ackd *a, struct buf *page)
         add_difference(a, page, t, "delete_missing", t->differences.deletes_missing);
         add_difference(a, page, t, "insert_existing", t->differences.inserts_existing);
         add_difference(a, page, t, "schema_change", t->differences.schema_changes);
-    }
-}
-
-/* Copies the line of a metric, with the label of the pipeline in front of its other labels. A
- * pipeline without a name has no label. */
-static void
-add_labelled(const struct ackd *a, struct buf *page, const char *line, size_t len)
-{
-    size_t name = strcspn(line, "{ ");
-
-    if (line[0] == '#' || a->pipeline[0] == '\0') {
-        buf_append(page, line, len);
-        return;
-    }
-    buf_append(page, line, name);
-    add(page, "{pipeline=\"%s\"", a->pipeline);
-    if (line[name] == '{') {
-        buf_append(page, ",", 1);
-        name++;
-    } else
-        buf_append(page, "}", 1);
-    buf_append(page, line + name, len - name);
-}
-
-static void
-add_all_labelled(const struct ackd *a, struct buf *page, struct buf *lines)
-{
-    const char *at, *end;
-
-    buf_append(lines, "", 1);
-    if (lines->failed) {
-        page->failed = true;
-        return;
-    }
-    for (at = (const char *)lines->data; *at != '\0'; at = end) {
-        end = at + strcspn(at, "\n") + 1; /* every line has its end */
-        add_labelled(a, page, at, (size_t)(end - at));
     }
 }
 
@@ -459,6 +345,7 @@ metrics_render(const struct ackd *a, struct buf *page)
     worker_families(a, &lines);
     copy_families(a, &lines);
     difference_family(a, &lines);
-    add_all_labelled(a, page, &lines);
+    partmetrics_render(a, &lines);
+    promtext_label_all(page, &lines, a->pipeline);
     buf_free(&lines);
 }

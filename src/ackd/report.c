@@ -12,9 +12,8 @@
 
 /* ---- lag ---- */
 
-/* The end of the source's WAL as far as it is known, 0 if it is not. */
-static uint64_t
-newest(const struct ackd *a)
+uint64_t
+report_newest(const struct ackd *a)
 {
     if (!a->running)
         return a->checkpoint_known && a->seen.system_identifier == a->checkpoint.system_identifier
@@ -36,7 +35,7 @@ report_confirmed(const struct ackd *a)
 static bool
 distance(const struct ackd *a, uint64_t reached, uint64_t *bytes)
 {
-    uint64_t end = newest(a);
+    uint64_t end = report_newest(a);
 
     *bytes = end > reached ? end - reached : 0;
     return end != 0;
@@ -67,7 +66,7 @@ age(const struct ackd *a, uint64_t reached, uint64_t *micros)
     *micros = 0;
     if (!a->running)
         return false;
-    if (newest(a) <= reached)
+    if (report_newest(a) <= reached)
         return true;
     moment = freshness_moment(&a->freshness, a->workers_count, reached);
     /* The source's clock may be ahead of ours. */

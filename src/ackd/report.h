@@ -18,6 +18,9 @@ int report_status(const struct ackd *ackd, struct buf *out) MUST_CHECK;
  * it is not known. */
 uint64_t report_confirmed(const struct ackd *ackd);
 
+/* The end of the source's WAL as far as it is known, 0 if it is not. */
+uint64_t report_newest(const struct ackd *ackd);
+
 /* The bytes of WAL that are not confirmed by all sinks, or that the worker does not have. Before a
  * run they are counted up to the last WAL end that was seen. Returns false, and 0 bytes, if they
  * are not known. */

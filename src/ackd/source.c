@@ -104,6 +104,8 @@ source_waiting(struct ackd *a, struct conn *conn, const struct ack_message *mess
     if (begin_again(a, err) != 0)
         return -1;
     a->reader = conn;
+    if (!message->waiting.standby && strcmp(a->waiting.message, message->waiting.message) != 0)
+        troubles_add(&a->troubles, "pg-wal-read", message->waiting.message);
     a->waiting = message->waiting;
     conn->role = CONN_READER;
     return 0;

@@ -64,6 +64,7 @@ welcome(struct ackd *a, struct conn *conn, struct worker *w, const struct ack_re
     conn->worker = index;
     w->conn = conn;
     w->registered = true;
+    memcpy(w->program, r->program, sizeof w->program);
     w->reads_copies = r->version >= STREAM_VERSION_COPY;
     w->target_alive = true; /* until it reports otherwise */
     w->heard_at = clock_micros();
@@ -110,7 +111,7 @@ take_reached(struct ackd *a, struct worker *w, const struct ack_reached *r, stru
 
     switch (verdict) {
     case LEDGER_OK:
-        metrics_count(&w->metrics, r);
+        counters_report(&w->metrics, r);
         freshness_commit(&a->freshness.commits[index], r->lsn, r->commit_time);
         return 0;
     case LEDGER_BACKWARDS:
@@ -126,7 +127,7 @@ take_reached(struct ackd *a, struct worker *w, const struct ack_reached *r, stru
 }
 
 static void
-keep_target_error(const struct ackd *a, const struct worker *w, const char *message)
+keep_target_error(struct ackd *a, const struct worker *w, const char *message)
 {
     char who[sizeof(struct worker_name) + 8];
     struct err err;
@@ -135,11 +136,13 @@ keep_target_error(const struct ackd *a, const struct worker *w, const char *mess
     err_set(&err, EXIT_DONE, "%s", message);
     err_hint(&err, "the sink waits for its target and goes on by itself");
     lasterror_write(a->dir_path, who, &err);
+    troubles_add(&a->troubles, who, message);
 }
 
 static void
 take_target(struct ackd *a, struct worker *w, const struct ack_target *t)
 {
+    w->metrics.retries += !t->alive;
     if (!t->alive && strcmp(w->target_message, t->message) != 0)
         keep_target_error(a, w, t->message);
     if (w->target_alive && !t->alive)
@@ -162,9 +165,9 @@ take_copy(struct ackd *a, struct worker *w, const struct ack_message *m, struct 
         return err_set(err, EXIT_BUG, "worker %s spoke of a copy, but does not read copies",
                        ackd_worker_name(a, w).text);
     if (m->type == ACK_COPIED)
-        metrics_count_range(&w->metrics, &m->copied);
+        counters_range(&w->metrics, &m->copied);
     if (m->type == ACK_COPY_COUNTS)
-        metrics_count_copies(&w->metrics, &m->copy_counts);
+        counters_copies(&w->metrics, &m->copy_counts);
     else
         copier_relay(a, w, m);
     return 0;

@@ -23,6 +23,22 @@ copying_way(const struct copying *c, uint32_t relid)
     return first == NULL ? COPYING_APPLY : first->way;
 }
 
+bool
+copying_may_lack(const struct copying *c, const struct relation *relation)
+{
+    const struct copypart *first = copyparts_first(c, relation->relid);
+
+    return first != NULL && first->is_root && copyparts_has_key(relation);
+}
+
+bool
+copying_passed(const struct copying *c, uint32_t relid, uint64_t commit_lsn)
+{
+    const struct copypart *first = commit_lsn >= c->followed ? NULL : copyparts_first(c, relid);
+
+    return first != NULL && commit_lsn < first->followed;
+}
+
 /* ---- the stream ---- */
 
 int
@@ -171,11 +187,11 @@ begin_life(struct copying *c, const struct copytable_event *table, uint64_t posi
     buf_reset(&part->described, 1u << 16);
     if (relation_encode(&part->described, &table->relation) != 0)
         return out_of_memory(err);
+    if (part->l0 == 0 || part->state == COPY_WAITING)
+        part->l0 = position;
     part->state = COPY_COPYING;
     part->life = table->life;
     part->began = position;
-    if (part->l0 == 0)
-        part->l0 = position;
     if (strcmp(part->definition, table->definition) != 0) {
         part->done.count = 0;
         part->file = 0;

@@ -25,6 +25,15 @@ int copying_meet(struct copying *c, const struct relation *relation, struct err 
 /* What becomes of the table's changes. */
 enum copying_way copying_way(const struct copying *c, uint32_t relid);
 
+/* Whether a row may not be there though the table is COPYING_APPLY: a partition that was attached
+ * may have rows that the stream did not bring, and changes of them come before the reader's list
+ * has the partition. The key of such a row must be noted as missing. */
+bool copying_may_lack(const struct copying *c, const struct relation *relation);
+
+/* Whether the table waited when it met the transaction at this commit LSN for the first time. Then
+ * its changes came in ranges. A sink whose target has no position of its own may meet it again. */
+bool copying_passed(const struct copying *c, uint32_t relid, uint64_t commit_lsn);
+
 /* Tracks a change of a row, for COPYING_UPSERT. */
 int copying_row(struct copying *c, const struct relation *relation, uint32_t xid, uint8_t type,
                 const struct row_event *row, struct err *err) MUST_CHECK;

@@ -93,17 +93,31 @@ count_unfinished(struct copying *c)
         c->unfinished += !at->gone && at->state != COPY_STREAMING;
 }
 
+/* The table's changes are followed since the first of its lives. */
+static uint64_t
+followed_since(const struct copypart *first)
+{
+    uint64_t since = UINT64_MAX;
+
+    for (const struct copypart *at = first; at != NULL; at = at->table_next)
+        if (!at->gone && (at->state == COPY_COPYING || at->state == COPY_STREAMING) &&
+            at->l0 < since)
+            since = at->l0;
+    return since == UINT64_MAX ? 0 : since;
+}
+
 static void
 look_at(struct copying *c, uint32_t relid)
 {
     struct copypart *first = copyparts_first(c, relid);
-    bool all_wait = true, all_stream = true, keyless = false, holds = false;
+    bool all_wait = true, all_stream = true, keyless = false, holds = false, is_root = false;
     uint32_t in_lives = 0;
 
     for (const struct copypart *at = first; at != NULL; at = at->table_next) {
         in_lives += at->life != 0;
         if (at->gone)
             continue;
+        is_root = is_root || (at->part != 0 && at->part != relid);
         keyless = keyless || (at->keyless && at->state == COPY_COPYING);
         holds = holds || (at->keyless && at->life != 0 && !at->spoiled);
         all_wait = all_wait && (at->state == COPY_NEW || at->state == COPY_WAITING);
@@ -112,6 +126,10 @@ look_at(struct copying *c, uint32_t relid)
     if (first == NULL)
         return;
     first->lives = in_lives;
+    first->is_root = is_root;
+    first->followed = followed_since(first);
+    if (first->followed > c->followed)
+        c->followed = first->followed;
     if (keyless)
         first->way = holds ? COPYING_HOLD : COPYING_PASS;
     else

@@ -35,7 +35,7 @@ struct copypart {
     char schema[NAME_MAX_BYTES + 1]; /* of the published table */
     char name[NAME_MAX_BYTES + 1];
     enum copy_state state;
-    uint64_t l0; /* where its first life began, 0 without one */
+    uint64_t l0; /* where its first life began, since it waited last; 0 without one */
     uint32_t file;
     char definition[COPY_DEFINITION_MAX + 1];
     struct spans done; /* of that file, under that definition */
@@ -50,7 +50,9 @@ struct copypart {
 
     /* Only in the table's first part, because every row needs them. */
     enum copying_way way;
-    uint32_t lives; /* number of parts in a life */
+    uint64_t followed; /* what committed before it was passed over, and came in ranges; else 0 */
+    uint32_t lives;    /* number of parts in a life */
+    bool is_root;      /* its parts are partitions */
 
     /* In this run. */
     uint64_t life;        /* 0 if none */
@@ -84,6 +86,7 @@ struct copying {
     struct copypart *parts;
     struct relmap tables; /* relid to its first part */
     uint32_t unfinished;  /* number of parts that are not streaming */
+    uint64_t followed;    /* not less than any table's */
     struct tracked tracked;
     struct heldranges held;
     struct buf key, values; /* of the current row */

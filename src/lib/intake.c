@@ -525,7 +525,7 @@ intake_target_down(struct intake *in, const char *why, struct err *err)
         snprintf(text, sizeof text, "waiting for the target: %.900s", why);
         in->say(in->context, true, text);
     }
-    if (!in->registered || in->told_down)
+    if (!in->registered)
         return 0;
     in->told_down = true;
     return ackclient_target(&in->ack, false, why, err);

@@ -142,7 +142,8 @@ int intake_barrier_done(struct intake *in, struct err *err) MUST_CHECK;
 
 /* ---- a target that is down ---- */
 
-/* Reports that the target is down and why, to ackd and through say, once until it is back. */
+/* Reports that an attempt to reach the target has failed and why, to ackd each time, and through
+ * say once until it is back. */
 int intake_target_down(struct intake *in, const char *why, struct err *err) MUST_CHECK;
 
 /* Reports that it is back, if it was down, and resets the backoff. */

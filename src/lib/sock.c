@@ -91,6 +91,15 @@ sock_accept(int listener, struct err *err)
     return fd;
 }
 
+pid_t
+sock_peer(int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
+}
+
 int
 sock_connect(const char *path, uint64_t patience_millis, struct err *err)
 {

@@ -28,6 +28,25 @@ is_on(const struct worker *w)
 
 /* ---- start ---- */
 
+/* A streaming table without a life misses the keys of partitions that came. The next list's life
+ * reads them. */
+static int
+read_missing_keys(struct copies *c, struct err *err)
+{
+    for (struct copypart *part = c->copying.parts; part != NULL; part = part->next) {
+        if (part->state != COPY_STREAMING || part->out)
+            continue;
+        buf_reset(&c->key, 1u << 16);
+        if (copymissing_list(&c->missing, part->relid, &c->key, err) != 0)
+            return -1;
+        if (buf_len(&c->key) == 0)
+            continue;
+        part->state = COPY_COPYING;
+        copyparts_changed(&c->copying, part);
+    }
+    return 0;
+}
+
 int
 copies_start(struct worker *w, struct err *err)
 {
@@ -35,8 +54,10 @@ copies_start(struct worker *w, struct err *err)
     const struct notetable table = {&w->server, w->options->database, w->options->pipeline,
                                     &w->intake.hello};
 
-    c->notes =
-        (struct copynotes){.table = table, .options = w->options, .layout = &w->intake.layout};
+    c->notes = (struct copynotes){.table = table,
+                                  .options = w->options,
+                                  .layout = &w->intake.layout,
+                                  .found = w->journal.found};
     c->missing.table = table;
     c->copying.sink = w->intake.hello.sink;
     c->copying.remade_hint =
@@ -58,9 +79,10 @@ copies_start(struct worker *w, struct err *err)
     if (!is_on(w))
         return copynotes_require_none(&c->notes, err);
     if (copynotes_load(&c->notes, &c->copying, w->journal.highest > 0 || w->journal.adopted, err) !=
-        0)
+            0 ||
+        copymissing_load(&c->missing, err) != 0)
         return -1;
-    return copymissing_load(&c->missing, err);
+    return c->missing.any ? read_missing_keys(c, err) : 0;
 }
 
 /* ---- the stream ---- */
@@ -85,7 +107,13 @@ ask_way(struct worker *w, struct table *table, enum copying_way *way, struct err
         return -1;
     table->met = true;
     *way = copying_way(c, table->relation.relid);
-    table->copied = *way == COPYING_UPSERT;
+    /* The slot may be behind what is in ClickHouse, and be moved up to it at any moment. A row that
+     * came and went while the table waited would come again, and stay if its end did not. */
+    if (w->transaction.commit_lsn < w->journal.found &&
+        copying_passed(c, table->relation.relid, w->transaction.commit_lsn))
+        *way = COPYING_PASS;
+    table->copied =
+        *way == COPYING_UPSERT || (*way == COPYING_APPLY && copying_may_lack(c, &table->relation));
     return 0;
 }
 
@@ -96,6 +124,40 @@ is_incomplete(const struct tuple *row)
         if (row->values[i].kind == VALUE_UNCHANGED)
             return true;
     return false;
+}
+
+/* Behind the changes before it: a miss of the same transaction counts more. */
+static int
+find_hot(struct worker *w, const struct relation *relation, const struct tuple *row,
+         const struct tuple *old, struct err *err)
+{
+    struct copyhot *hot = &w->copies.hot;
+    struct bytes key;
+
+    buf_reset(&hot->key, 1u << 16);
+    if (copymissing_put_key(relation, row, old, &hot->key, err) != 0)
+        return -1;
+    key = (struct bytes){hot->key.data + hot->key.start, buf_len(&hot->key)};
+    if (hot->key.failed)
+        return err_set(err, EXIT_PEER, "out of memory for a missing key");
+    if (copyhot_take(hot, relation->relid, key))
+        copymissing_find(&w->copies.missing, relation, key,
+                         w->transaction.commit_lsn - BELOW_POSITION);
+    return 0;
+}
+
+/* A whole change. */
+static int
+look_for_hot(struct worker *w, const struct relation *relation, uint8_t type,
+             const struct row_event *row, struct err *err)
+{
+    if (w->copies.hot.count == 0)
+        return 0;
+    if (row->old_kind != OLD_NONE && find_hot(w, relation, &row->old_row, NULL, err) != 0)
+        return -1;
+    return type == FRAME_DELETE ? 0
+                                : find_hot(w, relation, &row->new_row,
+                                           row->old_kind == OLD_NONE ? NULL : &row->old_row, err);
 }
 
 int
@@ -113,6 +175,9 @@ copies_row(struct worker *w, struct table *table, uint8_t type, const struct row
      * that a range must bring. */
     if (type == FRAME_INSERT && is_incomplete(&row->new_row))
         type = FRAME_UPDATE;
+    if ((type == FRAME_DELETE || !is_incomplete(&row->new_row)) &&
+        look_for_hot(w, &table->relation, type, row, err) != 0)
+        return -1;
     return copying_row(&w->copies.copying, &table->relation, w->intake.begin.xid, type, row, err);
 }
 
@@ -192,6 +257,19 @@ apply(struct worker *w, struct table *table, const struct tuple *row, struct err
     return rows_apply(w, table, FRAME_INSERT, &event, err);
 }
 
+static int
+take_key(struct worker *w, const struct relation *relation, const struct tuple *row,
+         struct bytes *key, struct err *err)
+{
+    struct buf *buf = &w->copies.key;
+
+    buf_reset(buf, 1u << 16);
+    if (copymissing_put_key(relation, row, NULL, buf, err) != 0)
+        return -1;
+    *key = (struct bytes){buf->data + buf->start, buf_len(buf)};
+    return buf->failed ? err_set(err, EXIT_PEER, "out of memory for a missing key") : 0;
+}
+
 /* Its row is as of this position in ClickHouse, or it has none. Keys that were asked for are noted
  * as missing, perhaps by another worker. */
 static int
@@ -199,17 +277,29 @@ settle_key(struct worker *w, const struct heldrange *range, const struct tuple *
            struct err *err)
 {
     const struct relation *relation = &range->range.relation;
-    struct copies *c = &w->copies;
+    struct bytes key;
 
-    if (range->range.kind == RANGE_BLOCKS && !c->missing.any)
+    if (range->range.kind == RANGE_BLOCKS && !w->copies.missing.any)
         return 0;
-    buf_reset(&c->key, 1u << 16);
-    if (copymissing_put_key(relation, row, NULL, &c->key, err) != 0)
+    if (take_key(w, relation, row, &key, err) != 0)
         return -1;
-    copymissing_find(&c->missing, relation,
-                     (struct bytes){c->key.data + c->key.start, buf_len(&c->key)},
-                     state_position(w));
-    return c->key.failed ? err_set(err, EXIT_PEER, "out of memory for a missing key") : 0;
+    copymissing_find(&w->copies.missing, relation, key, state_position(w));
+    return 0;
+}
+
+/* Its row may be missing still: an update that moved an unknown row to its key is whole, too. */
+static int
+skip_row(struct worker *w, const struct heldrange *range, const struct tuple *row, struct err *err)
+{
+    const struct relation *relation = &range->range.relation;
+    struct bytes key;
+
+    if (range->range.kind != RANGE_KEYS)
+        return 0;
+    if (take_key(w, relation, row, &key, err) != 0)
+        return -1;
+    copyhot_add(&w->copies.hot, relation->relid, key);
+    return 0;
 }
 
 static bool
@@ -218,8 +308,7 @@ is_full(const struct worker *w)
     return w->batch.alive >= w->options->batch_rows || batch_bytes(&w->batch) >= BATCH_BYTES_MAX;
 }
 
-/* A row that is skipped may be missing still: an update that moved an unknown row to its key is
- * whole. Of an absent key the target shows no row. */
+/* Of an absent key the target shows no row. */
 static int
 add_row(struct worker *w, struct table *table, const struct heldrange *range, uint8_t type,
         struct tuple *row, struct err *err)
@@ -228,7 +317,9 @@ add_row(struct worker *w, struct table *table, const struct heldrange *range, ui
 
     if (copying_judge(&w->copies.copying, range, row, &verdict, err) != 0)
         return -1;
-    if (verdict == TRACKED_SKIP || (type == FRAME_ABSENT && verdict != TRACKED_WRITE))
+    if (verdict == TRACKED_SKIP)
+        return skip_row(w, range, row, err);
+    if (type == FRAME_ABSENT && verdict != TRACKED_WRITE)
         return 0;
     if (settle_key(w, range, row, err) != 0 ||
         (type == FRAME_ROWS && apply(w, table, row, err) != 0))
@@ -381,5 +472,6 @@ copies_free(struct copies *c)
     copying_free(&c->copying);
     copynotes_free(&c->notes);
     copymissing_free(&c->missing);
+    copyhot_free(&c->hot);
     buf_free(&c->key);
 }

@@ -17,6 +17,10 @@ static const char key[] = "relid, part, shard";
 
 static const char gone[] = "gone";
 
+/* A worker that does not look meanwhile writes fewer notes than that, so that those of a worker
+ * that has looked and adds it count more. */
+#define VERSIONS_AHEAD (UINT64_C(1) << 32)
+
 /* ---- a new table ---- */
 
 static int
@@ -341,8 +345,10 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
         copy.rows = 0;
     if (!same && copy.state == COPY_STREAMING && !all_stream(part))
         copy.state = COPY_COPYING;
-    if (copy.state == COPY_WAITING && !all_wait(table))
+    if (copy.state == COPY_WAITING && !all_wait(table)) {
         copy.state = COPY_COPYING;
+        copy.l0 = n->found;
+    }
     copy.changed = !same || copy.state != own->part.state;
     if (look_at_note(n, c, &copy, own != NULL ? own : part.first, err) != 0)
         return -1;
@@ -479,11 +485,66 @@ copynotes_require_none(struct copynotes *n, struct err *err)
 
 /* ---- notes that have changed ---- */
 
+/* Its table has no other part with a note. */
+static bool
+is_last(const struct copypart *part, const struct copying *c)
+{
+    const struct copypart *at = copyparts_first(c, part->relid);
+
+    while (at != NULL && (at->gone || !at->noted))
+        at = at->table_next;
+    return at == NULL;
+}
+
+static bool
+table_is_gone(const struct copying *c, uint32_t relid)
+{
+    const struct copypart *at = copyparts_first(c, relid);
+
+    while (at != NULL && !(at->changed && at->gone && is_last(at, c)))
+        at = at->table_next;
+    return at != NULL;
+}
+
+/* With a table's last note go those of the other workers. If the table comes back, they must not
+ * stand for it, also when a worker that is slower writes another one. A worker that has noted the
+ * new table already has no definition of it yet. */
+static int
+forget_gone(struct copynotes *n, const struct copying *c, struct err *err)
+{
+    struct notes notes = {0};
+    int rc = read_notes(n, &notes, err);
+
+    n->version += VERSIONS_AHEAD;
+    for (size_t i = 0; i < notes.count && rc == 0; i++) {
+        const struct note *note = &notes.list[i];
+
+        if (note->part.definition[0] != '\0' && table_is_gone(c, note->part.relid))
+            put_row(n, &note->part, note->shard, gone, "");
+    }
+    free_notes(&notes);
+    return rc;
+}
+
+/* The notes of a table that was not known may follow those of one that is gone, which another
+ * worker has removed. */
+static int
+look_at_others(struct copynotes *n, const struct copying *c, struct err *err)
+{
+    const struct copypart *part = c->parts;
+
+    while (part != NULL && !(part->changed && (part->gone || !part->noted)))
+        part = part->next;
+    return part == NULL ? 0 : forget_gone(n, c, err);
+}
+
 int
 copynotes_write(struct copynotes *n, struct copying *c, struct err *err)
 {
     const uint32_t shard = n->table.hello->shard;
 
+    if (look_at_others(n, c, err) != 0)
+        return -1;
     n->version++;
     /* A table that was gone may be back under the same key, which counts more. */
     for (const struct copypart *part = c->parts; part != NULL; part = part->next)

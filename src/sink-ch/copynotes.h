@@ -16,6 +16,7 @@ struct copynotes {
     struct notetable table;
     const struct options *options;
     const struct layout *layout;
+    uint64_t found; /* the sink had everything up to here at its start, or passed it over */
     uint64_t layout_hash;
     uint64_t version; /* the highest that was seen or written */
     struct buf rows;

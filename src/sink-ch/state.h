@@ -5,6 +5,7 @@
 #include "lib/intake.h"
 #include "lib/relmap.h"
 #include "sink-ch/batch.h"
+#include "sink-ch/copyhot.h"
 #include "sink-ch/copymissing.h"
 #include "sink-ch/copynotes.h"
 #include "sink-ch/journal.h"
@@ -19,6 +20,7 @@ struct copies {
     struct copying copying;
     struct copynotes notes;
     struct copymissing missing;
+    struct copyhot hot;
     bool stands_still; /* behind a barrier */
     struct buf key;
 };

@@ -434,11 +434,45 @@ apply_copies(struct applier *a, const struct apply_work *work, struct err *err)
 
 /* ---- a batch ---- */
 
+/* Only an attempt in parts can note that a row is missing. Where a direct one meets such a row it
+ * is refused. */
+static int
+let_lack(struct applier *a, struct table *table, uint64_t commit_lsn, struct err *err)
+{
+    (void)a;
+    (void)commit_lsn;
+    (void)err;
+    table->lacks = table->may_lack;
+    return 0;
+}
+
+static int
+let_lack_nothing(struct applier *a, struct table *table, uint64_t commit_lsn, struct err *err)
+{
+    (void)a;
+    (void)commit_lsn;
+    (void)err;
+    table->lacks = false;
+    return 0;
+}
+
+static bool
+any_missed(const struct apply_work *work)
+{
+    uint32_t i = 0;
+
+    while (i < work->to && !work->batch->ops[i].missed)
+        i++;
+    return i < work->to;
+}
+
 static enum outcome
 apply_in_parts(struct applier *a, const struct apply_work *work, struct err *err)
 {
     enum outcome outcome;
 
+    if (each_table(a, work, let_lack, err) != 0)
+        return outcome_of(&a->session, err);
     if (!a->session.tx_open) {
         a->session.tx_open = true;
         a->session.tx++;
@@ -447,7 +481,7 @@ apply_in_parts(struct applier *a, const struct apply_work *work, struct err *err
             return outcome_of(&a->session, err);
     }
     outcome = apply_segments(a, work, err);
-    if (outcome == OUTCOME_DONE && is_copying(a))
+    if (outcome == OUTCOME_DONE && (is_copying(a) || any_missed(work)))
         outcome = apply_copies(a, work, err);
     return outcome == OUTCOME_DONE ? end_alone(a, work, err) : outcome;
 }
@@ -478,7 +512,7 @@ attempt(struct applier *a, const struct apply_work *work, struct err *err)
 
     if (a->copies != NULL)
         copyranges_begin(a->copies);
-    if (plan_tables(a, work, err) != 0)
+    if (each_table(a, work, let_lack_nothing, err) != 0 || plan_tables(a, work, err) != 0)
         return outcome_of(&a->session, err);
     watch_begin(&a->watch, a->session.generation);
     if (work->careful || ways_suit_set(&all) || is_copying(a))

@@ -213,7 +213,7 @@ change_decode(const struct batch *b, const struct op *op, struct row_values *val
         return malformed(op, "its number of columns is not the table's", err);
     fill_unchanged(op->table, &row);
     c->type = op->type;
-    c->copied = op->table->copied;
+    c->copied = op->table->copied || op->table->lacks;
     c->new_row = op->type == FRAME_DELETE ? NULL : row.new_row.values;
     c->match = row.old_kind == OLD_NONE ? row.new_row.values : row.old_row.values;
     look_at_columns(op->table->plan, c);

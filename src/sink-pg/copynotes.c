@@ -171,6 +171,15 @@ static const char drop_stand_ins[] =
     "AND o.relid = t.relid AND o.part <> 0) "
     "AND $3::integer IS NOT NULL AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL";
 
+/* A streaming table without a life misses the keys of partitions that came. The next list's life
+ * reads them. */
+static const char read_missing_keys[] =
+    "UPDATE walpipe.tables AS t SET state = 'copying' WHERE pipeline = $1 AND sink = $2 "
+    "AND shard = $3::integer AND state = 'streaming' AND relid <> 0 AND EXISTS "
+    "(SELECT FROM walpipe.missing AS m WHERE m.pipeline = $1 AND m.sink = $2 "
+    "AND m.relid = t.relid AND (m.shard = $3::integer OR ($3::integer = 0 "
+    "AND m.shard >= $4::integer))) AND $5::bigint IS NOT NULL";
+
 static const char drop_workers[] =
     "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND shard >= $4::integer "
     "AND $3::integer IS NOT NULL AND $5::bigint IS NOT NULL";
@@ -264,8 +273,8 @@ read_notes(const struct copynotes *n, struct session *s, const struct params *p,
 static int
 load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
 {
-    static const char *const steps[] = {add_sink,   drop_stand_ins, unite,
-                                        add_worker, follow_all,     drop_workers};
+    static const char *const steps[] = {
+        add_sink, drop_stand_ins, unite, add_worker, follow_all, drop_workers, read_missing_keys};
     struct params p;
 
     if (fill_params(n, &p, err) != 0 ||

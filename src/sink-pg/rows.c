@@ -105,7 +105,7 @@ count_missing(const struct rows *rows, struct batch *batch)
             op->table->found.missing_updates++;
         if (op->type == FRAME_UPDATE && !step->upsert && step->affected == 0) {
             op->table->found.skipped_updates++;
-            op->missed = op->table->copied;
+            op->missed = op->table->copied || op->table->lacks;
         }
         if (step->notices)
             op->table->found.overwriting_inserts += step->affected;

@@ -21,6 +21,8 @@ struct table {
     bool shared;       /* its rows may be another source table's too */
     bool met;          /* copying knows it */
     bool copied;       /* it is being copied, so rows may be missing yet */
+    bool may_lack;     /* it is not, and a row may be missing nevertheless: see copying.h */
+    bool lacks;        /* the attempt that is under way can note such rows */
     bool of_ranges;    /* its rows are those of ranges, so rows may be there already */
     bool covered;      /* of ranges, and a row was there already */
     struct plan *plan; /* NULL until a row needs it */

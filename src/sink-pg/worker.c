@@ -273,6 +273,7 @@ ask_copying(struct worker *w, struct table *table, enum copying_way *way, struct
     table->met = true;
     *way = copying_way(copying(w), table->relation.relid);
     table->copied = *way == COPYING_UPSERT;
+    table->may_lack = *way == COPYING_APPLY && copying_may_lack(copying(w), &table->relation);
     return 0;
 }
 

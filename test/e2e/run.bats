@@ -438,6 +438,42 @@ take_tees() {
          .events_per_second == 0))' "$dir/json"
 }
 
+# page_says FILTER: the last answer of /status.json, in $SCRATCH/status.json, passes jq's filter.
+page_says() {
+    curl -sf --noproxy '*' "http://$http/status.json" >"$SCRATCH/status.json" &&
+        jq -e "$1" "$SCRATCH/status.json" >/dev/null
+}
+
+@test "the status page of a real pipeline, its JSON, and the programs in the metrics" {
+    local http
+    http=127.0.0.1:$(port_new)
+    sed -i "s/^name = .*/&\nhttp = $http/" "$conf"
+    start
+    wait_until 20 streaming
+    insert 1 100
+    wait_until 20 arrived 100
+    wait_until 20 page_says '.healthy and .lag_millis == 0 and .source.waits == "upstream" and
+        (.workers | length == 2 and .[0].changes == 100 and all(.[]; .waits == "upstream"))'
+    jq -e '[.programs[] | .name + (if .sink then " " + .sink else "" end)] | sort ==
+        ["ackd", "pg-wal-read", "pgout-decode", "python3 audit", "route", "sink-pg dst", "walpipe"]' "$SCRATCH/status.json"
+    jq -e 'all(.programs[]; .resident_bytes > 100000) and any(.programs[]; .cpu_millis > 0)' "$SCRATCH/status.json"
+    curl -sf --noproxy '*' "http://$http/metrics" >"$SCRATCH/metrics"
+    grep -q "^replicator_program_cpu_seconds_total{pipeline=\"$db\",program=\"route\"} [0-9.]*\$" "$SCRATCH/metrics"
+    grep -q "^replicator_program_resident_memory_bytes{pipeline=\"$db\",sink=\"dst\",shard=\"0\",program=\"sink-pg\"} [0-9]*\$" "$SCRATCH/metrics"
+    grep -Fxq "replicator_waiting{pipeline=\"$db\",sink=\"dst\",shard=\"0\",for=\"upstream\"} 1" "$SCRATCH/metrics"
+    run ! grep -q geheim "$SCRATCH/metrics" "$SCRATCH/status.json"
+    # a target that is down, tried again and again
+    pg_stop dst immediate
+    insert 101 200
+    wait_until 20 page_says '(.healthy | not) and (.workers[0] | .state == "target down" and .waits == "target" and
+        .target_message != "") and (.errors[0].program == "sink dst/0")'
+    wait_until 20 eval 'curl -sf --noproxy "*" "http://$http/metrics" |
+        grep -Eq "^replicator_target_retries_total\{.*sink=\"dst\",shard=\"0\"\} ([2-9]|[0-9][0-9]+)\$"'
+    pg_start dst
+    wait_until 40 page_says '.healthy and .workers[0].reconnects == 1 and .workers[0].changes == 200'
+    curl -sf --noproxy '*' "http://$http/" | grep -q '<title>walpipe</title>'
+}
+
 @test "check: all is well, before the first start and while it runs" {
     run "$walpipe" check -c "$conf"
     echo "$output"

@@ -199,7 +199,7 @@ with Ackd("dst=1 olap=1", extra=("--http", "127.0.0.1:0")) as a:
     r.got(200)
     a.wait_http("/healthz", 200, "sink dst/0: busy or stuck: silent for ")
     assert a.http("/healthz", "HEAD") == (200, "")
-    assert a.http("/")[0] == 404 and a.http("/metrics/x")[0] == 404
+    assert a.http("/x")[0] == 404 and a.http("/metrics/x")[0] == 404
     assert a.http("/metrics", "POST", b"x=1")[0] == 405 and a.http("/healthz", "DELETE")[0] == 405
 EOF
 }
@@ -249,6 +249,11 @@ with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0", "--restarts", "4")) as
             ('replicator_sink_latency_seconds_sum{sink="dst",shard="0"}', "70.0015")):
         assert values[name] == value, (name, values.get(name))
     assert 'replicator_info{version="' in text
+    waits = [name for name, value in values.items() if name.startswith("replicator_waiting") and value == "1"]
+    assert 'replicator_waiting{program="pg-wal-read",for="upstream"}' in waits, waits
+    for name in ('replicator_program_cpu_seconds_total{program="ackd"}',
+                 'replicator_program_resident_memory_bytes{program="ackd"}'):
+        assert float(values[name]) >= 0, name
     r.slot(current=1100, status="unreserved", safe=-1)
     r.got(901, reply=True)
     r.feedback()

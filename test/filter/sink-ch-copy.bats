@@ -81,6 +81,53 @@ PY
     is "SELECT file, done FROM walpipe_tables FINAL WHERE relid = 1" "2 (0,0)-(3,0)"
 }
 
+@test "the bug was that a row that came and went before its table's life came back for ever by two restarts" {
+    # neither change is in the target, and the range does not have the row
+    copied <<'PY'
+e.table(1, "public", "t", T)
+tx(90, ("insert", ["1", "short", "b"])); tx(91, ("delete", ["1", None, None]))
+ask(); life(7)
+tx(101, ("insert", ["2", "two", "b"]))
+block(7, 1, [["3", "three", "b"]], mark=0x2128); block(7, 2, [], kind="q", mark=0x2128)
+e.watermark(0x3000).add(table_end(7)).end()
+PY
+    rows_are '2 two b
+3 three b'
+    # The slot is behind, as after a crash of the source. This run ends between the two changes.
+    copied <<'PY'
+e.table(1, "public", "t", T)
+tx(90, ("insert", ["1", "short", "b"])); e.end()
+PY
+    # by then the slot was moved up to what the sink had long ago
+    copied <<'PY'
+e.lsn = 0x3000
+e.table(1, "public", "t", T)
+tx(110, ("insert", ["4", "four", "b"]))
+ask(); e.end()
+PY
+    rows_are '2 two b
+3 three b
+4 four b'
+    # after the way out of a table that must be copied anew, a life begins where it begins
+    q "TRUNCATE TABLE t"
+    q "ALTER TABLE walpipe_tables UPDATE state = 'waiting', done = '', rows = 0 WHERE name = 't'"
+    wait_until 20 waits_again
+    copied <<'PY'
+e.lsn = 0x3100
+e.table(1, "public", "t", T)
+tx(120, ("insert", ["5", "short", "b"])); tx(121, ("delete", ["5", None, None]))
+ask(); life(9)
+block(9, 1, [["3", "three", "b"]], snapshot=(130, 130, ()), mark=0x3100); block(9, 2, [], kind="q", mark=0x3100)
+e.add(table_end(9)).end()
+PY
+    copied <<'PY'
+e.lsn = 0x3100
+e.table(1, "public", "t", T)
+tx(120, ("insert", ["5", "short", "b"])); e.end()
+PY
+    rows_are '3 three b'
+}
+
 @test "keys of an identity that has changed are forgotten, as all rows are read again" {
     copied <<'PY'
 ask(); life(7)
@@ -173,6 +220,71 @@ PY
     [ "$(told missing .keys.hex | tail -n 1 | grep -o 91a13 | wc -l)" = 3 ]
 }
 
+@test "the bug was that a missing key stayed missing while whole changes of it came all the time" {
+    copied <<'PY'
+e.table(1, "public", "t", T)
+ask(); life(7)
+# whole changes that the snapshot lacks, before the key is read and behind it
+tx(101, ("update", ["4", "partial", UNCHANGED]), ("update", ["5", "partial", UNCHANGED]), ("update", ["6", "partial", UNCHANGED]))
+block(7, 1, [], mark=0x2028, kind="q")
+tx(102, ("update", ["4", "whole", "a"]), ("update", ["5", "whole", "a"]), ("update", ["6", "whole", "a"]))
+block(7, 2, [["4", "old", "toast"], ["5", "old", "toast"], ["6", "old", "toast"]], mark=0x2128, kind="k")
+e.watermark(0x2180)
+tx(103, ("update", ["4", "whole", "b"]), ("delete", ["5", None, None]))
+# 6 is whole for a moment only: a row that is not known moves to its key
+tx(104, ("update", ["6", "whole", "b"]), ("delete", ["6", None, None]), ("update", ["6", "moved", UNCHANGED], ["9", None, None]))
+block(7, 3, [], mark=0x2328, kind="q")
+e.end()
+PY
+    missing_are 1
+    told missing .keys.hex | tail -n 1 | grep -qx '"91a136"'
+    rows_are '4 whole b'
+}
+
+@test "the bug was that a slow worker's note stood for a table that was gone and back" {
+    notes() { q "SELECT shard, state, done FROM walpipe_tables FINAL WHERE relid = 1 AND state <> 'gone' ORDER BY shard" | xargs; }
+    local begins back="e.add(table_end(7, 'g')); ask()" slow
+    begins='ask(); life(7); block(7, 1, [[str(e.shard), "old", "b"]], mark=0x1000, to=(9, 0)); e.watermark(0x3000)'
+    stream_of() { # SHARD < Python
+        { echo "$COPY_PRELUDE"; echo "e = Events(sink='olap', shard=$1, shards=2, version=2); e.shard = $1"; cat; } |
+            /usr/bin/python3 "$WALPIPE_ROOT/test/lib/stream.py" py
+    }
+    # worker 1 is slow: it does not know yet that the table is gone
+    stream_of 1 <<PY
+def part(name, at=0):
+    with open("$DIR/" + name, "wb") as f: f.write(bytes(e.bytes)[at:])
+    return len(e.bytes)
+$begins; at = part("begins")
+block(7, 2, [["3", "old", "b"]], mark=0x1000, from_=(9, 0), to=(12, 0)); e.watermark(0x3100); at = part("goes on", at)
+$back; e.watermark(0x3200); part("is told", at)
+PY
+    mkfifo "$DIR/in"
+    sink --create-tables <"$DIR/in" &
+    slow=$!
+    exec 8>"$DIR/in"
+    cat "$DIR/begins" >&8
+    noted() { [ "$(notes)" = "$1" ]; }
+    wait_until 20 noted "1 copying (0,0)-(9,0)"
+    stream_of 0 <<<"$begins; $back; e.end(); out(e)" >"$DIR/s"
+    exits 100 sink --create-tables <"$DIR/s"
+    log_has 'is to be copied from \"public.t\" and has rows already'
+    noted ""
+    # nor does the note come back with what that worker still writes
+    cat "$DIR/goes on" >&8
+    third() { [ "$(q "SELECT count() FROM t WHERE id = 3")" = 1 ]; }
+    wait_until 20 third
+    noted ""
+    # the way out
+    q "TRUNCATE TABLE t"
+    stream_of 0 <<<"ask(); e.end(); out(e)" >"$DIR/s"
+    sink --create-tables <"$DIR/s"
+    noted "0 waiting"
+    cat "$DIR/is told" >&8
+    wait_until 20 noted "0 waiting 1 waiting"
+    exec 8>&-
+    wait "$slow" || true
+}
+
 # ---- what is refused ----
 
 @test "refused: a target with rows, a table without a key, another table of that name, a stream without copies" {
@@ -241,6 +353,45 @@ forgotten() {
 
 waits_again() {
     [ "$(q "SELECT count() FROM system.mutations WHERE table = 'walpipe_tables' AND NOT is_done")" = 0 ]
+}
+
+# The bug was that the changes of such a partition's rows were refused, in each run again.
+@test "a partition is attached: an update of its rows without TOASTed values comes before the list" {
+    copied <<'PY'
+e.watermark(e.lsn); ask(11); life(7, 11); block(7, 1, [["1", "v", "b"]], mark=e.lsn)
+block(7, 2, [], kind="q", mark=e.lsn); e.add(table_end(7)); e.end()
+PY
+    copied <<'PY'
+e.lsn = 0x3000; e.table(1, "public", "t", T)
+tx(101, ("update", ["5", "new", UNCHANGED]), ("update", ["6", "new", UNCHANGED]))
+e.end()
+PY
+    missing_are 2
+    rows_are '1 v b'
+    # The list has the partition now, and its range has a row. One is away by then.
+    copied <<'PY'
+e.lsn = 0x3800; e.watermark(e.lsn); ask(11, 12); life(8, 12)
+block(8, 1, [["6", "new", "toast"]], snapshot=(103, 103, ()), mark=e.lsn)
+block(8, 2, [], kind="q", mark=e.lsn); block(8, 3, [], keys=["5"], kind="k", mark=e.lsn)
+e.add(table_end(8)); e.end()
+PY
+    rows_are '1 v b
+6 new toast'
+    missing_are 0
+    # What was missing when the run began is read, though all ranges are finished.
+    told_is table_state 'select(.life == 0 and .part == 11) | .state' '"w"
+"w"'
+    # An ordinary table's row must be there.
+    table o "id Int32, v Nullable(String), big Nullable(String)" id
+    exits 100 copied <<'PY'
+e.lsn = 0x4000; e.table(2, "public", "o", T)
+e.add(copytable(0, 2, "public", "o", T, definition="d")).add(copytable(0, 1, "public", "t", T, definition="d", part=11))
+e.add(copytable(0, 1, "public", "t", T, definition="d", part=12)).add(table_end(0, "l"))
+e.add(copytable(9, 2, "public", "o", T, definition="d")).add(range_(9, 1, 2, "public", "o", T, mark=0x3000, floor=0x100000))
+e.add(range_end(9, 1, 0)).watermark(e.lsn).add(table_end(9))
+e.begin(xid=150); e.update(2, ["5", "new", UNCHANGED]); e.commit(); e.end()
+PY
+    log_has 'has no row with that key'
 }
 
 # The bug was that the rows stayed in the old target, and the changes went to the new one.

@@ -10,8 +10,10 @@ def tx(xid, *changes):
     for name, *args in changes:
         getattr(e, name)(1, *args)
     e.commit()
-def ask(): e.add(copytable(0, 1, "public", "t", T, definition="d")).add(table_end(0, "l"))
-def life(n): e.add(copytable(n, 1, "public", "t", T, definition="d"))
+def ask(*parts):
+    for part in parts or [None]: e.add(copytable(0, 1, "public", "t", T, definition="d", part=part))
+    e.add(table_end(0, "l"))
+def life(n, part=None): e.add(copytable(n, 1, "public", "t", T, definition="d", part=part))
 def block(n, number, rows_, to=None, from_=(0, 0), snapshot=(100, 100, ()), mark=0x2028, kind="b", keys=()):
     e.add(range_(n, number, 1, "public", "t", T, from_=from_, snapshot=snapshot, mark=mark, floor=0x100000, kind=kind))
     if rows_: e.add(rows(n, number, rows_))

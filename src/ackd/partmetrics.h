@@ -1,0 +1,11 @@
+/* partmetrics.h: the part of the metrics about the programs: CPU, memory, and the things that they
+ * wait for. */
+#ifndef WALPIPE_ACKD_PARTMETRICS_H
+#define WALPIPE_ACKD_PARTMETRICS_H
+
+#include "ackd/ackd.h"
+
+/* Appends the families. */
+void partmetrics_render(const struct ackd *ackd, struct buf *page);
+
+#endif
