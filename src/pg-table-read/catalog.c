@@ -10,8 +10,8 @@
 #include "lib/pqx.h"
 #include "pg-table-read/text.h"
 
-/* The placeholders depend on the version. They are the row filter, the leaves of a partitioned
- * table, shape, and definition. A table that one publication publishes without a filter is
+/* The placeholders depend on the version. They are the row filter, definition, shape, members, and
+ * the leaves of a partitioned table. A table that one publication publishes without a filter is
  * published without one. Foreign tables have no WAL, so their rows are not replicated. Nothing here
  * waits for a lock, so the sizes are those of the last VACUUM or ANALYZE. The names are looked up
  * as pgrelations.c does it. */
@@ -25,7 +25,7 @@ static const char parts_sql[] =
     "  GROUP BY c.oid)"
     "SELECT t.oid, c.oid, pg_catalog.format('%%I.%%I', n.nspname, c.relname),"
     "  c.relpages,"
-    "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s "
+    "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s, %s "
     "FROM published t JOIN pg_catalog.pg_class c ON c.oid %s"
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE c.relkind = 'r' ORDER BY t.oid, c.oid";
@@ -45,13 +45,14 @@ enum parts_field {
     FIELD_ROWS,
     FIELD_FILTER,
     FIELD_DEFINITION,
-    FIELD_SHAPE
+    FIELD_SHAPE,
+    FIELD_MEMBERS
 };
 
 /* oid and xmin together identify a row. One that was deleted and inserted again has another oid,
  * one that was updated another xmin. A partition may be published by any of its ancestors. */
-char *
-catalog_definition_sql(int server_version, const char *publications)
+static char *
+entries_sql(int server_version, const char *list, const char *publications, const char *more)
 {
     const char *self = server_version >= 120000
                            ? "(SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid)"
@@ -59,19 +60,40 @@ catalog_definition_sql(int server_version, const char *publications)
                            : "(SELECT c.oid)";
     bool schemas = server_version >= 150000;
 
-    return text_print("(SELECT coalesce(string_agg(pg_catalog.format('%%s/%%s/%%s/%%s/%%s',"
-                      "   p.oid, p.xmin, r.oid, r.xmin, %s), ',' ORDER BY p.oid, r.oid %s), '')"
-                      " FROM pg_catalog.pg_publication p"
+    return text_print("(SELECT coalesce(string_agg(pg_catalog.format(%s ORDER BY p.oid, r.oid %s),"
+                      "   '') FROM pg_catalog.pg_publication p"
                       " LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
                       "   AND r.prrelid IN %s %s%s%s"
-                      " WHERE p.pubname = ANY (%s::pg_catalog.text[]))",
-                      schemas ? "s.oid || ' ' || s.xmin" : "''", schemas ? ", s.oid" : "", self,
+                      " WHERE p.pubname = ANY (%s::pg_catalog.text[])%s)",
+                      list, schemas ? ", s.oid" : "", self,
                       schemas
                           ? " LEFT JOIN pg_catalog.pg_publication_namespace s ON s.pnpubid = p.oid"
                             "   AND s.pnnspid IN (SELECT h.relnamespace FROM pg_catalog.pg_class h"
                             "     WHERE h.oid IN "
                           : "",
-                      schemas ? self : "", schemas ? ")" : "", publications);
+                      schemas ? self : "", schemas ? ")" : "", publications, more);
+}
+
+char *
+catalog_definition_sql(int server_version, const char *publications)
+{
+    return entries_sql(server_version,
+                       server_version >= 150000
+                           ? "'%s/%s/%s/%s/%s', p.oid, p.xmin, r.oid, r.xmin,"
+                             " s.oid || ' ' || s.xmin), ','"
+                           : "'%s/%s/%s/%s/', p.oid, p.xmin, r.oid, r.xmin), ','",
+                       publications, "");
+}
+
+/* A change of what an entry publishes may give it another oid as well. */
+static char *
+members_sql(int server_version, const char *publications)
+{
+    if (server_version >= 150000)
+        return entries_sql(server_version, "'%s/%s/%s,', p.oid, r.oid, s.oid), ''", publications,
+                           " AND (p.puballtables OR r.oid IS NOT NULL OR s.oid IS NOT NULL)");
+    return entries_sql(server_version, "'%s/%s/,', p.oid, r.oid), ''", publications,
+                       " AND (p.puballtables OR r.oid IS NOT NULL)");
 }
 
 char *
@@ -127,7 +149,8 @@ fill(struct catalog *catalog, int server_version, struct err *err)
             .rows = strtoull(PQgetvalue(r, row, FIELD_ROWS), NULL, 10),
             .filter = PQgetisnull(r, row, FIELD_FILTER) ? NULL : PQgetvalue(r, row, FIELD_FILTER),
             .definition = PQgetvalue(r, row, FIELD_DEFINITION),
-            .shape = PQgetvalue(r, row, FIELD_SHAPE)};
+            .shape = PQgetvalue(r, row, FIELD_SHAPE),
+            .members = PQgetvalue(r, row, FIELD_MEMBERS)};
         /* Before 14 a range without an end names every block of the table. */
         catalog->parts[row].measured = server_version >= 140000;
         catalog->parts[row].whole = is_partitioned(catalog, catalog->parts[row].relid);
@@ -144,12 +167,12 @@ ask(PGconn *conn, const char *publications, struct err *err)
     int version = PQserverVersion(conn);
     const char *params[] = {publications};
     char *definition = catalog_definition_sql(version, "$1");
-    char *shape = catalog_shape_sql("t.oid");
+    char *shape = catalog_shape_sql("t.oid"), *members = members_sql(version, "$1");
     char *sql =
-        definition == NULL || shape == NULL
+        definition == NULL || shape == NULL || members == NULL
             ? NULL
             : text_print(parts_sql, version >= 150000 ? filter_sql : "NULL::pg_catalog.text",
-                         definition, shape, version >= 130000 ? leaves_sql : "= t.oid ");
+                         definition, shape, members, version >= 130000 ? leaves_sql : "= t.oid ");
     PGresult *result = NULL;
 
     if (sql == NULL)
@@ -158,8 +181,9 @@ ask(PGconn *conn, const char *publications, struct err *err)
         result = pqx_exec_params(conn, what, sql, 1, params, err);
     free(definition);
     free(shape);
+    free(members);
     free(sql);
-    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vv", err);
+    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vvv", err);
 }
 
 struct catalog *

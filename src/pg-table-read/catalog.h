@@ -18,8 +18,10 @@ struct catalog_part {
     const char *filter;     /* an SQL expression, NULL for all rows */
     const char *definition; /* identifies the published rows and columns, from rows of the
                                publications' catalogs */
-    const char *shape;      /* its columns and the published table's identity */
-    char digest[17];        /* of both, the definition that workers keep */
+    const char *members; /* the entries of the publications' catalogs that publish it, each with a
+                            comma behind it */
+    const char *shape;   /* its columns and the published table's identity */
+    char digest[17];     /* of both, the definition that workers keep */
 };
 
 /* The source's tables at one time. */

@@ -18,6 +18,26 @@ move(struct life *life)
     life->state = LIFE_NEW;
 }
 
+/* Whether an entry of the publications has published it all the time. One that was removed and
+ * added again has another oid. */
+static bool
+stayed(const struct catalog_part *before, const struct catalog_part *now)
+{
+    for (const char *at = now->members, *comma; (comma = strchr(at, ',')) != NULL; at = comma + 1)
+        for (const char *old = before->members, *end; (end = strchr(old, ',')) != NULL;
+             old = end + 1)
+            if (end - old == comma - at && strncmp(old, at, (size_t)(end - old)) == 0)
+                return true;
+    return false;
+}
+
+static void
+look_at_members(struct life *life, const struct catalog_part *part)
+{
+    if (life->state != LIFE_UNPUBLISHED && !stayed(life->part, part))
+        life->was_out = true;
+}
+
 /* Gives it the description of the catalog's part. */
 static int
 describe(struct life *life, struct catalog *catalog, const struct catalog_part *part)
@@ -29,7 +49,7 @@ describe(struct life *life, struct catalog *catalog, const struct catalog_part *
                                          relation->columns, relation->columns_count) != 0)
         return -1;
     if (life->part != NULL && strcmp(life->part->digest, part->digest) != 0) {
-        life->changed |= life->state == LIFE_COPIED;
+        life->changed |= life->state == LIFE_COPIED && !life->was_out;
         life_unsettle(life);
     }
     if (life->part != NULL && life->part->relid != part->relid)
@@ -83,6 +103,7 @@ listing_take(struct lives *lives, struct catalog *catalog)
             continue;
         }
         life->listed = true;
+        look_at_members(life, part);
         if (life_is_active(life) && life->part->relid != part->relid)
             life->state = LIFE_CHANGED;
         else if (!life_is_active(life) && life->in_flight == 0 &&

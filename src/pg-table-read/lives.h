@@ -43,6 +43,8 @@ struct life {
     bool stale;     /* it has changed since it was described */
     bool changed;   /* its published rows or columns changed after it was copied, which must be
                        reported */
+    bool was_out;   /* it was not published for a while, so changes are lost. The workers must see a
+                       list without it */
     bool moved;     /* another table has it now, after it was copied. To be reported. */
     struct catalog *catalog; /* in which it was found, with relation and part */
     const struct relation *relation;

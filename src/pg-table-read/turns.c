@@ -101,6 +101,20 @@ ask(struct copy *copy, uint64_t life, const struct sinklist *sinks, struct err *
     return state_has_ackd(copy) ? ackcopy_ask(&copy->ack, life, sinks, err) : 0;
 }
 
+/* A table that was not published for a while is not in this list, but in the next one. So the
+ * workers record that it was out, and refuse it if it had rows. */
+static bool
+leave_out(struct copy *copy, struct life *life)
+{
+    if (!life->was_out || life_is_active(life) || life->in_flight > 0)
+        return false;
+    life_leave(life);
+    life->state = LIFE_NEW;
+    life->was_out = false;
+    copy->ask_again = true;
+    return true;
+}
+
 /* Asks about all tables, which also tells the workers which tables there are. */
 static int
 ask_what_they_have(struct copy *copy, struct err *err)
@@ -112,7 +126,7 @@ ask_what_they_have(struct copy *copy, struct err *err)
     if (ask(copy, 0, &all, err) != 0)
         return -1;
     for (struct life *life = copy->lives.first; life != NULL; life = life->next) {
-        if (!life->listed)
+        if (!life->listed || leave_out(copy, life))
             continue;
         if (life->state == LIFE_NEW && life->in_flight == 0) {
             life->wants = (struct crewset){0};
@@ -243,29 +257,33 @@ look_at_new(struct copy *copy, struct life *life)
         life->state = LIFE_UNPUBLISHED;
     else if (life->stale)
         copy->list_at = 0;
+    else if (life->was_out)
+        copy->ask_again = true;
     else if (!state_has_ackd(copy) || !crewset_is_empty(&life->wants))
         life->state = LIFE_WANTED;
     else
         copy->ask_again = true;
 }
 
-/* The table left the publication and came back, so the workers are asked again. */
+/* The table left the publication, which the workers record, or came back, so they are asked again.
+ */
 static void
-look_at_idle(struct life *life)
+look_at_idle(struct copy *copy, struct life *life)
 {
+    copy->ask_again |= !life->listed && life->state != LIFE_UNPUBLISHED;
     life_leave(life);
     life->state = life->listed ? LIFE_NEW : LIFE_UNPUBLISHED;
 }
 
 /* Nothing in the stream takes the rows of a partition away. */
 static void
-look_at_unlisted(const struct copy *copy, struct life *life)
+look_at_unlisted(struct copy *copy, struct life *life)
 {
     if (life->part->oid != life->part->relid)
         log_write(copy->log, LOG_WARNING,
                   "%s: it is no longer a partition of %s.%s; its rows stay in the target",
                   life->part->name, life->relation->schema, life->relation->name);
-    look_at_idle(life);
+    look_at_idle(copy, life);
 }
 
 /* Changes of the table as it was before must not come behind rows of the table as it is now: they
@@ -331,6 +349,27 @@ look_at_read(struct copy *copy, struct life *life, struct err *err)
     return 0;
 }
 
+static bool
+was_asked(const struct life *life)
+{
+    return life->state != LIFE_NEW && life->state != LIFE_ASKED && life->state != LIFE_UNPUBLISHED;
+}
+
+/* Changes that were made meanwhile are lost, so the workers decide whether it can be copied. */
+static int
+begin_anew(struct copy *copy, struct life *life, struct err *err)
+{
+    log_write(copy->log, LOG_WARNING,
+              "%s was not published for a while, or it is published otherwise now; changes of that "
+              "time are lost",
+              life->part->name);
+    if (life_is_active(life))
+        return end_life(copy, life, LIFE_AGAIN, err);
+    life_leave(life);
+    life->state = LIFE_NEW;
+    return 0;
+}
+
 /* Takes one step of a life. With `look`, the source may be asked again whether transactions have
  * ended. */
 static int
@@ -339,7 +378,9 @@ look_at_life(struct copy *copy, struct life *life, bool look, struct err *err)
     if (life_is_active(life) && !life->listed)
         return leave(copy, life, look, err);
     if ((life->state == LIFE_WANTED || life->state == LIFE_SETTLING) && !life->listed)
-        look_at_idle(life);
+        look_at_idle(copy, life);
+    if (life->was_out && life->listed && state_has_ackd(copy) && was_asked(life))
+        return begin_anew(copy, life, err);
     switch (life->state) {
     case LIFE_NEW:
         look_at_new(copy, life);
@@ -364,7 +405,7 @@ look_at_life(struct copy *copy, struct life *life, bool look, struct err *err)
             look_at_unlisted(copy, life);
         return 0;
     case LIFE_UNPUBLISHED:
-        look_at_idle(life);
+        look_at_idle(copy, life);
         return 0;
     case LIFE_READ:
         return look_at_read(copy, life, err);

@@ -69,7 +69,8 @@ copies_start(struct worker *w, struct err *err)
                            "ClickHouse TRUNCATE the target "
                            "table, then ALTER TABLE walpipe_tables UPDATE state = 'waiting', done "
                            "= '', rows = 0 WHERE "
-                           "...; when the mutation is done, start again, and it is copied";
+                           "...; when the mutation is done, start again, and it is copied; or, if "
+                           "no change was lost, remove 'out-' from state in this way";
     c->copying.moved_hint =
         "set map back; if you have renamed the table in ClickHouse as well, ALTER TABLE "
         "walpipe_tables UPDATE target = '' WHERE ...; or, if nothing else writes to the new target "

@@ -439,6 +439,68 @@ load_target() {
     pipeline_stop "$conf"
 }
 
+# out_for_a_while TABLE CHANGES [BACK]
+out_for_a_while() {
+    pg_sql src "ALTER PUBLICATION p DROP TABLE $1" "$db"
+    pg_sql src "$2" "$db"
+    pg_sql src "ALTER PUBLICATION p ADD TABLE ${3:-$1}" "$db"
+}
+
+# is_refused_back TABLE STATE: also in the next run.
+is_refused_back() {
+    for _ in 1 2; do
+        ends 100
+        logged "public.$1 was left out of the sink's tables or of the publication, and its changes of that time are lost"
+        noted "bool_and(state = '$2')" "AND name = '$1'"
+        pipeline_start "$conf" || true
+    done
+    ends 100
+}
+
+# copy_again TABLE: what the hint says.
+copy_again() {
+    pg_sql dst "BEGIN; TRUNCATE $1; DELETE FROM walpipe.held WHERE relid IN (SELECT relid FROM walpipe.tables WHERE name = '$1');
+        UPDATE walpipe.tables SET state = 'waiting', done = '', rows = 0 WHERE name = '$1'; COMMIT" "$db"
+}
+
+@test "the bug was that a table left the publication and came back in a run, and its changes were lost" {
+    pg_sql src "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text);
+        INSERT INTO a SELECT g, 'a' FROM generate_series(1, 1000) g;
+        INSERT INTO b SELECT g, repeat('b', 1000) FROM generate_series(1, 30000) g;
+        CREATE PUBLICATION p FOR TABLE a" "$db"
+    target_tables
+    write_conf yes "copy_rate = 2000000"
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 1
+    out_for_a_while a "UPDATE a SET v = 'new' WHERE id <= 100; DELETE FROM a WHERE id > 900"
+    is_refused_back a out-streaming
+    copy_again a
+    pg_sql src "ALTER PUBLICATION p ADD TABLE b" "$db"
+    pipeline_start "$conf"
+    # In the middle of its copy: what was deleted would stay.
+    wait_until 60 noted "bool_or(rows > 5000)" "AND name = 'b'"
+    out_for_a_while b "DELETE FROM b WHERE id < 100"
+    is_refused_back b out-copying
+    copy_again b
+    write_conf
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    caught_up "$conf" src "$db"
+    equal a b
+    # A filter that leaves nothing out that was published.
+    pg_sql src "ALTER PUBLICATION p SET TABLE a WHERE (id > 0), b" "$db"
+    is_refused_back a out-streaming
+    pg_sql dst "UPDATE walpipe.tables SET state = 'streaming' WHERE name = 'a'" "$db"
+    pipeline_start "$conf"
+    changes_arrive 1
+    equal a b
+    # A second publication takes over, and nothing is lost.
+    pg_sql src "CREATE PUBLICATION q FOR TABLE b; ALTER TABLE b ADD w int" "$db"
+    pg_sql dst "ALTER TABLE b ADD w int" "$db"
+    changes_arrive 2
+    pipeline_stop "$conf"
+}
+
 @test "the bug was that a table dropped while walpipe was down stayed copying for ever" {
     pg_sql src "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, v text);
         INSERT INTO b SELECT g, repeat('b', 1000) FROM generate_series(1, 30000) g;
