@@ -152,8 +152,9 @@ login_hint(const char *sqlstate)
     static const struct {
         const char *sqlstate, *hint;
     } hints[] = {
-        {"28P01", "correct the password: in conninfo, in the passfile, or the role's own by ALTER "
-                  "ROLE"},
+        {"28P01",
+         "correct the password: in conninfo, password_file or passfile, or the role's own by "
+         "ALTER ROLE"},
         {"28000", "the role must exist and have LOGIN, and the server's pg_hba.conf must let it "
                   "into this database from this host; for the source, too, the database's name "
                   "counts there, not the word replication"},

@@ -26,10 +26,10 @@
 static bool
 has_password(const struct config *config)
 {
-    bool found = config->source.password != NULL;
+    bool found = config->source.password != config->source.elsewhere;
 
     for (size_t i = 0; i < config->sinks_count; i++)
-        found = found || config->sinks[i].password != NULL;
+        found = found || config->sinks[i].password != config->sinks[i].elsewhere;
     return found;
 }
 
@@ -43,8 +43,8 @@ check_config(struct checking *c)
                 config->path, config->name, config->sinks_count, config->workers_count);
     if (has_password(config) && stat(config->path, &st) == 0 && (st.st_mode & 077) != 0)
         verdict_say(&c->verdicts, VERDICT_WARN,
-                    "config %s holds a password and other users can read it: chmod 0600, or use a "
-                    "password file (passfile=)",
+                    "config %s holds a password and other users can read it: chmod 0600, or use "
+                    "password_file",
                     config->path);
 }
 

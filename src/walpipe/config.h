@@ -44,14 +44,15 @@ struct sink_config {
     bool copies;        /* rows that are older than the slot, too */
     bool copy_open;     /* the file does not say it, and copydefault.h decides */
     bool choice_logged; /* by copydefault.c */
+    const char *password_file;
     /* pg */
     const char *conninfo; /* without its password */
     const char *password; /* NULL if none */
+    char *elsewhere;      /* the password, if it is not from conninfo (passwords.h) */
     /* ch */
     const char *url;
     const char *database;
     const char *user;
-    const char *password_file;
     const char *ca_file;
     const char *cert_file;
     const char *key_file;
@@ -68,6 +69,8 @@ struct sink_config {
 struct source_config {
     const char *conninfo; /* without its password */
     const char *password; /* NULL if none */
+    const char *password_file;
+    char *elsewhere; /* the password, if it is not from conninfo (passwords.h) */
     const char *slot;
     const char *publication; /* comma-separated */
     bool create_slot;

@@ -11,6 +11,7 @@
 #include "walpipe/copydefault.h"
 #include "walpipe/drop.h"
 #include "walpipe/init.h"
+#include "walpipe/passwords.h"
 #include "walpipe/plan.h"
 #include "walpipe/print.h"
 #include "walpipe/run.h"
@@ -246,6 +247,13 @@ open_standard_descriptors(void)
         close(fd);
 }
 
+/* Another user than that of the pipeline may ask these. */
+static bool
+needs_passwords(const char *command)
+{
+    return strcmp(command, "status") != 0 && strcmp(command, "print") != 0;
+}
+
 static int
 with_config(const struct options *o, struct log *log)
 {
@@ -261,7 +269,8 @@ with_config(const struct options *o, struct log *log)
         printf("wrote %s; walpipe check -c %s says:\n", file, file);
         fflush(stdout);
     }
-    if (config_read(file, &config, &err) != 0) {
+    if (config_read(file, &config, &err) != 0 || passwords_choose(&config, &err) != 0 ||
+        (needs_passwords(o->command) && passwords_read(&config, &err) != 0)) {
         code = log_failure(log, &err);
     } else {
         log_begin(log, config.log_level, config.log_format);

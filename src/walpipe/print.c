@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "walpipe/passwords.h"
 #include "walpipe/words.h"
 
 /* The width after which the next option begins a new line. */
@@ -42,26 +43,10 @@ print_words(struct printing *p, const char *const *argv, const char *indent)
     }
 }
 
-/* A shell variable for the password of the sink, or of the source, such as
- * "WALPIPE_DST_PASSWORD". */
-static const char *
-password_variable(struct printing *p, const char *owner)
-{
-    char *name = pool_print(&p->pool, "WALPIPE_%s_PASSWORD", owner);
-
-    for (char *c = name; *c != '\0'; c++) {
-        if (*c >= 'a' && *c <= 'z')
-            *c = (char)(*c - 'a' + 'A');
-        if (*c == '-')
-            *c = '_';
-    }
-    return name;
-}
-
 static void
 print_password_need(struct printing *p, const char *owner, const char *of)
 {
-    const char *name = password_variable(p, owner);
+    const char *name = passwords_variable(&p->pool, owner);
 
     fprintf(p->out, "[ -n \"${%s:-}\" ] || { echo %s >&2; exit 100; }\n", name,
             words_quote(&p->pool, pool_print(&p->pool, "set %s to the password of %s", name, of)));
@@ -82,6 +67,16 @@ print_open_choices(struct printing *p)
                     c->sinks[i].copies ? "copies as in the last run" : "copies nothing");
 }
 
+/* file is NULL if the password comes from the variable. */
+static void
+print_password(struct printing *p, const char *owner, const char *file)
+{
+    if (file == NULL)
+        fprintf(p->out, "PGPASSWORD=$%s ", passwords_variable(&p->pool, owner));
+    else
+        fprintf(p->out, "PGPASSWORD=$(cat %s) ", words_quote(&p->pool, file));
+}
+
 static void
 print_head(struct printing *p, const char *programs)
 {
@@ -100,10 +95,10 @@ print_head(struct printing *p, const char *programs)
             "set -u\n"
             "PATH=%s:$PATH\n",
             words_quote(&p->pool, programs));
-    if (c->source.password != NULL)
+    if (c->source.password != NULL && c->source.password_file == NULL)
         print_password_need(p, "source", "[source]");
     for (size_t i = 0; i < c->sinks_count; i++)
-        if (c->sinks[i].password != NULL)
+        if (c->sinks[i].password != NULL && c->sinks[i].password_file == NULL)
             print_password_need(p, c->sinks[i].name,
                                 pool_print(&p->pool, "[sink %s]", c->sinks[i].name));
     fprintf(p->out, "mkdir -p %1$s && chmod 0700 %1$s || exit 100\nrm -f %1$s/login.*\n\n",
@@ -118,9 +113,9 @@ print_prefix(struct printing *p, const struct plan_program *program, const char 
 
     if ((program->role == PLAN_READER || program->role == PLAN_TABLE_READER) &&
         p->config->source.password != NULL)
-        fprintf(p->out, "PGPASSWORD=$%s ", password_variable(p, "source"));
+        print_password(p, "source", p->config->source.password_file);
     if (sink != NULL && sink->password != NULL)
-        fprintf(p->out, "PGPASSWORD=$%s ", password_variable(p, sink->name));
+        print_password(p, sink->name, sink->password_file);
     if (!program->foreign)
         return;
     fprintf(p->out,
@@ -184,7 +179,7 @@ print_layouts(struct printing *p)
             continue;
         path = words_quote(&p->pool, plan_layout_path(c, &p->pool, sink));
         if (sink->password != NULL)
-            fprintf(p->out, "PGPASSWORD=$%s ", password_variable(p, sink->name));
+            print_password(p, sink->name, sink->password_file);
         print_words(p, plan_layout_arguments(c, &p->pool, sink), "");
         fprintf(p->out,
                 " > %1$s.new &&\n    mv %1$s.new %1$s || [ -e %1$s ] || echo '*' > %1$s\n\n", path);

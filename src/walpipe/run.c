@@ -15,6 +15,7 @@
 #include "walpipe/nofile.h"
 #include "walpipe/notify.h"
 #include "walpipe/orphans.h"
+#include "walpipe/passwords.h"
 #include "walpipe/plan.h"
 #include "walpipe/replaced.h"
 #include "walpipe/unit.h"
@@ -66,6 +67,11 @@ live_once(struct running *r)
     struct unit_end end;
     struct err err = {0};
 
+    if (passwords_read(r->config, &err) != 0) {
+        log_write(r->log, LOG_WARNING, "%s; the password that was read before is used",
+                  err.message);
+        err = (struct err){0};
+    }
     if (choose_copies(r, &err) != 0 ||
         layoutfile_refresh(r->config, &r->place, r->log, &err) != 0) {
         lasterror_write(r->config->state_dir, r->log->program, &err);

@@ -264,3 +264,37 @@ seccomp_of() {
     pipeline_stop "$conf"
     ! grep -q 'without a sandbox' "$conf.log" || false
 }
+
+@test "passwords of PostgreSQL from a file and from the environment; a changed one is read again" {
+    databases
+    config
+    # a file for the source, a variable for the sink
+    sed -i 's/ password=src-geheim//; s/:dst-geheim@/@/' "$conf"
+    echo src-geheim >"$dir/src.pw"
+    sed -i "/^slot/i password_file = $dir/src.pw" "$conf"
+    chmod 644 "$dir/src.pw"
+    refuses "is open to others (mode 0644)" "$walpipe" run -c "$conf"
+    chmod 600 "$dir/src.pw"
+    WALPIPE_DST_PASSWORD=dst-geheim "$walpipe" check -c "$conf"
+    grep -q "PGPASSWORD=\$(cat $dir/src.pw)" < <("$walpipe" print -c "$conf")
+    pipeline_start "$conf" WALPIPE_DST_PASSWORD=dst-geheim
+    pg_sql src "INSERT INTO t VALUES (1)" "$name"
+    wait_until 30 arrived 1
+    # rotated: the file first, then the role; the walsender goes, and the next login has the new one
+    echo neu-geheim >"$dir/src.pw"
+    pg_sql src "ALTER ROLE replicator PASSWORD 'neu-geheim'"
+    pg_sql src "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '$name'"
+    pg_sql src "INSERT INTO t VALUES (2)" "$name"
+    wait_until 60 arrived 2
+    # a file that is gone does not stop what works
+    rm "$dir/src.pw"
+    kill -9 "$(pgrep -P "$(pipeline_pid "$conf")" -x route)"
+    pg_sql src "INSERT INTO t VALUES (3)" "$name"
+    wait_until 60 arrived 3
+    grep -q "the password that was read before is used" "$conf.log"
+    pg_sql src "ALTER ROLE replicator PASSWORD 'src-geheim'"
+    pipeline_stop "$conf"
+    touch "$dir/src.pw"
+    sed -i '0,/^conninfo = host.*/s//& password=x/' "$conf"
+    refuses "password in conninfo and a password_file" "$walpipe" run -c "$conf"
+}
