@@ -134,3 +134,16 @@ check_sinks(struct checking *c, const struct catalog *catalog, bool known)
     if (source >= 0)
         close(source);
 }
+
+void
+check_sinks_one(struct checking *c, const struct catalog *catalog, const struct sink_config *sink)
+{
+    struct err err = {0};
+    int source = described_open(catalog, &err);
+
+    if (source < 0)
+        verdict_fail(&c->verdicts, "check", &err);
+    check_sink(c, sink, source);
+    if (source >= 0)
+        close(source);
+}

@@ -9,4 +9,8 @@
 /* If known, catalog is the source's. Otherwise the targets are checked alone. */
 void check_sinks(struct checking *checking, const struct catalog *catalog, bool known);
 
+/* Has one sink's program check its target, whose tables catalog has. */
+void check_sinks_one(struct checking *checking, const struct catalog *catalog,
+                     const struct sink_config *sink);
+
 #endif

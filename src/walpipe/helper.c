@@ -65,6 +65,7 @@ helper_run(const struct helper *h, struct pool *pool, char **output, struct err 
                           .argv = h->argv,
                           .env = h->env,
                           .in = h->in < 0 ? null : h->in,
+                          .errors = h->errors,
                           .extra = &h->out,
                           .extra_count = h->out < 0 ? 0 : 1};
 

@@ -15,6 +15,7 @@
 #include "walpipe/plan.h"
 #include "walpipe/print.h"
 #include "walpipe/run.h"
+#include "walpipe/schema.h"
 #include "walpipe/status.h"
 #include "walpipe/tables.h"
 
@@ -23,6 +24,8 @@ struct options {
     const char *config;
     bool json;
     bool yes;
+    bool apply;
+    bool sequences;
     const char *sink;
     uint64_t ready_fd; /* 0 if none */
     char **argv;       /* main's */
@@ -88,13 +91,25 @@ adopt_command(struct config *config, const struct options *o, const struct log *
     return adopt_histories(config, log, o->sink, o->yes);
 }
 
+static int
+schema_command(struct config *config, const struct options *o, const struct log *log)
+{
+    const struct schema_choice choice = {.config = config,
+                                         .log = log,
+                                         .sink = o->sink,
+                                         .apply = o->apply,
+                                         .sequences = o->sequences};
+
+    return schema_run(&choice);
+}
+
 static const struct command {
     const char *name;
     int (*run)(struct config *config, const struct options *options, const struct log *log);
 } commands[] = {
     {"run", run_command},       {"check", check_command},   {"print", print_command},
     {"status", status_command}, {"tables", tables_command}, {"drop", drop_command},
-    {"adopt", adopt_command},   {"init", check_command},
+    {"adopt", adopt_command},   {"init", check_command},    {"schema", schema_command},
 };
 
 static const struct command *
@@ -155,7 +170,10 @@ static const struct opt_spec specs[] = {
      TO(config), .letter = 'c'},
     {"json", NULL, "status, tables: one JSON object instead of a table", OPT_FLAG, TO(json)},
     {"yes", NULL, "drop, adopt: do not ask", OPT_FLAG, TO(yes)},
-    {"sink", "NAME", "adopt: this sink only", OPT_TEXT, TO(sink)},
+    {"sink", "NAME", "adopt, schema: this sink only", OPT_TEXT, TO(sink)},
+    {"apply", NULL, "schema: make the objects instead of printing SQL", OPT_FLAG, TO(apply)},
+    {"sequences", NULL, "schema: set the target's sequences instead of making tables", OPT_FLAG,
+     TO(sequences)},
     {"ready-fd", "N", "run: write a newline to descriptor N when the programs run, as s6 expects",
      OPT_NUMBER, TO(ready_fd), .min = 3, .max = 1023},
     {"source", "CONNINFO", "init: the source, in libpq's form; no password here", OPT_LINE,
@@ -176,6 +194,7 @@ static const struct opt_program program = {
         "  print     the shell pipeline that run would build, ready to edit and tee\n"
         "  status    LSNs, lag, rates and health of the running pipeline\n"
         "  tables    how far each table is in each sink\n"
+        "  schema    print the SQL for the targets' tables, or make them\n"
         "  drop      drop the slot and the progress rows, after asking\n"
         "  adopt     let the source win in ClickHouse tables of another history, after asking\n"
         "  init      write a first config FILE with comments, and check it",
@@ -208,11 +227,12 @@ check_options(const struct options *o, struct err *err)
 {
     if (o->command == NULL)
         err_set(err, EXIT_REFUSED,
-                "no command: expected run, check, print, status, tables, drop, adopt or init");
+                "no command: expected run, check, print, status, tables, schema, drop, adopt "
+                "or init");
     else if (find_command(o->command) == NULL)
         err_set(err, EXIT_REFUSED,
-                "unknown command \"%s\": expected run, check, print, status, tables, drop, adopt "
-                "or init",
+                "unknown command \"%s\": expected run, check, print, status, tables, schema, drop, "
+                "adopt or init",
                 o->command);
     else if (check_init_options(o, err) != 0)
         return err_hint(err, "see walpipe --help");
@@ -222,8 +242,11 @@ check_options(const struct options *o, struct err *err)
         err_set(err, EXIT_REFUSED, "option --json is only for walpipe status and tables");
     else if (o->yes && strcmp(o->command, "drop") != 0 && strcmp(o->command, "adopt") != 0)
         err_set(err, EXIT_REFUSED, "option --yes is only for walpipe drop and adopt");
-    else if (o->sink != NULL && strcmp(o->command, "adopt") != 0)
-        err_set(err, EXIT_REFUSED, "option --sink is only for walpipe adopt");
+    else if (o->sink != NULL && strcmp(o->command, "adopt") != 0 &&
+             strcmp(o->command, "schema") != 0)
+        err_set(err, EXIT_REFUSED, "option --sink is only for walpipe adopt and schema");
+    else if ((o->apply || o->sequences) && strcmp(o->command, "schema") != 0)
+        err_set(err, EXIT_REFUSED, "options --apply and --sequences are only for walpipe schema");
     else if (o->ready_fd != 0 && strcmp(o->command, "run") != 0)
         err_set(err, EXIT_REFUSED, "option --ready-fd is only for walpipe run");
     else if (o->ready_fd != 0 && fcntl((int)o->ready_fd, F_GETFD) < 0)

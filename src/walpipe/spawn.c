@@ -22,11 +22,13 @@ place_descriptors(const struct spawn *s, int report)
     int moved[WORKERS_MAX];
     int in = fcntl(s->in, F_DUPFD_CLOEXEC, base);
     int out = fcntl(s->out, F_DUPFD_CLOEXEC, base);
+    int errors = s->errors == 0 ? STDERR_FILENO : fcntl(s->errors, F_DUPFD_CLOEXEC, base);
     int kept = fcntl(report, F_DUPFD_CLOEXEC, base);
 
     for (size_t i = 0; i < s->extra_count; i++)
         moved[i] = fcntl(s->extra[i], F_DUPFD_CLOEXEC, base);
-    if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
+    if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
+        dup2(errors, STDERR_FILENO) < 0)
         return -1;
     for (size_t i = 0; i < s->extra_count; i++)
         if (dup2(moved[i], 3 + (int)i) < 0)

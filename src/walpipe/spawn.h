@@ -12,6 +12,7 @@ struct spawn {
     const char *const *env;
     int in;           /* becomes the child's stdin */
     int out;          /* becomes its stdout */
+    int errors;       /* becomes its stderr, 0 for walpipe's */
     const int *extra; /* extra[i] becomes its descriptor 3 + i */
     size_t extra_count;
     bool own_group; /* a process group of its own */
