@@ -12,8 +12,9 @@ PG_LINKS = ("one", "three")
 
 
 class Faults:
-    def __init__(self, rig, seed):
+    def __init__(self, rig, seed, lives):
         self.rig = rig
+        self.lives = lives
         self.random = random.Random("%s faults" % seed)
         self.undo = []  # (time, number, what, function)
         self.number = 0
@@ -30,7 +31,8 @@ class Faults:
             (4, self.crash_clickhouse), (9, self.stop_program), (1, self.stop_walpipe),
             (2, self.drain_walpipe), (3, self.stall), (2, self.delay), (3, self.cut),
             (5, self.cut_at_byte), (1, self.refuse), (6, self.cut_at_commit),
-            (5, self.cut_at_request)]
+            (5, self.cut_at_request), (4, self.add_table), (2, self.drop_table),
+            (4, self.copy_again)]
 
     def note(self, kind, text, kill=False):
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -209,7 +211,18 @@ class Faults:
                    "pg_start")
 
     def crash_clickhouse(self):
-        self.crash("olap", ("ch_kill",), "ch_start")
+        self.crash("olap", ("ch_kill",), self.rig.servers.olap + "_start")
+
+    # ---- tables ----
+
+    def add_table(self):
+        self.lives.add(self)
+
+    def drop_table(self):
+        self.lives.drop(self)
+
+    def copy_again(self):
+        self.lives.again(self)
 
     # ---- connections ----
 

@@ -17,7 +17,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import proxy  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAMS = ("walpipe", "ackd", "pg-wal-read", "pgout-decode", "route", "sink-pg", "sink-ch")
+PROGRAMS = ("walpipe", "ackd", "pg-wal-read", "pgout-decode", "route", "pg-table-read", "sink-pg",
+            "sink-ch")
 LINKS = ("source", "one", "three", "olap")
 
 
@@ -59,7 +60,11 @@ def proc_args(pid):
 
 
 class Servers:
-    def __init__(self):
+    """modern: the ClickHouse is today's engine (test/lib/chdb.bash), not Debian's."""
+
+    def __init__(self, modern=False):
+        self.modern = modern
+        self.olap = "chdb" if modern else "ch"  # how the functions begin that start it
         self.dir = subprocess.check_output(
             ["mktemp", "-d", os.environ.get("WALPIPE_TMP", "/tmp") + "/wp.XXXXXX"], text=True).strip()
         os.chmod(self.dir, 0o755)
@@ -68,7 +73,8 @@ class Servers:
 
     def bash(self, script, timeout=120):
         done = subprocess.run(
-            ["bash", "-c", 'source "$0/test/lib/servers.bash"\n' + script, ROOT], env=self.env,
+            ["bash", "-c", 'source "$0/test/lib/servers.bash"\nsource "$0/test/lib/chdb.bash"\n' + script,
+             ROOT], env=self.env,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
         if done.returncode != 0:
             raise Failure("%s: %s%s" % (script, done.stdout[-500:], done.stderr[-2000:]))
@@ -76,7 +82,7 @@ class Servers:
 
     def start(self):
         self.bash("pg_new source wal_sender_timeout=3s synchronous_commit=on max_connections=60\n"
-                  "pg_new target max_connections=60 synchronous_commit=on\nch_new olap")
+                  "pg_new target max_connections=60 synchronous_commit=on\n%s_new olap" % self.olap)
         self.port = {s: int(open("%s/%s/port" % (self.dir, s)).read())
                      for s in ("source", "target", "olap")}
         for name in LINKS:
@@ -118,7 +124,8 @@ class Pipeline:
             f.write("""[pipeline]
 name = torture
 state_dir = %s/state
-copy = no
+copy = yes
+copy_rate = 4000000
 [source]
 conninfo = %s
 slot = torture
@@ -143,8 +150,18 @@ create_tables = yes
 shards = 2
 flush_interval = 200ms
 batch_rows = 500
+tables = public.*, !public.log, !public.whole, !public.heap_*, !public.full_*
+[sink nocopy]
+type = ch
+copy = no
+url = http://127.0.0.1:%d
+database = nocopy
+create_tables = yes
+flush_interval = 200ms
+tables = public.log, public.whole
 """ % (self.dir, s.conninfo("source", "torture", "source"), s.conninfo("target", "one", "one"),
-                s.conninfo("target", "three", "three"), s.port["proxy olap"]))
+                s.conninfo("target", "three", "three"), s.port["proxy olap"],
+                s.port["proxy olap"]))
 
     def start(self):
         # A sanitizer's finding must never look like one of walpipe's own exit codes.
@@ -222,22 +239,26 @@ batch_rows = 500
 
 
 class Rig:
-    def __init__(self):
-        self.servers = Servers()
+    def __init__(self, modern=False):
+        self.servers = Servers(modern)
         self.pipeline = Pipeline(self.servers)
         self.proxy = None
         self.control = self.servers.dir + "/proxy.sock"
 
-    def start(self):
+    def start(self, rows, publication):
+        """The source has these rows before the pipeline starts."""
         s = self.servers
         s.start()
         for server, db in (("source", "torture"), ("target", "one"), ("target", "three")):
             s.bash('pg_sql %s "CREATE DATABASE %s"' % (server, db))
             s.bash("pg_sql %s - %s <<'SQL'\n%s\nSQL" % (server, db, workload.SCHEMA))
-        s.bash('pg_sql source "CREATE PUBLICATION torture FOR ALL TABLES" torture')
-        s.clickhouse("CREATE DATABASE torture")
+        s.bash("pg_sql source - torture <<'SQL'\n%s\n%s\nSQL" % (rows, publication))
+        # tells what happened to a row that differs
+        s.bash("pg_sql source \"SELECT pg_create_logical_replication_slot('witness', 'test_decoding')\" torture")
+        for db in ("torture", "nocopy"):
+            s.clickhouse("CREATE DATABASE " + db)
         for sql in workload.CLICKHOUSE:
-            s.clickhouse(sql, "torture")
+            s.clickhouse(sql, "nocopy")
         targets = {"source": "source", "one": "target", "three": "target", "olap": "olap"}
         with open(s.dir + "/proxy.log", "ab") as log:
             self.proxy = subprocess.Popen(

@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 """torture.py: the crash test of the whole (trap 175).
 
-    torture.py [--minutes M] [--seed N] [--round SECONDS] [--keep DIR]
+    torture.py [--minutes M] [--seed N] [--round SECONDS] [--keep DIR] [--modern]
 
-A source, a PostgreSQL target (a sink with one worker, one with three) and a ClickHouse; walpipe run
-between them; clients that change the source at random. In rounds: some seconds of faults at random
-moments (programs killed and stopped, servers crashed, connections stalled and cut), then none;
-everything must become confirmed with no pause of a minute, and every table of every target must
-hold the source's rows. All the while the slot's confirmed_flush_lsn must not pass what any
+A source that has rows, a PostgreSQL target (a sink with one worker, one with three) and a ClickHouse
+(with --modern today's engine); walpipe run between them, which copies the rows; clients that change
+the source at random. In rounds: some seconds of faults at random moments (programs killed and
+stopped, servers crashed, connections stalled and cut), then none. Meanwhile tables are made and
+published, dropped, and copied again (lives.py). Everything must become confirmed with no pause of a
+minute, each table must come to the end of its copy, and every table of every target must hold the
+source's rows. All the while the slot's confirmed_flush_lsn must not pass what any
 PostgreSQL worker has in walpipe.progress, nor ackd's checkpoint; no program may end with 101, need
 much memory or keep ever more files open; in the end no process and no session may be left
 (watch.py).
@@ -28,12 +30,10 @@ import time
 import psycopg2
 
 from faults import Faults
+from lives import ROWS, Lives
 from rig import Failure, ROOT, Rig, proc_args, proc_state, wait_for
 from watch import Watch, lsn
-from workload import KEYLESS, TABLES, Workload
-
-COLUMNS = {"account": "id, v, note", "toast": "id, n, big, other", "pair": "a, b, v",
-           "log": "client, seq, note", "cleared": "id, v", "uniq": "id, u", "whole": "id, v, w"}
+from workload import BASE, Workload
 
 # What no fault excuses. 100 is for what only a person can mend: here everything heals by itself.
 BAD_LOG = re.compile(
@@ -54,7 +54,7 @@ def query(conninfo, sql):
 
 # ---- comparison ----
 
-def pg_rows(conninfo, table):
+def pg_rows(conninfo, relation):
     conn = psycopg2.connect(conninfo + " connect_timeout=5")
     lines = []
 
@@ -64,31 +64,36 @@ def pg_rows(conninfo, table):
             lines.append(data)
     try:
         with conn.cursor() as c:
-            c.copy_expert("COPY (SELECT %s FROM %s) TO STDOUT" % (COLUMNS[table], table), Sink)
+            c.copy_expert("COPY (SELECT %s FROM %s%s) TO STDOUT" % (
+                relation.columns, "" if relation.tree else "ONLY ", relation.name), Sink)
     finally:
         conn.close()
     return collections.Counter(b"".join(
         x if isinstance(x, bytes) else x.encode() for x in lines).splitlines())
 
 
-def ch_rows(servers, table):
-    view = servers.clickhouse("SELECT count() FROM system.tables WHERE database = 'torture' "
-                              "AND name = '%s_current'" % table).strip() != b"0"
+def ch_rows(servers, relation, db):
+    """A table that never had a row need not be there."""
+    names = servers.clickhouse("SELECT name FROM system.tables WHERE database = '%s'" % db).decode().split()
+    table = next((t for t in (relation.name + "_current", relation.name) if t in names), None)
+    if table is None:
+        return collections.Counter()
     return collections.Counter(servers.clickhouse("SELECT %s FROM %s FORMAT TabSeparated" % (
-        COLUMNS[table], table + "_current" if view else table), "torture").splitlines())
+        relation.columns, table), db).splitlines())
 
 
-def ch_rows_truncated(servers, table):
+def ch_rows_truncated(servers, relation):
     """The rows that are older than the table's last TRUNCATE: only a ClickHouse before 22.12 may
     bring them back, when it is restarted (sink-ch(1))."""
     note = re.match(rb"walpipe: truncated at (\d+)\.0$", servers.clickhouse(
         "SELECT comment FROM system.columns WHERE database = 'torture' AND table = '%s' "
-        "AND name = '_version'" % table).strip())
+        "AND name = '_version'" % relation.name).strip())
     if note is None:
         return collections.Counter()
     return collections.Counter(servers.clickhouse(
         "SELECT %s FROM (SELECT * FROM %s FINAL) WHERE _is_deleted = 0 AND _version < %d "
-        "FORMAT TabSeparated" % (COLUMNS[table], table, int(note.group(1))), "torture").splitlines())
+        "FORMAT TabSeparated" % (relation.columns, relation.name, int(note.group(1))),
+        "torture").splitlines())
 
 
 def differences(want, got, missing_only):
@@ -100,26 +105,48 @@ def differences(want, got, missing_only):
     return out
 
 
-def compare(servers, may_come_back):
+def history(servers, relation, sink, want, got):
+    """All that the source's WAL says of the first rows that differ, since all was equal, and all that a
+    ClickHouse holds of them."""
+    out = []
+    for row in list((got - want) + (want - got))[:3]:
+        column, key = relation.columns.split(",")[0], row.split(b"\t")[0].decode()
+        changes = "SELECT lsn, xid, data FROM pg_logical_slot_peek_changes('witness', NULL, NULL) WHERE data ~ " \
+            "'^(BEGIN|COMMIT)|^table public.%s.*[ :(]%s[^0-9]'" % (relation.name, key)
+        lines = query(servers.conninfo("source", "torture"), changes)
+        xids = {x for _, x, data in lines if data.startswith("table")}
+        out += ["    %s" % key] + ["      %s %s %s" % (at, x, data[:200]) for at, x, data in lines if x in xids]
+        if sink == "olap":
+            held = servers.clickhouse("SELECT *, intDiv(_version, 4096) FROM %s WHERE toString(%s) = '%s' "
+                                      "ORDER BY _version FORMAT TabSeparated" % (relation.name, column, key), "torture")
+            out += ["      ClickHouse: " + r[:300] for r in held.decode().splitlines()]
+    return out
+
+
+def compare(servers, lives, may_come_back):
     """may_come_back: ClickHouse was killed. Returns the number of rows, and of those that were
     truncated and came back."""
     found, rows, back = [], 0, collections.Counter()
-    for table in TABLES:
-        want = pg_rows(servers.conninfo("source", "torture"), table)
+    for relation in lives.relations():
+        want = pg_rows(servers.conninfo("source", "torture"), relation)
         rows += sum(want.values())
-        olap = ch_rows(servers, table)
-        if table == "cleared" and may_come_back:
-            back = ch_rows_truncated(servers, table)
-            olap -= back
-        targets = [("olap", olap), ("one", pg_rows(servers.conninfo("target", "one"), table))]
-        if table != "uniq":
-            targets.append(("three", pg_rows(servers.conninfo("target", "three"), table)))
+        targets = [(sink, pg_rows(servers.conninfo("target", sink), relation))
+                   for sink in ("one", "three") if relation in lives.relations(sink)]
+        if relation in lives.relations("olap"):
+            olap = ch_rows(servers, relation, "torture")
+            if relation.name == "cleared" and may_come_back:
+                back = ch_rows_truncated(servers, relation)
+                olap -= back
+            targets.append(("olap", olap))
+        elif relation in BASE:
+            targets.append(("nocopy", ch_rows(servers, relation, "nocopy")))
         for sink, got in targets:
             # A table without a key may hold rows twice in ClickHouse.
-            diffs = differences(want, got, sink == "olap" and table in KEYLESS)
+            diffs = differences(want, got, sink == "nocopy" and relation.name == "log")
             if diffs:
-                found.append("%s of %s: %d rows differ" % (table, sink, len(diffs)))
+                found.append("%s of %s: %d rows differ" % (relation.name, sink, len(diffs)))
                 found += ["    " + d for d in diffs[:10]]
+                found += history(servers, relation, sink, want, got)
     if found:
         raise Failure("\n".join(found))
     return rows, sum(back.values())
@@ -130,7 +157,8 @@ def compare(servers, may_come_back):
 class Torture:
     def __init__(self, options):
         self.options = options
-        self.rig = Rig()
+        self.rig = Rig(options.modern)
+        self.lives = Lives(self.rig, options.seed)
         self.faults = None
         self.rounds = 0
         self.log_seen = 0
@@ -139,14 +167,14 @@ class Torture:
         self.slowest = 0.0
 
     def start(self):
-        self.rig.start()
+        self.rig.start(ROWS, self.lives.publication())
         self.rig.pipeline.start()
         wait_for(60, "the pipeline streams",
                  lambda: "streaming from slot" in self.rig.pipeline.log_text())
         self.watch = Watch(self.rig)
         self.watch.start()
-        self.workload = Workload(self.options.seed, self.source())
-        self.faults = Faults(self.rig, self.options.seed)
+        self.workload = Workload(self.options.seed, self.source(), self.lives.written)
+        self.faults = Faults(self.rig, self.options.seed, self.lives)
 
     def source(self):
         return self.rig.servers.conninfo("source", "torture")
@@ -195,10 +223,12 @@ class Torture:
         took = time.monotonic() - began
         self.slowest = max(self.slowest, took)
         self.faults.say("all is confirmed, after %.1f s" % took)
+        self.lives.await_copied(self.check)
+        self.faults.say("all is copied, after %.1f s" % (time.monotonic() - began))
 
     def compare(self):
         kills = self.faults.counts.get("kill olap", 0)
-        rows, back = compare(self.rig.servers, kills > self.olap_killed)
+        rows, back = compare(self.rig.servers, self.lives, kills > self.olap_killed)
         self.came_back = max(self.came_back, back)
         if back == 0:
             self.olap_killed = kills
@@ -208,9 +238,12 @@ class Torture:
         self.rounds += 1
         self.faults.say("round %d" % self.rounds)
         self.workload.start()
+        self.faults.add_table()
         self.faults.for_a_while(self.options.round, self.check)
         self.settle()
         rows = self.compare()
+        self.lives.forget_gone()
+        query(self.source(), "SELECT pg_replication_slot_advance('witness', pg_current_wal_lsn())")
         if self.rig.pipeline.zombies():
             raise Failure("zombies: %r" % self.rig.pipeline.zombies())
         grown = self.watch.sample_files()
@@ -219,10 +252,11 @@ class Torture:
         self.check_log()
         committed, lost = self.workload.counts()
         print("# %5.0f s, round %d: equal, %d rows; %d transactions, %d connections lost, "
-              "%d faults, %d of them kills" % (
+              "%d faults, %d of them kills, %d lives of tables" % (
                   time.monotonic() - self.faults.began, self.rounds, rows, committed, lost,
-                  sum(self.faults.counts.values()), self.faults.killed), flush=True)
-        if rows > 25000:
+                  sum(self.faults.counts.values()), self.faults.killed,
+                  sum(self.lives.counts.values())), flush=True)
+        if query(self.source(), "SELECT count(*) FROM log")[0][0] > 20000:
             with psycopg2.connect(self.source()) as conn:
                 conn.cursor().execute("TRUNCATE log")
             conn.close()
@@ -256,6 +290,11 @@ class Torture:
               "the stream" % (self.rounds, sum(self.faults.counts.values()), self.faults.killed,
                               self.faults.drained,
                               self.rig.pipeline.log_text().count("streaming from slot")))
+        print("# %d lives of tables: %s; published by %s, partitions %s" % (
+            sum(self.lives.counts.values()),
+            ", ".join("%d %s" % (n, what) for what, n in sorted(self.lives.counts.items())),
+            "name" if self.lives.named else "FOR ALL TABLES",
+            "through their root" if self.lives.via_root else "by themselves"))
         print("# confirmed at the latest %.1f s after the last fault; %d samples of the slot; %d "
               "truncated rows that ClickHouse brought back" % (
                   self.slowest, self.watch.samples, self.came_back))
@@ -282,6 +321,10 @@ class Torture:
                     ("source", "torture", "SELECT * FROM pg_stat_replication"),
                     ("target", "one", "SELECT * FROM walpipe.progress"),
                     ("target", "three", "SELECT * FROM walpipe.progress"),
+                    ("target", "one", "SELECT * FROM walpipe.tables"),
+                    ("target", "three", "SELECT * FROM walpipe.tables"),
+                    ("target", "one", "SELECT * FROM walpipe.missing"),
+                    ("target", "three", "SELECT * FROM walpipe.missing"),
                     ("source", "torture", activity), ("target", "one", activity)):
                 try:
                     f.write("\n%s %s: %s\n" % (server, db, sql))
@@ -312,6 +355,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--round", type=float, default=10)
     parser.add_argument("--keep")
+    parser.add_argument("--modern", action="store_true", help="a ClickHouse of today, by chdb")
     torture = Torture(parser.parse_args())
     print("# seed %d" % torture.options.seed, flush=True)
     try:

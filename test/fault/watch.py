@@ -50,8 +50,9 @@ class Watch(threading.Thread):
         self.sanitized = b"__asan_init" in open(self.pipeline.bin + "/walpipe", "rb").read()
         self.conns = {}
         # where the slot was created: a worker that begins has nothing before it, and says 0/0
-        self.first = re.search(r'created replication slot .* at ([0-9A-F]+/[0-9A-F]+)',
-                               self.pipeline.log_text()).group(1)
+        # (the last time: it is made again if definitions changed meanwhile)
+        self.first = re.findall(r'created replication slot .* at ([0-9A-F]+/[0-9A-F]+)',
+                                self.pipeline.log_text())[-1]
         self.samples = 0
         self.memory = {}  # program: the most so far
         self.files = {}

@@ -5,14 +5,20 @@ everybody's. What a client believes does not matter, only what the source holds:
 source's crash cut off may or may not have happened. `log` has no key, and holds equal rows: what
 is applied twice shows."""
 
+import collections
 import random
 import threading
 import time
 
 import psycopg2
 
-TABLES = ("account", "toast", "pair", "log", "cleared", "uniq", "whole")
-KEYLESS = ("log",)
+# columns: what is compared. tree: with the rows of its partitions. heap: the stream does not say what
+# its key is, so that a ClickHouse cannot copy it.
+Relation = collections.namedtuple("Relation", "name columns tree heap", defaults=(False, False))
+
+BASE = [Relation("account", "id, v, note"), Relation("toast", "id, n, big, other"), Relation("pair", "a, b, v"),
+        Relation("log", "client, seq, note", heap=True), Relation("cleared", "id, v"), Relation("uniq", "id, u"),
+        Relation("whole", "id, v, w", heap=True)]
 
 SCHEMA = """
 CREATE TABLE account (id int PRIMARY KEY, v int, note text);
@@ -37,8 +43,9 @@ KEYS = 60  # of one client
 
 
 class Client(threading.Thread):
-    def __init__(self, number, seed, conninfo):
+    def __init__(self, number, seed, conninfo, late):
         super().__init__(daemon=True)
+        self.late_tables = late
         self.random = random.Random("%s client %s" % (seed, number))
         self.number, self.conninfo = number, conninfo
         self.base = number * 1000
@@ -93,14 +100,15 @@ class Client(threading.Thread):
             else:
                 self.conn.commit()
                 self.committed += 1
-        except (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable):
+        except (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable,
+                psycopg2.errors.UndefinedTable):  # a late table was dropped
             self.conn.rollback()
 
     # ---- what it does ----
 
     def transaction(self, c):
         kinds = (self.rows, self.rows, self.toast, self.toast, self.pairs, self.log, self.clear,
-                 self.swap, self.whole, self.move)
+                 self.swap, self.whole, self.move, self.late, self.late)
         for _ in range(self.random.choice((1, 1, 2, 3, 6))):
             kind = self.random.choice(kinds)
             if self.random.random() < 0.2:
@@ -194,6 +202,34 @@ class Client(threading.Thread):
         else:
             c.execute("DELETE FROM whole WHERE id = %s", (k,))
 
+    def late(self, c):
+        """Into a table that came while all runs."""
+        r = self.random
+        tables = list(self.late_tables)
+        if not tables:
+            return
+        late = r.choice(tables)
+        table = late.name
+        if late.kind == "heap":
+            self.seq += 1
+            c.execute("INSERT INTO %s VALUES (%d, %d, 'late')" % (table, self.number, self.seq))
+            return
+        k, what = self.key(), r.random()
+        if what < 0.3:
+            into = r.choice(late.into)
+            c.execute("INSERT INTO {0} VALUES (%s, 0, 'new', repeat(md5(%s::text), %s)) ON CONFLICT (id) DO UPDATE "
+                      "SET n = {0}.n + 1".format(into), (k, r.randrange(10 ** 6), r.choice((0, 1, 90))))
+        elif what < 0.6:
+            c.execute("UPDATE %s SET n = n + 1 WHERE id BETWEEN %d AND %d" % (table, k, k + r.randrange(9)))
+        elif what < 0.7:
+            new = self.key()
+            c.execute("UPDATE {0} SET id = %s, n = n + 1 WHERE id = %s AND NOT EXISTS "
+                      "(SELECT FROM {0} WHERE id = %s)".format(table), (new, k, new))
+        elif what < 0.8:
+            c.execute("UPDATE %s SET big = NULL WHERE id = %d" % (table, k))
+        else:
+            c.execute("DELETE FROM %s WHERE id = %d" % (table, k))
+
     def clear(self, c):
         r = self.random
         if r.random() < 0.05:
@@ -214,8 +250,10 @@ class Client(threading.Thread):
 
 
 class Workload:
-    def __init__(self, seed, conninfo, count=4):
-        self.clients = [Client(n, seed, conninfo) for n in range(1, count + 1)]
+    """late: a list that may change, of lives.py's tables."""
+
+    def __init__(self, seed, conninfo, late, count=4):
+        self.clients = [Client(n, seed, conninfo, late) for n in range(1, count + 1)]
         for client in self.clients:
             client.start()
 
