@@ -117,11 +117,25 @@ int
 copying_touched(struct copying *c, const struct relation *relation, uint32_t xid,
                 const struct touched_event *touched, struct err *err)
 {
-    if (touched->whole)
+    if (touched->whole) {
+        copying_truncated(c, touched->relid);
         return copying_truncate(c, touched->relid, xid, err);
+    }
     if (!copyparts_lives(c, touched->relid))
         return 0;
     return copyrows_track_key(c, relation, xid, &touched->key, err);
+}
+
+/* The partitions have other files now, and the reader must not take that for a TRUNCATE of some of
+ * them. */
+void
+copying_truncated(struct copying *c, uint32_t relid)
+{
+    for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next)
+        if (at->part != relid && at->file != 0 && at->state == COPY_STREAMING && !at->gone) {
+            at->file = 0;
+            copyparts_changed(c, at);
+        }
 }
 
 /* ---- the frames of a copy ---- */
@@ -310,19 +324,33 @@ leave_out(struct copying *c, struct copypart *part)
     copyparts_changed(c, part);
 }
 
-/* Removes parts that a published table no longer has. */
+/* The table no longer has it, and the stream takes no rows of it away. Nothing is left to copy. If
+ * it comes back, its file says nothing. */
+static void
+leave_partition(struct copying *c, struct copypart *part)
+{
+    if (part->out)
+        return;
+    if (part->part == 0 || part->state == COPY_NEW || part->state == COPY_WAITING) {
+        part->gone = true;
+    } else {
+        part->out = true;
+        part->state = COPY_STREAMING;
+        part->file = 0;
+    }
+    copyparts_changed(c, part);
+}
+
 static void
 end_list(struct copying *c)
 {
     for (struct copypart *part = c->parts; part != NULL; part = part->next) {
         if (part->in_list || part->gone || part->life != 0)
             continue;
-        if (!is_in_list(c, part->relid)) {
+        if (is_in_list(c, part->relid))
+            leave_partition(c, part);
+        else
             leave_out(c, part);
-            continue;
-        }
-        part->gone = true;
-        copyparts_changed(c, part);
     }
     for (struct copypart *part = c->parts; part != NULL; part = part->next)
         part->in_list = false;

@@ -38,6 +38,9 @@ bool copying_passed(const struct copying *c, uint32_t relid, uint64_t commit_lsn
 int copying_row(struct copying *c, const struct relation *relation, uint32_t xid, uint8_t type,
                 const struct row_event *row, struct err *err) MUST_CHECK;
 int copying_truncate(struct copying *c, uint32_t relid, uint32_t xid, struct err *err) MUST_CHECK;
+/* A TRUNCATE of the table, whatever becomes of its changes. */
+void copying_truncated(struct copying *c, uint32_t relid);
+
 int copying_touched(struct copying *c, const struct relation *relation, uint32_t xid,
                     const struct touched_event *touched, struct err *err) MUST_CHECK;
 

@@ -1,6 +1,7 @@
 /* copyparts.c: see copyparts.h. */
 #include "lib/copyparts.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -215,11 +216,17 @@ static int
 refuse_back(const struct copying *c, const struct copypart *part, struct err *err)
 {
     snprintf(err->relation, sizeof err->relation, "%s.%s", part->schema, part->name);
-    err_set(
-        err, EXIT_REFUSED,
-        "%s.%s was left out of the sink's tables or of the publication, and its changes of that "
-        "time are lost",
-        part->schema, part->name);
+    if (part->part != 0 && part->part != part->relid)
+        err_set(err, EXIT_REFUSED,
+                "a partition of %s.%s (oid %" PRIu32 ") was truncated or detached, or was left out "
+                "of the sink's tables or of the publication, and its changes of that time are lost",
+                part->schema, part->name, part->part);
+    else
+        err_set(err, EXIT_REFUSED,
+                "%s.%s was left out of the sink's tables or of the publication, and its changes of "
+                "that "
+                "time are lost",
+                part->schema, part->name);
     return err_hint(err, "%s", c->back_hint);
 }
 

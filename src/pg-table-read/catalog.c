@@ -25,7 +25,7 @@ static const char parts_sql[] =
     "  GROUP BY c.oid)"
     "SELECT t.oid, c.oid, pg_catalog.format('%%I.%%I', n.nspname, c.relname),"
     "  c.relpages,"
-    "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s, %s "
+    "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s, %s, c.relfilenode "
     "FROM published t JOIN pg_catalog.pg_class c ON c.oid %s"
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE c.relkind = 'r' ORDER BY t.oid, c.oid";
@@ -46,7 +46,8 @@ enum parts_field {
     FIELD_FILTER,
     FIELD_DEFINITION,
     FIELD_SHAPE,
-    FIELD_MEMBERS
+    FIELD_MEMBERS,
+    FIELD_FILE
 };
 
 /* oid and xmin together identify a row. One that was deleted and inserted again has another oid,
@@ -146,6 +147,7 @@ fill(struct catalog *catalog, int server_version, struct err *err)
             .oid = (uint32_t)strtoul(PQgetvalue(r, row, FIELD_OID), NULL, 10),
             .name = PQgetvalue(r, row, FIELD_NAME),
             .blocks = strtoull(PQgetvalue(r, row, FIELD_BLOCKS), NULL, 10),
+            .file = (uint32_t)strtoul(PQgetvalue(r, row, FIELD_FILE), NULL, 10),
             .rows = strtoull(PQgetvalue(r, row, FIELD_ROWS), NULL, 10),
             .filter = PQgetisnull(r, row, FIELD_FILTER) ? NULL : PQgetvalue(r, row, FIELD_FILTER),
             .definition = PQgetvalue(r, row, FIELD_DEFINITION),
@@ -183,7 +185,7 @@ ask(PGconn *conn, const char *publications, struct err *err)
     free(shape);
     free(members);
     free(sql);
-    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vvv", err);
+    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vvvv", err);
 }
 
 struct catalog *

@@ -15,6 +15,7 @@ struct catalog_part {
     bool whole;             /* the published table has partitions, of which this may be one */
     uint64_t blocks;        /* an estimate */
     uint64_t rows;          /* an estimate, 0 if unknown */
+    uint32_t file;          /* the number of its file */
     const char *filter;     /* an SQL expression, NULL for all rows */
     const char *definition; /* identifies the published rows and columns, from rows of the
                                publications' catalogs */

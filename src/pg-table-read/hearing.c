@@ -56,14 +56,27 @@ take_answer(struct copy *copy, const struct ackcopy_report *report, int worker, 
     return life_answer(life, &note, err);
 }
 
-/* A target has the table as it was published before. */
+/* Workers that a TRUNCATE of the root did not concern have the file of before. */
 static void
-compare_definition(struct life *life, const struct table_state *state)
+take_file(struct life *life, uint32_t file)
+{
+    if (life->listed_file == FILE_UNANSWERED)
+        life->listed_file = file;
+    else if (life->listed_file != file)
+        life->listed_file = 0;
+}
+
+/* A target has the table as it was published before, or its rows of another file. */
+static void
+compare_note(struct life *life, const struct table_state *state)
 {
     struct copydetail_state note;
 
-    if (copydetail_state_decode(state->detail, &note) && note.definition[0] != '\0' &&
-        strcmp(note.definition, life->part->digest) != 0)
+    if (!copydetail_state_decode(state->detail, &note) || note.definition[0] == '\0')
+        return;
+    if (strcmp(note.definition, life->part->digest) == 0)
+        take_file(life, note.file);
+    else if (state->want == TABLE_HAVE)
         life->changed = true;
 }
 
@@ -83,8 +96,7 @@ take_state(struct copy *copy, const struct ackcopy_report *report, int worker, s
         return 0;
     if (state->want == TABLE_WANT)
         (void)crewset_add(&life->wants, worker);
-    else
-        compare_definition(life, state);
+    compare_note(life, state);
     return 0;
 }
 

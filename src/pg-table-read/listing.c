@@ -88,11 +88,75 @@ add(struct lives *lives, struct catalog *catalog, const struct catalog_part *par
     return 0;
 }
 
+/* ---- partitions that were truncated ---- */
+
+/* PostgreSQL sends no TRUNCATE of a partition that is published as a part of its root. The file has
+ * another number then, as it has when the partition is rewritten. New columns rewrite it, too. */
+static bool
+has_other_file(const struct life *life, const struct catalog_part *part)
+{
+    return life->listed_file != part->file && strcmp(life->part->shape, part->shape) == 0;
+}
+
+static const struct life *
+known(const struct lives *lives, const struct catalog_part *part)
+{
+    const struct life *life = relmap_get(&lives->parts, part->oid);
+
+    return life != NULL && life->listed_file != 0 && life->listed_file != FILE_UNANSWERED &&
+                   life->part->relid == part->relid
+               ? life
+               : NULL;
+}
+
+static void
+mark(struct life *life, const struct catalog_part *part, bool sure)
+{
+    if (sure && part->blocks == 0 && part->rows == 0)
+        life->was_out = true;
+    else
+        life->rewritten = true;
+}
+
+/* A TRUNCATE of the root, which is sent, gives all of them another file. A server that has counted
+ * rows of the new file has rewritten it, or rows came after the TRUNCATE. */
+static void
+look_at_files(const struct lives *lives, const struct catalog_part *parts, size_t count)
+{
+    size_t all = 0, changed = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct life *life = known(lives, &parts[i]);
+
+        all += life != NULL;
+        changed += life != NULL && has_other_file(life, &parts[i]);
+    }
+    for (size_t i = 0; i < count && (changed < all || all == 1); i++)
+        if (known(lives, &parts[i]) != NULL && has_other_file(known(lives, &parts[i]), &parts[i]))
+            mark(relmap_get(&lives->parts, parts[i].oid), &parts[i], all > 1);
+}
+
+static void
+look_at_partitions(const struct lives *lives, const struct catalog *catalog)
+{
+    const struct catalog_part *parts = catalog->parts;
+
+    for (size_t i = 0, end; i < catalog->parts_count; i = end) {
+        for (end = i + 1; end < catalog->parts_count && parts[end].relid == parts[i].relid;)
+            end++;
+        if (parts[i].whole)
+            look_at_files(lives, &parts[i], end - i);
+    }
+}
+
+/* ---- a list ---- */
+
 int
 listing_take(struct lives *lives, struct catalog *catalog)
 {
     for (struct life *life = lives->first; life != NULL; life = life->next)
         life->listed = false;
+    look_at_partitions(lives, catalog);
     for (size_t i = 0; i < catalog->parts_count; i++) {
         const struct catalog_part *part = &catalog->parts[i];
         struct life *life = relmap_get(&lives->parts, part->oid);
@@ -104,6 +168,8 @@ listing_take(struct lives *lives, struct catalog *catalog)
         }
         life->listed = true;
         look_at_members(life, part);
+        if (life->listed_file != FILE_UNANSWERED)
+            life->listed_file = part->file;
         if (life_is_active(life) && life->part->relid != part->relid)
             life->state = LIFE_CHANGED;
         else if (!life_is_active(life) && life->in_flight == 0 &&

@@ -32,6 +32,9 @@ enum life_state {
     LIFE_UNPUBLISHED
 };
 
+/* What listed_file is while the workers are asked. */
+#define FILE_UNANSWERED UINT32_MAX
+
 struct life {
     struct life *next;
     uint64_t number; /* 0 before LIFE_BEGUN */
@@ -43,9 +46,12 @@ struct life {
     bool stale;     /* it has changed since it was described */
     bool changed;   /* its published rows or columns changed after it was copied, which must be
                        reported */
-    bool was_out;   /* it was not published for a while, so changes are lost. The workers must see a
-                       list without it */
-    bool moved;     /* another table has it now, after it was copied. To be reported. */
+    uint32_t listed_file; /* of a partition: that of the last list, or of the workers' notes, 0 if
+                             not known */
+    bool rewritten;       /* it is another one, perhaps by a TRUNCATE, which must be reported */
+    bool was_out; /* it was not published for a while, so changes are lost. The workers must see a
+                     list without it */
+    bool moved;   /* another table has it now, after it was copied. To be reported. */
     struct catalog *catalog; /* in which it was found, with relation and part */
     const struct relation *relation;
     const struct catalog_part *part;

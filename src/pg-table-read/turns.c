@@ -38,7 +38,13 @@ name_changed(const struct copy *copy)
                 copy->log, LOG_WARNING,
                 "%s: another table has it now; its rows stay in the target of the table before",
                 life->part->name);
-        life->changed = life->moved = false;
+        if (life->rewritten)
+            log_write(
+                copy->log, LOG_WARNING,
+                "%s: it was rewritten, or truncated without its root; if it was truncated, its "
+                "rows of before stay in the target",
+                life->part->name);
+        life->changed = life->moved = life->rewritten = false;
     }
 }
 
@@ -131,6 +137,7 @@ ask_what_they_have(struct copy *copy, struct err *err)
         if (life->state == LIFE_NEW && life->in_flight == 0) {
             life->wants = (struct crewset){0};
             life->state = LIFE_ASKED;
+            life->listed_file = FILE_UNANSWERED;
         }
         if (put_table(copy, life, 0, &all, err) != 0)
             return -1;
@@ -144,10 +151,13 @@ turns_answered(struct copy *copy)
     uint32_t wanted = 0, listed = 0;
 
     copy->asking = false;
+    copy->list_at = 0; /* with what the workers' notes say of files */
     for (struct life *life = copy->lives.first; life != NULL; life = life->next) {
         listed += life->listed;
         if (life->state != LIFE_ASKED)
             continue;
+        if (life->listed_file == FILE_UNANSWERED)
+            life->listed_file = 0;
         life->state = crewset_is_empty(&life->wants) ? LIFE_COPIED : LIFE_WANTED;
         wanted += life->state == LIFE_WANTED;
     }
@@ -360,8 +370,8 @@ static int
 begin_anew(struct copy *copy, struct life *life, struct err *err)
 {
     log_write(copy->log, LOG_WARNING,
-              "%s was not published for a while, or it is published otherwise now; changes of that "
-              "time are lost",
+              "%s was not published for a while, is published otherwise now, or was truncated "
+              "without its root; changes of that time are lost",
               life->part->name);
     if (life_is_active(life))
         return end_life(copy, life, LIFE_AGAIN, err);

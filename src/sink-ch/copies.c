@@ -190,6 +190,8 @@ copies_truncate(struct worker *w, struct table *table, bool *pass, struct err *e
     if (ask_way(w, table, &way, err) != 0)
         return -1;
     *pass = way == COPYING_PASS;
+    if (is_on(w))
+        copying_truncated(&w->copies.copying, table->relation.relid);
     if (way != COPYING_UPSERT)
         return 0;
     return copying_truncate(&w->copies.copying, table->relation.relid, w->intake.begin.xid, err);

@@ -395,6 +395,7 @@ track_truncate(struct worker *w, struct truncate_event *truncate, struct err *er
             return intake_unknown_relation(&w->intake, relid, err);
         if (ask_copying(w, table, &way, err) != 0)
             return -1;
+        copying_truncated(copying(w), relid);
         if (way == COPYING_UPSERT &&
             copying_truncate(copying(w), relid, w->intake.begin.xid, err) != 0)
             return -1;

@@ -501,6 +501,105 @@ copy_again() {
     pipeline_stop "$conf"
 }
 
+# root_tables: two partitions of 1,000 rows, published as their root.
+root_tables() {
+    pg_sql src "CREATE TABLE r (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+        CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (0) TO (1000);
+        CREATE TABLE r2 PARTITION OF r FOR VALUES FROM (1000) TO (2000);
+        INSERT INTO r SELECT g, 'r' FROM generate_series(0, 1999) g;
+        CREATE PUBLICATION p FOR TABLE r WITH (publish_via_partition_root)" "$db"
+    pg_sql dst "CREATE TABLE r (id int PRIMARY KEY, v text)" "$db"
+}
+
+is_refused_part() {
+    for _ in 1 2; do
+        ends 100
+        logged "a partition of public.r (oid $1) was truncated or detached, or was left out"
+        noted "bool_and(state = 'out-streaming')" "AND part = $1"
+        pipeline_start "$conf" || true
+    done
+    ends 100
+}
+
+# The bug was that nobody noticed.
+@test "one partition is truncated, while walpipe runs and while it does not; its root, which is sent" {
+    local r1
+    root_tables
+    r1=$(pg_sql src "SELECT 'r1'::regclass::oid" "$db")
+    write_conf
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    wait_until 60 logged "2 of 2 published tables are to be copied"
+    pg_sql src "TRUNCATE r1" "$db"
+    is_refused_part "$r1"
+    # One way out: its rows are taken away by hand.
+    pg_sql dst "DELETE FROM r WHERE id < 1000; UPDATE walpipe.tables SET state = 'streaming' WHERE part = $r1" "$db"
+    pipeline_start "$conf"
+    pg_sql src "INSERT INTO r VALUES (1, 'new')" "$db"
+    caught_up "$conf" src "$db"
+    equal r
+    # The whole root: nothing is lost, now and in the next run.
+    pg_sql src "TRUNCATE r; INSERT INTO r VALUES (2, 'new'), (1002, 'new'); VACUUM r1" "$db"
+    caught_up "$conf" src "$db"
+    pipeline_stop "$conf"
+    pg_sql src "CREATE TABLE r3 PARTITION OF r FOR VALUES FROM (3000) TO (4000); INSERT INTO r VALUES (3000, 'new')" "$db"
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 3
+    caught_up "$conf" src "$db"
+    equal r
+    pipeline_stop "$conf"
+    # The other way out: the table is copied again.
+    copy_again r
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 3
+    pipeline_stop "$conf"
+    pg_sql src "TRUNCATE r1" "$db"
+    pipeline_start "$conf" || true
+    is_refused_part "$r1"
+    copy_again r
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 3
+    caught_up "$conf" src "$db"
+    equal r
+    # A rewrite takes nothing away.
+    pg_sql src "VACUUM FULL r2" "$db"
+    wait_until 60 logged "public.r2: it was rewritten, or truncated without its root"
+    [ ! -s "$conf.exit" ]
+    pipeline_stop "$conf"
+}
+
+@test "a partition that is detached or dropped is named in the notes for ever; if it comes back, it is refused" {
+    local r1
+    root_tables
+    r1=$(pg_sql src "SELECT 'r1'::regclass::oid" "$db")
+    write_conf
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    pg_sql src "ALTER TABLE r DETACH PARTITION r1" "$db"
+    wait_until 60 noted "bool_and(state = 'out-streaming')" "AND part = $r1"
+    noted "bool_and(state = 'streaming')" "AND part <> $r1"
+    pg_sql src "INSERT INTO r VALUES (1500, 'x') ON CONFLICT (id) DO UPDATE SET v = 'x'" "$db"
+    caught_up "$conf" src "$db"
+    run "$WALPIPE_BIN/walpipe" tables -c "$conf"
+    echo "$output"
+    [[ "$output" == *"public.r"*"out-streaming"* ]]
+    pg_sql src "ALTER TABLE r ATTACH PARTITION r1 FOR VALUES FROM (0) TO (1000)" "$db"
+    is_refused_part "$r1"
+    copy_again r
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    caught_up "$conf" src "$db"
+    equal r
+    pipeline_stop "$conf"
+    pg_sql src "DROP TABLE r1" "$db"
+    pipeline_start "$conf"
+    wait_until 60 noted "bool_and(state = 'out-streaming')" "AND part = $r1"
+    # When its rows are as they should be, its note may go.
+    pg_sql dst "DELETE FROM r WHERE id < 1000; DELETE FROM walpipe.tables WHERE part = $r1" "$db"
+    equal r
+    pipeline_stop "$conf"
+}
+
 @test "the bug was that a table dropped while walpipe was down stayed copying for ever" {
     pg_sql src "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, v text);
         INSERT INTO b SELECT g, repeat('b', 1000) FROM generate_series(1, 30000) g;

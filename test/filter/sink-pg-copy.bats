@@ -329,6 +329,10 @@ PY
     [ "$(sql "SELECT count(*), count(DISTINCT xmin::text) FROM walpipe.tables WHERE relid = 1")" = "30|1" ]
     list "(3, 4, 40)"
     [ "$(sql "SELECT string_agg(part::text, ',' ORDER BY part) FROM walpipe.tables WHERE relid = 1")" = 3,4,40 ]
+    # The rows of one that had some stay in the target, which its note says.
+    sql "UPDATE walpipe.tables SET state = 'copying', file = 7 WHERE part = 4"
+    list "(3, 40)"
+    [ "$(sql "SELECT state, file FROM walpipe.tables WHERE part = 4")" = "out-streaming|0" ]
     # the stream may have changes still of a table that is no longer published
     list "()"
     [ "$(sql "SELECT count(*) FROM walpipe.tables WHERE relid = 1")" = 3 ]
