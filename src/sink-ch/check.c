@@ -6,9 +6,9 @@
 #include "sink-ch/schema.h"
 #include "sink-ch/schema_create.h"
 #include "sink-ch/schema_mapping.h"
+#include "sink-ch/stated.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/verdict.h"
@@ -16,8 +16,7 @@
 struct check {
     struct verdicts verdicts;
     const char *table; /* being looked at */
-    struct table **seen;
-    uint32_t seen_count;
+    struct stated seen;
 };
 
 static void
@@ -166,8 +165,8 @@ visit_marked(struct worker *w, struct table *table, void *context, struct err *e
     struct err why = {0};
     int rc;
 
-    for (uint32_t i = 0; i < check->seen_count; i++)
-        if (strcmp(check->seen[i]->target_sql, table->target_sql) == 0)
+    for (uint32_t i = 0; i < check->seen.count; i++)
+        if (strcmp(check->seen.tables[i]->target_sql, table->target_sql) == 0)
             return 0;
     rc = history_look(w, table, &why, err);
     if (rc == 1)
@@ -189,31 +188,17 @@ check_histories(struct worker *w, struct check *check)
         verdict_fail(&check->verdicts, NULL, &err);
 }
 
-static int
-keep_table(struct check *check, struct table *table, struct err *err)
-{
-    struct table **more = realloc(check->seen, (check->seen_count + 1) * sizeof(struct table *));
-
-    if (more == NULL) {
-        table_free(table);
-        return err_set(err, EXIT_PEER, "out of memory for a table");
-    }
-    check->seen = more;
-    check->seen[check->seen_count++] = table;
-    return 0;
-}
-
 static void
 check_table(struct worker *w, uint32_t number, struct check *check)
 {
-    struct table *table = check->seen[number];
+    struct table *table = check->seen.tables[number];
     struct report report = {.say = say, .context = check};
     struct err failure = {0};
     char columns[32];
     bool shared;
 
     check->table = table->source_name;
-    shared = table_check_target(table, check->seen, number, false, &failure) != 0;
+    shared = table_check_target(table, check->seen.tables, number, false, &failure) != 0;
     if (shared)
         say(check, FINDING_FAIL, failure.message, failure.hint);
     failure = (struct err){0};
@@ -241,46 +226,6 @@ check_table(struct worker *w, uint32_t number, struct check *check)
     }
 }
 
-/* Takes a table, or the source's catalog data of the last one. */
-static int
-take_table(struct worker *w, struct check *check, struct intake_item *item, struct err *err)
-{
-    struct relation relation;
-    struct tableinfo info;
-    struct table *table;
-
-    if (item->kind == INTAKE_RELATION) {
-        if (relation_decode(&item->body, item->elements, &relation, err) != 0)
-            return -1;
-        table = table_new(&relation, 0, w->options, err);
-        return table == NULL ? -1 : keep_table(check, table, err);
-    }
-    if (tableinfo_decode(&item->body, item->elements, &info, err) != 0)
-        return -1;
-    if (check->seen_count > 0)
-        table_inform(check->seen[check->seen_count - 1], &info);
-    tableinfo_free(&info);
-    return 0;
-}
-
-static int
-take_tables(struct worker *w, struct check *check, struct err *err)
-{
-    struct intake_item item;
-    int rc;
-
-    while ((rc = intake_next(&w->intake, 0, &item, err)) == 0) {
-        if (item.kind == INTAKE_IDLE || item.kind == INTAKE_END)
-            continue;
-        if (item.kind != INTAKE_RELATION && item.kind != INTAKE_TABLEINFO)
-            return err_set(err, EXIT_REFUSED, "frame type %u: --check reads relation events only",
-                           item.type);
-        if (take_table(w, check, &item, err) != 0)
-            return -1;
-    }
-    return rc < 0 ? -1 : 0;
-}
-
 int
 check_run(struct worker *w, struct err *err)
 {
@@ -292,13 +237,11 @@ check_run(struct worker *w, struct err *err)
         check_readonly(w, &check);
     if (connected)
         check_ddl(w, &check);
-    rc = take_tables(w, &check, err);
-    for (uint32_t i = 0; rc == 0 && connected && i < check.seen_count; i++)
+    rc = stated_read(&check.seen, w, err);
+    for (uint32_t i = 0; rc == 0 && connected && i < check.seen.count; i++)
         check_table(w, i, &check);
     if (rc == 0 && connected && knows_history(w))
         check_histories(w, &check);
-    for (uint32_t i = 0; i < check.seen_count; i++)
-        table_free(check.seen[i]);
-    free(check.seen);
+    stated_free(&check.seen);
     return rc == 0 && check.verdicts.failed ? 1 : rc;
 }

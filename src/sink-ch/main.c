@@ -13,6 +13,7 @@
 #include "sink-ch/copies.h"
 #include "sink-ch/copylist.h"
 #include "sink-ch/history.h"
+#include "sink-ch/making.h"
 #include "sink-ch/secrets.h"
 #include "sink-ch/worker.h"
 
@@ -35,6 +36,13 @@ say(void *context, bool warning, const char *text)
     log_write(w->log, warning ? LOG_WARNING : LOG_INFO, "%s", text);
 }
 
+static bool
+is_worker(const struct options *o)
+{
+    return !o->check && !o->drop_progress && !o->tables && o->schema == SCHEMA_NOT &&
+           o->adopt == ADOPT_NOT;
+}
+
 /* Call it after hello was read, which names the sink. */
 static int
 open_server(struct worker *w, struct err *err)
@@ -53,8 +61,7 @@ open_server(struct worker *w, struct err *err)
         return -1;
     if (password[0] == '\0')
         http.password = NULL;
-    if (!w->options->check && !w->options->drop_progress && !w->options->tables &&
-        w->options->adopt == ADOPT_NOT) {
+    if (is_worker(w->options)) {
         http.gone = ackd_is_gone;
         http.context = &w->intake.ack;
         w->server.intake = &w->intake;
@@ -149,7 +156,7 @@ work(struct worker *w, struct log *log, struct err *err)
     in = io_open_input(w->options->in, err);
     sig_wait_for_end();
     intake_init(&w->intake, in);
-    w->intake.copies = !w->options->check && w->options->adopt == ADOPT_NOT;
+    w->intake.copies = is_worker(w->options);
     w->intake.say = say;
     w->intake.context = w;
     if (in < 0 || intake_hello(&w->intake, err) != 0)
@@ -158,11 +165,13 @@ work(struct worker *w, struct log *log, struct err *err)
         log->sink = w->intake.hello.sink;
         log->shard = w->intake.hello.shard;
     }
-    if (!w->options->check && w->options->adopt == ADOPT_NOT)
+    if (is_worker(w->options))
         return replicate(w, err);
     if (w->options->check) {
         set_journal(w);
         rc = open_server(w, err) != 0 ? -1 : check_run(w, err);
+    } else if (w->options->schema != SCHEMA_NOT) {
+        rc = open_server(w, err) != 0 ? -1 : making_run(w, err);
     } else {
         rc = adopt(w, err);
     }

@@ -25,6 +25,13 @@ take_choice(const struct opt_spec *spec, const char *value, void *options, struc
 static const char *const policies[] = {
     [CONVERT_ERROR] = "error", [CONVERT_CLAMP] = "clamp", [CONVERT_NULL] = "null", NULL};
 
+static const char *const schema_modes[] = {
+    [SCHEMA_NOT] = "no",
+    [SCHEMA_PRINT] = "print",
+    [SCHEMA_MAKE] = "make",
+    NULL,
+};
+
 static const char *const adopt_modes[] = {
     [ADOPT_NOT] = "no", [ADOPT_LOOK] = "look", [ADOPT_DO] = "do", NULL};
 
@@ -78,6 +85,8 @@ static const struct opt_spec specs[] = {
     {"sink", "NAME", "the sink of --drop-progress and --tables", OPT_TEXT, TO(sink)},
     {"adopt", "HOW", "look or do: let the source's rows win against another history's", OPT_WORD,
      TO(adopt), .words = adopt_modes},
+    {"schema", "HOW", "print or make: create the tables of the relations on stdin", OPT_WORD,
+     TO(schema), .words = schema_modes},
     {"check", NULL, "say whether the target fits the relations on stdin", OPT_FLAG, TO(check)},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
@@ -101,8 +110,8 @@ check_options(const struct options *options, struct err *err)
     if (!options->check && opt_require(&program, "pipeline", options, err) != 0)
         return -1;
     if ((alone && opt_require(&program, "sink", options, err) != 0) ||
-        (!alone && !options->check && options->adopt == ADOPT_NOT &&
-         opt_require(&program, "ackd", options, err) != 0))
+        (!alone && !options->check && options->schema == SCHEMA_NOT &&
+         options->adopt == ADOPT_NOT && opt_require(&program, "ackd", options, err) != 0))
         return -1;
     if (strcmp(options->version_column, options->deleted_column) == 0)
         return err_set(err, EXIT_REFUSED,
@@ -122,6 +131,7 @@ options_parse(int argc, char **argv, struct options *options, struct err *err)
                                 .log_level = LOG_INFO};
     status = opt_parse(&program, argc, argv, options, err);
     choices_settle(&options->choices);
+    options->create_tables = options->create_tables || options->schema != SCHEMA_NOT;
     return status == OPT_GO && check_options(options, err) != 0 ? OPT_BAD : status;
 }
 

@@ -8,6 +8,8 @@
 #include "sink-ch/choice.h"
 #include "sink-ch/convert/base.h"
 
+enum schema_mode { SCHEMA_NOT, SCHEMA_PRINT, SCHEMA_MAKE };
+
 enum adopt_mode { ADOPT_NOT, ADOPT_LOOK, ADOPT_DO };
 
 struct options {
@@ -29,6 +31,7 @@ struct options {
     bool check;
     bool drop_progress;
     bool tables;
+    enum schema_mode schema;
     enum adopt_mode adopt;
     const char *sink; /* of --drop-progress and --tables */
     uint64_t batch_rows;

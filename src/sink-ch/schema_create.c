@@ -138,7 +138,8 @@ schema_create(struct server *server, const struct options *options, const struct
     schema_put_engine(server, options, table, &sql);
     if (server_statement(server, "create a table", &sql, err) != 0)
         return -1;
-    log_write(server->log, LOG_INFO, "created table %s", table->target_sql);
+    if (server->statements == NULL)
+        log_write(server->log, LOG_INFO, "created table %s", table->target_sql);
     return 0;
 }
 

@@ -154,6 +154,12 @@ server_query(struct server *server, const char *what, struct buf *sql, struct er
 int
 server_statement(struct server *server, const char *what, struct buf *sql, struct err *err)
 {
+    if (server->statements != NULL) {
+        fwrite(sql->data + sql->start, 1, buf_len(sql), server->statements);
+        fputs(";\n\n", server->statements);
+        buf_free(sql);
+        return 0;
+    }
     return run_text(server, what, sql, true, err);
 }
 

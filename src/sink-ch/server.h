@@ -3,6 +3,8 @@
 #ifndef WALPIPE_SINKCH_SERVER_H
 #define WALPIPE_SINKCH_SERVER_H
 
+#include <stdio.h>
+
 #include "lib/intake.h"
 #include "lib/log.h"
 #include "lib/loginnote.h"
@@ -19,6 +21,7 @@ struct server {
     char query_id[160]; /* its fixed part */
     uint64_t queries;
     struct http_answer answer; /* of the last request */
+    FILE *statements;          /* where statements are written instead of run, NULL for none */
 
     /* ---- known after server_probe ---- */
     char version[64];

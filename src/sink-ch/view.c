@@ -30,9 +30,9 @@ put_source(const struct options *options, const struct table *table, struct buf 
     server_put_text(sql, " = 0");
 }
 
-static int
-create(struct server *server, const struct options *options, const struct table *table,
-       struct err *err)
+int
+view_create(struct server *server, const struct options *options, const struct table *table,
+            struct err *err)
 {
     const struct relation *relation = &table->relation;
     const char *separator = "";
@@ -256,20 +256,20 @@ view_keep(struct server *server, const struct options *options, const struct tab
     if (ask(server, table, "EXISTS TABLE ", " FORMAT TabSeparated", err) != 0)
         return -1;
     if (answer_text(server)[0] != '1')
-        return create(server, options, table, err);
+        return view_create(server, options, table, err);
     if (ask(server, table, "DESCRIBE TABLE ", " FORMAT TabSeparated", err) != 0)
-        return is_gone(server) ? create(server, options, table, err) : -1;
+        return is_gone(server) ? view_create(server, options, table, err) : -1;
     if (fits(answer_text(server), table, described))
         return 0;
     if (ask(server, table, "SHOW CREATE TABLE ", " FORMAT TabSeparatedRaw", err) != 0)
-        return is_gone(server) ? create(server, options, table, err) : -1;
+        return is_gone(server) ? view_create(server, options, table, err) : -1;
     if (!is_ours(answer_text(server), options, table)) {
         log_write(server->log, LOG_WARNING,
                   "%s has no view of its current rows: something else has the name %s_current",
                   table->target_sql, table->target.table);
         return 0;
     }
-    if (drop(server, table, err) != 0 || create(server, options, table, err) != 0)
+    if (drop(server, table, err) != 0 || view_create(server, options, table, err) != 0)
         return -1;
     log_write(server->log, LOG_INFO, "made the view of current rows of %s anew", table->target_sql);
     return 0;

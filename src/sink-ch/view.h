@@ -11,4 +11,8 @@
 int view_keep(struct server *server, const struct options *options, const struct table *table,
               const struct described *described, struct err *err) MUST_CHECK;
 
+/* Creates the view if nothing has its name. */
+int view_create(struct server *server, const struct options *options, const struct table *table,
+                struct err *err) MUST_CHECK;
+
 #endif

@@ -99,7 +99,16 @@ const char *const *plan_login_env(struct pool *pool, const char *const *env, con
 
 /* The purpose of a sink's program. All but PLAN_RUN lack the parts that only a running pipeline
  * has. */
-enum plan_use { PLAN_RUN, PLAN_CHECK, PLAN_DROP, PLAN_TABLES, PLAN_ADOPT_LOOK, PLAN_ADOPT };
+enum plan_use {
+    PLAN_RUN,
+    PLAN_CHECK,
+    PLAN_DROP,
+    PLAN_TABLES,
+    PLAN_ADOPT_LOOK,
+    PLAN_ADOPT,
+    PLAN_SCHEMA,
+    PLAN_SCHEMA_MAKE
+};
 
 /* The arguments of a sink's program, which is "sink-pg" or "sink-ch" with its target and options.
  * Not for exec sinks. */

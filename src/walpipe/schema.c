@@ -8,6 +8,7 @@
 
 #include "walpipe/check_sinks.h"
 #include "walpipe/copydefault.h"
+#include "walpipe/described.h"
 #include "walpipe/pgdump.h"
 #include "walpipe/plan.h"
 #include "walpipe/schematarget.h"
@@ -227,6 +228,64 @@ do_postgres(struct working *w, const struct schema_choice *choice, struct err *e
     return rc;
 }
 
+/* ---- a ClickHouse target ---- */
+
+static void
+show(const struct working *w, char *output)
+{
+    struct verdicts verdicts = {.out = stdout};
+    char *rest, *line;
+
+    for (line = strtok_r(output, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        enum verdict verdict;
+        const char *text = verdict_read(line, &verdict);
+
+        if (text != NULL)
+            verdict_say(&verdicts, verdict, "sink %s: %s", w->sink->name, text);
+    }
+    fflush(stdout);
+}
+
+static int
+run_clickhouse(struct working *w, bool apply, int source, struct err *err)
+{
+    struct helper helper = {.directory = w->programs,
+                            .argv = plan_sink_arguments(w->config, &w->pool, w->sink,
+                                                        apply ? PLAN_SCHEMA_MAKE : PLAN_SCHEMA),
+                            .env = plan_clickhouse_env(&w->pool, (const char *const *)environ),
+                            .out = -1};
+    char *output = NULL;
+    int code;
+
+    helper.in = described_route(w->config, &w->pool, w->programs, w->sink, source, err);
+    if (helper.in < 0)
+        return -1;
+    code = helper_run(&helper, &w->pool, &output, err);
+    close(helper.in);
+    if (code < 0)
+        return -1;
+    if (apply)
+        show(w, output);
+    else
+        printf("-- sink %s, for clickhouse-client --multiquery\n%s", w->sink->name, output);
+    if (code == EXIT_DONE)
+        return 0;
+    return err_set(err, (enum exit_code)code, "sink %s: sink-ch ended with exit code %d, see above",
+                   w->sink->name, code);
+}
+
+static int
+do_clickhouse(struct working *w, const struct schema_choice *choice, struct err *err)
+{
+    int source = described_open(&w->catalog, err), rc;
+
+    if (source < 0)
+        return -1;
+    rc = run_clickhouse(w, choice->apply, source, err);
+    close(source);
+    return rc;
+}
+
 /* ---- all sinks ---- */
 
 static bool
@@ -272,7 +331,7 @@ do_sinks(struct working *w, const struct schema_choice *choice, struct err *err)
         w->sink = &w->config->sinks[i];
         if (!is_chosen(choice, w->sink))
             continue;
-        if (do_postgres(w, choice, err) != 0)
+        if ((w->sink->type == SINK_PG ? do_postgres : do_clickhouse)(w, choice, err) != 0)
             return -1;
     }
     return 0;
