@@ -96,22 +96,43 @@ deliver_start(struct deliver *d, struct err *err)
     return target_up(d, err);
 }
 
+/* A commit that leaves the position where it was has nothing but rows of ranges and notes. The
+ * progress does not tell whether it was carried out, so it is repeated. Rows that have a key are
+ * only written over then. */
+static int
+require_repeatable(const struct deliver *d, struct err *err)
+{
+    const struct copyranges *copies = d->applier.copies;
+    const struct copypart *part = copies == NULL ? NULL : copies->copying.parts;
+
+    while (part != NULL && !(part->keyless && (part->life != 0 || part->changed)))
+        part = part->next;
+    if (part == NULL)
+        return 0;
+    err_set(
+        err, EXIT_PEER,
+        "the connection was lost while rows of %s.%s, which has no key, may have been committed",
+        part->schema, part->name);
+    return err_hint(err, "nothing is lost: after a restart its copy begins anew");
+}
+
 /* Sets *applied if the commit whose answer was lost was carried out (trap 77). */
 static int
 reconnect(struct deliver *d, const struct position *commit, bool *applied, struct err *err)
 {
     const struct position *durable = &d->applier.progress.durable;
+    bool moves = commit != NULL && !position_equal(commit, durable);
     struct position found;
 
     *applied = false;
     if (connect_patiently(d, false, &found, err) != 0)
         return -1;
-    if (commit != NULL && position_equal(&found, commit)) {
+    if (moves && position_equal(&found, commit)) {
         *applied = true;
         return 0;
     }
     if (position_equal(&found, durable))
-        return 0;
+        return commit != NULL && !moves ? require_repeatable(d, err) : 0;
     err_set(err, EXIT_PEER, "the progress in the target is not where this worker left it");
     err->lsn = found.lsn;
     return err_hint(err, "the target lost transactions, or somebody changed walpipe.progress");

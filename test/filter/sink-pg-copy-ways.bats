@@ -74,3 +74,87 @@ PY
     [ "$(sql "SELECT count(*) FROM walpipe.missing")" = 0 ]
     [ "$(sql "SELECT state FROM walpipe.tables WHERE relid = 1")" = streaming ]
 }
+
+# The first time that 250 comes the backend ends. A sequence stays where it is then.
+breaks_off_once() {
+    sql "CREATE SEQUENCE times;
+         CREATE FUNCTION ends(id int) RETURNS bool LANGUAGE plpgsql AS \$\$ BEGIN
+             IF id = 250 AND nextval('public.times') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+             RETURN true; END \$\$;
+         ALTER TABLE t ADD CHECK (ends(id))"
+}
+
+# Three ranges whose mark is the position where the stream stands.
+STILL='
+e.table(1, "public", "t", T, ident)
+e.watermark(e.lsn); ask(); life(7)
+block(7, 1, part(1), to=(9, 0), mark=e.lsn)
+block(7, 2, part(101), to=(18, 0), from_=(9, 0), mark=e.lsn)
+block(7, 3, part(201), from_=(18, 0), mark=e.lsn)
+'
+
+@test "the bug was that ranges were taken for written if the target broke off where the progress stood still" {
+    make_table
+    breaks_off_once
+    stream "$T/s" <<PY
+$COPY_PRELUDE$ROWS
+ident = "d"
+$STILL
+block(7, 4, [], kind="q", mark=e.lsn)
+e.add(horizon(200, 200)).add(table_end(7)); e.end(); out(e)
+PY
+    sink --log-level debug <"$T/s"
+    [ "$status" -eq 0 ]
+    said "terminating connection"
+    [ "$(sql "SELECT count(*), max(id) FROM t")" = "300|300" ]
+    [ "$(sql "SELECT state, rows FROM walpipe.tables WHERE relid = 1")" = "streaming|300" ]
+}
+
+@test "the same of a table without a key: the run ends, and its copy begins anew" {
+    sql "CREATE TABLE t (id int, v text, big text)"
+    breaks_off_once
+    local run
+    for run in 111 0; do
+        stream "$T/s" <<PY
+$COPY_PRELUDE$ROWS
+ident = "f"
+T = [col("id", True, INT4), col("v", True), col("big", True)]
+def ask(): e.add(copytable(0, 1, "public", "t", T, ident, definition="d")).add(table_end(0, "l"))
+def life(n): e.add(copytable(n, 1, "public", "t", T, ident, definition="d"))
+def block(n, number, rows_, to=None, from_=(0, 0), mark=0):
+    e.add(range_(n, number, 1, "public", "t", T, ident, from_=from_, snapshot=(100, 100, ()), mark=mark, floor=0x100000))
+    e.add(rows(n, number, rows_)).add(range_end(n, number, len(rows_), to))
+$STILL
+e.add(table_end(7)); e.end(); out(e)
+PY
+        sink <"$T/s"
+        [ "$status" -eq "$run" ]
+    done
+    [ "$(sql "SELECT count(*), count(DISTINCT id) FROM t")" = "300|300" ]
+}
+
+@test "the answer to a COMMIT of ranges is lost where the progress stands still: they are written again" {
+    make_table
+    stream "$T/s" <<PY
+$COPY_PRELUDE$ROWS
+e.table(1, "public", "t", T)
+e.watermark(e.lsn); ask(); life(7)
+for n in range(70):
+    block(7, n + 1, part(100 * n + 1), from_=(n, 0), to=(n + 1, 0) if n < 69 else None, mark=e.lsn)
+block(7, 100, [], kind="q", mark=e.lsn)
+e.add(horizon(200, 200)).add(table_end(7)); e.end(); out(e)
+PY
+    proxy() { /usr/bin/python3 "$WALPIPE_ROOT/test/lib/proxy.py" "$1" "$T/proxy.sock" "${@:2}"; }
+    port=$(port_new)
+    proxy serve "dst=$port:$(pg_port dst)" 3>&- &
+    pids+=($!)
+    wait_until 10 test -S "$T/proxy.sock"
+    proxy tell dst commit turns 9
+    status=0
+    "$WALPIPE_BIN/sink-pg" --conninfo "host=127.0.0.1 port=$port user=postgres dbname=$db" --pipeline p --ackd "$ack" \
+        <"$T/s" 2>>"$T/err" 3>&- || status=$?
+    [ "$status" -eq 0 ]
+    [ "$(sql "SELECT count(*), max(id) FROM t")" = "7000|7000" ]
+    [ "$(sql "SELECT state, rows FROM walpipe.tables WHERE relid = 1")" = "streaming|7000" ]
+    proxy tell dst counts | jq -e '."commit before" >= 2 and ."commit after" >= 2'
+}
