@@ -204,6 +204,64 @@ CONF
     ch_stop "ch$db"
 }
 
+# A copy of 40 MB that takes its time; it has begun, and has not ended.
+copy_begins() {
+    sed -i 's/^copy = no/copy = yes\ncopy_rate = 2000000/' "$conf"
+    pg_sql "$one" "INSERT INTO t SELECT g, repeat('v' || g, 100) FROM generate_series(1, 60000) g" "$db"
+    pipeline_start "$conf"
+    wait_until 60 eval '[ "$(pg_sql dst "SELECT count(*) > 0 FROM t" "$db")" = t ]'
+}
+
+still_copying() {
+    [ "$(pg_sql dst "SELECT state FROM walpipe.tables WHERE relid <> 0" "$db")" = copying ]
+}
+
+copy_has_ended() {
+    [ -s "$conf.exit" ] || [ "$(pg_sql dst "SELECT state FROM walpipe.tables WHERE relid <> 0" "$db")" = streaming ]
+}
+
+all_of_t() {
+    pg_sql "$1" "SELECT count(*), sum(hashtext(t::text)) FROM t" "$db"
+}
+
+@test "the standby is promoted during a copy: what was finished stands, and both end equal" {
+    copy_begins
+    copy_slot
+    pg_sql "$one" "UPDATE t SET v = 'one' WHERE id % 10 = 0; DELETE FROM t WHERE id % 11 = 0" "$db"
+    caught_up "$conf" "$one" "$db" 60
+    standby_has_all
+    still_copying
+    local last rows
+    rows=$(pg_sql dst "SELECT rows FROM walpipe.tables WHERE relid <> 0" "$db")
+    promote
+    pg_sql "$two" "UPDATE t SET v = 'two' WHERE id % 9 = 0; DELETE FROM t WHERE id % 13 = 0;
+        INSERT INTO t VALUES (0, 'new')" "$db"
+    wait_until 60 logged "the source moved from timeline 1 to 2"
+    wait_until 120 copy_has_ended
+    caught_up "$conf" "$two" "$db" 60
+    diff <(all_of_t "$two") <(all_of_t dst)
+    # Not all was read again, of the 50,350 rows that are left.
+    last=$(jq -r 'select(.program == "pg-table-read").message | select(startswith("public.t: ")) | split(" ")[1]' "$conf.log" | tail -n 1)
+    [ "$rows" -gt 0 ]
+    [ "$last" -lt $((50400 - rows / 2)) ]
+}
+
+@test "a standby that is behind is promoted during a copy: refused, with the point where the timelines part" {
+    copy_begins
+    copy_slot
+    pg_stop "$two"
+    pg_sql "$one" "UPDATE t SET v = 'lost' WHERE id % 10 = 0" "$db"
+    caught_up "$conf" "$one" "$db" 60
+    still_copying
+    pg_kill "$one"
+    pg_start "$two"
+    as_postgres "$(pg_bindir)/pg_ctl" promote -s -w -t 60 -D "$(pg_data "$two")" >/dev/null 3>&-
+    pg_sql "$two" "UPDATE t SET v = repeat('two', 30)" "$db"
+    ended 100
+    logged "the source left timeline 1 at .*, and sink pg/0 found in its target changes of that timeline up to"
+    still_copying
+}
+
 @test "a standby that is not promoted is waited for (trap 31)" {
     sed -i 's/ target_session_attrs=read-write//; s/host=127.0.0.1,127.0.0.1 port=[0-9]*,/host=127.0.0.1 port=/' "$conf"
     pipeline_start "$conf" &
