@@ -134,7 +134,7 @@ tables_are() {
 
 check_tables() {
     local system part reached
-    tables_are 'sink waiting 0/0 0'
+    tables_are 'sink waiting 0/0 0 0'
     is "SELECT count() FROM system.tables WHERE database = '$DB'" 0
     copied <<'PY'
 e.table(1, "public", "t", T)
@@ -149,7 +149,7 @@ PY
     reached=$(printf '0/%X' "$reached")
     part="part 1 1 0 copying 0/1000 1 1 $(updated 1) (0,0)-(512,0) public t"
     tables_are "$part
-sink waiting $reached 1
+sink waiting $reached 1 1
 missing 1 2"
     # a note of another source, one that is gone, and a name with what separates fields
     system=$(q "SELECT any(system_identifier) FROM walpipe_tables")
@@ -163,7 +163,7 @@ missing 1 2"
     note 1 4 copying t 2000
     tables_are "$part
 part 3 3 0 streaming 0/10 3 5 $(updated 3)  s a\\tb'c\\\\d\\ne
-sink waiting $reached 1
+sink waiting $reached 1 1
 missing 1 2"
     # workers of two more layouts: one has not noted anything, so the position is of those before
     progress() { # SHARD SHARDS LSN SECONDS
@@ -173,15 +173,15 @@ missing 1 2"
     progress 0 2 0x10000 10
     progress 1 2 0x20000 10
     tables_are "$(sink --tables --sink olap | grep -v ^sink | tr '\t' ' ' | head -n 2)
-sink waiting 0/10000 2
+sink waiting 0/10000 2 1
 missing 1 2"
     progress 2 3 0x30000 20
-    [ "$(sink --tables --sink olap | grep ^sink)" = $'sink\twaiting\t0/10000\t3' ]
+    [ "$(sink --tables --sink olap | grep ^sink)" = $'sink\twaiting\t0/10000\t3\t1' ]
     # without walpipe_progress the source is that of the latest note
     q "DROP TABLE walpipe_progress"
     tables_are "part 4 4 0 copying 0/10 3 5 $(updated 4)  s t
-sink waiting 0/0 0"
-    [ "$(sink --tables --sink other)" = $'sink\twaiting\t0/0\t0' ]
+sink waiting 0/0 0 0"
+    [ "$(sink --tables --sink other)" = $'sink\twaiting\t0/0\t0\t0' ]
 }
 
 check_random() {

@@ -156,7 +156,7 @@ $PRELUDE
 tx(("insert", ["1", None, None])); e.end(); out(e)
 PY
     sink <"$T/s"
-    [ "$("${tables[@]}" --sink dst)" = "$(sql "SELECT 'sink', 'streaming', lsn, 1 FROM walpipe.progress" | tr '|' '\t')" ]
+    [ "$("${tables[@]}" --sink dst)" = "$(sql "SELECT 'sink', 'streaming', lsn, 1, 0 FROM walpipe.progress" | tr '|' '\t')" ]
     [ "$("${tables[@]}" --sink other)" = $'sink\twaiting\t0/0\t0\t0' ]
     status=0
     "${tables[@]}" 2>"$T/err" || status=$?
