@@ -39,7 +39,7 @@ sig_wait_for_end(void)
 }
 
 int
-sig_open(bool with_children, struct err *err)
+sig_open(unsigned further, struct err *err)
 {
     sigset_t set;
     int fd;
@@ -47,8 +47,10 @@ sig_open(bool with_children, struct err *err)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    if (with_children)
+    if (further & SIG_CHILDREN)
         sigaddset(&set, SIGCHLD);
+    if (further & SIG_RELOAD)
+        sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)
@@ -67,7 +69,7 @@ sig_read(int fd)
 }
 
 void
-sig_reset_for_exec(void)
+sig_reset_for_exec(bool ignores_hangup)
 {
     sigset_t none;
 
@@ -76,4 +78,5 @@ sig_reset_for_exec(void)
     set_handler(SIGPIPE, SIG_DFL, 0);
     set_handler(SIGTERM, SIG_DFL, 0);
     set_handler(SIGINT, SIG_DFL, 0);
+    set_handler(SIGHUP, ignores_hangup ? SIG_IGN : SIG_DFL, 0);
 }

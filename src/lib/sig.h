@@ -14,14 +14,18 @@ void sig_ignore_pipe(void);
  * nothing to drain, and the first signal ends it. */
 void sig_wait_for_end(void);
 
-/* A signalfd for SIGTERM, SIGINT and, with with_children, SIGCHLD, which are blocked from then on.
- * It is close-on-exec and non-blocking. Returns -1 with err. */
-int sig_open(bool with_children, struct err *err) MUST_CHECK;
+/* More signals for sig_open. */
+enum { SIG_CHILDREN = 1 /* SIGCHLD */, SIG_RELOAD = 2 /* SIGHUP */ };
+
+/* A signalfd for SIGTERM, SIGINT and the set of further ones, which are blocked from then on. It is
+ * close-on-exec and non-blocking. Returns -1 with err. */
+int sig_open(unsigned further, struct err *err) MUST_CHECK;
 
 /* The number of a pending signal, or 0. */
 int sig_read(int fd);
 
-/* For a child before exec. Unblocks everything and restores SIGPIPE. */
-void sig_reset_for_exec(void);
+/* For a child before exec. Unblocks everything and restores SIGPIPE. The child ignores SIGHUP if
+ * ignores_hangup. */
+void sig_reset_for_exec(bool ignores_hangup);
 
 #endif

@@ -88,30 +88,37 @@ statedir_open(const char *path, struct err *err)
 }
 
 /* Parses lines of /proc/locks, such as "1: FLOCK  ADVISORY  WRITE 4711 08:01:262146 0 EOF". */
-static bool
-is_locked(ino_t inode)
+static pid_t
+locked_by(ino_t inode)
 {
     FILE *locks = fopen("/proc/locks", "re");
     char line[256], wanted[32];
-    bool found = false;
+    int pid = 0;
 
     if (locks == NULL)
-        return false;
+        return 0;
     snprintf(wanted, sizeof wanted, ":%llu ", (unsigned long long)inode);
-    while (!found && fgets(line, sizeof line, locks) != NULL)
-        found = strstr(line, " FLOCK ") != NULL && strstr(line, wanted) != NULL;
+    while (pid == 0 && fgets(line, sizeof line, locks) != NULL)
+        if (strstr(line, wanted) == NULL || sscanf(line, "%*s FLOCK %*s %*s %d", &pid) != 1)
+            pid = 0;
     fclose(locks);
-    return found;
+    return pid;
 }
 
-bool
-statedir_is_run(const char *path)
+pid_t
+statedir_runner(const char *path)
 {
     char lock[SOCKET_PATH_MAX + 8];
     struct stat st;
 
     snprintf(lock, sizeof lock, "%s/%s", path, WALPIPE_LOCK);
-    return stat(lock, &st) == 0 && is_locked(st.st_ino);
+    return stat(lock, &st) == 0 ? locked_by(st.st_ino) : 0;
+}
+
+bool
+statedir_is_run(const char *path)
+{
+    return statedir_runner(path) != 0;
 }
 
 int

@@ -4,6 +4,8 @@
 #ifndef WALPIPE_STATEDIR_H
 #define WALPIPE_STATEDIR_H
 
+#include <sys/types.h>
+
 #include "lib/base.h"
 
 /* The ack socket's name in it. */
@@ -35,5 +37,8 @@ int statedir_lock(int dir, const char *path, enum statedir_user user, struct err
 /* Whether a walpipe holds its lock in the directory at path, as far as the kernel reports it. It
  * does not try to take the lock, because another walpipe that starts meanwhile would be refused. */
 bool statedir_is_run(const char *path);
+
+/* The process id of that walpipe, or 0. */
+pid_t statedir_runner(const char *path);
 
 #endif

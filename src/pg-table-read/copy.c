@@ -11,6 +11,7 @@
 #include "lib/io.h"
 #include "pg-table-read/horizon.h"
 #include "pg-table-read/keyless.h"
+#include "pg-table-read/limits.h"
 #include "pg-table-read/ranges.h"
 #include "pg-table-read/turns.h"
 
@@ -89,7 +90,12 @@ copy_begin(struct copy *copy, struct err *err)
 int
 copy_open(struct copy *copy, const struct options *options, const struct log *log, struct err *err)
 {
-    *copy = (struct copy){.options = options, .log = log, .ack = {.fd = -1}};
+    *copy = (struct copy){.options = options,
+                          .log = log,
+                          .ack = {.fd = -1},
+                          .workers = options->workers,
+                          .rate = options->rate};
+    limits_read(copy);
     if (!state_has_ackd(copy))
         return copy_begin(copy, err);
     if (ackconn_open(&copy->ack, options->ackd, IO_CONNECT_PATIENCE_MILLIS, err) != 0)

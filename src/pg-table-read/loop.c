@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "lib/io.h"
 #include "lib/sig.h"
 #include "pg-table-read/hearing.h"
+#include "pg-table-read/limits.h"
 #include "pg-table-read/ranges.h"
 
 struct loop {
@@ -84,6 +86,18 @@ wait_for_something(struct loop *l, uint64_t deadline, struct err *err)
     return output_gone(l, err);
 }
 
+static int
+take_signal(struct loop *l, struct err *err)
+{
+    int signo = sig_read(l->signal_fd);
+
+    if (signo == SIGHUP)
+        limits_read(&l->copy);
+    else if (signo != 0)
+        return copy_stop(&l->copy, err);
+    return 0;
+}
+
 /* n is the number of readers that were waited for. ackd may let further ones begin. */
 static int
 serve(struct loop *l, size_t n, struct err *err)
@@ -94,9 +108,7 @@ serve(struct loop *l, size_t n, struct err *err)
             return -1;
     if (l->fds[n + 2].revents != 0 && hearing_read(&l->copy, err) != 0)
         return -1;
-    if (l->fds[n + 1].revents != 0 && sig_read(l->signal_fd) != 0)
-        return copy_stop(&l->copy, err);
-    return 0;
+    return l->fds[n + 1].revents == 0 ? 0 : take_signal(l, err);
 }
 
 static int
@@ -127,7 +139,7 @@ open_output(struct loop *l, const struct options *options, struct err *err)
     l->out_fd = io_make_nonblocking(l->out_fd, err);
     if (l->out_fd < 0)
         return -1;
-    l->signal_fd = sig_open(false, err);
+    l->signal_fd = sig_open(options->limits == NULL ? 0 : SIG_RELOAD, err);
     return l->signal_fd < 0 ? -1 : 0;
 }
 

@@ -13,6 +13,8 @@ static const struct opt_spec specs[] = {
      .min = 1, .max = COPY_WORKERS_MAX},
     {"rate", "BYTES", "read at most this per second (default: 0, no limit)", OPT_NUMBER, TO(rate),
      .min = 0, .max = UINT64_MAX},
+    {"limits", "FILE", "has newer values of --workers and --rate, read again at SIGHUP", OPT_TEXT,
+     TO(limits)},
     {"out", "PATH", "write here, not to stdout", OPT_TEXT, TO(out)},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},

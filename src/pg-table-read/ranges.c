@@ -25,7 +25,7 @@ open_reader(struct copy *copy, struct copy_reader *reader, struct err *err)
 int
 ranges_open(struct copy *copy, struct err *err)
 {
-    while (copy->readers_count < copy->options->workers) {
+    while (copy->readers_count < copy->workers) {
         struct copy_reader *reader = &copy->readers[copy->readers_count++];
 
         reader->range.server = &copy->server;
@@ -37,6 +37,19 @@ ranges_open(struct copy *copy, struct err *err)
     return 0;
 }
 
+/* The last ones go first, when they have nothing to read. */
+static void
+close_surplus(struct copy *copy)
+{
+    while (copy->readers_count > copy->workers &&
+           copy->readers[copy->readers_count - 1].range.state == RANGEREAD_IDLE) {
+        struct copy_reader *reader = &copy->readers[--copy->readers_count];
+
+        rangeread_free(&reader->range);
+        *reader = (struct copy_reader){0};
+    }
+}
+
 /* ---- ranges that were read ---- */
 
 /* The bytes that were read count against the time in which the rate allows them. */
@@ -45,11 +58,11 @@ keep_rate(struct copy *copy, uint64_t bytes)
 {
     uint64_t now = clock_micros();
 
-    if (copy->options->rate == 0)
+    if (copy->rate == 0)
         return;
     if (copy->rate_until < now)
         copy->rate_until = now;
-    copy->rate_until += bytes * 1000000 / copy->options->rate;
+    copy->rate_until += bytes * 1000000 / copy->rate;
 }
 
 /* The workers have the range now, until all of them have reported it. */
@@ -168,13 +181,16 @@ has_room(const struct copy *copy)
     for (size_t i = 0; i < copy->readers_count; i++)
         if (copy->readers[i].range.state != RANGEREAD_IDLE)
             bytes += RANGE_BYTES_MAX;
-    return bytes <= (copy->readers_count + RANGES_BEYOND) * RANGE_BYTES_MAX;
+    return bytes <= (copy->workers + RANGES_BEYOND) * RANGE_BYTES_MAX;
 }
 
 int
 ranges_start(struct copy *copy, uint64_t now, struct err *err)
 {
-    for (size_t i = 0; i < copy->readers_count; i++) {
+    if (ranges_open(copy, err) != 0)
+        return -1;
+    close_surplus(copy);
+    for (size_t i = 0; i < copy->readers_count && i < copy->workers; i++) {
         struct copy_reader *reader = &copy->readers[i];
 
         if (now >= copy->rate_until && buf_len(&copy->out) < COPY_OUT_LIMIT && has_room(copy) &&

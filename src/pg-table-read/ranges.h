@@ -4,11 +4,11 @@
 
 #include "pg-table-read/state.h"
 
-/* Opens as many connections as the options ask for. */
+/* Opens connections up to copy->workers. */
 int ranges_open(struct copy *copy, struct err *err) MUST_CHECK;
 
-/* Gives ranges to connections that are idle, as far as the rate, the output and the workers
- * allow. */
+/* Opens and closes connections for copy->workers. Gives ranges to those that are idle, as far as
+ * the rate, the output and the workers allow. */
 int ranges_start(struct copy *copy, uint64_t now, struct err *err) MUST_CHECK;
 
 /* Call it when the reader's descriptor can be read. */

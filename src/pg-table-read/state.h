@@ -31,6 +31,8 @@ struct copy {
     struct lives lives;
     struct copy_reader readers[COPY_WORKERS_MAX];
     size_t readers_count;
+    uint64_t workers;        /* how many of them there are to be */
+    uint64_t rate;           /* bytes a second of all of them; 0: no limit */
     struct snapshot latest;  /* the newest that the server gave us */
     struct snapshot horizon; /* the one that was sent last */
     uint64_t list_at;        /* when the catalog is read next, of clock_micros */

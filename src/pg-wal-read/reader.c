@@ -437,7 +437,7 @@ run(struct reader *r, struct err *err)
     if (start(r, err) != 0)
         return -1;
     /* Until here SIGTERM simply ends the program, because there is nothing to drain. */
-    s->signal_fd = sig_open(false, err);
+    s->signal_fd = sig_open(0, err);
     if (s->signal_fd < 0)
         return -1;
     slotwatch_init(&r->watch, &r->options->source, &r->refused);

@@ -455,8 +455,10 @@ config_read(const char *path, struct config *config, struct err *err)
 
     *config = (struct config){.log_level = LOG_INFO, .copy_workers = 2, .source.create_slot = true};
     config->path = pool_copy(&config->pool, path);
-    if (inifile_read(path, is_key, &config->pool, &sections, err) != 0 ||
-        read_sections(&r, sections) != 0)
+    if (inifile_read(path, is_key, &config->pool, &sections, err) != 0)
+        return -1;
+    config->sections = sections;
+    if (read_sections(&r, sections) != 0)
         return -1;
     config->socket = pool_print(&config->pool, "%s/%s", config->state_dir, STATEDIR_SOCKET);
     return 0;

@@ -78,8 +78,11 @@ struct source_config {
     bool local_only; /* origin = none */
 };
 
+struct inifile_section;
+
 struct config {
     struct pool pool;
+    const struct inifile_section *sections; /* as the file has them */
     const char *path;
     const char *name;
     const char *state_dir; /* absolute */

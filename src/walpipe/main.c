@@ -14,6 +14,7 @@
 #include "walpipe/passwords.h"
 #include "walpipe/plan.h"
 #include "walpipe/print.h"
+#include "walpipe/reload.h"
 #include "walpipe/run.h"
 #include "walpipe/schema.h"
 #include "walpipe/status.h"
@@ -103,6 +104,13 @@ schema_command(struct config *config, const struct options *o, const struct log 
     return schema_run(&choice);
 }
 
+static int
+reload_command(struct config *config, const struct options *o, const struct log *log)
+{
+    (void)o;
+    return reload_running(config, log);
+}
+
 static const struct command {
     const char *name;
     int (*run)(struct config *config, const struct options *options, const struct log *log);
@@ -110,6 +118,7 @@ static const struct command {
     {"run", run_command},       {"check", check_command},   {"print", print_command},
     {"status", status_command}, {"tables", tables_command}, {"drop", drop_command},
     {"adopt", adopt_command},   {"init", check_command},    {"schema", schema_command},
+    {"reload", reload_command},
 };
 
 static const struct command *
@@ -197,6 +206,7 @@ static const struct opt_program program = {
         "  schema    print the SQL for the targets' tables, or make them\n"
         "  drop      drop the slot and the progress rows, after asking\n"
         "  adopt     let the source win in ClickHouse tables of another history, after asking\n"
+        "  reload    let the running pipeline read its config file again\n"
         "  init      write a first config FILE with comments, and check it",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
@@ -227,12 +237,12 @@ check_options(const struct options *o, struct err *err)
 {
     if (o->command == NULL)
         err_set(err, EXIT_REFUSED,
-                "no command: expected run, check, print, status, tables, schema, drop, adopt "
-                "or init");
+                "no command: expected run, check, print, status, tables, schema, drop, adopt, "
+                "init or reload");
     else if (find_command(o->command) == NULL)
         err_set(err, EXIT_REFUSED,
                 "unknown command \"%s\": expected run, check, print, status, tables, schema, drop, "
-                "adopt or init",
+                "adopt, init or reload",
                 o->command);
     else if (check_init_options(o, err) != 0)
         return err_hint(err, "see walpipe --help");

@@ -244,6 +244,12 @@ plan_login_path(const struct config *config, struct pool *pool, const struct sin
                         : pool_print(pool, "%s/login.sink.%s", config->state_dir, sink->name);
 }
 
+const char *
+plan_limits_path(const struct config *config, struct pool *pool)
+{
+    return pool_print(pool, "%s/copy_limits", config->state_dir);
+}
+
 bool
 plan_has_layout(const struct sink_config *sink)
 {
@@ -371,6 +377,7 @@ table_reader_arguments(const struct config *config, struct pool *pool)
     words_add_option(&w, "--conninfo", source->conninfo);
     words_add_option(&w, "--publication", source->publication);
     words_add_option(&w, "--ackd", config->socket);
+    words_add_option(&w, "--limits", plan_limits_path(config, pool));
     words_add_option(&w, "--workers", pool_print(pool, "%u", config->copy_workers));
     if (config->copy_rate > 0)
         words_add_option(&w, "--rate", pool_print(pool, "%u", config->copy_rate));

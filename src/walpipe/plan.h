@@ -124,6 +124,9 @@ void plan_add_log(struct words *w, const struct config *config);
 const char *plan_login_path(const struct config *config, struct pool *pool,
                             const struct sink_config *sink);
 
+/* The file by which a running pg-table-read gets another rate and number of connections. */
+const char *plan_limits_path(const struct config *config, struct pool *pool);
+
 /* Whether the sink's target decides which tables must not be split over its workers. The others
  * return the file with the answer, and the arguments of the program that asks. */
 bool plan_has_layout(const struct sink_config *sink);

@@ -101,7 +101,8 @@ print_head(struct printing *p, const char *programs)
         if (c->sinks[i].password != NULL && c->sinks[i].password_file == NULL)
             print_password_need(p, c->sinks[i].name,
                                 pool_print(&p->pool, "[sink %s]", c->sinks[i].name));
-    fprintf(p->out, "mkdir -p %1$s && chmod 0700 %1$s || exit 100\nrm -f %1$s/login.*\n\n",
+    fprintf(p->out,
+            "mkdir -p %1$s && chmod 0700 %1$s || exit 100\nrm -f %1$s/login.* %1$s/copy_limits\n\n",
             words_quote(&p->pool, c->state_dir));
 }
 

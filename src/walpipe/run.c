@@ -17,6 +17,7 @@
 #include "walpipe/orphans.h"
 #include "walpipe/passwords.h"
 #include "walpipe/plan.h"
+#include "walpipe/reload.h"
 #include "walpipe/replaced.h"
 #include "walpipe/unit.h"
 
@@ -72,14 +73,14 @@ live_once(struct running *r)
                   err.message);
         err = (struct err){0};
     }
-    if (choose_copies(r, &err) != 0 ||
+    if (choose_copies(r, &err) != 0 || reload_write_limits(r->config, &err) != 0 ||
         layoutfile_refresh(r->config, &r->place, r->log, &err) != 0) {
         lasterror_write(r->config->state_dir, r->log->program, &err);
         log_failure(r->log, &err);
         return (struct unit_end){.code = err.code};
     }
     plan_make(&plan, r->config, &r->place);
-    end = unit_live(&plan, r->log, r->signals, &r->notify);
+    end = unit_live(&plan, r->config, r->log, r->signals, &r->notify);
     if (end.program != NULL) {
         lasterror_write(r->config->state_dir, end.program, &end.why);
         notify_status(&r->notify, "%s: %s", end.program, end.why.message);
@@ -101,7 +102,9 @@ wait_or_stop(struct running *r, uint64_t millis)
 
         poll(&waiting, 1, clock_poll_timeout(notify_alive(&r->notify, deadline)));
         while ((signo = sig_read(r->signals)) != 0)
-            if (signo != SIGCHLD)
+            if (signo == SIGHUP)
+                reload_config(r->config, r->log, 0);
+            else if (signo != SIGCHLD)
                 return true;
     }
     return false;
@@ -171,6 +174,9 @@ static int
 prepare(struct running *r, struct pool *pool, struct err *err)
 {
     r->place.env = (const char *const *)environ;
+    r->signals = sig_open(SIG_CHILDREN | SIG_RELOAD, err);
+    if (r->signals < 0)
+        return -1;
     r->place.programs = plan_programs_directory(pool, err);
     if (r->place.programs == NULL || nofile_ensure(r->config->workers_count, err) != 0 ||
         take_directory(r->config->state_dir, err) != 0)
@@ -179,8 +185,7 @@ prepare(struct running *r, struct pool *pool, struct err *err)
     r->place.restarts = r->replaced.restarts;
     if (r->place.restarts == 0)
         forget_logins(r->config, pool);
-    r->signals = sig_open(true, err);
-    return r->signals < 0 ? -1 : 0;
+    return 0;
 }
 
 int

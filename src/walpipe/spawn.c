@@ -50,7 +50,7 @@ become(const struct spawn *s, pid_t parent, int report)
         _exit(EXIT_PEER);
     if (s->own_group)
         setpgid(0, 0);
-    sig_reset_for_exec();
+    sig_reset_for_exec(!s->foreign);
     kept = place_descriptors(s, report);
     if (kept >= 0) {
         /* execve takes non-const pointers for history's sake and changes nothing. */

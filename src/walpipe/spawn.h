@@ -16,6 +16,7 @@ struct spawn {
     const int *extra; /* extra[i] becomes its descriptor 3 + i */
     size_t extra_count;
     bool own_group; /* a process group of its own */
+    bool foreign;   /* not walpipe's own; the others ignore SIGHUP, which is for walpipe */
 };
 
 /* The child has only 0, 1, 2 (walpipe's stderr) and extra. It has default signal handling, and is

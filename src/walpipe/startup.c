@@ -40,6 +40,7 @@ start_program(struct startup *s, size_t i, struct spawn *spawn, struct err *err)
     spawn->file = program->file;
     spawn->argv = program->argv;
     spawn->env = program->env;
+    spawn->foreign = program->foreign;
     spawn->own_group = needs_own_group(program);
     pid = spawn_child(spawn, err);
     if (pid < 0)

@@ -22,6 +22,7 @@
 #include "lib/clock.h"
 #include "lib/sig.h"
 #include "walpipe/lastwords.h"
+#include "walpipe/reload.h"
 #include "walpipe/spawn.h"
 #include "walpipe/startup.h"
 
@@ -41,6 +42,7 @@ struct child {
 };
 
 struct unit {
+    struct config *config;
     const struct log *log;
     struct notify *notify;
     struct child *children; /* as plan->programs */
@@ -295,6 +297,15 @@ deadline_passed(struct unit *u)
     kill_all(u);
 }
 
+/* Its pid, 0 if it does not run. */
+static pid_t
+table_reader(const struct unit *u)
+{
+    const struct child *last = &u->children[u->count - 1];
+
+    return last->program->role == PLAN_TABLE_READER && is_alive(last) ? last->pid : 0;
+}
+
 static void
 watch(struct unit *u, int signals)
 {
@@ -311,7 +322,9 @@ watch(struct unit *u, int signals)
         }
         poll(&waiting, 1, clock_poll_timeout(notify_alive(u->notify, u->deadline)));
         while ((signo = sig_read(signals)) != 0)
-            if (signo != SIGCHLD) {
+            if (signo == SIGHUP) {
+                reload_config(u->config, u->log, table_reader(u));
+            } else if (signo != SIGCHLD) {
                 reap(u); /* a program that ended before the signal did not end because of it */
                 stop(u);
             }
@@ -428,9 +441,11 @@ run_programs(struct unit *u, const struct plan *plan, int signals)
 }
 
 struct unit_end
-unit_live(const struct plan *plan, const struct log *log, int signals, struct notify *notify)
+unit_live(const struct plan *plan, struct config *config, const struct log *log, int signals,
+          struct notify *notify)
 {
-    struct unit u = {.log = log,
+    struct unit u = {.config = config,
+                     .log = log,
                      .notify = notify,
                      .count = plan->count,
                      .reader = plan_reader(plan),

@@ -23,10 +23,10 @@ struct unit_end {
     struct err why;      /* its reason, whose code is the pipeline's */
 };
 
-/* Starts the plan's programs and returns when all have ended. signals is sig_open(true)'s
+/* Starts the plan's programs and returns when all have ended. signals is sig_open's
  * descriptor. Events are logged here, because there are several of them. notify hears of the start
- * and of the drain, and gets signs of life. */
-struct unit_end unit_live(const struct plan *plan, const struct log *log, int signals,
-                          struct notify *notify);
+ * and of the drain, and gets signs of life. At SIGHUP config is read again. */
+struct unit_end unit_live(const struct plan *plan, struct config *config, const struct log *log,
+                          int signals, struct notify *notify);
 
 #endif

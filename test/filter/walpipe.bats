@@ -105,7 +105,7 @@ pid_of() {
     for command in run check print status tables drop; do
         run "$walpipe" "$command" -c "$conf"
         [ "$status" -eq 100 ]
-        jq -e --arg where "$conf:7: slot" '.message | startswith($where)' <<<"$output"
+        jq -e --arg where "$conf:8: slot" '.message | startswith($where)' <<<"$output"
     done
     [ ! -e "$SCRATCH/state" ]
 }

@@ -1,0 +1,117 @@
+/* configdiff.c: see configdiff.h. */
+#include "walpipe/configdiff.h"
+
+#include <string.h>
+
+#include "walpipe/inifile.h"
+
+struct listing {
+    struct pool *pool;
+    const char *text;
+};
+
+static void
+add(struct listing *l, const struct inifile_section *section, const char *key)
+{
+    l->text = pool_print(l->pool, "%s%s[%s%s%s]%s%s", l->text, l->text[0] == '\0' ? "" : ", ",
+                         section->kind, section->name[0] == '\0' ? "" : " ", section->name,
+                         key[0] == '\0' ? "" : " ", key);
+}
+
+static const struct inifile_section *
+find_section(const struct config *config, const struct inifile_section *like)
+{
+    const struct inifile_section *s = config->sections;
+
+    while (s != NULL && (strcmp(s->kind, like->kind) != 0 || strcmp(s->name, like->name) != 0))
+        s = s->next;
+    return s;
+}
+
+/* The entry with the key at or behind e. */
+static const struct inifile_entry *
+find_entry(const struct inifile_entry *e, const char *key)
+{
+    while (e != NULL && strcmp(e->key, key) != 0)
+        e = e->next;
+    return e;
+}
+
+/* A key may be given several times. Then the order counts, too. */
+static bool
+same_values(const struct inifile_section *a, const struct inifile_section *b, const char *key)
+{
+    const struct inifile_entry *left = find_entry(a->entries, key);
+    const struct inifile_entry *right = find_entry(b->entries, key);
+
+    while (left != NULL && right != NULL && strcmp(left->value, right->value) == 0) {
+        left = find_entry(left->next, key);
+        right = find_entry(right->next, key);
+    }
+    return left == NULL && right == NULL;
+}
+
+static bool
+changes_while_running(const struct inifile_section *section, const char *key)
+{
+    return strcmp(section->kind, "pipeline") == 0 &&
+           (strcmp(key, "copy_workers") == 0 || strcmp(key, "copy_rate") == 0);
+}
+
+/* Adds the keys of one section that differ. Those that both have are looked at once. */
+static void
+add_keys(struct listing *l, const struct inifile_section *of, const struct inifile_section *other,
+         bool both)
+{
+    for (const struct inifile_entry *e = of->entries; e != NULL; e = e->next) {
+        bool first = find_entry(of->entries, e->key) == e;
+        bool only_here = find_entry(other->entries, e->key) == NULL;
+
+        if (first && (both || only_here) && !changes_while_running(of, e->key) &&
+            !same_values(of, other, e->key))
+            add(l, of, e->key);
+    }
+}
+
+static bool
+same_section(const struct inifile_section *a, const struct inifile_section *b)
+{
+    for (const struct inifile_entry *e = a->entries; e != NULL; e = e->next)
+        if (!same_values(a, b, e->key))
+            return false;
+    for (const struct inifile_entry *e = b->entries; e != NULL; e = e->next)
+        if (!same_values(a, b, e->key))
+            return false;
+    return true;
+}
+
+static void
+compare(struct listing *l, const struct inifile_section *before,
+        const struct inifile_section *after)
+{
+    if (before->name[0] == '\0') {
+        add_keys(l, before, after, true);
+        add_keys(l, after, before, false);
+    } else if (!same_section(before, after)) {
+        add(l, before, "");
+    }
+}
+
+const char *
+configdiff_list(const struct config *before, const struct config *after, struct pool *pool)
+{
+    struct listing l = {.pool = pool, .text = ""};
+
+    for (const struct inifile_section *s = before->sections; s != NULL; s = s->next) {
+        const struct inifile_section *other = find_section(after, s);
+
+        if (other == NULL)
+            add(&l, s, "");
+        else
+            compare(&l, s, other);
+    }
+    for (const struct inifile_section *s = after->sections; s != NULL; s = s->next)
+        if (find_section(before, s) == NULL)
+            add(&l, s, "");
+    return l.text;
+}

@@ -1,0 +1,87 @@
+/* walpipe_configdiff.c: what two config files differ in.
+ * links: walpipe/configdiff walpipe/pool */
+#include "walpipe/configdiff.h"
+
+#include <string.h>
+
+#include "walpipe/inifile.h"
+
+#include "check.h"
+
+/* An entry with key and value, before `next`. */
+static struct inifile_entry
+entry(const char *key, const char *value, struct inifile_entry *next)
+{
+    return (struct inifile_entry){.next = next, .key = key, .value = value};
+}
+
+static struct inifile_section
+section(const char *kind, const char *name, struct inifile_entry *entries,
+        struct inifile_section *next)
+{
+    return (struct inifile_section){.next = next, .kind = kind, .name = name, .entries = entries};
+}
+
+static void
+differ(const struct inifile_section *a, const struct inifile_section *b, const char *expected)
+{
+    struct config before = {.sections = a}, after = {.sections = b};
+    struct pool pool = {0};
+    const char *list = configdiff_list(&before, &after, &pool);
+
+    check(strcmp(list, expected) == 0, "\"%s\", expected \"%s\"", list, expected);
+    pool_free(&pool);
+}
+
+static void
+in_pipeline(void)
+{
+    struct inifile_entry rate1 = entry("copy_rate", "1", NULL);
+    struct inifile_entry rate2 = entry("copy_rate", "2", NULL);
+    struct inifile_entry named1 = entry("name", "a", &rate1);
+    struct inifile_entry named2 = entry("name", "b", &rate2);
+    struct inifile_section none = section("pipeline", "", NULL, NULL);
+    struct inifile_section first = section("pipeline", "", &named1, NULL);
+    struct inifile_section second = section("pipeline", "", &named2, NULL);
+    struct inifile_section rate = section("pipeline", "", &rate2, NULL);
+
+    differ(&first, &first, "");
+    differ(&first, &second, "[pipeline] name");
+    differ(&none, &rate, "");
+    differ(&first, &none, "[pipeline] name");
+    differ(&none, &first, "[pipeline] name");
+    differ(&none, NULL, "[pipeline]");
+}
+
+static void
+in_sinks(void)
+{
+    struct inifile_entry map2 = entry("map", "b -> c", NULL);
+    struct inifile_entry map1 = entry("map", "a -> b", &map2);
+    struct inifile_entry turned1 = entry("map", "a -> b", NULL);
+    struct inifile_entry turned2 = entry("map", "b -> c", &turned1);
+    struct inifile_entry rate = entry("copy_rate", "2", NULL);
+    struct inifile_section one = section("sink", "dst", &map1, NULL);
+    struct inifile_section order = section("sink", "dst", &turned2, NULL);
+    struct inifile_section fewer = section("sink", "dst", &map2, NULL);
+    struct inifile_section added = section("sink", "x", &rate, &one);
+    struct inifile_section other = section("sink", "x", NULL, &one);
+
+    differ(&one, &one, "");
+    differ(&one, &order, "[sink dst]");
+    differ(&one, &fewer, "[sink dst]");
+    differ(&fewer, &one, "[sink dst]");
+    differ(&one, &added, "[sink x]");
+    differ(&added, &one, "[sink x]");
+    differ(&added, &other, "[sink x]");
+    differ(&other, &added, "[sink x]");
+    differ(NULL, &added, "[sink x], [sink dst]");
+}
+
+int
+main(void)
+{
+    in_pipeline();
+    in_sinks();
+    return check_done();
+}
