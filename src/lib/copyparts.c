@@ -300,12 +300,6 @@ namesake(const struct copying *c, const struct relation *relation)
 static int
 check_new(const struct copying *c, const struct relation *relation, struct err *err)
 {
-    if (!c->carried_over && !c->holds && !copyparts_has_key(relation))
-        return copyparts_refuse(
-            relation, "it has no key that finds its rows",
-            "give it a primary key, or an index as its replica identity, leave it out "
-            "with tables, or copy it by hand and set copy = no",
-            err);
     if (!c->carried_over && !copyparts_known(c, relation->relid) && namesake(c, relation) != NULL)
         return copyparts_refuse(relation, "the source's table was dropped and made again",
                                 c->remade_hint, err);

@@ -72,12 +72,13 @@ struct copypart {
     struct snapshot snapshot; /* of all ranges */
     uint64_t held_count;      /* changes that wait */
     uint64_t held_bytes;      /* what they take in the target */
+    uint64_t sent;            /* rows of this life, for a sink that counts them */
 };
 
 /* Zero-initialise to use. */
 struct copying {
     const char *sink;
-    bool holds;              /* the sink can let changes wait: it takes tables without a key */
+    const char *kind_hint;   /* what to do about a table that got or lost its key in its copy */
     const char *remade_hint; /* what to do about a table that was dropped and made again */
     const char *back_hint;   /* what to do about a table that is back in the list */
     const char *moved_hint;  /* what to do about a table whose rows are in another target table */

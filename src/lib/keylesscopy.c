@@ -31,16 +31,13 @@ keylesscopy_spoil(struct copying *c, struct copypart *part)
 
 /* Who follows which rows differs: what one worker removes another may have written just now. */
 static int
-refuse_other_kind(const struct copypart *part, struct err *err)
+refuse_other_kind(const struct copying *c, const struct copypart *part, struct err *err)
 {
     snprintf(err->relation, sizeof err->relation, "%s.%s", part->schema, part->name);
     err_set(err, EXIT_REFUSED,
             "%s.%s cannot be copied further: it has %s, unlike when its copy began", part->schema,
             part->name, part->keyless ? "a key" : "no key");
-    return err_hint(err,
-                    "stop walpipe; in one transaction of the target empty the table and delete "
-                    "its rows from walpipe.tables and walpipe.held; then start again, and it "
-                    "is copied");
+    return err_hint(err, "%s", c->kind_hint);
 }
 
 int
@@ -49,11 +46,11 @@ keylesscopy_begin(struct copying *c, struct copypart *part, bool has_key, struct
     bool lived = part->state == COPY_COPYING || part->state == COPY_STREAMING;
 
     if (lived && part->keyless == has_key)
-        return refuse_other_kind(part, err);
+        return refuse_other_kind(c, part, err);
     part->keyless = part->begins = !has_key;
     part->clears = part->begins && lived;
     part->spoiled = part->snapshot_known = false;
-    part->held_count = part->held_bytes = 0;
+    part->held_count = part->held_bytes = part->sent = 0;
     if (has_key)
         return 0;
     c->urgent = true;

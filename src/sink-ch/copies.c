@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "lib/copyreport.h"
+#include "sink-ch/copykeyless.h"
 #include "sink-ch/rows.h"
 #include "sink-ch/send.h"
 #include "sink-ch/tables.h"
@@ -60,6 +61,10 @@ copies_start(struct worker *w, struct err *err)
                                   .found = w->journal.found};
     c->missing.table = table;
     c->copying.sink = w->intake.hello.sink;
+    c->copying.kind_hint =
+        "stop walpipe; if nothing else writes to the target table, in ClickHouse ALTER TABLE "
+        "walpipe_tables DELETE WHERE ... the table's rows; when the mutation is done, DROP the "
+        "target table, or make it anew, empty; then start again, and it is copied";
     c->copying.remade_hint =
         "if nothing else writes to the target table, stop walpipe; in ClickHouse delete the "
         "table's "
@@ -96,6 +101,14 @@ copies_relation(struct worker *w, const struct relation *relation, bool changed,
                : 0;
 }
 
+/* Where the sink had everything at its start. Of a table without a key one worker has all, so the
+ * other workers do not count. */
+static uint64_t
+had(const struct worker *w, const struct relation *relation)
+{
+    return copyparts_has_key(relation) ? w->journal.found : w->journal.before;
+}
+
 static int
 ask_way(struct worker *w, struct table *table, enum copying_way *way, struct err *err)
 {
@@ -110,11 +123,12 @@ ask_way(struct worker *w, struct table *table, enum copying_way *way, struct err
     *way = copying_way(c, table->relation.relid);
     /* The slot may be behind what is in ClickHouse, and be moved up to it at any moment. A row that
      * came and went while the table waited would come again, and stay if its end did not. */
-    if (w->transaction.commit_lsn < w->journal.found &&
+    if (*way != COPYING_HOLD && w->transaction.commit_lsn < had(w, &table->relation) &&
         copying_passed(c, table->relation.relid, w->transaction.commit_lsn))
         *way = COPYING_PASS;
     table->copied =
         *way == COPYING_UPSERT || (*way == COPYING_APPLY && copying_may_lack(c, &table->relation));
+    table->filling = *way == COPYING_HOLD;
     return 0;
 }
 
@@ -162,14 +176,18 @@ look_for_hot(struct worker *w, const struct relation *relation, uint8_t type,
 }
 
 int
-copies_row(struct worker *w, struct table *table, uint8_t type, const struct row_event *row,
-           bool *pass, struct err *err)
+copies_row(struct worker *w, struct table *table, const struct intake_item *item,
+           const struct row_event *row, bool *pass, struct err *err)
 {
+    const struct bytes body = {item->frame.body.at, item->frame.body.left};
+    uint8_t type = item->type;
     enum copying_way way;
 
     if (ask_way(w, table, &way, err) != 0)
         return -1;
     *pass = way == COPYING_PASS;
+    if (way == COPYING_HOLD)
+        return copykeyless_row(w, table, type, body, pass, err);
     if (way != COPYING_UPSERT)
         return 0;
     /* A row filter makes an insert out of an update that moves a row in: it is an update of a row
@@ -189,9 +207,11 @@ copies_truncate(struct worker *w, struct table *table, bool *pass, struct err *e
 
     if (ask_way(w, table, &way, err) != 0)
         return -1;
-    *pass = way == COPYING_PASS;
+    *pass = way == COPYING_PASS || way == COPYING_HOLD;
     if (is_on(w))
         copying_truncated(&w->copies.copying, table->relation.relid);
+    if (way == COPYING_HOLD)
+        return copykeyless_truncate(w, table, err);
     if (way != COPYING_UPSERT)
         return 0;
     return copying_truncate(&w->copies.copying, table->relation.relid, w->intake.begin.xid, err);
@@ -208,34 +228,17 @@ copies_touched(struct worker *w, struct intake_item *item, struct err *err)
     table = relmap_get(&w->tables, touched.relid);
     if (table == NULL)
         return intake_unknown_relation(&w->intake, touched.relid, err);
+    if (touched.whole && copying_way(&w->copies.copying, touched.relid) == COPYING_HOLD)
+        return copykeyless_truncate(w, table, err);
     return copying_touched(&w->copies.copying, &table->relation, w->intake.begin.xid, &touched,
                            err);
-}
-
-/* It had a key when it was asked about. */
-static int
-refuse_keyless(const struct copying *c, struct err *err)
-{
-    for (const struct copypart *part = c->parts; part != NULL; part = part->next) {
-        if (!part->keyless || part->life == 0)
-            continue;
-        snprintf(err->relation, sizeof err->relation, "%s.%s", part->schema, part->name);
-        err_set(err, EXIT_REFUSED, "%s.%s cannot be copied: it has no key that finds its rows",
-                part->schema, part->name);
-        return err_hint(err, "give it a primary key, or an index as its replica identity, or leave "
-                             "it out with tables");
-    }
-    return 0;
 }
 
 int
 copies_frame(struct worker *w, struct intake_item *item, struct err *err)
 {
-    struct copying *c = &w->copies.copying;
-
-    if (copying_frame(c, item->type, item->body, item->elements, state_position(w), err) != 0)
-        return -1;
-    return item->type == FRAME_COPYTABLE ? refuse_keyless(c, err) : 0;
+    return copying_frame(&w->copies.copying, item->type, item->body, item->elements,
+                         state_position(w), err);
 }
 
 void
@@ -282,7 +285,8 @@ settle_key(struct worker *w, const struct heldrange *range, const struct tuple *
     const struct relation *relation = &range->range.relation;
     struct bytes key;
 
-    if (range->range.kind == RANGE_BLOCKS && !w->copies.missing.any)
+    if (!copyparts_has_key(relation) ||
+        (range->range.kind == RANGE_BLOCKS && !w->copies.missing.any))
         return 0;
     if (take_key(w, relation, row, &key, err) != 0)
         return -1;
@@ -352,12 +356,15 @@ add_rows(struct worker *w, struct table *table, const struct heldrange *range, u
 static int
 write_range(struct worker *w, const struct heldrange *range, struct err *err)
 {
+    struct copypart *part = copyparts_of_life(&w->copies.copying, range->range.life);
     struct table *table = NULL;
 
     if (range->rows_count > 0) {
         table = tables_of_range(w, &range->range.relation, err);
         if (table == NULL)
             return -1;
+        table->filling = part->keyless;
+        part->sent += range->rows_count;
     }
     if (add_rows(w, table, range, FRAME_ROWS, err) != 0)
         return -1;
@@ -369,6 +376,8 @@ write_ranges(struct worker *w, struct err *err)
 {
     struct copying *c = &w->copies.copying;
 
+    if (copykeyless_apply(w, err) != 0)
+        return -1;
     w->transaction.commit_lsn =
         state_position(w) > BELOW_POSITION ? state_position(w) - BELOW_POSITION : 0;
     for (struct heldrange *range = copying_next(c, NULL); range != NULL;
@@ -414,7 +423,7 @@ look_for_missing(struct worker *w, struct err *err)
         if (range->range.kind == RANGE_ASKS && answer_question(w, range, err) != 0)
             return -1;
     for (struct copypart *part = c->parts; part != NULL; part = part->next)
-        if (part->ended_life != 0 && end_part(w, part, err) != 0)
+        if (part->ended_life != 0 && !part->keyless && end_part(w, part, err) != 0)
             return -1;
     return 0;
 }
@@ -435,6 +444,8 @@ copies_must_note(const struct worker *w)
     const struct copying *c = &w->copies.copying;
     const struct copypart *part = c->pending && !w->transaction.open ? c->parts : NULL;
 
+    if (part != NULL && c->urgent)
+        return true;
     while (part != NULL && (!part->changed || part->life == 0))
         part = part->next;
     return part != NULL;
@@ -462,7 +473,8 @@ copies_write(struct worker *w, struct err *err)
         return 0;
     intake_release(&w->intake);
     if (copying_collect(c, state_position(w), err) != 0 || write_ranges(w, err) != 0 ||
-        look_for_missing(w, err) != 0 || copynotes_write(&w->copies.notes, c, err) != 0)
+        look_for_missing(w, err) != 0 || copykeyless_look(w, err) != 0 ||
+        copynotes_write(&w->copies.notes, c, err) != 0 || copykeyless_clear(w, err) != 0)
         return -1;
     copying_committed(c);
     warn_of_taken(w);
@@ -476,5 +488,6 @@ copies_free(struct copies *c)
     copynotes_free(&c->notes);
     copymissing_free(&c->missing);
     copyhot_free(&c->hot);
+    copyheld_free(&c->held);
     buf_free(&c->key);
 }

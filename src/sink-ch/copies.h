@@ -16,7 +16,7 @@ int copies_relation(struct worker *worker, const struct relation *relation, bool
                     struct err *err) MUST_CHECK;
 
 /* A change of a table; *pass: leave it, the ranges will have it. */
-int copies_row(struct worker *worker, struct table *table, uint8_t type,
+int copies_row(struct worker *worker, struct table *table, const struct intake_item *item,
                const struct row_event *row, bool *pass, struct err *err) MUST_CHECK;
 int copies_truncate(struct worker *worker, struct table *table, bool *pass,
                     struct err *err) MUST_CHECK;

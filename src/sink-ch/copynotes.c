@@ -8,11 +8,11 @@
 #include "sink-ch/table.h"
 
 static const char columns[] = "relid, part, shard, schema, name, state, l0, file, definition, "
-                              "done, rows, layout, target, version";
+                              "done, rows, layout, target, keyless, version";
 static const char types[] =
     "relid UInt32, part UInt32, shard UInt32, schema String, name String, state String, "
     "l0 UInt64, file UInt32, definition String, done String, rows UInt64, layout UInt64, "
-    "target String";
+    "target String, keyless UInt8";
 static const char key[] = "relid, part, shard";
 
 static const char gone[] = "gone";
@@ -117,6 +117,7 @@ take_note(struct cursor *c, struct note *note, uint64_t *version, struct err *er
 {
     struct copypart *part = &note->part;
     struct bytes done, target;
+    uint64_t keyless;
     char state[16];
 
     *note = (struct note){0};
@@ -129,7 +130,8 @@ take_note(struct cursor *c, struct note *note, uint64_t *version, struct err *er
         notetable_take_text(c, part->definition, sizeof part->definition) &&
         server_read_string(c, &done) && notetable_take_number(c, 8, &part->rows) &&
         notetable_take_number(c, 8, &note->layout) && server_read_string(c, &target) &&
-        notetable_take_number(c, 8, version)) {
+        notetable_take_number(c, 1, &keyless) && notetable_take_number(c, 8, version)) {
+        part->keyless = keyless != 0;
         part->gone = strcmp(state, gone) == 0;
         if (part->gone || copyparts_read_state(state, part))
             return take_target(note, target, err) == 0 ? spans_parse(&part->done, done, err) : -1;
@@ -154,9 +156,11 @@ add_note(struct notes *notes, const struct note *note, struct err *err)
 
 /* An older walpipe made the table without. */
 static int
-add_target(const struct copynotes *n, struct err *err)
+add_columns(const struct copynotes *n, struct err *err)
 {
-    return notetable_add_column(&n->table, NOTETABLE_TABLES, "target", "String", err);
+    return notetable_add_column(&n->table, NOTETABLE_TABLES, "target", "String", err) == 0
+               ? notetable_add_column(&n->table, NOTETABLE_TABLES, "keyless", "UInt8", err)
+               : -1;
 }
 
 static int
@@ -214,6 +218,7 @@ put_row(struct copynotes *n, const struct copypart *part, uint32_t shard, const 
     notetable_add_number(rows, part->rows, 8);
     notetable_add_number(rows, n->layout_hash, 8);
     notetable_add_cstr(rows, target);
+    notetable_add_number(rows, part->keyless, 1);
     notetable_add_number(rows, n->version, 8);
     rows->failed = rows->failed || done.failed;
     buf_free(&done);
@@ -227,9 +232,8 @@ put_star(struct copynotes *n, bool streaming)
     put_row(n, &star, 0, copyparts_state_name(streaming ? COPY_STREAMING : COPY_WAITING), "");
 }
 
-/* The target of the part's table, as SQL names it, to be freed. NULL with err. */
-static char *
-find_target(const struct copynotes *n, const struct copypart *part, struct err *err)
+char *
+copynotes_target(const struct copynotes *n, const struct copypart *part, struct err *err)
 {
     struct target_name target;
     char source[sizeof err->relation], *target_sql;
@@ -252,7 +256,7 @@ find_target(const struct copynotes *n, const struct copypart *part, struct err *
 static int
 put_part(struct copynotes *n, const struct copypart *part, struct err *err)
 {
-    char *target = find_target(n, part, err);
+    char *target = copynotes_target(n, part, err);
 
     if (target == NULL)
         return -1;
@@ -322,11 +326,24 @@ static int
 look_at_note(const struct copynotes *n, const struct copying *c, struct copypart *part,
              const struct note *note, struct err *err)
 {
-    char *target = find_target(n, part, err);
+    char *target = copynotes_target(n, part, err);
     int rc = target == NULL ? -1 : copyparts_target(c, part, note->target, target, err);
 
     free(target);
     return rc;
+}
+
+/* The rows of a table without a key may have gone to another worker before. */
+static void
+take_keyless(struct copypart *copy, struct group part)
+{
+    for (const struct note *note = part.first; note < part.end; note++) {
+        if (!note->part.keyless)
+            continue;
+        copy->keyless = true;
+        if (note->part.l0 > copy->l0)
+            copy->l0 = note->part.l0;
+    }
 }
 
 /* Under another layout a worker has other rows. A physical table that some worker has not finished
@@ -349,6 +366,7 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
         copy.state = COPY_COPYING;
         copy.l0 = n->found;
     }
+    take_keyless(&copy, part);
     copy.changed = !same || copy.state != own->part.state;
     if (look_at_note(n, c, &copy, own != NULL ? own : part.first, err) != 0)
         return -1;
@@ -426,7 +444,7 @@ copynotes_load(struct copynotes *n, struct copying *c, bool followed, struct err
         return err_set(err, EXIT_PEER, "out of memory for the layout");
     rc = notetable_make(&n->table, NOTETABLE_TABLES, types, key, err);
     if (rc == 0)
-        rc = add_target(n, err);
+        rc = add_columns(n, err);
     if (rc == 0)
         rc = read_notes(n, &notes, err);
     if (rc == 0)
@@ -472,7 +490,7 @@ copynotes_require_none(struct copynotes *n, struct err *err)
         return -1;
     if (!exists)
         return 0;
-    rc = add_target(n, err);
+    rc = add_columns(n, err);
     if (rc == 0)
         rc = read_notes(n, &notes, err);
     if (rc == 0)

@@ -34,6 +34,9 @@ int copynotes_require_none(struct copynotes *n, struct err *err) MUST_CHECK;
  * missing where none may be made. Returns when they are durable. */
 int copynotes_write(struct copynotes *n, struct copying *c, struct err *err) MUST_CHECK;
 
+/* The target of the part's table, as SQL names it, to be freed. NULL with err. */
+char *copynotes_target(const struct copynotes *n, const struct copypart *part, struct err *err);
+
 void copynotes_free(struct copynotes *n);
 
 #endif

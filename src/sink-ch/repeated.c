@@ -38,8 +38,8 @@ put_left_behind(const struct worker *w, struct buf *sql)
 }
 
 /* A user without the right to look has nothing to wait for. */
-static int
-wait_for_left_behind(struct worker *w, struct err *err)
+int
+repeated_wait(struct worker *w, struct err *err)
 {
     const struct buf *answer = &w->server.answer.body;
 
@@ -79,8 +79,7 @@ repeated_begin(struct worker *w, struct table *table, struct err *err)
     if (table->keyed)
         return 0;
     if (table->has_version)
-        return wait_for_left_behind(w, err) != 0 ? -1
-                                                 : history_highest(w, table, &table->sent, err);
+        return repeated_wait(w, err) != 0 ? -1 : history_highest(w, table, &table->sent, err);
     if (w->transaction.commit_lsn < w->journal.before)
         warn(w, table);
     return 0;
@@ -204,7 +203,7 @@ repeated_drop(struct worker *w, const struct table *table, uint32_t from, bool a
 
     if (!repeated_is_known(table) || !find_ends(batch, table, from, all, ends))
         return 0;
-    if ((all && wait_for_left_behind(w, err) != 0) || ask(w, table, ends, err) != 0)
+    if ((all && repeated_wait(w, err) != 0) || ask(w, table, ends, err) != 0)
         return -1;
     if (buf_len(&w->server.answer.body) % width != 0)
         return err_set(err, EXIT_PEER, "could not look for rows: malformed answer");

@@ -11,6 +11,10 @@
 /* Whether rows of the table that are there can be told. */
 bool repeated_is_known(const struct table *table);
 
+/* Waits until no request of this sink runs in the server, whether of a killed one or of this one
+ * with a lost answer. Returns 0, or -1 with err. */
+int repeated_wait(struct worker *worker, struct err *err) MUST_CHECK;
+
 /* Call it before the first row of a table, after history_admit. Waits for inserts that a killed
  * sink left running in the server. Returns 0, or -1 with err. */
 int repeated_begin(struct worker *worker, struct table *table, struct err *err) MUST_CHECK;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sink-ch/copydoubt.h"
 #include "sink-ch/displaced.h"
 #include "sink-ch/history.h"
 #include "sink-ch/readback.h"
@@ -109,7 +110,7 @@ post_body(const struct sending *sending, struct err *err)
         .query = sending->table->insert_sql,
         .query_id = query_id,
         .body = {.data = worker->body.data, .len = buf_len(&worker->body)},
-        .once = repeated_is_known(sending->table),
+        .once = repeated_is_known(sending->table) || sending->table->filling,
         .expect_empty = true,
     };
 
@@ -131,8 +132,10 @@ static int
 leave_out(const struct sending *sending, const struct place *place, bool all, uint64_t *left,
           struct err *err)
 {
-    int64_t n = repeated_drop(sending->worker, sending->table, place->entry, all, err);
+    int64_t n = 0;
 
+    if (!sending->table->filling)
+        n = repeated_drop(sending->worker, sending->table, place->entry, all, err);
     if (n < 0)
         return table_error(sending->table, sending->worker->transaction.commit_lsn, err);
     *left -= (uint64_t)n;
@@ -167,6 +170,10 @@ send_rows(struct sending *sending, struct err *err)
         case HTTP_STOP:
             return explain_refusal(sending, err);
         case HTTP_RETRY:
+            if (sending->table->filling) {
+                copydoubt_lost(sending->worker, sending->table);
+                return 0;
+            }
             if (leave_out(sending, &place, true, &left, err) != 0)
                 return -1;
             break;

@@ -5,6 +5,7 @@
 #include "lib/intake.h"
 #include "lib/relmap.h"
 #include "sink-ch/batch.h"
+#include "sink-ch/copyheld.h"
 #include "sink-ch/copyhot.h"
 #include "sink-ch/copymissing.h"
 #include "sink-ch/copynotes.h"
@@ -21,6 +22,7 @@ struct copies {
     struct copynotes notes;
     struct copymissing missing;
     struct copyhot hot;
+    struct copyheld held;
     bool stands_still; /* behind a barrier */
     struct buf key;
 };

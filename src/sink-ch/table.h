@@ -60,6 +60,7 @@ struct table {
     struct seen seen;      /* names of its columns before */
     bool met;              /* copying.h knows it */
     bool copied;           /* its rows may not be there yet */
+    bool filling;          /* it has no key and is copied: nothing of it was there before */
     enum past *past;       /* of the relation's columns, when some were just added; else NULL */
 
     /* ---- known after schema_load ---- */

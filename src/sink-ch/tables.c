@@ -156,20 +156,27 @@ tables_make_ready(struct worker *w, struct table *table, struct err *err)
 /* ---- ranges ---- */
 
 static int
+read_relation(const struct buf *frame, struct relation *relation, struct err *err)
+{
+    struct cursor body =
+        cursor_over(frame->data + frame->start + FRAME_HEADER, buf_len(frame) - FRAME_HEADER);
+    uint32_t elements;
+    uint8_t type;
+
+    return frame_type(&body, &type, &elements)
+               ? relation_decode(&body, elements, relation, err)
+               : err_set(err, EXIT_BUG, "a relation event does not parse");
+}
+
+static int
 copy_relation(const struct relation *relation, struct relation *copy, struct err *err)
 {
     struct buf frame = {0};
-    struct cursor body;
-    uint32_t elements;
-    uint8_t type;
     int rc;
 
     if (relation_encode(&frame, relation) != 0)
         return err_set(err, EXIT_PEER, "out of memory for a table");
-    body = cursor_over(frame.data + frame.start + FRAME_HEADER, buf_len(&frame) - FRAME_HEADER);
-    rc = frame_type(&body, &type, &elements)
-             ? relation_decode(&body, elements, copy, err)
-             : err_set(err, EXIT_BUG, "a relation event does not parse");
+    rc = read_relation(&frame, copy, err);
     buf_free(&frame);
     return rc;
 }
@@ -199,4 +206,17 @@ tables_of_range(struct worker *w, const struct relation *relation, struct err *e
     struct table *table = find_of_range(w, relation, err);
 
     return table == NULL || tables_make_ready(w, table, err) != 0 ? NULL : table;
+}
+
+struct table *
+tables_of_described(struct worker *w, const struct buf *described, struct err *err)
+{
+    struct relation relation;
+    struct table *table;
+
+    if (read_relation(described, &relation, err) != 0)
+        return NULL;
+    table = tables_of_range(w, &relation, err);
+    relation_free(&relation);
+    return table;
 }

@@ -19,4 +19,8 @@ int tables_make_ready(struct worker *worker, struct table *table, struct err *er
 struct table *tables_of_range(struct worker *worker, const struct relation *relation,
                               struct err *err) MUST_CHECK;
 
+/* The same, of a relation event that was encoded. */
+struct table *tables_of_described(struct worker *worker, const struct buf *described,
+                                  struct err *err) MUST_CHECK;
+
 #endif

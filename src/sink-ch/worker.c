@@ -207,7 +207,7 @@ apply_row(struct worker *w, struct intake_item *item, struct err *err)
     if ((item->type != FRAME_DELETE && row.new_row.count != columns) ||
         (row.old_kind != OLD_NONE && row.old_row.count != columns))
         return malformed_row(w, table, "its number of columns is not the table's", err);
-    if (copies_row(w, table, item->type, &row, &pass, err) != 0)
+    if (copies_row(w, table, item, &row, &pass, err) != 0)
         return -1;
     if (pass)
         return 0;

@@ -628,8 +628,10 @@ wire(struct worker *w)
                                        .wholes = w->copies.wholes,
                                        .limit = w->options->hold_bytes};
     w->copies.notes.held = &w->copies.held;
-    w->copies.copying.holds = true;
     w->copies.copying.sink = hello->sink;
+    w->copies.copying.kind_hint =
+        "stop walpipe; in one transaction of the target empty the table and delete its rows from "
+        "walpipe.tables and walpipe.held; then start again, and it is copied";
     w->copies.copying.remade_hint =
         "if nothing else writes to the target's table, stop walpipe, and in one transaction of the "
         "target empty the table and delete its rows from walpipe.tables; after the next start it "

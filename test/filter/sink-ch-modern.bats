@@ -8,6 +8,7 @@ load sink-ch-choices
 load sink-ch-altered
 load sink-ch-keyless
 load sink-ch-copy
+load sink-ch-copy-keyless
 
 # An update without its large value, which has to be read back.
 read_back() { # COLUMN
@@ -208,4 +209,14 @@ comment() {
 
 @test "random sources are copied while they change, sink-ch is killed: right at every position, equal in the end" {
     check_random
+}
+
+# ---- a table without a key that is copied (sink-ch-copy-keyless.bash) ----
+
+@test "what the snapshot contains comes with the ranges, what it lacks is added; a replay adds nothing" {
+    check_keyless
+}
+
+@test "kill -9 at each step: the copy begins again with an empty table, each row is there once" {
+    check_keyless_kills
 }

@@ -1,0 +1,28 @@
+/* copykeyless.h: copies of tables without a key (docs/copy.md, "Tables without a key"). Rows are
+ * only added to such a table, so each must be sent once. What a crash, or an answer that was lost,
+ * leaves behind in doubt is removed by the next life, which begins with an empty table. */
+#ifndef WALPIPE_SINKCH_COPYKEYLESS_H
+#define WALPIPE_SINKCH_COPYKEYLESS_H
+
+#include "sink-ch/state.h"
+
+/* ---- the stream, while the way of the table's changes is COPYING_HOLD ---- */
+
+/* *pass: the worker leaves the change. body is that of the frame. */
+int copykeyless_row(struct worker *worker, const struct table *table, uint8_t type,
+                    struct bytes body, bool *pass, struct err *err) MUST_CHECK;
+int copykeyless_truncate(struct worker *worker, const struct table *table,
+                         struct err *err) MUST_CHECK;
+
+/* ---- between two transactions, in this order ---- */
+
+/* Adds the changes to the batch that have waited for their snapshot. */
+int copykeyless_apply(struct worker *worker, struct err *err) MUST_CHECK;
+
+/* Looks at lives that begin, before they are noted, and at those that have ended. */
+int copykeyless_look(struct worker *worker, struct err *err) MUST_CHECK;
+
+/* When the notes are written: empties the tables whose lives begin. */
+int copykeyless_clear(struct worker *worker, struct err *err) MUST_CHECK;
+
+#endif
