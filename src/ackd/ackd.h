@@ -1,7 +1,7 @@
 /* ackd.h: the state of one ackd, which lives for one run. The parts that can be understood alone
- * (ledger, pace, barrier, admission, freshness, history, troubles, checkpoint, conn, counters) do
- * not include this file. The parts that act on the whole state do. loop calls
- * source, worker and copier. source and worker call confirm and copier. None of them calls back.
+ * (ledger, pace, barrier, admission, freshness, history, troubles, tablestats, checkpoint, conn,
+ * counters) do not include this file. The parts that act on the whole state do. loop calls source,
+ * worker and copier. source and worker call confirm and copier. None of them calls back.
  *
  * Functions that return int return 0, or -1 with err. After -1 ackd ends, and the run with it. A
  * connection that is merely unwelcome is closed, and the log gets a line. */
@@ -19,6 +19,7 @@
 #include "ackd/history.h"
 #include "ackd/ledger.h"
 #include "ackd/pace.h"
+#include "ackd/tablestats.h"
 #include "ackd/troubles.h"
 #include "ackd/walend.h"
 #include "lib/log.h"
@@ -95,6 +96,7 @@ struct ackd {
     /* for people */
     struct history history;
     struct troubles troubles;
+    struct tablestats tablestats;
 
     int listener;
     uint64_t accept_again_at; /* accept(2) failed, so do not call it before this time */

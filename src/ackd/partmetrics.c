@@ -76,9 +76,38 @@ program_families(const struct ackd *a, struct buf *page)
     }
 }
 
+static void
+add_changes(const struct ackd *a, const struct tablestat *t, const char *kind, uint64_t n,
+            struct buf *page)
+{
+    if (n == 0)
+        return;
+    promtext_add(page, "replicator_table_changes_total{sink=\"%s\",table=\"",
+                 a->sinks[t->sink].name);
+    promtext_label(page, t->counts.table);
+    promtext_add(page, "\",kind=\"%s\"} %" PRIu64 "\n", kind, n);
+}
+
+static void
+table_family(const struct ackd *a, struct buf *page)
+{
+    promtext_family(page, "replicator_table_changes_total", "counter",
+                    "Changes of the table made durable in this run; table \"\": those beyond the "
+                    "first 500 tables.");
+    for (uint32_t i = 0; i < a->tablestats.count; i++) {
+        const struct tablestat *t = &a->tablestats.tables[i];
+
+        add_changes(a, t, "insert", t->counts.inserts, page);
+        add_changes(a, t, "update", t->counts.updates, page);
+        add_changes(a, t, "delete", t->counts.deletes, page);
+        add_changes(a, t, "truncate", t->counts.truncates, page);
+    }
+}
+
 void
 partmetrics_render(const struct ackd *a, struct buf *page)
 {
+    table_family(a, page);
     waiting_family(a, page);
     program_families(a, page);
 }

@@ -1,5 +1,5 @@
-/* partmetrics.h: the part of the metrics about the programs: CPU, memory, and the things that they
- * wait for. */
+/* partmetrics.h: the metrics about single tables, and about the programs, which are CPU, memory,
+ * and the things that they wait for. */
 #ifndef WALPIPE_ACKD_PARTMETRICS_H
 #define WALPIPE_ACKD_PARTMETRICS_H
 

@@ -194,6 +194,26 @@ put_differences(const struct ackd *a, struct json *j)
 }
 
 static void
+put_tables(const struct ackd *a, struct json *j)
+{
+    json_open_member(j, "tables", '[');
+    for (uint32_t i = 0; i < a->tablestats.count; i++) {
+        const struct tablestat *t = &a->tablestats.tables[i];
+
+        json_open_member(j, NULL, '{');
+        json_cstr(j, "sink", a->sinks[t->sink].name);
+        json_cstr(j, "table", t->counts.table);
+        json_cstr(j, "state", tablestats_state(t));
+        json_uint(j, "inserts", t->counts.inserts);
+        json_uint(j, "updates", t->counts.updates);
+        json_uint(j, "deletes", t->counts.deletes);
+        json_uint(j, "truncates", t->counts.truncates);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
+static void
 put_trouble(struct json *j, const char *when, const char *who, const char *message,
             const char *hint)
 {
@@ -306,6 +326,7 @@ put_all(const struct ackd *a, int64_t since, struct json *j)
     put_sinks(a, j);
     put_workers(a, j);
     put_programs(a, j);
+    put_tables(a, j);
     put_differences(a, j);
     put_errors(a, j);
     put_history(a, since, j);

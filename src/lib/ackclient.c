@@ -87,6 +87,14 @@ ackclient_copy_counts(struct ackconn *ack, const struct copy_counts *counts, str
 }
 
 int
+ackclient_table_counts(struct ackconn *ack, const struct ack_table_counts *counts, struct err *err)
+{
+    struct ack_message message = {.type = ACK_TABLE_COUNTS, .table_counts = *counts};
+
+    return ackconn_say(ack, &message, err);
+}
+
+int
 ackclient_target(struct ackconn *ack, bool alive, const char *text, struct err *err)
 {
     struct ack_message message = {.type = ACK_TARGET, .target.alive = alive};

@@ -37,6 +37,10 @@ int ackclient_missing(struct ackconn *ack, uint64_t life, struct bytes keys,
 int ackclient_copy_counts(struct ackconn *ack, const struct copy_counts *counts,
                           struct err *err) MUST_CHECK;
 
+/* The changes of a table since the last report, which are durable, or the state of its copy. */
+int ackclient_table_counts(struct ackconn *ack, const struct ack_table_counts *counts,
+                           struct err *err) MUST_CHECK;
+
 /* message is the reason why the target is down, "" if it is alive. */
 int ackclient_target(struct ackconn *ack, bool alive, const char *message,
                      struct err *err) MUST_CHECK;

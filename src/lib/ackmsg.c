@@ -32,6 +32,7 @@ message_elements(enum ack_type type)
     case ACK_COPY_COUNTS:
         return 7;
     case ACK_TABLE_STATE:
+    case ACK_TABLE_COUNTS:
         return 8;
     case ACK_REACHED:
         return REACHED_ELEMENTS;
@@ -181,6 +182,25 @@ read_differences(struct cursor *c, uint32_t elements, struct ack_differences *d)
 }
 
 static void
+pack_table_counts(struct packer *p, const struct ack_table_counts *t)
+{
+    pack_cstr(p, t->table);
+    pack_cstr(p, t->state);
+    pack_uint(p, t->inserts);
+    pack_uint(p, t->updates);
+    pack_uint(p, t->deletes);
+    pack_uint(p, t->truncates);
+}
+
+static bool
+read_table_counts(struct cursor *c, struct ack_table_counts *t)
+{
+    return mp_cstr(c, t->table, sizeof t->table) && mp_cstr(c, t->state, sizeof t->state) &&
+           mp_uint(c, &t->inserts) && mp_uint(c, &t->updates) && mp_uint(c, &t->deletes) &&
+           mp_uint(c, &t->truncates);
+}
+
+static void
 pack_received(struct packer *p, const struct ack_received *r)
 {
     pack_uint(p, r->lsn);
@@ -247,6 +267,9 @@ pack_fields(struct packer *p, const struct ack_message *m)
         break;
     case ACK_DIFFERENCES:
         pack_differences(p, &m->differences);
+        break;
+    case ACK_TABLE_COUNTS:
+        pack_table_counts(p, &m->table_counts);
         break;
     case ACK_REFUSED:
         pack_refusal(p, &m->refusal);
@@ -332,6 +355,8 @@ read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
         return mp_uint(c, &m->barrier_id);
     case ACK_DIFFERENCES:
         return read_differences(c, elements, &m->differences);
+    case ACK_TABLE_COUNTS:
+        return read_table_counts(c, &m->table_counts);
     case ACK_REFUSED:
         return mp_cstr(c, m->refusal.message, sizeof m->refusal.message) &&
                mp_cstr(c, m->refusal.hint, sizeof m->refusal.hint);

@@ -33,7 +33,8 @@ enum ack_type {
     ACK_TABLE_STATE = 15,     /* ackd forwards this one and the next two to pg-table-read */
     ACK_COPIED = 17,
     ACK_MISSING = 18,
-    ACK_COPY_COUNTS = 19, /* for people: how its tables are, and what it has written of them */
+    ACK_COPY_COUNTS = 19,  /* for people: how its tables are, and what it has written of them */
+    ACK_TABLE_COUNTS = 20, /* for people: the changes of a table, and the state of its copy */
     /* anybody to ackd */
     ACK_STATUS_REQUEST = 16,
     /* ackd's answers */
@@ -126,6 +127,13 @@ struct ack_differences {
     uint64_t schema_changes;   /* of the source, after which older rows may differ */
 };
 
+/* Of one table, since the last report, and durable. */
+struct ack_table_counts {
+    char table[132]; /* of the source, "schema.table" */
+    char state[16];  /* of its copy, waiting, copying or streaming, "" if it is not known */
+    uint64_t inserts, updates, deletes, truncates;
+};
+
 struct ack_refusal {
     char message[512];
     char hint[512];
@@ -146,6 +154,7 @@ struct ack_message {
         struct ack_barrier barrier; /* ACK_BARRIER_REACHED */
         uint64_t barrier_id;        /* ACK_BARRIER_DONE, ACK_GO */
         struct ack_differences differences;
+        struct ack_table_counts table_counts;
         struct ack_refusal refusal;
         struct copy_hello copier;
         struct copy_ask ask;

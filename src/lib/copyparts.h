@@ -46,6 +46,8 @@ struct copypart {
     bool gone;    /* no longer published, so the note must be removed */
     bool out;     /* the reader's list ended without it, so changes may be lost: part of the note */
     bool met;     /* only the stream brought it, and no list of this run can have had it yet */
+    enum copy_state
+        told;     /* in a table's first part: the table's state that ackd was told, 0 for none */
     bool in_list; /* the reader asked about it since its last list ended */
 
     /* Only in the table's first part, because every row needs them. */

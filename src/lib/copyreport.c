@@ -113,9 +113,9 @@ report_list(struct copying *c, struct ackconn *ack, struct err *err)
     return ackclient_table_state(ack, &state, err);
 }
 
-/* A table is copying until all its parts are streaming. */
-static void
-count_table(const struct copypart *first, struct copy_counts *counts)
+/* A table is copying until all its parts are streaming. 0 if no part counts. */
+static enum copy_state
+table_state_of(const struct copypart *first)
 {
     bool waits = false, copies = false, streams = false;
 
@@ -127,11 +127,34 @@ count_table(const struct copypart *first, struct copy_counts *counts)
         streams = streams || at->state == COPY_STREAMING;
     }
     if (copies || (waits && streams))
-        counts->copying++;
-    else if (waits)
-        counts->waiting++;
-    else if (streams)
-        counts->streaming++;
+        return COPY_COPYING;
+    return waits ? COPY_WAITING : streams ? COPY_STREAMING : 0;
+}
+
+/* Tells ackd the state, if it has changed. */
+static int
+tell_table(struct copypart *first, enum copy_state state, struct ackconn *ack, struct err *err)
+{
+    struct ack_table_counts table = {0};
+
+    if (state == first->told || state == 0)
+        return 0;
+    first->told = state;
+    snprintf(table.table, sizeof table.table, "%s.%s", first->schema, first->name);
+    snprintf(table.state, sizeof table.state, "%s", copyparts_state_name(state));
+    return ackclient_table_counts(ack, &table, err);
+}
+
+static int
+count_table(struct copypart *first, struct ackconn *ack, struct copy_counts *counts,
+            struct err *err)
+{
+    enum copy_state state = table_state_of(first);
+
+    counts->copying += state == COPY_COPYING;
+    counts->waiting += state == COPY_WAITING;
+    counts->streaming += state == COPY_STREAMING;
+    return tell_table(first, state, ack, err);
 }
 
 /* When nothing was copied and no state has changed, there is nothing to say. */
@@ -140,9 +163,9 @@ report_counts(struct copying *c, struct ackconn *ack, struct copy_counts *counts
 {
     if (!c->uncounted && counts->rows == 0)
         return 0;
-    for (const struct copypart *part = c->parts; part != NULL; part = part->next)
-        if (relmap_get(&c->tables, part->relid) == part)
-            count_table(part, counts);
+    for (struct copypart *part = c->parts; part != NULL; part = part->next)
+        if (relmap_get(&c->tables, part->relid) == part && count_table(part, ack, counts, err) != 0)
+            return -1;
     c->uncounted = false;
     return ackclient_copy_counts(ack, counts, err);
 }

@@ -37,6 +37,7 @@ void
 intake_free(struct intake *in)
 {
     let_go(in);
+    tablecounts_free(&in->counts);
     layout_free(&in->layout);
     ackconn_close(&in->ack);
     frame_reader_free(&in->reader);
@@ -188,6 +189,7 @@ take_row(struct intake *in, struct intake_item *item, struct err *err)
     item->kind = INTAKE_ROW;
     if (!row_header_decode(&item->body, item->type, &item->header))
         return malformed(in, "row", err);
+    tablecounts_change(&in->counts, item->header.relid, item->type);
     return count_change(in, item->header.ordinal, err);
 }
 
@@ -198,6 +200,8 @@ take_truncate(struct intake *in, struct intake_item *item, struct err *err)
     item->truncate = &in->truncate;
     if (truncate_decode(&item->body, item->elements, &in->truncate, err) != 0)
         return -1;
+    for (uint32_t i = 0; i < in->truncate.count; i++)
+        tablecounts_change(&in->counts, in->truncate.relids[i], item->type);
     return count_change(in, in->truncate.ordinal, err);
 }
 
@@ -372,6 +376,7 @@ take_other(struct intake *in, struct intake_item *item, struct err *err)
         return take_truncate(in, item, err);
     case FRAME_RELATION:
         item->kind = INTAKE_RELATION;
+        tablecounts_relation(&in->counts, item->body, item->elements);
         return 0;
     case FRAME_TABLEINFO:
         item->kind = INTAKE_TABLEINFO;
@@ -438,12 +443,50 @@ wait_for_more(struct intake *in, int timeout, struct intake_item *item, struct e
     return 1;
 }
 
+/* ---- reports ---- */
+
+/* If something that came is not durable yet, the next report sends the counts. */
+static int
+send_counts(struct intake *in, struct err *err)
+{
+    in->counts.due_at = 0;
+    if (in->in_transaction || in->reported_lsn < in->committed_lsn)
+        return 0;
+    return tablecounts_send(&in->counts, &in->ack, false, err);
+}
+
+int
+intake_reached(struct intake *in, const struct ack_reached *reached, struct err *err)
+{
+    in->reported_lsn = reached->lsn;
+    if (ackclient_reached(&in->ack, reached, err) != 0)
+        return -1;
+    return send_counts(in, err);
+}
+
+int
+intake_finished(struct intake *in, struct err *err)
+{
+    if (!in->in_transaction && tablecounts_send(&in->counts, &in->ack, true, err) != 0)
+        return -1;
+    return ackclient_finished(&in->ack, err);
+}
+
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 /* The reader has no whole frame. */
 static int
 need_more(struct intake *in, uint64_t deadline, struct intake_item *item, struct err *err)
 {
-    int timeout = clock_poll_timeout(deadline);
+    int timeout;
 
+    if (in->counts.due_at != 0 && clock_micros() >= in->counts.due_at && send_counts(in, err) != 0)
+        return -1;
+    timeout = clock_poll_timeout(earlier(deadline, in->counts.due_at));
     if (in->all_read)
         return frame_eof_error(&in->reader, "event", err);
     if (timeout == 0 && !in->idle) {

@@ -15,6 +15,7 @@
 #include "lib/ackclient.h"
 #include "lib/backoff.h"
 #include "lib/layout.h"
+#include "lib/tablecounts.h"
 
 enum intake_kind {
     INTAKE_BEGIN,     /* begin */
@@ -92,6 +93,8 @@ struct intake {
     bool all_read;       /* the input is closed, and the reader holds the rest */
     bool registered, told_down;
     struct backoff backoff;
+    struct tablecounts counts; /* of the changes that came */
+    uint64_t reported_lsn;     /* of the last intake_reached */
 };
 
 /* fd is the input. The struct may hold anything before. */
@@ -120,6 +123,13 @@ int intake_next(struct intake *in, uint64_t deadline, struct intake_item *item,
 /* For --check, whose input is hello, relation events and end. Returns the next relation, which the
  * caller frees, with 0. Returns 1 at the end, or -1 with err. */
 int intake_next_relation(struct intake *in, struct relation *relation, struct err *err) MUST_CHECK;
+
+/* Tells ackd that everything up to the LSN is durable, and what that was, by table. */
+int intake_reached(struct intake *in, const struct ack_reached *reached,
+                   struct err *err) MUST_CHECK;
+
+/* Everything that came was reported. */
+int intake_finished(struct intake *in, struct err *err) MUST_CHECK;
 
 /* The item is not needed any more. Frees the memory of a large one. */
 void intake_release(struct intake *in);

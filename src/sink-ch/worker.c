@@ -63,7 +63,7 @@ report(struct worker *w, uint64_t rows, uint64_t micros, bool last, struct err *
     reached.lsn = p->noted;
     reached.events = p->events;
     reached.commit_time = intake_commit_time(&w->intake, p->noted);
-    if (ackclient_reached(&w->intake.ack, &reached, err) != 0)
+    if (intake_reached(&w->intake, &reached, err) != 0)
         return -1;
     p->reported = p->noted;
     p->reported_at = clock_micros();
@@ -307,7 +307,7 @@ on_end(struct worker *w, struct err *err)
 {
     if (w->transaction.open)
         batch_rollback(&w->batch, w->transaction.mark);
-    return flush_all(w, true, err) != 0 ? -1 : ackclient_finished(&w->intake.ack, err);
+    return flush_all(w, true, err) != 0 ? -1 : intake_finished(&w->intake, err);
 }
 
 /* ---- the loop ---- */

@@ -38,7 +38,7 @@ report(struct worker *w, struct err *err)
     w->reported_lsn = reached.lsn;
     w->applied_rows = 0;
     w->flush_micros = 0;
-    return ackclient_reached(&w->intake.ack, &reached, err);
+    return intake_reached(&w->intake, &reached, err);
 }
 
 static struct heldlist *
@@ -702,7 +702,7 @@ worker_run(struct worker *w, int in, struct err *err)
         if (on_item(w, &item, err) != 0)
             return -1;
     }
-    return rc < 0 ? -1 : ackclient_finished(&w->intake.ack, err);
+    return rc < 0 ? -1 : intake_finished(&w->intake, err);
 }
 
 void

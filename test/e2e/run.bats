@@ -456,10 +456,12 @@ page_says() {
         (.workers | length == 2 and .[0].changes == 100 and all(.[]; .waits == "upstream"))'
     jq -e '[.programs[] | .name + (if .sink then " " + .sink else "" end)] | sort ==
         ["ackd", "pg-wal-read", "pgout-decode", "python3 audit", "route", "sink-pg dst", "walpipe"]' "$SCRATCH/status.json"
+    wait_until 10 page_says '.tables == [{sink: "dst", table: "public.t", state: "", inserts: 100, updates: 0, deletes: 0, truncates: 0}]'
     jq -e 'all(.programs[]; .resident_bytes > 100000) and any(.programs[]; .cpu_millis > 0)' "$SCRATCH/status.json"
     curl -sf --noproxy '*' "http://$http/metrics" >"$SCRATCH/metrics"
     grep -q "^replicator_program_cpu_seconds_total{pipeline=\"$db\",program=\"route\"} [0-9.]*\$" "$SCRATCH/metrics"
     grep -q "^replicator_program_resident_memory_bytes{pipeline=\"$db\",sink=\"dst\",shard=\"0\",program=\"sink-pg\"} [0-9]*\$" "$SCRATCH/metrics"
+    grep -Fxq "replicator_table_changes_total{pipeline=\"$db\",sink=\"dst\",table=\"public.t\",kind=\"insert\"} 100" "$SCRATCH/metrics"
     grep -Fxq "replicator_waiting{pipeline=\"$db\",sink=\"dst\",shard=\"0\",for=\"upstream\"} 1" "$SCRATCH/metrics"
     run ! grep -q geheim "$SCRATCH/metrics" "$SCRATCH/status.json"
     # a target that is down, tried again and again
@@ -471,6 +473,8 @@ page_says() {
         grep -Eq "^replicator_target_retries_total\{.*sink=\"dst\",shard=\"0\"\} ([2-9]|[0-9][0-9]+)\$"'
     pg_start dst
     wait_until 40 page_says '.healthy and .workers[0].reconnects == 1 and .workers[0].changes == 200'
+    pg_sql src "BEGIN; UPDATE t SET v = 'x' WHERE id <= 7; DELETE FROM t WHERE id > 195; COMMIT; TRUNCATE t" "$db"
+    wait_until 20 page_says '.tables == [{sink: "dst", table: "public.t", state: "", inserts: 200, updates: 7, deletes: 5, truncates: 1}]'
     curl -sf --noproxy '*' "http://$http/" | grep -q '<title>walpipe</title>'
 }
 

@@ -10,6 +10,8 @@ hostile='
 EVIL = "</script><img src=x onerror=alert(1)>\"\\\\&amp;\u2028é\x7f"
 http = ("--http", "127.0.0.1:0")
 
+from stream import TABLE_COUNTS
+
 def begin(a):
     r = Reader(a).start(100, database=EVIL[:40], slot="orders")
     dst = [Worker(a).start("dst", i, 2, version=2) for i in range(2)]
@@ -18,6 +20,8 @@ def begin(a):
     r.slot(current=1100, restart=50, status="extended", safe=2**40)
     dst[0].reached(700, events=3, rows=2, micros=1500)
     dst[0].say(DIFFERENCES, EVIL, 3, 0, 1)
+    dst[0].say(TABLE_COUNTS, EVIL, "waiting", 5, 1, 2, 0)
+    dst[1].say(TABLE_COUNTS, EVIL, "streaming", 5, 0, 0, 1)
     olap.say(TARGET, False, EVIL + " is down")
     a.wait_http("/healthz", 503, "sink olap/0: target down")
     return r, dst, olap
@@ -48,6 +52,9 @@ with Ackd("dst=2 olap=1", extra=(*http, "--restarts", "4")) as a:
     assert [e["program"] for e in s["errors"]] == ["sink olap/0"] and s["errors"][0]["hint"]
     # all fake peers are one process
     assert {"ackd", "python3"} <= {p["name"] for p in s["programs"] if p["resident_bytes"] > 0}, s["programs"]
+    assert s["tables"] == [{"sink": "dst", "table": EVIL, "state": "copying", "inserts": 10, "updates": 1,
+                            "deletes": 2, "truncates": 1}], s["tables"]
+    assert a.http("/metrics")[1].count('replicator_table_changes_total{sink="dst",table="</script><img') == 4
     points = s["history"]
     assert points and points[0]["changes"] == [0, 0]
     assert json.loads(a.http("/status.json?since=%d" % points[-1]["time"])[1])["history"] == []
@@ -122,7 +129,9 @@ with Ackd("dst=2 olap=1", extra=(*http, "--restarts", "4")) as a:
         for part in ("PostgreSQL 15.0", "pg-wal-read", "pgout-decode", "route", "dst (fake)", "olap (fake)", "target down"):
             assert part in flow, (part, flow)
         assert "olap/0" in text(page, "workers") and "target down" in text(page, "workers")
-        assert "</script><img src=x onerror=alert(1)>" in text(page, "tables")
+        for table in ("tables", "differences"):
+            assert "</script><img src=x onerror=alert(1)>" in text(page, table), table
+        assert "copying" in text(page, "tables")
         assert "</script><img" in text(page, "errors") and "</script><img" in text(page, "banner")
         assert "<img" not in page and page.count("<script") == 1
         assert page.count('class="plot"') == 3

@@ -174,7 +174,7 @@ class Copier(Peer):
 
 def unlabelled(metrics, label='pipeline="orders"'):
     """The page without the label that every value has."""
-    lines = metrics.splitlines()
+    lines = metrics.split("\n")[:-1]
     for i, line in enumerate(lines):
         if not line.startswith("#"):
             assert re.match(r"\w+\{" + label + "[,}]", line), line

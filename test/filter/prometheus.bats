@@ -87,7 +87,7 @@ EOF
     PYTHONPATH=$BATS_TEST_DIRNAME:$WALPIPE_ROOT/test/lib TMPDIR=$SCRATCH timeout 120 \
         /usr/bin/python3 - "$http" "$port" "$SCRATCH/finding" 3>&- <<'EOF'
 from ackd_peers import *
-from stream import COPIED, COPY_COUNTS
+from stream import COPIED, COPY_COUNTS, TABLE_COUNTS
 import urllib.parse
 
 http, port, queries = sys.argv[1], sys.argv[2], [q.strip() for q in open(sys.argv[3])]
@@ -110,6 +110,7 @@ with Ackd("dst=2 olap=1", extra=("--http", http)) as a:
     w[2].say(TARGET, False, "down")
     w[2].say(TARGET, True, "")
     w[0].say(DIFFERENCES, "public.t", 1, 2, 3)
+    w[0].say(TABLE_COUNTS, "public.t", "", 5, 1, 2, 3)
     lsn = 100
     def live():
         global lsn

@@ -21,7 +21,7 @@ EOF
 3 \\N 2100 3 1
 4 c 2100 3 0"
     reached_is 21f8
-    [ "$(jq -r .message "$DIR/acks" | grep -v closed | tr '\n' ' ')" = "register target reached finished " ]
+    [ "$(jq -r .message "$DIR/acks" | grep -v closed | tr '\n' ' ')" = "register target reached table_counts finished " ]
     sink <"$DIR/in"
     is "SELECT id, v FROM t FINAL WHERE _is_deleted = 0 ORDER BY id" "1 a2
 4 c"

@@ -45,6 +45,7 @@ MESSAGES = {
     stream.COPIED: ("copied", ["life", "number", "written"]),
     stream.MISSING: ("missing", ["life", "keys"]),
     stream.COPY_COUNTS: ("copy_counts", ["waiting", "copying", "streaming", "rows", "bytes"]),
+    stream.TABLE_COUNTS: ("table_counts", ["table", "state", "inserts", "updates", "deletes", "truncates"]),
 }
 
 
