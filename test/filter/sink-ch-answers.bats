@@ -19,7 +19,9 @@ load sink-ch
     [ "$(jq -s -r 'map(select(.insert) | .body + .params.query_id) | unique | length' "$DIR/requests")" = 1 ]
     reached_is 2028
     [ "$(grep -c '"reached"' "$DIR/acks")" = 1 ]
-    [ "$(grep -c '"alive": false' "$DIR/acks")" = 1 ]
+    # each attempt that failed is told, with its own reason
+    [ "$(jq -r 'select(.message == "target") | .alive' "$DIR/acks" | uniq | tr '\n' ' ')" = "true false true " ]
+    [ "$(jq -r 'select(.alive == false).reason' "$DIR/acks" | sort -u | wc -l)" -ge 5 ]
 }
 
 @test "a modern server: UInt128 versions, settings only where they are known and differ (traps 107, 108, 111, 125)" {

@@ -279,7 +279,8 @@ PY
     pg_start dst
     wait_status 0 "$sink"
     [ "$(sql "SELECT count(*), count(DISTINCT v) FROM log")" = "200|200" ]
-    [ "$(jq -c 'select(.message == "target") | .alive' "$acks" | tr -d '\n')" = truefalsetrue ]
+    # false comes for each attempt that failed
+    [ "$(jq -c 'select(.message == "target") | .alive' "$acks" | uniq | tr -d '\n')" = truefalsetrue ]
 }
 
 @test "a target that is not there yet is waited for; not when ackd or the input is gone" {
