@@ -90,7 +90,7 @@ struct range_end_event {
     uint64_t number;
     bool open; /* up to the end of the table, however much comes after it */
     struct ctid to;
-    uint64_t rows; /* that were sent to this worker */
+    uint64_t rows; /* that were sent to this worker, and absent keys */
 };
 
 int range_end_encode(struct buf *buf, const struct range_end_event *end) MUST_CHECK;

@@ -88,11 +88,13 @@ heldranges_end(struct heldranges *held, const struct range_end_event *end, struc
 
     if (require_open(held, end->life, end->number, err) != 0)
         return -1;
-    if (end->rows != open->rows_count)
+    if (end->rows != (uint64_t)open->rows_count + open->absent_count)
         return err_set(err, EXIT_BUG,
                        "range %" PRIu64 ".%" PRIu64 " had %" PRIu64
-                       " rows for this worker, %" PRIu32 " came: something was lost on the way",
-                       end->life, end->number, end->rows, open->rows_count);
+                       " rows and absent keys for this worker, %" PRIu64
+                       " came: something was lost on the way",
+                       end->life, end->number, end->rows,
+                       (uint64_t)open->rows_count + open->absent_count);
     open->end = *end;
     open->whole = true;
     held->open = NULL;

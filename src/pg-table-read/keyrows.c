@@ -8,6 +8,7 @@ keyrows_begin(struct keyrows *k, const struct range_order *order)
 {
     memset(k->answered, 0, sizeof k->answered);
     k->left = order->keys.count;
+    k->absent_count = 0;
     rowpack_reset(&k->absent);
 }
 
@@ -85,6 +86,7 @@ keyrows_take(struct keyrows *k, const struct range_order *order, const struct va
      * absent. */
     if (*found && has_key(order->relation, fields + 1, row))
         return 0;
+    k->absent_count++;
     return rowpack_add(&k->absent, FRAME_ABSENT, order, &absent, 64, frames, err);
 }
 

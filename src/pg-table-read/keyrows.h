@@ -9,6 +9,7 @@ struct keyrows {
     bool answered[KEYBATCH_MAX];
     uint32_t left; /* keys without an answer so far */
     struct rowpack absent;
+    uint64_t absent_count; /* of the range, also in frames that were written */
 };
 
 /* Begins to read order's keys. */

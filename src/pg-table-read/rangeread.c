@@ -70,7 +70,7 @@ put_range_end(struct rangeread *r, bool cut, struct err *err)
                                   .number = o->number,
                                   .open = o->kind == RANGE_BLOCKS && o->span.open && !cut,
                                   .to = cut ? r->next : o->span.to,
-                                  .rows = r->rows};
+                                  .rows = r->rows + r->keyrows.absent_count};
 
     /* The last row may be large, and route takes no frame of a range behind 16 MiB. */
     if (rowpack_put(&r->keyrows.absent, FRAME_ABSENT, o, &r->frames, err) != 0 ||

@@ -353,8 +353,7 @@ take_rows(struct copyin *c, uint8_t type, struct cursor *body, uint32_t elements
         return malformed(type, err);
     if (check_range(c, rows.life, rows.number, err) != 0)
         return -1;
-    if (type == FRAME_ROWS)
-        c->range.rows += rows.count;
+    c->range.rows += rows.count;
     return c->range.ignored ? 0 : spread_rows(&c->spread, type, &rows, err);
 }
 

@@ -12,7 +12,7 @@ struct share {
     struct buf frames;   /* they wait until they may enter its stream */
     struct buf rows;     /* of the current frame */
     uint32_t rows_count; /* in these */
-    uint64_t range_rows; /* in the frames `rows` of the open range */
+    uint64_t range_rows; /* in the frames `rows` and `absent` of the open range */
 };
 
 struct worker {

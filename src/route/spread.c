@@ -57,8 +57,7 @@ put_frame(struct share *share, uint8_t type, const struct rows_event *rows)
     struct rows_event mine = *rows;
 
     mine.hashes = (struct bytes){0};
-    if (type == FRAME_ROWS)
-        share->range_rows += mine.count;
+    share->range_rows += mine.count;
     return rows_encode(&share->frames, type, &mine);
 }
 

@@ -199,7 +199,7 @@ class Crew:
             self.add_rows(e)
         elif kind == RANGE_END:
             r, self.open_range = self.open_range, None
-            assert e[1:3] == [r.life, r.number] and e[4] == len(r.rows), (e, len(r.rows))
+            assert e[1:3] == [r.life, r.number] and e[4] == len(r.rows) + len(r.absent), (e, r.rows, r.absent)
             r.end = e[3]
             self.ranges.append(r)
             if self.holds(r):

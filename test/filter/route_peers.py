@@ -183,4 +183,4 @@ def whole_range(life, number, rows_, *, table=T, sinks=(), kind="b", absent_=(),
         parts.append(hashed(ROWS, life, number, rows_, columns, relid, identity))
     if absent_:
         parts.append(hashed(ABSENT, life, number, absent_, columns, relid, identity))
-    return b"".join(parts) + range_end(life, number, len(rows_))
+    return b"".join(parts) + range_end(life, number, len(rows_) + len(absent_))

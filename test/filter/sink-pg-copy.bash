@@ -18,7 +18,7 @@ def block(n, number, rows_, to=None, from_=(0, 0), snapshot=(100, 100, ()), mark
     e.add(range_(n, number, 1, "public", "t", T, from_=from_, snapshot=snapshot, mark=mark, floor=0x100000, kind=kind))
     if rows_: e.add(rows(n, number, rows_))
     if keys: e.add(absent(n, number, [[k, None, None] for k in keys]))
-    e.add(range_end(n, number, len(rows_), to))
+    e.add(range_end(n, number, len(rows_) + len(keys), to))
 '
 
 # told MESSAGE FILTER: what ackd was told, one JSON line each.

@@ -455,7 +455,7 @@ class Run:
         if range_["absent"]:
             self.send(S.absent(self.life, range_["number"], [[k, None, None, None] for k in range_["absent"]]))
         to = range_["to"]
-        self.send(S.range_end(self.life, range_["number"], len(rows), ctid(to) if to is not None else None))
+        self.send(S.range_end(self.life, range_["number"], len(rows) + len(range_["absent"]), ctid(to) if to is not None else None))
 
     def horizon(self):
         snapshots = [range_["snapshot"] for range_ in self.read] + [self.source.snapshot()]

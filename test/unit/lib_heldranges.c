@@ -44,7 +44,7 @@ test_marks(void)
     check(add(&held, 1, FRAME_ROWS, 2) == 0 && add(&held, 1, FRAME_ABSENT, 5) == 0 &&
               heldranges_due(held.first, 200) == NULL,
           "a range that is not whole is not due");
-    check(end(&held, 1, 2) == 0 && heldranges_due(held.first, 99) == NULL,
+    check(end(&held, 1, 7) == 0 && heldranges_due(held.first, 99) == NULL,
           "nor is one before its mark");
     begin(&held, 2, 50);
     check(end(&held, 2, 0) == 0, "another one");
