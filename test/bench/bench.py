@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """bench.py: how fast walpipe is, as ratios against a peer in the same run.
 
-    bench.py [--runs N] [--only NAME[,NAME]] [--no-growth] [--keep DIR]
+    bench.py [--runs N] [--only NAME[,NAME]] [--no-growth] [--copy-rows N] [--keep DIR]
 
 Each workload's contenders take turns; medians of N runs (5) are compared. Every run begins with a
 checkpoint and ends with a comparison of the rows; one whose rows differ ends the bench. NAME:
-bulk small olap both latency fresh filters growth. With --keep the results, the charts and the
+bulk small olap both latency fresh filters growth copy copytables copyolap copylag. With --keep the results, the charts and the
 tables are written to DIR/performance.md and DIR/performance/."""
 
 import argparse
@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import loads  # noqa: E402
 import report  # noqa: E402
+from copies import Beside, NativeCopy, PsqlCopy, Rows, WalpipeCopy  # noqa: E402
 from contenders import Filters, Native, Reader, Recvlogical, Walpipe  # noqa: E402
 from live import Freshness, Latency  # noqa: E402
 from stage import Failure, Stage  # noqa: E402
@@ -142,6 +143,62 @@ class Bench:
         self.goal("memory of the whole tree (PSS), highest of all runs", "%.0f MiB" % (peak / 2 ** 20),
                   "", "%.0f MiB" % (peak / 2 ** 20), "under 64 MiB", 0 < peak < MEMORY_GOAL)
 
+    # ---- rows that are there already ----
+
+    def copy_goal(self, what, taken, load, ours, peer, goal):
+        """The median of the pairs' ratios, and the worst."""
+        rates = self.rates(taken, load.rows)
+        ratios = [a / b for a, b in zip(rates[ours], rates[peer])]
+        ratio = report.median(ratios)
+        self.goal(what + (", " + ours.split(", ")[1] if ", " in ours else ""),
+                  thousands(rates[ours]) + " rows/s", "%s: %s rows/s" % (peer, thousands(rates[peer])),
+                  "%.2f, worst %.2f" % (ratio, min(ratios)), "at least %.1f" % goal, ratio >= goal)
+
+    def copies(self, load, what):
+        ours = [WalpipeCopy(self.stage), WalpipeCopy(self.stage, workers=2)]
+        native, psql = NativeCopy(self.stage), PsqlCopy(self.stage)
+        taken = self.turns(load.name, [(c.title, lambda c=c: c.run(load)) for c in ours + [native, psql]])
+        for contender in ours:
+            self.copy_goal(what, taken, load, contender.title, native.title, 2)
+            self.copy_goal(what, taken, load, contender.title, psql.title, 0.8)
+        self.charts.append((load.name, what, "rows/s", list(self.rates(taken, load.rows).items())))
+
+    def copies_into_clickhouse(self, load):
+        walpipe, psql = WalpipeCopy(self.stage, ch=True), PsqlCopy(self.stage, into=False)
+        taken = self.turns(load.name + "-olap", [(c.title, lambda c=c: c.run(load)) for c in (walpipe, psql)])
+        what = "copy of a large table into ClickHouse"
+        self.copy_goal(what, taken, load, walpipe.title, psql.title, 0.8)
+        self.charts.append((load.name + "-olap", what, "rows/s", list(self.rates(taken, load.rows).items())))
+
+    def lag_of_copies(self, load):
+        beside = Beside(self.stage, load)
+        beside.create()
+        taken = self.turns("copylag", [("no copy", lambda: beside.run(False)), ("copy", lambda: beside.run(True))])
+        for p in ("p50", "p99"):
+            without, beside_it = ([r[p] for r in taken[name]] for name in ("no copy", "copy"))
+            ratios = [a / b for a, b in zip(beside_it, without)]
+            self.goal("lone commit beside pgbench and a copy, " + p, "%.2f ms" % report.median(beside_it),
+                      "no copy: %.2f ms" % report.median(without),
+                      "%.2f, worst %.2f" % (report.median(ratios), max(ratios)), "under 2",
+                      report.median(ratios) < 2)
+
+    def all_copies(self, wanted):
+        rows, large = self.options.copy_rows, None
+        if any(wanted(n) for n in ("copy", "copyolap", "copylag")):
+            large = Rows("copy", 1, rows)
+            large.create(self.stage)
+        if wanted("copy"):
+            self.copies(large, "copy of a large table")
+        if wanted("copyolap"):
+            self.copies_into_clickhouse(large)
+        if wanted("copylag"):
+            self.lag_of_copies(large)
+        if wanted("copytables"):
+            many = Rows("copytables", 100, rows)
+            many.create(self.stage)
+            self.copies(many, "copy of 100 tables")
+            many.drop(self.stage)
+
     # ---- how cost grows ----
 
     def curve(self, name, title, axis, points, native=True):
@@ -201,6 +258,7 @@ class Bench:
             self.latency()
         if wanted("fresh"):
             self.fresh()
+        self.all_copies(wanted)
         if self.memory and max(self.memory):
             self.memory_goal()
         if self.options.keep:
@@ -266,6 +324,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", type=lambda v: v.split(","))
+    parser.add_argument("--copy-rows", type=int, default=10_000_000)
     parser.add_argument("--no-growth", action="store_true")
     parser.add_argument("--keep")
     bench = Bench(parser.parse_args(), Stage())

@@ -108,15 +108,15 @@ class Walpipe:
         self.stage, self.title, self.pg, self.ch = stage, title, pg, ch
         self.source, self.settings = source, settings
 
-    def configure(self, publication, slot, db):
+    def configure(self, publication, slot, db, create_slot="no"):
         stage = self.stage
         name = stage.fresh("walpipe")
         path = "%s/%s.conf" % (stage.dir, name)
         with open(path, "w") as f:
             f.write("[pipeline]\nname = %s\nstate_dir = %s/%s\nlog_level = warning\ncopy = no\n"
-                    "[source]\nconninfo = %s\nslot = %s\npublication = %s\ncreate_slot = no\n%s\n"
+                    "[source]\nconninfo = %s\nslot = %s\npublication = %s\ncreate_slot = %s\n%s\n"
                     % (name, stage.dir, name, stage.conninfo("source", "bench"), slot, publication,
-                       self.source))
+                       create_slot, self.source))
             if self.pg:
                 f.write("[sink pg]\ntype = pg\nconninfo = %s\n%s\n"
                         % (stage.conninfo("target", db), self.settings))

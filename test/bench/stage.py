@@ -90,6 +90,8 @@ class Stage:
         self.bash("pg_new source %s && pg_new target %s && ch_new olap" % (settings, settings))
         self.ports = {name: int(open("%s/%s/port" % (self.dir, name)).read())
                       for name in ("source", "target", "olap")}
+        self.pids = {name: int(self.bash("%s_pid %s" % ("ch" if name == "olap" else "pg", name)))
+                     for name in self.ports}
         self.sql("source", "CREATE DATABASE bench", "postgres")
 
     def end(self):
