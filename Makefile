@@ -154,7 +154,7 @@ history: asan
 .PHONY: worlds
 worlds: asan
 	@scripts/deps test
-	@test/worlds/worlds.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) --shrink
+	@test/worlds/worlds.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) --copies 0.3 --shrink
 
 # ---- speed, as ratios: `make bench`, RUNS=5, ONLY=bulk,small; docs/performance.md is rewritten by a
 #      whole one ----

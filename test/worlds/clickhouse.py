@@ -83,7 +83,8 @@ class ChRun(worlds.Run):
         w = self.world
         self.make_database("source", w["units"])
         self.ddl("source", [w["publication"]], "postgres")
-        self.sql("source", f"SELECT pg_create_logical_replication_slot('{self.id}_run', 'pgoutput')")
+        if not w.get("copy"):
+            self.make_slot("run")
         ask(self.url, f"CREATE DATABASE {self.id}")
         for statement in [s for u in w["units"] for s in u["ch"]]:
             ask(self.url, statement, self.id)
@@ -94,6 +95,12 @@ class ChRun(worlds.Run):
     def sink_lines(self, *_):
         url = self.bench.link(self.world["sink"]) if self.world.get("linked") else self.url
         return ["type = ch", f"url = {url}", f"database = {self.id}", "create_tables = yes"]
+
+    def notes(self):
+        if ask(self.url, "EXISTS TABLE walpipe_tables", self.id) == [["0"]]:
+            return []
+        return ask(self.url, "SELECT relid, state, done, rows FROM walpipe_tables FINAL WHERE relid <> 0 AND "
+                   "state <> 'gone'", self.id)
 
     def do_link(self, step):
         """Answers of ClickHouse come late from now on, or not at all (proxy.py)."""

@@ -5,7 +5,8 @@ A world is a dict that JSON can hold:
     name, source, target   "SEED.N", major versions
     units, publication     see units.py; the publication's DDL
     config, role           keys of the config file that differ from its defaults; the sink's user
-    steps                  [{"do": ...}]: tx, start, stop, kill, sync, hold, release, restart, target, remap"""
+    copy                   true: rows are copied; the step "slot" makes the slot when they are there
+    steps                  [{"do": ...}]: tx, slot, start, stop, kill, sync, hold, release, restart, target, remap"""
 
 import random
 
@@ -221,6 +222,25 @@ def two_ways(r, world):
         world["steps"] += [step, {"do": "sync"}]
 
 
+def with_copy(r, world):
+    """Rows are there before the slot, and walpipe copies them. One table may be published later."""
+    world["copy"] = True
+    world["config"].pop("binary", None)
+    steps = world["steps"] = [s for s in world["steps"] if s["do"] != "replay"]
+    for step in steps:
+        if step["do"] == "config":
+            step["config"].pop("binary", None)
+    start = next(n for n, s in enumerate(steps) if s["do"] == "start")
+    before = [some_transaction(r, world) for _ in range(r.choice([1, 4, 10]))]
+    steps[:start] = before + [{"do": "slot"}] + steps[:start]
+    tables = [t for u in world["units"] for t in u["publish"]]
+    if " FOR TABLE " in world["publication"] and len(tables) > 1 and not any(u.get("listed") for u in world["units"]):
+        late = tables.pop()
+        world["publication"] = world["publication"].replace(", " + late, "", 1)
+        add = {"do": "tx", "sql": [f"ALTER PUBLICATION pub ADD TABLE {late}"]}
+        steps.insert(r.randrange(steps.index({"do": "start"}) + 1, len(steps) + 1), add)
+
+
 def runs_on(major, units):
     return all(needed <= major for u in units for needed in u["needs"].values())
 
@@ -253,6 +273,10 @@ def make(seed, number, options):
     if world["topology"] == "self":
         world["steps"] = [{"do": "start"}, *[s for s in world["steps"] if s["do"] == "tx"],
                           {"do": "wait", "seconds": 3}]
+    # where the subscription is the judge, triggers see a copy as other operations
+    judged = any(c["check"] == "control" for u in world["units"] for c in u["checks"])
+    if options.copies and world["topology"] == "one" and not judged and r.random() < options.copies:
+        with_copy(r, world)
     for u in world["units"]:
         del u["transaction"]
     return world

@@ -168,9 +168,10 @@ def compare(source, target, check):
     return wrong, list(dict.fromkeys(cut))
 
 
-def compare_partly(states, target, check, workers):
+def compare_partly(states, target, check, workers, copied=False):
     """After a refusal: states are the source's lines as of the confirmed LSN and after each later
-    transaction. What never changed must be there, and nothing may be there that never was."""
+    transaction. What never changed must be there, unless it may not have been copied yet, and nothing may
+    be there that never was."""
     if any(state is None for state in states):
         return []
     converter = Converter(target, check)
@@ -180,7 +181,7 @@ def compare_partly(states, target, check, workers):
     possible = {m for state in states for m in converter.convert(state) if not isinstance(m, Unfit)}
     found = set(target_rows(target, check))
     must = {m for m in converter.convert(list(stable)) if not isinstance(m, Unfit)}
-    out = [f"confirmed, but missing:  {line[:160]}" for line in sorted(must - found)[:SHOWN]]
+    out = [f"confirmed, but missing:  {line[:160]}" for line in sorted(must - found)[:SHOWN] if not copied]
     if workers > 1:  # the parts of a transaction come one after the other
         return out
     return out + [f"never in the source: {line[:160]}" for line in sorted(found - possible)[:SHOWN]]

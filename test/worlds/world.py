@@ -184,14 +184,22 @@ class Run:
         if w["topology"] != "self":
             self.make_database("target", w["units"], w["role"])
         self.ddl("source", [w["publication"]], "postgres")
-        for kind in ("run", "control"):
-            self.sql("source", f"SELECT pg_create_logical_replication_slot('{self.id}_{kind}', 'pgoutput')")
+        for kind in ("control",) if w.get("copy") else ("run", "control"):
+            self.make_slot(kind)
         for check in self.checks("static") if w["topology"] != "self" else []:
             self.statics[check["target"]] = oracle.target_rows(self.cursor("target"), check)
         self.remember()
         self.write_config()
         self.keep_slot()
         self.set_up_second()
+
+    def make_slot(self, kind):
+        self.sql("source", f"SELECT pg_create_logical_replication_slot('{self.id}_{kind}', 'pgoutput')")
+
+    def do_slot(self, _):
+        """What was there before is to be copied. The subscription has got it by its own slot."""
+        self.make_slot("run")
+        self.remember()
 
     def keep_slot(self):
         """A copy of the slot as it is now, to begin again from."""
@@ -242,7 +250,8 @@ class Run:
         config = {k: v for k, v in self.config.items() if k != "binary"}
         target = "source" if w["topology"] == "self" else target
         here, there = servers.get(source, self.target), servers.get(target, self.target)
-        lines = ["[pipeline]", "name = world", f"state_dir = {self.base}.{slot}.state", "copy = no"]
+        lines = ["[pipeline]", "name = world", f"state_dir = {self.base}.{slot}.state",
+                 f"copy = {'yes' if w.get('copy') else 'no'}"]
         lines += [f"http = {pipeline.http}"] if pipeline.http else []
         lines += ["[source]", f"conninfo = {b.conninfo(here, f'{self.id}_{source}')}", f"slot = {self.id}_{slot}",
                  "publication = pub", f"binary = {self.config.get('binary', 'off')}"]
@@ -317,6 +326,27 @@ class Run:
             if pipeline.retries() - tried > RETRIES and not self.holder:
                 raise Hang(f"tries again and again: {pipeline.last_words('waiting for the target')}")
             time.sleep(0.03)
+
+    def notes(self):
+        """Of the copied tables: (relid, state, what changes while a copy goes on)."""
+        there = self.ask("target", "SELECT to_regclass('walpipe.tables') IS NOT NULL")
+        return self.sql("target", "SELECT relid, state, done, rows FROM walpipe.tables WHERE relid <> 0") if there else []
+
+    def sync_copies(self):
+        """All published tables are copied; waits as long as a copy moves."""
+        patience = self.world.get("patience", self.bench.options.patience)
+        known, moved = None, time.monotonic()
+        while self.world.get("copy"):
+            self.pipeline.look()
+            notes = self.notes()
+            published = self.value("SELECT count(*) FROM pg_publication_tables WHERE pubname = 'pub'")
+            if len({n[0] for n in notes}) >= published and all(n[1].endswith("streaming") for n in notes):
+                return
+            if notes != known:
+                known, moved = notes, time.monotonic()
+            if time.monotonic() > moved + patience:
+                raise Hang(f"no copy moves: {published} tables are published, notes: {notes[:12]}")
+            time.sleep(0.1)
 
     def step(self, step):
         do = step["do"]
@@ -405,6 +435,7 @@ class Run:
         if not self.pipeline.process:
             self.pipeline.start()
         self.sync()
+        self.sync_copies()
         if self.world["topology"] == "twoway":
             self.must_be_quiet()
             self.second.stop()
@@ -524,7 +555,7 @@ class Run:
         for number, check in enumerate(self.checks("rows")):
             states = [rows[number] for _, rows in self.states[first:]]
             out += [f"{check['target']}: {text}" for text in oracle.compare_partly(
-                states, self.cursor("target"), check, self.config.get("shards", 1))]
+                states, self.cursor("target"), check, self.config.get("shards", 1), self.world.get("copy"))]
         return out
 
     # ---- PostgreSQL's own subscription ----

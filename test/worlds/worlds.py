@@ -35,6 +35,7 @@ def describe(world):
     kinds = ", ".join(u["kind"] + (f" ({u['note']})" if u.get("note") else "") for u in world["units"])
     config = " ".join(f"{k}={v}" for k, v in world["config"].items())
     role = "" if world["role"] == "postgres" else f" role={world['role']}"
+    role += " copy" if world.get("copy") else ""
     for step in world["steps"]:
         if step["do"] == "config":
             config += ", then " + " ".join(f"{k}={v}" for k, v in step["config"].items())
@@ -189,6 +190,8 @@ def parse():
     parser.add_argument("--match", default="", help="of these only those with this in their names")
     parser.add_argument("--topology", help="only worlds of this one: one, chain, twoway, self")
     parser.add_argument("--sinks", default="pg", help="of pg,ch18,ch26: a random one of these for each world")
+    parser.add_argument("--copies", type=float, default=0, metavar="SHARE",
+                        help="of the worlds with one pipeline: rows are there before it, and it copies them")
     parser.add_argument("--installed", action="store_true", help="only the installed PostgreSQL, none from npm")
     parser.add_argument("--shrink", action="store_true", help="make a failing world smaller")
     parser.add_argument("--shrink-seconds", type=int, default=240)
