@@ -1,6 +1,7 @@
 /* check.c: see check.h. */
 #include "sink-ch/check.h"
 
+#include "sink-ch/checkcopy.h"
 #include "sink-ch/history.h"
 #include "sink-ch/rights.h"
 #include "sink-ch/schema.h"
@@ -145,6 +146,15 @@ knows_history(const struct worker *w)
     return w->intake.hello.system_identifier != 0 && w->options->pipeline != NULL;
 }
 
+static void
+check_copy(struct worker *w, const struct table *table, struct check *check)
+{
+    struct err err = {0};
+
+    if (w->options->copies && knows_history(w) && checkcopy_look(w, table, &err) != 0)
+        say(check, FINDING_FAIL, err.message, err.hint);
+}
+
 /* Checks the origin of the rows in the table. */
 static void
 check_history(struct worker *w, struct table *table, struct check *check)
@@ -210,6 +220,7 @@ check_table(struct worker *w, uint32_t number, struct check *check)
         rights_check_ddl(&w->server, w->options, table, true, &report);
         if (!shared) /* the origin of its rows is clear then */
             check_history(w, table, check);
+        check_copy(w, table, check);
         break;
     case SCHEMA_MISSING:
         check_missing(w, table, check);
@@ -217,6 +228,7 @@ check_table(struct worker *w, uint32_t number, struct check *check)
     case SCHEMA_NARROW:
         print_mapping(check, w, table, "gets the columns it lacks");
         rights_check_ddl(&w->server, w->options, table, true, &report);
+        check_copy(w, table, check);
         break;
     case SCHEMA_UNFIT:
         break;

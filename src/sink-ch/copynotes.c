@@ -64,10 +64,9 @@ look_at_target(const struct copynotes *n, const struct copypart *part, const cha
     return buf_len(&server->answer.body) == 0 ? 0 : refuse_rows(part, target_sql, err);
 }
 
-/* Only rows that a worker of this sink has noted may be there, and none has. */
-static int
-require_empty(const struct copynotes *n, const struct copypart *part, const char *target_sql,
-              struct err *err)
+int
+copynotes_require_empty(const struct copynotes *n, const struct copypart *part,
+                        const char *target_sql, struct err *err)
 {
     if (look_at_target(n, part, target_sql, err) == 0)
         return 0;
@@ -260,7 +259,8 @@ put_part(struct copynotes *n, const struct copypart *part, struct err *err)
 
     if (target == NULL)
         return -1;
-    if (part->state == COPY_NEW && !part->out && require_empty(n, part, target, err) != 0) {
+    if (part->state == COPY_NEW && !part->out &&
+        copynotes_require_empty(n, part, target, err) != 0) {
         free(target);
         return -1;
     }

@@ -34,6 +34,11 @@ int copynotes_require_none(struct copynotes *n, struct err *err) MUST_CHECK;
  * missing where none may be made. Returns when they are durable. */
 int copynotes_write(struct copynotes *n, struct copying *c, struct err *err) MUST_CHECK;
 
+/* Of a table without a note. Only rows that a worker of this sink has noted may be in its target,
+ * and none has. EXIT_REFUSED if it has rows, or is missing where none may be made. */
+int copynotes_require_empty(const struct copynotes *n, const struct copypart *part,
+                            const char *target_sql, struct err *err) MUST_CHECK;
+
 /* The target of the part's table, as SQL names it, to be freed. NULL with err. */
 char *copynotes_target(const struct copynotes *n, const struct copypart *part, struct err *err);
 

@@ -88,6 +88,8 @@ static const struct opt_spec specs[] = {
     {"schema", "HOW", "print or make: create the tables of the relations on stdin", OPT_WORD,
      TO(schema), .words = schema_modes},
     {"check", NULL, "say whether the target fits the relations on stdin", OPT_FLAG, TO(check)},
+    {"copies", NULL, "with --check: the sink copies the rows that exist already", OPT_FLAG,
+     TO(copies)},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
     {"log-format", "FORMAT", "text, json or auto: text on a terminal (default: auto)", OPT_WORD,

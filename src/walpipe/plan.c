@@ -218,7 +218,7 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
         words_add(&w, "--check");
         if (sink->type == SINK_PG && config->source.binary)
             words_add(&w, "--binary");
-        if (sink->type == SINK_PG && sink->copies)
+        if (sink->copies)
             words_add(&w, "--copies");
     } else if (use == PLAN_DROP || use == PLAN_TABLES) {
         words_add_option(&w, "--sink", sink->name);

@@ -287,6 +287,33 @@ PY
 
 # ---- what is refused ----
 
+@test "the bug was that --check said nothing of a target with rows that run refuses" {
+    table t "id Int32, v Nullable(String), big Nullable(String)" id
+    asked() { # CODE OPTION...
+        local code=$1
+        shift
+        events <<<'e.table(1, "public", "t", [col("id", True, INT4), col("v"), col("big")]); e.end()' >"$DIR/in"
+        exits "$code" sink --check "$@" <"$DIR/in" >"$DIR/out"
+    }
+    asked 0 --copies
+    q "INSERT INTO t (id) VALUES (1)"
+    asked 0
+    asked 100 --copies
+    grep -qF 'FAIL  table public.t: ' "$DIR/out"
+    grep -qF 'is to be copied from "public.t" and has rows already: if nothing else writes to it, TRUNCATE' "$DIR/out"
+    # once its copy has begun the rows are its own
+    q "TRUNCATE TABLE t"
+    copied <<<'ask(); life(7); block(7, 1, [["1", "v", "b"]], mark=0x1000); e.end()'
+    asked 0 --copies
+    # and a sink that an older walpipe has followed copies nothing
+    q "DROP TABLE walpipe_tables"
+    q "DROP TABLE walpipe_progress"
+    asked 100 --copies
+    small >"$DIR/in"
+    sink --map "public.t -> other" --create-tables <"$DIR/in"
+    asked 0 --copies
+}
+
 @test "refused: a target with rows, another table of that name, a stream without copies" {
     table t "id Int32, v Nullable(String), big Nullable(String)" id
     q "INSERT INTO t (id) VALUES (1)"
