@@ -34,6 +34,10 @@
 /* Connections that pg-table-read reads over; each costs the source a backend. */
 #define COPY_WORKERS_MAX 32
 
+/* Bytes of changes that may wait in a target while a table without a key is copied. They are rows
+ * of a table there, so the disk is the limit. This one only catches a slip. */
+#define HOLD_BYTES_MAX (UINT64_C(1) << 40)
+
 /* Workers of all sinks together that ackd and route hold tables for. */
 #define WORKERS_MAX 256u
 

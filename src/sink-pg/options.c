@@ -8,7 +8,6 @@
 
 /* They are applied in one transaction of the target. */
 #define HOLD_BYTES_DEFAULT (UINT64_C(1) << 30)
-#define HOLD_BYTES_MAX     (UINT64_C(1) << 40)
 
 static int
 take_map(const struct opt_spec *spec, const char *value, void *options, struct err *err)

@@ -66,6 +66,7 @@ static const struct key keys[] = {
     {"shard_key", IN_SINK, KEY_OPTIONAL, values_shard_key, offsetof(struct sink_config, shard_key)},
     {"tables", IN_SINK, KEY_OPTIONAL, values_tables, offsetof(struct sink_config, tables)},
     {COPY_KEY, IN_SINK, KEY_OPTIONAL, values_copy, offsetof(struct sink_config, copy)},
+    {"copy_hold", IN_PG, KEY_OPTIONAL, values_copy_hold, offsetof(struct sink_config, copy_hold)},
     {"batch_rows", IN_PG | IN_CH, KEY_OPTIONAL, values_batch_rows,
      offsetof(struct sink_config, batch_rows)},
     {"flush_interval", IN_PG | IN_CH, KEY_OPTIONAL, values_duration,

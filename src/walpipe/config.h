@@ -41,6 +41,7 @@ struct sink_config {
     struct tablefilter filter; /* the parsed tables */
     struct tablemap map;       /* the parsed maps */
     enum copy_choice copy;
+    uint64_t copy_hold; /* pg: bytes, 0 for sink-pg's default */
     bool copies;        /* rows that are older than the slot, too */
     bool copy_open;     /* the file does not say it, and copydefault.h decides */
     bool choice_logged; /* by copydefault.c */

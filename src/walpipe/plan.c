@@ -230,6 +230,9 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
     } else {
         words_add_option(&w, "--ackd", config->socket);
         words_add_option(&w, "--login-note", plan_login_path(config, pool, sink));
+        if (sink->copy_hold > 0)
+            words_add_option(&w, "--hold",
+                             pool_print(pool, "%llu", (unsigned long long)sink->copy_hold));
     }
     words_add_option(&w, "--batch-rows", pool_print(pool, "%u", sink->batch_rows));
     words_add_option(&w, "--flush-interval", sink->flush_interval);

@@ -379,6 +379,20 @@ values_copy_workers(const char *value, void *out, struct pool *pool, struct err 
 }
 
 int
+values_copy_hold(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    struct err ignored;
+    char expected[64];
+
+    (void)pool;
+    if (opt_number("", value, 1, HOLD_BYTES_MAX, out, &ignored) == 0)
+        return 0;
+    snprintf(expected, sizeof expected, "a whole number from 1 to %llu",
+             (unsigned long long)HOLD_BYTES_MAX);
+    return refuse(err, expected);
+}
+
+int
 values_copy_rate(const char *value, void *out, struct pool *pool, struct err *err)
 {
     (void)pool;

@@ -144,6 +144,13 @@ test_copies(void)
         check(c.copies && c.sinks[0].copies, "a ClickHouse sink");
         config_free(&c);
     }
+    if (reads(PIPELINE SOURCE SINK "copy_hold = 1099511627776\n", &c)) {
+        check(c.sinks[0].copy_hold == UINT64_C(1) << 40, "the most that may wait");
+        config_free(&c);
+    }
+    refuses(PIPELINE SOURCE SINK "copy_hold = 1099511627777\n", 11, "to 1099511627776");
+    refuses(PIPELINE SOURCE SINK "copy_hold = 0\n", 11, "from 1");
+    refuses(PIPELINE SOURCE CH "copy_hold = 1\n", 12, "expected one of");
     refuses(PIPELINE "copy = maybe\n", 4, "yes or no");
     refuses(PIPELINE "copy_workers = 33\n", 4, "1 to 32");
     refuses(PIPELINE "copy_workers = 0\n", 4, "1 to 32");

@@ -178,8 +178,11 @@ test_copies(void)
     }
     plan_free(&plan);
     copies.copy_rate = 1000;
+    copying[0].copy_hold = UINT64_C(5000000000);
     plan_make(&plan, &copies, &place);
     check(has(plan.programs[7].argv, "--rate") && has(plan.programs[7].argv, "1000"), "its rate");
+    check(has(plan.programs[1].argv, "--hold") && has(plan.programs[1].argv, "5000000000"),
+          "the sink's limit of held changes");
     plan_free(&plan);
 }
 
