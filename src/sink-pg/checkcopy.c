@@ -83,6 +83,36 @@ ask_empty(struct session *s, const char *schema, const char *name, bool *empty, 
     return rc;
 }
 
+/* Rows of it are in another target table than map names now. Notes of an older walpipe do not say
+ * in which. */
+static int
+check_target(struct session *s, const char *const *params, const struct relation *relation,
+             const char *schema, const char *name, struct err *err)
+{
+    const char *with_target[] = {params[0], params[1], params[2], NULL};
+    struct buf target = {0};
+    bool tables = false, other = false;
+    int rc = ask(s, look, "SELECT pg_catalog.to_regclass('walpipe.tables') IS NOT NULL", 0, NULL,
+                 &tables, err);
+
+    sqltext_name(&target, schema);
+    sqltext_add(&target, ".");
+    sqltext_name(&target, name);
+    with_target[3] = sqltext_get(&target);
+    if (rc == 0 && tables)
+        rc = ask(s, look,
+                 "SELECT EXISTS (SELECT FROM walpipe.tables AS t WHERE pipeline = $1 AND sink = $2 "
+                 "AND relid = $3::oid AND state IN ('copying', 'streaming') "
+                 "AND coalesce(pg_catalog.to_jsonb(t) ->> 'target', '') NOT IN ('', $4))",
+                 4, with_target, &other, err);
+    buf_free(&target);
+    if (rc != 0 || !other)
+        return rc;
+    err_set(err, EXIT_REFUSED, "the rows of %s.%s are in another target table than its changes now",
+            relation->schema, relation->name);
+    return err_hint(err, "set map back, or see target in sink-pg(1)");
+}
+
 void
 checkcopy_table(struct session *s, const char *pipeline, const char *sink,
                 const struct relation *relation, const struct plan *plan, const char *schema,
@@ -96,7 +126,9 @@ checkcopy_table(struct session *s, const char *pipeline, const char *sink,
 
     snprintf(relid, sizeof relid, "%" PRIu32, relation->relid);
     snprintf(label, sizeof label, "%.*s.%.*s", NAME_MAX_BYTES, schema, NAME_MAX_BYTES, name);
-    rc = ask_notes(s, params, &noted, &err);
+    rc = check_target(s, params, relation, schema, name, &err);
+    if (rc == 0)
+        rc = ask_notes(s, params, &noted, &err);
     if (rc == 0)
         rc = ask_unfinished(s, params, &unfinished, &err);
     if (rc == 0 && !noted)

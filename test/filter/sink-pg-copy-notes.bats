@@ -37,6 +37,21 @@ refused_for_b() {
     said 'the rows of public.t are in \\"public\\".\\"t\\", and its changes go to \\"public\\".\\"b\\" now'
     said "set map back; if you have moved the table in the target as well, set target = '' in its"
     [ "$(sql "SELECT count(*) FROM b")" = 0 ]
+    # check says so, too
+    stream "$T/check" <<PY
+e = Events(sink="dst", shards=1)
+e.table(1, "public", "t", [col("id", True, INT4), col("v"), col("big")]); e.end(); out(e)
+PY
+    checks "${to_b[@]}"
+    [ "$status" -eq 100 ]
+    [[ "$output" == *"the rows of public.t are in another target table than its changes now"* ]]
+    checks
+    [ "$status" -eq 0 ]
+}
+
+checks() {
+    run "$WALPIPE_BIN/sink-pg" --check --copies --conninfo "$(pg_conninfo dst "$db")" --pipeline p "$@" <"$T/check"
+    echo "$output"
 }
 
 # The bug was that the rows stayed in the old target, and the changes went to the new one.
