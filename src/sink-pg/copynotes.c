@@ -9,6 +9,7 @@
 #include "lib/layout.h"
 #include "lib/lsn.h"
 #include "sink-pg/mapping.h"
+#include "sink-pg/plan.h"
 #include "sink-pg/sqltext.h"
 
 /* A key may be longer than a btree accepts. */
@@ -374,6 +375,21 @@ ask_empty(const struct copynotes *n, struct session *s, uint32_t relid, const ch
     return rc;
 }
 
+static int
+require_table(struct session *s, const char *target, const char *schema, const char *name,
+              struct err *err)
+{
+    const char *params[] = {target};
+    char label[2 * NAME_MAX_BYTES + 2];
+    bool there;
+
+    if (ask_bool(s, "look for a table", "SELECT pg_catalog.to_regclass($1) IS NOT NULL", 1, params,
+                 &there, err) != 0)
+        return -1;
+    snprintf(label, sizeof label, "%s.%s", schema, name);
+    return there ? 0 : plan_refuse_missing(label, err);
+}
+
 /* Rows there are ours if another worker is beyond waiting. Both in one query, because that worker
  * has noted everything before it wrote it into the table. */
 static int
@@ -383,9 +399,10 @@ require_empty(const struct copynotes *n, struct session *s, const struct copypar
     const char *schema, *name;
     bool ours = true;
 
-    if (ask_empty(n, s, part->relid, target, &ours, err) != 0)
-        return -1;
     mapping_target(n->map, part->schema, part->name, &schema, &name);
+    if (require_table(s, target, schema, name, err) != 0 ||
+        ask_empty(n, s, part->relid, target, &ours, err) != 0)
+        return -1;
     return ours ? 0 : copynotes_refuse_rows(schema, name, err);
 }
 

@@ -63,12 +63,13 @@ look_at_triggers(struct plan *plan, const struct plan_input *input)
                   c->statement_triggers);
 }
 
-static int
-no_table(const char *label, struct err *err)
+int
+plan_refuse_missing(const char *label, struct err *err)
 {
     err_set(err, EXIT_REFUSED, "there is no table %s in the target database", label);
-    return err_hint(err, "create the table in the target, or leave it out of this sink with "
-                         "tables = ..., or give it another target with map");
+    return err_hint(err,
+                    "create the table in the target (walpipe schema --apply), or leave it out of "
+                    "this sink with tables = ..., or give it another target with map");
 }
 
 static int
@@ -115,7 +116,7 @@ plan_make(struct session *s, const struct relation *relation, const char *schema
             rc = match_choose(plan, &input, err);
         break;
     case 0:
-        rc = no_table(label, err);
+        rc = plan_refuse_missing(label, err);
         break;
     }
     catalog_free(&catalog);

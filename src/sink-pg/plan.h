@@ -163,4 +163,7 @@ bool plan_can_set(const struct plan *plan, uint32_t column);
  * values may be written differently, such as 1.0 and 1.00. */
 bool plan_overwrites(const struct plan *plan, uint32_t column);
 
+/* Sets err for a target without the table, which label names. Always -1. */
+int plan_refuse_missing(const char *label, struct err *err);
+
 #endif
