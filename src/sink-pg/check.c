@@ -180,6 +180,28 @@ check_way_back(struct check *c, const struct relation *relation, const char *sch
         verdict_fail(&c->verdicts, NULL, &err);
 }
 
+static const char exists_query[] =
+    "SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = $1 AND c.relname = $2";
+
+/* Whether walpipe run will create the table. */
+static bool
+will_be_made(struct check *c, const char *schema, const char *name)
+{
+    static const char what[] = "look for a table";
+    const char *params[] = {schema, name};
+    struct err ignored = {0}; /* the next question fails too, and says it */
+    PGresult *result;
+    bool missing;
+
+    if (!c->options->create_tables)
+        return false;
+    result = pqx_exec_params(c->session.conn, what, exists_query, 2, params, &ignored);
+    missing = result != NULL && PQntuples(result) == 0;
+    PQclear(result);
+    return missing;
+}
+
 static void
 check_table(struct check *c, const struct relation *relation)
 {
@@ -193,6 +215,12 @@ check_table(struct check *c, const struct relation *relation)
         return;
     }
     mapping_target(&c->options->mapping, relation->schema, relation->name, &schema, &name);
+    if (will_be_made(c, schema, name)) {
+        verdict_say(&c->verdicts, VERDICT_OK,
+                    "%s.%s -> %s.%s: the table does not exist yet: run will create it",
+                    relation->schema, relation->name, schema, name);
+        return;
+    }
     plan = plan_make(&c->session, relation, schema, name, &notes, &err);
     if (plan == NULL) {
         verdict_fail(&c->verdicts, NULL, &err);

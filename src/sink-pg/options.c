@@ -43,6 +43,8 @@ static const struct opt_spec specs[] = {
      TO(binary)},
     {"copies", NULL, "with --check: the sink copies the rows that exist already", OPT_FLAG,
      TO(copies)},
+    {"create-tables", NULL, "with --check: walpipe run creates missing tables", OPT_FLAG,
+     TO(create_tables)},
     {"drop-progress", NULL, "remove a sink's rows from walpipe.progress", OPT_FLAG,
      TO(drop_progress)},
     {"layout", NULL, "print which tables must go to one worker as a whole, for route", OPT_FLAG,

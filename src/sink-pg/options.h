@@ -14,8 +14,9 @@ struct options {
     const char *login_note; /* loginnote.h's path, or NULL */
     const char *sink;       /* --drop-progress, --layout, --tables */
     bool check;
-    bool binary; /* with check: values come in binary format */
-    bool copies; /* with check: the sink copies tables */
+    bool binary;        /* with check: values come in binary format */
+    bool copies;        /* with check: the sink copies tables */
+    bool create_tables; /* with check: walpipe run creates missing tables */
     bool drop_progress;
     bool layout;
     bool tables;

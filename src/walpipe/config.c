@@ -83,7 +83,7 @@ static const struct key keys[] = {
     {"ca_file", IN_CH, KEY_OPTIONAL, values_text, offsetof(struct sink_config, ca_file)},
     {"cert_file", IN_CH, KEY_OPTIONAL, values_text, offsetof(struct sink_config, cert_file)},
     {"key_file", IN_CH, KEY_OPTIONAL, values_text, offsetof(struct sink_config, key_file)},
-    {"create_tables", IN_CH, KEY_OPTIONAL, values_switch,
+    {"create_tables", IN_PG | IN_CH, KEY_OPTIONAL, values_switch,
      offsetof(struct sink_config, create_tables)},
     {"on_overflow", IN_CH, KEY_OPTIONAL, values_overflow,
      offsetof(struct sink_config, on_overflow)},

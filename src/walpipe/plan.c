@@ -220,6 +220,8 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
             words_add(&w, "--binary");
         if (sink->copies)
             words_add(&w, "--copies");
+        if (sink->type == SINK_PG && sink->create_tables)
+            words_add(&w, "--create-tables");
     } else if (use == PLAN_DROP || use == PLAN_TABLES) {
         words_add_option(&w, "--sink", sink->name);
         words_add(&w, use == PLAN_DROP ? "--drop-progress" : "--tables");

@@ -19,6 +19,7 @@
 #include "walpipe/plan.h"
 #include "walpipe/reload.h"
 #include "walpipe/replaced.h"
+#include "walpipe/schema.h"
 #include "walpipe/unit.h"
 
 #define BACKOFF_FIRST_MILLIS 100
@@ -39,6 +40,7 @@ struct running {
     struct replaced replaced;
     char *const *argv;
     int signals;
+    bool created; /* the tables under create_tables */
 };
 
 /* Decides about copies, also whether the programs are started only to wait until that is possible.
@@ -61,6 +63,18 @@ choose_copies(struct running *r, struct err *err)
     return -1;
 }
 
+/* Once is enough: a sink stops at a table that comes later and is missing. */
+static int
+create_tables(struct running *r, struct err *err)
+{
+    if (r->created)
+        return 0;
+    if (schema_make_tables(r->config, r->log, err) != 0)
+        return -1;
+    r->created = true;
+    return 0;
+}
+
 static struct unit_end
 live_once(struct running *r)
 {
@@ -74,6 +88,7 @@ live_once(struct running *r)
         err = (struct err){0};
     }
     if (choose_copies(r, &err) != 0 || reload_write_limits(r->config, &err) != 0 ||
+        create_tables(r, &err) != 0 ||
         layoutfile_refresh(r->config, &r->place, r->log, &err) != 0) {
         lasterror_write(r->config->state_dir, r->log->program, &err);
         log_failure(r->log, &err);

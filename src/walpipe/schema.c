@@ -24,6 +24,7 @@ struct working {
     /* of the sink at hand */
     struct sink_config *sink;
     struct tablelist tables; /* their progress */
+    bool tables_only;        /* nothing is to be done if no table is missing */
 };
 
 /* ---- whether tables have been copied ---- */
@@ -101,6 +102,17 @@ dump(struct working *w, const struct schemaobjects *objects, struct dumpentry **
     return 0;
 }
 
+/* To find this out needs no pg_dump. */
+static bool
+lacks_table(const struct schemaobjects *objects, const struct schemaplan_target *target)
+{
+    for (size_t i = 0; i < objects->count; i++)
+        if (objects->list[i].kind == SCHEMAOBJECT_TABLE &&
+            !schemaplan_has(target, objects->list[i].key))
+            return true;
+    return false;
+}
+
 static int
 make_plan(struct working *w, PGconn *conn, struct schemaplan *plan, struct err *err)
 {
@@ -112,10 +124,14 @@ make_plan(struct working *w, PGconn *conn, struct schemaplan *plan, struct err *
     size_t count;
 
     if (schemaobjects_read(&objects, &w->catalog, w->sink, &w->pool, err) != 0 ||
-        schematarget_list(conn, &keys, &target.keys_count, &w->pool, err) != 0 ||
-        dump(w, &objects, &entries, &count, err) != 0)
+        schematarget_list(conn, &keys, &target.keys_count, &w->pool, err) != 0)
         return -1;
     target.keys = keys;
+    *plan = (struct schemaplan){0};
+    if (w->tables_only && !lacks_table(&objects, &target))
+        return 0;
+    if (dump(w, &objects, &entries, &count, err) != 0)
+        return -1;
     return schemaplan_make(plan, &objects, entries, count, &target, &w->pool, err);
 }
 
@@ -169,7 +185,7 @@ compare(struct working *w, struct err *err)
 static int
 apply_plan(struct working *w, PGconn *conn, const struct schemaplan *plan, struct err *err)
 {
-    if (schematarget_make_first(conn, w->sink, plan, err) != 0)
+    if (schematarget_make_first(conn, w->sink, plan, NULL, err) != 0)
         return -1;
     for (size_t i = 0; i < plan->existing_count; i++)
         printf("sink %s: %s: exists already\n", w->sink->name, plan->existing[i]);
@@ -355,4 +371,48 @@ schema_run(const struct schema_choice *choice)
         code = log_failure(choice->log, &err);
     end(&w);
     return code;
+}
+
+/* ---- for run ---- */
+
+static int
+make_missing(struct working *w, struct err *err)
+{
+    PGconn *conn = schematarget_open(w->sink, err);
+    struct schemaplan plan;
+    int rc;
+
+    if (conn == NULL)
+        return -1;
+    rc = make_plan(w, conn, &plan, err);
+    if (rc == 0)
+        rc = schematarget_make_first(conn, w->sink, &plan, w->log, err);
+    PQfinish(conn);
+    return rc;
+}
+
+static bool
+creates(const struct sink_config *sink)
+{
+    return sink->type == SINK_PG && sink->create_tables;
+}
+
+int
+schema_make_tables(struct config *config, const struct log *log, struct err *err)
+{
+    struct working w = {.config = config, .log = log, .tables_only = true};
+    bool any = false;
+    int rc = 0;
+
+    for (size_t i = 0; i < config->sinks_count; i++)
+        any = any || creates(&config->sinks[i]);
+    if (any)
+        rc = prepare(&w, err);
+    for (size_t i = 0; rc == 0 && i < config->sinks_count; i++) {
+        w.sink = &config->sinks[i];
+        if (creates(w.sink))
+            rc = make_missing(&w, err);
+    }
+    end(&w);
+    return rc;
 }

@@ -134,7 +134,7 @@ run_first(PGconn *conn, const struct schemaplan *plan, struct err *err)
 
 int
 schematarget_make_first(PGconn *conn, const struct sink_config *sink, const struct schemaplan *plan,
-                        struct err *err)
+                        const struct log *log, struct err *err)
 {
     struct err ignored;
 
@@ -147,7 +147,10 @@ schematarget_make_first(PGconn *conn, const struct sink_config *sink, const stru
         return -1;
     }
     for (size_t i = 0; i < plan->count && plan->list[i].stage == SCHEMAPLAN_FIRST; i++)
-        say(sink, &plan->list[i], "made");
+        if (log == NULL)
+            say(sink, &plan->list[i], "made");
+        else
+            log_write(log, LOG_INFO, "sink %s: made %s", sink->name, plan->list[i].label);
     return 0;
 }
 

@@ -19,10 +19,11 @@ PGconn *schematarget_open(const struct sink_config *sink, struct err *err);
 int schematarget_list(PGconn *conn, const char ***keys, size_t *count, struct pool *pool,
                       struct err *err) MUST_CHECK;
 
-/* Makes the objects of the first step, all in one transaction, and says so on stdout. Those of the
- * second step are left. conn must have no transaction. */
+/* Makes the objects of the first step, all in one transaction, and says so in the log, or on stdout
+ * if that is NULL. Those of the second step are left. conn must have no transaction. */
 int schematarget_make_first(PGconn *conn, const struct sink_config *sink,
-                            const struct schemaplan *plan, struct err *err) MUST_CHECK;
+                            const struct schemaplan *plan, const struct log *log,
+                            struct err *err) MUST_CHECK;
 
 /* Makes the objects of the second step, over that many connections where this is possible. It says
  * on stdout how each went, and goes on after a failure. Returns 0, or -1 with err if one failed. */

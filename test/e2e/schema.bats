@@ -252,6 +252,48 @@ belongings() {
     [[ $output == *"sequence public.shared: the target does not have it"* ]]
 }
 
+@test "create_tables: run makes missing tables and copies into them, a later one after a restart" {
+    odd_tables
+    user="user=reader" write_conf "$odd_map
+create_tables = yes"
+    run -0 walpipe check
+    [[ $output == *"the table does not exist yet: run will create it"* ]]
+    pipeline_start "$conf"
+    wait_until 120 all_streaming 9
+    pipeline_lives "$conf"
+    grep -q 'made table .*orders2' "$conf.log"
+    same orders '"New Sales".orders2'
+    # nothing that waits for the copy
+    [ "$(pg_sql dst "SELECT to_regclass('\"New Sales\".orders_c_idx') IS NULL" "$db")" = t ]
+    pg_sql src "CREATE TABLE later (id int PRIMARY KEY); INSERT INTO later VALUES (1);
+        GRANT SELECT ON later TO reader; ALTER PUBLICATION p ADD TABLE later" "$db"
+    wait_until 60 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" = 100 ]
+    grep -q 'there is no table public.later' "$conf.log"
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 10
+    pg_sql src "INSERT INTO later VALUES (2)" "$db"
+    caught_up "$conf" src "$db"
+    pipeline_stop "$conf"
+    same later later
+}
+
+@test "a missing table under copy = yes stops the run, and the hint can be followed" {
+    pg_sql src "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);
+        CREATE PUBLICATION p FOR ALL TABLES" "$db"
+    write_conf
+    pipeline_start "$conf" || true
+    wait_until 60 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" = 100 ]
+    grep -q 'there is no table public.t.*walpipe schema --apply' "$conf.log"
+    walpipe schema --apply
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 1
+    caught_up "$conf" src "$db"
+    pipeline_stop "$conf"
+    same t t
+}
+
 @test "a source that is newer than every pg_dump here is refused" {
     major_or_skip 18
     major_new new 18
