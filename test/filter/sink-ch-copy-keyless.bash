@@ -49,7 +49,7 @@ piles() { # with and without a version column
     q "CREATE TABLE t ($columns) ENGINE = MergeTree ORDER BY tuple()"
 }
 
-rows_are() {
+pile_is() {
     is "SELECT id, v FROM t ORDER BY id, v" "$1"
 }
 
@@ -78,7 +78,7 @@ e.add(table_end(7))
 tx(162, ("insert", ["8", "streaming"]))
 e.end()
 PY
-        rows_are '1 before L0
+        pile_is '1 before L0
 2 contained
 3 lacked
 3 lacked
@@ -179,7 +179,7 @@ PY
 e.lsn = 0x2100
 describe(); tx(153, ("insert", ["3", "b"])); tx(155, ("insert", ["4", "c"])); tx(156, ("insert", ["5", "d"])); ask(); e.end()
 PY
-        rows_are '1 a
+        pile_is '1 a
 2 waits
 3 b
 4 c

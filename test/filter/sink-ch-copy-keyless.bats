@@ -30,7 +30,7 @@ ask(); life(9)
 block(9, 1, [["3", "behind it"]], snapshot=(165, 165, ()), mark=0x1000)
 e.add(table_end(9)); e.end()
 PY
-    rows_are '3 behind it'
+    pile_is '3 behind it'
     note_is 'streaming (0,0)- 1 1'
     told_is copied '[.life, .written]' '[7,true]
 [7,false]
@@ -49,7 +49,7 @@ empty(120); tx(150, ("insert", ["50", "lacked"]))
 block(7, 1, [["1", "a"]], snapshot=(150, 150, ()), mark=0x1000)
 e.add(table_end(7)); e.end()
 PY
-    rows_are '1 a
+    pile_is '1 a
 50 lacked'
     q "TRUNCATE TABLE t"
     q "DROP TABLE walpipe_tables"
@@ -87,7 +87,7 @@ e.add(table_end(8)); e.end()
 PY
     exec 8>&-
     wait_until 20 state_is streaming
-    rows_are '1 a'
+    pile_is '1 a'
     log_has "public.t: its target has more rows than were copied"
 }
 
@@ -114,7 +114,7 @@ PY
     exec 8>&-
     wait "$pid"
     fault counts
-    rows_are '1 a
+    pile_is '1 a
 2 a'
     note_is 'streaming (0,0)- 2 1'
     log_has "public.t: an answer of ClickHouse was lost, so rows may be there twice"
@@ -175,13 +175,13 @@ block(7, 1, [["1", "a"]] if MINE else [], mark=0x1000)
 if MINE: tx(150, ("insert", ["2", "b"]))
 e.add(table_end(7)).end()'
     run_both "$owner" "$text"
-    rows_are '1 a
+    pile_is '1 a
 2 b'
     # one of them had not noted the end: all begin again, and only the owner empties the table
     q "INSERT INTO walpipe_tables SELECT pipeline, sink, system_identifier, relid, part, shard, schema, name, 'copying', l0, file,
         definition, '', 0, layout, target, keyless, version + 1000, now() FROM walpipe_tables FINAL WHERE relid = 1 AND shard = $owner"
     run_both "$owner" "${text//7/8}"
-    rows_are '1 a
+    pile_is '1 a
 2 b'
     [ "$(q "SELECT groupArray(state) FROM walpipe_tables FINAL WHERE relid = 1")" = "['streaming','streaming']" ]
 }
