@@ -78,8 +78,9 @@ def ch_rows(servers, relation, db):
     table = next((t for t in (relation.name + "_current", relation.name) if t in names), None)
     if table is None:
         return collections.Counter()
-    return collections.Counter(servers.clickhouse("SELECT %s FROM %s FORMAT TabSeparated" % (
-        relation.columns, table), db).splitlines())
+    zeros = " SETTINGS output_format_decimal_trailing_zeros = 1" if servers.modern else ""
+    return collections.Counter(servers.clickhouse("SELECT %s FROM %s FORMAT TabSeparated%s" % (
+        relation.columns, table, zeros), db).splitlines())
 
 
 def ch_rows_truncated(servers, relation):
