@@ -121,7 +121,7 @@ checkcopy_table(struct session *s, const char *pipeline, const char *sink,
     char relid[16], label[2 * NAME_MAX_BYTES + 2];
     const char *params[] = {pipeline, sink, relid};
     struct err err = {0};
-    bool noted, unfinished = false, empty = true;
+    bool noted = false, unfinished = false, empty = true;
     int rc;
 
     snprintf(relid, sizeof relid, "%" PRIu32, relation->relid);
