@@ -73,6 +73,8 @@ show_table(FILE *out, struct cursor *body, uint32_t elements, struct err *err)
     json_uint(&j, "bytes", table.bytes);
     json_cstr(&j, "definition", table.definition);
     put_sinks(&j, &table.sinks);
+    if (table.resync)
+        json_bool(&j, "resync", true);
     put_relation(&j, &table.relation);
     put_end(&j);
     relation_free(&table.relation);

@@ -21,6 +21,14 @@ ackcopy_ask(struct ackconn *ack, uint64_t life, const struct sinklist *sinks, st
     return ackconn_queue(ack, &message, err);
 }
 
+int
+ackcopy_controlled(struct ackconn *ack, const struct copy_controlled *controlled, struct err *err)
+{
+    struct ack_message message = {.type = ACK_CONTROLLED, .controlled = *controlled};
+
+    return ackconn_queue(ack, &message, err);
+}
+
 static int
 unexpected(const struct ack_message *message, struct err *err)
 {
@@ -64,6 +72,7 @@ ackcopy_report(struct ackconn *ack, struct ackcopy_report *report, struct err *e
         return 1;
     case ACK_ANSWERED:
     case ACK_DRAINING:
+    case ACK_CONTROL:
         return 1;
     case ACK_RELAYED:
         return take_relayed(report, err);

@@ -15,11 +15,16 @@ int ackcopy_hello(struct ackconn *ack, const char *program, struct err *err) MUS
 int ackcopy_ask(struct ackconn *ack, uint64_t life, const struct sinklist *sinks,
                 struct err *err) MUST_CHECK;
 
+/* Queues the answer to a command's request. */
+int ackcopy_controlled(struct ackconn *ack, const struct copy_controlled *controlled,
+                       struct err *err) MUST_CHECK;
+
 /* A message of ackd, or of a worker through ackd. */
 struct ackcopy_report {
     char sink[NAME_MAX_BYTES + 1]; /* the worker's sink, "" for ackd itself */
     uint32_t shard;
-    struct ack_message message; /* From ackd ACK_RUN, ACK_ANSWERED or ACK_DRAINING. From a worker
+    struct ack_message message; /* From ackd ACK_RUN, ACK_ANSWERED, ACK_CONTROL or
+                                  ACK_DRAINING. From a worker
                                    ACK_TABLE_STATE, ACK_COPIED or ACK_MISSING. May point into the
                                    connection's buffer, and is valid until that is read again. */
 };

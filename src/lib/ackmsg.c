@@ -30,12 +30,15 @@ message_elements(enum ack_type type)
     case ACK_DIFFERENCES:
         return DIFFERENCES_ELEMENTS;
     case ACK_COPY_COUNTS:
+    case ACK_CONTROL:
         return 7;
     case ACK_TABLE_STATE:
     case ACK_TABLE_COUNTS:
         return 8;
     case ACK_REACHED:
         return REACHED_ELEMENTS;
+    case ACK_CONTROLLED:
+        return 6;
     case ACK_COPIED:
     case ACK_RELAYED:
         return 5;
@@ -304,6 +307,12 @@ pack_fields(struct packer *p, const struct ack_message *m)
     case ACK_ANSWERED:
         copy_answered_pack(p, &m->answered);
         break;
+    case ACK_CONTROL:
+        copy_control_pack(p, &m->control);
+        break;
+    case ACK_CONTROLLED:
+        copy_controlled_pack(p, &m->controlled);
+        break;
     case ACK_DRAINING:
     case ACK_FINISHED:
     case ACK_STATUS_REQUEST:
@@ -380,6 +389,10 @@ read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
         return copy_relayed_read(c, &m->relayed);
     case ACK_ANSWERED:
         return copy_answered_read(c, &m->answered);
+    case ACK_CONTROL:
+        return copy_control_read(c, &m->control);
+    case ACK_CONTROLLED:
+        return copy_controlled_read(c, &m->controlled);
     case ACK_DRAINING:
     case ACK_FINISHED:
     case ACK_STATUS_REQUEST:

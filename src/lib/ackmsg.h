@@ -37,6 +37,8 @@ enum ack_type {
     ACK_TABLE_COUNTS = 20, /* for people: the changes of a table, and the state of its copy */
     /* anybody to ackd */
     ACK_STATUS_REQUEST = 16,
+    ACK_CONTROL = 22,    /* a command; ackd forwards it to pg-table-read */
+    ACK_CONTROLLED = 23, /* the answer, from pg-table-read to ackd, and from ackd to the command */
     /* ackd's answers */
     ACK_ACCEPTED = 32,
     ACK_REFUSED = 33,
@@ -141,7 +143,8 @@ struct ack_refusal {
 
 struct ack_message {
     enum ack_type type;
-    struct run_id run_id; /* all zero in ACK_STATUS_REQUEST and ACK_COPIER */
+    struct run_id run_id; /* all zero in ACK_STATUS_REQUEST, ACK_COPIER and a
+                             command's ACK_CONTROL */
     struct bytes body;    /* after decoding, the whole array in the frame */
     union {
         struct ack_source source; /* ACK_SOURCE, ACK_RUN */
@@ -164,6 +167,8 @@ struct ack_message {
         struct copy_counts copy_counts;
         struct copy_relayed relayed;
         struct copy_answered answered;
+        struct copy_control control;
+        struct copy_controlled controlled;
         struct bytes feedback; /* into the frame */
         struct bytes status;   /* ack_status, points into the frame, see ackmsg_status_* */
     };

@@ -1,17 +1,19 @@
 /* copydetail.c: see copydetail.h. */
 #include "lib/copydetail.h"
 
-/* ---- the note: [file, definition, done] ---- */
+/* ---- the note: [file, definition, done, resync], the last only if it is true ---- */
 
 void
 copydetail_state_encode(struct buf *buf, const struct copydetail_state *state)
 {
     struct packer p = {.buf = buf};
 
-    pack_array(&p, 3);
+    pack_array(&p, state->resync ? 4 : 3);
     pack_uint(&p, state->file);
     pack_cstr(&p, state->definition);
     pack_str(&p, state->done);
+    if (state->resync)
+        pack_bool(&p, true);
 }
 
 bool
@@ -20,9 +22,11 @@ copydetail_state_decode(struct bytes detail, struct copydetail_state *state)
     struct cursor c = cursor_over(detail.data, detail.len);
     uint32_t elements;
 
-    return mp_array(&c, &elements) && elements == 3 && mp_uint32(&c, &state->file) &&
+    state->resync = false;
+    return mp_array(&c, &elements) && (elements == 3 || elements == 4) &&
+           mp_uint32(&c, &state->file) &&
            mp_cstr(&c, state->definition, sizeof state->definition) && mp_str(&c, &state->done) &&
-           c.left == 0;
+           (elements == 3 || mp_bool(&c, &state->resync)) && c.left == 0;
 }
 
 /* ---- a refusal: [message, hint] ---- */

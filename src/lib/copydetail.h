@@ -11,6 +11,7 @@ struct copydetail_state {
     uint32_t file; /* the file of the finished ranges, 0 if none */
     char definition[COPY_DEFINITION_MAX + 1];
     struct bytes done; /* in the form of spans.h; after decoding, points into the message */
+    bool resync;       /* the table is being copied again */
 };
 
 /* Appends it. If memory runs out, buf remembers it. */
@@ -19,7 +20,7 @@ void copydetail_state_encode(struct buf *buf, const struct copydetail_state *sta
 /* Returns false if it is malformed. `done` is not parsed. spans_parse does that. */
 bool copydetail_state_decode(struct bytes detail, struct copydetail_state *state) MUST_CHECK;
 
-/* The detail of "refuse", which is the reason for people. */
+/* The detail of "refuse" and "keep", which is the reason for people. */
 struct copydetail_refusal {
     char message[512];
     char hint[512];

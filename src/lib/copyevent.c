@@ -60,20 +60,23 @@ unpack_ctid(struct cursor *c, struct ctid *ctid)
     return true;
 }
 
-/* ---- table: [32, life, part, rows, bytes, definition, sinks, relation's items] ---- */
+/* ---- table: [32, life, part, rows, bytes, definition, sinks, resync, relation's
+ * items], resync only if it is true ---- */
 
 int
 copytable_encode(struct buf *buf, const struct copytable_event *table)
 {
     struct packer p;
 
-    frame_begin(&p, buf, FRAME_COPYTABLE, 7 + RELATION_ITEMS);
+    frame_begin(&p, buf, FRAME_COPYTABLE, 7 + RELATION_ITEMS + (table->resync ? 1 : 0));
     pack_uint(&p, table->life);
     pack_uint(&p, table->part);
     pack_uint(&p, table->rows);
     pack_uint(&p, table->bytes);
     pack_cstr(&p, table->definition);
     sinklist_pack(&p, &table->sinks);
+    if (table->resync)
+        pack_bool(&p, true);
     relation_pack(&p, &table->relation);
     return frame_end(&p);
 }
@@ -82,12 +85,14 @@ int
 copytable_decode(struct cursor *body, uint32_t elements, struct copytable_event *table,
                  struct err *err)
 {
+    bool marked = elements == 7 + RELATION_ITEMS;
+
     *table = (struct copytable_event){0};
-    if (elements != 6 + RELATION_ITEMS || !mp_uint(body, &table->life) ||
+    if ((elements != 6 + RELATION_ITEMS && !marked) || !mp_uint(body, &table->life) ||
         !mp_uint32(body, &table->part) || !mp_uint(body, &table->rows) ||
         !mp_uint(body, &table->bytes) ||
         !mp_cstr(body, table->definition, sizeof table->definition) ||
-        !sinklist_unpack(body, &table->sinks))
+        !sinklist_unpack(body, &table->sinks) || (marked && !mp_bool(body, &table->resync)))
         return malformed("table", err);
     return relation_decode(body, RELATION_ITEMS, &table->relation, err);
 }

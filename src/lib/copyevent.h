@@ -26,6 +26,7 @@ struct copytable_event {
                                  finished under another definition are void */
     struct sinklist sinks;    /* empty for all that take copies, and this table */
     struct relation relation; /* as it is published */
+    bool resync;              /* the life is of a table that is copied again */
 };
 
 int copytable_encode(struct buf *buf, const struct copytable_event *table) MUST_CHECK;

@@ -54,7 +54,8 @@ table_state_read(struct cursor *c, struct table_state *s)
         !mp_cstr(c, want, sizeof want) || !mp_bool(c, &s->last) || !read_opaque(c, &s->detail))
         return false;
     s->want = (enum table_want)want[0];
-    return want[0] == TABLE_WANT || want[0] == TABLE_HAVE || want[0] == TABLE_REFUSE;
+    return want[0] == TABLE_WANT || want[0] == TABLE_HAVE || want[0] == TABLE_REFUSE ||
+           want[0] == TABLE_KEEP;
 }
 
 void
@@ -126,4 +127,38 @@ bool
 copy_answered_read(struct cursor *c, struct copy_answered *a)
 {
     return mp_uint(c, &a->life) && mp_uint(c, &a->workers);
+}
+
+void
+copy_control_pack(struct packer *p, const struct copy_control *m)
+{
+    pack_uint(p, m->number);
+    pack_cstr(p, m->verb);
+    pack_cstr(p, m->sink);
+    pack_cstr(p, m->schema);
+    pack_cstr(p, m->name);
+}
+
+bool
+copy_control_read(struct cursor *c, struct copy_control *m)
+{
+    return mp_uint(c, &m->number) && mp_cstr(c, m->verb, sizeof m->verb) &&
+           mp_cstr(c, m->sink, sizeof m->sink) && mp_cstr(c, m->schema, sizeof m->schema) &&
+           mp_cstr(c, m->name, sizeof m->name);
+}
+
+void
+copy_controlled_pack(struct packer *p, const struct copy_controlled *m)
+{
+    pack_uint(p, m->number);
+    pack_bool(p, m->accepted);
+    pack_cstr(p, m->message);
+    pack_cstr(p, m->hint);
+}
+
+bool
+copy_controlled_read(struct cursor *c, struct copy_controlled *m)
+{
+    return mp_uint(c, &m->number) && mp_bool(c, &m->accepted) &&
+           mp_cstr(c, m->message, sizeof m->message) && mp_cstr(c, m->hint, sizeof m->hint);
 }

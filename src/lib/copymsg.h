@@ -21,9 +21,10 @@ struct copy_ask {
 
 /* A worker's answer to the frame `table`. */
 enum table_want {
-    TABLE_WANT = 'w',  /* it must be copied */
-    TABLE_HAVE = 'h',  /* nothing has to be copied */
-    TABLE_REFUSE = 'r' /* it cannot be copied, for the reason in detail */
+    TABLE_WANT = 'w',   /* it must be copied */
+    TABLE_HAVE = 'h',   /* nothing has to be copied */
+    TABLE_REFUSE = 'r', /* it cannot be copied, for the reason in detail */
+    TABLE_KEEP = 'k'    /* it is not copied again, for the reason in detail, and stays as it was */
 };
 
 struct table_state {
@@ -71,6 +72,23 @@ struct copy_answered {
     uint64_t workers; /* number of workers that were asked, and that report each range */
 };
 
+/* What a command wants of one table. */
+struct copy_control {
+    uint64_t number;                 /* of the request, given by ackd; a command says 0 */
+    char verb[16];                   /* "resync" */
+    char sink[NAME_MAX_BYTES + 1];   /* "": every sink that has the table */
+    char schema[NAME_MAX_BYTES + 1]; /* of the published table */
+    char name[NAME_MAX_BYTES + 1];
+};
+
+/* The answer, from pg-table-read to ackd and from ackd to the command. */
+struct copy_controlled {
+    uint64_t number;
+    bool accepted;
+    char message[512]; /* for people */
+    char hint[512];
+};
+
 void copy_hello_pack(struct packer *p, const struct copy_hello *hello);
 bool copy_hello_read(struct cursor *c, struct copy_hello *hello) MUST_CHECK;
 void copy_ask_pack(struct packer *p, const struct copy_ask *ask);
@@ -87,5 +105,9 @@ void copy_relayed_pack(struct packer *p, const struct copy_relayed *relayed);
 bool copy_relayed_read(struct cursor *c, struct copy_relayed *relayed) MUST_CHECK;
 void copy_answered_pack(struct packer *p, const struct copy_answered *answered);
 bool copy_answered_read(struct cursor *c, struct copy_answered *answered) MUST_CHECK;
+void copy_control_pack(struct packer *p, const struct copy_control *control);
+bool copy_control_read(struct cursor *c, struct copy_control *control) MUST_CHECK;
+void copy_controlled_pack(struct packer *p, const struct copy_controlled *controlled);
+bool copy_controlled_read(struct cursor *c, struct copy_controlled *controlled) MUST_CHECK;
 
 #endif

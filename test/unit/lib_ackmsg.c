@@ -98,6 +98,12 @@ test_all_messages(void)
          "run"},
         {{.type = ACK_RELAYED, .relayed = {.sink = "s", .shard = 2}}, "relayed"},
         {{.type = ACK_ANSWERED, .answered = {.life = 3, .workers = 2}}, "answered"},
+        {{.type = ACK_CONTROL,
+          .control = {.number = 3, .verb = "resync", .schema = "public", .name = "t"}},
+         "control"},
+        {{.type = ACK_CONTROLLED,
+          .controlled = {.number = 3, .accepted = true, .message = "no", .hint = "why"}},
+         "controlled"},
     };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -79,7 +79,15 @@ test_state(void)
             out.file == UINT32_MAX && strcmp(out.definition, in.definition) == 0 &&
             out.done.len == 6 && memcmp(out.done.data, "(0,0)-", 6) == 0,
         "a note comes back");
+    check(!out.resync, "of no resync");
     strict(&buf, takes_state, 0, "a note");
+    buf_reset(&buf, 0);
+    in.resync = true;
+    copydetail_state_encode(&buf, &in);
+    check(copydetail_state_decode((struct bytes){.data = buf.data, .len = buf_len(&buf)}, &out) &&
+              out.resync && out.done.len == 6,
+          "a note of a resync comes back");
+    strict(&buf, takes_state, 0, "a note of a resync");
     buf_reset(&buf, 0);
     pack_array(&p, 3);
     pack_uint(&p, 1);

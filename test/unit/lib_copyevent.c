@@ -107,7 +107,14 @@ test_table(void)
               sinklist_has(&table.sinks, "dst") && table.relation.relid == 16400 &&
               table.relation.columns_count == 2,
           "a table's fields come back");
+    check(!table.resync, "of no resync");
     check_strict(&buf, "table");
+    buf_reset(&buf, 0);
+    in.resync = true;
+    check(copytable_encode(&buf, &in) == 0 && takes_whole(&buf) && table.resync &&
+              table.relation.columns_count == 2,
+          "a resync's table comes back");
+    check_strict(&buf, "table of a resync");
     buf_free(&buf);
 }
 
