@@ -48,6 +48,14 @@ struct worker {
     struct worker_metrics metrics;
 };
 
+/* Requests of commands that wait for pg-table-read's answer. */
+#define CONTROLS_MAX 16
+
+struct control {
+    struct conn *conn; /* NULL if this slot is free */
+    uint64_t number;
+};
+
 struct ackd {
     struct log log;
     uint64_t started_at;
@@ -92,6 +100,8 @@ struct ackd {
     struct conn *copier; /* NULL while not connected */
     bool copier_served;  /* it was told of the run, and a run takes only one */
     struct asks asks;
+    uint64_t last_control; /* number of the last request */
+    struct control controls[CONTROLS_MAX];
 
     /* for people */
     struct history history;

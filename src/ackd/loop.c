@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ackd/confirm.h"
+#include "ackd/control.h"
 #include "ackd/copier.h"
 #include "ackd/http.h"
 #include "ackd/plots.h"
@@ -103,6 +104,10 @@ reader_message(struct ackd *a, struct conn *conn, const struct ack_message *m, s
 static int
 copier_message(struct ackd *a, struct conn *conn, const struct ack_message *m, struct err *err)
 {
+    if (m->type == ACK_CONTROLLED) {
+        control_answer(a, &m->controlled);
+        return 0;
+    }
     if (m->type != ACK_ASK)
         return unwelcome(a, conn, "sent a message that is not pg-table-read's", err);
     copier_ask(a, &m->ask);
@@ -115,10 +120,15 @@ first_message(struct ackd *a, struct conn *conn, const struct ack_message *m, st
 {
     if (m->type == ACK_REGISTER)
         return worker_register(a, conn, m, err);
+    if (m->type == ACK_CONTROL) {
+        control_request(a, conn, &m->control);
+        return 0;
+    }
     if (m->type != ACK_COPIER)
-        return unwelcome(
-            a, conn, "its first message was neither source, waiting, register, copier nor status",
-            err);
+        return unwelcome(a, conn,
+                         "its first message was neither source, waiting, register, copier, "
+                         "control nor status",
+                         err);
     copier_hello(a, conn, m);
     return 0;
 }
@@ -275,10 +285,13 @@ bury(struct ackd *a, struct conn *conn, struct err *err)
     uint32_t worker = conn->worker;
 
     conn_close(conn);
+    control_conn_gone(a, conn);
     if (role == CONN_READER)
         return source_gone(a, err);
-    if (role == CONN_COPIER)
+    if (role == CONN_COPIER) {
         copier_gone(a);
+        control_copier_gone(a);
+    }
     return role == CONN_WORKER ? worker_gone(a, &a->workers[worker], err) : 0;
 }
 

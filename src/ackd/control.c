@@ -1,0 +1,100 @@
+/* control.c: see control.h. */
+#include "ackd/control.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Answers the command, and closes its connection. */
+static void
+answer(struct ackd *a, struct conn *conn, const struct copy_controlled *controlled)
+{
+    struct ack_message m = {.type = ACK_CONTROLLED, .run_id = a->run_id, .controlled = *controlled};
+    struct err ignored = {0};
+
+    if (conn_send(conn, &m, &ignored) != 0)
+        conn->eof = true;
+    conn->closing = true;
+}
+
+static void
+refuse(struct ackd *a, struct conn *conn, const char *message, const char *hint)
+{
+    struct copy_controlled no = {0};
+
+    snprintf(no.message, sizeof no.message, "%s", message);
+    snprintf(no.hint, sizeof no.hint, "%s", hint);
+    answer(a, conn, &no);
+}
+
+static struct control *
+free_slot(struct ackd *a)
+{
+    for (size_t i = 0; i < CONTROLS_MAX; i++)
+        if (a->controls[i].conn == NULL)
+            return &a->controls[i];
+    return NULL;
+}
+
+void
+control_request(struct ackd *a, struct conn *conn, const struct copy_control *control)
+{
+    struct ack_message m = {.type = ACK_CONTROL, .run_id = a->run_id, .control = *control};
+    struct control *slot = free_slot(a);
+    struct err why = {0};
+
+    if (!a->running || a->draining || !ledger_complete(&a->ledger)) {
+        refuse(a, conn, "the pipeline is starting or ending",
+               "try again; walpipe status says how it is");
+        return;
+    }
+    if (a->copier == NULL || !a->copier_served) {
+        refuse(
+            a, conn, "no table can be copied: the pipeline runs without pg-table-read",
+            "set copy = yes in the sink and start again; a table that is streaming is not copied "
+            "by that, only by walpipe resync");
+        return;
+    }
+    if (slot == NULL) {
+        refuse(a, conn, "too many requests wait for an answer", "try again");
+        return;
+    }
+    m.control.number = ++a->last_control;
+    *slot = (struct control){.conn = conn, .number = m.control.number};
+    if (conn_send(a->copier, &m, &why) != 0)
+        a->copier->closing = a->copier->eof = true;
+}
+
+void
+control_answer(struct ackd *a, const struct copy_controlled *controlled)
+{
+    for (size_t i = 0; i < CONTROLS_MAX; i++) {
+        struct control *slot = &a->controls[i];
+
+        if (slot->conn == NULL || slot->number != controlled->number)
+            continue;
+        answer(a, slot->conn, controlled);
+        slot->conn = NULL;
+    }
+}
+
+void
+control_conn_gone(struct ackd *a, const struct conn *conn)
+{
+    for (size_t i = 0; i < CONTROLS_MAX; i++)
+        if (a->controls[i].conn == conn)
+            a->controls[i].conn = NULL;
+}
+
+void
+control_copier_gone(struct ackd *a)
+{
+    for (size_t i = 0; i < CONTROLS_MAX; i++) {
+        struct conn *conn = a->controls[i].conn;
+
+        if (conn == NULL)
+            continue;
+        refuse(a, conn, "pg-table-read has ended before it answered",
+               "walpipe tables says whether the table is in resync; if not, try again");
+        a->controls[i].conn = NULL;
+    }
+}
