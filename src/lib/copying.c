@@ -186,24 +186,71 @@ ask(struct copying *c, const struct copytable_event *table, struct err *err)
     return 0;
 }
 
+/* A table that is streaming is to be copied again. *kept: the sink does not take it, which is no
+ * failure. */
+static int
+begin_resync(struct copying *c, struct copypart *part, const struct copytable_event *table,
+             bool *kept, struct err *err)
+{
+    static const char none[] = "the sink cannot copy a table again";
+
+    c->kept = (struct err){0};
+    if (c->check_resync == NULL)
+        err_set(&c->kept, EXIT_REFUSED, "%s", none);
+    else if (c->check_resync(c->context, &table->relation, &c->kept) == 0) {
+        copyparts_resync(c, part->relid);
+        return 0;
+    }
+    *kept = part->kept = true;
+    *err = c->kept;
+    if (c->kept.code != EXIT_REFUSED)
+        return -1;
+    *err = (struct err){0};
+    return 0;
+}
+
+static void
+begin_staging(struct copying *c, struct copypart *part, uint64_t position)
+{
+    part->begins_staging = part->l0 == 0;
+    if (part->l0 == 0)
+        part->l0 = position > 0 ? position : 1;
+    part->stages = c->urgent = true;
+    part->all_read = false;
+}
+
 static int
 begin_life(struct copying *c, const struct copytable_event *table, uint64_t position,
            struct err *err)
 {
     struct copypart *part = copyparts_find(c, table->relation.relid, table->part);
+    bool kept = false;
 
     if (part == NULL)
         return not_in_order("a life of a table that was not asked about", err);
     if (part->life != 0)
         return not_in_order("a life begins before the one before has ended", err);
+    if (table->resync && part->state == COPY_STREAMING) {
+        if (begin_resync(c, part, table, &kept, err) != 0)
+            return -1;
+        if (kept)
+            return ask(c, table, err);
+    }
+    if (part->state == COPY_RESYNC && !copyparts_has_key(&table->relation))
+        return copyparts_refuse(&table->relation, "it has lost its key during its resync",
+                                "give it the key again, and start again", err);
     if (keylesscopy_begin(c, part, copyparts_has_key(&table->relation), err) != 0)
         return -1;
     buf_reset(&part->described, 1u << 16);
     if (relation_encode(&part->described, &table->relation) != 0)
         return out_of_memory(err);
-    if (part->l0 == 0 || part->state == COPY_WAITING)
-        part->l0 = position;
-    part->state = COPY_COPYING;
+    if (part->state != COPY_RESYNC) {
+        if (part->l0 == 0 || part->state == COPY_WAITING)
+            part->l0 = position;
+        part->state = COPY_COPYING;
+    } else {
+        begin_staging(c, part, position);
+    }
     part->life = table->life;
     part->began = position;
     if (strcmp(part->definition, table->definition) != 0) {
@@ -295,7 +342,10 @@ on_horizon(struct copying *c, struct cursor body, uint32_t elements, struct err 
 static void
 finish_table(struct copying *c, struct copypart *part)
 {
-    part->state = COPY_STREAMING;
+    if (part->state == COPY_RESYNC)
+        part->all_read = true; /* the sink decides behind the last part */
+    else
+        part->state = COPY_STREAMING;
     part->ended_life = part->life;
     part->done.count = 0;
     if (spans_add(&part->done, (struct span){.open = true}) != 0)
@@ -331,7 +381,8 @@ leave_partition(struct copying *c, struct copypart *part)
 {
     if (part->out)
         return;
-    if (part->part == 0 || part->state == COPY_NEW || part->state == COPY_WAITING) {
+    if (part->part == 0 || part->state == COPY_NEW || part->state == COPY_WAITING ||
+        part->state == COPY_RESYNC) {
         part->gone = true;
     } else {
         part->out = true;
@@ -341,21 +392,37 @@ leave_partition(struct copying *c, struct copypart *part)
     copyparts_changed(c, part);
 }
 
-static void
-end_list(struct copying *c)
+/* Nobody tells which of the rows that are staged were those of this part. */
+static int
+lose_part(struct copying *c, const struct copypart *part, struct err *err)
+{
+    const struct copypart *at = copyparts_first(c, part->relid);
+
+    while (at != NULL && (at == part || at->gone))
+        at = at->table_next;
+    return at == NULL || !copyparts_stages(c, part->relid)
+               ? 0
+               : copyparts_unstage(c, part, "a partition of it is gone", err);
+}
+
+static int
+end_list(struct copying *c, struct err *err)
 {
     for (struct copypart *part = c->parts; part != NULL; part = part->next) {
         if (part->in_list || part->gone || part->life != 0)
             continue;
-        if (is_in_list(c, part->relid))
-            leave_partition(c, part);
-        else
+        if (!is_in_list(c, part->relid))
             leave_out(c, part);
+        else if (!part->out && lose_part(c, part, err) != 0)
+            return -1;
+        else
+            leave_partition(c, part);
     }
     for (struct copypart *part = c->parts; part != NULL; part = part->next)
         part->in_list = false;
     c->listing = false;
     c->listed = c->pending = true;
+    return 0;
 }
 
 static int
@@ -367,10 +434,8 @@ on_table_end(struct copying *c, struct cursor body, uint32_t elements, struct er
 
     if (!table_end_decode(&body, elements, &life, &how))
         return malformed("table end", err);
-    if (how == LIFE_LISTED) {
-        end_list(c);
-        return 0;
-    }
+    if (how == LIFE_LISTED)
+        return end_list(c, err);
     part = copyparts_of_life(c, life);
     heldranges_drop_life(&c->held, life);
     if (part == NULL)
@@ -381,6 +446,8 @@ on_table_end(struct copying *c, struct cursor body, uint32_t elements, struct er
         keylesscopy_end(c, part);
     part->life = 0;
     if (how == LIFE_GONE) {
+        if (lose_part(c, part, err) != 0)
+            return -1;
         part->gone = true;
         copyparts_changed(c, part);
     }
@@ -498,6 +565,8 @@ copying_committed(struct copying *c)
     for (struct copypart *part = c->parts; part != NULL; part = part->next) {
         part->changed = false;
         part->noted = true;
+        part->stages = false;
+        part->all_read = part->all_read && part->state == COPY_RESYNC;
         keylesscopy_committed(part);
         if (part->state == COPY_NEW)
             part->state = COPY_WAITING;

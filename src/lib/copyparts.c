@@ -16,7 +16,10 @@ out_of_memory(struct err *err)
 const char *
 copyparts_state_name(enum copy_state state)
 {
-    return state == COPY_STREAMING ? "streaming" : state == COPY_COPYING ? "copying" : "waiting";
+    return state == COPY_STREAMING ? "streaming"
+           : state == COPY_RESYNC  ? "resync"
+           : state == COPY_COPYING ? "copying"
+                                   : "waiting";
 }
 
 static const char out_prefix[] = "out-";
@@ -27,6 +30,7 @@ copyparts_state_text(const struct copypart *part)
     if (!part->out)
         return copyparts_state_name(part->state);
     return part->state == COPY_STREAMING ? "out-streaming"
+           : part->state == COPY_RESYNC  ? "out-resync"
            : part->state == COPY_COPYING ? "out-copying"
                                          : "out-waiting";
 }
@@ -34,7 +38,8 @@ copyparts_state_text(const struct copypart *part)
 bool
 copyparts_read_state(const char *text, struct copypart *part)
 {
-    static const enum copy_state states[] = {COPY_WAITING, COPY_COPYING, COPY_STREAMING};
+    static const enum copy_state states[] = {COPY_WAITING, COPY_COPYING, COPY_RESYNC,
+                                             COPY_STREAMING};
 
     part->out = strncmp(text, out_prefix, sizeof out_prefix - 1) == 0;
     if (part->out)
@@ -107,6 +112,23 @@ followed_since(const struct copypart *first)
     return since == UINT64_MAX ? 0 : since;
 }
 
+/* Until the first life begins only the target has its changes, since ranges will bring them. */
+static bool
+look_at_resync(struct copypart *first)
+{
+    const struct copypart *at = first;
+
+    while (at != NULL && (at->gone || at->state != COPY_RESYNC))
+        at = at->table_next;
+    if (at == NULL)
+        return false;
+    first->way = COPYING_APPLY;
+    for (; at != NULL; at = at->table_next)
+        if (!at->gone && at->state == COPY_RESYNC && at->l0 != 0)
+            first->way = COPYING_RESYNC;
+    return true;
+}
+
 static void
 look_at(struct copying *c, uint32_t relid)
 {
@@ -131,6 +153,8 @@ look_at(struct copying *c, uint32_t relid)
     first->followed = followed_since(first);
     if (first->followed > c->followed)
         c->followed = first->followed;
+    if (look_at_resync(first))
+        return;
     if (keyless)
         first->way = holds ? COPYING_HOLD : COPYING_PASS;
     else
@@ -188,6 +212,49 @@ copyparts_lives(const struct copying *c, uint32_t relid)
     return first != NULL && first->lives > 0;
 }
 
+/* ---- a table that is copied again ---- */
+
+bool
+copyparts_stages(const struct copying *c, uint32_t relid)
+{
+    const struct copypart *first = copyparts_first(c, relid);
+
+    return c->unfinished > 0 && first != NULL && first->way == COPYING_RESYNC;
+}
+
+bool
+copyparts_resyncs(const struct copying *c, uint32_t relid)
+{
+    const struct copypart *at = c->unfinished == 0 ? NULL : copyparts_first(c, relid);
+
+    while (at != NULL && (at->gone || at->state != COPY_RESYNC))
+        at = at->table_next;
+    return at != NULL;
+}
+
+void
+copyparts_resync(struct copying *c, uint32_t relid)
+{
+    for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next) {
+        if (at->gone || at->out || at->state == COPY_RESYNC)
+            continue;
+        at->state = COPY_RESYNC;
+        at->done.count = 0;
+        at->l0 = at->rows = at->file = 0;
+        at->all_read = false;
+        copyparts_changed(c, at);
+    }
+}
+
+int
+copyparts_unstage(struct copying *c, const struct copypart *part, const char *why, struct err *err)
+{
+    c->unstage = part->relid;
+    snprintf(err->relation, sizeof err->relation, "%s.%s", part->schema, part->name);
+    return err_set(err, EXIT_PEER, "the resync of %s.%s begins again: %s", part->schema, part->name,
+                   why);
+}
+
 struct copypart *
 copyparts_add(struct copying *c, const struct copypart *part)
 {
@@ -238,10 +305,13 @@ copyparts_listed(struct copying *c, uint32_t relid, struct err *err)
         at->met = false;
         if (!at->out || at->gone)
             continue;
-        if (at->state != COPY_WAITING)
+        if (at->state == COPY_RESYNC && at->l0 != 0)
+            return copyparts_unstage(c, at, "its changes were not published for a time", err);
+        if (at->state != COPY_WAITING && at->state != COPY_RESYNC)
             return refuse_back(c, at, err);
         at->out = false;
-        at->state = COPY_NEW;
+        if (at->state == COPY_WAITING)
+            at->state = COPY_NEW;
         copyparts_changed(c, at);
     }
     return 0;
@@ -316,7 +386,9 @@ copyparts_new(struct copying *c, const struct relation *relation, uint32_t oid, 
     if (check_new(c, relation, err) != 0)
         return NULL;
     c->taken += c->carried_over && !copyparts_known(c, relation->relid);
-    if (c->carried_over)
+    if (copyparts_resyncs(c, relation->relid))
+        part.state = COPY_RESYNC;
+    else if (c->carried_over)
         part.state = COPY_STREAMING;
     else if (copyparts_known(c, relation->relid))
         part.state = COPY_WAITING;

@@ -13,17 +13,21 @@ enum copy_state {
     COPY_WAITING = 'w', /* waits for its first life, whose ranges will bring the changes that the
                            stream brings now */
     COPY_COPYING = 'c',
+    COPY_RESYNC = 'r', /* copied again: see docs/copy.md. All parts of a table have this state, or
+                          none */
     COPY_STREAMING = 's'
 };
 
 /* The treatment of a table's changes. */
 enum copying_way {
-    COPYING_APPLY, /* as without a copy */
-    COPYING_PASS,  /* leave it: the ranges will have it */
-    COPYING_HOLD,  /* of a table without a key: it waits until the ranges are written, see
-                      keylesscopy.h */
-    COPYING_UPSERT /* tell copying_row, copying_truncate, then apply it; a row that is not there
-                      may not be there yet */
+    COPYING_APPLY,  /* as without a copy */
+    COPYING_PASS,   /* leave it: the ranges will have it */
+    COPYING_HOLD,   /* of a table without a key: it waits until the ranges are written, see
+                       keylesscopy.h */
+    COPYING_UPSERT, /* tell copying_row, copying_truncate, then apply it; a row that is not there
+                       may not be there yet */
+    COPYING_RESYNC /* tell them, then apply it as without a copy, and as with COPYING_UPSERT to what
+                      is staged */
 };
 
 /* A physical table, and its note in the target. */
@@ -35,7 +39,8 @@ struct copypart {
     char schema[NAME_MAX_BYTES + 1]; /* of the published table */
     char name[NAME_MAX_BYTES + 1];
     enum copy_state state;
-    uint64_t l0; /* where its first life began, since it waited last; 0 without one */
+    uint64_t l0; /* where its first life began, since it waited last, or of its resync; 0 without
+                    one */
     uint32_t file;
     char definition[COPY_DEFINITION_MAX + 1];
     struct spans done; /* of that file, under that definition */
@@ -65,6 +70,12 @@ struct copypart {
     uint64_t ended_life; /* ends as done by the commit that is under way, 0 if none */
     struct buf missing;  /* of that life: keys that are missing still, as copydetail.h has them */
 
+    /* In state resync. */
+    bool stages;         /* what is staged must be there with the commit that is under way */
+    bool begins_staging; /* and nothing is, as far as this worker knows */
+    bool all_read;       /* a life of it has ended as done */
+    bool kept;           /* asked_life came to nothing: the sink refuses to copy it again */
+
     /* Of a table without a key: see keylesscopy.h. */
     bool keyless; /* its life is of one, or the last one was */
     bool begins;  /* its life begins with the commit that is under way */
@@ -84,6 +95,12 @@ struct copying {
     const char *remade_hint; /* what to do about a table that was dropped and made again */
     const char *back_hint;   /* what to do about a table that is back in the list */
     const char *moved_hint;  /* what to do about a table whose rows are in another target table */
+    /* Whether the target can be copied again. If not, -1 with the reason in why (EXIT_REFUSED), or
+     * another failure. NULL: the sink cannot do that. */
+    int (*check_resync)(void *context, const struct relation *relation, struct err *why);
+    void *context;
+    struct err kept;   /* the reason for parts that are kept */
+    uint32_t unstage;  /* the run ends, and what is staged of this table is void; 0 if nothing is */
     bool carried_over; /* every table without a note is streaming: an older walpipe made them so */
     uint32_t taken;    /* tables that this run has noted so since copying_taken */
     struct copypart *parts;
@@ -100,8 +117,8 @@ struct copying {
     bool uncounted; /* a table's state has changed since ackd was told how many have which */
 };
 
-/* The text of a state in a note: waiting, copying or streaming, and after "out-" that of a part
- * that is out. That of a new table is waiting. */
+/* The text of a state in a note: waiting, copying, resync or streaming, and after "out-" that of a
+ * part that is out. That of a new table is waiting. */
 const char *copyparts_state_name(enum copy_state state);
 const char *copyparts_state_text(const struct copypart *part);
 
@@ -124,6 +141,19 @@ struct copypart *copyparts_of_life(const struct copying *c, uint64_t life);
 
 /* The table has a part that is not gone. */
 bool copyparts_known(const struct copying *c, uint32_t relid);
+
+/* The table is copied again: rows that changes of it miss in the target are of no account. */
+bool copyparts_resyncs(const struct copying *c, uint32_t relid);
+
+/* And its rows and changes are staged. */
+bool copyparts_stages(const struct copying *c, uint32_t relid);
+
+/* All parts of a streaming table are to be copied again. */
+void copyparts_resync(struct copying *c, uint32_t relid);
+
+/* What is staged of the table is wrong. Always -1 (EXIT_PEER): the resync begins again. */
+int copyparts_unstage(struct copying *c, const struct copypart *part, const char *why,
+                      struct err *err);
 
 /* A part of the table is in a life. */
 bool copyparts_lives(const struct copying *c, uint32_t relid);

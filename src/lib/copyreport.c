@@ -17,7 +17,7 @@ out_of_memory(struct err *err)
 static void
 add_detail(struct buf *detail, const struct copypart *part)
 {
-    struct copydetail_state state = {.file = part->file};
+    struct copydetail_state state = {.file = part->file, .resync = part->state == COPY_RESYNC};
     struct buf done = {0};
 
     spans_print(&part->done, &done);
@@ -28,8 +28,19 @@ add_detail(struct buf *detail, const struct copypart *part)
     buf_free(&done);
 }
 
+static void
+add_refusal(struct buf *detail, const struct err *why)
+{
+    struct copydetail_refusal refusal;
+
+    snprintf(refusal.message, sizeof refusal.message, "%.*s", (int)sizeof refusal.message - 1,
+             why->message);
+    snprintf(refusal.hint, sizeof refusal.hint, "%.*s", (int)sizeof refusal.hint - 1, why->hint);
+    copydetail_refusal_encode(detail, &refusal);
+}
+
 static int
-answer(const struct copypart *part, struct ackconn *ack, struct err *err)
+answer(const struct copying *c, struct copypart *part, struct ackconn *ack, struct err *err)
 {
     struct table_state state = {.life = part->asked_life,
                                 .relid = part->relid,
@@ -39,7 +50,13 @@ answer(const struct copypart *part, struct ackconn *ack, struct err *err)
     struct buf detail = {0};
     int rc;
 
-    add_detail(&detail, part);
+    if (part->kept) {
+        state.want = TABLE_KEEP;
+        add_refusal(&detail, &c->kept);
+    } else {
+        add_detail(&detail, part);
+    }
+    part->kept = false;
     state.detail = (struct bytes){.data = detail.data + detail.start, .len = buf_len(&detail)};
     rc = detail.failed ? out_of_memory(err) : ackclient_table_state(ack, &state, err);
     buf_free(&detail);
@@ -95,7 +112,7 @@ report_parts(struct copying *c, struct ackconn *ack, struct err *err)
             ackclient_missing(ack, part->ended_life, missing, err) != 0)
             return -1;
         part->ended_life = 0;
-        if (part->asked && answer(part, ack, err) != 0)
+        if (part->asked && answer(c, part, ack, err) != 0)
             return -1;
         part->asked = false;
     }
@@ -123,7 +140,7 @@ table_state_of(const struct copypart *first)
         if (at->gone || at->out)
             continue;
         waits = waits || at->state == COPY_NEW || at->state == COPY_WAITING;
-        copies = copies || at->state == COPY_COPYING;
+        copies = copies || at->state == COPY_COPYING || at->state == COPY_RESYNC;
         streams = streams || at->state == COPY_STREAMING;
     }
     if (copies || (waits && streams))

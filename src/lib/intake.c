@@ -213,6 +213,8 @@ take_begin(struct intake *in, struct intake_item *item, struct err *err)
         return malformed(in, "begin", err);
     if (in->in_transaction)
         return not_in_order(in, "begin inside a transaction", err);
+    if (in->barrier_open)
+        return not_in_order(in, "begin where a barrier's change was expected", err);
     if (item->begin.commit_lsn < in->committed_lsn)
         return not_in_order(in, "a transaction before one that was committed earlier", err);
     in->begin = item->begin;
@@ -299,7 +301,7 @@ take_barrier(struct intake *in, struct intake_item *item, struct err *err)
     if (!barrier_decode(&item->body, item->elements, &item->barrier) ||
         item->barrier.applier >= in->hello.shards)
         return malformed(in, "barrier", err);
-    if (!in->in_transaction)
+    if (!in->in_transaction && in->hello.version != STREAM_VERSION_COPY)
         return not_in_order(in, "a barrier outside of a transaction", err);
     if (in->barrier_open)
         return not_in_order(in, "a barrier where another's change was expected", err);
@@ -331,6 +333,9 @@ take_copy(struct intake *in, struct intake_item *item, struct err *err)
         return not_in_order(in, "a frame of a copy inside a transaction", err);
     if (of_range && !in->range_open)
         return not_in_order(in, "rows of a range that was not begun", err);
+    if (in->barrier_open && (item->type != FRAME_TABLE_END || in->barrier_served))
+        return not_in_order(in, "a frame of a copy where a barrier's change was expected", err);
+    in->barrier_served = in->barrier_open;
     in->range_open = item->type == FRAME_RANGE || (of_range && item->type != FRAME_RANGE_END);
     return 0;
 }

@@ -73,7 +73,8 @@ struct intake {
     uint64_t ordinal;         /* of its last change, 0 if none came */
     uint64_t events;          /* number of its changes so far */
     bool barrier_open;      /* this worker is the applier, and its next or last change concerns all
-                               workers; make it durable, then call intake_barrier_done */
+                               workers, or, outside of a transaction, the end of a resync's life;
+                               make it durable, then call intake_barrier_done */
     uint64_t committed_lsn; /* the end LSN of the last commit */
     int64_t committed_time; /* its time, microseconds since 2000-01-01 UTC, 0 without one */
     bool down;              /* the target */

@@ -289,7 +289,12 @@ on_copy(struct worker *w, struct intake_item *item, struct err *err)
 {
     if (copies_frame(w, item, err) != 0)
         return -1;
-    return item->type == FRAME_COPYTABLE ? 0 : flush_copies(w, err);
+    copies_go_on(w); /* at a barrier it was the frame behind it */
+    if (item->type == FRAME_COPYTABLE)
+        return 0;
+    if (flush_copies(w, err) != 0)
+        return -1;
+    return w->intake.barrier_open ? intake_barrier_done(&w->intake, err) : 0;
 }
 
 static int

@@ -24,6 +24,8 @@ plan_table(struct applier *a, struct table *table, uint64_t commit_lsn, struct e
         (fresh && a->wholes != NULL &&
          wholes_check(a->wholes, &a->session, table, &a->unplaced, err) != 0)) {
         err->lsn = commit_lsn;
+        if (table->staged && a->copies != NULL)
+            staging_misfit(&a->copies->copying, table, &a->unplaced, err);
         return -1;
     }
     a->stale = a->stale || table->plan->statements_count > STATEMENTS_MAX;
@@ -442,7 +444,7 @@ let_lack(struct applier *a, struct table *table, uint64_t commit_lsn, struct err
     (void)a;
     (void)commit_lsn;
     (void)err;
-    table->lacks = table->may_lack;
+    table->lacks = table->may_lack || table->tolerates;
     return 0;
 }
 

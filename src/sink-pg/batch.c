@@ -44,7 +44,7 @@ int
 batch_add_truncate(struct batch *b, const struct tables *tables,
                    const struct truncate_event *truncate, uint64_t commit_lsn, struct err *err)
 {
-    struct op_truncate *t = calloc(1, sizeof *t + truncate->count * sizeof *t->tables);
+    struct op_truncate *t = calloc(1, sizeof *t + 2 * (size_t)truncate->count * sizeof *t->tables);
 
     if (t == NULL)
         return err_set(err, EXIT_PEER, "out of memory for a truncate");
@@ -59,6 +59,8 @@ batch_add_truncate(struct batch *b, const struct tables *tables,
                            "the stream truncates relation %u without having described it",
                            truncate->relids[i]);
         t->tables[t->count++] = table;
+        if (table->doubles)
+            t->tables[t->count++] = table->staging;
     }
     b->rows++;
     return add_op(b,

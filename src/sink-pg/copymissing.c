@@ -103,6 +103,13 @@ add_keys(const struct copymissing *m, struct session *s, uint32_t relid, struct 
     return rc;
 }
 
+/* The target's table of a resync may lack anything; what is staged counts. */
+static bool
+counts(const struct op *op)
+{
+    return op->missed && !op->table->tolerates;
+}
+
 /* The changes from *at on that are of one table. */
 static int
 add_table(const struct copymissing *m, struct session *s, const struct batch *batch, uint32_t to,
@@ -114,7 +121,7 @@ add_table(const struct copymissing *m, struct session *s, const struct batch *ba
     if (keylist_start(keys, &table->relation, err) != 0)
         return -1;
     for (; *at < to && batch->ops[*at].table == table; ++*at)
-        if (batch->ops[*at].missed &&
+        if (counts(&batch->ops[*at]) &&
             (change_decode(batch, &batch->ops[*at], values, &change, err) != 0 ||
              keylist_add(keys, &table->relation, change.new_row, err) != 0))
             return -1;
@@ -130,7 +137,7 @@ copymissing_add(struct copymissing *m, struct session *s, const struct batch *ba
     int rc = 0;
 
     while (at < to && rc == 0)
-        if (batch->ops[at].missed) {
+        if (counts(&batch->ops[at])) {
             m->any = true;
             rc = add_table(m, s, batch, to, &at, values, &keys, err);
         } else {

@@ -284,7 +284,8 @@ load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
                      "SELECT pg_catalog.pg_advisory_xact_lock("
                      "pg_catalog.hashtextextended('walpipe.progress', 0))",
                      err) != 0 ||
-        make_tables(s, err) != 0 || copyheld_make(s, err) != 0)
+        make_tables(s, err) != 0 || copyheld_make(s, err) != 0 ||
+        staging_load(n->staging, s, err) != 0)
         return -1;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (run(s, "bring walpipe.tables up to date", steps[i], PARAMS_OWN, &p, err) != 0)
@@ -333,11 +334,11 @@ copynotes_require_none(const struct copynotes *n, struct session *s, struct err 
         return -1;
     if (!exist)
         return 0;
-    rows =
-        pqx_exec_params(s->conn, what,
-                        "SELECT schema, name FROM walpipe.tables WHERE pipeline = $1 "
-                        "AND sink = $2 AND state IN ('waiting', 'copying') AND relid <> 0 LIMIT 1",
-                        2, params, err);
+    rows = pqx_exec_params(
+        s->conn, what,
+        "SELECT schema, name FROM walpipe.tables WHERE pipeline = $1 "
+        "AND sink = $2 AND state IN ('waiting', 'copying', 'resync') AND relid <> 0 LIMIT 1",
+        2, params, err);
     rows = pqx_shaped(rows, what, 0, 1, "vv", err);
     if (rows == NULL)
         return -1;
@@ -474,8 +475,8 @@ is_last(const struct copypart *part, const struct copying *c)
 /* With the table's last note go those of the other workers: if the table comes back, they must not
  * stand for it. A worker that has noted the new one already has no definition yet. */
 static int
-remove_note(struct session *s, const struct copypart *part, const struct copying *c,
-            struct params *p, struct err *err)
+remove_note(const struct copynotes *n, struct session *s, const struct copypart *part,
+            const struct copying *c, struct params *p, struct err *err)
 {
     char relid[16], oid[16];
 
@@ -484,6 +485,9 @@ remove_note(struct session *s, const struct copypart *part, const struct copying
     p->list[5] = relid;
     p->list[6] = oid;
     p->list[7] = is_last(part, c) ? "t" : "f";
+    if (part->state == COPY_RESYNC && is_last(part, c) &&
+        staging_drop(n->staging, s, part->relid, err) != 0)
+        return -1;
     return run(s, "delete from walpipe.tables",
                "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid = $6::oid "
                "AND ((shard = $3::integer AND part = $7::oid) OR ($8::boolean AND definition <> "
@@ -510,7 +514,8 @@ write_part(const struct copynotes *n, struct session *s, struct copypart *part, 
         return err_set(err, EXIT_PEER, "out of memory for a table's name");
     if (part->state == COPY_NEW && !part->out && require_empty(n, s, part, target, err) != 0)
         return -1;
-    if (part->ended_life != 0 && !part->keyless && keep_copying(n, s, part, err) != 0)
+    if (part->ended_life != 0 && !part->keyless && !part->all_read &&
+        keep_copying(n, s, part, err) != 0)
         return -1;
     return write_note(s, part, target, p, err);
 }
@@ -548,7 +553,7 @@ copynotes_write(const struct copynotes *n, struct session *s, struct copying *c,
         return -1;
     /* A table that was gone may be back under the same key. */
     for (const struct copypart *part = c->parts; part != NULL; part = part->next)
-        if (part->changed && part->gone && remove_note(s, part, c, &p, err) != 0)
+        if (part->changed && part->gone && remove_note(n, s, part, c, &p, err) != 0)
             return -1;
     for (struct copypart *part = c->parts; part != NULL; part = part->next)
         if (part->changed && !part->gone && write_changed(n, s, part, &p, err) != 0)
@@ -566,10 +571,11 @@ copynotes_drop(struct session *s, const char *pipeline, const char *sink, struct
         "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2",
         "DELETE FROM walpipe.missing WHERE pipeline = $1 AND sink = $2"};
     const char *params[] = {pipeline, sink};
+    const struct staging staging = {.pipeline = pipeline, .sink = sink};
     PGresult *result;
     bool exist;
 
-    if (copyheld_drop(s, pipeline, sink, err) != 0 ||
+    if (staging_drop_all(&staging, s, err) != 0 || copyheld_drop(s, pipeline, sink, err) != 0 ||
         ask_bool(s, "look for walpipe.tables in the target", tables_exist, 0, NULL, &exist, err) !=
             0)
         return -1;

@@ -13,6 +13,7 @@
 #include "lib/copying.h"
 #include "sink-pg/copyheld.h"
 #include "sink-pg/copymissing.h"
+#include "sink-pg/staging.h"
 
 /* Zero-initialise to use, then set the owner of the notes. */
 struct copynotes {
@@ -21,6 +22,7 @@ struct copynotes {
     const struct layout *layout;
     const struct tablemap *map;
     const struct copyheld *held;
+    const struct staging *staging;
     struct copymissing missing;
 };
 

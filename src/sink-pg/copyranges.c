@@ -10,14 +10,15 @@
 static int
 take_table(struct copyranges *c, const struct frame *frame, uint32_t relid, struct err *err)
 {
+    bool staged = copyparts_stages(&c->copying, relid);
     struct table **place = &c->first;
 
     while (*place != NULL && (*place)->relation.relid != relid)
         place = &(*place)->segment_next;
     c->table = *place;
-    if (c->table != NULL && table_is(c->table, frame))
+    if (c->table != NULL && c->table->staged == staged && table_is(c->table, frame))
         return 0;
-    c->table = table_new(c->tables, frame, err);
+    c->table = staged ? staging_table(&c->staging, frame, err) : table_new(c->tables, frame, err);
     if (c->table == NULL)
         return -1;
     if (*place != NULL)
@@ -25,6 +26,19 @@ take_table(struct copyranges *c, const struct frame *frame, uint32_t relid, stru
     table_free(*place);
     *place = c->table;
     return 0;
+}
+
+/* Also whether its rows can be overwritten. */
+static int
+plan_table(struct copyranges *c, struct session *s, bool *unplaced, struct err *err)
+{
+    int rc = tables_plan(c->tables, c->table, s, err);
+
+    if (rc == 0 && copyparts_has_key(&c->table->relation))
+        rc = match_require_overwrites(c->table->plan, c->table->label, err);
+    if (rc != 0 && c->table->staged)
+        staging_misfit(&c->copying, c->table, unplaced, err);
+    return rc;
 }
 
 /* description is a relation event. */
@@ -40,10 +54,7 @@ find_table(struct copyranges *c, uint32_t relid, const struct buf *description, 
     if (take_table(c, &frame, relid, err) != 0)
         return -1;
     fresh = c->table->plan == NULL || c->table->plan->generation != s->generation;
-    if (tables_plan(c->tables, c->table, s, err) != 0)
-        return -1;
-    if (copyparts_has_key(&c->table->relation) &&
-        match_require_overwrites(c->table->plan, c->table->label, err) != 0)
+    if (plan_table(c, s, unplaced, err) != 0)
         return -1;
     return fresh && c->wholes != NULL ? wholes_check(c->wholes, s, c->table, unplaced, err) : 0;
 }
@@ -284,13 +295,33 @@ copyranges_missed(struct copyranges *c, struct session *s, const struct batch *b
     return copyheld_write(&c->held, s, err);
 }
 
+/* ---- resyncs ---- */
+
+static int
+make_staging(struct copyranges *c, struct session *s, bool *unplaced, struct err *err)
+{
+    int rc = staging_make(&c->staging, s, &c->copying, err);
+
+    *unplaced = *unplaced || c->copying.unstage != 0;
+    return rc;
+}
+
+static int
+settle_resyncs(struct copyranges *c, bool *unplaced, struct err *err)
+{
+    int rc = resync_settle(&c->resync, &c->copying, &c->merged, err);
+
+    *unplaced = *unplaced || c->copying.unstage != 0;
+    return rc;
+}
+
 enum outcome
 copyranges_write(struct copyranges *c, struct ways *ways, struct session *s, bool *unplaced,
                  struct err *err)
 {
     enum outcome outcome;
 
-    if (find_tables_of_lives(c, s, unplaced, err) != 0)
+    if (make_staging(c, s, unplaced, err) != 0 || find_tables_of_lives(c, s, unplaced, err) != 0)
         return outcome_of(s, err);
     for (struct heldrange *range = copying_next(&c->copying, NULL); range != NULL;
          range = copying_next(&c->copying, range)) {
@@ -304,6 +335,8 @@ copyranges_write(struct copyranges *c, struct ways *ways, struct session *s, boo
     outcome = copyheld_settle(&c->held, &c->copying, ways, s, unplaced, err);
     if (outcome != OUTCOME_DONE)
         return outcome;
+    if (settle_resyncs(c, unplaced, err) != 0)
+        return outcome_of(s, err);
     return copynotes_write(&c->notes, s, &c->copying, err) == 0 ? OUTCOME_DONE : outcome_of(s, err);
 }
 

@@ -5,6 +5,8 @@
 
 #include "sink-pg/copyheld.h"
 #include "sink-pg/copynotes.h"
+#include "sink-pg/resync.h"
+#include "sink-pg/staging.h"
 #include "sink-pg/ways.h"
 #include "sink-pg/wholes.h"
 
@@ -15,6 +17,9 @@ struct copyranges {
     const struct tables *tables;
     const struct wholes *wholes; /* of a sink with several workers, otherwise NULL */
     struct row_values *values;   /* lent, for the current row */
+    struct staging staging;
+    struct resync resync;
+    bool merged;          /* a resync has ended, so plans of its staging table are void */
     struct table *first;  /* of ranges that came, linked by segment_next. count is 1 if the commit
                              that is under way writes rows of it */
     struct table *table;  /* of the current range */

@@ -12,6 +12,7 @@ table_free(struct table *table)
 {
     if (table == NULL)
         return;
+    table_free(table->staging);
     plan_free(table->plan);
     relation_free(&table->relation);
     buf_free(&table->raw);

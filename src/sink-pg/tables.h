@@ -17,15 +17,19 @@ struct table {
     struct buf raw;                  /* the relation event's frame, to compare a later one with */
     char schema[NAME_MAX_BYTES + 1]; /* of the target */
     char name[NAME_MAX_BYTES + 1];
-    char label[132];   /* "schema.name" of the target, for messages */
-    bool shared;       /* its rows may be another source table's too */
-    bool met;          /* copying knows it */
-    bool copied;       /* it is being copied, so rows may be missing yet */
-    bool may_lack;     /* it is not, and a row may be missing nevertheless: see copying.h */
-    bool lacks;        /* the attempt that is under way can note such rows */
-    bool of_ranges;    /* its rows are those of ranges, so rows may be there already */
-    bool covered;      /* of ranges, and a row was there already */
-    struct plan *plan; /* NULL until a row needs it */
+    char label[132];       /* "schema.name" of the target, for messages */
+    bool shared;           /* its rows may be another source table's too */
+    bool met;              /* copying knows it */
+    bool staged;           /* its target is the staging table of a resync, see staging.h */
+    bool doubles;          /* its changes go to staging as well */
+    bool tolerates;        /* it is copied again: rows that its changes miss are of no account */
+    struct table *staging; /* NULL if it was not needed yet */
+    bool copied;           /* it is being copied, so rows may be missing yet */
+    bool may_lack;         /* it is not, and a row may be missing nevertheless: see copying.h */
+    bool lacks;            /* the attempt that is under way can note such rows */
+    bool of_ranges;        /* its rows are those of ranges, so rows may be there already */
+    bool covered;          /* of ranges, and a row was there already */
+    struct plan *plan;     /* NULL until a row needs it */
     struct table *retired_next;
     /* The rows of the segment that is being applied, as a list through op.next. */
     uint32_t first;

@@ -104,6 +104,8 @@ flush(struct worker *w, uint32_t to, const struct position *commit, struct err *
     w->flush_micros += clock_micros() - began;
     if (w->batch.count == 0 && tables_drop_retired(&w->tables))
         w->deliver.applier.stale = true;
+    w->deliver.applier.stale |= w->copies.merged;
+    w->copies.merged = false;
     if (commit == NULL)
         return 0;
     w->written_at = clock_micros();
@@ -273,7 +275,10 @@ ask_copying(struct worker *w, struct table *table, enum copying_way *way, struct
     table->met = true;
     *way = copying_way(copying(w), table->relation.relid);
     table->copied = *way == COPYING_UPSERT;
-    table->may_lack = *way == COPYING_APPLY && copying_may_lack(copying(w), &table->relation);
+    table->doubles = *way == COPYING_RESYNC;
+    table->tolerates = copyparts_resyncs(copying(w), table->relation.relid);
+    table->may_lack = *way == COPYING_APPLY && !table->tolerates &&
+                      copying_may_lack(copying(w), &table->relation);
     return 0;
 }
 
@@ -343,6 +348,20 @@ hold_truncate(struct worker *w, const struct relation *relation, uint8_t flags, 
     return hold(w, relation, FRAME_TRUNCATE, (struct bytes){.data = &flags, .len = 1}, err);
 }
 
+/* The table is copied again: its change goes to the target, and to what is staged. */
+static int
+take_twice(struct worker *w, struct table *table, const struct intake_item *item,
+           struct row_change change, struct err *err)
+{
+    uint64_t lsn = w->intake.begin.commit_lsn;
+
+    if (staging_join(&w->copies.staging, table, err) != 0 ||
+        batch_add_row(&w->batch, table, change.type, change.body, lsn, err) != 0 ||
+        track_row(w, table, item, &change, err) != 0)
+        return -1;
+    return batch_add_row(&w->batch, table->staging, change.type, change.body, lsn, err);
+}
+
 static int
 take_row(struct worker *w, struct table *table, const struct intake_item *item, struct err *err)
 {
@@ -356,6 +375,8 @@ take_row(struct worker *w, struct table *table, const struct intake_item *item, 
         return 0;
     if (way == COPYING_HOLD)
         return hold(w, &table->relation, change.type, change.body, err);
+    if (way == COPYING_RESYNC)
+        return take_twice(w, table, item, change, err);
     if (way == COPYING_UPSERT && track_row(w, table, item, &change, err) != 0)
         return -1;
     return batch_add_row(&w->batch, table, change.type, change.body, w->intake.begin.commit_lsn,
@@ -396,7 +417,9 @@ track_truncate(struct worker *w, struct truncate_event *truncate, struct err *er
         if (ask_copying(w, table, &way, err) != 0)
             return -1;
         copying_truncated(copying(w), relid);
-        if (way == COPYING_UPSERT &&
+        if (table->doubles && staging_join(&w->copies.staging, table, err) != 0)
+            return -1;
+        if ((way == COPYING_UPSERT || way == COPYING_RESYNC) &&
             copying_truncate(copying(w), relid, w->intake.begin.xid, err) != 0)
             return -1;
         if (way == COPYING_HOLD && hold_truncate(w, &table->relation, truncate->flags, err) != 0)
@@ -442,13 +465,48 @@ on_touched(struct worker *w, const struct intake_item *item, struct err *err)
     return copying_touched(copying(w), &table->relation, w->intake.begin.xid, &touched, err);
 }
 
+/* A resync begins or ends without changes of its table. kept takes the frame's body. */
+static int
+flush_before(struct worker *w, const struct intake_item *item, struct buf *kept,
+             struct cursor *body, struct err *err)
+{
+    bool alone = item->type == FRAME_COPYTABLE || item->type == FRAME_TABLE_END;
+
+    if (!alone || (!has_whole(w) && !w->deliver.applier.session.tx_open))
+        return 0;
+    buf_append(kept, body->at, body->left);
+    if (kept->failed)
+        return err_set(err, EXIT_PEER, "out of memory for a frame");
+    *body = cursor_over(kept->data + kept->start, buf_len(kept));
+    return flush_whole(w, err);
+}
+
+static int
+take_copy(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    struct cursor body = item->body;
+    struct buf kept = {0};
+    int rc = flush_before(w, item, &kept, &body, err);
+
+    if (rc == 0)
+        rc = copying_frame(copying(w), item->type, body, item->elements, w->position.lsn, err);
+    buf_free(&kept);
+    return rc;
+}
+
+/* At a barrier all workers have what was before. Behind its frame they go on. */
 static int
 on_copy(struct worker *w, const struct intake_item *item, struct err *err)
 {
-    if (copying_frame(copying(w), item->type, item->body, item->elements, w->position.lsn, err) !=
-        0)
+    bool at_barrier = w->stands_still;
+
+    w->stands_still = false;
+    if (take_copy(w, item, err) != 0)
         return -1;
-    return copying(w)->urgent ? flush_now(w, err) : copy_is_due(w) ? flush_whole(w, err) : 0;
+    if (copying(w)->urgent || at_barrier ? flush_now(w, err) != 0
+                                         : copy_is_due(w) && flush_whole(w, err) != 0)
+        return -1;
+    return w->intake.barrier_open ? intake_barrier_done(&w->intake, err) : 0;
 }
 
 static int
@@ -506,7 +564,8 @@ on_relation(struct worker *w, const struct intake_item *item, struct err *err)
 static int
 on_barrier(struct worker *w, const struct intake_item *item, struct err *err)
 {
-    if (flush_partly(w, err) != 0 || intake_barrier_wait(&w->intake, item, err) != 0)
+    if ((w->intake.in_transaction ? flush_partly(w, err) : flush_whole(w, err)) != 0 ||
+        intake_barrier_wait(&w->intake, item, err) != 0)
         return -1;
     w->stands_still = true;
     return 0;
@@ -628,6 +687,15 @@ wire(struct worker *w)
                                        .wholes = w->copies.wholes,
                                        .limit = w->options->hold_bytes};
     w->copies.notes.held = &w->copies.held;
+    w->copies.notes.staging = &w->copies.staging;
+    w->copies.staging = (struct staging){
+        .pipeline = w->options->pipeline, .sink = hello->sink, .tables = &w->tables};
+    w->copies.resync = (struct resync){.staging = &w->copies.staging,
+                                       .notes = &w->copies.notes,
+                                       .copying = &w->copies.copying,
+                                       .session = s};
+    w->copies.copying.check_resync = resync_check;
+    w->copies.copying.context = &w->copies.resync;
     w->copies.copying.sink = hello->sink;
     w->copies.copying.kind_hint =
         "stop walpipe; in one transaction of the target empty the table and delete its rows from "
@@ -686,6 +754,19 @@ start(struct worker *w, struct err *err)
     return 0;
 }
 
+static void
+unstage(struct worker *w)
+{
+    struct session *s = &w->deliver.applier.session;
+    struct err ignored = {0};
+
+    if (copying(w) == NULL || copying(w)->unstage == 0 || s->conn == NULL)
+        return;
+    session_rollback(s);
+    if (s->conn != NULL && staging_drop(&w->copies.staging, s, copying(w)->unstage, &ignored) != 0)
+        log_write(w->log, LOG_WARNING, "%s", ignored.message);
+}
+
 int
 worker_run(struct worker *w, int in, struct err *err)
 {
@@ -699,8 +780,10 @@ worker_run(struct worker *w, int in, struct err *err)
         return -1;
     while ((rc = intake_next(&w->intake, w->idle_until, &item, err)) == 0) {
         w->idle_until = 0;
-        if (on_item(w, &item, err) != 0)
+        if (on_item(w, &item, err) != 0) {
+            unstage(w);
             return -1;
+        }
     }
     return rc < 0 ? -1 : intake_finished(&w->intake, err);
 }

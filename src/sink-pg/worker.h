@@ -6,6 +6,7 @@
 #include "lib/intake.h"
 #include "sink-pg/deliver.h"
 #include "sink-pg/options.h"
+#include "sink-pg/staging.h"
 
 /* Zero-initialise to use, then set options and log. */
 struct worker {

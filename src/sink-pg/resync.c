@@ -1,0 +1,318 @@
+/* resync.c: see resync.h. */
+#include "sink-pg/resync.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sink-pg/mapping.h"
+#include "sink-pg/match.h"
+#include "sink-pg/resyncsql.h"
+#include "sink-pg/sqltext.h"
+
+/* ---- whether the target takes it ---- */
+
+static int
+refuse(const struct table *table, const char *why, const char *hint, struct err *err)
+{
+    snprintf(err->relation, sizeof err->relation, "%s", table->label);
+    err_set(err, EXIT_REFUSED, "%s cannot be copied again: %s", table->label, why);
+    return err_hint(err, "%s", hint);
+}
+
+/* Rows of the other one would be taken for surplus. */
+static int
+refuse_shared(const struct resync *r, const struct table *table, struct err *err)
+{
+    bool shared = table->shared;
+
+    for (const struct copypart *part = r->copying->parts; part != NULL && !shared;
+         part = part->next) {
+        const char *schema, *name;
+
+        mapping_target(r->staging->tables->mapping, part->schema, part->name, &schema, &name);
+        shared = !part->gone && part->relid != table->relation.relid &&
+                 strcmp(schema, table->schema) == 0 && strcmp(name, table->name) == 0;
+    }
+    return shared ? refuse(table, "several source tables share its rows",
+                           "empty and copy all of them by hand, or give each a target of its own "
+                           "with map",
+                           err)
+                  : 0;
+}
+
+/* What acts when a row goes and comes again. */
+static int
+refuse_acting(const struct table *table, struct err *err)
+{
+    if (table->plan->kind != 'r' && table->plan->kind != 'p')
+        return refuse(table, "it is a view or a foreign table", "map the source table to a table",
+                      err);
+    if (table->plan->fires != FIRES_NOTHING)
+        return refuse(table,
+                      "rules, row triggers or actions of foreign keys fire for the sink's role",
+                      "drop or disable them while it is copied again, or let the role set "
+                      "session_replication_role",
+                      err);
+    return 0;
+}
+
+/* One text for each thing that is in the way, in the order of what resync_check says. */
+static const char look[] =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = t.oid "
+    "AND t.relkind = 'r'), "
+    "EXISTS (SELECT FROM pg_catalog.pg_constraint AS c WHERE c.contype = 'f' "
+    "AND c.confrelid = t.oid), "
+    "pg_catalog.has_schema_privilege('walpipe', 'CREATE') "
+    "AND pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY') "
+    "AND pg_catalog.has_table_privilege(t.oid, 'SELECT') "
+    "AND pg_catalog.has_table_privilege(t.oid, 'INSERT') "
+    "AND pg_catalog.has_table_privilege(t.oid, 'DELETE'), "
+    "pg_catalog.row_security_active(t.oid) FROM pg_catalog.pg_class AS t "
+    "WHERE t.oid = pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::text, $2::text))";
+
+static int
+judge(const struct session *s, const struct table *table, const PGresult *row, struct err *err)
+{
+    if (PQgetvalue(row, 0, 0)[0] == 't')
+        return refuse(table, "other tables inherit from it", "map the source table to another one",
+                      err);
+    if (PQgetvalue(row, 0, 1)[0] == 't' && !s->replica)
+        return refuse(table, "a foreign key that is enforced refers to it",
+                      "let the sink's role set session_replication_role, or drop the foreign key "
+                      "while it is copied again",
+                      err);
+    if (PQgetvalue(row, 0, 2)[0] != 't')
+        return refuse(table, "rights are missing",
+                      "grant CREATE on schema walpipe, TEMPORARY on the database, and SELECT, "
+                      "INSERT and DELETE on the table to the sink's role",
+                      err);
+    if (PQgetvalue(row, 0, 3)[0] == 't')
+        return refuse(table, "row security hides rows of it from the sink's role",
+                      "give the role BYPASSRLS, or drop the policies while it is copied again",
+                      err);
+    return 0;
+}
+
+static int
+ask_catalog(const struct resync *r, const struct table *table, struct err *err)
+{
+    static const char what[] = "look whether a table can be copied again";
+    const char *params[] = {table->schema, table->name};
+    PGresult *row = pqx_exec_params(r->session->conn, what, look, 2, params, err);
+    int rc;
+
+    row = pqx_shaped(row, what, 1, 1, "vvvv", err);
+    if (row == NULL)
+        return -1;
+    rc = judge(r->session, table, row, err);
+    PQclear(row);
+    return rc;
+}
+
+static int
+check(const struct resync *r, struct table *table, struct err *err)
+{
+    if (tables_plan(r->staging->tables, table, r->session, err) != 0)
+        return -1;
+    if (!copyparts_has_key(&table->relation))
+        return refuse(table, "the source's table has no key that tells its rows apart",
+                      "give it a primary key, or an index as its replica identity", err);
+    if (match_require_overwrites(table->plan, table->label, err) != 0 ||
+        refuse_shared(r, table, err) != 0 || refuse_acting(table, err) != 0)
+        return -1;
+    return ask_catalog(r, table, err);
+}
+
+static struct table *
+make_table(const struct resync *r, struct bytes raw, struct err *err)
+{
+    struct frame frame = {.raw = raw};
+
+    frame.body = cursor_over(raw.data + FRAME_HEADER, raw.len - FRAME_HEADER);
+    return table_new(r->staging->tables, &frame, err);
+}
+
+int
+resync_check(void *context, const struct relation *relation, struct err *err)
+{
+    const struct resync *r = context;
+    struct table *table = NULL;
+    struct buf frame = {0};
+    int rc = -1;
+
+    if (r->session->conn == NULL)
+        return err_set(err, EXIT_PEER, "the target is down");
+    if (relation_encode(&frame, relation) != 0)
+        err_set(err, EXIT_PEER, "out of memory for a table");
+    else
+        table = make_table(
+            r, (struct bytes){.data = frame.data + frame.start, .len = buf_len(&frame)}, err);
+    if (table != NULL)
+        rc = check(r, table, err);
+    table_free(table);
+    buf_free(&frame);
+    return rc;
+}
+
+/* ---- the end ---- */
+
+static PGresult *
+ask_of_table(const struct resync *r, const char *what, const char *sql, uint32_t relid,
+             struct err *err)
+{
+    char oid[16], shard[16];
+    const char *params[] = {r->notes->pipeline, r->notes->hello->sink, oid, shard};
+
+    snprintf(oid, sizeof oid, "%" PRIu32, relid);
+    snprintf(shard, sizeof shard, "%" PRIu32, r->notes->hello->shard);
+    return pqx_exec_params(r->session->conn, what, sql, 4, params, err);
+}
+
+static int
+ask_bool(const struct resync *r, const char *sql, uint32_t relid, bool *yes, struct err *err)
+{
+    static const char what[] = "look how a resync stands";
+    PGresult *row = pqx_shaped(ask_of_table(r, what, sql, relid, err), what, 1, 1, "v", err);
+
+    if (row == NULL)
+        return -1;
+    *yes = PQgetvalue(row, 0, 0)[0] == 't';
+    PQclear(row);
+    return 0;
+}
+
+static const char any_missing[] =
+    "SELECT EXISTS (SELECT FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 "
+    "AND relid = $3::oid) AND $4::integer IS NOT NULL";
+
+static const char is_merged[] =
+    "SELECT NOT EXISTS (SELECT FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
+    "AND relid = $3::oid AND shard = $4::integer "
+    "AND state NOT IN ('streaming', 'out-streaming'))";
+
+static const char note_merged[] =
+    "UPDATE walpipe.tables SET state = CASE WHEN state LIKE 'out-%' THEN 'out-streaming' "
+    "ELSE 'streaming' END, updated_at = pg_catalog.now() "
+    "WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND $4::integer IS NOT NULL";
+
+static int
+note_all(const struct resync *r, uint32_t relid, struct err *err)
+{
+    PGresult *result = ask_of_table(r, "write walpipe.tables", note_merged, relid, err);
+
+    PQclear(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* The columns of the target may have changed since it was staged. */
+static int
+require_fit(const struct resync *r, struct copying *c, const struct copypart *part,
+            const struct table *table, struct err *err)
+{
+    const char *const target[] = {table->schema, table->name};
+    bool fits;
+
+    if (staging_fits(r->staging, r->session, part->relid, target, &fits, err) != 0)
+        return -1;
+    return fits ? 0 : copyparts_unstage(c, part, "the target's columns changed", err);
+}
+
+static int
+merge_table(const struct resync *r, struct table *table, struct err *err)
+{
+    struct resyncsql_counts counts;
+    struct staging_name name = staging_name(r->staging, table->relation.relid);
+
+    if (resyncsql_merge(r->session, table->plan, name.text, &counts, err) != 0) {
+        snprintf(err->relation, sizeof err->relation, "%s", table->label);
+        return -1;
+    }
+    log_write(r->session->log, LOG_INFO,
+              "%s is copied again: %" PRIu64 " rows were missing, %" PRIu64 " were different, "
+              "%" PRIu64 " were surplus",
+              table->label, counts.missing, counts.different, counts.surplus);
+    return 0;
+}
+
+static int
+merge(const struct resync *r, struct copying *c, const struct copypart *part, struct err *err)
+{
+    struct table *table =
+        make_table(r,
+                   (struct bytes){.data = part->described.data + part->described.start,
+                                  .len = buf_len(&part->described)},
+                   err);
+    int rc = -1;
+
+    if (table != NULL && check(r, table, err) == 0 && require_fit(r, c, part, table, err) == 0 &&
+        merge_table(r, table, err) == 0 &&
+        staging_drop(r->staging, r->session, part->relid, err) == 0)
+        rc = note_all(r, part->relid, err);
+    table_free(table);
+    return rc;
+}
+
+/* Of the table whose first part this is. */
+static int
+settle_table(const struct resync *r, struct copying *c, struct copypart *first,
+             const struct copypart *ended, bool *merged, struct err *err)
+{
+    bool missing = false;
+
+    if (r->notes->hello->shard != 0)
+        return ask_bool(r, is_merged, first->relid, merged, err);
+    if (ask_bool(r, any_missing, first->relid, &missing, err) != 0)
+        return -1;
+    *merged = !missing;
+    return missing ? 0 : merge(r, c, ended, err);
+}
+
+static int
+set_states(const struct resync *r, struct copypart *first, bool merged, struct err *err)
+{
+    for (struct copypart *at = first; at != NULL; at = at->table_next) {
+        if (at->gone || (at->out && !merged))
+            continue;
+        at->state = merged ? COPY_STREAMING : COPY_RESYNC;
+        buf_reset(&at->missing, 1u << 16);
+        if (!merged && at->ended_life != 0 &&
+            copymissing_read(&r->notes->missing, r->session, at->relid, &at->missing, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* A part that has just ended, where all have; NULL: some are not read. */
+static const struct copypart *
+last_ended(const struct copypart *first)
+{
+    const struct copypart *ended = NULL;
+
+    for (const struct copypart *at = first; at != NULL; at = at->table_next) {
+        if (at->gone || at->out)
+            continue;
+        if (!at->all_read)
+            return NULL;
+        if (at->ended_life != 0)
+            ended = at;
+    }
+    return ended;
+}
+
+int
+resync_settle(const struct resync *r, struct copying *c, bool *merged, struct err *err)
+{
+    for (struct copypart *part = c->parts; part != NULL; part = part->next) {
+        const struct copypart *ended =
+            part == copyparts_first(c, part->relid) ? last_ended(part) : NULL;
+        bool done;
+
+        if (ended == NULL)
+            continue;
+        if (settle_table(r, c, part, ended, &done, err) != 0 || set_states(r, part, done, err) != 0)
+            return -1;
+        *merged = *merged || done;
+    }
+    return 0;
+}

@@ -1,0 +1,300 @@
+/* staging.c: see staging.h. */
+#include "sink-pg/staging.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/hash.h"
+#include "sink-pg/sqltext.h"
+
+static const char schema[] = "walpipe";
+
+static uint32_t
+hash_of(const struct staging *g)
+{
+    uint64_t h = hash_bytes(HASH_SEED, g->pipeline, strlen(g->pipeline) + 1);
+
+    return (uint32_t)hash_finish(hash_bytes(h, g->sink, strlen(g->sink) + 1));
+}
+
+struct staging_name
+staging_name(const struct staging *g, uint32_t relid)
+{
+    struct staging_name name;
+
+    snprintf(name.text, sizeof name.text, "resync_%" PRIu32 "_%08" PRIx32, relid, hash_of(g));
+    return name;
+}
+
+/* ---- as a target ---- */
+
+struct table *
+staging_table(const struct staging *g, const struct frame *relation, struct err *err)
+{
+    struct table *table = table_new(g->tables, relation, err);
+    struct staging_name name;
+
+    if (table == NULL)
+        return NULL;
+    name = staging_name(g, table->relation.relid);
+    snprintf(table->schema, sizeof table->schema, "%s", schema);
+    snprintf(table->name, sizeof table->name, "%s", name.text);
+    snprintf(table->label, sizeof table->label, "%s.%s", schema, name.text);
+    table->staged = table->copied = true;
+    return table;
+}
+
+int
+staging_join(const struct staging *g, struct table *table, struct err *err)
+{
+    struct frame frame = {
+        .raw = {.data = table->raw.data + table->raw.start, .len = buf_len(&table->raw)}};
+
+    if (table->staging != NULL)
+        return 0;
+    frame.body = cursor_over(frame.raw.data + FRAME_HEADER, frame.raw.len - FRAME_HEADER);
+    table->staging = staging_table(g, &frame, err);
+    return table->staging == NULL ? -1 : 0;
+}
+
+void
+staging_misfit(struct copying *c, const struct table *table, bool *unplaced, struct err *err)
+{
+    const struct copypart *part = copyparts_first(c, table->relation.relid);
+    char why[sizeof err->message];
+
+    if (err->code != EXIT_REFUSED || part == NULL)
+        return;
+    memcpy(why, err->message, sizeof why);
+    *unplaced = true;
+    (void)copyparts_unstage(c, part, why, err);
+}
+
+/* ---- statements ---- */
+
+static PGresult *
+ask(struct session *s, const char *what, const char *sql, int count, const char *const *params,
+    const char *columns, struct err *err)
+{
+    return pqx_shaped(pqx_exec_params(s->conn, what, sql, count, params, err), what, 0, PQX_ROWS,
+                      columns, err);
+}
+
+static int
+run(struct session *s, const char *what, const char *sql, int count, const char *const *params,
+    struct err *err)
+{
+    PGresult *result = pqx_exec_params(s->conn, what, sql, count, params, err);
+
+    PQclear(result);
+    return result == NULL ? -1 : 0;
+}
+
+int
+staging_drop(const struct staging *g, struct session *s, uint32_t relid, struct err *err)
+{
+    char sql[sizeof(struct staging_name) + 64];
+
+    snprintf(sql, sizeof sql, "DROP TABLE IF EXISTS %s.%s", schema, staging_name(g, relid).text);
+    return session_exec(s, "drop a staging table", sql, err);
+}
+
+int
+staging_drop_all(const struct staging *g, struct session *s, struct err *err)
+{
+    static const char find[] =
+        "SELECT pg_catalog.substr(c.relname, 8) FROM pg_catalog.pg_class AS c "
+        "JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = 'walpipe' "
+        "WHERE c.relkind = 'r' AND c.relname ~ ('^resync_[0-9]+_' || $1 || '$')";
+    char hash[16];
+    const char *params[] = {hash};
+    PGresult *rows;
+    int rc = 0;
+
+    snprintf(hash, sizeof hash, "%08" PRIx32, hash_of(g));
+    rows = ask(s, "look for staging tables", find, 1, params, "v", err);
+    if (rows == NULL)
+        return -1;
+    for (int i = 0; i < PQntuples(rows) && rc == 0; i++)
+        rc = staging_drop(g, s, (uint32_t)strtoul(PQgetvalue(rows, i, 0), NULL, 10), err);
+    PQclear(rows);
+    return rc;
+}
+
+/* The columns that the target has and the staging table has not, or with another type. */
+int
+staging_fits(const struct staging *g, struct session *s, uint32_t relid,
+             const char *const target[2], bool *fits, struct err *err)
+{
+    static const char sql[] =
+        "SELECT s.oid IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a "
+        "WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT EXISTS ("
+        "SELECT FROM pg_catalog.pg_attribute AS b WHERE b.attrelid = s.oid AND b.attnum > 0 "
+        "AND b.attname = a.attname AND b.atttypid = a.atttypid AND b.atttypmod = a.atttypmod "
+        "AND b.attcollation = a.attcollation)) FROM "
+        "(SELECT pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::text, $2::text))::oid) "
+        "AS t(oid), (SELECT pg_catalog.to_regclass('walpipe.' || $3::text)::oid) AS s(oid)";
+    struct staging_name name = staging_name(g, relid);
+    const char *params[] = {target[0], target[1], name.text};
+    PGresult *rows = ask(s, "compare a staging table with its target", sql, 3, params, "v", err);
+
+    if (rows == NULL)
+        return -1;
+    *fits = PQntuples(rows) == 1 && PQgetvalue(rows, 0, 0)[0] == 't';
+    PQclear(rows);
+    return 0;
+}
+
+/* ---- the start ---- */
+
+/* A crash may have left some workers' or parts' notes as they were before the resync. No range was
+ * finished then. */
+static const char resync_all[] =
+    "UPDATE walpipe.tables AS t SET state = 'resync', l0 = '0/0', file = 0, done = '', rows = 0 "
+    "WHERE pipeline = $1 AND sink = $2 AND relid <> 0 "
+    "AND state IN ('waiting', 'copying', 'streaming') AND EXISTS (SELECT FROM walpipe.tables AS o "
+    "WHERE o.pipeline = $1 AND o.sink = $2 AND o.relid = t.relid AND o.state = 'resync')";
+
+/* The last column says that what is staged is void: the table was out of the publication, or some
+ * worker has not staged its changes. */
+static const char read_staged[] =
+    "SELECT relid, pg_catalog.min(schema), pg_catalog.min(name), "
+    "pg_catalog.bool_or(is_out OR NOT staged) FROM (SELECT relid, shard, "
+    "pg_catalog.min(schema) AS schema, pg_catalog.min(name) AS name, "
+    "pg_catalog.bool_or(state = 'out-resync') AS is_out, pg_catalog.bool_or(l0 <> '0/0') AS staged "
+    "FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND state IN ('resync', 'out-resync') "
+    "GROUP BY relid, shard) AS w GROUP BY relid HAVING pg_catalog.bool_or(staged)";
+
+static const char forget_staged[] =
+    "UPDATE walpipe.tables SET l0 = '0/0', file = 0, done = '', rows = 0 WHERE pipeline = $1 "
+    "AND sink = $2 AND relid = $3::oid";
+
+/* The one in the row. */
+static int
+check_staged(const struct staging *g, struct session *s, const PGresult *rows, int row,
+             struct err *err)
+{
+    const char *params[] = {g->pipeline, g->sink, PQgetvalue(rows, row, 0)};
+    uint32_t relid = (uint32_t)strtoul(params[2], NULL, 10);
+    const char *target[2];
+    bool fits;
+
+    mapping_target(g->tables->mapping, PQgetvalue(rows, row, 1), PQgetvalue(rows, row, 2),
+                   &target[0], &target[1]);
+    if (staging_fits(g, s, relid, target, &fits, err) != 0)
+        return -1;
+    if (fits && PQgetvalue(rows, row, 3)[0] == 'f')
+        return 0;
+    if (staging_drop(g, s, relid, err) != 0)
+        return -1;
+    return run(s, "write walpipe.tables", forget_staged, 3, params, err);
+}
+
+int
+staging_load(const struct staging *g, struct session *s, struct err *err)
+{
+    const char *params[] = {g->pipeline, g->sink};
+    PGresult *rows;
+    int rc = 0;
+
+    if (run(s, "write walpipe.tables", resync_all, 2, params, err) != 0)
+        return -1;
+    rows = ask(s, "read walpipe.tables", read_staged, 2, params, "vvvv", err);
+    if (rows == NULL)
+        return -1;
+    for (int i = 0; i < PQntuples(rows) && rc == 0; i++)
+        rc = check_staged(g, s, rows, i, err);
+    PQclear(rows);
+    return rc;
+}
+
+/* ---- a life begins ---- */
+
+/* The first worker makes it. The lock is held until its note of that is committed. */
+static int
+is_there(const struct staging *g, struct session *s, uint32_t relid, bool *there, struct err *err)
+{
+    static const char lock[] =
+        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))";
+    static const char sql[] =
+        "SELECT pg_catalog.to_regclass('walpipe.' || $4::text) IS NOT NULL AND EXISTS ("
+        "SELECT FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid "
+        "AND state = 'resync' AND l0 <> '0/0')";
+    struct staging_name name = staging_name(g, relid);
+    char oid[16];
+    const char *params[] = {g->pipeline, g->sink, oid, name.text};
+    PGresult *rows;
+
+    snprintf(oid, sizeof oid, "%" PRIu32, relid);
+    if (run(s, "lock a staging table", lock, 1, &params[3], err) != 0)
+        return -1;
+    rows = ask(s, "look for a staging table", sql, 4, params, "v", err);
+    if (rows == NULL)
+        return -1;
+    *there = PQntuples(rows) == 1 && PQgetvalue(rows, 0, 0)[0] == 't';
+    PQclear(rows);
+    return 0;
+}
+
+static const char *
+create_sql(struct buf *sql, const struct plan *plan, const char *name)
+{
+    sqltext_add(sql,
+                "DROP TABLE IF EXISTS %s.%s; CREATE TABLE %s.%s AS SELECT * FROM %s WITH NO "
+                "DATA; ALTER TABLE %s.%s ADD PRIMARY KEY (",
+                schema, name, schema, name, plan->target, schema, name);
+    for (uint32_t k = 0; k < plan->keys_count; k++) {
+        sqltext_add(sql, k == 0 ? "" : ", ");
+        sqltext_name(sql, plan->columns[plan->keys[k]].name);
+    }
+    sqltext_add(sql, ")");
+    return sqltext_get(sql);
+}
+
+static int
+create(const struct staging *g, struct session *s, const struct copypart *part, struct err *err)
+{
+    struct frame frame = {.raw = {.data = part->described.data + part->described.start,
+                                  .len = buf_len(&part->described)}};
+    struct table *target;
+    struct buf sql = {0};
+    int rc = -1;
+
+    frame.body = cursor_over(frame.raw.data + FRAME_HEADER, frame.raw.len - FRAME_HEADER);
+    target = table_new(g->tables, &frame, err);
+    if (target != NULL && tables_plan(g->tables, target, s, err) == 0) {
+        const char *text = create_sql(&sql, target->plan, staging_name(g, part->relid).text);
+
+        rc = text == NULL ? err_set(err, EXIT_PEER, "out of memory for a staging table")
+                          : session_exec(s, "create a staging table", text, err);
+    }
+    buf_free(&sql);
+    table_free(target);
+    return rc;
+}
+
+static int
+make(const struct staging *g, struct session *s, struct copying *c, const struct copypart *part,
+     struct err *err)
+{
+    bool there;
+
+    if (is_there(g, s, part->relid, &there, err) != 0)
+        return -1;
+    if (there)
+        return 0;
+    if (!part->begins_staging)
+        return copyparts_unstage(c, part, "its staging table is gone", err);
+    return create(g, s, part, err);
+}
+
+int
+staging_make(const struct staging *g, struct session *s, struct copying *c, struct err *err)
+{
+    for (const struct copypart *part = c->parts; part != NULL; part = part->next)
+        if (part->stages && make(g, s, c, part, err) != 0)
+            return -1;
+    return 0;
+}
