@@ -139,6 +139,21 @@ gather(struct copyin *c, const bool sinks[WORKERS_MAX], struct bytes raw, struct
     return 0;
 }
 
+/* One worker ends the resync while the others stand still. */
+static int
+put_barrier(struct sink *sink)
+{
+    const struct barrier_event barrier = {.id = sink->barrier_id + 1};
+
+    if (sink->tables.layout.shards < 2 || buf_len(&sink->workers[0].share.frames) == 0)
+        return 0;
+    sink->barrier_id++;
+    for (uint32_t w = 0; w < sink->tables.layout.shards; w++)
+        if (barrier_encode(&sink->workers[w].out, &barrier) != 0)
+            return -1;
+    return 0;
+}
+
 /* An empty queue takes over the memory, because a row may be large. */
 static bool
 append_share(struct worker *worker)
@@ -163,11 +178,16 @@ append_share(struct worker *worker)
 int
 copyin_pass_on(struct copyin *c, struct err *err)
 {
-    for (size_t i = 0; i < c->router->sinks_count; i++)
-        for (uint32_t w = 0; w < c->router->sinks[i].tables.layout.shards; w++)
-            if (!append_share(&c->router->sinks[i].workers[w]))
+    for (size_t i = 0; i < c->router->sinks_count; i++) {
+        struct sink *sink = &c->router->sinks[i];
+
+        if (c->barrier && put_barrier(sink) != 0)
+            return out_of_memory(err);
+        for (uint32_t w = 0; w < sink->tables.layout.shards; w++)
+            if (!append_share(&sink->workers[w]))
                 return out_of_memory(err);
-    c->ready = false;
+    }
+    c->ready = c->barrier = false;
     c->bytes = 0;
     return 0;
 }
@@ -217,6 +237,7 @@ begin_life(struct copyin *c, const struct copytable_event *table, const bool sin
     c->lives_count++;
     life->number = table->life;
     life->relid = table->relation.relid;
+    life->resync = table->resync;
     memcpy(life->sinks, sinks, sizeof life->sinks);
     for (size_t i = 0; i < c->router->sinks_count; i++)
         if (sinks[i] && tables_note_life(&c->router->sinks[i].tables, life->relid) != 0)
@@ -261,6 +282,7 @@ take_table_end(struct copyin *c, const struct frame *frame, struct cursor *body,
     if (life == NULL)
         return not_in_order("the end of a life that is not open", err);
     memcpy(sinks, life->sinks, sizeof sinks);
+    c->barrier = life->resync && how == LIFE_DONE;
     *life = c->lives[--c->lives_count];
     return gather(c, sinks, frame->raw, err);
 }

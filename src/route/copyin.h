@@ -21,6 +21,7 @@ struct copyin_life {
     uint64_t number;
     uint32_t relid;
     bool sinks[WORKERS_MAX]; /* that take part, by their index */
+    bool resync;             /* a barrier comes before its end as done */
 };
 
 /* Zero-initialise to use, and set router. */
@@ -29,6 +30,7 @@ struct copyin {
     bool ended;
     bool ready;
     size_t bytes; /* that were gathered, as they came */
+    bool barrier; /* one comes before them, for sinks with several workers */
 
     /* Its own. */
     bool greeted;
