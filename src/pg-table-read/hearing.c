@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "lib/clock.h"
+#include "pg-table-read/resync.h"
 #include "pg-table-read/turns.h"
 
 /* How long ackd may take to hear that the stream has ended, after the next program has. */
@@ -49,6 +50,8 @@ take_answer(struct copy *copy, const struct ackcopy_report *report, int worker, 
         return take_refusal(life, report, err);
     if (life->state != LIFE_BEGUN || !crewset_add(&life->crew, worker))
         return contradicts(report, "answers twice, or too late, the beginning", state->life, err);
+    if (state->want == TABLE_KEEP && life->resync)
+        return resync_kept(life, state->detail, report->sink, err);
     if (state->want == TABLE_HAVE)
         return life_answer(life, NULL, err);
     if (!copydetail_state_decode(state->detail, &note))
@@ -80,6 +83,17 @@ compare_note(struct life *life, const struct table_state *state)
         life->changed = true;
 }
 
+/* Its note may say that the copy is a resync. */
+static void
+take_want(struct life *life, const struct table_state *state, int worker)
+{
+    struct copydetail_state note;
+
+    (void)crewset_add(&life->wants, worker);
+    if (copydetail_state_decode(state->detail, &note) && note.resync)
+        life->resync = true;
+}
+
 /* The answer to life 0. */
 static int
 take_state(struct copy *copy, const struct ackcopy_report *report, int worker, struct err *err)
@@ -92,10 +106,12 @@ take_state(struct copy *copy, const struct ackcopy_report *report, int worker, s
     life = relmap_get(&copy->lives.parts, state->part);
     if (state->want == TABLE_REFUSE)
         return take_refusal(life, report, err);
+    if (life != NULL)
+        (void)crewset_add(&life->takers, worker);
     if (life == NULL || life->state != LIFE_ASKED)
         return 0;
     if (state->want == TABLE_WANT)
-        (void)crewset_add(&life->wants, worker);
+        take_want(life, state, worker);
     compare_note(life, state);
     return 0;
 }
@@ -133,13 +149,17 @@ take_copied(struct copy *copy, const struct ackcopy_report *report, int worker, 
 
 /* For a life that has ended as done. Another one reads the keys. */
 static void
-begin_for_keys(struct copy *copy, uint64_t number)
+begin_for_keys(struct copy *copy, uint64_t number, const char *sink)
 {
-    for (struct life *life = copy->lives.first; life != NULL; life = life->next)
-        if (life->state == LIFE_COPIED && life->ended == number) {
+    for (struct life *life = copy->lives.first; life != NULL; life = life->next) {
+        if (life->ended != number || (life->state != LIFE_COPIED && !life->keys_only))
+            continue;
+        resync_wanted_by(copy, life, sink);
+        if (life->state == LIFE_COPIED) {
             life->state = LIFE_WANTED;
             life->keys_only = !life->keyless;
         }
+    }
 }
 
 static int
@@ -150,7 +170,7 @@ take_missing(struct copy *copy, const struct ackcopy_report *report, struct err 
 
     if (life != NULL)
         return missing_add(&life->missing, missing->keys, catalog_key_columns(life->relation), err);
-    begin_for_keys(copy, missing->life);
+    begin_for_keys(copy, missing->life, report->sink);
     return 0;
 }
 
@@ -160,6 +180,7 @@ static int
 take_answered(struct copy *copy, const struct copy_answered *answered, struct err *err)
 {
     struct life *life;
+    bool goes;
 
     if (answered->life == 0) {
         turns_answered(copy);
@@ -172,6 +193,10 @@ take_answered(struct copy *copy, const struct copy_answered *answered, struct er
         return err_set(err, EXIT_BUG,
                        "ackd counts %" PRIu64 " answers to life %" PRIu64 ", we %" PRIu32,
                        answered->workers, answered->life, crewset_count(&life->crew));
+    if (resync_answered(copy, life, &goes, err) != 0)
+        return -1;
+    if (!goes)
+        return 0;
     return life_go(life) == 0 ? 0 : state_out_of_memory(err);
 }
 
@@ -186,6 +211,8 @@ take_own(struct copy *copy, const struct ack_message *message, struct err *err)
         return copy_begin(copy, err);
     case ACK_ANSWERED:
         return take_answered(copy, &message->answered, err);
+    case ACK_CONTROL:
+        return resync_request(copy, &message->control, err);
     default:
         copy->draining = true;
         buf_reset(&copy->ack.out, 0);

@@ -30,6 +30,7 @@ life_leave(struct life *life)
 {
     life_unsettle(life);
     life->wants = (struct crewset){0};
+    life->resync = false;
 }
 
 static int
@@ -471,6 +472,7 @@ free_life(struct life *life)
     waiting_free(&life->waiting);
     catalog_drop(life->catalog);
     free(life->rests);
+    free(life->kept);
     free(life);
 }
 

@@ -62,12 +62,16 @@ struct life {
     bool keyless; /* nothing tells its rows apart: it is read under one snapshot, see keyless.h */
     char snapshot[KEYLESS_SNAPSHOT_BYTES]; /* its name, of such a life */
     uint64_t mark;
-    struct backoff again; /* after a life of such a table that came to nothing */
-    uint64_t again_at;    /* of clock_micros: the next one does not begin before */
-    uint64_t ended;       /* the number of its last life, when that has ended */
-    struct crewset wants; /* workers that want it, by their answers to life 0 */
-    struct crewset crew;  /* workers that have answered this life */
-    bool noted;           /* one of them has a note; done and file are common to all of one file */
+    struct backoff again;  /* after a life of such a table that came to nothing */
+    uint64_t again_at;     /* of clock_micros: the next one does not begin before */
+    uint64_t ended;        /* the number of its last life, when that has ended */
+    struct crewset wants;  /* workers that want it, by their answers to life 0 */
+    struct crewset takers; /* workers that have answered life 0, so that they take the table */
+    bool resync;           /* it is copied again; see resync.h */
+    uint64_t control;      /* the number of the request that waits for this life, 0 if none */
+    struct copydetail_refusal *kept; /* a worker did not take it, NULL if none said so */
+    struct crewset crew;             /* workers that have answered this life */
+    bool noted; /* one of them has a note; done and file are common to all of one file */
     struct spans done;
     uint32_t file;      /* of all its ranges, 0 if none was read yet */
     uint32_t pass;      /* counts how often all ranges had to be read again */

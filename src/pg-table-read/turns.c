@@ -8,6 +8,7 @@
 #include "pg-table-read/keyless.h"
 #include "pg-table-read/keysql.h"
 #include "pg-table-read/listing.h"
+#include "pg-table-read/resync.h"
 #include "pg-table-read/settling.h"
 #include "pg-table-read/text.h"
 
@@ -94,7 +95,8 @@ put_table(struct copy *copy, const struct life *life, uint64_t number, const str
                                     .rows = life->part->rows,
                                     .bytes = life->part->blocks * BLOCK_BYTES,
                                     .sinks = *sinks,
-                                    .relation = *life->relation};
+                                    .relation = *life->relation,
+                                    .resync = number != 0 && life->resync};
 
     snprintf(table.definition, sizeof table.definition, "%s", life->part->digest);
     return copytable_encode(&copy->out, &table) == 0 ? 0 : state_out_of_memory(err);
@@ -251,7 +253,7 @@ end_life(struct copy *copy, struct life *life, enum life_end how, struct err *er
                    : how == LIFE_AGAIN ? LIFE_NEW
                                        : LIFE_UNPUBLISHED);
     keyless_rest(life);
-    return 0;
+    return how == LIFE_GONE ? resync_gone(copy, life, err) : 0;
 }
 
 /* ---- turns ---- */
@@ -375,6 +377,8 @@ begin_anew(struct copy *copy, struct life *life, struct err *err)
               life->part->name);
     if (life_is_active(life))
         return end_life(copy, life, LIFE_AGAIN, err);
+    if (resync_gone(copy, life, err) != 0)
+        return -1;
     life_leave(life);
     life->state = LIFE_NEW;
     return 0;
@@ -387,8 +391,11 @@ look_at_life(struct copy *copy, struct life *life, bool look, struct err *err)
 {
     if (life_is_active(life) && !life->listed)
         return leave(copy, life, look, err);
-    if ((life->state == LIFE_WANTED || life->state == LIFE_SETTLING) && !life->listed)
+    if ((life->state == LIFE_WANTED || life->state == LIFE_SETTLING) && !life->listed) {
+        if (resync_gone(copy, life, err) != 0)
+            return -1;
         look_at_idle(copy, life);
+    }
     if (life->was_out && life->listed && state_has_ackd(copy) && was_asked(life))
         return begin_anew(copy, life, err);
     switch (life->state) {
