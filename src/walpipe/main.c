@@ -15,6 +15,7 @@
 #include "walpipe/plan.h"
 #include "walpipe/print.h"
 #include "walpipe/reload.h"
+#include "walpipe/resync.h"
 #include "walpipe/run.h"
 #include "walpipe/schema.h"
 #include "walpipe/status.h"
@@ -28,6 +29,8 @@ struct options {
     bool apply;
     bool sequences;
     const char *sink;
+    const char *table;
+    bool wait;
     uint64_t ready_fd; /* 0 if none */
     char **argv;       /* main's */
     struct init init;
@@ -111,6 +114,12 @@ reload_command(struct config *config, const struct options *o, const struct log 
     return reload_running(config, log);
 }
 
+static int
+resync_command(struct config *config, const struct options *o, const struct log *log)
+{
+    return resync_table(config, log, o->sink, o->table, o->wait);
+}
+
 static const struct command {
     const char *name;
     int (*run)(struct config *config, const struct options *options, const struct log *log);
@@ -118,7 +127,7 @@ static const struct command {
     {"run", run_command},       {"check", check_command},   {"print", print_command},
     {"status", status_command}, {"tables", tables_command}, {"drop", drop_command},
     {"adopt", adopt_command},   {"init", check_command},    {"schema", schema_command},
-    {"reload", reload_command},
+    {"reload", reload_command}, {"resync", resync_command},
 };
 
 static const struct command *
@@ -179,10 +188,12 @@ static const struct opt_spec specs[] = {
      TO(config), .letter = 'c'},
     {"json", NULL, "status, tables: one JSON object instead of a table", OPT_FLAG, TO(json)},
     {"yes", NULL, "drop, adopt: do not ask", OPT_FLAG, TO(yes)},
-    {"sink", "NAME", "adopt, schema: this sink only", OPT_TEXT, TO(sink)},
+    {"sink", "NAME", "adopt, schema, resync: this sink only", OPT_TEXT, TO(sink)},
     {"apply", NULL, "schema: make the objects instead of printing SQL", OPT_FLAG, TO(apply)},
     {"sequences", NULL, "schema: set the target's sequences instead of making tables", OPT_FLAG,
      TO(sequences)},
+    {"table", "SCHEMA.TABLE", "resync: the table, as the source names it", OPT_TEXT, TO(table)},
+    {"wait", NULL, "resync: return when the table is streaming again", OPT_FLAG, TO(wait)},
     {"ready-fd", "N", "run: write a newline to descriptor N when the programs run, as s6 expects",
      OPT_NUMBER, TO(ready_fd), .min = 3, .max = 1023},
     {"source", "CONNINFO", "init: the source, in libpq's form; no password here", OPT_LINE,
@@ -207,7 +218,8 @@ static const struct opt_program program = {
         "  drop      drop the slot and the progress rows, after asking\n"
         "  adopt     let the source win in ClickHouse tables of another history, after asking\n"
         "  reload    let the running pipeline read its config file again\n"
-        "  init      write a first config FILE with comments, and check it",
+        "  init      write a first config FILE with comments, and check it\n"
+        "  resync    copy one table again while everything goes on",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
     .operand = take_command,
@@ -238,11 +250,11 @@ check_options(const struct options *o, struct err *err)
     if (o->command == NULL)
         err_set(err, EXIT_REFUSED,
                 "no command: expected run, check, print, status, tables, schema, drop, adopt, "
-                "init or reload");
+                "init, reload or resync");
     else if (find_command(o->command) == NULL)
         err_set(err, EXIT_REFUSED,
                 "unknown command \"%s\": expected run, check, print, status, tables, schema, drop, "
-                "adopt, init or reload",
+                "adopt, init, reload or resync",
                 o->command);
     else if (check_init_options(o, err) != 0)
         return err_hint(err, "see walpipe --help");
@@ -253,8 +265,12 @@ check_options(const struct options *o, struct err *err)
     else if (o->yes && strcmp(o->command, "drop") != 0 && strcmp(o->command, "adopt") != 0)
         err_set(err, EXIT_REFUSED, "option --yes is only for walpipe drop and adopt");
     else if (o->sink != NULL && strcmp(o->command, "adopt") != 0 &&
-             strcmp(o->command, "schema") != 0)
-        err_set(err, EXIT_REFUSED, "option --sink is only for walpipe adopt and schema");
+             strcmp(o->command, "schema") != 0 && strcmp(o->command, "resync") != 0)
+        err_set(err, EXIT_REFUSED, "option --sink is only for walpipe adopt, schema and resync");
+    else if ((o->table != NULL || o->wait) && strcmp(o->command, "resync") != 0)
+        err_set(err, EXIT_REFUSED, "options --table and --wait are only for walpipe resync");
+    else if (o->table == NULL && strcmp(o->command, "resync") == 0)
+        err_set(err, EXIT_REFUSED, "no table: walpipe resync needs --table SCHEMA.TABLE");
     else if ((o->apply || o->sequences) && strcmp(o->command, "schema") != 0)
         err_set(err, EXIT_REFUSED, "options --apply and --sequences are only for walpipe schema");
     else if (o->ready_fd != 0 && strcmp(o->command, "run") != 0)

@@ -6,7 +6,8 @@
 #include "lib/spans.h"
 #include "lib/tablefilter.h"
 
-static const char waiting[] = "waiting", copying[] = "copying", streaming[] = "streaming";
+static const char waiting[] = "waiting", copying[] = "copying", streaming[] = "streaming",
+                  resync[] = "resync";
 
 struct making {
     struct tablelist *list;
@@ -53,7 +54,7 @@ note_of(const struct copynote *notes, size_t count, uint32_t part, uint32_t shar
 /* The states of several parts and workers. A state that this walpipe does not know is shown instead
  * of all. */
 struct states {
-    bool any_waiting, any_copying, any_streaming;
+    bool any_waiting, any_copying, any_resync, any_streaming;
     const char *other;
 };
 
@@ -64,6 +65,8 @@ add_state(struct states *s, const char *state)
         s->any_waiting = true;
     else if (strcmp(state, copying) == 0)
         s->any_copying = true;
+    else if (strcmp(state, resync) == 0)
+        s->any_resync = true;
     else if (strcmp(state, streaming) == 0)
         s->any_streaming = true;
     else
@@ -75,6 +78,8 @@ state_of_all(const struct states *s)
 {
     if (s->other != NULL)
         return s->other;
+    if (s->any_resync)
+        return resync;
     if (s->any_copying || (s->any_waiting && s->any_streaming))
         return copying;
     return s->any_waiting ? waiting : streaming;
@@ -200,7 +205,7 @@ finish_table(const struct making *m, struct table_progress *t, const struct stat
     t->missing = missing_of(m->notes, t->relid);
     t->speed = t->rows_speed = -1;
     list->streaming += t->state == streaming;
-    list->copying += t->state == copying;
+    list->copying += t->state == copying || t->state == resync;
     if (t->copied || t->state != streaming) {
         list->blocks += t->blocks;
         list->done += t->done;
@@ -261,7 +266,10 @@ add_noted(const struct making *m)
 static int
 rank(const struct table_progress *t)
 {
-    return t->state == copying ? 0 : t->state == waiting ? 2 : t->state == streaming ? 3 : 1;
+    return t->state == copying || t->state == resync ? 0
+           : t->state == waiting                     ? 2
+           : t->state == streaming                   ? 3
+                                                     : 1;
 }
 
 static int

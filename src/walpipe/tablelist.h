@@ -10,7 +10,8 @@ struct table_progress {
     uint32_t relid;
     const char *schema;
     const char *name;
-    const char *state; /* waiting, copying or streaming, the least advanced state of its workers */
+    const char *state; /* waiting, copying, resync or streaming, the least advanced state of its
+                          workers */
     bool published;    /* false if the source is not known */
     bool copied;       /* a life of it has begun, and the fields below are about its copy */
     bool sized;        /* the source reports its size */

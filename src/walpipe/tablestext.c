@@ -26,7 +26,7 @@ is_streaming(const struct table_progress *t)
 static bool
 is_copying(const struct table_progress *t)
 {
-    return strcmp(t->state, "copying") == 0;
+    return strcmp(t->state, "copying") == 0 || strcmp(t->state, "resync") == 0;
 }
 
 /* A table that walpipe did not copy has nothing to show. */

@@ -1,0 +1,194 @@
+/* resync.c: see resync.h. The request goes to ackd, and through it to pg-table-read. Its answer
+ * comes when the workers have noted it in their targets, so nothing is lost after that. */
+#include "walpipe/resync.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/ackconn.h"
+#include "lib/names.h"
+#include "lib/statedir.h"
+#include "walpipe/tables.h"
+
+#define LOOK_MILLIS 1000
+
+struct request {
+    const struct config *config;
+    const struct log *log;
+    const char *sink;
+    struct table_name table;
+};
+
+static bool
+is_chosen(const struct request *r, const struct sink_config *sink)
+{
+    return r->sink == NULL ? sink->copies : strcmp(r->sink, sink->name) == 0;
+}
+
+/* ---- what the config says ---- */
+
+static int
+check_sink(const struct sink_config *sink, struct err *err)
+{
+    if (!sink->copies) {
+        err_set(err, EXIT_REFUSED, "sink \"%s\" takes no copies", sink->name);
+        return err_hint(err,
+                        "set copy = yes in [sink %s] and start walpipe again; the tables that are "
+                        "streaming are not copied by that, only by walpipe resync",
+                        sink->name);
+    }
+    if (sink->type == SINK_PG)
+        return 0;
+    err_set(err, EXIT_REFUSED,
+            "sink \"%s\": only a table of a PostgreSQL target can be copied again", sink->name);
+    return err_hint(err, "name a PostgreSQL sink with --sink");
+}
+
+static int
+check_config(const struct request *r, struct err *err)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < r->config->sinks_count; i++) {
+        const struct sink_config *sink = &r->config->sinks[i];
+
+        if (!is_chosen(r, sink))
+            continue;
+        any = true;
+        if (check_sink(sink, err) != 0)
+            return -1;
+    }
+    if (any)
+        return 0;
+    if (r->sink != NULL)
+        return err_set(err, EXIT_REFUSED, "%s has no sink \"%s\"", r->config->path, r->sink);
+    err_set(err, EXIT_REFUSED, "no sink of %s takes copies", r->config->path);
+    return err_hint(err, "set copy = yes in the sink and start walpipe again; the tables that are "
+                         "streaming are not copied by that, only by walpipe resync");
+}
+
+/* ---- the request ---- */
+
+static int
+open_ackd(const struct config *config, struct ackconn *conn, struct err *err)
+{
+    char why[sizeof err->message];
+
+    if (ackconn_open(conn, config->socket, 0, err) == 0)
+        return 0;
+    memcpy(why, err->message, sizeof why);
+    err_set(err, EXIT_PEER, "pipeline \"%s\" is %s: %.900s", config->name,
+            statedir_is_run(config->state_dir) ? "starting" : "not running", why);
+    return err_hint(err, "start it with walpipe run -c %.400s, then try again", config->path);
+}
+
+static int
+hear(struct ackconn *conn, struct copy_controlled *answer, struct err *err)
+{
+    struct ack_message message;
+
+    if (ackconn_hear(conn, &message, err) != 0)
+        return err_hint(err, "walpipe tables says whether the table is in resync; if not, try "
+                             "again");
+    if (message.type != ACK_CONTROLLED) {
+        err_set(err, EXIT_REFUSED, "ackd's answer is not one that this walpipe understands");
+        return err_hint(err, "walpipe and the running ackd must be of one release");
+    }
+    *answer = message.controlled;
+    return 0;
+}
+
+static int
+ask(const struct request *r, struct err *err)
+{
+    struct ack_message request = {.type = ACK_CONTROL, .control = {.verb = "resync"}};
+    struct copy_controlled answer = {0};
+    struct ackconn conn;
+    int rc;
+
+    snprintf(request.control.sink, sizeof request.control.sink, "%s",
+             r->sink == NULL ? "" : r->sink);
+    snprintf(request.control.schema, sizeof request.control.schema, "%s", r->table.schema);
+    snprintf(request.control.name, sizeof request.control.name, "%s", r->table.table);
+    rc = open_ackd(r->config, &conn, err);
+    if (rc == 0)
+        rc = ackconn_say(&conn, &request, err);
+    if (rc == 0)
+        rc = hear(&conn, &answer, err);
+    ackconn_close(&conn);
+    if (rc != 0 || answer.accepted)
+        return rc;
+    err_set(err, EXIT_REFUSED, "%s", answer.message);
+    return err_hint(err, "%s", answer.hint);
+}
+
+/* ---- the wait ---- */
+
+static bool
+is_streaming(const struct request *r, const struct tablelist *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct table_progress *t = &list->tables[i];
+
+        if (strcmp(t->schema, r->table.schema) == 0 && strcmp(t->name, r->table.table) == 0)
+            return strcmp(t->state, "streaming") == 0;
+    }
+    return true;
+}
+
+/* Sets *done, unless a target cannot be read now. */
+static int
+look(const struct request *r, bool *done, struct err *err)
+{
+    struct pool pool = {0};
+    bool *sinks = pool_take(&pool, (r->config->sinks_count + 1) * sizeof *sinks);
+    struct tables_choice choice = {.config = r->config, .sinks = sinks};
+    struct tables_found found;
+    int rc;
+
+    for (size_t i = 0; i < r->config->sinks_count; i++)
+        sinks[i] = is_chosen(r, &r->config->sinks[i]);
+    rc = tables_read(&choice, &found, &pool, err);
+    *done = rc == 0;
+    for (size_t i = 0; rc == 0 && i < r->config->sinks_count; i++)
+        if (sinks[i])
+            *done = *done && found.lists[i].known && is_streaming(r, &found.lists[i]);
+    pool_free(&pool);
+    return rc;
+}
+
+/* Its supervisor may be another one than walpipe run. */
+static int
+wait_for_end(const struct request *r, struct err *err)
+{
+    bool was_run = statedir_is_run(r->config->state_dir), done = false;
+
+    for (;;) {
+        if (look(r, &done, err) != 0)
+            return -1;
+        if (done)
+            return 0;
+        if (was_run && !statedir_is_run(r->config->state_dir)) {
+            err_set(err, EXIT_PEER, "walpipe run has ended before the table was copied");
+            return err_hint(err, "the next start copies it; its log says why it has ended");
+        }
+        poll(NULL, 0, LOOK_MILLIS);
+    }
+}
+
+int
+resync_table(const struct config *config, const struct log *log, const char *sink,
+             const char *table, bool wait)
+{
+    struct request r = {.config = config, .log = log, .sink = sink};
+    struct err err = {0};
+
+    if (names_table(table, &r.table, &err) != 0 || check_config(&r, &err) != 0 ||
+        ask(&r, &err) != 0)
+        return log_failure(log, &err);
+    printf("%s.%s is copied again%s\n", r.table.schema, r.table.table,
+           wait ? "" : "; walpipe tables shows how far it is");
+    fflush(stdout);
+    return wait && wait_for_end(&r, &err) != 0 ? log_failure(log, &err) : EXIT_DONE;
+}

@@ -1,0 +1,430 @@
+#!/usr/bin/env bats
+# walpipe resync into a PostgreSQL target: a table whose target's rows were damaged by hand is copied
+# again under load, and whoever reads it meanwhile sees it whole.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    pg_new src
+    pg_new dst
+}
+
+teardown_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    servers_end
+}
+
+# Each test has databases, a slot and a state directory of its own.
+setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
+    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
+    db=r$BATS_TEST_NUMBER
+    dir=$SCRATCH/$db
+    conf=$dir/walpipe.conf
+    mkdir "$dir"
+    for server in src dst; do
+        pg_sql $server "CREATE DATABASE $db"
+    done
+}
+
+teardown() {
+    load_stop
+    reader_stop
+    [ -z "${BATS_ERROR_STATUS:-}" ] || {
+        tail -n 60 "$conf.log"
+        pg_sql dst "SELECT name, part, shard, state, l0, rows, done FROM walpipe.tables" "$db"
+    } 2>/dev/null
+    [ ! -s "$conf.exit" ] && [ -e "$conf.pid" ] && pipeline_kill "$conf"
+    pg_sql src "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+                 WHERE slot_name = '$db' AND NOT active" >/dev/null
+}
+
+# write_conf [SINK_LINES [COPY]]
+write_conf() {
+    cat >"$conf" <<CONF
+[pipeline]
+name = $db
+state_dir = $dir/state
+log_level = debug
+copy = ${2:-yes}
+[source]
+conninfo = $(pg_conninfo src "$db")
+slot = $db
+publication = p
+[sink dst]
+type = pg
+conninfo = $(pg_conninfo dst "$db")
+flush_interval = 50ms
+${1:-}
+CONF
+}
+
+# pgbench's tables, in both databases; its history gets a key.
+bench_tables() {
+    "$(pg_bindir)/pgbench" -q -i -s "${1:-1}" "$(pg_conninfo src "$db")" >/dev/null 2>&1 3>&-
+    pg_sql src "ALTER TABLE pgbench_history ADD id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
+        CREATE PUBLICATION p FOR TABLE pgbench_accounts, pgbench_branches, pgbench_tellers,
+            pgbench_history" "$db"
+    target_tables
+}
+
+target_tables() {
+    "$(pg_bindir)/pg_dump" --schema-only --no-publications "$(pg_conninfo src "$db")" >"$dir/schema.sql"
+    pg_sql dst - "$db" <"$dir/schema.sql" >/dev/null
+}
+
+# tables SQL: in both databases, and published.
+tables() {
+    pg_sql src "$1; CREATE PUBLICATION p FOR ALL TABLES ${2:-}" "$db"
+    pg_sql dst "$1" "$db"
+}
+
+load_start() {
+    "$(pg_bindir)/pgbench" -n -c 3 -R "${1:-60}" -T 600 "$(pg_conninfo src "$db")" \
+        >"$dir/load" 2>&1 3>&- &
+    load_pid=$!
+    kill_later "$load_pid"
+}
+
+load_stop() {
+    [ -n "${load_pid:-}" ] || return 0
+    kill "$load_pid" 2>/dev/null || true
+    wait "$load_pid" || true
+    load_pid=
+}
+
+source_is_quiet() {
+    [ "$(pg_sql src "SELECT count(*) FROM pg_stat_activity WHERE datname = '$db'
+                      AND application_name = 'pgbench'")" = 0 ]
+}
+
+# reader_start TABLE: writes the number of its rows in the target, again and again, into $dir/counts.
+reader_start() {
+    echo "SELECT count(*) FROM $1 \\watch 0.05" |
+        "$(pg_bindir)/psql" -XAtq "$(pg_conninfo dst "$db")" >"$dir/counts" 2>/dev/null 3>&- &
+    reader_pid=$!
+    kill_later "$reader_pid"
+}
+
+reader_stop() {
+    [ -n "${reader_pid:-}" ] || return 0
+    kill "$reader_pid" 2>/dev/null || true
+    wait "$reader_pid" || true
+    reader_pid=
+}
+
+# all_are STATE ROWS_OF_NOTES
+all_are() {
+    [ -e "$conf.exit" ] || [ "$(pg_sql dst "SELECT count(*) FILTER (WHERE state = '$1') = $2
+        FROM walpipe.tables WHERE relid <> 0" "$db")" = t ]
+}
+
+resync() {
+    "$WALPIPE_BIN/walpipe" resync -c "$conf" "$@"
+}
+
+equal() {
+    local table
+    for table in "$@"; do
+        diff <(pg_digest src "$table" "$db") <(pg_digest dst "$table" "$db")
+    done
+}
+
+no_staging() {
+    [ "$(pg_sql dst "SELECT count(*) FROM pg_class WHERE relname ~ '^resync_'" "$db")" = 0 ]
+}
+
+damage_accounts() {
+    pg_sql dst "UPDATE pgbench_accounts SET abalance = -77 WHERE aid % 100 = 3;
+        DELETE FROM pgbench_accounts WHERE aid % 100 = 7;
+        INSERT INTO pgbench_accounts SELECT 10000000 + i, 1, 0, 'surplus' FROM generate_series(1, 500) AS i" "$db"
+}
+
+# under_load SHARDS
+under_load() {
+    bench_tables
+    write_conf "$1"
+    pipeline_start "$conf"
+    wait_until 120 all_are streaming "$2"
+    load_start
+    damage_accounts
+    reader_start pgbench_accounts
+    run -0 resync --table public.pgbench_accounts --wait
+    [[ $output == "public.pgbench_accounts is copied again" ]]
+    wait_until 10 all_are streaming "$2"
+    pipeline_lives "$conf"
+    grep -E '"public.pgbench_accounts is copied again: [0-9]+ rows were missing, [0-9]+ were different, 500 were surplus"' "$conf.log"
+    reader_stop
+    # It was never less than the rows that it had; updates bring some of those that were removed.
+    [ -s "$dir/counts" ]
+    awk '$1 < 99500 || $1 < last - 500 { exit 1 } { last = $1 }' "$dir/counts"
+    load_stop
+    wait_until 30 source_is_quiet
+    caught_up "$conf" src "$db" 120
+    equal pgbench_accounts pgbench_branches pgbench_tellers pgbench_history
+    no_staging
+    pipeline_stop "$conf"
+    no_restart "$conf"
+}
+
+@test "a damaged table is copied again under load, and is whole for every reader" {
+    under_load "" 4
+}
+
+@test "so it is with three workers" {
+    under_load "shards = 3" 12
+}
+
+# ---- the rows ----
+
+# The merge of one table whose target was damaged by SQL. merged MISSING DIFFERENT SURPLUS
+merged() {
+    wait_until 60 grep -qF "is copied again: $1 rows were missing, $2 were different, $3 were surplus" "$conf.log"
+}
+
+# t of the test below, without the target's own column.
+same_t() {
+    local sql="SELECT k, u, j, n, f, a, b, d FROM t ORDER BY k"
+    diff <(pg_sql src "$sql" "$db") <(pg_sql dst "$sql" "$db")
+}
+
+@test "rows differ by their images: json, 1.0 and 1.00, -0, NULL; unique values change places; own columns stay" {
+    tables "CREATE TABLE t (k int PRIMARY KEY, u int UNIQUE, j json, n numeric, f float8, a text[], b bytea,
+        d int GENERATED ALWAYS AS (k * 2) STORED)"
+    pg_sql dst "ALTER TABLE t ADD own text NOT NULL DEFAULT 'new'" "$db"
+    pg_sql src "INSERT INTO t SELECT i, i, '{\"a\": 1}', 1.00, 0, ARRAY['x', NULL], '\\x00ff' FROM generate_series(1, 20) AS i" "$db"
+    write_conf
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 1
+    pg_sql dst "UPDATE t SET own = 'kept ' || k;
+        UPDATE t SET j = '{\"a\":1}' WHERE k = 1;
+        UPDATE t SET n = 1.0 WHERE k = 2;
+        UPDATE t SET f = '-0' WHERE k = 3;
+        UPDATE t SET a = NULL WHERE k = 4;
+        UPDATE t SET b = '' WHERE k = 5;
+        UPDATE t SET u = -6 WHERE k = 6; UPDATE t SET u = 6 WHERE k = 7; UPDATE t SET u = 7 WHERE k = 6;
+        DELETE FROM t WHERE k = 8; INSERT INTO t (k, u) VALUES (100, 8)" "$db"
+    run -0 resync --table public.t --wait
+    merged 1 7 1
+    same_t
+    [ "$(pg_sql dst "SELECT count(*) FROM t WHERE own = 'kept ' || k" "$db")" = 19 ]
+    [ "$(pg_sql dst "SELECT own FROM t WHERE k = 8" "$db")" = new ]
+    # and once more, of the same run: nothing is to be done
+    run -0 resync --table public.t --wait
+    merged 0 0 0
+    pg_sql src "UPDATE t SET n = 2; DELETE FROM t WHERE k = 20" "$db"
+    caught_up "$conf" src "$db"
+    same_t
+    pipeline_stop "$conf"
+    no_restart "$conf"
+}
+
+@test "a row filter, a column list, partitions by their root and a map: right rows, two tables at once" {
+    pg_sql src "CREATE TABLE f (k int PRIMARY KEY, v int, w int);
+        CREATE TABLE p (k int PRIMARY KEY, v text) PARTITION BY RANGE (k);
+        CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (1000);
+        CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (1000) TO (2000);
+        CREATE PUBLICATION p FOR TABLE f (k, v) WHERE (k > 10), p WITH (publish_via_partition_root)" "$db"
+    pg_sql src "INSERT INTO f SELECT i, i, i FROM generate_series(1, 100) AS i;
+        INSERT INTO p SELECT i, 'v' || i FROM generate_series(1, 1999) AS i" "$db"
+    pg_sql dst "CREATE TABLE g (k int PRIMARY KEY, v int, w int DEFAULT 7);
+        CREATE TABLE p (k int PRIMARY KEY, v text) PARTITION BY HASH (k);
+        CREATE TABLE h0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+        CREATE TABLE h1 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 1)" "$db"
+    write_conf "map = public.f -> public.g
+shards = 2"
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 6
+    pg_sql dst "UPDATE g SET w = k; UPDATE g SET v = 0 WHERE k = 20; INSERT INTO g VALUES (5, 5), (500, 500);
+        DELETE FROM g WHERE k = 30; DELETE FROM p WHERE k % 10 = 0; UPDATE p SET v = '' WHERE k % 100 = 1;
+        INSERT INTO p VALUES (-1, 'x'), (5000, 'y')" "$db"
+    run -0 resync --table public.p
+    run -0 resync --table public.f --wait
+    run resync --table public.p --wait
+    [[ $status -eq 0 || $output == *"is being copied already"* ]]
+    wait_until 60 all_are streaming 6
+    pipeline_lives "$conf"
+    merged 1 1 2
+    merged 199 20 2
+    diff <(pg_sql src "SELECT k, v FROM f WHERE k > 10 ORDER BY k" "$db") <(pg_sql dst "SELECT k, v FROM g ORDER BY k" "$db")
+    [ "$(pg_sql dst "SELECT count(*) FROM g WHERE w = k" "$db")" = 89 ]
+    equal p
+    no_staging
+    pipeline_stop "$conf"
+    no_restart "$conf"
+}
+
+# ---- what is refused ----
+
+# refused MESSAGE ARGUMENT...: with code 100, and the pipeline goes on
+refused() {
+    local message=$1
+    shift
+    run -100 resync "$@"
+    echo "$output"
+    [[ $output == *"$message"* ]]
+    pipeline_lives "$conf"
+}
+
+@test "what cannot be copied again is refused, with what to do, and nothing changes" {
+    tables "CREATE TABLE t (k int PRIMARY KEY); CREATE TABLE n (v int); CREATE TABLE fired (k int PRIMARY KEY);
+        CREATE TABLE a (k int PRIMARY KEY); CREATE TABLE b (k int PRIMARY KEY)"
+    pg_sql dst "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER x BEFORE INSERT ON fired FOR EACH ROW EXECUTE FUNCTION nothing();
+        ALTER TABLE fired ENABLE ALWAYS TRIGGER x" "$db"
+    write_conf "map = public.b -> public.a
+[sink none]
+type = exec
+copy = no
+command = exec /usr/bin/python3 $BATS_TEST_DIRNAME/exec_sink.py $dir/beside"
+    run -111 resync --table public.t
+    [[ $output == *"is not running"*"start it with walpipe run"* ]]
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 5
+    refused 'no table public.x is published' --table public.x
+    refused 'public.n has no key' --table public.n
+    refused 'takes no copies' --sink none --table public.t
+    refused 'has no sink' --sink other --table public.t
+    refused 'triggers' --table public.fired
+    refused 'several source tables share its rows' --table public.a
+    refused 'expected' --table t
+    all_are streaming 5
+    no_staging
+    run -0 resync --sink dst --table public.t --wait
+    pg_sql src "INSERT INTO t VALUES (1)" "$db"
+    caught_up "$conf" src "$db"
+    equal t
+    pipeline_stop "$conf"
+    no_restart "$conf"
+}
+
+# ---- kills, and changes of the table ----
+
+restarted() {
+    [ -e "$conf.exit" ] || [ "$(grep -c '"message":"started the pipeline' "$conf.log")" -gt "$1" ]
+}
+
+# child NAME: the pid of a program of the pipeline; of several workers the first one's.
+child() {
+    pgrep -o -P "$(pipeline_pid "$conf")" -x "$1"
+}
+
+# staged ROWS: more of them are in the staging table, or the resync has ended
+staged() {
+    local name
+    [ ! -e "$conf.exit" ] || return 0
+    name=$(pg_sql dst "SELECT relname FROM pg_class WHERE relname ~ '^resync_[0-9]+_[0-9a-f]+$'" "$db")
+    [ -n "$name" ] && [ "$(pg_sql dst "SELECT count(*) FROM walpipe.$name" "$db")" -gt "$1" ]
+}
+
+slowly() {
+    sed -i "/^name/a copy_rate = $1" "$conf"
+}
+
+@test "kill -9 of each program during a resync, and of all while it waits to merge: it goes on by itself" {
+    local name starts holder
+    bench_tables 2
+    write_conf "shards = 2"
+    pipeline_start "$conf"
+    wait_until 120 all_are streaming 8
+    pipeline_stop "$conf"
+    slowly 1000000
+    pipeline_start "$conf"
+    load_start 30
+    damage_accounts
+    run -0 resync --table public.pgbench_accounts
+    for name in pg-table-read sink-pg route ackd; do
+        wait_until 120 staged 0
+        starts=$(grep -c '"message":"started the pipeline' "$conf.log")
+        kill -KILL "$(child "$name")"
+        wait_until 120 restarted "$starts"
+        pipeline_lives "$conf"
+    done
+    run -0 all_are resync 2
+    # the merge waits for a writer of the target
+    mkfifo "$dir/holder"
+    "$(pg_bindir)/psql" -Xq "$(pg_conninfo dst "$db")" <"$dir/holder" >/dev/null 2>&1 3>&- &
+    kill_later $!
+    exec {holder}>"$dir/holder"
+    echo "BEGIN; LOCK TABLE pgbench_accounts IN ROW EXCLUSIVE MODE;" >&"$holder"
+    pipeline_kill "$conf"
+    sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"
+    pipeline_start "$conf"
+    wait_until 120 merge_waits
+    pipeline_kill "$conf"
+    pipeline_start "$conf"
+    wait_until 120 merge_waits
+    echo "COMMIT;" >&"$holder"
+    exec {holder}>&-
+    wait_until 120 all_are streaming 8
+    load_stop
+    wait_until 30 source_is_quiet
+    caught_up "$conf" src "$db" 120
+    equal pgbench_accounts pgbench_branches pgbench_tellers pgbench_history
+    no_staging
+    pipeline_stop "$conf"
+}
+
+merge_waits() {
+    [ "$(pg_sql dst "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'" "$db")" = t ]
+}
+
+# t, with rows that take some time to copy, damaged, and its resync begun.
+resync_of_t() {
+    pg_sql src "INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, 20000) AS i" "$db"
+    write_conf "${1:-}"
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming "$2"
+    pipeline_stop "$conf"
+    slowly 500000
+    pipeline_start "$conf"
+    pg_sql dst "DELETE FROM t WHERE k % 10 = 0; INSERT INTO t VALUES (-1, 'surplus')" "$db"
+    run -0 resync --table public.t
+    run -100 resync --table public.t
+    [[ $output == *"is being copied already"* ]]
+    wait_until 60 staged 0
+}
+
+faster() {
+    pipeline_stop "$conf"
+    sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming "$1"
+    pipeline_lives "$conf"
+    caught_up "$conf" src "$db"
+    equal t
+    no_staging
+    pipeline_stop "$conf"
+}
+
+@test "TRUNCATE, VACUUM FULL and an ALTER of both sides during a resync: it ends right" {
+    local starts
+    tables "CREATE TABLE t (k int PRIMARY KEY, v text)"
+    resync_of_t "" 1
+    pg_sql src "UPDATE t SET v = 'y' WHERE k % 7 = 0; VACUUM FULL t" "$db"
+    pg_sql src "BEGIN; TRUNCATE t; INSERT INTO t SELECT i, repeat('z', 200) FROM generate_series(1, 15000) AS i; COMMIT" "$db"
+    wait_until 60 staged 10000
+    pg_sql dst "ALTER TABLE t ADD w int DEFAULT 5" "$db"
+    starts=$(grep -c '"message":"started the pipeline' "$conf.log")
+    pg_sql src "ALTER TABLE t ADD w int DEFAULT 5; UPDATE t SET w = 6, v = 'w' WHERE k % 3 = 0; DELETE FROM t WHERE k % 5 = 0" "$db"
+    # what was staged has no such column
+    wait_until 60 restarted "$starts"
+    wait_until 60 staged 0
+    faster 1
+}
+
+@test "a table that leaves the publication during its resync leaves nothing staged" {
+    pg_sql src "CREATE TABLE t (k int PRIMARY KEY, v text); CREATE TABLE u (k int PRIMARY KEY);
+        CREATE PUBLICATION p FOR TABLE t, u" "$db"
+    pg_sql dst "CREATE TABLE t (k int PRIMARY KEY, v text); CREATE TABLE u (k int PRIMARY KEY)" "$db"
+    resync_of_t "shards = 2" 4
+    pg_sql src "DROP TABLE t" "$db"
+    wait_until 60 no_staging
+    pg_sql src "INSERT INTO u VALUES (1)" "$db"
+    caught_up "$conf" src "$db"
+    all_are streaming 2
+    equal u
+    pipeline_stop "$conf"
+}
