@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include "lib/io.h"
+#include "lib/names.h"
 #include "lib/sig.h"
 #include "sink-pg/check.h"
 #include "sink-pg/copylist.h"
+#include "sink-pg/resyncask.h"
 #include "sink-pg/worker.h"
 
 /* walpipe waits for the answer of --layout before it starts a pipeline, and for that of --tables: a
@@ -65,6 +67,29 @@ print_tables(const struct options *options, struct log *log, struct err *err)
 }
 
 static int
+note_resync(const struct options *options, struct log *log, struct err *err)
+{
+    struct session session = {.conninfo = options->conninfo,
+                              .application_name = "walpipe sink-pg --resync",
+                              .log = log,
+                              .warned = true};
+    struct table_name table;
+    struct resyncask ask = {.pipeline = options->pipeline,
+                            .sink = options->sink,
+                            .relid = (uint32_t)options->relid,
+                            .schema = table.schema,
+                            .name = table.table};
+    int rc;
+
+    alarm(ANSWER_PATIENCE_SECONDS);
+    if (names_table(options->resync, &table, err) != 0 || session_open(&session, err) != 0)
+        return -1;
+    rc = resyncask_note(&session, &ask, err);
+    session_close(&session);
+    return rc;
+}
+
+static int
 run(const struct options *options, struct log *log, int in, struct err *err)
 {
     static struct worker worker; /* large: decoded rows */
@@ -105,6 +130,8 @@ main(int argc, char **argv)
         rc = print_layout(&options, &log, &err);
     } else if (options.tables) {
         rc = print_tables(&options, &log, &err);
+    } else if (options.resync != NULL) {
+        rc = note_resync(&options, &log, &err);
     } else if ((in = io_open_input(options.in, &err)) < 0) {
         rc = -1;
     } else {

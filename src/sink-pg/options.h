@@ -19,6 +19,8 @@ struct options {
     bool create_tables; /* with check: walpipe run creates missing tables */
     bool drop_progress;
     bool layout;
+    const char *resync; /* a table, NULL if none */
+    uint64_t relid;     /* its oid */
     bool tables;
     uint64_t batch_rows;
     uint64_t flush_millis;

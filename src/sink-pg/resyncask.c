@@ -1,0 +1,79 @@
+/* resyncask.c: see resyncask.h. A worker makes the rest of the notes of it when it loads them. */
+#include "sink-pg/resyncask.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "sink-pg/staging.h"
+
+/* Each has all five parameters: pipeline, sink, relid, schema and name. */
+#define TYPED                                                                                      \
+    "$1::text IS NOT NULL AND $2::text IS NOT NULL AND $3::oid IS NOT NULL AND "                   \
+    "$4::text IS NOT NULL AND $5::text IS NOT NULL"
+
+static const char *const steps[] = {
+    "DELETE FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 AND relid IN (SELECT relid "
+    "FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND (relid = $3::oid OR (schema = $4 "
+    "AND name = $5))) AND " TYPED,
+    "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid NOT IN (0, $3::oid) "
+    "AND schema = $4 AND name = $5 AND " TYPED,
+    "UPDATE walpipe.tables SET state = CASE WHEN state LIKE 'out-%' THEN 'out-resync' "
+    "ELSE 'resync' END, l0 = '0/0', file = 0, done = '', rows = 0, updated_at = pg_catalog.now() "
+    "WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND " TYPED,
+    "INSERT INTO walpipe.tables (pipeline, sink, relid, part, shard, schema, name, state, layout) "
+    "SELECT $1, $2, $3::oid, 0, 0, $4, $5, 'resync', 0 WHERE NOT EXISTS (SELECT FROM "
+    "walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid) AND " TYPED};
+
+static int
+require_notes(struct session *s, const struct resyncask *ask, struct err *err)
+{
+    static const char what[] = "look for walpipe.tables in the target";
+    PGresult *row =
+        pqx_shaped(pqx_exec(s->conn, what,
+                            "SELECT pg_catalog.to_regclass('walpipe.tables') IS NOT NULL AND "
+                            "pg_catalog.to_regclass('walpipe.missing') IS NOT NULL",
+                            err),
+                   what, 1, 1, "v", err);
+    bool there;
+
+    if (row == NULL)
+        return -1;
+    there = PQgetvalue(row, 0, 0)[0] == 't';
+    PQclear(row);
+    if (there)
+        return 0;
+    err_set(err, EXIT_REFUSED, "sink \"%s\" has copied nothing yet", ask->sink);
+    return err_hint(err, "its first start with copy = yes copies all tables");
+}
+
+static int
+note(struct session *s, const struct resyncask *ask, struct err *err)
+{
+    const struct staging staging = {.pipeline = ask->pipeline, .sink = ask->sink};
+    char relid[16];
+    const char *params[] = {ask->pipeline, ask->sink, relid, ask->schema, ask->name};
+
+    snprintf(relid, sizeof relid, "%" PRIu32, ask->relid);
+    if (session_exec(s, "lock walpipe.tables",
+                     "BEGIN; SET LOCAL lock_timeout = '10s'; "
+                     "SELECT pg_catalog.pg_advisory_xact_lock("
+                     "pg_catalog.hashtextextended('walpipe.progress', 0))",
+                     err) != 0 ||
+        staging_drop(&staging, s, ask->relid, err) != 0)
+        return -1;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        PGresult *result =
+            pqx_exec_params(s->conn, "write walpipe.tables", steps[i], 5, params, err);
+
+        PQclear(result);
+        if (result == NULL)
+            return -1;
+    }
+    return session_exec(s, "commit walpipe.tables", "COMMIT", err);
+}
+
+int
+resyncask_note(struct session *s, const struct resyncask *ask, struct err *err)
+{
+    return require_notes(s, ask, err) != 0 ? -1 : note(s, ask, err);
+}

@@ -1,0 +1,20 @@
+/* resyncask.h: notes in the target of a sink that does not run that a table is to be copied again.
+ * Its next start does so. */
+#ifndef SINK_PG_RESYNCASK_H
+#define SINK_PG_RESYNCASK_H
+
+#include "sink-pg/session.h"
+
+struct resyncask {
+    const char *pipeline;
+    const char *sink;
+    uint32_t relid;     /* of the source's table */
+    const char *schema; /* its name */
+    const char *name;
+};
+
+/* `sink-pg --resync`, on a session that is open. A table of this name with another oid was dropped:
+ * its notes go. EXIT_REFUSED if the target has no notes yet. */
+int resyncask_note(struct session *s, const struct resyncask *ask, struct err *err) MUST_CHECK;
+
+#endif
