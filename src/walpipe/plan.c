@@ -201,6 +201,22 @@ add_ch_options(struct words *w, const struct sink_config *sink)
 }
 
 const char *const *
+plan_resync_arguments(const struct config *config, struct pool *pool,
+                      const struct sink_config *sink, const char *table, uint32_t relid)
+{
+    struct words w = {.pool = pool};
+
+    words_add(&w, "sink-pg");
+    add_pg_options(&w, sink);
+    words_add_option(&w, "--pipeline", config->name);
+    words_add_option(&w, "--sink", sink->name);
+    words_add_option(&w, "--resync", table);
+    words_add_option(&w, "--relid", pool_print(pool, "%u", relid));
+    plan_add_log(&w, config);
+    return w.list;
+}
+
+const char *const *
 plan_sink_arguments(const struct config *config, struct pool *pool, const struct sink_config *sink,
                     enum plan_use use)
 {

@@ -115,6 +115,11 @@ enum plan_use {
 const char *const *plan_sink_arguments(const struct config *config, struct pool *pool,
                                        const struct sink_config *sink, enum plan_use use);
 
+/* The same for `sink-pg --resync`. */
+const char *const *plan_resync_arguments(const struct config *config, struct pool *pool,
+                                         const struct sink_config *sink, const char *table,
+                                         uint32_t relid);
+
 struct words;
 
 /* Adds the log level and format of a program of the pipeline. */

@@ -5,18 +5,25 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/ackconn.h"
 #include "lib/names.h"
 #include "lib/statedir.h"
+#include "walpipe/helper.h"
+#include "walpipe/plan.h"
 #include "walpipe/tables.h"
 
 #define LOOK_MILLIS 1000
+
+/* While walpipe runs without an ackd, it is between two starts, at most 8 s apart. */
+#define START_PATIENCE_MILLIS 10000
 
 struct request {
     const struct config *config;
     const struct log *log;
     const char *sink;
+    const char *text; /* the table, as it was given */
     struct table_name table;
 };
 
@@ -31,18 +38,18 @@ is_chosen(const struct request *r, const struct sink_config *sink)
 static int
 check_sink(const struct sink_config *sink, struct err *err)
 {
-    if (!sink->copies) {
-        err_set(err, EXIT_REFUSED, "sink \"%s\" takes no copies", sink->name);
-        return err_hint(err,
-                        "set copy = yes in [sink %s] and start walpipe again; the tables that are "
-                        "streaming are not copied by that, only by walpipe resync",
-                        sink->name);
+    if (sink->type != SINK_PG) {
+        err_set(err, EXIT_REFUSED,
+                "sink \"%s\": only a table of a PostgreSQL target can be copied again", sink->name);
+        return err_hint(err, "name a PostgreSQL sink with --sink");
     }
-    if (sink->type == SINK_PG)
+    if (sink->copies)
         return 0;
-    err_set(err, EXIT_REFUSED,
-            "sink \"%s\": only a table of a PostgreSQL target can be copied again", sink->name);
-    return err_hint(err, "name a PostgreSQL sink with --sink");
+    err_set(err, EXIT_REFUSED, "sink \"%s\" takes no copies", sink->name);
+    return err_hint(err,
+                    "set copy = yes in [sink %s] and start walpipe again; the tables that are "
+                    "streaming are not copied by that, only by walpipe resync",
+                    sink->name);
 }
 
 static int
@@ -68,20 +75,67 @@ check_config(const struct request *r, struct err *err)
                          "streaming are not copied by that, only by walpipe resync");
 }
 
-/* ---- the request ---- */
+/* ---- a pipeline that does not run ---- */
+
+/* The published table. A walpipe that does not run may not have noticed it. */
+static const struct source_table *
+find_table(const struct request *r, struct pool *pool, struct err *err)
+{
+    struct sourcetables *source = pool_take(pool, sizeof *source);
+
+    sourcetables_read(source, r->config, pool);
+    if (!source->known) {
+        err_set(err, EXIT_PEER, "the source cannot be asked for the table: %s", source->why);
+        return NULL;
+    }
+    for (size_t i = 0; i < source->count; i++)
+        if (strcmp(source->tables[i].schema, r->table.schema) == 0 &&
+            strcmp(source->tables[i].name, r->table.table) == 0)
+            return &source->tables[i];
+    err_set(err, EXIT_REFUSED, "no table %s.%s is published", r->table.schema, r->table.table);
+    err_hint(err, "walpipe tables lists the published tables");
+    return NULL;
+}
 
 static int
-open_ackd(const struct config *config, struct ackconn *conn, struct err *err)
+note_in(const struct request *r, const struct sink_config *sink, uint32_t relid,
+        const char *programs, struct pool *pool, struct err *err)
 {
-    char why[sizeof err->message];
+    struct helper helper = {.directory = programs,
+                            .argv = plan_resync_arguments(r->config, pool, sink, r->text, relid),
+                            .env =
+                                plan_login_env(pool, (const char *const *)environ, sink->password),
+                            .in = -1,
+                            .out = -1};
+    char *output = NULL;
+    int code = helper_run(&helper, pool, &output, err);
 
-    if (ackconn_open(conn, config->socket, 0, err) == 0)
-        return 0;
-    memcpy(why, err->message, sizeof why);
-    err_set(err, EXIT_PEER, "pipeline \"%s\" is %s: %.900s", config->name,
-            statedir_is_run(config->state_dir) ? "starting" : "not running", why);
-    return err_hint(err, "start it with walpipe run -c %.400s, then try again", config->path);
+    if (code < 0)
+        return -1;
+    return code == EXIT_DONE
+               ? 0
+               : err_set(err, (enum exit_code)code,
+                         "sink %s: sink-pg ended with exit code %d, see above", sink->name, code);
 }
+
+/* The next start finds the note. */
+static int
+note(const struct request *r, struct pool *pool, struct err *err)
+{
+    const struct source_table *table = find_table(r, pool, err);
+    const char *programs = table == NULL ? NULL : plan_programs_directory(pool, err);
+
+    if (programs == NULL)
+        return -1;
+    for (size_t i = 0; i < r->config->sinks_count; i++)
+        if (is_chosen(r, &r->config->sinks[i]) &&
+            note_in(r, &r->config->sinks[i], table->relid, programs, pool, err) != 0)
+            return -1;
+    printf("%s is noted; the next start of the pipeline copies it again\n", r->text);
+    return 0;
+}
+
+/* ---- the request ---- */
 
 static int
 hear(struct ackconn *conn, struct copy_controlled *answer, struct err *err)
@@ -99,8 +153,9 @@ hear(struct ackconn *conn, struct copy_controlled *answer, struct err *err)
     return 0;
 }
 
+/* *running says whether the pipeline runs, or is starting. */
 static int
-ask(const struct request *r, struct err *err)
+ask(const struct request *r, bool *running, struct err *err)
 {
     struct ack_message request = {.type = ACK_CONTROL, .control = {.verb = "resync"}};
     struct copy_controlled answer = {0};
@@ -111,7 +166,9 @@ ask(const struct request *r, struct err *err)
              r->sink == NULL ? "" : r->sink);
     snprintf(request.control.schema, sizeof request.control.schema, "%s", r->table.schema);
     snprintf(request.control.name, sizeof request.control.name, "%s", r->table.table);
-    rc = open_ackd(r->config, &conn, err);
+    rc = ackconn_open(&conn, r->config->socket,
+                      statedir_is_run(r->config->state_dir) ? START_PATIENCE_MILLIS : 0, err);
+    *running = rc == 0 || statedir_is_run(r->config->state_dir);
     if (rc == 0)
         rc = ackconn_say(&conn, &request, err);
     if (rc == 0)
@@ -177,18 +234,34 @@ wait_for_end(const struct request *r, struct err *err)
     }
 }
 
+static int
+request(const struct request *r, bool wait, struct pool *pool, struct err *err)
+{
+    bool running;
+
+    if (ask(r, &running, err) != 0) {
+        if (running)
+            return -1;
+        *err = (struct err){0};
+        return note(r, pool, err);
+    }
+    printf("%s is copied again%s\n", r->text, wait ? "" : "; walpipe tables shows how far it is");
+    fflush(stdout);
+    return wait ? wait_for_end(r, err) : 0;
+}
+
 int
 resync_table(const struct config *config, const struct log *log, const char *sink,
              const char *table, bool wait)
 {
-    struct request r = {.config = config, .log = log, .sink = sink};
+    struct request r = {.config = config, .log = log, .sink = sink, .text = table};
+    struct pool pool = {0};
     struct err err = {0};
+    int code = EXIT_DONE;
 
     if (names_table(table, &r.table, &err) != 0 || check_config(&r, &err) != 0 ||
-        ask(&r, &err) != 0)
-        return log_failure(log, &err);
-    printf("%s.%s is copied again%s\n", r.table.schema, r.table.table,
-           wait ? "" : "; walpipe tables shows how far it is");
-    fflush(stdout);
-    return wait && wait_for_end(&r, &err) != 0 ? log_failure(log, &err) : EXIT_DONE;
+        request(&r, wait, &pool, &err) != 0)
+        code = log_failure(log, &err);
+    pool_free(&pool);
+    return code;
 }

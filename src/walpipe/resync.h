@@ -1,4 +1,5 @@
-/* resync.h: walpipe resync, which has one table copied again while the pipeline runs. */
+/* resync.h: walpipe resync, which has one table copied again. Where the pipeline does not run, it
+ * notes that in the targets, and the next start does so. */
 #ifndef WALPIPE_RESYNC_H
 #define WALPIPE_RESYNC_H
 

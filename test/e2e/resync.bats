@@ -279,13 +279,11 @@ refused() {
 type = exec
 copy = no
 command = exec /usr/bin/python3 $BATS_TEST_DIRNAME/exec_sink.py $dir/beside"
-    run -111 resync --table public.t
-    [[ $output == *"is not running"*"start it with walpipe run"* ]]
     pipeline_start "$conf"
     wait_until 60 all_are streaming 5
     refused 'no table public.x is published' --table public.x
     refused 'public.n has no key' --table public.n
-    refused 'takes no copies' --sink none --table public.t
+    refused 'only a table of a PostgreSQL target' --sink none --table public.t
     refused 'has no sink' --sink other --table public.t
     refused 'triggers' --table public.fired
     refused 'several source tables share its rows' --table public.a
@@ -426,5 +424,45 @@ faster() {
     caught_up "$conf" src "$db"
     all_are streaming 2
     equal u
+    pipeline_stop "$conf"
+}
+
+# ---- a pipeline that does not run ----
+
+refused_at_start() {
+    pipeline_start "$conf" || true
+    wait_until 60 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" -eq 100 ]
+    grep -q "$1" "$conf.log"
+}
+
+@test "without a pipeline it is noted: a target with rows, and a table that was dropped and made again" {
+    tables "CREATE TABLE t (k int PRIMARY KEY, v int)"
+    pg_sql src "INSERT INTO t SELECT i, i FROM generate_series(1, 3000) AS i" "$db"
+    pg_sql dst "INSERT INTO t SELECT i, 0 FROM generate_series(1, 10) AS i; INSERT INTO t VALUES (-1, 0)" "$db"
+    write_conf "shards = 2"
+    run -100 resync --table public.t
+    [[ $output == *"has copied nothing yet"* ]]
+    refused_at_start 'public.t is to be copied and has rows already'
+    run -100 resync --table public.u
+    [[ $output == *"no table public.u is published"* ]]
+    run -0 resync --table public.t
+    [[ $output == "public.t is noted; the next start of the pipeline copies it again" ]]
+    run -0 resync --table public.t
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 2
+    merged 2990 10 1
+    caught_up "$conf" src "$db"
+    equal t
+    pipeline_stop "$conf"
+    pg_sql src "DROP TABLE t; CREATE TABLE t (k int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (4000, 2)" "$db"
+    refused_at_start 'the source.s table was dropped and made again'
+    run -0 resync --table public.t
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 2
+    caught_up "$conf" src "$db"
+    pipeline_lives "$conf"
+    equal t
+    no_staging
     pipeline_stop "$conf"
 }
