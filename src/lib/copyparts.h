@@ -57,7 +57,7 @@ struct copypart {
 
     /* Only in the table's first part, because every row needs them. */
     enum copying_way way;
-    uint64_t followed; /* what committed before it was passed over, and came in ranges; else 0 */
+    uint64_t followed; /* commits before it were passed over, and came in ranges; else 0 */
     uint32_t lives;    /* number of parts in a life */
     bool is_root;      /* its parts are partitions */
 
@@ -71,7 +71,7 @@ struct copypart {
     struct buf missing;  /* of that life: keys that are missing still, as copydetail.h has them */
 
     /* In state resync. */
-    bool stages;         /* what is staged must be there with the commit that is under way */
+    bool stages;         /* the staged rows must be there with the commit that is under way */
     bool begins_staging; /* and nothing is, as far as this worker knows */
     bool all_read;       /* a life of it has ended as done */
     bool kept;           /* asked_life came to nothing: the sink refuses to copy it again */
@@ -91,16 +91,16 @@ struct copypart {
 /* Zero-initialise to use. */
 struct copying {
     const char *sink;
-    const char *kind_hint;   /* what to do about a table that got or lost its key in its copy */
-    const char *remade_hint; /* what to do about a table that was dropped and made again */
-    const char *back_hint;   /* what to do about a table that is back in the list */
-    const char *moved_hint;  /* what to do about a table whose rows are in another target table */
+    const char *kind_hint;   /* for a table that got or lost its key in its copy */
+    const char *remade_hint; /* for a table that was dropped and made again */
+    const char *back_hint;   /* for a table that is back in the list */
+    const char *moved_hint;  /* for a table whose rows are in another target table */
     /* Whether the target can be copied again. If not, -1 with the reason in why (EXIT_REFUSED), or
      * another failure. NULL: the sink cannot do that. */
     int (*check_resync)(void *context, const struct relation *relation, struct err *why);
     void *context;
     struct err kept;   /* the reason for parts that are kept */
-    uint32_t unstage;  /* the run ends, and what is staged of this table is void; 0 if nothing is */
+    uint32_t unstage;  /* the run ends, and the staged rows of this table are void; 0 if none are */
     bool carried_over; /* every table without a note is streaming: an older walpipe made them so */
     uint32_t taken;    /* tables that this run has noted so since copying_taken */
     struct copypart *parts;
