@@ -117,7 +117,8 @@ resync_request(struct copy *copy, const struct copy_control *c, struct err *err)
                       "%s.%s is being copied already, or waits for that", c->schema, c->name);
     if (life_is_keyless(life))
         return refuse(copy, c->number, err,
-                      "give it a primary key, or an index as its replica identity, and try again",
+                      "give it a primary key and REPLICA IDENTITY DEFAULT, or an index as its "
+                      "replica identity, and try again",
                       "%s.%s has no key that tells its rows apart", c->schema, c->name);
     return begin(copy, life, &wants, c->number);
 }

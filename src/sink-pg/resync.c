@@ -116,8 +116,11 @@ check(const struct resync *r, struct table *table, struct err *err)
     if (tables_plan(r->staging->tables, table, r->session, err) != 0)
         return -1;
     if (!copyparts_has_key(&table->relation))
-        return refuse(table, "the source's table has no key that tells its rows apart",
-                      "give it a primary key, or an index as its replica identity", err);
+        return refuse(
+            table, "the source's table has no key that tells its rows apart",
+            "give it a primary key and REPLICA IDENTITY DEFAULT, or an index as its replica "
+            "identity",
+            err);
     if (match_require_overwrites(table->plan, table->label, err) != 0 ||
         refuse_shared(r, table, err) != 0 || refuse_acting(table, err) != 0)
         return -1;

@@ -262,3 +262,27 @@ trees_end_equal() {
     setting RESET synchronous_standby_names
     pipeline_stop "$conf"
 }
+
+@test "a root with a primary key and REPLICA IDENTITY FULL is refused; with DEFAULT it is copied" {
+    local hint="set REPLICA IDENTITY DEFAULT for it and for each partition"
+    src "CREATE TABLE root (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+        CREATE TABLE low PARTITION OF root FOR VALUES FROM (0) TO (10);
+        ALTER TABLE root REPLICA IDENTITY FULL; ALTER TABLE low REPLICA IDENTITY FULL;
+        INSERT INTO root VALUES (1, 'a'), (2, 'b');
+        CREATE PUBLICATION p FOR TABLE root WITH (publish_via_partition_root = true)"
+    dst "CREATE TABLE root (id int PRIMARY KEY, v text)"
+    write_conf
+    run -100 "$WALPIPE_BIN/walpipe" check -c "$conf"
+    grep -q "^FAIL  copy: public.root .*$hint" <<<"$output"
+    pipeline_start "$conf" || true
+    wait_until 30 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" -eq 100 ]
+    grep -q "$hint" "$conf.log"
+    src "ALTER TABLE root REPLICA IDENTITY DEFAULT; ALTER TABLE low REPLICA IDENTITY DEFAULT"
+    pipeline_start "$conf"
+    copied 1
+    src "UPDATE root SET v = 'c' WHERE id = 2; DELETE FROM root WHERE id = 1"
+    caught_up "$conf" src "$db"
+    equal root
+    pipeline_stop "$conf"
+}
