@@ -701,13 +701,13 @@ wire(struct worker *w)
         "stop walpipe; in one transaction of the target empty the table and delete its rows from "
         "walpipe.tables and walpipe.held; then start again, and it is copied";
     w->copies.copying.remade_hint =
-        "if nothing else writes to the target's table, stop walpipe, and in one transaction of the "
-        "target empty the table and delete its rows from walpipe.tables; after the next start it "
-        "is "
-        "copied";
+        "if nothing else writes to the target's table, run walpipe resync for it, or stop walpipe, "
+        "and in one transaction of the target empty the table and delete its rows from "
+        "walpipe.tables; after the next start it is copied";
     w->copies.copying.back_hint =
-        "if nothing else writes to the target's table, stop walpipe, and in one transaction of the "
-        "target empty the table, delete its rows from walpipe.held, and set state = 'waiting', "
+        "if nothing else writes to the target's table, run walpipe resync for it, or stop walpipe, "
+        "and in one transaction of the target empty the table, delete its rows from walpipe.held, "
+        "and set state = 'waiting', "
         "done = '' and rows = 0 in its rows of walpipe.tables; after the next start it is copied; "
         "or, if no change was lost, remove 'out-' from state there";
     w->copies.copying.moved_hint =

@@ -466,3 +466,49 @@ refused_at_start() {
     no_staging
     pipeline_stop "$conf"
 }
+
+@test "without a pipeline it is noted: a table that was left out for a time" {
+    tables "CREATE TABLE t (k int PRIMARY KEY, v int); CREATE TABLE u (k int PRIMARY KEY)"
+    pg_sql src "INSERT INTO t SELECT i, i FROM generate_series(1, 1000) AS i" "$db"
+    write_conf
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 2
+    pipeline_stop "$conf"
+    write_conf "tables = public.u"
+    pipeline_start "$conf"
+    wait_until 60 all_are out-streaming 1
+    pg_sql src "DELETE FROM t WHERE k <= 10; UPDATE t SET v = 0 WHERE k = 11; INSERT INTO t VALUES (0, 0)" "$db"
+    caught_up "$conf" src "$db"
+    pipeline_stop "$conf"
+    write_conf
+    refused_at_start 'public.t was left out.*run walpipe resync'
+    run -0 resync --table public.t
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 2
+    caught_up "$conf" src "$db"
+    equal t u
+    no_staging
+    pipeline_stop "$conf"
+}
+
+@test "without a pipeline it is noted: a root of which one partition was truncated" {
+    pg_sql src "CREATE TABLE t (k int PRIMARY KEY, v int) PARTITION BY RANGE (k);
+        CREATE TABLE low PARTITION OF t FOR VALUES FROM (0) TO (1000);
+        CREATE TABLE high PARTITION OF t FOR VALUES FROM (1000) TO (9000);
+        INSERT INTO t SELECT i, i FROM generate_series(1, 2000) AS i;
+        CREATE PUBLICATION p FOR TABLE t WITH (publish_via_partition_root = true)" "$db"
+    pg_sql dst "CREATE TABLE t (k int PRIMARY KEY, v int)" "$db"
+    write_conf
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 2
+    pipeline_stop "$conf"
+    pg_sql src "ANALYZE low; TRUNCATE low; INSERT INTO t VALUES (5000, 1)" "$db"
+    refused_at_start 'was truncated or detached.*run walpipe resync'
+    run -0 resync --table public.t
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 2
+    caught_up "$conf" src "$db"
+    equal t
+    no_staging
+    pipeline_stop "$conf"
+}

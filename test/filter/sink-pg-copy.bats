@@ -585,7 +585,7 @@ PY
     asks ""
     [ "$status" -eq 100 ]
     said "public.t is to be copied and has rows already"
-    said "if nothing else writes to it, empty it; or"
+    said "if nothing else writes to it, empty it, or have walpipe resync replace its rows; or"
     sql "TRUNCATE t"
     asks ""
     [ "$status" -eq 0 ]
@@ -597,7 +597,7 @@ PY
     sink <"$T/s"
     [ "$status" -eq 100 ]
     said "the source's table was dropped and made again"
-    said "if nothing else writes to the target's table, stop walpipe"
+    said "if nothing else writes to the target's table, run walpipe resync for it, or stop walpipe"
     # the way out
     sql "BEGIN; TRUNCATE t; DELETE FROM walpipe.tables WHERE name = 't'; COMMIT"
     sink <"$T/s"
