@@ -187,7 +187,7 @@ has_read_some() {
     frames
     [ "$(jq 'select(.type == "range") | .file' frames.json | sort -u | wc -l)" = 2 ]
     same_rows public.t "id::text, v"
-    start_reading --rate 3000000 --workers 2
+    start_reading --rate 1500000 --workers 2
     wait_until 20 has_read_some
     sql "alter table t add w int default 7"
     wait "$reader"
