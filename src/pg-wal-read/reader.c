@@ -153,31 +153,23 @@ take_note_back(const struct reader *r)
         (void)!write_note(r, SLOTNOTE_NONE, &none, &ignored);
 }
 
+/* It is not dropped: another walpipe may have taken it, or made it, and read from it since. */
 static int
-drop_unfinished(struct reader *r, struct err *err)
+refuse_unfinished(const struct reader *r, struct err *err)
 {
     const char *slot = r->options->source.slot;
 
-    if (!r->options->source.create_slot) {
-        err_set(err, EXIT_REFUSED,
-                "tables or publications changed while walpipe made slot \"%s\", and it was ended "
-                "meanwhile: the slot might decode with the old definitions",
-                slot);
-        return err_hint(err, "run walpipe drop and make the slot again, or set create_slot = yes");
-    }
-    log_write(
-        r->log, LOG_WARNING,
-        "tables or publications changed while slot \"%s\" was made, and pg-wal-read was ended "
-        "meanwhile: the slot might decode with the old definitions, so it is made again",
-        slot);
-    if (source_drop_slot(&r->source, &r->options->source, err) != 0)
-        return -1;
-    r->source.slot = (struct slot_state){0};
-    return 0;
+    err_set(err, EXIT_REFUSED,
+            "walpipe was ended while it made slot \"%s\", and tables or publications have changed "
+            "since: the slot might decode with the old definitions",
+            slot);
+    return err_hint(err,
+                    "if nothing was read from the slot yet, SELECT pg_drop_replication_slot('%s') "
+                    "and start again; if another walpipe has read from it, remove %s",
+                    slot, r->options->source.slot_note);
 }
 
-/* An earlier run was ended before it had compared the definitions. Nothing was read from the slot,
- * because that run had not noted that it is made. */
+/* An earlier run was ended before it had compared the definitions. */
 static int
 finish_making(struct reader *r, struct err *err)
 {
@@ -194,7 +186,7 @@ finish_making(struct reader *r, struct err *err)
     if (definitions_read(r->source.conn, r->source.server_version, &now, err) != 0)
         return -1;
     return definitions_equal(&before, &now) ? write_note(r, SLOTNOTE_MADE, &before, err)
-                                            : drop_unfinished(r, err);
+                                            : refuse_unfinished(r, err);
 }
 
 /* ---- the slot ---- */

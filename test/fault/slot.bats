@@ -215,8 +215,13 @@ kills_all() {
     wait_until 30 slot_is_made
     grep -q "^1 $db [0-9]* making " "$SCRATCH/$db.state/slot"
     kills_all
+    pipeline_start "$conf" || true
+    wait_until 30 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" -eq 100 ]
+    logged "walpipe was ended while it made slot"
+    [ "$(slot "count(*)")" -eq 1 ] # another walpipe might have read from it
+    src "SELECT pg_drop_replication_slot('$db')" >/dev/null
     pipeline_start "$conf"
-    logged "was made, and pg-wal-read was ended meanwhile"
     grep -q "^1 $db [0-9]* made " "$SCRATCH/$db.state/slot"
     src "INSERT INTO log VALUES (9, 'note', 'here')"
     caught_up "$conf" src "$db"
