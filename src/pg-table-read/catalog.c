@@ -10,11 +10,11 @@
 #include "lib/pqx.h"
 #include "pg-table-read/text.h"
 
-/* The placeholders depend on the version. They are the row filter, definition, shape, members, and
- * the leaves of a partitioned table. A table that one publication publishes without a filter is
- * published without one. Foreign tables have no WAL, so their rows are not replicated. Nothing here
- * waits for a lock, so the sizes are those of the last VACUUM or ANALYZE. The names are looked up
- * as pgrelations.c does it. */
+/* The placeholders depend on the version. They are the row filter, definition, shape, members,
+ * attachments, and the leaves of a partitioned table. A table that one publication publishes
+ * without a filter is published without one. Foreign tables have no WAL, so their rows are not
+ * replicated. Nothing here waits for a lock, so the sizes are those of the last VACUUM or ANALYZE.
+ * The names are looked up as pgrelations.c does it. */
 static const char parts_sql[] =
     "WITH published AS ("
     "  SELECT c.oid, %s AS filter"
@@ -25,7 +25,7 @@ static const char parts_sql[] =
     "  GROUP BY c.oid)"
     "SELECT t.oid, c.oid, pg_catalog.format('%%I.%%I', n.nspname, c.relname),"
     "  c.relpages,"
-    "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s, %s, c.relfilenode "
+    "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s, %s, %s, c.relfilenode "
     "FROM published t JOIN pg_catalog.pg_class c ON c.oid %s"
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE c.relkind = 'r' ORDER BY t.oid, c.oid";
@@ -47,6 +47,7 @@ enum parts_field {
     FIELD_DEFINITION,
     FIELD_SHAPE,
     FIELD_MEMBERS,
+    FIELD_ATTACHED,
     FIELD_FILE
 };
 
@@ -95,6 +96,28 @@ members_sql(int server_version, const char *publications)
                            " AND (p.puballtables OR r.oid IS NOT NULL OR s.oid IS NOT NULL)");
     return entries_sql(server_version, "'%s/%s/,', p.oid, r.oid), ''", publications,
                        " AND (p.puballtables OR r.oid IS NOT NULL)");
+}
+
+/* The rows of pg_inherits that lead to the partition. One that was detached and attached again has
+ * a new row. Partitions that are published by themselves need none. */
+static char *
+attached_sql(int server_version, const char *publications)
+{
+    if (server_version < 130000)
+        return text_print("''");
+    return text_print(
+        "CASE WHEN t.oid <> c.oid OR NOT EXISTS (SELECT FROM pg_catalog.pg_publication p"
+        "  LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid %s"
+        "  WHERE p.pubname = ANY (%s::pg_catalog.text[])"
+        "    AND (p.puballtables OR r.oid IS NOT NULL %s))"
+        " THEN (SELECT coalesce(string_agg(pg_catalog.format('%%s/%%s', i.inhparent, i.xmin), ','"
+        "    ORDER BY i.inhparent), '') FROM pg_catalog.pg_inherits i WHERE i.inhrelid IN"
+        "    (SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid))) ELSE '' END",
+        server_version >= 150000
+            ? "LEFT JOIN pg_catalog.pg_publication_namespace s ON s.pnpubid = p.oid"
+              "   AND s.pnnspid = c.relnamespace"
+            : "",
+        publications, server_version >= 150000 ? "OR s.oid IS NOT NULL" : "");
 }
 
 char *
@@ -152,7 +175,8 @@ fill(struct catalog *catalog, int server_version, struct err *err)
             .filter = PQgetisnull(r, row, FIELD_FILTER) ? NULL : PQgetvalue(r, row, FIELD_FILTER),
             .definition = PQgetvalue(r, row, FIELD_DEFINITION),
             .shape = PQgetvalue(r, row, FIELD_SHAPE),
-            .members = PQgetvalue(r, row, FIELD_MEMBERS)};
+            .members = PQgetvalue(r, row, FIELD_MEMBERS),
+            .attached = PQgetvalue(r, row, FIELD_ATTACHED)};
         /* Before 14 a range without an end names every block of the table. */
         catalog->parts[row].measured = server_version >= 140000;
         catalog->parts[row].whole = is_partitioned(catalog, catalog->parts[row].relid);
@@ -170,11 +194,13 @@ ask(PGconn *conn, const char *publications, struct err *err)
     const char *params[] = {publications};
     char *definition = catalog_definition_sql(version, "$1");
     char *shape = catalog_shape_sql("t.oid"), *members = members_sql(version, "$1");
+    char *attached = attached_sql(version, "$1");
     char *sql =
-        definition == NULL || shape == NULL || members == NULL
+        definition == NULL || shape == NULL || members == NULL || attached == NULL
             ? NULL
             : text_print(parts_sql, version >= 150000 ? filter_sql : "NULL::pg_catalog.text",
-                         definition, shape, members, version >= 130000 ? leaves_sql : "= t.oid ");
+                         definition, shape, members, attached,
+                         version >= 130000 ? leaves_sql : "= t.oid ");
     PGresult *result = NULL;
 
     if (sql == NULL)
@@ -184,8 +210,9 @@ ask(PGconn *conn, const char *publications, struct err *err)
     free(definition);
     free(shape);
     free(members);
+    free(attached);
     free(sql);
-    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vvvv", err);
+    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vvvvv", err);
 }
 
 struct catalog *

@@ -19,10 +19,12 @@ struct catalog_part {
     const char *filter;     /* an SQL expression, NULL for all rows */
     const char *definition; /* identifies the published rows and columns, from rows of the
                                publications' catalogs */
-    const char *members; /* the entries of the publications' catalogs that publish it, each with a
-                            comma behind it */
-    const char *shape;   /* its columns and the published table's identity */
-    char digest[17];     /* of both, the definition that workers keep */
+    const char *members;  /* the entries of the publications' catalogs that publish it, each with a
+                             comma behind it */
+    const char *attached; /* identifies its attachments to the table that it is published with, ""
+                             if it would be published without them as well */
+    const char *shape;    /* its columns and the published table's identity */
+    char digest[17];      /* of both, the definition that workers keep */
 };
 
 /* The source's tables at one time. */

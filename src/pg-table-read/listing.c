@@ -31,10 +31,19 @@ stayed(const struct catalog_part *before, const struct catalog_part *now)
     return false;
 }
 
+/* Its changes of the time between were not sent. */
+static bool
+was_detached(const struct catalog_part *before, const struct catalog_part *now)
+{
+    return before->relid == now->relid && before->attached[0] != '\0' && now->attached[0] != '\0' &&
+           strcmp(before->attached, now->attached) != 0;
+}
+
 static void
 look_at_members(struct life *life, const struct catalog_part *part)
 {
-    if (life->state != LIFE_UNPUBLISHED && !stayed(life->part, part))
+    if (life->state != LIFE_UNPUBLISHED &&
+        (!stayed(life->part, part) || was_detached(life->part, part)))
         life->was_out = true;
 }
 
