@@ -189,7 +189,7 @@ is_streaming(const struct request *r, const struct tablelist *list)
         const struct table_progress *t = &list->tables[i];
 
         if (strcmp(t->schema, r->table.schema) == 0 && strcmp(t->name, r->table.table) == 0)
-            return strcmp(t->state, "streaming") == 0;
+            return strcmp(t->state, "streaming") == 0 || strcmp(t->state, "out-streaming") == 0;
     }
     return true;
 }
