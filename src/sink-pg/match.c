@@ -198,5 +198,6 @@ match_require_overwrites(const struct plan *plan, const char *label, struct err 
         return err_hint(err, "create a primary key or a unique index on exactly these columns in "
                              "the target, then start again");
     return err_hint(err, "give the target's key the type and the collation of the source's, then "
-                         "start again");
+                         "start again; if they are those, and the collation is nondeterministic, "
+                         "leave the table out of the sink with tables");
 }
