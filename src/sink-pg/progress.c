@@ -347,6 +347,20 @@ progress_free(struct progress *p)
 }
 
 int
+progress_fence(struct session *s, const char *pipeline, const char *sink, struct err *err)
+{
+    const char *params[] = {pipeline, sink};
+    PGresult *result = pqx_exec_params(
+        s->conn, "raise the epoch in walpipe.progress",
+        "UPDATE walpipe.progress SET epoch = epoch + 1, updated_at = pg_catalog.now() "
+        "WHERE pipeline = $1 AND sink = $2",
+        2, params, err);
+
+    PQclear(result);
+    return result == NULL ? -1 : 0;
+}
+
+int
 progress_drop(struct session *s, const char *pipeline, const char *sink, struct err *err)
 {
     const char *params[] = {pipeline, sink};

@@ -52,6 +52,11 @@ int progress_fenced(struct progress *p, struct err *err);
 
 void progress_free(struct progress *p);
 
+/* Takes the rows from workers that may live, without taking over: none of them commits again, and
+ * the next start goes on. Inside a transaction that has the lock of progress_start. */
+int progress_fence(struct session *s, const char *pipeline, const char *sink,
+                   struct err *err) MUST_CHECK;
+
 /* For `sink-pg --drop-progress`. Removes the rows of a sink. */
 int progress_drop(struct session *s, const char *pipeline, const char *sink,
                   struct err *err) MUST_CHECK;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "sink-pg/progress.h"
 #include "sink-pg/staging.h"
 
 /* Each has all five parameters: pipeline, sink, relid, schema and name. */
@@ -30,7 +31,8 @@ require_notes(struct session *s, const struct resyncask *ask, struct err *err)
     static const char what[] = "look for walpipe.tables in the target";
     PGresult *row =
         pqx_shaped(pqx_exec(s->conn, what,
-                            "SELECT pg_catalog.to_regclass('walpipe.tables') IS NOT NULL AND "
+                            "SELECT pg_catalog.to_regclass('walpipe.progress') IS NOT NULL AND "
+                            "pg_catalog.to_regclass('walpipe.tables') IS NOT NULL AND "
                             "pg_catalog.to_regclass('walpipe.missing') IS NOT NULL",
                             err),
                    what, 1, 1, "v", err);
@@ -46,6 +48,7 @@ require_notes(struct session *s, const struct resyncask *ask, struct err *err)
     return err_hint(err, "its first start with copy = yes copies all tables");
 }
 
+/* A worker that lives can commit nothing more once the epoch is raised. */
 static int
 note(struct session *s, const struct resyncask *ask, struct err *err)
 {
@@ -59,6 +62,7 @@ note(struct session *s, const struct resyncask *ask, struct err *err)
                      "SELECT pg_catalog.pg_advisory_xact_lock("
                      "pg_catalog.hashtextextended('walpipe.progress', 0))",
                      err) != 0 ||
+        progress_fence(s, ask->pipeline, ask->sink, err) != 0 ||
         staging_drop(&staging, s, ask->relid, err) != 0)
         return -1;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {

@@ -14,7 +14,8 @@ struct resyncask {
 };
 
 /* `sink-pg --resync`, on a session that is open. A table of this name with another oid was dropped:
- * its notes go. EXIT_REFUSED if the target has no notes yet. */
+ * its notes go. A worker that lives nevertheless cannot commit afterwards. EXIT_REFUSED if the target
+ * has no notes yet. */
 int resyncask_note(struct session *s, const struct resyncask *ask, struct err *err) MUST_CHECK;
 
 #endif

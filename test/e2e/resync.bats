@@ -512,3 +512,54 @@ refused_at_start() {
     no_staging
     pipeline_stop "$conf"
 }
+
+# ---- a pipeline that runs elsewhere
+
+# elsewhere: $conf with another state directory, and so another socket
+elsewhere() {
+    sed "s|^state_dir.*|state_dir = $dir/elsewhere|" "$conf" >"$dir/elsewhere.conf"
+}
+
+slot_is_idle() {
+    [ "$(pg_sql src "SELECT active FROM pg_replication_slots WHERE slot_name = '$db'")" = f ]
+}
+
+sink_waits() {
+    [ "$(pg_sql dst "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 't'::regclass" "$db")" = t ]
+}
+
+# The bug was that a worker that lived committed behind the note, and overwrote it.
+@test "a worker that lives while its slot is idle commits nothing behind the note, and finds it" {
+    local holder reader
+    tables "CREATE TABLE t (k int PRIMARY KEY, v text)"
+    pg_sql src "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) AS i" "$db"
+    write_conf
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 1
+    caught_up "$conf" src "$db"
+    elsewhere
+    mkfifo "$dir/holder"
+    "$(pg_bindir)/psql" -Xq "$(pg_conninfo dst "$db")" <"$dir/holder" >/dev/null 2>&1 3>&- &
+    kill_later $!
+    exec {holder}>"$dir/holder"
+    echo "DELETE FROM t WHERE k > 50; BEGIN; LOCK TABLE t IN EXCLUSIVE MODE;" >&"$holder"
+    pg_sql src "INSERT INTO t VALUES (0, 'new')" "$db"
+    wait_until 30 sink_waits
+    reader=$(child pg-wal-read)
+    kill -STOP "$reader"
+    pg_sql src "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '$db'" >/dev/null
+    wait_until 30 slot_is_idle
+    run -0 "$WALPIPE_BIN/walpipe" resync -c "$dir/elsewhere.conf" --table public.t
+    all_are resync 1
+    echo "COMMIT;" >&"$holder"
+    exec {holder}>&-
+    wait_until 60 grep -q 'another walpipe took over' "$conf.log"
+    [ "$(pg_sql dst "SELECT count(*) FROM t" "$db")" = 50 ]
+    kill -CONT "$reader"
+    wait_until 60 all_are streaming 1
+    merged 50 0 0
+    caught_up "$conf" src "$db"
+    equal t
+    no_staging
+    pipeline_stop "$conf"
+}
