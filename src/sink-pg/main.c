@@ -67,7 +67,7 @@ print_tables(const struct options *options, struct log *log, struct err *err)
 }
 
 static int
-note_resync(const struct options *options, struct log *log, struct err *err)
+note_resync(const struct options *options, struct log *log, int in, struct err *err)
 {
     struct session session = {.conninfo = options->conninfo,
                               .application_name = "walpipe sink-pg --resync",
@@ -76,7 +76,7 @@ note_resync(const struct options *options, struct log *log, struct err *err)
     struct table_name table;
     struct resyncask ask = {.pipeline = options->pipeline,
                             .sink = options->sink,
-                            .relid = (uint32_t)options->relid,
+                            .map = &options->mapping,
                             .schema = table.schema,
                             .name = table.table};
     int rc;
@@ -84,7 +84,7 @@ note_resync(const struct options *options, struct log *log, struct err *err)
     alarm(ANSWER_PATIENCE_SECONDS);
     if (names_table(options->resync, &table, err) != 0 || session_open(&session, err) != 0)
         return -1;
-    rc = resyncask_note(&session, &ask, err);
+    rc = resyncask_note(&session, &ask, in, err);
     session_close(&session);
     return rc;
 }
@@ -130,10 +130,11 @@ main(int argc, char **argv)
         rc = print_layout(&options, &log, &err);
     } else if (options.tables) {
         rc = print_tables(&options, &log, &err);
-    } else if (options.resync != NULL) {
-        rc = note_resync(&options, &log, &err);
     } else if ((in = io_open_input(options.in, &err)) < 0) {
         rc = -1;
+    } else if (options.resync != NULL) {
+        rc = note_resync(&options, &log, in, &err);
+        close(in);
     } else {
         sig_wait_for_end();
         rc = options.check ? check_run(&options, &log, in, &err) : run(&options, &log, in, &err);

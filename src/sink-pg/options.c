@@ -53,8 +53,6 @@ static const struct opt_spec specs[] = {
      TO(tables)},
     {"resync", "SCHEMA.TABLE", "note that the next start copies this table of the source again",
      OPT_TEXT, TO(resync)},
-    {"relid", "OID", "with --resync: of the table, in the source", OPT_NUMBER, TO(relid), .min = 1,
-     .max = UINT32_MAX},
     {"sink", "NAME", "the sink of --drop-progress, --layout, --tables and --resync", OPT_TEXT,
      TO(sink)},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
@@ -77,7 +75,6 @@ check_options(const struct options *o, struct err *err)
     bool alone = o->drop_progress || o->layout || o->tables || o->resync != NULL;
 
     if ((alone && opt_require(&program, "sink", o, err) != 0) ||
-        (o->resync != NULL && opt_require(&program, "relid", o, err) != 0) ||
         (!alone && !o->check && opt_require(&program, "ackd", o, err) != 0))
         return -1;
     return pqx_refuse_password(o->conninfo, err);

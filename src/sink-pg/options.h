@@ -20,7 +20,6 @@ struct options {
     bool drop_progress;
     bool layout;
     const char *resync; /* a table, NULL if none */
-    uint64_t relid;     /* its oid */
     bool tables;
     uint64_t batch_rows;
     uint64_t flush_millis;

@@ -3,9 +3,70 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "lib/intake.h"
+#include "lib/pqmark.h"
 #include "sink-pg/progress.h"
-#include "sink-pg/staging.h"
+#include "sink-pg/resync.h"
+
+/* ---- the table ---- */
+
+/* The source's tables that the sink takes. */
+struct known {
+    struct intake intake;
+    struct copying copying;   /* has all of them */
+    struct relation relation; /* the one that is asked for, relid 0 if it did not come */
+};
+
+static int
+take(struct known *k, const struct resyncask *ask, struct relation *relation, struct err *err)
+{
+    bool asked =
+        strcmp(relation->schema, ask->schema) == 0 && strcmp(relation->name, ask->name) == 0;
+    int rc = copyparts_new(&k->copying, relation, 0, err) == NULL ? -1 : 0;
+
+    if (asked && rc == 0)
+        k->relation = *relation;
+    else
+        relation_free(relation);
+    return rc;
+}
+
+static int
+read_tables(struct known *k, const struct resyncask *ask, struct err *err)
+{
+    struct relation relation;
+    int rc = intake_hello(&k->intake, err);
+
+    while (rc == 0) {
+        rc = intake_next_relation(&k->intake, &relation, err);
+        if (rc == 0)
+            rc = take(k, ask, &relation, err);
+    }
+    if (rc < 0)
+        return -1;
+    if (k->relation.relid != 0)
+        return 0;
+    err_set(err, EXIT_REFUSED, "sink \"%s\" does not take %s.%s", ask->sink, ask->schema,
+            ask->name);
+    return err_hint(err, "the table must be published, and in the sink's tables");
+}
+
+/* As a worker would. */
+static int
+check(struct session *s, const struct resyncask *ask, const struct known *k, struct err *err)
+{
+    struct tables tables = {.mapping = ask->map};
+    struct staging staging = {.pipeline = ask->pipeline, .sink = ask->sink, .tables = &tables};
+    struct resync resync = {.staging = &staging, .copying = &k->copying, .session = s};
+
+    if (pqmark_find(s->conn, &k->intake.hello.run_id, &tables.target_is_source, err) != 0)
+        return -1;
+    return resync_check(&resync, &k->relation, err);
+}
+
+/* ---- the notes ---- */
 
 /* Each has all five parameters: pipeline, sink, relid, schema and name. */
 #define TYPED                                                                                      \
@@ -50,20 +111,20 @@ require_notes(struct session *s, const struct resyncask *ask, struct err *err)
 
 /* A worker that lives can commit nothing more once the epoch is raised. */
 static int
-note(struct session *s, const struct resyncask *ask, struct err *err)
+note(struct session *s, const struct resyncask *ask, uint32_t oid, struct err *err)
 {
     const struct staging staging = {.pipeline = ask->pipeline, .sink = ask->sink};
     char relid[16];
     const char *params[] = {ask->pipeline, ask->sink, relid, ask->schema, ask->name};
 
-    snprintf(relid, sizeof relid, "%" PRIu32, ask->relid);
+    snprintf(relid, sizeof relid, "%" PRIu32, oid);
     if (session_exec(s, "lock walpipe.tables",
                      "BEGIN; SET LOCAL lock_timeout = '10s'; "
                      "SELECT pg_catalog.pg_advisory_xact_lock("
                      "pg_catalog.hashtextextended('walpipe.progress', 0))",
                      err) != 0 ||
         progress_fence(s, ask->pipeline, ask->sink, err) != 0 ||
-        staging_drop(&staging, s, ask->relid, err) != 0)
+        staging_drop(&staging, s, oid, err) != 0)
         return -1;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         PGresult *result =
@@ -77,7 +138,17 @@ note(struct session *s, const struct resyncask *ask, struct err *err)
 }
 
 int
-resyncask_note(struct session *s, const struct resyncask *ask, struct err *err)
+resyncask_note(struct session *s, const struct resyncask *ask, int in, struct err *err)
 {
-    return require_notes(s, ask, err) != 0 ? -1 : note(s, ask, err);
+    struct known known = {0};
+    int rc = -1;
+
+    intake_init(&known.intake, in);
+    if (require_notes(s, ask, err) == 0 && read_tables(&known, ask, err) == 0 &&
+        check(s, ask, &known, err) == 0)
+        rc = note(s, ask, known.relation.relid, err);
+    relation_free(&known.relation);
+    copying_free(&known.copying);
+    intake_free(&known.intake);
+    return rc;
 }

@@ -8,14 +8,16 @@
 struct resyncask {
     const char *pipeline;
     const char *sink;
-    uint32_t relid;     /* of the source's table */
-    const char *schema; /* its name */
+    const struct tablemap *map;
+    const char *schema; /* of the source's table */
     const char *name;
 };
 
-/* `sink-pg --resync`, on a session that is open. A table of this name with another oid was dropped:
- * its notes go. A worker that lives nevertheless cannot commit afterwards. EXIT_REFUSED if the target
- * has no notes yet. */
-int resyncask_note(struct session *s, const struct resyncask *ask, struct err *err) MUST_CHECK;
+/* `sink-pg --resync`, on a session that is open. in has the event stream that describes the
+ * source's tables, as for --check. A table of this name with another oid was dropped: its notes go.
+ * A worker that lives nevertheless cannot commit afterwards. EXIT_REFUSED if the target has no
+ * notes yet, or if the table cannot be copied again. */
+int resyncask_note(struct session *s, const struct resyncask *ask, int in,
+                   struct err *err) MUST_CHECK;
 
 #endif

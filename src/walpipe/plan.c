@@ -202,7 +202,7 @@ add_ch_options(struct words *w, const struct sink_config *sink)
 
 const char *const *
 plan_resync_arguments(const struct config *config, struct pool *pool,
-                      const struct sink_config *sink, const char *table, uint32_t relid)
+                      const struct sink_config *sink, const char *table)
 {
     struct words w = {.pool = pool};
 
@@ -211,7 +211,8 @@ plan_resync_arguments(const struct config *config, struct pool *pool,
     words_add_option(&w, "--pipeline", config->name);
     words_add_option(&w, "--sink", sink->name);
     words_add_option(&w, "--resync", table);
-    words_add_option(&w, "--relid", pool_print(pool, "%u", relid));
+    for (size_t i = 0; i < sink->maps_count; i++)
+        words_add_option(&w, "--map", sink->maps[i]);
     plan_add_log(&w, config);
     return w.list;
 }

@@ -117,8 +117,7 @@ const char *const *plan_sink_arguments(const struct config *config, struct pool 
 
 /* The same for `sink-pg --resync`. */
 const char *const *plan_resync_arguments(const struct config *config, struct pool *pool,
-                                         const struct sink_config *sink, const char *table,
-                                         uint32_t relid);
+                                         const struct sink_config *sink, const char *table);
 
 struct words;
 

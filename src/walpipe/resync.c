@@ -10,6 +10,7 @@
 #include "lib/ackconn.h"
 #include "lib/names.h"
 #include "lib/statedir.h"
+#include "walpipe/described.h"
 #include "walpipe/helper.h"
 #include "walpipe/plan.h"
 #include "walpipe/tables.h"
@@ -77,62 +78,112 @@ check_config(const struct request *r, struct err *err)
 
 /* ---- a pipeline that does not run ---- */
 
-/* The published table. A walpipe that does not run may not have noticed it. */
-static const struct source_table *
-find_table(const struct request *r, struct pool *pool, struct err *err)
-{
-    struct sourcetables *source = pool_take(pool, sizeof *source);
+struct noting {
+    const struct request *of;
+    struct pool *pool;
+    const char *programs;
+    struct catalog catalog;
+    int source;        /* described_open's file */
+};
 
-    sourcetables_read(source, r->config, pool);
-    if (!source->known) {
-        err_set(err, EXIT_PEER, "the source cannot be asked for the table: %s", source->why);
-        return NULL;
-    }
-    for (size_t i = 0; i < source->count; i++)
-        if (strcmp(source->tables[i].schema, r->table.schema) == 0 &&
-            strcmp(source->tables[i].name, r->table.table) == 0)
-            return &source->tables[i];
-    err_set(err, EXIT_REFUSED, "no table %s.%s is published", r->table.schema, r->table.table);
-    err_hint(err, "walpipe tables lists the published tables");
-    return NULL;
+static int
+read_source(struct noting *n, struct err *err)
+{
+    struct err why = {0};
+
+    if (catalog_read(&n->catalog, n->of->config, &why) == 0)
+        return 0;
+    err_set(err, why.code, "the source cannot be asked for the table: %s", why.message);
+    return err_hint(err, "%s", why.hint);
+}
+
+/* A walpipe that does not run may not have noticed it. */
+static int
+require_published(const struct noting *n, struct err *err)
+{
+    const struct table_name *t = &n->of->table;
+
+    for (size_t i = 0; i < n->catalog.tables.count; i++)
+        if (strcmp(n->catalog.tables.relations[i].schema, t->schema) == 0 &&
+            strcmp(n->catalog.tables.relations[i].name, t->table) == 0)
+            return 0;
+    err_set(err, EXIT_REFUSED, "no table %s.%s is published", t->schema, t->table);
+    return err_hint(err, "walpipe tables lists the published tables");
 }
 
 static int
-note_in(const struct request *r, const struct sink_config *sink, uint32_t relid,
-        const char *programs, struct pool *pool, struct err *err)
+note_in(struct noting *n, const struct sink_config *sink, struct err *err)
 {
-    struct helper helper = {.directory = programs,
-                            .argv = plan_resync_arguments(r->config, pool, sink, r->text, relid),
-                            .env =
-                                plan_login_env(pool, (const char *const *)environ, sink->password),
-                            .in = -1,
-                            .out = -1};
+    const struct config *config = n->of->config;
+    struct helper helper = {
+        .directory = n->programs,
+        .argv = plan_resync_arguments(config, n->pool, sink, n->of->text),
+        .env = plan_login_env(n->pool, (const char *const *)environ, sink->password),
+        .out = -1};
     char *output = NULL;
-    int code = helper_run(&helper, pool, &output, err);
+    int code;
 
+    helper.in = described_route(config, n->pool, n->programs, sink, n->source, err);
+    if (helper.in < 0)
+        return -1;
+    code = helper_run(&helper, n->pool, &output, err);
+    close(helper.in);
     if (code < 0)
         return -1;
-    return code == EXIT_DONE
-               ? 0
-               : err_set(err, (enum exit_code)code,
-                         "sink %s: sink-pg ended with exit code %d, see above", sink->name, code);
+    if (code != EXIT_DONE)
+        return err_set(err, (enum exit_code)code,
+                       "sink %s: sink-pg ended with exit code %d, see above", sink->name, code);
+    return 0;
+}
+
+static bool
+takes(const struct request *r, const struct sink_config *sink)
+{
+    return is_chosen(r, sink) && tablefilter_takes(&sink->filter, r->table.schema, r->table.table);
+}
+
+static int
+note_in_sinks(struct noting *n, struct err *err)
+{
+    const struct request *r = n->of;
+    bool any = false;
+
+    for (size_t i = 0; i < r->config->sinks_count; i++) {
+        if (!takes(r, &r->config->sinks[i]))
+            continue;
+        if (note_in(n, &r->config->sinks[i], err) != 0)
+            return -1;
+        any = true;
+    }
+    if (any)
+        return 0;
+    err_set(err, EXIT_REFUSED, "no sink that takes copies has %s in its tables", r->text);
+    return err_hint(err, "add it to tables of the sink");
+}
+
+static int
+prepare(struct noting *n, struct err *err)
+{
+    n->programs = plan_programs_directory(n->pool, err);
+    if (n->programs == NULL || read_source(n, err) != 0 || require_published(n, err) != 0)
+        return -1;
+    n->source = described_open(&n->catalog, err);
+    return n->source < 0 ? -1 : 0;
 }
 
 /* The next start finds the note. */
 static int
 note(const struct request *r, struct pool *pool, struct err *err)
 {
-    const struct source_table *table = find_table(r, pool, err);
-    const char *programs = table == NULL ? NULL : plan_programs_directory(pool, err);
+    struct noting n = {.of = r, .pool = pool, .source = -1};
+    int rc = prepare(&n, err) == 0 ? note_in_sinks(&n, err) : -1;
 
-    if (programs == NULL)
-        return -1;
-    for (size_t i = 0; i < r->config->sinks_count; i++)
-        if (is_chosen(r, &r->config->sinks[i]) &&
-            note_in(r, &r->config->sinks[i], table->relid, programs, pool, err) != 0)
-            return -1;
-    printf("%s is noted; the next start of the pipeline copies it again\n", r->text);
-    return 0;
+    if (n.source >= 0)
+        close(n.source);
+    catalog_free(&n.catalog);
+    if (rc == 0)
+        printf("%s is noted; the next start of the pipeline copies it again\n", r->text);
+    return rc;
 }
 
 /* ---- the request ---- */

@@ -513,7 +513,51 @@ refused_at_start() {
     pipeline_stop "$conf"
 }
 
-# ---- a pipeline that runs elsewhere
+# ---- the note is checked, and is not made beside a pipeline that runs ----
+
+# what walpipe has noted in the target, and who may commit
+noted() {
+    pg_sql dst "SELECT * FROM walpipe.tables ORDER BY relid, part, shard" "$db"
+    pg_sql dst "SELECT * FROM walpipe.missing ORDER BY 1, 2, 3" "$db"
+    pg_sql dst "SELECT shard, epoch FROM walpipe.progress ORDER BY shard" "$db"
+}
+
+# note_refused MESSAGE ARGUMENT...: with code 100, and nothing is noted
+note_refused() {
+    local message=$1 before
+    shift
+    before=$(noted)
+    run -100 resync "$@"
+    echo "$output"
+    [[ $output == *"$message"* ]]
+    diff <(echo "$before") <(noted)
+}
+
+# The bug was that these were noted, and every start ended with 100.
+@test "without a pipeline, what cannot be copied again is refused, and the next start runs" {
+    tables "CREATE TABLE t (k int PRIMARY KEY); CREATE TABLE n (v int); CREATE TABLE fired (k int PRIMARY KEY);
+        CREATE TABLE a (k int PRIMARY KEY); CREATE TABLE b (k int PRIMARY KEY); CREATE TABLE u (k int PRIMARY KEY)"
+    pg_sql dst "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER x BEFORE INSERT ON fired FOR EACH ROW EXECUTE FUNCTION nothing();
+        ALTER TABLE fired ENABLE ALWAYS TRIGGER x" "$db"
+    write_conf "map = public.b -> public.a
+tables = !public.u"
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 5
+    pipeline_stop "$conf"
+    note_refused 'has no key that tells its rows apart' --table public.n
+    note_refused 'several source tables share its rows' --table public.a
+    note_refused 'several source tables share its rows' --table public.b
+    note_refused 'triggers' --table public.fired
+    note_refused 'no sink that takes copies has public.u in its tables' --table public.u
+    pipeline_start "$conf"
+    pg_sql src "INSERT INTO t VALUES (1); INSERT INTO n VALUES (1); INSERT INTO a VALUES (1); INSERT INTO b VALUES (2)" "$db"
+    caught_up "$conf" src "$db"
+    all_are streaming 5
+    equal t n
+    pipeline_stop "$conf"
+    no_restart "$conf"
+}
 
 # elsewhere: $conf with another state directory, and so another socket
 elsewhere() {
