@@ -17,6 +17,9 @@
 
 #define LOOK_MILLIS 1000
 
+#define SLOT_LOOK_MILLIS     500
+#define SLOT_PATIENCE_MILLIS 5000
+
 /* While walpipe runs without an ackd, it is between two starts, at most 8 s apart. */
 #define START_PATIENCE_MILLIS 10000
 
@@ -91,10 +94,31 @@ read_source(struct noting *n, struct err *err)
 {
     struct err why = {0};
 
+    catalog_free(&n->catalog);
     if (catalog_read(&n->catalog, n->of->config, &why) == 0)
         return 0;
     err_set(err, why.code, "the source cannot be asked for the table: %s", why.message);
     return err_hint(err, "%s", why.hint);
+}
+
+/* The state directory tells only of a pipeline that uses the same one. The slot may be in use for a
+ * moment longer than the pipeline. */
+static int
+require_idle_slot(struct noting *n, struct err *err)
+{
+    int64_t patience = SLOT_PATIENCE_MILLIS;
+
+    while (read_source(n, err) == 0) {
+        if (!n->catalog.slot_active)
+            return 0;
+        if (patience <= 0) {
+            err_set(err, EXIT_REFUSED, "the slot is in use: another walpipe runs this pipeline");
+            return err_hint(err, "run the command there, with its config file and state_dir");
+        }
+        poll(NULL, 0, SLOT_LOOK_MILLIS);
+        patience -= SLOT_LOOK_MILLIS;
+    }
+    return -1;
 }
 
 /* A walpipe that does not run may not have noticed it. */
@@ -165,7 +189,7 @@ static int
 prepare(struct noting *n, struct err *err)
 {
     n->programs = plan_programs_directory(n->pool, err);
-    if (n->programs == NULL || read_source(n, err) != 0 || require_published(n, err) != 0)
+    if (n->programs == NULL || require_idle_slot(n, err) != 0 || require_published(n, err) != 0)
         return -1;
     n->source = described_open(&n->catalog, err);
     return n->source < 0 ? -1 : 0;

@@ -564,6 +564,21 @@ elsewhere() {
     sed "s|^state_dir.*|state_dir = $dir/elsewhere|" "$conf" >"$dir/elsewhere.conf"
 }
 
+# The bug was that the notes of a pipeline that runs were overwritten under its workers.
+@test "beside a pipeline that runs with another state_dir it is refused, and nothing of that one changes" {
+    tables "CREATE TABLE t (k int PRIMARY KEY, v text)"
+    resync_of_t "" 1
+    elsewhere
+    pg_sql dst "INSERT INTO walpipe.missing SELECT pipeline, sink, relid, 0, '{k}', '{1}' FROM walpipe.tables WHERE relid <> 0" "$db"
+    run -100 "$WALPIPE_BIN/walpipe" resync -c "$dir/elsewhere.conf" --table public.t
+    [[ $output == *"the slot is in use: another walpipe runs this pipeline"* ]]
+    [ ! -e "$dir/elsewhere" ]
+    [ "$(pg_sql dst "SELECT count(*) FROM walpipe.missing" "$db")" = 1 ]
+    staged 0
+    faster 1
+    ! grep '"message":"the pipeline ended because' "$conf.log"
+}
+
 slot_is_idle() {
     [ "$(pg_sql src "SELECT active FROM pg_replication_slots WHERE slot_name = '$db'")" = f ]
 }
