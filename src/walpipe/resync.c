@@ -87,6 +87,7 @@ struct noting {
     const char *programs;
     struct catalog catalog;
     int source;        /* described_open's file */
+    const char *noted; /* the sinks in which it is noted, "" if there is none yet */
 };
 
 static int
@@ -157,6 +158,7 @@ note_in(struct noting *n, const struct sink_config *sink, struct err *err)
     if (code != EXIT_DONE)
         return err_set(err, (enum exit_code)code,
                        "sink %s: sink-pg ended with exit code %d, see above", sink->name, code);
+    n->noted = pool_print(n->pool, "%s%s%s", n->noted, n->noted[0] == '\0' ? "" : ", ", sink->name);
     return 0;
 }
 
@@ -170,16 +172,16 @@ static int
 note_in_sinks(struct noting *n, struct err *err)
 {
     const struct request *r = n->of;
-    bool any = false;
 
     for (size_t i = 0; i < r->config->sinks_count; i++) {
-        if (!takes(r, &r->config->sinks[i]))
+        if (!takes(r, &r->config->sinks[i]) || note_in(n, &r->config->sinks[i], err) == 0)
             continue;
-        if (note_in(n, &r->config->sinks[i], err) != 0)
-            return -1;
-        any = true;
+        return n->noted[0] == '\0'
+                   ? -1
+                   : err_hint(err, "it is noted in %s; the next start copies it again there",
+                              n->noted);
     }
-    if (any)
+    if (n->noted[0] != '\0')
         return 0;
     err_set(err, EXIT_REFUSED, "no sink that takes copies has %s in its tables", r->text);
     return err_hint(err, "add it to tables of the sink");
@@ -199,7 +201,7 @@ prepare(struct noting *n, struct err *err)
 static int
 note(const struct request *r, struct pool *pool, struct err *err)
 {
-    struct noting n = {.of = r, .pool = pool, .source = -1};
+    struct noting n = {.of = r, .pool = pool, .source = -1, .noted = ""};
     int rc = prepare(&n, err) == 0 ? note_in_sinks(&n, err) : -1;
 
     if (n.source >= 0)

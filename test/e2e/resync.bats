@@ -559,6 +559,29 @@ tables = !public.u"
     no_restart "$conf"
 }
 
+@test "without a pipeline, if one of two targets cannot be noted, the message says that the other is" {
+    tables "CREATE TABLE t (k int PRIMARY KEY)"
+    write_conf
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 1
+    pipeline_stop "$conf"
+    cp "$conf" "$dir/one.conf"
+    cat >>"$conf" <<CONF
+[sink second]
+type = pg
+conninfo = $(pg_conninfo dst nowhere)
+CONF
+    run resync --table public.t
+    echo "$output"
+    [ "$status" -ne 0 ]
+    [[ $output == *"sink second: sink-pg ended"*"it is noted in dst; the next start copies it again there"* ]]
+    mv "$dir/one.conf" "$conf"
+    pipeline_start "$conf"
+    merged 0 0 0
+    wait_until 60 all_are streaming 1
+    pipeline_stop "$conf"
+}
+
 # elsewhere: $conf with another state directory, and so another socket
 elsewhere() {
     sed "s|^state_dir.*|state_dir = $dir/elsewhere|" "$conf" >"$dir/elsewhere.conf"
