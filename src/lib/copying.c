@@ -219,6 +219,23 @@ begin_staging(struct copying *c, struct copypart *part, uint64_t position)
     part->all_read = false;
 }
 
+/* Something may have come into the way since the resync was noted. The state before it is not
+ * known, so the table cannot be called streaming. */
+static int
+check_noted(struct copying *c, const struct copypart *part, const struct copytable_event *table,
+            struct err *err)
+{
+    char hint[sizeof err->hint];
+
+    if (part->state != COPY_RESYNC || copyparts_stages(c, part->relid) || c->check_resync == NULL ||
+        c->check_resync(c->context, &table->relation, err) == 0)
+        return 0;
+    if (err->code != EXIT_REFUSED)
+        return -1;
+    memcpy(hint, err->hint, sizeof hint);
+    return err_hint(err, "%s; %s", hint, c->noted_hint);
+}
+
 static int
 begin_life(struct copying *c, const struct copytable_event *table, uint64_t position,
            struct err *err)
@@ -235,6 +252,8 @@ begin_life(struct copying *c, const struct copytable_event *table, uint64_t posi
             return -1;
         if (kept)
             return ask(c, table, err);
+    } else if (check_noted(c, part, table, err) != 0) {
+        return -1;
     }
     if (part->state == COPY_RESYNC && !copyparts_has_key(&table->relation))
         return copyparts_refuse(&table->relation, "it has lost its key during its resync",

@@ -91,6 +91,7 @@ struct copypart {
 /* Zero-initialise to use. */
 struct copying {
     const char *sink;
+    const char *noted_hint;  /* for a resync that was noted, and that the sink refuses */
     const char *kind_hint;   /* for a table that got or lost its key in its copy */
     const char *remade_hint; /* for a table that was dropped and made again */
     const char *back_hint;   /* for a table that is back in the list */

@@ -158,6 +158,15 @@ resync_check(void *context, const struct relation *relation, struct err *err)
     return rc;
 }
 
+void
+resync_serve(struct resync *r, struct copying *c)
+{
+    c->check_resync = resync_check;
+    c->context = r;
+    c->noted_hint = "or, if it was streaming before walpipe resync, set state = 'streaming' in its "
+                    "rows of walpipe.tables, and start again";
+}
+
 /* ---- the end ---- */
 
 static PGresult *

@@ -15,6 +15,9 @@ struct resync {
     struct session *session;
 };
 
+/* Sets how copying asks, and the hints for it. */
+void resync_serve(struct resync *r, struct copying *c);
+
 /* For copying.check_resync; context is a struct resync. -1 with the reason, EXIT_REFUSED, or with a
  * failure to find out. */
 int resync_check(void *context, const struct relation *relation, struct err *err) MUST_CHECK;

@@ -694,8 +694,7 @@ wire(struct worker *w)
                                        .notes = &w->copies.notes,
                                        .copying = &w->copies.copying,
                                        .session = s};
-    w->copies.copying.check_resync = resync_check;
-    w->copies.copying.context = &w->copies.resync;
+    resync_serve(&w->copies.resync, &w->copies.copying);
     w->copies.copying.sink = hello->sink;
     w->copies.copying.kind_hint =
         "stop walpipe; in one transaction of the target empty the table and delete its rows from "

@@ -645,3 +645,38 @@ sink_waits() {
     no_staging
     pipeline_stop "$conf"
 }
+
+# The bug was that the first copied everything before it was refused, and that no hint led on.
+@test "what comes into the way behind the note is refused at the start; the hint leads on" {
+    tables "CREATE TABLE t (k int PRIMARY KEY, v text)"
+    pg_sql src "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) AS i" "$db"
+    pg_sql dst "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'" "$db"
+    write_conf "shards = 2"
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 2
+    pipeline_stop "$conf"
+    run -0 resync --table public.t
+    pg_sql dst "CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION nothing();
+        ALTER TABLE t ENABLE ALWAYS TRIGGER x" "$db"
+    refused_at_start "triggers.*set state = 'streaming' in its rows of walpipe.tables"
+    no_staging
+    pg_sql dst "UPDATE walpipe.tables SET state = 'streaming' WHERE name = 't'" "$db"
+    pipeline_start "$conf"
+    pg_sql src "INSERT INTO t VALUES (101, 'v'); UPDATE t SET v = 'w' WHERE k = 1" "$db"
+    caught_up "$conf" src "$db"
+    all_are streaming 2
+    equal t
+    pipeline_stop "$conf"
+    # or what is in the way goes
+    pg_sql dst "DROP TRIGGER x ON t; DELETE FROM t WHERE k > 50" "$db"
+    run -0 resync --table public.t
+    pg_sql src "ALTER TABLE t DROP CONSTRAINT t_pkey" "$db"
+    refused_at_start "no key that tells its rows apart.*set state = 'streaming'"
+    pg_sql src "ALTER TABLE t ADD PRIMARY KEY (k)" "$db"
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 2
+    caught_up "$conf" src "$db"
+    equal t
+    no_staging
+    pipeline_stop "$conf"
+}
