@@ -84,7 +84,7 @@ struct copypart {
     bool snapshot_known;
     struct snapshot snapshot; /* of all ranges */
     uint64_t held_count;      /* changes that wait */
-    uint64_t held_bytes;      /* what they take in the target */
+    uint64_t held_bytes;      /* their size in the target */
     uint64_t sent;            /* rows of this life, for a sink that counts them */
 };
 

@@ -57,7 +57,7 @@ refuse_acting(const struct table *table, struct err *err)
     return 0;
 }
 
-/* One text for each thing that is in the way, in the order of what resync_check says. */
+/* One column for each thing that may be in the way, in the order of judge. */
 static const char look[] =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = t.oid "
     "AND t.relkind = 'r'), "

@@ -37,7 +37,7 @@ is_chosen(const struct request *r, const struct sink_config *sink)
     return r->sink == NULL ? sink->copies : strcmp(r->sink, sink->name) == 0;
 }
 
-/* ---- what the config says ---- */
+/* ---- the config ---- */
 
 static int
 check_sink(const struct sink_config *sink, struct err *err)
