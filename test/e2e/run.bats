@@ -6,7 +6,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    pg_new src "wal_sender_timeout=5s"
+    pg_new src "wal_sender_timeout=5s" max_replication_slots=40
     pg_new dst
 }
 
