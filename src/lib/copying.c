@@ -212,7 +212,7 @@ begin_resync(struct copying *c, struct copypart *part, const struct copytable_ev
 static void
 begin_staging(struct copying *c, struct copypart *part, uint64_t position)
 {
-    part->begins_staging = part->l0 == 0;
+    part->begins_staging = part->l0 == 0 || (part->stages && part->begins_staging);
     if (part->l0 == 0)
         part->l0 = position > 0 ? position : 1;
     part->stages = c->urgent = true;

@@ -72,7 +72,9 @@ struct copypart {
 
     /* In state resync. */
     bool stages;         /* the staged rows must be there with the commit that is under way */
-    bool begins_staging; /* and nothing is, as far as this worker knows */
+    bool begins_staging; /* and l0 is of that commit, so nothing of the part is staged before it */
+    uint32_t staging;    /* of a PostgreSQL sink: the oid of the table that it has been staged into
+                            since l0; 0 if that was gone when the notes were loaded */
     bool all_read;       /* a life of it has ended as done */
     bool kept;           /* asked_life came to nothing: the sink refuses to copy it again */
 

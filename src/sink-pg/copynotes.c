@@ -290,8 +290,8 @@ load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (run(s, "bring walpipe.tables up to date", steps[i], PARAMS_OWN, &p, err) != 0)
             return -1;
-    if (read_notes(n, s, &p, c, err) != 0 || copyheld_load(n->held, s, c, err) != 0 ||
-        copymissing_look(&n->missing, s, err) != 0)
+    if (read_notes(n, s, &p, c, err) != 0 || staging_recall(n->staging, s, c, err) != 0 ||
+        copyheld_load(n->held, s, c, err) != 0 || copymissing_look(&n->missing, s, err) != 0)
         return -1;
     return session_exec(s, "commit walpipe.tables", "COMMIT", err);
 }

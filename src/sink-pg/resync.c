@@ -217,6 +217,24 @@ note_all(const struct resync *r, uint32_t relid, struct err *err)
     return result == NULL ? -1 : 0;
 }
 
+/* Every row that was staged must be in the table that is merged: rows that it lacks are deleted. */
+static int
+require_same(const struct resync *r, struct copying *c, const struct copypart *part,
+             struct err *err)
+{
+    uint32_t oid = 0;
+
+    if (staging_oid(r->staging, r->session, part->relid, &oid, err) != 0)
+        return -1;
+    for (const struct copypart *at = copyparts_first(c, part->relid); at != NULL;
+         at = at->table_next)
+        if (!at->gone && !at->out && (oid == 0 || at->staging != oid))
+            return copyparts_unstage(
+                c, part, oid == 0 ? "its staging table is gone" : "its staging table was replaced",
+                err);
+    return 0;
+}
+
 /* The columns of the target may have changed since it was staged. */
 static int
 require_fit(const struct resync *r, struct copying *c, const struct copypart *part,
@@ -225,6 +243,8 @@ require_fit(const struct resync *r, struct copying *c, const struct copypart *pa
     const char *const target[] = {table->schema, table->name};
     bool fits;
 
+    if (require_same(r, c, part, err) != 0)
+        return -1;
     if (staging_fits(r->staging, r->session, part->relid, target, &fits, err) != 0)
         return -1;
     return fits ? 0 : copyparts_unstage(c, part, "the target's columns changed", err);

@@ -210,30 +210,79 @@ staging_load(const struct staging *g, struct session *s, struct err *err)
     return rc;
 }
 
+/* ---- which table it is ---- */
+
+int
+staging_oid(const struct staging *g, struct session *s, uint32_t relid, uint32_t *oid,
+            struct err *err)
+{
+    static const char sql[] =
+        "SELECT coalesce(pg_catalog.to_regclass('walpipe.' || $1::text)::oid, 0::oid)";
+    struct staging_name name = staging_name(g, relid);
+    const char *params[] = {name.text};
+    PGresult *rows = ask(s, "look for a staging table", sql, 1, params, "v", err);
+
+    if (rows == NULL)
+        return -1;
+    *oid = PQntuples(rows) == 1 ? (uint32_t)strtoul(PQgetvalue(rows, 0, 0), NULL, 10) : 0;
+    PQclear(rows);
+    return 0;
+}
+
+/* Before the commit that is under way. */
+static bool
+is_staged(const struct copypart *part)
+{
+    return !part->gone && part->state == COPY_RESYNC && part->l0 != 0 &&
+           !(part->stages && part->begins_staging);
+}
+
+int
+staging_recall(const struct staging *g, struct session *s, struct copying *c, struct err *err)
+{
+    for (struct copypart *part = c->parts; part != NULL; part = part->next) {
+        uint32_t oid = 0;
+
+        if (part != copyparts_first(c, part->relid) || !copyparts_resyncs(c, part->relid))
+            continue;
+        if (staging_oid(g, s, part->relid, &oid, err) != 0)
+            return -1;
+        for (struct copypart *at = part; at != NULL; at = at->table_next)
+            at->staging = is_staged(at) ? oid : 0;
+    }
+    return 0;
+}
+
 /* ---- a life begins ---- */
 
-/* The first worker makes it. The lock is held until its note of that is committed. */
+/* Until the note of this worker is committed no other one looks. */
 static int
-is_there(const struct staging *g, struct session *s, uint32_t relid, bool *there, struct err *err)
+lock(const struct staging *g, struct session *s, uint32_t relid, struct err *err)
 {
-    static const char lock[] =
-        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))";
     static const char sql[] =
-        "SELECT pg_catalog.to_regclass('walpipe.' || $4::text) IS NOT NULL AND EXISTS ("
-        "SELECT FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid "
-        "AND state = 'resync' AND l0 <> '0/0')";
+        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))";
     struct staging_name name = staging_name(g, relid);
+    const char *params[] = {name.text};
+
+    return run(s, "lock a staging table", sql, 1, params, err);
+}
+
+/* Some worker's note says that a part of the table is staged. */
+static int
+is_noted(const struct staging *g, struct session *s, uint32_t relid, bool *noted, struct err *err)
+{
+    static const char sql[] =
+        "SELECT EXISTS (SELECT FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
+        "AND relid = $3::oid AND state IN ('resync', 'out-resync') AND l0 <> '0/0')";
     char oid[16];
-    const char *params[] = {g->pipeline, g->sink, oid, name.text};
+    const char *params[] = {g->pipeline, g->sink, oid};
     PGresult *rows;
 
     snprintf(oid, sizeof oid, "%" PRIu32, relid);
-    if (run(s, "lock a staging table", lock, 1, &params[3], err) != 0)
-        return -1;
-    rows = ask(s, "look for a staging table", sql, 4, params, "v", err);
+    rows = ask(s, "look what is staged", sql, 3, params, "v", err);
     if (rows == NULL)
         return -1;
-    *there = PQntuples(rows) == 1 && PQgetvalue(rows, 0, 0)[0] == 't';
+    *noted = PQntuples(rows) == 1 && PQgetvalue(rows, 0, 0)[0] == 't';
     PQclear(rows);
     return 0;
 }
@@ -275,26 +324,72 @@ create(const struct staging *g, struct session *s, const struct copypart *part, 
     return rc;
 }
 
+/* The rows of the parts that were staged before must be in it. A part that has ended is not read
+ * again. */
+static int
+require_same(struct copying *c, const struct copypart *part, uint32_t oid, bool noted,
+             struct err *err)
+{
+    if (oid == 0)
+        return copyparts_unstage(c, part, "its staging table is gone", err);
+    for (const struct copypart *at = copyparts_first(c, part->relid); at != NULL;
+         at = at->table_next)
+        if (is_staged(at) && (!noted || at->staging != oid))
+            return copyparts_unstage(c, part, "its staging table was replaced", err);
+    return 0;
+}
+
+static bool
+any_staged(const struct copying *c, uint32_t relid)
+{
+    const struct copypart *at = copyparts_first(c, relid);
+
+    while (at != NULL && !is_staged(at))
+        at = at->table_next;
+    return at != NULL;
+}
+
+/* The first worker's first part makes it, and none that comes later: what was staged before would
+ * not be in it. */
 static int
 make(const struct staging *g, struct session *s, struct copying *c, const struct copypart *part,
-     struct err *err)
+     uint32_t *oid, struct err *err)
 {
-    bool there;
+    bool noted = false;
 
-    if (is_there(g, s, part->relid, &there, err) != 0)
+    if (lock(g, s, part->relid, err) != 0 || is_noted(g, s, part->relid, &noted, err) != 0 ||
+        staging_oid(g, s, part->relid, oid, err) != 0)
         return -1;
-    if (there)
+    if (noted || any_staged(c, part->relid))
+        return require_same(c, part, *oid, noted, err);
+    return create(g, s, part, err) == 0 ? staging_oid(g, s, part->relid, oid, err) : -1;
+}
+
+/* For all parts of the table whose lives begin. */
+static int
+make_table(const struct staging *g, struct session *s, struct copying *c, struct copypart *first,
+           struct err *err)
+{
+    const struct copypart *part = first;
+    uint32_t oid = 0;
+
+    while (part != NULL && !part->stages)
+        part = part->table_next;
+    if (part == NULL)
         return 0;
-    if (!part->begins_staging)
-        return copyparts_unstage(c, part, "its staging table is gone", err);
-    return create(g, s, part, err);
+    if (make(g, s, c, part, &oid, err) != 0)
+        return -1;
+    for (struct copypart *at = first; at != NULL; at = at->table_next)
+        if (at->stages)
+            at->staging = oid;
+    return 0;
 }
 
 int
 staging_make(const struct staging *g, struct session *s, struct copying *c, struct err *err)
 {
-    for (const struct copypart *part = c->parts; part != NULL; part = part->next)
-        if (part->stages && make(g, s, c, part, err) != 0)
+    for (struct copypart *part = c->parts; part != NULL; part = part->next)
+        if (part == copyparts_first(c, part->relid) && make_table(g, s, c, part, err) != 0)
             return -1;
     return 0;
 }

@@ -35,9 +35,19 @@ void staging_misfit(struct copying *c, const struct table *table, bool *unplaced
  * table that does not fit its target is dropped, with what its notes say of it. */
 int staging_load(const struct staging *g, struct session *s, struct err *err) MUST_CHECK;
 
-/* In the transaction of a commit: the staging tables of lives that begin are there. */
+/* In that transaction, when copying has the notes: it remembers which staging table they are of. */
+int staging_recall(const struct staging *g, struct session *s, struct copying *c,
+                   struct err *err) MUST_CHECK;
+
+/* In the transaction of a commit: the staging tables of lives that begin are there. One is made
+ * only if nothing of the table was staged before, else it must be the one that it was staged into:
+ * copyparts_unstage if not. */
 int staging_make(const struct staging *g, struct session *s, struct copying *c,
                  struct err *err) MUST_CHECK;
+
+/* Sets *oid, to 0 if there is none. */
+int staging_oid(const struct staging *g, struct session *s, uint32_t relid, uint32_t *oid,
+                struct err *err) MUST_CHECK;
 
 /* Sets *fits if the staging table has all columns of the target. */
 int staging_fits(const struct staging *g, struct session *s, uint32_t relid,

@@ -427,6 +427,90 @@ faster() {
     pipeline_stop "$conf"
 }
 
+# ---- a staging table that goes ----
+
+# Drops the staging table when the rows of a part are noted as staged, others have not begun, and the
+# next one waits for its lock to begin.
+drops_staging() {
+    pg_sql dst "DO \$\$
+        DECLARE staging text;
+        BEGIN
+            WHILE NOT EXISTS (SELECT FROM walpipe.tables WHERE state = 'resync' AND rows > 0) LOOP
+                PERFORM pg_sleep(0.005);
+            END LOOP;
+            SELECT relname INTO STRICT staging FROM pg_class WHERE relname ~ '^resync_[0-9]+_[0-9a-f]+\$';
+            PERFORM pg_advisory_xact_lock(hashtextextended(staging, 0));
+            WHILE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted) LOOP
+                PERFORM pg_sleep(0.005);
+            END LOOP;
+            EXECUTE format('DROP TABLE walpipe.%I', staging);
+        END \$\$" "$db"
+}
+
+# Puts an empty table in the place of the staging table, in the sink's own transaction that notes the
+# first rows as staged.
+replaces_staging() {
+    pg_sql dst "CREATE TABLE armed (); INSERT INTO armed DEFAULT VALUES;
+        CREATE FUNCTION replace() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS \$\$
+        DECLARE staging text := (SELECT relname FROM pg_class WHERE relname ~ '^resync_[0-9]+_[0-9a-f]+\$');
+        BEGIN
+            IF EXISTS (SELECT FROM armed) THEN
+                DELETE FROM armed;
+                EXECUTE format('ALTER TABLE walpipe.%I RENAME TO lost', staging);
+                EXECUTE format('CREATE TABLE walpipe.%I (LIKE walpipe.lost INCLUDING INDEXES)', staging);
+                DROP TABLE walpipe.lost;
+            END IF;
+            RETURN NULL;
+        END \$\$;
+        CREATE TRIGGER replace AFTER UPDATE ON walpipe.tables FOR EACH ROW
+            WHEN (NEW.state = 'resync' AND NEW.rows > 0) EXECUTE FUNCTION replace();
+        ALTER TABLE walpipe.tables ENABLE ALWAYS TRIGGER replace" "$db"
+}
+
+# begins_again REASON NOTES: the run ends for that reason, and the next one resyncs t
+begins_again() {
+    wait_until 40 grep -q "the resync of public.t begins again: $1" "$conf.log"
+    grep -q 'begins again: .*"exit_code":111' "$conf.log"
+    wait_until 120 all_are streaming "$2"
+    pipeline_lives "$conf"
+    caught_up "$conf" src "$db"
+    equal t
+    no_staging
+    pipeline_stop "$conf"
+}
+
+# The bug was that the part which began next made a new staging table. The parts that were finished
+# were not read again, so the merge deleted their rows.
+@test "the staging table goes while some partitions have ended and others have not begun: all is staged anew" {
+    local dropper
+    pg_sql src "CREATE TABLE t (k int PRIMARY KEY, v text) PARTITION BY RANGE (k);
+        SELECT format('CREATE TABLE t%s PARTITION OF t FOR VALUES FROM (%s) TO (%s)', i, i * 1000, i * 1000 + 1000)
+            FROM generate_series(0, 149) AS i \\gexec
+        INSERT INTO t SELECT i, 'v' || i FROM generate_series(0, 999) AS i;
+        CREATE PUBLICATION p FOR TABLE t WITH (publish_via_partition_root)" "$db"
+    pg_sql dst "CREATE TABLE t (k int PRIMARY KEY, v text)" "$db"
+    write_conf
+    pipeline_start "$conf"
+    wait_until 120 all_are streaming 150
+    drops_staging 3>&- &
+    dropper=$!
+    run -0 resync --table public.t
+    wait "$dropper"
+    begins_again "its staging table is gone" 150
+}
+
+@test "an empty table in the place of the staging table is never merged" {
+    tables "CREATE TABLE t (k int PRIMARY KEY, v text)"
+    pg_sql src "INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, 40000) AS i" "$db"
+    write_conf
+    slowly 4000000
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 1
+    replaces_staging
+    run -0 resync --table public.t
+    begins_again "its staging table was replaced" 1
+}
+
 # ---- a pipeline that does not run ----
 
 refused_at_start() {
