@@ -285,6 +285,19 @@ merge(const struct resync *r, struct copying *c, const struct copypart *part, st
     return rc;
 }
 
+/* The answer to the COMMIT of a merge may have been lost. That merge has dropped the staging table.
+ */
+static int
+was_merged(const struct resync *r, uint32_t relid, bool *merged, struct err *err)
+{
+    uint32_t oid = 0;
+
+    if (staging_oid(r->staging, r->session, relid, &oid, err) != 0)
+        return -1;
+    *merged = false;
+    return oid != 0 ? 0 : ask_bool(r, is_merged, relid, merged, err);
+}
+
 /* Of the table whose first part this is. */
 static int
 settle_table(const struct resync *r, struct copying *c, struct copypart *first,
@@ -294,6 +307,10 @@ settle_table(const struct resync *r, struct copying *c, struct copypart *first,
 
     if (r->notes->hello->shard != 0)
         return ask_bool(r, is_merged, first->relid, merged, err);
+    if (was_merged(r, first->relid, merged, err) != 0)
+        return -1;
+    if (*merged)
+        return 0;
     if (ask_bool(r, any_missing, first->relid, &missing, err) != 0)
         return -1;
     *merged = !missing;
