@@ -90,6 +90,10 @@ check_conninfo(const char *option, const char *value, struct pool *pool, struct 
 
     if (values_conninfo(value, &conninfo, pool, err) != 0)
         return refuse_value(option, err);
+    if (strstr(value, " ;") != NULL)
+        return err_set(err, EXIT_REFUSED,
+                       "option %s: a \";\" behind a blank would begin a comment in the config file",
+                       option);
     return conninfo.password == NULL ? 0 : refuse_password(option, err);
 }
 

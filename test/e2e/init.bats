@@ -57,6 +57,7 @@ refuses() {
     refuses "needs a target" "$conf" "${source[@]}"
     refuses "option --source: the value has a password.*list of processes" "$conf" \
         --source "host=/nowhere password=geheim" "${pg[@]}"
+    refuses "would begin a comment" "$conf" --source "host=/nowhere dbname='a ;b'" "${pg[@]}"
     refuses "option --pg: malformed conninfo" "$conf" "${source[@]}" --pg nothing
     refuses "option --ch: .*user and password_file" "$conf" "${source[@]}" --ch http://u:geheim@h:8123
     refuses "gives no name" "$SCRATCH/.conf" "${source[@]}" "${pg[@]}"
