@@ -96,7 +96,7 @@ changing() {
     while [ -e "$dir/load" ]; do
         echo "SELECT $((n++)) AS n \\gset"
         echo "$2"
-        sleep 0.01
+        sleep 0.01 # the client's pace
     done | psql -Xq -v ON_ERROR_STOP=1 -d "$(pg_conninfo src "$db")" >>"$dir/load.$1" 2>&1 3>&- &
     echo $! >>"$dir/clients"
 }
