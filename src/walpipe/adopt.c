@@ -52,7 +52,7 @@ run_sink(struct adopting *a, const struct sink_config *sink, enum plan_use use, 
 {
     struct helper helper = {.directory = a->programs,
                             .argv = plan_sink_arguments(a->config, &a->pool, sink, use),
-                            .env = plan_clickhouse_env(&a->pool, (const char *const *)environ),
+                            .env = plan_sink_env(&a->pool, (const char *const *)environ, sink),
                             .out = -1};
     char *output = NULL;
     int code;

@@ -104,8 +104,7 @@ check_sink(struct checking *c, const struct sink_config *sink, int source)
         check_command(c, whose, sink);
     } else {
         helper.argv = plan_sink_arguments(c->config, &c->pool, sink, PLAN_CHECK);
-        helper.env = sink->type == SINK_PG ? plan_login_env(&c->pool, c->env, sink->password)
-                                           : plan_clickhouse_env(&c->pool, c->env);
+        helper.env = plan_sink_env(&c->pool, c->env, sink);
         checking_run(c, whose, &helper);
     }
     close(helper.in);

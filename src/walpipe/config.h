@@ -46,9 +46,8 @@ struct sink_config {
     bool copy_open;     /* the file does not say it, and copydefault.h decides */
     bool choice_logged; /* by copydefault.c */
     const char *password_file;
-    /* pg */
-    const char *conninfo; /* without its password */
-    const char *password; /* NULL if none */
+    const char *conninfo; /* pg: without its password */
+    const char *password; /* NULL if none; of ch also NULL if sink-ch finds it itself */
     char *elsewhere;      /* the password, if it is not from conninfo (passwords.h) */
     /* ch */
     const char *url;

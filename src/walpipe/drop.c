@@ -70,11 +70,9 @@ drop_slot(struct dropping *d)
 static void
 drop_progress(struct dropping *d, const struct sink_config *sink)
 {
-    const char *const *env = (const char *const *)environ;
     struct helper helper = {
         .argv = plan_sink_arguments(d->config, &d->pool, sink, PLAN_DROP),
-        .env = sink->type == SINK_PG ? plan_login_env(&d->pool, env, sink->password)
-                                     : plan_clickhouse_env(&d->pool, env),
+        .env = plan_sink_env(&d->pool, (const char *const *)environ, sink),
     };
 
     (void)run_drop(d, pool_print(&d->pool, "progress of sink %s", sink->name), &helper);

@@ -37,7 +37,7 @@ refresh_sink(const struct config *config, const struct sink_config *sink,
     const char *path = plan_layout_path(config, pool, sink);
     struct helper helper = {.directory = place->programs,
                             .argv = plan_layout_arguments(config, pool, sink),
-                            .env = plan_login_env(pool, place->env, sink->password),
+                            .env = plan_sink_env(pool, place->env, sink),
                             .in = -1,
                             .out = -1};
     char *output = NULL;

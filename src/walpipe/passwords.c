@@ -52,8 +52,11 @@ passwords_choose(struct config *config, struct err *err)
     for (size_t i = 0; i < config->sinks_count; i++) {
         struct sink_config *sink = &config->sinks[i];
 
-        if (sink->type == SINK_PG && choose(&config->pool, sink->name, sink->password_file,
-                                            &sink->password, &sink->elsewhere, err) != 0)
+        /* sink-ch reads a file itself, and then takes no variable */
+        if (sink->type == SINK_EXEC || (sink->type == SINK_CH && sink->password_file != NULL))
+            continue;
+        if (choose(&config->pool, sink->name, sink->password_file, &sink->password,
+                   &sink->elsewhere, err) != 0)
             return -1;
     }
     return 0;

@@ -1,5 +1,5 @@
-/* passwords.h: passwords of PostgreSQL servers that do not stand in the config itself, but in the
- * file of password_file or in an environment variable. */
+/* passwords.h: passwords of servers that do not stand in the config itself, but in the file of
+ * password_file or in an environment variable. */
 #ifndef WALPIPE_PASSWORDS_H
 #define WALPIPE_PASSWORDS_H
 
@@ -9,8 +9,10 @@
  * "WALPIPE_DST_PASSWORD". */
 const char *passwords_variable(struct pool *pool, const char *owner);
 
-/* Decides where each password comes from: conninfo, password_file, or else its variable. Reads no
- * file. Returns -1 with err if a server has two. */
+/* Decides where each password comes from: conninfo, password_file, or else its variable. The file
+ * of a ClickHouse sink is left to sink-ch, and so is WALPIPE_CH_PASSWORD, which all ClickHouse
+ * sinks without a file and a variable of their own share. Reads no file. Returns -1 with err if a
+ * server has two. */
 int passwords_choose(struct config *config, struct err *err) MUST_CHECK;
 
 /* Reads the files, again if they were read before, so that a password that was changed is used by

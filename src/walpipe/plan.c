@@ -23,11 +23,13 @@ static const char *const common_names[] = {
 static const char *const login_names[] = {"KRB5CCNAME",   "KRB5_CONFIG",   "KRB5_CLIENT_KTNAME",
                                           "OPENSSL_CONF", "SSL_CERT_FILE", "SSL_CERT_DIR"};
 
-/* For sink-ch, its password, and the variables of libcurl and OpenSSL. */
+/* For sink-ch, the variables of libcurl and OpenSSL. */
 static const char *const clickhouse_names[] = {
-    "WALPIPE_CH_PASSWORD", "http_proxy",   "https_proxy", "HTTPS_PROXY",
-    "all_proxy",           "ALL_PROXY",    "no_proxy",    "NO_PROXY",
-    "SSL_CERT_FILE",       "SSL_CERT_DIR", "OPENSSL_CONF"};
+    "http_proxy", "https_proxy", "HTTPS_PROXY",   "all_proxy",    "ALL_PROXY",
+    "no_proxy",   "NO_PROXY",    "SSL_CERT_FILE", "SSL_CERT_DIR", "OPENSSL_CONF"};
+
+/* The variable of sink-ch(1). */
+static const char *const clickhouse_password[] = {"WALPIPE_CH_PASSWORD"};
 
 static bool
 is_variable(const char *entry, const char *name)
@@ -77,13 +79,24 @@ plan_login_env(struct pool *pool, const char *const *env, const char *password)
     return w.list;
 }
 
-const char *const *
-plan_clickhouse_env(struct pool *pool, const char *const *env)
+static const char *const *
+clickhouse_env(struct pool *pool, const char *const *env, const struct sink_config *sink)
 {
     struct words w = clean_words(pool, env);
 
     add_named(&w, env, clickhouse_names, sizeof clickhouse_names / sizeof *clickhouse_names);
+    if (sink->password != NULL)
+        words_add(&w, pool_print(pool, "%s=%s", clickhouse_password[0], sink->password));
+    else if (sink->password_file == NULL)
+        add_named(&w, env, clickhouse_password, 1);
     return w.list;
+}
+
+const char *const *
+plan_sink_env(struct pool *pool, const char *const *env, const struct sink_config *sink)
+{
+    return sink->type == SINK_PG ? plan_login_env(pool, env, sink->password)
+                                 : clickhouse_env(pool, env, sink);
 }
 
 /* A foreign program has needs that walpipe does not know. So it gets everything but the password of
@@ -437,15 +450,12 @@ add_worker(struct plan *plan, const struct config *config, const struct plan_pla
     p->sink = sink;
     p->shard = shard;
     p->label = pool_print(pool, "sink %s/%u", sink->name, shard);
-    if (sink->type == SINK_PG)
-        p->env = plan_login_env(pool, place->env, sink->password);
-    if (sink->type == SINK_CH)
-        p->env = plan_clickhouse_env(pool, place->env);
     if (sink->type == SINK_EXEC) {
         p->foreign = true;
         p->file = "/bin/sh";
         p->env = foreign_env(pool, config, p, place->env);
     } else {
+        p->env = plan_sink_env(pool, place->env, sink);
         add_last_words(pool, config, p);
     }
     plan->workers_count++;

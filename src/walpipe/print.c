@@ -78,6 +78,17 @@ print_password(struct printing *p, const char *owner, const char *file)
 }
 
 static void
+print_sink_password(struct printing *p, const struct sink_config *sink)
+{
+    if (sink->password == NULL)
+        return;
+    if (sink->type == SINK_CH)
+        fprintf(p->out, "WALPIPE_CH_PASSWORD=$%s ", passwords_variable(&p->pool, sink->name));
+    else
+        print_password(p, sink->name, sink->password_file);
+}
+
+static void
 print_head(struct printing *p, const char *programs)
 {
     const struct config *c = p->config;
@@ -115,8 +126,8 @@ print_prefix(struct printing *p, const struct plan_program *program, const char 
     if ((program->role == PLAN_READER || program->role == PLAN_TABLE_READER) &&
         p->config->source.password != NULL)
         print_password(p, "source", p->config->source.password_file);
-    if (sink != NULL && sink->password != NULL)
-        print_password(p, sink->name, sink->password_file);
+    if (sink != NULL)
+        print_sink_password(p, sink);
     if (!program->foreign)
         return;
     fprintf(p->out,
@@ -179,8 +190,7 @@ print_layouts(struct printing *p)
         if (!plan_has_layout(sink))
             continue;
         path = words_quote(&p->pool, plan_layout_path(c, &p->pool, sink));
-        if (sink->password != NULL)
-            print_password(p, sink->name, sink->password_file);
+        print_sink_password(p, sink);
         print_words(p, plan_layout_arguments(c, &p->pool, sink), "");
         fprintf(p->out,
                 " > %1$s.new &&\n    mv %1$s.new %1$s || [ -e %1$s ] || echo '*' > %1$s\n\n", path);

@@ -140,11 +140,10 @@ static int
 note_in(struct noting *n, const struct sink_config *sink, struct err *err)
 {
     const struct config *config = n->of->config;
-    struct helper helper = {
-        .directory = n->programs,
-        .argv = plan_resync_arguments(config, n->pool, sink, n->of->text),
-        .env = plan_login_env(n->pool, (const char *const *)environ, sink->password),
-        .out = -1};
+    struct helper helper = {.directory = n->programs,
+                            .argv = plan_resync_arguments(config, n->pool, sink, n->of->text),
+                            .env = plan_sink_env(n->pool, (const char *const *)environ, sink),
+                            .out = -1};
     char *output = NULL;
     int code;
 

@@ -268,7 +268,7 @@ run_clickhouse(struct working *w, bool apply, int source, struct err *err)
     struct helper helper = {.directory = w->programs,
                             .argv = plan_sink_arguments(w->config, &w->pool, w->sink,
                                                         apply ? PLAN_SCHEMA_MAKE : PLAN_SCHEMA),
-                            .env = plan_clickhouse_env(&w->pool, (const char *const *)environ),
+                            .env = plan_sink_env(&w->pool, (const char *const *)environ, w->sink),
                             .out = -1};
     char *output = NULL;
     int code;

@@ -97,11 +97,9 @@ static void
 ask(struct sinknotes *notes, const struct config *config, const struct sink_config *sink,
     const char *programs, struct pool *pool)
 {
-    const char *const *env = (const char *const *)environ;
     struct helper helper = {.directory = programs,
                             .argv = plan_sink_arguments(config, pool, sink, PLAN_TABLES),
-                            .env = sink->type == SINK_PG ? plan_login_env(pool, env, sink->password)
-                                                         : plan_clickhouse_env(pool, env),
+                            .env = plan_sink_env(pool, (const char *const *)environ, sink),
                             .in = -1,
                             .out = -1};
     struct err err = {0};

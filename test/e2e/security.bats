@@ -298,3 +298,38 @@ seccomp_of() {
     sed -i '0,/^conninfo = host.*/s//& password=x/' "$conf"
     refuses "password in conninfo and a password_file" "$walpipe" run -c "$conf"
 }
+
+# secrets_in PROGRAM: the variables with a password that the pipeline's program has.
+secrets_in() {
+    tr '\0' '\n' <"/proc/$(pgrep -P "$(pipeline_pid "$conf")" -x "$1")/environ" | grep -a geheim |
+        sort | paste -sd ' '
+}
+
+@test "every password from the environment; each program has only the one that it needs" {
+    local variables=(WALPIPE_SOURCE_PASSWORD=src-geheim WALPIPE_DST_PASSWORD=dst-geheim
+        WALPIPE_OLAP_PASSWORD=ch-geheim WALPIPE_CH_PASSWORD=not-geheim) program
+    databases
+    config
+    sed -i 's/ password=src-geheim//; s/:dst-geheim@/@/; /^password_file/d; s/^copy = .*/copy = yes/' "$conf"
+    printf '[sink own]\ntype = exec\ncopy = no\ncommand = exec /usr/bin/python3 %s %s/own\n' \
+        "$BATS_TEST_DIRNAME/exec_sink.py" "$dir" >>"$conf"
+    refuses "FAIL  sink olap: ClickHouse" env "${variables[@]}" WALPIPE_OLAP_PASSWORD=verraten \
+        "$walpipe" check -c "$conf"
+    env "${variables[@]}" "$walpipe" check -c "$conf" >"$dir/said" 2>&1
+    env "${variables[@]}" "$walpipe" print -c "$conf" >>"$dir/said"
+    grep -q 'WALPIPE_CH_PASSWORD=$WALPIPE_OLAP_PASSWORD sink-ch' "$dir/said"
+    pipeline_start "$conf" "${variables[@]}"
+    pg_sql src "INSERT INTO t VALUES (1)" "$name"
+    wait_until 60 arrived 1
+    env "${variables[@]}" "$walpipe" tables -c "$conf" >>"$dir/said"
+    for program in ackd route pgout-decode python3; do
+        [ -z "$(secrets_in $program)" ]
+    done
+    for program in pg-wal-read pg-table-read; do
+        [ "$(secrets_in $program)" = PGPASSWORD=src-geheim ]
+    done
+    [ "$(secrets_in sink-pg)" = PGPASSWORD=dst-geheim ]
+    [ "$(secrets_in sink-ch)" = WALPIPE_CH_PASSWORD=ch-geheim ]
+    pipeline_stop "$conf"
+    no_secret_in "$dir/said" "$conf.log" "$dir"/state/*
+}

@@ -111,15 +111,26 @@ test_clickhouse_environment(void)
     static const char *const env[] = {"PATH=/bin",
                                       "WALPIPE_CH_PASSWORD=ch",
                                       "PGPASSWORD=old",
+                                      "WALPIPE_OLAP_PASSWORD=own",
                                       "https_proxy=http://p",
                                       "SSL_CERT_FILE=c",
                                       "SECRET_TOKEN=1",
                                       NULL};
+    struct sink_config sink = {.name = "olap", .type = SINK_CH};
     struct pool pool = {0};
 
-    is(plan_clickhouse_env(&pool, env),
-       "LANG=C.UTF-8 PATH=/bin WALPIPE_CH_PASSWORD=ch https_proxy=http://p SSL_CERT_FILE=c ",
-       "sink-ch gets its password, and what libcurl looks for");
+    is(plan_sink_env(&pool, env, &sink),
+       "LANG=C.UTF-8 PATH=/bin https_proxy=http://p SSL_CERT_FILE=c WALPIPE_CH_PASSWORD=ch ",
+       "sink-ch gets what libcurl looks for, and the password of all ClickHouse sinks");
+    sink.password = "own";
+    is(plan_sink_env(&pool, env, &sink),
+       "LANG=C.UTF-8 PATH=/bin https_proxy=http://p SSL_CERT_FILE=c WALPIPE_CH_PASSWORD=own ",
+       "or its own one");
+    sink.password = NULL;
+    sink.password_file = "/f";
+    is(plan_sink_env(&pool, env, &sink),
+       "LANG=C.UTF-8 PATH=/bin https_proxy=http://p SSL_CERT_FILE=c ",
+       "or none, if it reads a file");
     pool_free(&pool);
 }
 
