@@ -2,13 +2,12 @@
  * and apply.c apply it. */
 #include "sink-pg/worker.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "lib/clock.h"
-#include "lib/copyreport.h"
 #include "lib/lsn.h"
 #include "lib/pqmark.h"
+#include "sink-pg/copies.h"
 
 /* ---- to the target ---- */
 
@@ -47,46 +46,6 @@ held(struct worker *w)
     return &w->copies.held.list;
 }
 
-/* NULL: the stream brings none. */
-static struct copying *
-copying(struct worker *w)
-{
-    struct copyranges *copies = w->deliver.applier.copies;
-
-    return copies == NULL ? NULL : &copies->copying;
-}
-
-/* Behind a barrier that was reported, another worker removes rows which a range may still contain.
- * So no range is written before this worker has read which rows these are. */
-static bool
-copy_is_due(struct worker *w)
-{
-    return copying(w) != NULL && !w->stands_still && !w->intake.in_transaction &&
-           copying_is_due(copying(w), w->position.lsn);
-}
-
-static int
-collect_copies(struct worker *w, const struct position *commit, struct err *err)
-{
-    /* Inside a transaction some of the tracked changes are not applied yet. */
-    if (copying(w) == NULL || w->stands_still || w->intake.in_transaction || commit == NULL)
-        return 0;
-    return copying_collect(copying(w), commit->lsn, err);
-}
-
-/* All workers find the same. */
-static void
-warn_of_taken(struct worker *w)
-{
-    uint32_t taken = copying_taken(copying(w));
-
-    if (taken > 0 && w->intake.hello.shard == 0)
-        log_write(w->log, LOG_WARNING,
-                  "tables that are not copied, because the sink has followed them without copies: "
-                  "%" PRIu32,
-                  taken);
-}
-
 /* Applies the first `to` ops. With commit, commits. The current frame is invalid afterwards. */
 static int
 flush(struct worker *w, uint32_t to, const struct position *commit, struct err *err)
@@ -95,7 +54,7 @@ flush(struct worker *w, uint32_t to, const struct position *commit, struct err *
     uint32_t rows = w->batch.rows;
 
     intake_release(&w->intake);
-    if (collect_copies(w, commit, err) != 0 ||
+    if (copies_collect(w, commit, err) != 0 ||
         deliver_batch(&w->deliver, &w->batch, to, commit, err) != 0)
         return -1;
     batch_drop(&w->batch, to);
@@ -110,13 +69,7 @@ flush(struct worker *w, uint32_t to, const struct position *commit, struct err *
         return 0;
     w->written_at = clock_micros();
     w->row_since = w->batch.count > 0 ? w->written_at : 0;
-    if (copying(w) != NULL) {
-        copying_committed(copying(w));
-        warn_of_taken(w);
-        if (copyreport_send(copying(w), &w->intake.ack, err) != 0)
-            return -1;
-    }
-    return report(w, err);
+    return copies_committed(w, err) != 0 ? -1 : report(w, err);
 }
 
 /* Changes of transactions whose commit has come wait. */
@@ -136,7 +89,7 @@ flush_whole(struct worker *w, struct err *err)
     if (w->deliver.applier.session.tx_open && w->intake.in_transaction)
         return 0;
     if (!has_whole(w) && !w->deliver.applier.session.tx_open && position_equal(&to, durable(w)) &&
-        !copy_is_due(w)) {
+        !copies_are_due(w)) {
         w->row_since = 0;
         return report(w, err);
     }
@@ -227,7 +180,7 @@ on_commit(struct worker *w, const struct intake_item *item, struct err *err)
         p->lsn = commit->end_lsn;
     if (w->row_since == 0)
         w->row_since = clock_micros();
-    if (w->deliver.applier.session.tx_open || is_full(w) || has_flush_time(w) || copy_is_due(w))
+    if (w->deliver.applier.session.tx_open || is_full(w) || has_flush_time(w) || copies_are_due(w))
         return flush_whole(w, err);
     return 0;
 }
@@ -239,7 +192,7 @@ on_watermark(struct worker *w, const struct intake_item *item, struct err *err)
         w->position.lsn = item->watermark;
     if (w->row_since == 0)
         w->row_since = clock_micros();
-    return has_flush_time(w) || copy_is_due(w) ? flush_whole(w, err) : 0;
+    return has_flush_time(w) || copies_are_due(w) ? flush_whole(w, err) : 0;
 }
 
 /* Sets *old if the change is durable in the target already. */
@@ -263,126 +216,6 @@ after_change(struct worker *w, struct err *err)
     return flush_partly(w, err) != 0 ? -1 : intake_barrier_done(&w->intake, err);
 }
 
-/* Sets *way to the treatment of the table's changes. */
-static int
-ask_copying(struct worker *w, struct table *table, enum copying_way *way, struct err *err)
-{
-    *way = COPYING_APPLY;
-    if (copying(w) == NULL)
-        return 0;
-    if (!table->met && copying_meet(copying(w), &table->relation, err) != 0)
-        return -1;
-    table->met = true;
-    *way = copying_way(copying(w), table->relation.relid);
-    table->copied = *way == COPYING_UPSERT;
-    table->doubles = *way == COPYING_RESYNC;
-    table->tolerates = copyparts_resyncs(copying(w), table->relation.relid);
-    table->may_lack = *way == COPYING_APPLY && !table->tolerates &&
-                      copying_may_lack(copying(w), &table->relation);
-    return 0;
-}
-
-/* As it goes into the batch. */
-struct row_change {
-    uint8_t type;
-    struct bytes body;
-};
-
-static bool
-is_incomplete(const struct tuple *row)
-{
-    for (uint32_t i = 0; i < row->count; i++)
-        if (row->values[i].kind == VALUE_UNCHANGED)
-            return true;
-    return false;
-}
-
-/* A row filter makes an insert out of an update that moves a row in. Unchanged TOASTed values are
- * not in it: it is an update of a row that a range must bring. */
-static int
-make_update(struct worker *w, struct row_event *row, struct row_change *change, struct err *err)
-{
-    struct buf *frame = &w->copies.frame;
-
-    change->type = FRAME_UPDATE;
-    row->header.old_key_hash = row->header.key_hash;
-    buf_reset(frame, 1u << 20);
-    if (row_encode(frame, FRAME_UPDATE, row) != 0)
-        return err_set(err, EXIT_PEER, "out of memory for a change");
-    change->body = (struct bytes){.data = frame->data + frame->start + FRAME_HEADER,
-                                  .len = buf_len(frame) - FRAME_HEADER};
-    return 0;
-}
-
-static int
-track_row(struct worker *w, const struct table *table, const struct intake_item *item,
-          struct row_change *change, struct err *err)
-{
-    struct cursor body = item->body;
-    struct row_event row = {.header = item->header};
-
-    if (!row_decode_rest(&body, item->type, item->elements, &row, &w->values) ||
-        (item->type != FRAME_DELETE && row.new_row.count != table->relation.columns_count) ||
-        (row.old_kind != OLD_NONE && row.old_row.count != table->relation.columns_count))
-        return err_set(err, EXIT_REFUSED, "malformed row event for %s", table->label);
-    if (item->type == FRAME_INSERT && is_incomplete(&row.new_row) &&
-        make_update(w, &row, change, err) != 0)
-        return -1;
-    return copying_row(copying(w), &table->relation, w->intake.begin.xid, change->type, &row, err);
-}
-
-/* A change of a table without a key. */
-static int
-hold(struct worker *w, const struct relation *relation, uint8_t type, struct bytes body,
-     struct err *err)
-{
-    const struct heldchange change = {
-        .xid = w->intake.begin.xid, .commit_lsn = w->intake.begin.commit_lsn, .type = type};
-
-    return copyheld_add(&w->copies.held, copying(w), relation, &change, body, w->log, err);
-}
-
-static int
-hold_truncate(struct worker *w, const struct relation *relation, uint8_t flags, struct err *err)
-{
-    return hold(w, relation, FRAME_TRUNCATE, (struct bytes){.data = &flags, .len = 1}, err);
-}
-
-/* The table is copied again: its change goes to the target, and to what is staged. */
-static int
-take_twice(struct worker *w, struct table *table, const struct intake_item *item,
-           struct row_change change, struct err *err)
-{
-    uint64_t lsn = w->intake.begin.commit_lsn;
-
-    if (staging_join(&w->copies.staging, table, err) != 0 ||
-        batch_add_row(&w->batch, table, change.type, change.body, lsn, err) != 0 ||
-        track_row(w, table, item, &change, err) != 0)
-        return -1;
-    return batch_add_row(&w->batch, table->staging, change.type, change.body, lsn, err);
-}
-
-static int
-take_row(struct worker *w, struct table *table, const struct intake_item *item, struct err *err)
-{
-    struct row_change change = {
-        .type = item->type, .body = {.data = item->frame.body.at, .len = item->frame.body.left}};
-    enum copying_way way;
-
-    if (ask_copying(w, table, &way, err) != 0)
-        return -1;
-    if (way == COPYING_PASS)
-        return 0;
-    if (way == COPYING_HOLD)
-        return hold(w, &table->relation, change.type, change.body, err);
-    if (way == COPYING_RESYNC)
-        return take_twice(w, table, item, change, err);
-    if (way == COPYING_UPSERT && track_row(w, table, item, &change, err) != 0)
-        return -1;
-    return batch_add_row(&w->batch, table, change.type, change.body, w->intake.begin.commit_lsn,
-                         err);
-}
-
 static int
 on_row(struct worker *w, const struct intake_item *item, struct err *err)
 {
@@ -396,39 +229,9 @@ on_row(struct worker *w, const struct intake_item *item, struct err *err)
         w->row_since = clock_micros();
     if (is_old(w, item, &old, err) != 0)
         return -1;
-    if (!old && take_row(w, table, item, err) != 0)
+    if (!old && copies_row(w, table, item, err) != 0)
         return -1;
     return after_change(w, err);
-}
-
-/* Leaves out those of the truncate's tables that the ranges will bring in their state after it. */
-static int
-track_truncate(struct worker *w, struct truncate_event *truncate, struct err *err)
-{
-    uint32_t kept = 0;
-
-    for (uint32_t i = 0; i < truncate->count; i++) {
-        uint32_t relid = truncate->relids[i];
-        struct table *table = tables_get(&w->tables, relid);
-        enum copying_way way;
-
-        if (table == NULL)
-            return intake_unknown_relation(&w->intake, relid, err);
-        if (ask_copying(w, table, &way, err) != 0)
-            return -1;
-        copying_truncated(copying(w), relid);
-        if (table->doubles && staging_join(&w->copies.staging, table, err) != 0)
-            return -1;
-        if ((way == COPYING_UPSERT || way == COPYING_RESYNC) &&
-            copying_truncate(copying(w), relid, w->intake.begin.xid, err) != 0)
-            return -1;
-        if (way == COPYING_HOLD && hold_truncate(w, &table->relation, truncate->flags, err) != 0)
-            return -1;
-        if (way != COPYING_PASS && way != COPYING_HOLD)
-            truncate->relids[kept++] = relid;
-    }
-    truncate->count = kept;
-    return 0;
 }
 
 static int
@@ -440,29 +243,12 @@ on_truncate(struct worker *w, const struct intake_item *item, struct err *err)
     w->stands_still = false;
     if (is_old(w, item, &old, err) != 0)
         return -1;
-    if (!old && copying(w) != NULL && track_truncate(w, &truncate, err) != 0)
+    if (!old && copies_truncate(w, &truncate, err) != 0)
         return -1;
     if (!old && truncate.count > 0 &&
         batch_add_truncate(&w->batch, &w->tables, &truncate, w->intake.begin.commit_lsn, err) != 0)
         return -1;
     return after_change(w, err);
-}
-
-static int
-on_touched(struct worker *w, const struct intake_item *item, struct err *err)
-{
-    struct cursor body = item->body;
-    struct touched_event touched;
-    const struct table *table;
-
-    if (!touched_decode(&body, item->elements, &touched, w->values.new_values))
-        return err_set(err, EXIT_REFUSED, "malformed touched event");
-    table = tables_get(&w->tables, touched.relid);
-    if (table == NULL)
-        return intake_unknown_relation(&w->intake, touched.relid, err);
-    if (touched.whole && copying_way(copying(w), touched.relid) == COPYING_HOLD)
-        return hold_truncate(w, &table->relation, 0, err);
-    return copying_touched(copying(w), &table->relation, w->intake.begin.xid, &touched, err);
 }
 
 /* A resync begins or ends without changes of its table. kept takes the frame's body. */
@@ -489,7 +275,7 @@ take_copy(struct worker *w, const struct intake_item *item, struct err *err)
     int rc = flush_before(w, item, &kept, &body, err);
 
     if (rc == 0)
-        rc = copying_frame(copying(w), item->type, body, item->elements, w->position.lsn, err);
+        rc = copies_frame(w, item, body, err);
     buf_free(&kept);
     return rc;
 }
@@ -503,8 +289,8 @@ on_copy(struct worker *w, const struct intake_item *item, struct err *err)
     w->stands_still = false;
     if (take_copy(w, item, err) != 0)
         return -1;
-    if (copying(w)->urgent || at_barrier ? flush_now(w, err) != 0
-                                         : copy_is_due(w) && flush_whole(w, err) != 0)
+    if (copies_are_urgent(w) || at_barrier ? flush_now(w, err) != 0
+                                           : copies_are_due(w) && flush_whole(w, err) != 0)
         return -1;
     return w->intake.barrier_open ? intake_barrier_done(&w->intake, err) : 0;
 }
@@ -526,28 +312,12 @@ tell_layers(struct worker *w, const struct intake_item *item, struct err *err)
 }
 
 static int
-tell_copying(struct worker *w, const struct intake_item *item, bool changed, struct err *err)
-{
-    struct cursor body = item->body;
-    struct relation relation;
-    int rc;
-
-    if (copying(w) == NULL)
-        return 0;
-    if (relation_decode(&body, item->elements, &relation, err) != 0)
-        return -1;
-    rc = copying_relation(copying(w), &relation, w->intake.begin.xid, changed, err);
-    relation_free(&relation);
-    return rc;
-}
-
-static int
 on_relation(struct worker *w, const struct intake_item *item, struct err *err)
 {
     bool changed;
 
     if (tables_relation(&w->tables, &item->frame, &changed, err) != 0 ||
-        tell_layers(w, item, err) != 0 || tell_copying(w, item, changed, err) != 0)
+        tell_layers(w, item, err) != 0 || copies_relation(w, item, changed, err) != 0)
         return -1;
     if (!changed)
         return 0;
@@ -590,7 +360,7 @@ on_idle(struct worker *w, struct err *err)
     bool tx_open = w->deliver.applier.session.tx_open;
 
     w->idle_until = 0;
-    if (has_whole(w) || (tx_open && !w->intake.in_transaction) || copy_is_due(w))
+    if (has_whole(w) || (tx_open && !w->intake.in_transaction) || copies_are_due(w))
         return flush_whole(w, err);
     if (w->batch.count > 0 || tx_open || position_equal(&w->position, durable(w)))
         return 0;
@@ -626,7 +396,7 @@ on_item(struct worker *w, const struct intake_item *item, struct err *err)
     case INTAKE_TARGET:
         return deliver_look(&w->deliver, err);
     case INTAKE_TOUCHED:
-        return on_touched(w, item, err);
+        return copies_touched(w, item, err);
     case INTAKE_COPY:
         return on_copy(w, item, err);
     case INTAKE_TABLEINFO:
@@ -674,60 +444,7 @@ wire(struct worker *w)
     w->wholes = (struct wholes){w->options->pipeline, hello->sink, &w->intake.layout};
     if (hello->shards > 1)
         d->applier.wholes = w->copies.wholes = &w->wholes;
-    w->copies.notes = (struct copynotes){.pipeline = w->options->pipeline,
-                                         .hello = hello,
-                                         .layout = &w->intake.layout,
-                                         .map = &w->options->mapping};
-    w->copies.notes.missing =
-        (struct copymissing){.pipeline = w->options->pipeline, .hello = hello};
-    w->copies.held = (struct copyheld){.pipeline = w->options->pipeline,
-                                       .hello = hello,
-                                       .layout = &w->intake.layout,
-                                       .tables = &w->tables,
-                                       .wholes = w->copies.wholes,
-                                       .limit = w->options->hold_bytes};
-    w->copies.notes.held = &w->copies.held;
-    w->copies.notes.staging = &w->copies.staging;
-    w->copies.staging = (struct staging){
-        .pipeline = w->options->pipeline, .sink = hello->sink, .tables = &w->tables};
-    w->copies.resync = (struct resync){.staging = &w->copies.staging,
-                                       .notes = &w->copies.notes,
-                                       .copying = &w->copies.copying,
-                                       .session = s};
-    resync_serve(&w->copies.resync, &w->copies.copying);
-    w->copies.copying.sink = hello->sink;
-    w->copies.copying.kind_hint =
-        "stop walpipe; in one transaction of the target empty the table and delete its rows from "
-        "walpipe.tables and walpipe.held; then start again, and it is copied";
-    w->copies.copying.remade_hint =
-        "if nothing else writes to the target's table, run walpipe resync for it, or stop walpipe, "
-        "and in one transaction of the target empty the table and delete its rows from "
-        "walpipe.tables; after the next start it is copied";
-    w->copies.copying.back_hint =
-        "if nothing else writes to the target's table, run walpipe resync for it, or stop walpipe, "
-        "and in one transaction of the target empty the table, delete its rows from walpipe.held, "
-        "and set state = 'waiting', "
-        "done = '' and rows = 0 in its rows of walpipe.tables; after the next start it is copied; "
-        "or, if no change was lost, remove 'out-' from state there";
-    w->copies.copying.moved_hint =
-        "set map back; if you have moved the table in the target as well, set target = '' in its "
-        "rows of walpipe.tables; or, if nothing else writes to the new target table, stop walpipe, "
-        "and in one transaction of the target empty that table, delete its rows from walpipe.held, "
-        "and set state = 'waiting', done = '' and rows = 0 in its rows of walpipe.tables; after "
-        "the next start it is copied again";
-    w->copies.tables = &w->tables;
-    w->copies.values = &w->values;
-    if (hello->version == STREAM_VERSION_COPY)
-        d->applier.copies = &w->copies;
-}
-
-static int
-load_notes(struct worker *w, struct err *err)
-{
-    struct session *s = &w->deliver.applier.session;
-
-    return copying(w) != NULL ? copynotes_load(&w->copies.notes, s, copying(w), err)
-                              : copynotes_require_none(&w->copies.notes, s, err);
+    copies_wire(w);
 }
 
 static int
@@ -740,7 +457,7 @@ start(struct worker *w, struct err *err)
         intake_connect(&w->intake, "sink-pg", w->options->ackd, err) != 0)
         return -1;
     wire(w);
-    if (deliver_start(&w->deliver, err) != 0 || load_notes(w, err) != 0 ||
+    if (deliver_start(&w->deliver, err) != 0 || copies_load(w, err) != 0 ||
         pqmark_find(w->deliver.applier.session.conn, &w->intake.hello.run_id,
                     &w->tables.target_is_source, err) != 0)
         return -1;
@@ -751,19 +468,6 @@ start(struct worker *w, struct err *err)
     log_write(w->log, LOG_INFO, "registered; the target is at %s",
               p->durable.lsn == 0 ? "its beginning" : lsn_format(p->durable.lsn).text);
     return 0;
-}
-
-static void
-unstage(struct worker *w)
-{
-    struct session *s = &w->deliver.applier.session;
-    struct err ignored = {0};
-
-    if (copying(w) == NULL || copying(w)->unstage == 0 || s->conn == NULL)
-        return;
-    session_rollback(s);
-    if (s->conn != NULL && staging_drop(&w->copies.staging, s, copying(w)->unstage, &ignored) != 0)
-        log_write(w->log, LOG_WARNING, "%s", ignored.message);
 }
 
 int
@@ -780,7 +484,7 @@ worker_run(struct worker *w, int in, struct err *err)
     while ((rc = intake_next(&w->intake, w->idle_until, &item, err)) == 0) {
         w->idle_until = 0;
         if (on_item(w, &item, err) != 0) {
-            unstage(w);
+            copies_unstage(w);
             return -1;
         }
     }

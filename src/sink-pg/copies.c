@@ -1,0 +1,336 @@
+/* copies.c: see copies.h. */
+#include "sink-pg/copies.h"
+
+#include <inttypes.h>
+
+#include "lib/copyreport.h"
+
+/* NULL: the stream brings none. */
+static struct copying *
+copying(struct worker *w)
+{
+    struct copyranges *copies = w->deliver.applier.copies;
+
+    return copies == NULL ? NULL : &copies->copying;
+}
+
+/* Behind a barrier that was reported, another worker removes rows which a range may still contain.
+ * So no range is written before this worker has read which rows these are. */
+bool
+copies_are_due(struct worker *w)
+{
+    return copying(w) != NULL && !w->stands_still && !w->intake.in_transaction &&
+           copying_is_due(copying(w), w->position.lsn);
+}
+
+int
+copies_collect(struct worker *w, const struct position *commit, struct err *err)
+{
+    /* Inside a transaction some of the tracked changes are not applied yet. */
+    if (copying(w) == NULL || w->stands_still || w->intake.in_transaction || commit == NULL)
+        return 0;
+    return copying_collect(copying(w), commit->lsn, err);
+}
+
+/* All workers find the same. */
+static void
+warn_of_taken(struct worker *w)
+{
+    uint32_t taken = copying_taken(copying(w));
+
+    if (taken > 0 && w->intake.hello.shard == 0)
+        log_write(w->log, LOG_WARNING,
+                  "tables that are not copied, because the sink has followed them without copies: "
+                  "%" PRIu32,
+                  taken);
+}
+
+int
+copies_committed(struct worker *w, struct err *err)
+{
+    if (copying(w) == NULL)
+        return 0;
+    copying_committed(copying(w));
+    warn_of_taken(w);
+    return copyreport_send(copying(w), &w->intake.ack, err);
+}
+
+bool
+copies_are_urgent(const struct worker *w)
+{
+    return w->copies.copying.urgent;
+}
+
+/* ---- the stream's items ---- */
+
+/* Sets *way to the treatment of the table's changes. */
+static int
+ask_copying(struct worker *w, struct table *table, enum copying_way *way, struct err *err)
+{
+    *way = COPYING_APPLY;
+    if (copying(w) == NULL)
+        return 0;
+    if (!table->met && copying_meet(copying(w), &table->relation, err) != 0)
+        return -1;
+    table->met = true;
+    *way = copying_way(copying(w), table->relation.relid);
+    table->copied = *way == COPYING_UPSERT;
+    table->doubles = *way == COPYING_RESYNC;
+    table->tolerates = copyparts_resyncs(copying(w), table->relation.relid);
+    table->may_lack = *way == COPYING_APPLY && !table->tolerates &&
+                      copying_may_lack(copying(w), &table->relation);
+    return 0;
+}
+
+/* As it goes into the batch. */
+struct row_change {
+    uint8_t type;
+    struct bytes body;
+};
+
+static bool
+is_incomplete(const struct tuple *row)
+{
+    for (uint32_t i = 0; i < row->count; i++)
+        if (row->values[i].kind == VALUE_UNCHANGED)
+            return true;
+    return false;
+}
+
+/* A row filter makes an insert out of an update that moves a row in. Unchanged TOASTed values are
+ * not in it: it is an update of a row that a range must bring. */
+static int
+make_update(struct worker *w, struct row_event *row, struct row_change *change, struct err *err)
+{
+    struct buf *frame = &w->copies.frame;
+
+    change->type = FRAME_UPDATE;
+    row->header.old_key_hash = row->header.key_hash;
+    buf_reset(frame, 1u << 20);
+    if (row_encode(frame, FRAME_UPDATE, row) != 0)
+        return err_set(err, EXIT_PEER, "out of memory for a change");
+    change->body = (struct bytes){.data = frame->data + frame->start + FRAME_HEADER,
+                                  .len = buf_len(frame) - FRAME_HEADER};
+    return 0;
+}
+
+static int
+track_row(struct worker *w, const struct table *table, const struct intake_item *item,
+          struct row_change *change, struct err *err)
+{
+    struct cursor body = item->body;
+    struct row_event row = {.header = item->header};
+
+    if (!row_decode_rest(&body, item->type, item->elements, &row, &w->values) ||
+        (item->type != FRAME_DELETE && row.new_row.count != table->relation.columns_count) ||
+        (row.old_kind != OLD_NONE && row.old_row.count != table->relation.columns_count))
+        return err_set(err, EXIT_REFUSED, "malformed row event for %s", table->label);
+    if (item->type == FRAME_INSERT && is_incomplete(&row.new_row) &&
+        make_update(w, &row, change, err) != 0)
+        return -1;
+    return copying_row(copying(w), &table->relation, w->intake.begin.xid, change->type, &row, err);
+}
+
+/* A change of a table without a key. */
+static int
+hold(struct worker *w, const struct relation *relation, uint8_t type, struct bytes body,
+     struct err *err)
+{
+    const struct heldchange change = {
+        .xid = w->intake.begin.xid, .commit_lsn = w->intake.begin.commit_lsn, .type = type};
+
+    return copyheld_add(&w->copies.held, copying(w), relation, &change, body, w->log, err);
+}
+
+static int
+hold_truncate(struct worker *w, const struct relation *relation, uint8_t flags, struct err *err)
+{
+    return hold(w, relation, FRAME_TRUNCATE, (struct bytes){.data = &flags, .len = 1}, err);
+}
+
+/* The table is copied again: its change goes to the target, and to what is staged. */
+static int
+take_twice(struct worker *w, struct table *table, const struct intake_item *item,
+           struct row_change change, struct err *err)
+{
+    uint64_t lsn = w->intake.begin.commit_lsn;
+
+    if (staging_join(&w->copies.staging, table, err) != 0 ||
+        batch_add_row(&w->batch, table, change.type, change.body, lsn, err) != 0 ||
+        track_row(w, table, item, &change, err) != 0)
+        return -1;
+    return batch_add_row(&w->batch, table->staging, change.type, change.body, lsn, err);
+}
+
+int
+copies_row(struct worker *w, struct table *table, const struct intake_item *item, struct err *err)
+{
+    struct row_change change = {
+        .type = item->type, .body = {.data = item->frame.body.at, .len = item->frame.body.left}};
+    enum copying_way way;
+
+    if (ask_copying(w, table, &way, err) != 0)
+        return -1;
+    if (way == COPYING_PASS)
+        return 0;
+    if (way == COPYING_HOLD)
+        return hold(w, &table->relation, change.type, change.body, err);
+    if (way == COPYING_RESYNC)
+        return take_twice(w, table, item, change, err);
+    if (way == COPYING_UPSERT && track_row(w, table, item, &change, err) != 0)
+        return -1;
+    return batch_add_row(&w->batch, table, change.type, change.body, w->intake.begin.commit_lsn,
+                         err);
+}
+
+int
+copies_truncate(struct worker *w, struct truncate_event *truncate, struct err *err)
+{
+    uint32_t kept = 0;
+
+    if (copying(w) == NULL)
+        return 0;
+    for (uint32_t i = 0; i < truncate->count; i++) {
+        uint32_t relid = truncate->relids[i];
+        struct table *table = tables_get(&w->tables, relid);
+        enum copying_way way;
+
+        if (table == NULL)
+            return intake_unknown_relation(&w->intake, relid, err);
+        if (ask_copying(w, table, &way, err) != 0)
+            return -1;
+        copying_truncated(copying(w), relid);
+        if (table->doubles && staging_join(&w->copies.staging, table, err) != 0)
+            return -1;
+        if ((way == COPYING_UPSERT || way == COPYING_RESYNC) &&
+            copying_truncate(copying(w), relid, w->intake.begin.xid, err) != 0)
+            return -1;
+        if (way == COPYING_HOLD && hold_truncate(w, &table->relation, truncate->flags, err) != 0)
+            return -1;
+        if (way != COPYING_PASS && way != COPYING_HOLD)
+            truncate->relids[kept++] = relid;
+    }
+    truncate->count = kept;
+    return 0;
+}
+
+int
+copies_touched(struct worker *w, const struct intake_item *item, struct err *err)
+{
+    struct cursor body = item->body;
+    struct touched_event touched;
+    const struct table *table;
+
+    if (!touched_decode(&body, item->elements, &touched, w->values.new_values))
+        return err_set(err, EXIT_REFUSED, "malformed touched event");
+    table = tables_get(&w->tables, touched.relid);
+    if (table == NULL)
+        return intake_unknown_relation(&w->intake, touched.relid, err);
+    if (touched.whole && copying_way(copying(w), touched.relid) == COPYING_HOLD)
+        return hold_truncate(w, &table->relation, 0, err);
+    return copying_touched(copying(w), &table->relation, w->intake.begin.xid, &touched, err);
+}
+
+int
+copies_relation(struct worker *w, const struct intake_item *item, bool changed, struct err *err)
+{
+    struct cursor body = item->body;
+    struct relation relation;
+    int rc;
+
+    if (copying(w) == NULL)
+        return 0;
+    if (relation_decode(&body, item->elements, &relation, err) != 0)
+        return -1;
+    rc = copying_relation(copying(w), &relation, w->intake.begin.xid, changed, err);
+    relation_free(&relation);
+    return rc;
+}
+
+int
+copies_frame(struct worker *w, const struct intake_item *item, struct cursor body, struct err *err)
+{
+    return copying_frame(copying(w), item->type, body, item->elements, w->position.lsn, err);
+}
+
+/* ---- start and end ---- */
+
+static void
+set_hints(struct copying *c)
+{
+    c->kind_hint =
+        "stop walpipe; in one transaction of the target empty the table and delete its rows from "
+        "walpipe.tables and walpipe.held; then start again, and it is copied";
+    c->remade_hint =
+        "if nothing else writes to the target's table, run walpipe resync for it, or stop walpipe, "
+        "and in one transaction of the target empty the table and delete its rows from "
+        "walpipe.tables; after the next start it is copied";
+    c->back_hint =
+        "if nothing else writes to the target's table, run walpipe resync for it, or stop walpipe, "
+        "and in one transaction of the target empty the table, delete its rows from walpipe.held, "
+        "and set state = 'waiting', "
+        "done = '' and rows = 0 in its rows of walpipe.tables; after the next start it is copied; "
+        "or, if no change was lost, remove 'out-' from state there";
+    c->moved_hint =
+        "set map back; if you have moved the table in the target as well, set target = '' in its "
+        "rows of walpipe.tables; or, if nothing else writes to the new target table, stop walpipe, "
+        "and in one transaction of the target empty that table, delete its rows from walpipe.held, "
+        "and set state = 'waiting', done = '' and rows = 0 in its rows of walpipe.tables; after "
+        "the next start it is copied again";
+}
+
+void
+copies_wire(struct worker *w)
+{
+    const struct hello *hello = &w->intake.hello;
+
+    w->copies.notes = (struct copynotes){.pipeline = w->options->pipeline,
+                                         .hello = hello,
+                                         .layout = &w->intake.layout,
+                                         .map = &w->options->mapping};
+    w->copies.notes.missing =
+        (struct copymissing){.pipeline = w->options->pipeline, .hello = hello};
+    w->copies.held = (struct copyheld){.pipeline = w->options->pipeline,
+                                       .hello = hello,
+                                       .layout = &w->intake.layout,
+                                       .tables = &w->tables,
+                                       .wholes = w->copies.wholes,
+                                       .limit = w->options->hold_bytes};
+    w->copies.notes.held = &w->copies.held;
+    w->copies.notes.staging = &w->copies.staging;
+    w->copies.staging = (struct staging){
+        .pipeline = w->options->pipeline, .sink = hello->sink, .tables = &w->tables};
+    w->copies.resync = (struct resync){.staging = &w->copies.staging,
+                                       .notes = &w->copies.notes,
+                                       .copying = &w->copies.copying,
+                                       .session = &w->deliver.applier.session};
+    resync_serve(&w->copies.resync, &w->copies.copying);
+    w->copies.copying.sink = hello->sink;
+    set_hints(&w->copies.copying);
+    w->copies.tables = &w->tables;
+    w->copies.values = &w->values;
+    if (hello->version == STREAM_VERSION_COPY)
+        w->deliver.applier.copies = &w->copies;
+}
+
+int
+copies_load(struct worker *w, struct err *err)
+{
+    struct session *s = &w->deliver.applier.session;
+
+    return copying(w) != NULL ? copynotes_load(&w->copies.notes, s, copying(w), err)
+                              : copynotes_require_none(&w->copies.notes, s, err);
+}
+
+void
+copies_unstage(struct worker *w)
+{
+    struct session *s = &w->deliver.applier.session;
+    struct err ignored = {0};
+
+    if (copying(w) == NULL || copying(w)->unstage == 0 || s->conn == NULL)
+        return;
+    session_rollback(s);
+    if (s->conn != NULL && staging_drop(&w->copies.staging, s, copying(w)->unstage, &ignored) != 0)
+        log_write(w->log, LOG_WARNING, "%s", ignored.message);
+}

@@ -1,0 +1,53 @@
+/* copies.h: the worker's part in copies (docs/copy.md): the treatment of changes of tables that are
+ * copied, and when ranges are written. Nothing happens here on a stream that brings no copies.
+ * worker.c decides when a batch is applied. */
+#ifndef SINK_PG_COPIES_H
+#define SINK_PG_COPIES_H
+
+#include "sink-pg/state.h"
+
+/* ---- start and end ---- */
+
+/* When hello has come. */
+void copies_wire(struct worker *worker);
+
+/* Reads the target's notes. On a stream without copies it requires that there are none. */
+int copies_load(struct worker *worker, struct err *err) MUST_CHECK;
+
+/* The run ends with an error. Drops a staging table that is void. */
+void copies_unstage(struct worker *worker);
+
+/* ---- the stream's items ---- */
+
+/* Adds the change to the batch, or holds it, or leaves it to the ranges. */
+int copies_row(struct worker *worker, struct table *table, const struct intake_item *item,
+               struct err *err) MUST_CHECK;
+
+/* Leaves out those of the truncate's tables that the ranges will bring in their state after it. */
+int copies_truncate(struct worker *worker, struct truncate_event *truncate,
+                    struct err *err) MUST_CHECK;
+int copies_touched(struct worker *worker, const struct intake_item *item,
+                   struct err *err) MUST_CHECK;
+int copies_relation(struct worker *worker, const struct intake_item *item, bool changed,
+                    struct err *err) MUST_CHECK;
+
+/* A frame of a copy. body is item's. */
+int copies_frame(struct worker *worker, const struct intake_item *item, struct cursor body,
+                 struct err *err) MUST_CHECK;
+
+/* ---- commits ---- */
+
+/* Ranges wait whose marks have come, or notes. */
+bool copies_are_due(struct worker *worker);
+
+/* A note must be durable before the next item. */
+bool copies_are_urgent(const struct worker *worker);
+
+/* Marks the ranges that the next commit writes. commit is NULL inside a transaction. */
+int copies_collect(struct worker *worker, const struct position *commit,
+                   struct err *err) MUST_CHECK;
+
+/* Tells ackd. */
+int copies_committed(struct worker *worker, struct err *err) MUST_CHECK;
+
+#endif
