@@ -19,7 +19,6 @@
 /* The rows are small and updated all the time. Free room in the page keeps the updates off the
  * index (HOT). */
 static const char create_table[] =
-    "CREATE SCHEMA IF NOT EXISTS walpipe;"
     "CREATE TABLE IF NOT EXISTS walpipe.progress ("
     "pipeline text NOT NULL, sink text NOT NULL, shard integer NOT NULL, shards integer NOT NULL,"
     "system_identifier text NOT NULL, timeline bigint NOT NULL, slot text NOT NULL,"
@@ -47,11 +46,9 @@ position_equal(const struct position *a, const struct position *b)
 }
 
 static int
-table_exists(struct session *s, bool *exists, struct err *err)
+object_exists(struct session *s, const char *what, const char *query, bool *exists, struct err *err)
 {
-    static const char what[] = "look for walpipe.progress in the target";
-    PGresult *result = pqx_exec(
-        s->conn, what, "SELECT pg_catalog.to_regclass('walpipe.progress') IS NOT NULL", err);
+    PGresult *result = pqx_exec(s->conn, what, query, err);
 
     result = pqx_shaped(result, what, 1, 1, "v", err);
     if (result == NULL)
@@ -59,6 +56,29 @@ table_exists(struct session *s, bool *exists, struct err *err)
     *exists = PQgetvalue(result, 0, 0)[0] == 't';
     PQclear(result);
     return 0;
+}
+
+static int
+table_exists(struct session *s, bool *exists, struct err *err)
+{
+    return object_exists(s, "look for walpipe.progress in the target",
+                         "SELECT pg_catalog.to_regclass('walpipe.progress') IS NOT NULL", exists,
+                         err);
+}
+
+/* CREATE SCHEMA IF NOT EXISTS needs CREATE on the database even where the schema exists. */
+static int
+make_schema(struct session *s, struct err *err)
+{
+    bool exists;
+
+    if (object_exists(s, "look for schema walpipe in the target",
+                      "SELECT pg_catalog.to_regnamespace('walpipe') IS NOT NULL", &exists,
+                      err) != 0)
+        return -1;
+    return exists ? 0
+                  : session_exec(s, "create schema walpipe in the target",
+                                 "CREATE SCHEMA IF NOT EXISTS walpipe", err);
 }
 
 static int
@@ -70,11 +90,12 @@ make_table(struct session *s, struct err *err)
         return -1;
     if (exists)
         return 0;
-    if (session_exec(s, "create walpipe.progress in the target", create_table, err) == 0)
+    if (make_schema(s, err) == 0 &&
+        session_exec(s, "create walpipe.progress in the target", create_table, err) == 0)
         return 0;
     if (err->code == EXIT_REFUSED)
-        err_hint(err, "grant CREATE on the database to the sink's role, or create the table as in "
-                      "sink-pg(1)");
+        err_hint(err, "grant CREATE on the database to the sink's role, or make the schema with "
+                      "CREATE SCHEMA walpipe AUTHORIZATION ROLE");
     return -1;
 }
 
@@ -421,8 +442,8 @@ check_permission_to_create(struct session *s, char *message, size_t size, struct
     if (may)
         return 0;
     err_set(err, EXIT_REFUSED, "walpipe.progress does not exist and the role may not create it");
-    return err_hint(err, "grant CREATE on the database to the role, or create the table as in "
-                         "sink-pg(1)");
+    return err_hint(err, "grant CREATE on the database to the role, or make the schema with "
+                         "CREATE SCHEMA walpipe AUTHORIZATION ROLE");
 }
 
 int
