@@ -5,7 +5,7 @@ _walpipe_sinks() {
     local i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        -c | --config) sed -n 's/^ *\[sink  *\([A-Za-z0-9_]*\) *\].*/\1/p' "${COMP_WORDS[i + 1]}" ;;
+        -c | --config) sed -n 's/^ *\[sink  *\([A-Za-z0-9_-]*\) *\].*/\1/p' "${COMP_WORDS[i + 1]}" ;;
         esac
     done 2>/dev/null
 }
@@ -20,6 +20,11 @@ _walpipe() {
         ;;
     --sink)
         mapfile -t COMPREPLY < <(compgen -W "$(_walpipe_sinks)" -- "$word")
+        return
+        ;;
+    --set)
+        mapfile -t COMPREPLY < <(compgen -W "pipeline. source. $(_walpipe_sinks | sed 's/.*/sink.&./')" -- "$word")
+        compopt -o nospace 2>/dev/null
         return
         ;;
     esac

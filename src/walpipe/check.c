@@ -23,16 +23,6 @@
 
 /* ---- the config and the state directory ---- */
 
-static bool
-has_password(const struct config *config)
-{
-    bool found = config->source.password != config->source.elsewhere;
-
-    for (size_t i = 0; i < config->sinks_count; i++)
-        found = found || config->sinks[i].password != config->sinks[i].elsewhere;
-    return found;
-}
-
 static void
 check_config(struct checking *c)
 {
@@ -41,7 +31,10 @@ check_config(struct checking *c)
 
     verdict_say(&c->verdicts, VERDICT_OK, "config %s: pipeline %s, %zu sink(s), %u worker(s)",
                 config->path, config->name, config->sinks_count, config->workers_count);
-    if (has_password(config) && stat(config->path, &st) == 0 && (st.st_mode & 077) != 0)
+    if (config->variables != NULL)
+        verdict_say(&c->verdicts, VERDICT_OK, "config %s: takes from the environment: %s",
+                    config->path, config_variables(config, &c->pool));
+    if (config->holds_password && stat(config->path, &st) == 0 && (st.st_mode & 077) != 0)
         verdict_say(&c->verdicts, VERDICT_WARN,
                     "config %s holds a password and other users can read it: chmod 0600, or use "
                     "password_file",

@@ -7,6 +7,7 @@
 
 #include "lib/statedir.h"
 #include "walpipe/inifile.h"
+#include "walpipe/override.h"
 
 /* libinih's limit for a section header, less "sink ". */
 #define SINK_NAME_MAX 40
@@ -38,6 +39,8 @@ struct key {
 #define SINK_TYPE_KEY "type"
 #define MAP_KEY       "map"
 #define COPY_KEY      "copy"
+#define CONNINFO_KEY  "conninfo"
+#define COMMAND_KEY   "command"
 
 /* conninfo and password are adjacent in both structs, as in struct conninfo_value. */
 static const struct key keys[] = {
@@ -50,7 +53,7 @@ static const struct key keys[] = {
     {"copy_workers", IN_PIPELINE, KEY_OPTIONAL, values_copy_workers,
      offsetof(struct config, copy_workers)},
     {"copy_rate", IN_PIPELINE, KEY_OPTIONAL, values_copy_rate, offsetof(struct config, copy_rate)},
-    {"conninfo", IN_SOURCE, KEY_REQUIRED | KEY_SECRET, values_conninfo,
+    {CONNINFO_KEY, IN_SOURCE, KEY_REQUIRED | KEY_SECRET, values_conninfo,
      offsetof(struct source_config, conninfo)},
     {"password_file", IN_SOURCE, KEY_OPTIONAL, values_text,
      offsetof(struct source_config, password_file)},
@@ -73,7 +76,7 @@ static const struct key keys[] = {
      offsetof(struct sink_config, flush_interval)},
     {MAP_KEY, IN_PG, KEY_MANY, values_map_pg, offsetof(struct sink_config, maps)},
     {MAP_KEY, IN_CH, KEY_MANY, values_map_ch, offsetof(struct sink_config, maps)},
-    {"conninfo", IN_PG, KEY_REQUIRED | KEY_SECRET, values_conninfo,
+    {CONNINFO_KEY, IN_PG, KEY_REQUIRED | KEY_SECRET, values_conninfo,
      offsetof(struct sink_config, conninfo)},
     {"url", IN_CH, KEY_REQUIRED | KEY_SECRET, values_url, offsetof(struct sink_config, url)},
     {"database", IN_CH, KEY_REQUIRED, values_text, offsetof(struct sink_config, database)},
@@ -104,7 +107,7 @@ static const struct key keys[] = {
     {"nullable", IN_TABLE, KEY_OPTIONAL, values_nullable, offsetof(struct table_config, nullable)},
     {"arrays", IN_TABLE, KEY_OPTIONAL, values_arrays, offsetof(struct table_config, arrays)},
     {"json", IN_TABLE, KEY_OPTIONAL, values_json, offsetof(struct table_config, json)},
-    {"command", IN_EXEC, KEY_REQUIRED, values_text, offsetof(struct sink_config, command)},
+    {COMMAND_KEY, IN_EXEC, KEY_REQUIRED, values_text, offsetof(struct sink_config, command)},
 };
 
 #define KEYS_COUNT (sizeof keys / sizeof *keys)
@@ -126,28 +129,43 @@ is_key(const char *word, size_t len)
 /* ---- errors are "FILE:LINE: message", with the expected form as the hint ---- */
 
 static int
-refuse(const struct reading *r, int line, const char *expected, const char *what, const char *of)
+refuse_at(const struct reading *r, const char *place, const char *expected, const char *what,
+          const char *of)
 {
-    err_set(r->err, EXIT_REFUSED, "%s:%d: %s%s%s%s", r->config->path, line, what,
-            of[0] == '\0' ? "" : " \"", of, of[0] == '\0' ? "" : "\"");
+    err_set(r->err, EXIT_REFUSED, "%s: %s%s%s%s", place, what, of[0] == '\0' ? "" : " \"", of,
+            of[0] == '\0' ? "" : "\"");
     return err_hint(r->err, "%s", expected);
 }
 
-/* err has the message of the value's parser. */
 static int
-refuse_value(const struct reading *r, const struct key *key, const struct inifile_entry *e)
+refuse(const struct reading *r, int line, const char *expected, const char *what, const char *of)
 {
+    return refuse_at(r, pool_print(&r->config->pool, "%s:%d", r->config->path, line), expected,
+                     what, of);
+}
+
+static const char *
+place_of(const struct reading *r, const struct inifile_entry *e)
+{
+    return e->override != NULL ? e->override
+                               : pool_print(&r->config->pool, "%s:%d", r->config->path, e->line);
+}
+
+/* err has the message of the value's parser. A variable's value may be a secret, and is not
+ * shown. */
+static int
+refuse_value(const struct reading *r, const char *key, bool secret, const struct inifile_entry *e)
+{
+    const char *place = place_of(r, e);
     struct err inner = *r->err;
 
     if (e->value[0] == '\0')
-        err_set(r->err, EXIT_REFUSED, "%s:%d: missing value for \"%s\"", r->config->path, e->line,
-                key->name);
-    else if (key->flags & KEY_SECRET)
-        err_set(r->err, EXIT_REFUSED, "%s:%d: %s: %.700s", r->config->path, e->line, key->name,
-                inner.message);
+        err_set(r->err, EXIT_REFUSED, "%s: missing value for \"%s\"", place, key);
+    else if (secret)
+        err_set(r->err, EXIT_REFUSED, "%s: %s: %.700s", place, key, inner.message);
     else
-        err_set(r->err, EXIT_REFUSED, "%s:%d: %s = \"%.300s\": %.300s", r->config->path, e->line,
-                key->name, e->value, inner.message);
+        err_set(r->err, EXIT_REFUSED, "%s: %s = \"%.300s\": %.300s", place, key,
+                e->written != NULL ? e->written : e->value, inner.message);
     return err_hint(r->err, "%s", inner.hint);
 }
 
@@ -164,7 +182,7 @@ refuse_unknown_key(const struct reading *r, unsigned where, const struct inifile
         if (at >= sizeof list)
             break;
     }
-    refuse(r, e->line, "", "unknown key", e->key);
+    refuse_at(r, place_of(r, e), "", "unknown key", e->key);
     return err_hint(r->err, "expected one of %s", list);
 }
 
@@ -208,6 +226,20 @@ check_required(const struct reading *r, unsigned where, const struct inifile_sec
     return 0;
 }
 
+/* Everybody can see a command line. */
+static int
+check_password(const struct reading *r, const struct inifile_entry *e, const char *password)
+{
+    if (password == NULL)
+        return 0;
+    r->config->holds_password = r->config->holds_password || e->written == NULL;
+    if (e->override == NULL)
+        return 0;
+    err_set(r->err, EXIT_REFUSED, "%s: the value has a password", e->override);
+    return err_hint(r->err, "every user can see it in the list of processes: leave it out, and put "
+                            "it into a passfile or a password_file (walpipe.conf(5))");
+}
+
 /* Reads the section's keys into the struct at base. */
 static int
 read_keys(const struct reading *r, unsigned where, const struct inifile_section *section,
@@ -228,7 +260,10 @@ read_keys(const struct reading *r, unsigned where, const struct inifile_section 
         /* maps are collected by read_maps(). */
         out = key->flags & KEY_MANY ? (void *)&map : (char *)base + key->offset;
         if (key->parse(e->value, out, pool, r->err) != 0)
-            return refuse_value(r, key, e);
+            return refuse_value(r, key->name, key->flags & KEY_SECRET, e);
+        if (strcmp(e->key, CONNINFO_KEY) == 0 &&
+            check_password(r, e, ((const struct conninfo_value *)out)->password) != 0)
+            return -1;
     }
     return check_required(r, where, section);
 }
@@ -257,7 +292,7 @@ read_maps(const struct reading *r, const struct inifile_section *section, struct
             continue;
         sink->maps[sink->maps_count++] = e->value;
         if (tablemap_add(&sink->map, e->value, target, r->err) != 0)
-            return refuse_value(r, find_key(sink_keys(sink->type), MAP_KEY), e);
+            return refuse_value(r, MAP_KEY, false, e);
     }
     return sink->tables == NULL ? 0 : tablefilter_add(&sink->filter, sink->tables, r->err);
 }
@@ -292,7 +327,7 @@ read_sink(const struct reading *r, const struct inifile_section *section)
         return refuse(r, section->line, "expected type = pg, ch or exec", "section needs the key",
                       SINK_TYPE_KEY);
     if (values_sink_type(type->value, &sink->type, &config->pool, r->err) != 0)
-        return refuse_value(r, find_key(IN_SINK, SINK_TYPE_KEY), type);
+        return refuse_value(r, SINK_TYPE_KEY, false, type);
     sink->shard_key = "key";
     sink->batch_rows = 10000;
     sink->flush_interval = sink->type == SINK_CH ? "1s" : "200ms";
@@ -448,21 +483,68 @@ read_sections(const struct reading *r, const struct inifile_section *sections)
     return err_hint(r->err, "a pipeline needs [pipeline], [source] and at least one [sink NAME]");
 }
 
+/* ---- the file ---- */
+
+/* The shell that runs a command looks up its variables. --set gets them from the user's shell. */
+static int
+expand_entry(const struct reading *r, struct inifile_entry *e)
+{
+    struct config *config = r->config;
+    enum expand_form form = strcmp(e->key, CONNINFO_KEY) == 0 ? EXPAND_CONNINFO : EXPAND_TEXT;
+    const char *value;
+
+    if (e->override != NULL || strcmp(e->key, COMMAND_KEY) == 0)
+        return 0;
+    if (expand_value(e->value, form, &value, &config->variables, &config->pool, r->err) != 0)
+        return refuse_value(r, e->key, true, e);
+    if (value != e->value) {
+        e->written = e->value;
+        e->value = value;
+    }
+    return 0;
+}
+
+static int
+expand_sections(const struct reading *r, struct inifile_section *sections)
+{
+    for (struct inifile_section *s = sections; s != NULL; s = s->next)
+        for (struct inifile_entry *e = s->entries; e != NULL; e = e->next)
+            if (expand_entry(r, e) != 0)
+                return -1;
+    return 0;
+}
+
 int
-config_read(const char *path, struct config *config, struct err *err)
+config_read(const char *path, const struct overrides *overrides, struct config *config,
+            struct err *err)
 {
     struct reading r = {.config = config, .err = err};
     struct inifile_section *sections;
 
-    *config = (struct config){.log_level = LOG_INFO, .copy_workers = 2, .source.create_slot = true};
+    *config = (struct config){.log_level = LOG_INFO,
+                              .copy_workers = 2,
+                              .source.create_slot = true,
+                              .overrides = overrides};
     config->path = pool_copy(&config->pool, path);
     if (inifile_read(path, is_key, &config->pool, &sections, err) != 0)
         return -1;
+    if (overrides != NULL && override_sections(overrides, path, sections, &config->pool, err) != 0)
+        return -1;
     config->sections = sections;
-    if (read_sections(&r, sections) != 0)
+    if (expand_sections(&r, sections) != 0 || read_sections(&r, sections) != 0)
         return -1;
     config->socket = pool_print(&config->pool, "%s/%s", config->state_dir, STATEDIR_SOCKET);
     return 0;
+}
+
+const char *
+config_variables(const struct config *config, struct pool *pool)
+{
+    const char *text = "";
+
+    for (const struct variable *v = config->variables; v != NULL; v = v->next)
+        text = pool_print(pool, "%s%s%s", text, text[0] == '\0' ? "" : ", ", v->name);
+    return text;
 }
 
 void

@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "lib/tablefilter.h"
 #include "lib/tablemap.h"
+#include "walpipe/expand.h"
 #include "walpipe/pool.h"
 #include "walpipe/values.h"
 
@@ -79,11 +80,15 @@ struct source_config {
 };
 
 struct inifile_section;
+struct overrides;
 
 struct config {
     struct pool pool;
-    const struct inifile_section *sections; /* as the file has them */
+    const struct inifile_section *sections; /* of the file, with the overrides and variables */
     const char *path;
+    const struct overrides *overrides; /* NULL if none */
+    struct variable *variables;        /* of the environment, which the file names */
+    bool holds_password;               /* the file itself does */
     const char *name;
     const char *state_dir; /* absolute */
     const char *socket;    /* state_dir/ackd.sock */
@@ -101,9 +106,14 @@ struct config {
     bool copies_open;       /* a sink has copy_open */
 };
 
-/* Reads and checks the file at path. Returns 0, or -1 with err (EXIT_REFUSED, "PATH:LINE: ...").
- * Free config in both cases. */
-int config_read(const char *path, struct config *config, struct err *err) MUST_CHECK;
+/* Reads and checks the file at path with the overrides, NULL for none, which must outlive config.
+ * Returns 0, or -1 with err (EXIT_REFUSED, "PATH:LINE: ..." or "--set SECTION.KEY: ..."). Free
+ * config in both cases. */
+int config_read(const char *path, const struct overrides *overrides, struct config *config,
+                struct err *err) MUST_CHECK;
+
+/* The names of its variables, with commas between them. "" if there are none. */
+const char *config_variables(const struct config *config, struct pool *pool);
 
 /* Sets whether a sink takes copies, from the sinks. */
 void config_count_copies(struct config *config);

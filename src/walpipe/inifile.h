@@ -22,6 +22,9 @@ struct inifile_entry {
     const char *key;
     const char *value;
     int line;
+    const char
+        *override;       /* "--set source.slot" if it does not come from the file, see override.h */
+    const char *written; /* the value before variables were put in, NULL if it has none */
 };
 
 /* In the file's order. "[sink dst]" has the kind "sink" and the name "dst". "[source]" has the name

@@ -11,6 +11,7 @@
 #include "walpipe/copydefault.h"
 #include "walpipe/drop.h"
 #include "walpipe/init.h"
+#include "walpipe/override.h"
 #include "walpipe/passwords.h"
 #include "walpipe/plan.h"
 #include "walpipe/print.h"
@@ -34,6 +35,7 @@ struct options {
     uint64_t ready_fd; /* 0 if none */
     char **argv;       /* main's */
     struct init init;
+    struct overrides overrides;
 };
 
 static int
@@ -155,13 +157,13 @@ take_command(const struct opt_spec *spec, const char *word, void *options, struc
 }
 
 static int
-take_target(const char **targets, size_t *count, const struct opt_spec *spec, const char *value,
-            struct err *err)
+take_another(const char **values, size_t most, size_t *count, const struct opt_spec *spec,
+             const char *value, struct err *err)
 {
-    if (*count == INIT_TARGETS_MAX)
-        return err_set(err, EXIT_REFUSED, "option --%s is given more than %d times", spec->name,
-                       INIT_TARGETS_MAX);
-    targets[(*count)++] = value;
+    if (*count == most)
+        return err_set(err, EXIT_REFUSED, "option --%s is given more than %zu times", spec->name,
+                       most);
+    values[(*count)++] = value;
     return 0;
 }
 
@@ -170,7 +172,7 @@ take_pg(const struct opt_spec *spec, const char *value, void *options, struct er
 {
     struct init *init = &((struct options *)options)->init;
 
-    return take_target(init->pg, &init->pg_count, spec, value, err);
+    return take_another(init->pg, INIT_TARGETS_MAX, &init->pg_count, spec, value, err);
 }
 
 static int
@@ -178,7 +180,15 @@ take_ch(const struct opt_spec *spec, const char *value, void *options, struct er
 {
     struct init *init = &((struct options *)options)->init;
 
-    return take_target(init->ch, &init->ch_count, spec, value, err);
+    return take_another(init->ch, INIT_TARGETS_MAX, &init->ch_count, spec, value, err);
+}
+
+static int
+take_override(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    struct overrides *overrides = &((struct options *)options)->overrides;
+
+    return take_another(overrides->given, OVERRIDES_MAX, &overrides->count, spec, value, err);
 }
 
 #define TO(field) .offset = offsetof(struct options, field)
@@ -186,6 +196,8 @@ take_ch(const struct opt_spec *spec, const char *value, void *options, struct er
 static const struct opt_spec specs[] = {
     {"config", "FILE", "the config file, walpipe.conf(5); -c FILE is the same", OPT_TEXT,
      TO(config), .letter = 'c'},
+    {"set", "SECTION.KEY=VALUE", "instead of what the config file says, as in sink.dst.shards=2",
+     OPT_CALL, .take = take_override},
     {"json", NULL, "status, tables: one JSON object instead of a table", OPT_FLAG, TO(json)},
     {"yes", NULL, "drop, adopt: do not ask", OPT_FLAG, TO(yes)},
     {"sink", "NAME", "adopt, schema, resync: this sink only", OPT_TEXT, TO(sink)},
@@ -237,6 +249,8 @@ check_init_options(const struct options *o, struct err *err)
                      : 0;
     if (init->file == NULL || o->config != NULL)
         return err_set(err, EXIT_REFUSED, "walpipe init needs the name of a new file, without -c");
+    if (o->overrides.count > 0)
+        return err_set(err, EXIT_REFUSED, "option --set is not for walpipe init");
     if (init->source == NULL)
         return err_set(err, EXIT_REFUSED, "walpipe init needs --source CONNINFO");
     if (init->pg_count + init->ch_count == 0)
@@ -318,7 +332,8 @@ with_config(const struct options *o, struct log *log)
         printf("wrote %s; walpipe check -c %s says:\n", file, file);
         fflush(stdout);
     }
-    if (config_read(file, &config, &err) != 0 || passwords_choose(&config, &err) != 0 ||
+    if (config_read(file, &o->overrides, &config, &err) != 0 ||
+        passwords_choose(&config, &err) != 0 ||
         (needs_passwords(o->command) && passwords_read(&config, &err) != 0)) {
         code = log_failure(log, &err);
     } else {

@@ -99,8 +99,18 @@ plan_sink_env(struct pool *pool, const char *const *env, const struct sink_confi
                                  : clickhouse_env(pool, env, sink);
 }
 
-/* A foreign program has needs that walpipe does not know. So it gets everything but the password of
- * the source, and its own variables. */
+/* A variable that the config takes into a conninfo. */
+static bool
+is_secret(const struct config *config, const char *entry)
+{
+    for (const struct variable *v = config->variables; v != NULL; v = v->next)
+        if (v->secret && is_variable(entry, v->name))
+            return true;
+    return false;
+}
+
+/* A foreign program has needs that walpipe does not know. So it gets everything but the passwords
+ * of the servers, and its own variables. */
 static const char *const *
 foreign_env(struct pool *pool, const struct config *config, const struct plan_program *program,
             const char *const *env)
@@ -108,7 +118,8 @@ foreign_env(struct pool *pool, const struct config *config, const struct plan_pr
     struct words w = {.pool = pool};
 
     for (size_t i = 0; env[i] != NULL; i++)
-        if (!is_variable(env[i], "PGPASSWORD") && strncmp(env[i], "WALPIPE_", 8) != 0)
+        if (!is_variable(env[i], "PGPASSWORD") && strncmp(env[i], "WALPIPE_", 8) != 0 &&
+            !is_secret(config, env[i]))
             words_add(&w, env[i]);
     words_add(&w, pool_print(pool, "WALPIPE_ACKD=%s", config->socket));
     words_add(&w, pool_print(pool, "WALPIPE_SINK=%s", program->sink->name));

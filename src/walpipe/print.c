@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "walpipe/override.h"
 #include "walpipe/passwords.h"
 #include "walpipe/words.h"
 
@@ -67,6 +68,15 @@ print_open_choices(struct printing *p)
                     c->sinks[i].copies ? "copies as in the last run" : "copies nothing");
 }
 
+static void
+print_overrides(struct printing *p)
+{
+    const struct overrides *o = p->config->overrides;
+
+    for (size_t i = 0; o != NULL && i < o->count; i++)
+        fprintf(p->out, "# With --set %s\n", words_quote(&p->pool, o->given[i]));
+}
+
 /* file is NULL if the password comes from the variable. */
 static void
 print_password(struct printing *p, const char *owner, const char *file)
@@ -100,6 +110,7 @@ print_head(struct printing *p, const char *programs)
             "# must mend something, 111 run it again. Take the # away before a tee to keep a copy\n"
             "# of a stream; evcat < FILE shows one.\n",
             c->name, words_quote(&p->pool, c->path));
+    print_overrides(p);
     print_open_choices(p);
     fprintf(p->out,
             "(\n"

@@ -64,7 +64,8 @@ reload_config(struct config *config, const struct log *log, pid_t table_reader)
     struct config fresh;
     struct err err = {0};
 
-    if (config_read(config->path, &fresh, &err) != 0 || passwords_choose(&fresh, &err) != 0) {
+    if (config_read(config->path, config->overrides, &fresh, &err) != 0 ||
+        passwords_choose(&fresh, &err) != 0) {
         log_failure(log, &err);
         log_write(log, LOG_ERROR, "%s was not read again, and nothing has changed", config->path);
     } else {

@@ -164,6 +164,15 @@ live_and_restart(struct running *r)
     }
 }
 
+/* A value may have come from a variable that nobody thought of. */
+static void
+log_variables(const struct running *r, struct pool *pool)
+{
+    if (r->config->variables != NULL)
+        log_write(r->log, LOG_INFO, "%s takes from the environment: %s", r->config->path,
+                  config_variables(r->config, pool));
+}
+
 /* Both descriptors are kept until the process ends, and with them the lock. */
 static int
 take_directory(const char *path, struct err *err)
@@ -189,6 +198,7 @@ static int
 prepare(struct running *r, struct pool *pool, struct err *err)
 {
     r->place.env = (const char *const *)environ;
+    log_variables(r, pool);
     r->signals = sig_open(SIG_CHILDREN | SIG_RELOAD, err);
     if (r->signals < 0)
         return -1;

@@ -87,4 +87,5 @@ completed() {
     [ "$(completed walpipe check --conf)" = --config ]
     [ "$(completed walpipe check -c "$SCRATCH/sinks")" = "$SCRATCH/sinks.conf" ]
     [ "$(completed walpipe adopt -c "$SCRATCH/sinks.conf" --sink o)" = other ]
+    [ "$(completed walpipe run -c "$SCRATCH/sinks.conf" --set s)" = "source. sink.dst. sink.other." ]
 }

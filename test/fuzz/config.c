@@ -1,7 +1,7 @@
 /* config.c: the config file. A refusal names the place. A file that is accepted makes a plan
  * without a password on a command line. */
 /* clang-format off: make reads one line
- * links: walpipe/config walpipe/values walpipe/inifile walpipe/pool walpipe/plan walpipe/words lib/names lib/tablefilter lib/tablemap lib/pqx lib/opt lib/log lib/lsn lib/clock lib/frame lib/pack lib/cursor lib/buf lib/err; libs: -lpq -linih */
+ * links: walpipe/config walpipe/values walpipe/inifile walpipe/override walpipe/expand walpipe/pool walpipe/plan walpipe/words lib/names lib/tablefilter lib/tablemap lib/pqx lib/opt lib/log lib/lsn lib/clock lib/frame lib/pack lib/cursor lib/buf lib/err; libs: -lpq -linih */
 /* clang-format on */
 #include "walpipe/config.h"
 
@@ -56,7 +56,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     }
     require(file >= 0 && ftruncate(file, 0) == 0 && pwrite(file, data, size, 0) == (ssize_t)size);
-    if (config_read(path, &config, &err) == 0) {
+    if (config_read(path, NULL, &config, &err) == 0) {
         require(config.sinks_count > 0 && config.workers_count <= WORKERS_MAX);
         check_plan(&config);
     } else {

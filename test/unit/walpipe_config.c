@@ -1,6 +1,6 @@
 /* walpipe_config.c: the meaning of a config file, and the message for each mistake in it. */
 /* clang-format off */
-/* links: walpipe/config walpipe/values walpipe/inifile walpipe/pool lib/names lib/tablefilter lib/tablemap lib/pqx lib/opt lib/log lib/lsn lib/err
+/* links: walpipe/config walpipe/values walpipe/inifile walpipe/override walpipe/expand walpipe/pool lib/names lib/tablefilter lib/tablemap lib/pqx lib/opt lib/log lib/lsn lib/err
  * libs: -lpq -linih */
 /* clang-format on */
 #include <stdio.h>
@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "walpipe/config.h"
+#include "walpipe/override.h"
 
 static char path[] = "/tmp/walpipe-config-XXXXXX";
 
@@ -36,7 +37,7 @@ refuses_bytes(const char *text, size_t len, int line, const char *expected)
 
     write_file(text, len);
     snprintf(where, sizeof where, "%s:%d: ", path, line);
-    if (check(config_read(path, &config, &err) != 0, "refused: %s", expected)) {
+    if (check(config_read(path, NULL, &config, &err) != 0, "refused: %s", expected)) {
         check(err.code == EXIT_REFUSED, "with 100");
         check(strncmp(err.message, where, strlen(where)) == 0, "in line %d: %s", line, err.message);
         check(strstr(err.message, expected) != NULL || strstr(err.hint, expected) != NULL,
@@ -57,7 +58,7 @@ reads(const char *text, struct config *config)
     struct err err = {0};
 
     write_file(text, strlen(text));
-    if (check(config_read(path, config, &err) == 0, "read: %s", err.message))
+    if (check(config_read(path, NULL, config, &err) == 0, "read: %s", err.message))
         return true;
     config_free(config);
     return false;
@@ -315,13 +316,15 @@ test_missing_sections(void)
     struct err err = {0};
 
     write_file("", 0);
-    check(config_read(path, &c, &err) != 0 && strstr(err.message, "[pipeline]") != NULL, "empty");
+    check(config_read(path, NULL, &c, &err) != 0 && strstr(err.message, "[pipeline]") != NULL,
+          "empty");
     config_free(&c);
     write_file(PIPELINE SOURCE, strlen(PIPELINE SOURCE));
-    check(config_read(path, &c, &err) != 0 && strstr(err.message, "[sink NAME]") != NULL,
+    check(config_read(path, NULL, &c, &err) != 0 && strstr(err.message, "[sink NAME]") != NULL,
           "no sink");
     config_free(&c);
-    check(config_read("/nonexistent/file", &c, &err) != 0 && err.code == EXIT_REFUSED, "no file");
+    check(config_read("/nonexistent/file", NULL, &c, &err) != 0 && err.code == EXIT_REFUSED,
+          "no file");
     config_free(&c);
 }
 
@@ -342,6 +345,167 @@ test_state_dir_maximum(void)
     refuses(text, 3, "too long");
 }
 
+/* Up to three --set, the others NULL. */
+static int
+reads_with(const char *text, const char *a, const char *b, const char *c, struct config *config,
+           struct err *err)
+{
+    static struct overrides o;
+    const char *all[] = {a, b, c};
+
+    o.count = 0;
+    for (size_t i = 0; i < 3; i++)
+        if (all[i] != NULL)
+            o.given[o.count++] = all[i];
+    write_file(text, strlen(text));
+    return config_read(path, &o, config, err);
+}
+
+static void
+set_refused(const char *set, const char *message)
+{
+    struct config c;
+    struct err err = {0};
+
+    check(reads_with(PIPELINE SOURCE SINK CH, set, NULL, NULL, &c, &err) != 0, "%s refused", set);
+    check(err.code == EXIT_REFUSED && strncmp(err.message, message, strlen(message)) == 0,
+          "--set %s: \"%s\"", set, err.message);
+    check(strstr(err.message, "geheim") == NULL && strstr(err.hint, "geheim") == NULL, "no secret");
+    config_free(&c);
+}
+
+static void
+test_set(void)
+{
+    static const char text[] = PIPELINE SOURCE SINK
+        "map = a.b -> c.d\nmap = a.c -> c.e\n" CH "[sink a  table public.\"x.=y\"]\njson = json\n";
+    struct config c;
+    struct err err = {0};
+
+    if (check(reads_with(text, "source.slot=other", "sink.dst.shards=3", "sink.dst.map=a.b -> x.y",
+                         &c, &err) == 0,
+              "overridden: %s", err.message)) {
+        check(same(c.source.slot, "other") && c.sinks[0].shards == 3, "changed and added");
+        check(c.sinks[0].maps_count == 1 && same(c.sinks[0].maps[0], "a.b -> x.y"),
+              "instead of all lines");
+    }
+    config_free(&c);
+    if (check(reads_with(text, "pipeline.http=[::1]:80",
+                         "pipeline.http=", "sink.a.table.public.\"x.=y\".json=text", &c, &err) == 0,
+              "overridden: %s", err.message)) {
+        check(c.http == NULL, "the last one counts");
+        check(same(c.sinks[1].choices->json, "text"), "of a table");
+    }
+    config_free(&c);
+    if (check(reads_with(text, "source.conninfo=host=b ;c dbname=${x}", NULL, NULL, &c, &err) != 0,
+              "a comment's mark is not one here"))
+        check(strncmp(err.message, "--set source.conninfo: conninfo: ", 33) == 0, "%s",
+              err.message);
+    config_free(&c);
+    if (check(reads_with(text, "sink.a.user=${x} ;y", NULL, NULL, &c, &err) == 0, "literally"))
+        check(same(c.sinks[1].user, "${x} ;y"), "as given: %s", c.sinks[1].user);
+    config_free(&c);
+    set_refused("source.slot", "option --set source.slot: expected SECTION.KEY=VALUE");
+    set_refused("slot=x", "option --set slot: expected");
+    set_refused("=x", "option --set : expected");
+    set_refused("sink.b.shards=2", "--set sink.b.shards: there is no section [sink b] in /tmp/");
+    set_refused("sink.shards=2", "--set sink.shards: there is no section [sink]");
+    set_refused("source.slots=x", "--set source.slots: unknown key \"slots\"");
+    set_refused("source.slot=X", "--set source.slot: slot = \"X\": malformed value");
+    set_refused("sink.dst.type=mysql", "--set sink.dst.type: type = \"mysql\": malformed");
+    set_refused("sink.dst.conninfo=", "--set sink.dst.conninfo: missing value");
+    set_refused("sink.dst.conninfo=host=a password=geheim",
+                "--set sink.dst.conninfo: the value has a password");
+    set_refused("source.conninfo=postgresql://u:geheim@h", "--set source.conninfo: the value has");
+    set_refused("sink.a.url=http://u:geheim@h", "--set sink.a.url: url: malformed");
+    set_refused("source.slot=a\nb", "--set source.slot: value has a line break");
+}
+
+static void
+expands(const char *value, const char *expected)
+{
+    struct config c;
+    struct err err = {0};
+    char text[1000];
+
+    snprintf(text, sizeof text,
+             PIPELINE SOURCE "[sink a]\ntype = ch\nurl = http://x\ndatabase = %s\n", value);
+    write_file(text, strlen(text));
+    if (check(config_read(path, NULL, &c, &err) == 0, "%s: %s", value, err.message))
+        check(same(c.sinks[0].database, expected), "%s is %s", value, c.sinks[0].database);
+    config_free(&c);
+}
+
+static void
+connects(const char *conninfo, const char *without, const char *password)
+{
+    struct config c;
+    struct err err = {0};
+    char text[1000];
+
+    snprintf(text, sizeof text,
+             PIPELINE "[source]\nslot = s\npublication = p\nconninfo = %s\n" SINK, conninfo);
+    write_file(text, strlen(text));
+    if (check(config_read(path, NULL, &c, &err) == 0, "%s: %s", conninfo, err.message)) {
+        check(same(c.source.conninfo, without), "%s is %s", conninfo, c.source.conninfo);
+        check(password == NULL ? c.source.password == NULL : same(c.source.password, password),
+              "%s has the password %s", conninfo, c.source.password);
+        check(!c.holds_password, "which the file does not hold");
+        check(c.variables != NULL && c.variables->secret, "noted");
+    }
+    config_free(&c);
+}
+
+static void
+test_variables(void)
+{
+    struct pool pool = {0};
+    struct config c;
+
+    setenv("WT_A", "aa ;#", 1);
+    setenv("WT_EMPTY", "", 1);
+    setenv("WT_AGAIN", "${WT_A}$${", 1);
+    setenv("WT_PW", "ge 'h\\eim", 1);
+    setenv("WT_ALL", "host=h password='x y' user=u", 1);
+    setenv("WT_URI", "postgresql://u:p%20w@h/db", 1);
+    unsetenv("WT_NONE");
+    expands("${WT_A}", "aa ;#");
+    expands("x${WT_A}${WT_EMPTY}y ; ${WT_NONE}", "xaa ;#y");
+    expands("${WT_AGAIN}", "${WT_A}$${");
+    expands("$${WT_NONE}", "${WT_NONE}");
+    expands("$WT_A $$ $5 {WT_A} a$", "$WT_A $$ $5 {WT_A} a$");
+    refuses(PIPELINE "[source]\nslot = ${WT_NONE}\n", 5, "variable WT_NONE is not set");
+    refuses(PIPELINE "[source]\nslot = ${WT-NONE}\n", 5, "expected ${NAME}");
+    refuses(PIPELINE "[source]\nslot = ${1A}\n", 5, "expected ${NAME}");
+    refuses(PIPELINE "[source]\nslot = ${\n", 5, "expected ${NAME}");
+    refuses(PIPELINE "[source]\nslot = ${WT_A}\n", 5, "slot = \"${WT_A}\": malformed");
+    refuses(PIPELINE "[source]\nslot = ${WT_EMPTY}\n", 5, "missing value");
+    refuses(PIPELINE "[${WT_A}]\nslot = x\n", 4, "unknown section \"${WT_A}\"");
+    refuses(PIPELINE "${WT_A} = x\n", 4, "unknown key \"${WT_A}\"");
+    /* a part of a value is no syntax of libpq's */
+    connects("host=h password=${WT_PW} user=u", "user='u' host='h' ", "ge 'h\\eim");
+    connects("host=h password = '-${WT_PW}' user=u", "user='u' host='h' ", "-ge 'h\\eim");
+    connects("host=h password=${WT_EMPTY} user=u", "user='u' host='h' ", "");
+    connects("host=a\\ ${WT_A}", "host=a\\ aa\\ ;#", NULL);
+    /* in the place of parameters it is */
+    connects("dbname=d ${WT_ALL}", "user='u' dbname='d' host='h' ", "x y");
+    connects("${WT_URI}", "user='u' dbname='db' host='h' ", "p w");
+    refuses(PIPELINE "[source]\nconninfo = postgresql://u:${WT_PW}@h/db\n", 5, "of a URI");
+    if (reads(PIPELINE SOURCE "[sink a]\ntype=exec\ncommand = echo ${WT_NONE:-x}\n", &c)) {
+        check(same(c.sinks[0].command, "echo ${WT_NONE:-x}"), "the shell's own");
+        check(same(config_variables(&c, &pool), ""), "no variable");
+        config_free(&c);
+    }
+    if (reads(PIPELINE SOURCE
+              "[sink a]\ntype=ch\nurl=http://${WT_EMPTY}x\ndatabase=${WT_EMPTY}${WT_A}\n",
+              &c)) {
+        check(same(config_variables(&c, &pool), "WT_EMPTY, WT_A"), "each once");
+        check(!c.variables->secret, "no password");
+        config_free(&c);
+    }
+    pool_free(&pool);
+}
+
 int
 main(void)
 {
@@ -360,6 +524,8 @@ main(void)
     test_mistakes();
     test_missing_sections();
     test_state_dir_maximum();
+    test_set();
+    test_variables();
     unlink(path);
     return check_done();
 }
