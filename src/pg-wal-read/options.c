@@ -19,6 +19,8 @@ static const struct opt_spec specs[] = {
      OPT_TEXT, TO(source.login_note)},
     {"create-slot", NULL, "create the slot if ackd has no checkpoint for it", OPT_FLAG,
      TO(source.create_slot)},
+    {"slot-seen", NULL, "the slot was there: if it is gone, neither create it nor stop for good",
+     OPT_FLAG, TO(slot_seen)},
     {"slot-note", "FILE", "notes that the slot is made, so that a crash meanwhile is noticed",
      OPT_TEXT, TO(source.slot_note)},
     {"binary", NULL, "ask for binary values (server 14 and later)", OPT_FLAG, TO(source.binary)},

@@ -13,6 +13,7 @@ struct options {
     bool no_ack;
     bool check;
     bool until_free;
+    bool slot_seen;
     bool drop_slot;
     enum log_level log_level;
     enum log_format log_format;

@@ -38,6 +38,7 @@ struct reader {
     struct acklink ack;
     struct slotwatch watch;
     struct err refused; /* the fault that the watch found */
+    bool slot_seen;     /* the slot was there */
     struct stream stream;
     struct hello hello;
 };
@@ -227,6 +228,11 @@ create_missing_slot(struct reader *r, struct err *err)
 {
     if (r->source.slot.exists)
         return 0;
+    /* A new one would begin behind the changes that its user had still to get. */
+    if (r->slot_seen)
+        return err_set(err, EXIT_PEER,
+                       "replication slot \"%s\" was there, and was dropped before we could read it",
+                       r->options->source.slot);
     if (!r->options->source.create_slot) {
         err_set(err, EXIT_REFUSED, "replication slot \"%s\" does not exist",
                 r->options->source.slot);
@@ -248,6 +254,7 @@ wait_for_slot(struct reader *r, struct err *err)
     for (;;) {
         if (source_read_slot(&r->source, &r->options->source, err) != 0)
             return -1;
+        r->slot_seen = r->slot_seen || r->options->slot_seen || r->source.slot.exists;
         if (!r->source.slot.exists || r->source.slot.active_pid == 0)
             return 0;
         if (said_pid != r->source.slot.active_pid &&
