@@ -147,14 +147,15 @@ int
 copy_step(struct copy *copy, uint64_t *deadline, struct err *err)
 {
     uint64_t now = clock_micros();
+    bool copied;
 
     if (copy->ended || !copy->begun)
         return 0;
-    if (turns_take(copy, now, err) != 0 || ranges_start(copy, now, err) != 0 ||
+    if (turns_take(copy, now, &copied, err) != 0 || ranges_start(copy, now, err) != 0 ||
         horizon_refresh(copy, now, err) != 0)
         return -1;
     *deadline = copy->look_at;
-    return all_copied(copy) ? put_end(copy, "copied", err) : 0;
+    return copied || all_copied(copy) ? put_end(copy, "copied", err) : 0;
 }
 
 void

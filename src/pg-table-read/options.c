@@ -13,6 +13,8 @@ static const struct opt_spec specs[] = {
      .min = 1, .max = COPY_WORKERS_MAX},
     {"rate", "BYTES", "read at most this per second (default: 0, no limit)", OPT_NUMBER, TO(rate),
      .min = 0, .max = UINT64_MAX},
+    {"until-copied", NULL, "with --ackd: end when all workers have every published table", OPT_FLAG,
+     TO(until_copied)},
     {"limits", "FILE", "has newer values of --workers and --rate, read again at SIGHUP", OPT_TEXT,
      TO(limits)},
     {"out", "PATH", "write here, not to stdout", OPT_TEXT, TO(out)},

@@ -15,6 +15,7 @@ struct options {
     uint64_t workers;   /* connections that read ranges */
     uint64_t rate;      /* bytes a second of all of them; 0: no limit */
     const char *limits; /* the file with newer values of these two, limits.h; NULL if none */
+    bool until_copied;  /* with ackd: end when nothing is left to copy */
     const char *out;
     enum log_level log_level;
     enum log_format log_format;

@@ -48,18 +48,22 @@ wait_for_transactions(const struct copy *copy, struct life *life, struct err *er
 }
 
 int
-settling_look(struct copy *copy, struct life *life, bool look, struct err *err)
+settling_reached(struct copy *copy, uint64_t reach, struct err *err)
 {
-    if (look && life->reach == 0 && wait_for_transactions(copy, life, err) != 0)
-        return -1;
-    if (life->reach == 0)
-        return 0;
-    if (copy->safe_lsn < life->reach && copy->safe_at != copy->look_at) {
+    if (copy->safe_lsn < reach && copy->safe_at != copy->look_at) {
         if (ask_ackd(copy, &copy->safe_lsn, err) != 0)
             return -1;
         copy->safe_at = copy->look_at;
     }
-    return copy->safe_lsn >= life->reach;
+    return copy->safe_lsn >= reach;
+}
+
+int
+settling_look(struct copy *copy, struct life *life, bool look, struct err *err)
+{
+    if (look && life->reach == 0 && wait_for_transactions(copy, life, err) != 0)
+        return -1;
+    return life->reach == 0 ? 0 : settling_reached(copy, life->reach, err);
 }
 
 int

@@ -13,6 +13,10 @@ int settling_look(struct copy *copy, struct life *life, bool look, struct err *e
 /* The WAL position that the workers will reach. */
 int settling_reach(const struct copy *copy, uint64_t *reach, struct err *err) MUST_CHECK;
 
+/* Whether all workers have confirmed the position. Asks ackd once in a look. Returns 1, 0, or -1
+ * with err. */
+int settling_reached(struct copy *copy, uint64_t reach, struct err *err) MUST_CHECK;
+
 /* The table's published rows or columns have changed in this run. If the server is older than
  * PostgreSQL 14, its walsender does not publish the table correctly to its end, but a new one does.
  * Then the run ends with -1 and err, EXIT_PEER. Otherwise returns 0. */

@@ -52,6 +52,8 @@ struct copy {
     uint64_t reach;           /* the position of WAL when the catalog had been read first */
     uint64_t safe_lsn;        /* all workers have confirmed it */
     uint64_t safe_at;         /* look_at when ackd was asked for it last: once in a look */
+    bool all_have;            /* ending.h: the workers have said so of every table */
+    uint64_t end_reach;       /* then the position that they must reach, 0 while not known */
     struct crew crew;
     struct flights flights;
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pg-table-read/ending.h"
 #include "pg-table-read/keyless.h"
 #include "pg-table-read/keysql.h"
 #include "pg-table-read/listing.h"
@@ -123,6 +124,15 @@ leave_out(struct copy *copy, struct life *life)
     return true;
 }
 
+/* With --until-copied also about a table that is copied, because its answer tells that this is
+ * committed. */
+static bool
+is_asked(const struct copy *copy, const struct life *life)
+{
+    return life->in_flight == 0 &&
+           (life->state == LIFE_NEW || (copy->options->until_copied && life->state == LIFE_COPIED));
+}
+
 /* Asks about all tables, which also tells the workers which tables there are. */
 static int
 ask_what_they_have(struct copy *copy, struct err *err)
@@ -136,7 +146,7 @@ ask_what_they_have(struct copy *copy, struct err *err)
     for (struct life *life = copy->lives.first; life != NULL; life = life->next) {
         if (!life->listed || leave_out(copy, life))
             continue;
-        if (life->state == LIFE_NEW && life->in_flight == 0) {
+        if (is_asked(copy, life)) {
             life->wants = (struct crewset){0};
             life->state = LIFE_ASKED;
             life->listed_file = FILE_UNANSWERED;
@@ -164,6 +174,7 @@ turns_answered(struct copy *copy)
         wanted += life->state == LIFE_WANTED;
     }
     name_changed(copy);
+    ending_answered(copy);
     log_write(copy->log, LOG_INFO, "%" PRIu32 " of %" PRIu32 " published tables are to be copied",
               wanted, listed);
 }
@@ -244,9 +255,13 @@ end_life(struct copy *copy, struct life *life, enum life_end how, struct err *er
         return state_out_of_memory(err);
     if (how == LIFE_DONE)
         log_write(copy->log, LOG_INFO, "%s: %" PRIu64 " rows", life->part->name, life->rows);
+    else if (how == LIFE_GONE)
+        log_write(copy->log, LOG_WARNING,
+                  "%s is no longer published, and its copy had not ended: rows that were copied "
+                  "stay in the target",
+                  life->part->name);
     else
-        log_write(copy->log, LOG_INFO, "%s %s", life->part->name,
-                  how == LIFE_GONE ? "is no longer published" : "has changed: it is read again");
+        log_write(copy->log, LOG_INFO, "%s has changed: it is read again", life->part->name);
     flights_remove_life(&copy->flights, life->number);
     keyless_drop(copy, life);
     life_end(life, how == LIFE_DONE    ? LIFE_COPIED
@@ -433,10 +448,8 @@ look_at_life(struct copy *copy, struct life *life, bool look, struct err *err)
 
 /* Takes each life as far as possible without waiting. */
 static int
-look_at_lives(struct copy *copy, uint64_t now, struct err *err)
+look_at_lives(struct copy *copy, uint64_t now, bool look, struct err *err)
 {
-    bool look = now >= copy->look_at;
-
     for (struct life *life = copy->lives.first; life != NULL; life = life->next) {
         enum life_state before;
 
@@ -452,11 +465,21 @@ look_at_lives(struct copy *copy, uint64_t now, struct err *err)
 }
 
 int
-turns_take(struct copy *copy, uint64_t now, struct err *err)
+turns_take(struct copy *copy, uint64_t now, bool *copied, struct err *err)
 {
+    bool look = now >= copy->look_at;
+    int done;
+
+    *copied = false;
     if ((now >= copy->list_at && list_tables(copy, now, err) != 0) ||
-        look_at_lives(copy, now, err) != 0)
+        look_at_lives(copy, now, look, err) != 0)
         return -1;
-    return copy->ask_again && !copy->asking && state_has_ackd(copy) ? ask_what_they_have(copy, err)
-                                                                    : 0;
+    done = state_has_ackd(copy) ? ending_look(copy, look, err) : 0;
+    if (done != 0) {
+        *copied = done == 1;
+        return done == 1 ? 0 : -1;
+    }
+    return copy->ask_again && !copy->asking && copy->list_at != 0 && state_has_ackd(copy)
+               ? ask_what_they_have(copy, err)
+               : 0;
 }

@@ -5,7 +5,8 @@
 
 #include "pg-table-read/state.h"
 
-int turns_take(struct copy *copy, uint64_t now, struct err *err) MUST_CHECK;
+/* *copied: nothing is left to do, with --until-copied. */
+int turns_take(struct copy *copy, uint64_t now, bool *copied, struct err *err) MUST_CHECK;
 
 /* The workers have answered life 0. */
 void turns_answered(struct copy *copy);
