@@ -18,6 +18,7 @@
 #include "walpipe/check_sinks.h"
 #include "walpipe/checking.h"
 #include "walpipe/nofile.h"
+#include "walpipe/only.h"
 #include "walpipe/plan.h"
 #include "walpipe/words.h"
 
@@ -272,6 +273,37 @@ check_source(struct checking *c, struct catalog *catalog, bool running)
         check_sinks(c, catalog, false);
 }
 
+/* Returns true if nothing is left to do, so that nothing else matters. */
+static bool
+check_only(struct checking *c)
+{
+    const char *slot = c->config->source.slot;
+    struct err err = {0};
+
+    switch (only_look(c->config, &err)) {
+    case ONLY_DONE:
+        verdict_say(
+            &c->verdicts, VERDICT_OK,
+            "copy = only: every published table is copied, and slot \"%s\" is gone: run ends "
+            "at once",
+            slot);
+        return true;
+    case ONLY_FAILED:
+        verdict_fail(&c->verdicts, "copy = only", &err);
+        break;
+    case ONLY_RUN:
+    case ONLY_NEW:
+    case ONLY_WAIT:
+        verdict_say(
+            &c->verdicts, VERDICT_OK,
+            "copy = only: run ends when every table is copied; slot \"%s\" is dropped then if "
+            "walpipe made it, and otherwise stays",
+            slot);
+        break;
+    }
+    return false;
+}
+
 static void
 check_all(struct checking *c)
 {
@@ -280,6 +312,8 @@ check_all(struct checking *c)
 
     check_config(c);
     running = check_state_dir(c);
+    if (c->config->only && check_only(c))
+        return;
     if (c->config->http != NULL && !running)
         check_http(c);
     check_files(c);

@@ -420,7 +420,6 @@ may_be_open(const struct config *config, const struct sink_config *sink)
     return can_copy(sink->type) && !config->source.binary;
 }
 
-/* [pipeline] decides for a sink that has no choice of its own. */
 static int
 choose_copy(const struct reading *r, struct sink_config *sink)
 {
@@ -428,16 +427,52 @@ choose_copy(const struct reading *r, struct sink_config *sink)
 
     sink->copy_open = choice == COPY_UNSET && may_be_open(r->config, sink);
     r->config->copies_open = r->config->copies_open || sink->copy_open;
-    if (choice != COPY_YES)
+    if (choice != COPY_YES && choice != COPY_ONLY)
         return 0;
     if (!can_copy(sink->type))
-        return refuse(r, sink->line, "set copy = no in its section",
+        return refuse(r, sink->line,
+                      choice == COPY_ONLY ? "give it a config file of its own"
+                                          : "set copy = no in its section",
                       "a sink of this type takes no copies:", sink->name);
     if (r->config->source.binary)
-        return refuse(r, sink->line, "set binary = off in [source], or copy = no in the sink",
-                      "copy = yes needs values as text: sink", sink->name);
+        return refuse(r, sink->line,
+                      choice == COPY_ONLY
+                          ? "set binary = off in [source]"
+                          : "set binary = off in [source], or copy = no in the sink",
+                      choice == COPY_ONLY ? "copy = only needs values as text: sink"
+                                          : "copy = yes needs values as text: sink",
+                      sink->name);
     sink->copies = r->config->copies = true;
     return 0;
+}
+
+/* [pipeline] decides for a sink that has no choice of its own. */
+static bool
+is_only(const struct config *config, const struct sink_config *sink)
+{
+    return (sink->copy != COPY_UNSET ? sink->copy : config->copy) == COPY_ONLY;
+}
+
+/* A sink that follows never comes to an end, and needs the slot. */
+static int
+choose_only(const struct reading *r)
+{
+    struct config *config = r->config;
+    const struct sink_config *other = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < config->sinks_count; i++) {
+        count += is_only(config, &config->sinks[i]);
+        if (!is_only(config, &config->sinks[i]))
+            other = &config->sinks[i];
+    }
+    config->only = count == config->sinks_count;
+    if (count == 0 || config->only)
+        return 0;
+    return refuse(r, other->line,
+                  "set copy = only in [pipeline], or give the sinks that have it a config file of "
+                  "their own, with another name, slot and state_dir",
+                  "other sinks have copy = only, so this one must have it too:", other->name);
 }
 
 static int
@@ -446,7 +481,7 @@ choose_copies(const struct reading *r)
     for (size_t i = 0; i < r->config->sinks_count; i++)
         if (choose_copy(r, &r->config->sinks[i]) != 0)
             return -1;
-    return 0;
+    return choose_only(r);
 }
 
 static int

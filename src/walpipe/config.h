@@ -104,6 +104,7 @@ struct config {
     uint32_t workers_count; /* of all sinks together */
     bool copies;            /* a sink takes copies */
     bool copies_open;       /* a sink has copy_open */
+    bool only;              /* all sinks have copy = only: the run ends when they have everything */
 };
 
 /* Reads and checks the file at path with the overrides, NULL for none, which must outlive config.

@@ -26,7 +26,7 @@ copychoice_make(const struct evidence *e)
     struct copychoice slot = by_slot(e->slot);
 
     if (e->begun && e->remembers && e->last != COPY_UNSET)
-        return (struct copychoice){e->last == COPY_YES ? COPYCHOICE_YES : COPYCHOICE_NO,
+        return (struct copychoice){e->last == COPY_NO ? COPYCHOICE_NO : COPYCHOICE_YES,
                                    "as in the last run"};
     if (e->begun && !e->remembers)
         return (struct copychoice){COPYCHOICE_NO,

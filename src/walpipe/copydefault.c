@@ -1,5 +1,5 @@
-/* copydefault.c: see copydefault.h. The file DIR/copies has a line "SINK yes" or "SINK no" for each
- * sink of the last run. */
+/* copydefault.c: see copydefault.h. The file DIR/copies has a line "SINK yes", "SINK no" or
+ * "SINK only" for each sink of the last run. */
 #include "walpipe/copydefault.h"
 
 #include <stdio.h>
@@ -7,11 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/pqconn.h"
-#include "lib/pqx.h"
-#include "lib/slotnote.h"
 #include "lib/statefile.h"
 #include "walpipe/sinknotes.h"
+#include "walpipe/slotlook.h"
 
 struct deciding {
     struct config *config;
@@ -42,6 +40,9 @@ read_state(struct deciding *d, struct err *err)
     return 0;
 }
 
+static const char *const words[] = {
+    [COPY_UNSET] = "", [COPY_NO] = " no\n", [COPY_YES] = " yes\n", [COPY_ONLY] = " only\n"};
+
 static enum copy_choice
 remembered(const char *memory, const char *sink)
 {
@@ -50,13 +51,19 @@ remembered(const char *memory, const char *sink)
     for (const char *line = memory; line != NULL && *line != '\0';) {
         const char *end = strchr(line, '\n');
 
-        if (strncmp(line, sink, len) == 0 && strncmp(line + len, " yes\n", 5) == 0)
-            return COPY_YES;
-        if (strncmp(line, sink, len) == 0 && strncmp(line + len, " no\n", 4) == 0)
-            return COPY_NO;
+        for (int choice = COPY_NO; choice <= COPY_ONLY; choice++)
+            if (strncmp(line, sink, len) == 0 &&
+                strncmp(line + len, words[choice], strlen(words[choice])) == 0)
+                return (enum copy_choice)choice;
         line = end == NULL ? NULL : end + 1;
     }
     return COPY_UNSET;
+}
+
+static enum copy_choice
+choice_of(const struct config *config, const struct sink_config *sink)
+{
+    return config->only ? COPY_ONLY : sink->copies ? COPY_YES : COPY_NO;
 }
 
 /* Also where the config file says it, so that the choice stays when its line is removed. */
@@ -66,8 +73,8 @@ remember(struct deciding *d, struct err *err)
     const char *text = "";
 
     for (size_t i = 0; i < d->config->sinks_count; i++)
-        text = pool_print(&d->pool, "%s%s %s\n", text, d->config->sinks[i].name,
-                          d->config->sinks[i].copies ? "yes" : "no");
+        text = pool_print(&d->pool, "%s%s%s", text, d->config->sinks[i].name,
+                          words[choice_of(d->config, &d->config->sinks[i])]);
     if (d->memory != NULL && strcmp(d->memory, text) == 0)
         return 0;
     return statefile_write(path_of(d->config, &d->pool, "copies"), text, err);
@@ -75,64 +82,15 @@ remember(struct deciding *d, struct err *err)
 
 /* ---- the source ---- */
 
-/* A note that cannot be read is pg-wal-read's to report. */
-static bool
-is_ours(struct deciding *d)
-{
-    struct slotnote note = {.state = SLOTNOTE_NONE};
-    struct err ignored = {0};
-
-    snprintf(note.slot, sizeof note.slot, "%s", d->config->source.slot);
-    return slotnote_read(path_of(d->config, &d->pool, "slot"), &note, &ignored) == 0 &&
-           note.state != SLOTNOTE_NONE;
-}
-
-static enum evidence_slot
-judge_slot(struct deciding *d, bool exists, bool active)
-{
-    if (!exists)
-        return d->config->source.create_slot ? EVIDENCE_SLOT_MISSING : EVIDENCE_SLOT_THEIRS;
-    if (is_ours(d))
-        return EVIDENCE_SLOT_OURS;
-    return active ? EVIDENCE_SLOT_IN_USE : EVIDENCE_SLOT_THEIRS;
-}
-
-static int
-ask_slot(struct deciding *d, bool *exists, bool *active, struct err *err)
-{
-    static const char what[] = "look for the slot";
-    const struct source_config *source = &d->config->source;
-    const struct pqconn_keyword forced[] = {{"application_name", "walpipe"},
-                                            {"password", source->password}};
-    const char *params[] = {source->slot};
-    PGconn *conn = pqconn_open(source->conninfo, forced, source->password == NULL ? 1 : 2, err);
-    PGresult *rows;
-
-    if (conn == NULL)
-        return -1;
-    rows = pqx_exec_params(
-        conn, what, "SELECT active FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", 1,
-        params, err);
-    rows = pqx_shaped(rows, what, 0, 1, "v", err);
-    if (rows != NULL) {
-        *exists = PQntuples(rows) == 1;
-        *active = *exists && PQgetvalue(rows, 0, 0)[0] == 't';
-    }
-    PQclear(rows);
-    PQfinish(conn);
-    return rows == NULL ? -1 : 0;
-}
-
 static void
 look_at_source(struct deciding *d)
 {
-    bool exists, active;
+    bool exists;
 
     if (d->looked)
         return;
     d->looked = true;
-    d->common.slot = ask_slot(d, &exists, &active, &d->source) == 0 ? judge_slot(d, exists, active)
-                                                                    : EVIDENCE_SLOT_UNKNOWN;
+    d->common.slot = slotlook_ask(d->config, &d->pool, &exists, &d->source);
 }
 
 /* ---- the target ---- */
@@ -146,7 +104,8 @@ look_at_target(struct deciding *d, const struct sink_config *sink, struct err *e
     if (!notes.known) {
         err_set(err, notes.code, "could not ask the target of sink %s whether it takes copies: %s",
                 sink->name, notes.why);
-        err_hint(err, "mend it, or set copy = yes or copy = no in the sink");
+        err_hint(err, "mend it%s",
+                 d->config->only ? "" : ", or set copy = yes or copy = no in the sink");
         return EVIDENCE_TARGET_UNKNOWN;
     }
     if (notes.sink.noted)
@@ -209,6 +168,45 @@ decide_sink(struct deciding *d, struct sink_config *sink, struct err *err)
     return COPYDEFAULT_DECIDED;
 }
 
+/* ---- copy = only ---- */
+
+/* Without a choice of the last run the target says whether the sink has followed. */
+static int
+may_be_only(struct deciding *d, const struct sink_config *sink, struct err *err)
+{
+    enum copy_choice last = remembered(d->memory, sink->name);
+
+    if (last == COPY_ONLY)
+        return 0;
+    if (d->common.begun && last == COPY_UNSET && !d->common.remembers)
+        last = COPY_NO;
+    if (!d->common.begun || last == COPY_UNSET)
+        switch (look_at_target(d, sink, err)) {
+        case EVIDENCE_TARGET_UNKNOWN:
+            return -1;
+        case EVIDENCE_TARGET_NOTHING:
+        case EVIDENCE_TARGET_COPIES:
+            return 0;
+        case EVIDENCE_TARGET_FOLLOWED:
+            last = COPY_NO;
+        }
+    err_set(err, EXIT_REFUSED,
+            "sink %s follows the source: the pipeline has run without copy = only, which would "
+            "drop its slot",
+            sink->name);
+    return err_hint(err, "set copy = %s; to end the pipeline, stop it and run walpipe drop",
+                    last == COPY_NO ? "no" : "yes");
+}
+
+static enum copydefault_result
+decide_only(struct deciding *d, struct err *err)
+{
+    for (size_t i = 0; i < d->config->sinks_count; i++)
+        if (may_be_only(d, &d->config->sinks[i], err) != 0)
+            return COPYDEFAULT_FAILED;
+    return COPYDEFAULT_DECIDED;
+}
+
 static enum copydefault_result
 decide(struct deciding *d, struct err *err)
 {
@@ -216,6 +214,8 @@ decide(struct deciding *d, struct err *err)
 
     if (read_state(d, err) != 0)
         return COPYDEFAULT_FAILED;
+    if (d->config->only)
+        result = decide_only(d, err);
     for (size_t i = 0; i < d->config->sinks_count && result == COPYDEFAULT_DECIDED; i++)
         if (d->config->sinks[i].copy_open)
             result = decide_sink(d, &d->config->sinks[i], err);
@@ -247,7 +247,7 @@ copydefault_look(const struct config *config, const struct sink_config *sink, bo
     struct err ignored = {0};
 
     if (read_state(&d, &ignored) == 0) {
-        d.common.slot = judge_slot(&d, slot_exists, slot_active);
+        d.common.slot = slotlook_judge(&copy, &d.pool, slot_exists, slot_active);
         d.looked = true;
         choice = choose(&d, sink, &ignored);
     }
@@ -268,7 +268,7 @@ copydefault_recall(struct config *config)
 
             if (!sink->copy_open)
                 continue;
-            sink->copies = remembered(d.memory, sink->name) == COPY_YES;
+            sink->copies = remembered(d.memory, sink->name) >= COPY_YES;
         }
     config_count_copies(config);
     free(d.memory);

@@ -9,9 +9,8 @@
 
 #include "lib/statedir.h"
 #include "walpipe/confirm.h"
-#include "walpipe/helper.h"
+#include "walpipe/dropslot.h"
 #include "walpipe/plan.h"
-#include "walpipe/words.h"
 
 struct dropping {
     const struct config *config;
@@ -54,17 +53,10 @@ run_drop(struct dropping *d, const char *what, struct helper *helper)
 static bool
 drop_slot(struct dropping *d)
 {
-    const struct source_config *source = &d->config->source;
-    struct words w = {.pool = &d->pool};
-    struct helper helper;
+    struct helper helper = {0};
 
-    words_add(&w, "pg-wal-read");
-    words_add_option(&w, "--conninfo", source->conninfo);
-    words_add_option(&w, "--slot", source->slot);
-    words_add(&w, "--drop-slot");
-    helper.argv = w.list;
-    helper.env = plan_login_env(&d->pool, (const char *const *)environ, source->password);
-    return run_drop(d, pool_print(&d->pool, "slot %s", source->slot), &helper);
+    dropslot_prepare(&helper, d->config, &d->pool);
+    return run_drop(d, pool_print(&d->pool, "slot %s", d->config->source.slot), &helper);
 }
 
 static void

@@ -387,7 +387,7 @@ needs_table_info(const struct config *config)
 }
 
 static const char *const *
-reader_arguments(const struct config *config, struct pool *pool, bool waits)
+reader_arguments(const struct config *config, struct pool *pool, const struct plan_place *place)
 {
     const struct source_config *source = &config->source;
     struct words w = {.pool = pool};
@@ -399,8 +399,10 @@ reader_arguments(const struct config *config, struct pool *pool, bool waits)
     words_add_option(&w, "--ackd", config->socket);
     words_add_option(&w, "--login-note", plan_login_path(config, pool, NULL));
     words_add_option(&w, "--slot-note", pool_print(pool, "%s/slot", config->state_dir));
-    if (waits)
+    if (place->waits)
         words_add(&w, "--until-free");
+    if (place->slot_exists)
+        words_add(&w, "--slot-seen");
     if (source->create_slot)
         words_add(&w, "--create-slot");
     if (source->binary)
@@ -427,6 +429,8 @@ table_reader_arguments(const struct config *config, struct pool *pool)
     words_add_option(&w, "--workers", pool_print(pool, "%u", config->copy_workers));
     if (config->copy_rate > 0)
         words_add_option(&w, "--rate", pool_print(pool, "%u", config->copy_rate));
+    if (config->only)
+        words_add(&w, "--until-copied");
     plan_add_log(&w, config);
     return w.list;
 }
@@ -491,6 +495,7 @@ plan_make(struct plan *plan, const struct config *config, const struct plan_plac
     *plan = (struct plan){0};
     plan->waits = place->waits;
     plan->copies = config->copies;
+    plan->only = config->only;
     plan->programs = pool_take(pool, (5 + config->workers_count) * sizeof *plan->programs);
     add_last_words(
         pool, config,
@@ -502,7 +507,7 @@ plan_make(struct plan *plan, const struct config *config, const struct plan_plac
                    add_program(plan, PLAN_ROUTE, place, route_arguments(config, pool)));
     add_last_words(pool, config,
                    add_program(plan, PLAN_DECODE, place, decode_arguments(config, pool)));
-    add_reader(plan, PLAN_READER, config, place, reader_arguments(config, pool, plan->waits));
+    add_reader(plan, PLAN_READER, config, place, reader_arguments(config, pool, place));
     if (plan->copies)
         add_reader(plan, PLAN_TABLE_READER, config, place, table_reader_arguments(config, pool));
 }

@@ -30,6 +30,7 @@ struct plan {
     uint32_t workers_count; /* worker i is programs[1 + i] */
     bool copies;
     bool waits; /* pg-wal-read ends when the slot is free, and nothing is read */
+    bool only;  /* pg-table-read ends when nothing is left to copy */
 };
 
 /* Worker i's stream leaves route on this descriptor (its --to /dev/fd/N). */
@@ -78,6 +79,7 @@ struct plan_place {
     const char *const *env; /* walpipe's own environment */
     uint64_t restarts;      /* of the pipeline so far, for ackd */
     bool waits;             /* only until the source answers and its slot is free */
+    bool slot_exists;       /* so it must not be made */
 };
 
 /* config and place must outlive the plan. */

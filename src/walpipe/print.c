@@ -77,6 +77,17 @@ print_overrides(struct printing *p)
         fprintf(p->out, "# With --set %s\n", words_quote(&p->pool, o->given[i]));
 }
 
+/* The script ends as any other. */
+static void
+print_only(struct printing *p)
+{
+    if (p->config->only)
+        fputs("# copy = only: when pg-table-read has ended, every table is copied. Then drain "
+              "this; walpipe\n"
+              "# run compares the targets' notes and drops the slot.\n",
+              p->out);
+}
+
 /* file is NULL if the password comes from the variable. */
 static void
 print_password(struct printing *p, const char *owner, const char *file)
@@ -112,6 +123,7 @@ print_head(struct printing *p, const char *programs)
             c->name, words_quote(&p->pool, c->path));
     print_overrides(p);
     print_open_choices(p);
+    print_only(p);
     fprintf(p->out,
             "(\n"
             "set -u\n"

@@ -14,6 +14,7 @@
 #include "walpipe/layoutfile.h"
 #include "walpipe/nofile.h"
 #include "walpipe/notify.h"
+#include "walpipe/only.h"
 #include "walpipe/orphans.h"
 #include "walpipe/passwords.h"
 #include "walpipe/plan.h"
@@ -40,8 +41,23 @@ struct running {
     struct replaced replaced;
     char *const *argv;
     int signals;
-    bool created; /* the tables under create_tables */
+    bool created;  /* the tables under create_tables */
+    bool finished; /* under copy = only */
 };
+
+/* For copy = only. */
+static int
+choose_only(struct running *r, bool waited, struct err *err)
+{
+    enum only_look found = only_look(r->config, err);
+
+    r->place.waits = found == ONLY_WAIT && !waited;
+    r->place.slot_exists = found == ONLY_RUN;
+    r->finished = found == ONLY_DONE;
+    if (r->finished)
+        only_log_done(r->config, r->log);
+    return found == ONLY_FAILED || (found == ONLY_WAIT && waited) ? -1 : 0;
+}
 
 /* Decides about copies, also whether the programs are started only to wait until that is possible.
  * When they have waited for nothing, the reason is an error. */
@@ -53,7 +69,7 @@ choose_copies(struct running *r, struct err *err)
     r->place.waits = false;
     switch (copydefault_decide(r->config, r->place.programs, r->log, err)) {
     case COPYDEFAULT_DECIDED:
-        return 0;
+        return r->config->only ? choose_only(r, waited, err) : 0;
     case COPYDEFAULT_WAIT:
         r->place.waits = !waited;
         return waited ? -1 : 0;
@@ -76,24 +92,34 @@ create_tables(struct running *r, struct err *err)
 }
 
 static struct unit_end
-live_once(struct running *r)
+note_failure(struct running *r, const struct err *err)
+{
+    lasterror_write(r->config->state_dir, r->log->program, err);
+    log_failure(r->log, err);
+    return (struct unit_end){.code = err->code};
+}
+
+/* Under copy = only, when everything has drained. */
+static struct unit_end
+finish(struct running *r, struct unit_end end)
+{
+    struct err err = {0};
+    int finished = only_finish(r->config, r->log, &err);
+
+    if (finished < 0)
+        return note_failure(r, &err);
+    r->finished = finished == 1;
+    if (!r->finished)
+        end.code = EXIT_PEER;
+    return end;
+}
+
+static struct unit_end
+live_planned(struct running *r)
 {
     struct plan plan;
     struct unit_end end;
-    struct err err = {0};
 
-    if (passwords_read(r->config, &err) != 0) {
-        log_write(r->log, LOG_WARNING, "%s; the password that was read before is used",
-                  err.message);
-        err = (struct err){0};
-    }
-    if (choose_copies(r, &err) != 0 || reload_write_limits(r->config, &err) != 0 ||
-        create_tables(r, &err) != 0 ||
-        layoutfile_refresh(r->config, &r->place, r->log, &err) != 0) {
-        lasterror_write(r->config->state_dir, r->log->program, &err);
-        log_failure(r->log, &err);
-        return (struct unit_end){.code = err.code};
-    }
     plan_make(&plan, r->config, &r->place);
     end = unit_live(&plan, r->config, r->log, r->signals, &r->notify);
     if (end.program != NULL) {
@@ -102,7 +128,27 @@ live_once(struct running *r)
     }
     plan_free(&plan);
     orphans_end(&r->orphans);
-    return end;
+    return end.copied ? finish(r, end) : end;
+}
+
+static struct unit_end
+live_once(struct running *r)
+{
+    struct err err = {0};
+
+    if (passwords_read(r->config, &err) != 0) {
+        log_write(r->log, LOG_WARNING, "%s; the password that was read before is used",
+                  err.message);
+        err = (struct err){0};
+    }
+    if (choose_copies(r, &err) != 0)
+        return note_failure(r, &err);
+    if (r->finished)
+        return (struct unit_end){.code = EXIT_DONE};
+    if (reload_write_limits(r->config, &err) != 0 || create_tables(r, &err) != 0 ||
+        layoutfile_refresh(r->config, &r->place, r->log, &err) != 0)
+        return note_failure(r, &err);
+    return live_planned(r);
 }
 
 /* Returns true if a signal to stop came before millis were over. */
@@ -139,6 +185,13 @@ become_new(struct running *r)
         log_failure(r->log, &err);
 }
 
+/* Under copy = only 0 means that everything is copied. */
+static int
+code_of(const struct running *r, enum exit_code code)
+{
+    return code == EXIT_DONE && r->config->only && !r->finished ? EXIT_PEER : (int)code;
+}
+
 static int
 live_and_restart(struct running *r)
 {
@@ -151,7 +204,7 @@ live_and_restart(struct running *r)
             continue;
         }
         if (end.code == EXIT_DONE || end.code == EXIT_REFUSED || end.asked)
-            return (int)end.code;
+            return code_of(r, end.code);
         if (clock_micros() - started >= HEALTH_MICROS)
             backoff_forget(&r->backoff);
         wait = backoff_next(&r->backoff, backoff_random());
@@ -159,7 +212,7 @@ live_and_restart(struct running *r)
         log_write(r->log, LOG_WARNING, "restarting the pipeline in %llu ms (restart %llu)",
                   (unsigned long long)wait, (unsigned long long)r->place.restarts);
         if (wait_or_stop(r, wait))
-            return EXIT_DONE;
+            return code_of(r, EXIT_DONE);
         become_new(r);
     }
 }
@@ -232,8 +285,11 @@ run_pipeline(struct config *config, const struct log *log, int ready_fd, char *c
     } else {
         orphans_watch(&r.orphans);
         code = live_and_restart(&r);
-        if (code == EXIT_DONE)
-            log_write(log, LOG_INFO, "stopped");
+        if (r.finished)
+            log_write(log, LOG_INFO, "finished");
+        else if (code == EXIT_DONE || (config->only && code == EXIT_PEER))
+            log_write(log, LOG_INFO, "stopped%s",
+                      config->only ? " before everything was copied" : "");
     }
     pool_free(&pool);
     return code;

@@ -58,6 +58,8 @@ struct unit {
     bool failed_unasked; /* and that was before the signal to stop */
     bool forced;         /* killed before it had drained */
     bool again;          /* drained because pg-table-read ended before the stream */
+    bool only;           /* its end is that of the run */
+    bool copied;         /* and it has come */
     size_t ended;
     const char *program; /* unit_end's */
     struct err why;
@@ -263,13 +265,18 @@ stop(struct unit *u)
         enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS);
 }
 
-/* Somebody told pg-table-read to stop. Without it no table is copied. */
+/* Everything is copied, or somebody told pg-table-read to stop. Without it no table is copied. */
 static void
-start_again(struct unit *u)
+drain_without_reader(struct unit *u)
 {
-    log_write(u->log, LOG_WARNING,
-              "pg-table-read has ended before the stream: draining the pipeline to start it again");
-    u->again = true;
+    if (u->only)
+        log_write(u->log, LOG_INFO, "every table is copied: draining the pipeline");
+    else
+        log_write(
+            u->log, LOG_WARNING,
+            "pg-table-read has ended before the stream: draining the pipeline to start it again");
+    u->copied = u->only;
+    u->again = !u->only;
     kill(reader(u)->pid, SIGTERM);
     enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS);
 }
@@ -280,7 +287,7 @@ deadline_passed(struct unit *u)
     char list[512];
 
     if (u->state == UNIT_RUNNING) {
-        start_again(u);
+        drain_without_reader(u);
         return;
     }
     list_alive(u, list, sizeof list);
@@ -437,7 +444,11 @@ run_programs(struct unit *u, const struct plan *plan, int signals)
     code = started ? outcome(u) : u->why.code;
     if (started && (u->failed || code == EXIT_REFUSED))
         log_culprit(u, code);
-    return (struct unit_end){.code = code, .asked = u->asked, .program = u->program, .why = u->why};
+    return (struct unit_end){.code = code,
+                             .asked = u->asked,
+                             .copied = u->copied && code == EXIT_DONE,
+                             .program = u->program,
+                             .why = u->why};
 }
 
 struct unit_end
@@ -449,7 +460,8 @@ unit_live(const struct plan *plan, struct config *config, const struct log *log,
                      .notify = notify,
                      .count = plan->count,
                      .reader = plan_reader(plan),
-                     .waits = plan->waits};
+                     .waits = plan->waits,
+                     .only = plan->only};
     struct unit_end end = {.code = EXIT_PEER};
 
     u.children = calloc(plan->count, sizeof *u.children);

@@ -19,6 +19,7 @@
 struct unit_end {
     enum exit_code code; /* EXIT_DONE if drained, EXIT_REFUSED if it must not be started again */
     bool asked;          /* SIGTERM or SIGINT came */
+    bool copied; /* copy = only: pg-table-read found nothing left to copy, and all drained */
     const char *program; /* the plan's label of the program that failed, NULL if none did */
     struct err why;      /* its reason, whose code is the pipeline's */
 };

@@ -322,11 +322,16 @@ values_switch(const char *value, void *out, struct pool *pool, struct err *err)
 int
 values_copy(const char *value, void *out, struct pool *pool, struct err *err)
 {
+    enum copy_choice *choice = out;
     bool yes;
 
+    if (strcmp(value, "only") == 0) {
+        *choice = COPY_ONLY;
+        return 0;
+    }
     if (values_switch(value, &yes, pool, err) != 0)
-        return -1;
-    *(enum copy_choice *)out = yes ? COPY_YES : COPY_NO;
+        return err_hint(err, "expected yes, no (also written on or off) or only");
+    *choice = yes ? COPY_YES : COPY_NO;
     return 0;
 }
 

@@ -7,7 +7,7 @@
 #include "lib/limits.h"
 #include "walpipe/pool.h"
 
-enum copy_choice { COPY_UNSET, COPY_NO, COPY_YES };
+enum copy_choice { COPY_UNSET, COPY_NO, COPY_YES, COPY_ONLY };
 
 enum sink_type { SINK_PG = 1, SINK_CH = 2, SINK_EXEC = 3 };
 
@@ -38,7 +38,7 @@ value_parser values_switch;       /* bool, from yes, no, on, off */
 value_parser values_origin;       /* bool, true for none, false for any */
 value_parser values_shards;       /* uint32_t */
 value_parser values_batch_rows;   /* uint32_t */
-value_parser values_copy;         /* enum copy_choice, from yes or no */
+value_parser values_copy;         /* enum copy_choice, from yes, no or only */
 value_parser values_copy_workers; /* uint32_t */
 value_parser values_copy_hold;    /* uint64_t, bytes */
 value_parser values_copy_rate;    /* uint32_t, 0 without a limit */

@@ -141,6 +141,14 @@ test_copies(void)
         check(c.copies && c.sinks[0].copies, "a single sink");
         config_free(&c);
     }
+    if (reads(PIPELINE "copy = only\n" SOURCE SINK "[sink f]\ntype=pg\nconninfo=host=b\n", &c)) {
+        check(c.copies && c.only && c.sinks[0].copies && !c.copies_open, "only, for all sinks");
+        config_free(&c);
+    }
+    if (reads(PIPELINE "copy = no\n" SOURCE SINK "copy = only\n", &c)) {
+        check(c.only, "the only sink says it");
+        config_free(&c);
+    }
     if (reads(PIPELINE SOURCE CH "copy = yes\n", &c)) {
         check(c.copies && c.sinks[0].copies, "a ClickHouse sink");
         config_free(&c);
@@ -152,7 +160,12 @@ test_copies(void)
     refuses(PIPELINE SOURCE SINK "copy_hold = 1099511627777\n", 11, "to 1099511627776");
     refuses(PIPELINE SOURCE SINK "copy_hold = 0\n", 11, "from 1");
     refuses(PIPELINE SOURCE CH "copy_hold = 1\n", 12, "expected one of");
-    refuses(PIPELINE "copy = maybe\n", 4, "yes or no");
+    refuses(PIPELINE "copy = maybe\n", 4, "yes, no (also written on or off) or only");
+    refuses(PIPELINE "copy = only\n" SOURCE SINK "[sink f]\ntype=pg\nconninfo=host=b\ncopy=no\n",
+            12, "config file of their own");
+    refuses(PIPELINE SOURCE SINK "copy = only\n[sink f]\ntype=pg\nconninfo=host=b\n", 12,
+            "config file of their own");
+    refuses(PIPELINE "copy = only\n" SOURCE "[sink e]\ntype=exec\ncommand=x\n", 9, "of its own");
     refuses(PIPELINE "copy_workers = 33\n", 4, "1 to 32");
     refuses(PIPELINE "copy_workers = 0\n", 4, "1 to 32");
     refuses(PIPELINE "copy_rate = 4294967296\n", 4, "4294967295");

@@ -4,7 +4,7 @@
 
 #include "check.h"
 
-enum { SLOTS = EVIDENCE_SLOT_THEIRS + 1, TARGETS = EVIDENCE_TARGET_COPIES + 1, CHOICES = 3 };
+enum { SLOTS = EVIDENCE_SLOT_THEIRS + 1, TARGETS = EVIDENCE_TARGET_COPIES + 1, CHOICES = 4 };
 
 static bool
 is_final(enum copychoice_verdict verdict)
@@ -24,7 +24,7 @@ expected(const struct evidence *e)
     } lines[] = {
         {e->begun && !e->remembers, COPYCHOICE_NO},
         {e->begun && e->last == COPY_NO, COPYCHOICE_NO},
-        {e->begun && e->last == COPY_YES, COPYCHOICE_YES},
+        {e->begun && e->last >= COPY_YES, COPYCHOICE_YES}, /* copy = only was, and is unset */
         {e->target == EVIDENCE_TARGET_COPIES, COPYCHOICE_YES},
         {e->target == EVIDENCE_TARGET_FOLLOWED, COPYCHOICE_NO},
         {!free, COPYCHOICE_WAIT},
@@ -97,8 +97,8 @@ main(void)
         struct evidence e = {.begun = n % 2 != 0,
                              .remembers = n / 2 % 2 != 0,
                              .last = (enum copy_choice)(n / 4 % CHOICES),
-                             .slot = (enum evidence_slot)(n / 12 % SLOTS),
-                             .target = (enum evidence_target)(n / 12 / SLOTS)};
+                             .slot = (enum evidence_slot)(n / 16 % SLOTS),
+                             .target = (enum evidence_target)(n / 16 / SLOTS)};
         struct copychoice choice;
 
         if (!e.remembers && e.last != COPY_UNSET)
@@ -111,7 +111,7 @@ main(void)
         turned += !stays_when_known(&e, choice.verdict);
         forgotten += !next_run_agrees(&e, choice.verdict);
     }
-    check(count == 160, "all evidence: %u", count);
+    check(count == 200, "all evidence: %u", count);
     check(wrong == 0, "the rules: %u differ", wrong);
     check(silent == 0, "each choice has a reason");
     check(differ == 0, "the target's notes decide without the state directory: %u differ", differ);

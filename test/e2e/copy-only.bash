@@ -1,0 +1,197 @@
+# copy-only.bash: a source and a PostgreSQL target with copy = only, for copy-only.bats and
+# copy-only-ways.bats.
+
+setup_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    pg_new src wal_sender_timeout=5s wal_keep_size=1GB
+    pg_new dst
+}
+
+teardown_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    servers_end
+}
+
+# Each test has databases, a slot and a state directory of its own.
+setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
+    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
+    db=o$BATS_TEST_NUMBER
+    dir=$SCRATCH/$db
+    conf=$dir/walpipe.conf
+    mkdir "$dir"
+    for server in src dst; do
+        pg_sql $server "CREATE DATABASE $db"
+    done
+}
+
+teardown() {
+    load_stop
+    [ -z "${BATS_ERROR_STATUS:-}" ] || tail -n 60 "$conf.log" 2>/dev/null
+    for config in "$conf" "$dir/second.conf"; do
+        [ ! -s "$config.exit" ] && [ -e "$config.pid" ] && pipeline_kill "$config"
+    done
+    wait_until 10 drop_slot || true
+}
+
+drop_slot() {
+    pg_sql src "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+                 WHERE slot_name = '$db' AND NOT active" >/dev/null
+    run ! slot_exists
+}
+
+slot_exists() {
+    [ "$(pg_sql src "SELECT count(*) FROM pg_replication_slots WHERE slot_name = '$db'")" -eq 1 ]
+}
+
+# write_conf [COPY [LINES [SINK_LINES [STATE]]]]
+write_conf() {
+    cat >"$conf" <<CONF
+[pipeline]
+name = $db
+state_dir = $dir/${4:-state}
+log_level = debug
+copy = ${1:-only}
+${2:-}
+[source]
+conninfo = $(pg_conninfo src "$db")
+slot = $db
+publication = p
+[sink dst]
+type = pg
+conninfo = $(pg_conninfo dst "$db")
+flush_interval = 50ms
+${3:-}
+CONF
+}
+
+# pgbench's tables. Its history has no key, which walpipe copies under one snapshot.
+bench_tables() {
+    "$(pg_bindir)/pgbench" -q -i -s "${1:-1}" "$(pg_conninfo src "$db")" >/dev/null 2>&1 3>&-
+    pg_sql src "CREATE PUBLICATION p FOR ALL TABLES" "$db"
+    target_tables
+}
+
+small_tables() {
+    pg_sql src "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text);
+        INSERT INTO a SELECT g, repeat('a', 200) FROM generate_series(1, 3000) g;
+        INSERT INTO b SELECT g, 'b' FROM generate_series(1, 3000) g;
+        CREATE PUBLICATION p FOR ALL TABLES" "$db"
+    target_tables
+}
+
+target_tables() {
+    "$(pg_bindir)/pg_dump" --schema-only --no-publications "$(pg_conninfo src "$db")" >"$dir/schema.sql"
+    pg_sql dst - "$db" <"$dir/schema.sql" >/dev/null
+}
+
+load_start() {
+    "$(pg_bindir)/pgbench" -n -c 3 -R "${1:-100}" -T 600 "$(pg_conninfo src "$db")" >"$dir/load" 2>&1 3>&- &
+    load_pid=$!
+    kill_later "$load_pid"
+}
+
+load_stop() {
+    [ -n "${load_pid:-}" ] || return 0
+    kill "$load_pid" 2>/dev/null || true
+    wait "$load_pid" || true
+    load_pid=
+}
+
+# runs CODE [CONF]: walpipe run, to its end.
+runs() {
+    local config=${2:-$conf}
+    run_begin "$config"
+    ends "$1" "$config"
+}
+
+# A run that need not stream.
+run_begin() {
+    touch "$1.log"
+    rm -f "$1.exit"
+    setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.exit"' \
+        pipeline "$1" "$WALPIPE_BIN" </dev/null >>"$1.log" 2>&1 3>&- &
+    wait_until 30 began_or_ended "$1"
+    kill_later "$(pipeline_pid "$1" || echo $$x)"
+}
+
+began_or_ended() {
+    [ -s "$1.exit" ] || pipeline_pid "$1"
+}
+
+ends() { # CODE [CONF]
+    local config=${2:-$conf}
+    wait_until 180 test -s "$config.exit"
+    [ "$(cat "$config.exit")" -eq "$1" ] || { tail -n 5 "$config.log"; false; }
+}
+
+logged() {
+    grep -q -- "$1" "${2:-$conf}.log"
+}
+
+starts() {
+    grep -c '"message":"started the pipeline' "$conf.log" || true
+}
+
+last_error() {
+    grep '"level":"error"' "$conf.log" | tail -n 1
+}
+
+rows() { # TABLE
+    pg_sql dst "SELECT count(*) FROM $1" "$db"
+}
+
+equal() {
+    local table
+    for table in "$@"; do
+        diff <(pg_digest src "$table" "$db") <(pg_digest dst "$table" "$db")
+    done
+}
+
+BENCH='pgbench_accounts pgbench_branches pgbench_tellers pgbench_history'
+
+# The position that the end's log line names, of sink SINK.
+end_lsn() {
+    grep '^{' "$conf.log" | jq -r 'select(.program == "walpipe").message | capture("^sink '"${1:-dst}"': .* rows as of (?<l>.*)$").l' |
+        tail -n 1
+}
+
+# The source's rows as of LSN, in a server "past": a backup from before that is recovered up to there.
+backup_take() {
+    "$(pg_bindir)/pg_basebackup" -D "$dir/past" -X none -c fast -d "$(pg_conninfo src)" 2>/dev/null
+    chmod 700 "$dir/past"
+}
+
+past_start() { # LSN
+    local name=past$BATS_TEST_NUMBER
+    mkdir "$SCRATCH/$name"
+    mv "$dir/past" "$SCRATCH/$name/data"
+    port_new >"$SCRATCH/$name/port"
+    : >"$SCRATCH/$name/log"
+    # WAL that is still being written is copied with what follows the position, which recovery ignores
+    pg_sql src "SELECT pg_switch_wal()" >/dev/null
+    touch "$SCRATCH/$name/data/recovery.signal"
+    pg_configure "$name" "restore_command=cp $(pg_data src)/pg_wal/%f %p" "recovery_target_lsn=$1" \
+        "recovery_target_inclusive=off" "recovery_target_action=promote"
+    [ "$UID" -ne 0 ] || chown -R postgres: "$SCRATCH/$name"
+    pg_start "$name"
+    wait_until 60 past_is_there "$name"
+}
+
+past_is_there() {
+    [ "$(pg_sql "$1" "SELECT pg_is_in_recovery()")" = f ]
+}
+
+# child NAME: the pid of a program of the pipeline; of several workers the first one's.
+child() {
+    pgrep -o -P "$(pipeline_pid "$conf")" -x "$1"
+}
+
+restarted() {
+    [ -e "$conf.exit" ] || [ "$(starts)" -gt "$1" ]
+}
+
+more_rows() {
+    [ "$(rows pgbench_accounts)" -gt "$1" ]
+}
