@@ -447,6 +447,8 @@ source_start(struct source *source, const struct source_options *options, struct
     bool active;
 
     source->proto_version = 1;
+    if (decodestart_listen(&source->decodes, source->conn, err) != 0)
+        return SOURCE_FAILED;
     sql = start_command(source, options, err);
     if (sql == NULL)
         return SOURCE_FAILED;

@@ -7,6 +7,7 @@
 
 #include "lib/loginnote.h"
 #include "lib/sourceopt.h"
+#include "pg-wal-read/decodestart.h"
 
 struct source_options {
     const char *conninfo;
@@ -47,6 +48,7 @@ struct source {
     bool standby; /* known from source_check_server on */
     uint32_t proto_version;
     struct slot_state slot;
+    struct decodestart decodes; /* from source_start on */
 };
 
 /* Connects with replication=database, fixes the session's output settings (the text of dates,

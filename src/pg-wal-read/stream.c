@@ -147,6 +147,8 @@ take_wal(struct stream *s, struct cursor *c, struct err *err)
         return malformed("XLogData", err);
     wal.send_time = (int64_t)send_time;
     wal.message = (struct bytes){.data = c->at, .len = c->left};
+    if (decodestart_check(&s->source->decodes, wal.end_lsn, s->start_lsn, err) != 0)
+        return -1;
     if (wal.end_lsn > s->received_lsn)
         s->received_lsn = wal.end_lsn;
     if (wal_encode(&s->out, &wal) != 0)
@@ -166,6 +168,8 @@ take_keepalive(struct stream *s, struct cursor *c, struct err *err)
     if (!cursor_u64(c, &keepalive.wal_end) || !cursor_u64(c, &send_time) ||
         !cursor_u8(c, &reply_requested) || c->left != 0)
         return malformed("keepalive", err);
+    if (decodestart_check(&s->source->decodes, keepalive.wal_end, s->start_lsn, err) != 0)
+        return -1;
     keepalive.send_time = (int64_t)send_time;
     if (keepalive.wal_end > s->received_lsn)
         s->received_lsn = keepalive.wal_end;
@@ -555,7 +559,7 @@ stream_run(struct stream *s, const struct hello *hello, struct err *err)
     if (hello_encode(&s->out, hello) != 0)
         return out_of_memory(err);
     s->lowwater = lowwater_start(PQsocket(s->source->conn));
-    s->received_lsn = hello->start_lsn;
+    s->received_lsn = s->start_lsn = hello->start_lsn;
     s->heard_at = clock_micros();
     /* Messages that came together with the answer to START_REPLICATION are in libpq's buffer
      * already, and poll does not see them. */

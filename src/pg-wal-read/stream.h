@@ -19,6 +19,7 @@ struct stream {
     int out_fd;              /* from io_make_nonblocking */
     int signal_fd;
     struct buf out;
+    uint64_t start_lsn; /* the slot's position */
     uint64_t received_lsn;
     int64_t commit_time;    /* of the last commit that was received, 0 without one */
     uint64_t keepalive_lsn; /* last one written to the stream */

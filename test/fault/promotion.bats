@@ -19,7 +19,7 @@ setup() {
     source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
     one=one$BATS_TEST_NUMBER two=two$BATS_TEST_NUMBER db=p$BATS_TEST_NUMBER
     conf=$SCRATCH/$db.conf
-    pg_new "$one"
+    pg_new "$one" max_prepared_transactions=5
     pg_sql "$one" "CREATE DATABASE $db"
     pg_sql "$one" "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION p FOR TABLE t" "$db"
     pg_sql dst "CREATE DATABASE $db"
@@ -132,6 +132,63 @@ ended() {
     caught_up "$conf" "$two" "$db" 60
     [ "$(rows dst)" = "300 45150" ]
     [ "$(pg_sql dst "SELECT timeline FROM walpipe.progress" "$db")" = 2 ]
+}
+
+# Prepared transactions stand for those of slow clients. The slot needs a snapshot from the time of "a"
+# to decode "b".
+slot_needs_snapshot() {
+    local before
+    before=$(pg_sql "$one" "SELECT restart_lsn FROM pg_replication_slots")
+    pg_sql "$one" "BEGIN; INSERT INTO t VALUES (1001, 'a'); PREPARE TRANSACTION 'a'" "$db"
+    pg_sql "$one" CHECKPOINT
+    pg_sql "$one" "BEGIN; INSERT INTO t VALUES (1002, 'b'); PREPARE TRANSACTION 'b'" "$db"
+    pg_sql "$one" "COMMIT PREPARED 'a'" "$db"
+    pg_sql "$one" CHECKPOINT
+    insert "$one" 101 110
+    caught_up "$conf" "$one" "$db"
+    wait_until 30 eval "[ \"\$(pg_sql $one \"SELECT restart_lsn > '$before' FROM pg_replication_slots\")\" = t ]"
+    pipeline_stop "$conf"
+    copy_slot
+    pg_sql "$one" "COMMIT PREPARED 'b'" "$db"
+    insert "$one" 111 120
+    standby_has_all
+    promote
+}
+
+@test "one to which the slot was copied without its snapshots is refused: it cannot decode all (trap 176)" {
+    pipeline_start "$conf"
+    insert "$one" 1 100
+    slot_needs_snapshot
+    pipeline_start "$conf" || true
+    ended 100
+    logged "the source cannot decode every transaction behind the slot's position"
+    [ "$(rows dst)" = "111 7106" ]
+    # the way out of the hint
+    "$WALPIPE_BIN/walpipe" drop -c "$conf" --yes
+    pg_sql dst "TRUNCATE t" "$db"
+    sed -i 's/^copy = no/copy = yes/' "$conf"
+    pipeline_start "$conf"
+    insert "$two" 121 130
+    wait_until 60 eval '[ "$(rows dst)" = "$(rows "$two")" ]'
+    [ "$(rows dst)" = "132 10518" ]
+}
+
+@test "with the snapshots it goes on" {
+    copy_slot() {
+        pg_sql "$one" "CHECKPOINT"
+        standby_has_all
+        pg_stop "$two"
+        as_postgres cp -r "$(pg_data "$one")/pg_replslot/$db" "$(pg_data "$two")/pg_replslot/"
+        as_postgres cp -r "$(pg_data "$one")/pg_logical/snapshots" "$(pg_data "$two")/pg_logical/"
+        pg_start "$two"
+    }
+    pipeline_start "$conf"
+    insert "$one" 1 100
+    slot_needs_snapshot
+    pipeline_start "$conf"
+    caught_up "$conf" "$two" "$db" 60
+    [ "$(rows dst)" = "$(rows "$two")" ]
+    [ "$(rows dst)" = "122 9263" ]
 }
 
 @test "one that is behind what the target has is refused, with the point where the timelines part (trap 16)" {
