@@ -142,6 +142,16 @@ torture: all
 	@scripts/deps build test
 	@WALPIPE_BIN=$(CURDIR)/build/release/bin test/fault/torture.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+# ---- the first copy at scale: `make firstcopy SCALE=50 KILLS=40` with the release programs ----
+
+SCALE ?= 10
+KILLS ?= 40
+.PHONY: firstcopy
+firstcopy: all
+	@scripts/deps build test
+	@WALPIPE_BIN=$(CURDIR)/build/release/bin test/fault/firstcopy --scale $(SCALE) --kills $(KILLS) \
+	    $(if $(SEED),--seed $(SEED))
+
 # ---- random histories: `make history SECONDS=600`, SEED=N to see one again ----
 
 .PHONY: history
@@ -251,6 +261,7 @@ help:
 	@echo 'make format     clang-format all C files'
 	@echo 'make fuzz       run every fuzzer; SECONDS=60 each'
 	@echo 'make torture    kill, stop and cut everything at random; MINUTES=10 SEED=n'
+	@echo 'make firstcopy  copy a database under load, kills and a failover; SCALE=10 KILLS=40 SEED=N'
 	@echo 'make history    random histories on real servers; SECONDS=60 SEED=N'
 	@echo 'make worlds     random set-ups of source, target and config; SECONDS=60 SEED=N'
 	@echo 'make bench      speed against PostgreSQL itself; RUNS=5 ONLY=bulk,small,...'

@@ -40,6 +40,9 @@ ch_digest() {
     columns=$(compare_columns "$4" "$2" "${5:-}") || return 1
     while read -r name type; do
         [ "$type" != bytea ] || name="concat('\\\\x', lower(hex($name)))" # raw there
+        # a DateTime64 has all its digits, PostgreSQL's text ends before the last zeros
+        [[ $type != 'timestamp '* ]] || name="replaceRegexpOne(replaceRegexpOne(toString($name),
+            '([.][0-9]*?)0+\$', '\\\\1'), '[.]\$', '')"
         list+="${list:+, '\\x1f', }ifNull(toString($name), '\\\\N')"
     done <<<"$columns"
     from=$(ch_sql "$server" "SELECT if(count() = 0, '$table', '${table}_current')
