@@ -292,6 +292,8 @@ copy_families(const struct ackd *a, struct buf *page)
                offsetof(struct worker_metrics, copies.waiting));
     copy_lines(a, page, tables, ",state=\"copying\"",
                offsetof(struct worker_metrics, copies.copying));
+    copy_lines(a, page, tables, ",state=\"resync\"",
+               offsetof(struct worker_metrics, copies.resync));
     copy_lines(a, page, tables, ",state=\"streaming\"",
                offsetof(struct worker_metrics, copies.streaming));
     promtext_family(page, rows, "counter", "Rows that the copy has written in this run.");

@@ -29,9 +29,9 @@ message_elements(enum ack_type type)
         return REGISTER_ELEMENTS;
     case ACK_DIFFERENCES:
         return DIFFERENCES_ELEMENTS;
-    case ACK_COPY_COUNTS:
     case ACK_CONTROL:
         return 7;
+    case ACK_COPY_COUNTS:
     case ACK_TABLE_STATE:
     case ACK_TABLE_COUNTS:
         return 8;
@@ -449,7 +449,7 @@ ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
 static void
 pack_worker_status(struct packer *p, const struct ack_worker_status *w)
 {
-    pack_array(p, 17);
+    pack_array(p, 18);
     pack_cstr(p, w->sink);
     pack_uint(p, w->shard);
     pack_bool(p, w->registered);
@@ -470,7 +470,7 @@ read_worker_status(struct cursor *c, struct ack_worker_status *w)
 {
     uint32_t elements;
 
-    return mp_array(c, &elements) && elements == 17 && mp_cstr(c, w->sink, sizeof w->sink) &&
+    return mp_array(c, &elements) && elements == 18 && mp_cstr(c, w->sink, sizeof w->sink) &&
            mp_uint32(c, &w->shard) && mp_bool(c, &w->registered) && mp_bool(c, &w->target_alive) &&
            mp_cstr(c, w->target_message, sizeof w->target_message) && mp_uint(c, &w->reached_lsn) &&
            mp_uint(c, &w->lag_bytes) && mp_int(c, &w->lag_micros) && mp_uint(c, &w->events) &&

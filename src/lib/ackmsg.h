@@ -132,7 +132,7 @@ struct ack_differences {
 /* Of one table, since the last report, and durable. */
 struct ack_table_counts {
     char table[132]; /* of the source, "schema.table" */
-    char state[16];  /* of its copy, waiting, copying or streaming, "" if it is not known */
+    char state[16];  /* of its copy, as copyparts_state_name has it, "" if it is not known */
     uint64_t inserts, updates, deletes, truncates;
 };
 

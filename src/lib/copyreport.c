@@ -134,15 +134,18 @@ report_list(struct copying *c, struct ackconn *ack, struct err *err)
 static enum copy_state
 table_state_of(const struct copypart *first)
 {
-    bool waits = false, copies = false, streams = false;
+    bool waits = false, copies = false, resyncs = false, streams = false;
 
     for (const struct copypart *at = first; at != NULL; at = at->table_next) {
         if (at->gone || at->out)
             continue;
         waits = waits || at->state == COPY_NEW || at->state == COPY_WAITING;
-        copies = copies || at->state == COPY_COPYING || at->state == COPY_RESYNC;
+        copies = copies || at->state == COPY_COPYING;
+        resyncs = resyncs || at->state == COPY_RESYNC;
         streams = streams || at->state == COPY_STREAMING;
     }
+    if (resyncs)
+        return COPY_RESYNC;
     if (copies || (waits && streams))
         return COPY_COPYING;
     return waits ? COPY_WAITING : streams ? COPY_STREAMING : 0;
@@ -169,6 +172,7 @@ count_table(struct copypart *first, struct ackconn *ack, struct copy_counts *cou
     enum copy_state state = table_state_of(first);
 
     counts->copying += state == COPY_COPYING;
+    counts->resync += state == COPY_RESYNC;
     counts->waiting += state == COPY_WAITING;
     counts->streaming += state == COPY_STREAMING;
     return tell_table(first, state, ack, err);

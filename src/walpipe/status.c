@@ -114,8 +114,8 @@ sample_twice(const struct config *config, struct status_samples *s, struct err *
 static bool
 copies(const struct ack_worker_status *w, const struct sink_config *sink)
 {
-    return w->copies_known && w->copies.waiting + w->copies.copying > 0 && w->target_alive &&
-           strcmp(w->sink, sink->name) == 0;
+    return w->copies_known && w->copies.waiting + w->copies.copying + w->copies.resync > 0 &&
+           w->target_alive && strcmp(w->sink, sink->name) == 0;
 }
 
 static bool

@@ -205,7 +205,8 @@ finish_table(const struct making *m, struct table_progress *t, const struct stat
     t->missing = missing_of(m->notes, t->relid);
     t->speed = t->rows_speed = -1;
     list->streaming += t->state == streaming;
-    list->copying += t->state == copying || t->state == resync;
+    list->copying += t->state == copying;
+    list->resync += t->state == resync;
     if (t->copied || t->state != streaming) {
         list->blocks += t->blocks;
         list->done += t->done;

@@ -34,7 +34,7 @@ struct tablelist {
     uint64_t block_size;           /* 0 if the source is not known */
     struct table_progress *tables; /* tables that are being copied first, then those that wait */
     size_t count;
-    size_t streaming, copying; /* tables */
+    size_t streaming, copying, resync; /* tables */
     /* Of all that were, are or will be copied. */
     uint64_t blocks, done;
     double speed;

@@ -39,7 +39,7 @@ read_sinks(const struct reading *r)
         if (r->choice->sinks != NULL && !r->choice->sinks[i])
             continue;
         read_sink(r, i, &lists[i]);
-        copying = copying || lists[i].copying > 0;
+        copying = copying || lists[i].copying + lists[i].resync > 0;
     }
     return copying;
 }
@@ -53,7 +53,7 @@ read_again(const struct reading *r)
     for (size_t i = 0; i < r->choice->config->sinks_count; i++) {
         struct tablelist now;
 
-        if (lists[i].copying == 0)
+        if (lists[i].copying + lists[i].resync == 0)
             continue;
         read_sink(r, i, &now);
         if (!now.known)
