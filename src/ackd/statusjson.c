@@ -11,36 +11,17 @@
 #include "ackd/programs.h"
 #include "ackd/report.h"
 #include "ackd/waits.h"
+#include "lib/ackjson.h"
 #include "lib/clock.h"
-#include "lib/json.h"
 #include "lib/lasterror.h"
 
 /* A longer time until the slot is lost is none. */
 #define SLOT_SECONDS_MAX 1e9
 
 static void
-put_lsn(struct json *j, const char *name, uint64_t lsn)
-{
-    if (lsn == 0)
-        json_null(j, name);
-    else
-        json_lsn(j, name, lsn);
-}
-
-static void
-put_uint(struct json *j, const char *name, bool known, uint64_t n)
-{
-    if (known)
-        json_uint(j, name, n);
-    else
-        json_null(j, name);
-}
-
-static void
 put_lag(struct json *j, bool known, uint64_t bytes, bool time_known, uint64_t micros)
 {
-    put_uint(j, "lag_bytes", known, bytes);
-    put_uint(j, "lag_millis", time_known, micros / 1000);
+    ackjson_lag(j, known, bytes, time_known ? (int64_t)micros : -1);
 }
 
 static void
@@ -51,14 +32,14 @@ put_source(const struct ackd *a, struct json *j)
     json_open_member(j, "source", '{');
     json_bool(j, "alive", run && a->reader != NULL);
     json_bool(j, "standby", a->waiting.standby);
-    json_cstr(j, "message", a->waiting.message);
+    json_cstr(j, "waits_for", a->waiting.message);
     json_cstr(j, "waits", waits_word(waits_reader(a)));
     json_bool(j, "draining", a->draining);
     json_cstr(j, "database", run ? a->source.database : "");
     json_cstr(j, "slot", run ? a->source.slot : "");
-    put_uint(j, "server_version", run, a->source.server_version);
-    put_lsn(j, "received_lsn", run ? a->ledger.received : 0);
-    put_lsn(j, "end_lsn", report_newest(a));
+    json_uint_or_null(j, "server_version", run, a->source.server_version);
+    json_lsn_or_null(j, "received_lsn", run ? a->ledger.received : 0);
+    json_lsn_or_null(j, "end_lsn", report_newest(a));
     json_close(j, '}');
 }
 
@@ -72,14 +53,11 @@ put_slot(const struct ackd *a, struct json *j)
         return;
     }
     json_open_member(j, "slot", '{');
-    json_uint(j, "retained_bytes", a->slot.retained_bytes);
-    json_cstr(j, "wal_status", a->slot.wal_status);
-    put_uint(j, "safe_wal_size", a->slot.safe_wal_size >= 0, (uint64_t)a->slot.safe_wal_size);
+    ackjson_slot(j, &a->slot);
     if (!history_slot_seconds(&a->history, &seconds) || seconds >= SLOT_SECONDS_MAX)
         json_null(j, "lost_in_seconds");
     else
         json_uint(j, "lost_in_seconds", (uint64_t)seconds);
-    json_uint(j, "xmin_age", a->slot.xmin_age);
     json_close(j, '}');
 }
 
@@ -93,22 +71,6 @@ worker_state(const struct ackd *a, uint32_t index)
     if (!w->registered || w->conn == NULL)
         return "not connected";
     return w->target_alive ? "ok" : "target down";
-}
-
-static void
-put_copies(struct json *j, const struct worker_metrics *m)
-{
-    if (!m->copies_known) {
-        json_null(j, "copies");
-        return;
-    }
-    json_open_member(j, "copies", '{');
-    json_uint(j, "waiting", m->copies.waiting);
-    json_uint(j, "copying", m->copies.copying);
-    json_uint(j, "streaming", m->copies.streaming);
-    json_uint(j, "rows", m->copies.rows);
-    json_uint(j, "bytes", m->copies.bytes);
-    json_close(j, '}');
 }
 
 static void
@@ -127,14 +89,14 @@ put_worker(const struct ackd *a, uint32_t index, struct json *j)
     json_cstr(j, "state", worker_state(a, index));
     json_cstr(j, "target_message", w->target_message);
     json_cstr(j, "waits", waits_word(waits_worker(a, index)));
-    put_lsn(j, "reached_lsn", w->registered ? a->ledger.workers[index].reached : 0);
+    json_lsn_or_null(j, "reached_lsn", w->registered ? a->ledger.workers[index].reached : 0);
     put_lag(j, known, bytes, time_known, micros);
-    put_uint(j, "silent_millis", w->registered, (clock_micros() - w->heard_at) / 1000);
-    json_uint(j, "changes", w->metrics.events);
+    json_uint_or_null(j, "silent_millis", w->registered, (clock_micros() - w->heard_at) / 1000);
+    json_uint(j, "events", w->metrics.events);
     json_uint(j, "batches", w->metrics.batches);
     json_uint(j, "batch_micros", w->metrics.flush_micros.sum);
     json_uint(j, "reconnects", w->metrics.reconnects);
-    put_copies(j, &w->metrics);
+    ackjson_copies(j, w->metrics.copies_known ? &w->metrics.copies : NULL);
     json_close(j, '}');
 }
 
@@ -181,14 +143,7 @@ put_differences(const struct ackd *a, struct json *j)
     for (uint32_t i = 0; i < a->differences.count; i++) {
         const struct counted_table *t = &a->differences.tables[i];
 
-        json_open_member(j, NULL, '{');
-        json_cstr(j, "sink", a->sinks[t->sink].name);
-        json_cstr(j, "table", t->differences.relation);
-        json_uint(j, "updates_missing", t->differences.updates_missing);
-        json_uint(j, "deletes_missing", t->differences.deletes_missing);
-        json_uint(j, "inserts_existing", t->differences.inserts_existing);
-        json_uint(j, "schema_changes", t->differences.schema_changes);
-        json_close(j, '}');
+        ackjson_differences(j, a->sinks[t->sink].name, &t->differences);
     }
     json_close(j, ']');
 }
@@ -260,8 +215,8 @@ put_point(const struct ackd *a, const struct history_point *p, struct json *j)
     json_open_member(j, NULL, '{');
     json_int(j, "time", p->time);
     put_lag(j, p->lag_known, p->lag_bytes, p->lag_micros >= 0, (uint64_t)p->lag_micros);
-    put_uint(j, "wal", p->wal_lsn != 0, p->wal_lsn);
-    put_uint(j, "retained_bytes", p->slot_known, p->retained_bytes);
+    json_uint_or_null(j, "wal", p->wal_lsn != 0, p->wal_lsn);
+    json_uint_or_null(j, "retained_bytes", p->slot_known, p->retained_bytes);
     put_counts(j, "changes", a->sinks_count, p->changes);
     put_counts(j, "copied", a->sinks_count, p->copied);
     json_close(j, '}');
@@ -310,7 +265,7 @@ put_pipeline(const struct ackd *a, struct json *j)
     json_bool(j, "healthy", report_health(a, &ignored));
     buf_free(&ignored);
     json_bool(j, "checkpoint_ok", !a->checkpoint_failing);
-    put_lsn(j, "safe_lsn", report_confirmed(a));
+    json_lsn_or_null(j, "safe_lsn", report_confirmed(a));
     known = report_lag(a, &bytes);
     time_known = report_lag_micros(a, &micros);
     put_lag(j, known, bytes, time_known, micros);

@@ -104,10 +104,26 @@ json_tenths(struct json *j, const char *name, double n)
 }
 
 void
+json_thousandths(struct json *j, const char *name, double n)
+{
+    json_name(j, name);
+    fprintf(j->out, "%.3f", n);
+}
+
+void
 json_null(struct json *j, const char *name)
 {
     json_name(j, name);
     fputs("null", j->out);
+}
+
+void
+json_uint_or_null(struct json *j, const char *name, bool known, uint64_t n)
+{
+    if (known)
+        json_uint(j, name, n);
+    else
+        json_null(j, name);
 }
 
 void
@@ -130,6 +146,15 @@ json_lsn(struct json *j, const char *name, uint64_t lsn)
     struct lsn_text text = lsn_format(lsn);
 
     json_cstr(j, name, text.text);
+}
+
+void
+json_lsn_or_null(struct json *j, const char *name, uint64_t lsn)
+{
+    if (lsn != 0)
+        json_lsn(j, name, lsn);
+    else
+        json_null(j, name);
 }
 
 void

@@ -29,10 +29,15 @@ void json_uint_text(struct json *j, const char *name, uint64_t n);
 void json_int(struct json *j, const char *name, int64_t n);
 /* With one digit behind the point. */
 void json_tenths(struct json *j, const char *name, double n);
+/* With three. */
+void json_thousandths(struct json *j, const char *name, double n);
 void json_bool(struct json *j, const char *name, bool b);
 void json_null(struct json *j, const char *name);
+void json_uint_or_null(struct json *j, const char *name, bool known, uint64_t n);
 void json_hex(struct json *j, const char *name, struct bytes b);
 void json_lsn(struct json *j, const char *name, uint64_t lsn);
+/* 0 is null. */
+void json_lsn_or_null(struct json *j, const char *name, uint64_t lsn);
 
 /* Microseconds since 2000-01-01 UTC as "2026-11-22T17:00:00.000000Z". */
 void json_time(struct json *j, const char *name, int64_t micros);

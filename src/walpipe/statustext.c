@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "lib/json.h"
+#include "lib/ackjson.h"
 #include "lib/lsn.h"
 #include "walpipe/amount.h"
 #include "walpipe/tablestext.h"
@@ -199,8 +199,8 @@ print_streaming(const struct ack_status *s, uint32_t first, FILE *out)
             continue;
         if (n->streaming < streaming)
             streaming = n->streaming;
-        if (n->waiting + n->copying + n->streaming > all)
-            all = n->waiting + n->copying + n->streaming;
+        if (n->waiting + n->copying + n->resync + n->streaming > all)
+            all = n->waiting + n->copying + n->resync + n->streaming;
     }
     if (all > 0)
         fprintf(out, "\nsink %s: %" PRIu64 " of %" PRIu64 " tables streaming\n", w->sink, streaming,
@@ -267,25 +267,9 @@ statustext_table(const char *pipeline, const struct status_samples *s, FILE *out
 /* ---- json, where null means not known ---- */
 
 static void
-json_lsn_or_null(struct json *j, const char *name, uint64_t lsn)
-{
-    if (lsn == 0)
-        json_null(j, name);
-    else
-        json_lsn(j, name, lsn);
-}
-
-static void
 json_lag(struct json *j, const struct ack_status *s, uint64_t bytes, int64_t micros)
 {
-    if (s->lag_known)
-        json_uint(j, "lag_bytes", bytes);
-    else
-        json_null(j, "lag_bytes");
-    if (micros >= 0)
-        json_tenths(j, "lag_seconds", (double)micros / 1e6);
-    else
-        json_null(j, "lag_seconds");
+    ackjson_lag(j, s->lag_known, bytes, micros);
 }
 
 static void
@@ -311,32 +295,7 @@ json_slot(struct json *j, const struct ack_slot *slot)
         return;
     }
     json_open_member(j, "slot", '{');
-    json_lsn(j, "current_lsn", slot->current_lsn);
-    json_lsn(j, "restart_lsn", slot->restart_lsn);
-    json_uint(j, "retained_bytes", slot->retained_bytes);
-    json_uint(j, "xmin_age", slot->xmin_age);
-    json_bool(j, "output_full", slot->output_full);
-    json_cstr(j, "wal_status", slot->wal_status);
-    if (slot->safe_wal_size >= 0)
-        json_int(j, "safe_wal_size", slot->safe_wal_size);
-    else
-        json_null(j, "safe_wal_size");
-    json_close(j, '}');
-}
-
-static void
-json_copied(struct json *j, const struct ack_worker_status *w)
-{
-    if (!w->copies_known) {
-        json_null(j, "copies");
-        return;
-    }
-    json_open_member(j, "copies", '{');
-    json_uint(j, "tables_waiting", w->copies.waiting);
-    json_uint(j, "tables_copying", w->copies.copying);
-    json_uint(j, "tables_streaming", w->copies.streaming);
-    json_uint(j, "rows", w->copies.rows);
-    json_uint(j, "bytes", w->copies.bytes);
+    ackjson_slot(j, slot);
     json_close(j, '}');
 }
 
@@ -374,20 +333,7 @@ json_worker(struct json *j, const struct status_samples *s, const struct ack_wor
         json_null(j, "events_per_second");
     json_cstr(j, "state", worker_state(&s->now, w));
     json_cstr(j, "target_message", w->target_message);
-    json_copied(j, w);
-    json_close(j, '}');
-}
-
-static void
-json_table(struct json *j, const struct ack_table_status *t)
-{
-    json_open_member(j, NULL, '{');
-    json_cstr(j, "sink", t->sink);
-    json_cstr(j, "table", t->differences.relation);
-    json_uint(j, "updates_missing", t->differences.updates_missing);
-    json_uint(j, "deletes_missing", t->differences.deletes_missing);
-    json_uint(j, "inserts_existing", t->differences.inserts_existing);
-    json_uint(j, "schema_changes", t->differences.schema_changes);
+    ackjson_copies(j, w->copies_known ? &w->copies : NULL);
     json_close(j, '}');
 }
 
@@ -445,7 +391,7 @@ statustext_json(const char *pipeline, const struct status_samples *s, FILE *out)
     json_copies(&j, s);
     json_open_member(&j, "differences", '[');
     for (uint32_t i = 0; i < now->tables_count; i++)
-        json_table(&j, &now->tables[i]);
+        ackjson_differences(&j, now->tables[i].sink, &now->tables[i].differences);
     json_close(&j, ']');
     json_open_member(&j, "wholes", '[');
     for (size_t i = 0; i < s->wholes.count; i++)

@@ -452,7 +452,7 @@ page_says() {
     wait_until 20 streaming
     insert 1 100
     wait_until 20 arrived 100
-    wait_until 20 page_says '.healthy and .lag_millis == 0 and .source.waits == "upstream" and
+    wait_until 20 page_says '.healthy and .lag_seconds == 0 and .source.waits == "upstream" and
         (.workers | length == 2 and .[0].changes == 100 and all(.[]; .waits == "upstream"))'
     jq -e '[.programs[] | .name + (if .sink then " " + .sink else "" end)] | sort ==
         ["ackd", "pg-wal-read", "pgout-decode", "python3 audit", "route", "sink-pg dst", "walpipe"]' "$SCRATCH/status.json"

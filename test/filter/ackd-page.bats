@@ -46,7 +46,7 @@ with Ackd("dst=2 olap=1", extra=(*http, "--restarts", "4")) as a:
     assert s["lag_bytes"] == 1000 and s["sinks"] == [{"name": "dst", "shards": 2}, {"name": "olap", "shards": 1}]
     w = s["workers"]
     assert [x["state"] for x in w] == ["ok", "ok", "target down"], w
-    assert w[0]["changes"] == 3 and w[0]["batch_micros"] == 1500 and w[0]["reached_lsn"] == "0/2BC"
+    assert w[0]["events"] == 3 and w[0]["batch_micros"] == 1500 and w[0]["reached_lsn"] == "0/2BC"
     assert w[2]["waits"] == "target" and w[2]["target_message"].startswith("</script><img")
     assert s["differences"][0]["table"].startswith("</script><img") and s["differences"][0]["sink"] == "dst"
     assert [e["program"] for e in s["errors"]] == ["sink olap/0"] and s["errors"][0]["hint"]
