@@ -11,6 +11,7 @@
 #define UNFINISHED_SHOWN 20
 #define BAR_WIDTH        20
 #define NAME_WIDTH_MOST  40
+#define STATE_WIDTH_MOST 16 /* out-streaming is the longest that this walpipe knows */
 
 /* Two names with quotes. */
 #define NAME_SIZE (4 * NAME_MAX_BYTES + 8)
@@ -101,9 +102,14 @@ print_bar(const struct table_progress *t, FILE *out)
     fputc(']', out);
 }
 
+/* Of the first two columns. */
+struct widths {
+    int name, state;
+};
+
 static void
-print_table(const struct tablelist *list, const struct table_progress *t, bool bar, int width,
-            FILE *out)
+print_table(const struct tablelist *list, const struct table_progress *t, bool bar,
+            struct widths widths, FILE *out)
 {
     bool sized = t->sized && has_copy(t);
     char name[NAME_SIZE], rows[24] = "-", missing[24] = "-";
@@ -113,7 +119,8 @@ print_table(const struct tablelist *list, const struct table_progress *t, bool b
         snprintf(rows, sizeof rows, "%" PRIu64, t->rows);
         snprintf(missing, sizeof missing, "%" PRIu64, t->missing);
     }
-    fprintf(out, "%-*s  %-9s  %12s  %9s  %9s  %7s  %11s  %8s  %7s  %s", width, name, t->state, rows,
+    fprintf(out, "%-*s  %-*s  %12s  %9s  %9s  %7s  %11s  %8s  %7s  %s", widths.name, name,
+            widths.state, t->state, rows,
             sized ? amount_bytes(t->done * list->block_size).text : "-",
             t->sized ? amount_bytes(t->blocks * list->block_size).text : "-",
             sized ? percent_text(t->done, t->blocks).text : "-", speed_text(list, t->speed).text,
@@ -125,32 +132,43 @@ print_table(const struct tablelist *list, const struct table_progress *t, bool b
 }
 
 static int
-name_width(const struct tablelist *list, const struct tablestext_how *how)
+wider(int width, const char *text, int most)
 {
+    size_t len = strlen(text);
+
+    return len >= (size_t)most ? most : (int)len > width ? (int)len : width;
+}
+
+static struct widths
+find_widths(const struct tablelist *list, const struct tablestext_how *how)
+{
+    struct widths widths = {.name = 5, .state = 9};
     char name[NAME_SIZE];
-    size_t width = 5;
 
     for (size_t i = 0; i < list->count; i++) {
+        if (how->unfinished_only && is_streaming(&list->tables[i]))
+            continue;
         show_name(&list->tables[i], name);
-        if (strlen(name) > width && !(how->unfinished_only && is_streaming(&list->tables[i])))
-            width = strlen(name);
+        widths.name = wider(widths.name, name, NAME_WIDTH_MOST);
+        widths.state = wider(widths.state, list->tables[i].state, STATE_WIDTH_MOST);
     }
-    return width < NAME_WIDTH_MOST ? (int)width : NAME_WIDTH_MOST;
+    return widths;
 }
 
 static void
 print_tables(const struct tablelist *list, struct tablestext_how how, FILE *out)
 {
     size_t unfinished = list->count - list->streaming, most = list->count;
-    int width = name_width(list, &how);
+    struct widths widths = find_widths(list, &how);
 
     if (how.unfinished_only)
         most = unfinished < UNFINISHED_SHOWN ? unfinished : UNFINISHED_SHOWN;
     if (most > 0)
-        fprintf(out, "%-*s  %-9s  %12s  %9s  %9s  %7s  %11s  %8s  %7s  %s\n", width, "table",
-                "state", "rows", "copied", "size", "done", "rate", "left", "missing", "since");
+        fprintf(out, "%-*s  %-*s  %12s  %9s  %9s  %7s  %11s  %8s  %7s  %s\n", widths.name, "table",
+                widths.state, "state", "rows", "copied", "size", "done", "rate", "left", "missing",
+                "since");
     for (size_t i = 0; i < most; i++)
-        print_table(list, &list->tables[i], how.bars, width, out);
+        print_table(list, &list->tables[i], how.bars, widths, out);
     if (how.unfinished_only && unfinished > most)
         fprintf(out, "and %zu more\n", unfinished - most);
 }
@@ -181,24 +199,6 @@ tablestext_sink(const struct tablelist *list, struct tablestext_how how, FILE *o
 }
 
 /* ---- json, where null means not known ---- */
-
-static void
-json_uint_or_null(struct json *j, const char *name, bool known, uint64_t n)
-{
-    if (known)
-        json_uint(j, name, n);
-    else
-        json_null(j, name);
-}
-
-static void
-json_lsn_or_null(struct json *j, const char *name, uint64_t lsn)
-{
-    if (lsn != 0)
-        json_lsn(j, name, lsn);
-    else
-        json_null(j, name);
-}
 
 static void
 json_tenths_or_null(struct json *j, const char *name, double n)
@@ -253,6 +253,7 @@ tablestext_json(struct json *j, const struct tablelist *list, bool unfinished_on
     json_uint(j, "tables_total", list->count);
     json_uint(j, "tables_streaming", list->streaming);
     json_uint(j, "tables_copying", list->copying);
+    json_uint(j, "tables_resync", list->resync);
     json_progress(j, list, list->known && list->block_size > 0, list->done, list->blocks,
                   list->speed);
     json_open_member(j, "tables", '[');
