@@ -50,37 +50,12 @@ write_new_values(struct writer *w)
     }
 }
 
-static void
-write_key_names(struct writer *w)
-{
-    for (uint32_t k = 0; k < w->plan->keys_count; k++) {
-        sqltext_add(w->sql, k == 0 ? "" : ", ");
-        sqltext_name(w->sql, w->plan->columns[w->plan->keys[k]].name);
-    }
-}
-
 /* An existing row is overwritten, because its key came back through a row filter (trap 55). */
 static void
 write_on_conflict(struct writer *w)
 {
-    const char *before = " DO UPDATE SET ";
-
-    if (!w->plan->overwrites || w->plan->index != INDEX_ARBITER || w->plan->fires == FIRES_RULES)
-        return;
-    sqltext_add(w->sql, " ON CONFLICT (");
-    write_key_names(w);
-    sqltext_add(w->sql, ")");
-    for (uint32_t i = 0; i < w->plan->columns_count; i++) {
-        if (!plan_overwrites(w->plan, i))
-            continue;
-        sqltext_add(w->sql, "%s", before);
-        sqltext_name(w->sql, w->plan->columns[i].name);
-        sqltext_add(w->sql, " = EXCLUDED.");
-        sqltext_name(w->sql, w->plan->columns[i].name);
-        before = ", ";
-    }
-    if (before[0] == ' ')
-        sqltext_add(w->sql, " DO NOTHING");
+    if (w->plan->overwrites && w->plan->index == INDEX_ARBITER && w->plan->fires != FIRES_RULES)
+        (void)valuesql_on_conflict(w->sql, w->plan);
 }
 
 static void

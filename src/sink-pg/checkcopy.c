@@ -6,6 +6,7 @@
 
 #include "sink-pg/copynotes.h"
 #include "sink-pg/match.h"
+#include "sink-pg/owntables.h"
 #include "sink-pg/sqltext.h"
 
 static const char look[] = "look for walpipe's notes in the target";
@@ -31,10 +32,8 @@ ask_notes(struct session *s, const char *const *params, bool *found, struct err 
     bool tables, progress;
 
     *found = false;
-    if (ask(s, look, "SELECT pg_catalog.to_regclass('walpipe.tables') IS NOT NULL", 0, NULL,
-            &tables, err) != 0 ||
-        ask(s, look, "SELECT pg_catalog.to_regclass('walpipe.progress') IS NOT NULL", 0, NULL,
-            &progress, err) != 0)
+    if (owntables_exist(s, "tables", &tables, err) != 0 ||
+        owntables_exist(s, "progress", &progress, err) != 0)
         return -1;
     if (!progress)
         return 0;
@@ -54,8 +53,7 @@ static int
 ask_unfinished(struct session *s, const char *const *params, bool *unfinished, struct err *err)
 {
     *unfinished = false;
-    if (ask(s, look, "SELECT pg_catalog.to_regclass('walpipe.tables') IS NOT NULL", 0, NULL,
-            unfinished, err) != 0)
+    if (owntables_exist(s, "tables", unfinished, err) != 0)
         return -1;
     if (!*unfinished)
         return 0;
@@ -92,8 +90,7 @@ check_target(struct session *s, const char *const *params, const struct relation
     const char *with_target[] = {params[0], params[1], params[2], NULL};
     struct buf target = {0};
     bool tables = false, other = false;
-    int rc = ask(s, look, "SELECT pg_catalog.to_regclass('walpipe.tables') IS NOT NULL", 0, NULL,
-                 &tables, err);
+    int rc = owntables_exist(s, "tables", &tables, err);
 
     sqltext_name(&target, schema);
     sqltext_add(&target, ".");

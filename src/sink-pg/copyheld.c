@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/keylessplace.h"
+#include "sink-pg/owntables.h"
 #include "sink-pg/savepoint.h"
 #include "sink-pg/sqltext.h"
 
@@ -24,27 +25,12 @@ static const char create_table[] =
     "type integer NOT NULL, change bytea NOT NULL,"
     "PRIMARY KEY (pipeline, sink, relid, piece, number))";
 
-static int
-look(struct session *s, bool *exists, struct err *err)
-{
-    static const char what[] = "look for walpipe.held in the target";
-    PGresult *result =
-        pqx_exec(s->conn, what, "SELECT pg_catalog.to_regclass('walpipe.held') IS NOT NULL", err);
-
-    result = pqx_shaped(result, what, 1, 1, "v", err);
-    if (result == NULL)
-        return -1;
-    *exists = PQgetvalue(result, 0, 0)[0] == 't';
-    PQclear(result);
-    return 0;
-}
-
 int
 copyheld_make(struct session *s, struct err *err)
 {
     bool exists;
 
-    if (look(s, &exists, err) != 0)
+    if (owntables_exist(s, "held", &exists, err) != 0)
         return -1;
     if (exists || session_exec(s, "create walpipe.held in the target", create_table, err) == 0)
         return 0;
@@ -100,7 +86,7 @@ copyheld_drop(struct session *s, const char *pipeline, const char *sink, struct 
     PGresult *result;
     bool exists;
 
-    if (look(s, &exists, err) != 0)
+    if (owntables_exist(s, "held", &exists, err) != 0)
         return -1;
     if (!exists)
         return 0;

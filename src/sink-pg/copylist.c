@@ -5,16 +5,13 @@
 
 #include "lib/copynote.h"
 #include "lib/lsn.h"
+#include "sink-pg/owntables.h"
 
 static const char what[] = "read walpipe.tables";
 
 /* All queries see the target at one time, and none waits long for a lock. */
 static const char begin[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
                             "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '20s'";
-
-static const char which_exist[] = "SELECT pg_catalog.to_regclass('walpipe.progress') IS NOT NULL, "
-                                  "pg_catalog.to_regclass('walpipe.tables') IS NOT NULL AND "
-                                  "pg_catalog.to_regclass('walpipe.missing') IS NOT NULL";
 
 static const char read_position[] =
     "SELECT pg_catalog.min(lsn), pg_catalog.max(lsn), pg_catalog.max(shards) "
@@ -125,16 +122,12 @@ look(struct session *s, const char *const params[2], struct buf *out, struct err
 {
     struct copynote sink = {.kind = COPYNOTE_SINK, .state = "waiting"};
     bool progress, notes;
-    PGresult *exist;
 
     if (session_open(s, err) != 0 || session_exec(s, what, begin, err) != 0)
         return -1;
-    exist = pqx_shaped(pqx_exec(s->conn, what, which_exist, err), what, 1, 1, "vv", err);
-    if (exist == NULL)
+    if (owntables_exist(s, "progress", &progress, err) != 0 ||
+        owntables_exist(s, "tables,missing", &notes, err) != 0)
         return -1;
-    progress = PQgetvalue(exist, 0, 0)[0] == 't';
-    notes = PQgetvalue(exist, 0, 1)[0] == 't';
-    PQclear(exist);
     if (progress && fill_sink(s, params, &sink, err) != 0)
         return -1;
     if (notes)

@@ -9,8 +9,11 @@
 #include "lib/layout.h"
 #include "lib/lsn.h"
 #include "sink-pg/mapping.h"
+#include "sink-pg/owntables.h"
 #include "sink-pg/plan.h"
 #include "sink-pg/sqltext.h"
+
+static const char own[] = "tables,missing";
 
 /* A key may be longer than a btree accepts. */
 static const char create_tables[] =
@@ -27,14 +30,7 @@ static const char create_tables[] =
     "columns text[] NOT NULL, key text[] NOT NULL);"
     "CREATE INDEX IF NOT EXISTS missing_key ON walpipe.missing USING hash (key)";
 
-static const char tables_exist[] =
-    "SELECT pg_catalog.to_regclass('walpipe.tables') IS NOT NULL AND "
-    "pg_catalog.to_regclass('walpipe.missing') IS NOT NULL";
-
 /* Tables of an older walpipe have no column for the target. */
-static const char columns_exist[] =
-    "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE "
-    "attrelid = pg_catalog.to_regclass('walpipe.tables') AND attname = 'target')";
 static const char add_columns[] =
     "ALTER TABLE walpipe.tables ADD COLUMN target text NOT NULL DEFAULT ''";
 
@@ -98,8 +94,7 @@ bring_columns(struct session *s, struct err *err)
 {
     bool exist;
 
-    if (ask_bool(s, "look at walpipe.tables in the target", columns_exist, 0, NULL, &exist, err) !=
-        0)
+    if (owntables_has_column(s, "tables", "target", &exist, err) != 0)
         return -1;
     if (exist || session_exec(s, "add a column to walpipe.tables", add_columns, err) == 0)
         return 0;
@@ -113,8 +108,7 @@ make_tables(struct session *s, struct err *err)
 {
     bool exist;
 
-    if (ask_bool(s, "look for walpipe.tables in the target", tables_exist, 0, NULL, &exist, err) !=
-        0)
+    if (owntables_exist(s, own, &exist, err) != 0)
         return -1;
     if (exist)
         return bring_columns(s, err);
@@ -330,7 +324,7 @@ copynotes_require_none(const struct copynotes *n, struct session *s, struct err 
     PGresult *rows;
     bool exist;
 
-    if (ask_bool(s, what, tables_exist, 0, NULL, &exist, err) != 0)
+    if (owntables_exist(s, own, &exist, err) != 0)
         return -1;
     if (!exist)
         return 0;
@@ -577,8 +571,7 @@ copynotes_drop(struct session *s, const char *pipeline, const char *sink, struct
     bool exist;
 
     if (staging_drop_all(&staging, s, err) != 0 || copyheld_drop(s, pipeline, sink, err) != 0 ||
-        ask_bool(s, "look for walpipe.tables in the target", tables_exist, 0, NULL, &exist, err) !=
-            0)
+        owntables_exist(s, own, &exist, err) != 0)
         return -1;
     for (size_t i = 0; i < 2 && exist; i++) {
         result = pqx_exec_params(s->conn, "delete from walpipe.tables", deletes[i], 2, params, err);

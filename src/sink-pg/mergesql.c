@@ -96,27 +96,10 @@ mergesql_update(struct buf *sql, const struct plan *plan, uint32_t number, const
 static void
 write_on_conflict(struct buf *sql, const struct plan *plan)
 {
-    const char *before = ") DO UPDATE SET ";
+    const char *before = " WHERE ";
 
-    sqltext_add(sql, " ON CONFLICT (");
-    for (uint32_t k = 0; k < plan->keys_count; k++) {
-        sqltext_add(sql, k == 0 ? "" : ", ");
-        sqltext_name(sql, plan->columns[plan->keys[k]].name);
-    }
-    for (uint32_t i = 0; i < plan->columns_count; i++) {
-        if (!plan_overwrites(plan, i))
-            continue;
-        sqltext_add(sql, "%s", before);
-        sqltext_name(sql, plan->columns[i].name);
-        sqltext_add(sql, " = EXCLUDED.");
-        sqltext_name(sql, plan->columns[i].name);
-        before = ", ";
-    }
-    if (before[0] == ')') {
-        sqltext_add(sql, ") DO NOTHING");
+    if (!valuesql_on_conflict(sql, plan))
         return;
-    }
-    before = " WHERE ";
     for (uint32_t i = 0; i < plan->columns_count; i++) {
         if (plan->columns[i].key || plan_can_set(plan, i))
             continue;

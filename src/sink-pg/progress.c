@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/lsn.h"
+#include "sink-pg/owntables.h"
 #include "sink-pg/relayout.h"
 #include "sink-pg/sqltext.h"
 
@@ -45,36 +46,13 @@ position_equal(const struct position *a, const struct position *b)
            a->partial_ordinal == b->partial_ordinal;
 }
 
-static int
-object_exists(struct session *s, const char *what, const char *query, bool *exists, struct err *err)
-{
-    PGresult *result = pqx_exec(s->conn, what, query, err);
-
-    result = pqx_shaped(result, what, 1, 1, "v", err);
-    if (result == NULL)
-        return -1;
-    *exists = PQgetvalue(result, 0, 0)[0] == 't';
-    PQclear(result);
-    return 0;
-}
-
-static int
-table_exists(struct session *s, bool *exists, struct err *err)
-{
-    return object_exists(s, "look for walpipe.progress in the target",
-                         "SELECT pg_catalog.to_regclass('walpipe.progress') IS NOT NULL", exists,
-                         err);
-}
-
 /* CREATE SCHEMA IF NOT EXISTS needs CREATE on the database even where the schema exists. */
 static int
 make_schema(struct session *s, struct err *err)
 {
     bool exists;
 
-    if (object_exists(s, "look for schema walpipe in the target",
-                      "SELECT pg_catalog.to_regnamespace('walpipe') IS NOT NULL", &exists,
-                      err) != 0)
+    if (owntables_have_schema(s, &exists, err) != 0)
         return -1;
     return exists ? 0
                   : session_exec(s, "create schema walpipe in the target",
@@ -86,7 +64,7 @@ make_table(struct session *s, struct err *err)
 {
     bool exists;
 
-    if (table_exists(s, &exists, err) != 0)
+    if (owntables_exist(s, "progress", &exists, err) != 0)
         return -1;
     if (exists)
         return 0;
@@ -388,7 +366,7 @@ progress_drop(struct session *s, const char *pipeline, const char *sink, struct 
     PGresult *result;
     bool exists;
 
-    if (table_exists(s, &exists, err) != 0)
+    if (owntables_exist(s, "progress", &exists, err) != 0)
         return -1;
     if (!exists)
         return 0;
@@ -452,7 +430,7 @@ progress_check(struct session *s, const char *pipeline, const struct hello *hell
 {
     bool exists;
 
-    if (table_exists(s, &exists, err) != 0)
+    if (owntables_exist(s, "progress", &exists, err) != 0)
         return -1;
     return exists ? check_rows(s, pipeline, hello, message, size, err)
                   : check_permission_to_create(s, message, size, err);

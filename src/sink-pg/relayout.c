@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/lsn.h"
+#include "sink-pg/owntables.h"
 
 static const char single_worker[] = "shards 1\nshard_key key\n";
 
@@ -71,22 +72,9 @@ run(struct session *s, const char *what, const char *sql, int n, const char *con
 static int
 tables_exist(struct session *s, bool *exist, struct err *err)
 {
-    static const char what[] = "look for walpipe.layout in the target";
-    PGresult *result = pqx_exec(
-        s->conn, what,
-        "SELECT pg_catalog.to_regclass('walpipe.layout') IS NOT NULL AND "
-        "pg_catalog.to_regclass('walpipe.progress_before') IS NOT NULL AND "
-        "pg_catalog.to_regclass('walpipe.whole') IS NOT NULL AND EXISTS (SELECT FROM "
-        "pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass('walpipe.progress') "
-        "AND attname = 'layout' AND NOT attisdropped)",
-        err);
+    int rc = owntables_exist(s, "layout,progress_before,whole", exist, err);
 
-    result = pqx_shaped(result, what, 1, 1, "v", err);
-    if (result == NULL)
-        return -1;
-    *exist = PQgetvalue(result, 0, 0)[0] == 't';
-    PQclear(result);
-    return 0;
+    return rc != 0 || !*exist ? rc : owntables_has_column(s, "progress", "layout", exist, err);
 }
 
 static int

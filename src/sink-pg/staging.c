@@ -8,6 +8,7 @@
 
 #include "lib/hash.h"
 #include "sink-pg/sqltext.h"
+#include "sink-pg/valuesql.h"
 
 static const char schema[] = "walpipe";
 
@@ -294,10 +295,7 @@ create_sql(struct buf *sql, const struct plan *plan, const char *name)
                 "DROP TABLE IF EXISTS %s.%s; CREATE TABLE %s.%s AS SELECT * FROM %s WITH NO "
                 "DATA; ALTER TABLE %s.%s ADD PRIMARY KEY (",
                 schema, name, schema, name, plan->target, schema, name);
-    for (uint32_t k = 0; k < plan->keys_count; k++) {
-        sqltext_add(sql, k == 0 ? "" : ", ");
-        sqltext_name(sql, plan->columns[plan->keys[k]].name);
-    }
+    valuesql_key(sql, plan);
     sqltext_add(sql, ")");
     return sqltext_get(sql);
 }

@@ -84,3 +84,34 @@ valuesql_temp(struct buf *sql, const struct plan_column *column, const char *nam
     else
         sqltext_add(sql, "%s", name);
 }
+
+void
+valuesql_key(struct buf *sql, const struct plan *plan)
+{
+    for (uint32_t k = 0; k < plan->keys_count; k++) {
+        sqltext_add(sql, k == 0 ? "" : ", ");
+        sqltext_name(sql, plan->columns[plan->keys[k]].name);
+    }
+}
+
+bool
+valuesql_on_conflict(struct buf *sql, const struct plan *plan)
+{
+    bool any = false;
+
+    sqltext_add(sql, " ON CONFLICT (");
+    valuesql_key(sql, plan);
+    sqltext_add(sql, ")");
+    for (uint32_t i = 0; i < plan->columns_count; i++) {
+        if (!plan_overwrites(plan, i))
+            continue;
+        sqltext_add(sql, any ? ", " : " DO UPDATE SET ");
+        sqltext_name(sql, plan->columns[i].name);
+        sqltext_add(sql, " = EXCLUDED.");
+        sqltext_name(sql, plan->columns[i].name);
+        any = true;
+    }
+    if (!any)
+        sqltext_add(sql, " DO NOTHING");
+    return any;
+}

@@ -1,4 +1,5 @@
-/* valuesql.h: a column's value as an SQL expression, by the rule of its types. */
+/* valuesql.h: a column's value as an SQL expression, by the rule of its types, and the columns that
+ * a statement names. */
 #ifndef SINK_PG_VALUESQL_H
 #define SINK_PG_VALUESQL_H
 
@@ -19,5 +20,12 @@ void valuesql_param(struct buf *sql, const struct plan_column *column, uint32_t 
 /* The same for a column of the temporary table. */
 void valuesql_temp(struct buf *sql, const struct plan_column *column, const char *name,
                    bool stored);
+
+/* The names of the key's columns, separated by commas. */
+void valuesql_key(struct buf *sql, const struct plan *plan);
+
+/* " ON CONFLICT (key) DO UPDATE SET" of all columns that an insert may overwrite. Returns false if
+ * there is none, and ends with DO NOTHING. */
+bool valuesql_on_conflict(struct buf *sql, const struct plan *plan);
 
 #endif

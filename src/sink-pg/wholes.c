@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/hash.h"
+#include "sink-pg/owntables.h"
 
 /* $1 and $2 are schema and name of one target table, or NULL for all. $3 tells whether the
  * session's role in replication is replica. $4 and $5 are, for one table, the columns that decide a
@@ -193,15 +194,10 @@ ask_noted(const struct wholes *w, struct session *s, struct err *err)
 {
     static const char what[] = "read walpipe.whole";
     const char *params[] = {w->pipeline, w->sink};
-    PGresult *r =
-        pqx_exec(s->conn, what, "SELECT pg_catalog.to_regclass('walpipe.whole') IS NOT NULL", err);
     bool there;
 
-    r = pqx_shaped(r, what, 1, 1, "v", err);
-    if (r == NULL)
+    if (owntables_exist(s, "whole", &there, err) != 0)
         return NULL;
-    there = is_true(r, 0, 0);
-    PQclear(r);
     return pqx_shaped(
         pqx_exec_params(s->conn, what,
                         there ? "SELECT CASE WHEN source = '*' THEN '*' ELSE source || ' -> ' || "
