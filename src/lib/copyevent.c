@@ -283,7 +283,7 @@ table_end_decode(struct cursor *body, uint32_t elements, uint64_t *life, enum li
 {
     char letter;
 
-    if (elements != 2 || !mp_uint(body, life) || !unpack_letter(body, "dgal", &letter) ||
+    if (elements != 2 || !mp_uint(body, life) || !unpack_letter(body, "dgakl", &letter) ||
         body->left != 0)
         return false;
     switch (letter) {
@@ -295,6 +295,9 @@ table_end_decode(struct cursor *body, uint32_t elements, uint64_t *life, enum li
         break;
     case 'a':
         *how = LIFE_AGAIN;
+        break;
+    case 'k':
+        *how = LIFE_KEPT;
         break;
     default:
         *how = LIFE_LISTED;

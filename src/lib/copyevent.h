@@ -123,6 +123,7 @@ enum life_end {
     LIFE_DONE = 'd',  /* no further range comes */
     LIFE_GONE = 'g',  /* the table, or its publication, is gone */
     LIFE_AGAIN = 'a', /* another life of it follows */
+    LIFE_KEPT = 'k',  /* a resync came to nothing before it began: the table stays as it was */
     LIFE_LISTED = 'l' /* of life 0, when the list of tables is complete */
 };
 

@@ -444,6 +444,20 @@ end_list(struct copying *c, struct err *err)
     return 0;
 }
 
+/* Also for a worker that has refused it, since it may be the one that ends the resync. */
+static int
+keep_table(struct copying *c, uint64_t life, struct err *err)
+{
+    struct copypart *part = c->parts;
+
+    while (part != NULL && part->asked_life != life)
+        part = part->next;
+    if (part == NULL)
+        return 0;
+    part->life = 0;
+    return copyparts_keep(c, part->relid, err);
+}
+
 static int
 on_table_end(struct copying *c, struct cursor body, uint32_t elements, struct err *err)
 {
@@ -457,6 +471,8 @@ on_table_end(struct copying *c, struct cursor body, uint32_t elements, struct er
         return end_list(c, err);
     part = copyparts_of_life(c, life);
     heldranges_drop_life(&c->held, life);
+    if (how == LIFE_KEPT && keep_table(c, life, err) != 0)
+        return -1;
     if (part == NULL)
         return 0;
     if (how == LIFE_DONE)
@@ -584,7 +600,7 @@ copying_committed(struct copying *c)
     for (struct copypart *part = c->parts; part != NULL; part = part->next) {
         part->changed = false;
         part->noted = true;
-        part->stages = false;
+        part->stages = part->undone = false;
         part->all_read = part->all_read && part->state == COPY_RESYNC;
         keylesscopy_committed(part);
         if (part->state == COPY_NEW)

@@ -238,12 +238,48 @@ copyparts_resync(struct copying *c, uint32_t relid)
     for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next) {
         if (at->gone || at->out || at->state == COPY_RESYNC)
             continue;
+        at->before =
+            (struct copybefore){.known = true, .l0 = at->l0, .rows = at->rows, .file = at->file};
+        memcpy(at->before.definition, at->definition, sizeof at->definition);
         at->state = COPY_RESYNC;
         at->done.count = 0;
         at->l0 = at->rows = at->file = 0;
         at->all_read = false;
         copyparts_changed(c, at);
     }
+}
+
+/* A part that came since was not copied yet. */
+static int
+keep_part(struct copying *c, struct copypart *part, struct err *err)
+{
+    const struct copybefore *before = &part->before;
+
+    part->state = before->known ? COPY_STREAMING : COPY_WAITING;
+    part->l0 = before->l0;
+    part->rows = before->rows;
+    part->file = before->file;
+    memcpy(part->definition, before->definition, sizeof part->definition);
+    part->done.count = 0;
+    part->stages = part->begins_staging = part->all_read = false;
+    part->staging = 0;
+    copyparts_changed(c, part);
+    return !before->known || spans_add(&part->done, (struct span){.open = true}) == 0
+               ? 0
+               : out_of_memory(err);
+}
+
+int
+copyparts_keep(struct copying *c, uint32_t relid, struct err *err)
+{
+    struct copypart *first = copyparts_first(c, relid);
+
+    for (struct copypart *at = first; at != NULL; at = at->table_next)
+        if (!at->gone && at->state == COPY_RESYNC && keep_part(c, at, err) != 0)
+            return -1;
+    if (first != NULL)
+        first->undone = c->pending = c->urgent = true;
+    return 0;
 }
 
 int

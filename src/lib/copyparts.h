@@ -30,6 +30,15 @@ enum copying_way {
                       is staged */
 };
 
+/* What the note of a table that is copied again said before. */
+struct copybefore {
+    bool known;
+    uint64_t l0;
+    uint64_t rows;
+    uint32_t file;
+    char definition[COPY_DEFINITION_MAX + 1];
+};
+
 /* A physical table, and its note in the target. */
 struct copypart {
     struct copypart *next;       /* of all */
@@ -76,7 +85,10 @@ struct copypart {
     uint32_t staging;    /* of a PostgreSQL sink: the oid of the table that it has been staged into
                             since l0; 0 if that was gone when the notes were loaded */
     bool all_read;       /* a life of it has ended as done */
-    bool kept;           /* asked_life came to nothing: the sink refuses to copy it again */
+    struct copybefore before; /* for a resync that this run has begun */
+    bool undone; /* in a table's first part: the commit that is under way ends a resync that came to
+                    nothing */
+    bool kept;   /* asked_life came to nothing: the sink refuses to copy it again */
 
     /* Of a table without a key: see keylesscopy.h. */
     bool keyless; /* its life is of one, or the last one was */
@@ -153,6 +165,9 @@ bool copyparts_stages(const struct copying *c, uint32_t relid);
 
 /* All parts of a streaming table are to be copied again. */
 void copyparts_resync(struct copying *c, uint32_t relid);
+
+/* Some worker has refused to copy the table again, so all parts are what they were. */
+int copyparts_keep(struct copying *c, uint32_t relid, struct err *err) MUST_CHECK;
 
 /* What is staged of the table is wrong. Always -1 (EXIT_PEER): the resync begins again. */
 int copyparts_unstage(struct copying *c, const struct copypart *part, const char *why,

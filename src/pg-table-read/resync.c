@@ -145,14 +145,14 @@ forget(struct life *life)
     life->control = 0;
 }
 
-/* The workers that took it note that again at their next start. */
+/* The workers that took it note that they follow it as before. */
 static int
 end_kept(struct copy *copy, struct life *life, struct err *err)
 {
     int rc = refuse(copy, life->control, err, life->kept->hint, "%.500s", life->kept->message);
 
     forget(life);
-    if (table_end_encode(&copy->out, life->number, LIFE_AGAIN) != 0)
+    if (table_end_encode(&copy->out, life->number, LIFE_KEPT) != 0)
         return state_out_of_memory(err);
     life_end(life, LIFE_COPIED);
     life->wants = (struct crewset){0};

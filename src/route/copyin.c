@@ -282,7 +282,7 @@ take_table_end(struct copyin *c, const struct frame *frame, struct cursor *body,
     if (life == NULL)
         return not_in_order("the end of a life that is not open", err);
     memcpy(sinks, life->sinks, sizeof sinks);
-    c->barrier = life->resync && how == LIFE_DONE;
+    c->barrier = life->resync && (how == LIFE_DONE || how == LIFE_KEPT);
     *life = c->lives[--c->lives_count];
     return gather(c, sinks, frame->raw, err);
 }

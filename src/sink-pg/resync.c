@@ -349,9 +349,26 @@ last_ended(const struct copypart *first)
     return ended;
 }
 
+/* The others stand still, and nobody stages any more. */
+static int
+drop_undone(const struct resync *r, const struct copying *c, bool *merged, struct err *err)
+{
+    for (const struct copypart *part = c->parts; part != NULL; part = part->next) {
+        if (!part->undone)
+            continue;
+        *merged = true;
+        if (r->notes->hello->shard == 0 &&
+            staging_drop(r->staging, r->session, part->relid, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 int
 resync_settle(const struct resync *r, struct copying *c, bool *merged, struct err *err)
 {
+    if (drop_undone(r, c, merged, err) != 0)
+        return -1;
     for (struct copypart *part = c->parts; part != NULL; part = part->next) {
         const struct copypart *ended =
             part == copyparts_first(c, part->relid) ? last_ended(part) : NULL;

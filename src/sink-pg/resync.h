@@ -24,7 +24,8 @@ int resync_check(void *context, const struct relation *relation, struct err *err
 
 /* In the transaction of a commit, behind all changes and ranges. Of a table whose last part has
  * ended worker 0 merges, and sets the notes of all workers. The others, which stand still
- * meanwhile, look how it ended. Where keys are missing the state stays. *merged is
+ * meanwhile, look how it ended. Where keys are missing the state stays. Of a table
+ * that some worker refused to copy again worker 0 drops the staging table. *merged is
  * set when a staging table is gone, so that plans of it are void. */
 int resync_settle(const struct resync *r, struct copying *c, bool *merged,
                   struct err *err) MUST_CHECK;

@@ -298,6 +298,37 @@ command = exec /usr/bin/python3 $BATS_TEST_DIRNAME/exec_sink.py $dir/beside"
     no_restart "$conf"
 }
 
+@test "the bug was that a sink stayed in a resync that another one had refused" {
+    tables "CREATE TABLE t (k int PRIMARY KEY, v int); INSERT INTO t SELECT g, g FROM generate_series(1, 1000) AS g"
+    pg_sql dst "TRUNCATE t" "$db"
+    pg_sql dst "CREATE DATABASE ${db}_odd"
+    pg_sql dst "CREATE TABLE t (k int PRIMARY KEY, v int);
+        CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION nothing();
+        ALTER TABLE t ENABLE ALWAYS TRIGGER x" "${db}_odd"
+    write_conf "shards = 2
+[sink odd]
+type = pg
+conninfo = $(pg_conninfo dst "${db}_odd")
+flush_interval = 50ms"
+    pipeline_start "$conf"
+    wait_until 120 all_are streaming 2
+    pg_sql dst "SELECT relid, shard, state, l0, file, definition, done, rows FROM walpipe.tables ORDER BY 1, 2" "$db" >"$dir/before"
+    wait_until 60 eval '[ "$(pg_sql dst "SELECT state FROM walpipe.tables WHERE relid <> 0" "${db}_odd")" = streaming ]'
+    refused 'triggers' --table public.t
+    wait_until 30 all_are streaming 2
+    wait_until 30 no_staging
+    pg_sql dst "SELECT relid, shard, state, l0, file, definition, done, rows FROM walpipe.tables ORDER BY 1, 2" "$db" |
+        diff "$dir/before" -
+    pg_sql src "UPDATE t SET v = -v; DELETE FROM t WHERE k > 900" "$db"
+    run -0 resync --sink dst --table public.t --wait
+    caught_up "$conf" src "$db"
+    equal t
+    no_staging
+    pipeline_stop "$conf"
+    no_restart "$conf"
+}
+
 # ---- kills, and changes of the table ----
 
 restarted() {
