@@ -15,6 +15,7 @@
 #include "lib/statedir.h"
 #include "walpipe/catalog.h"
 #include "walpipe/check_copies.h"
+#include "walpipe/check_notes.h"
 #include "walpipe/check_sinks.h"
 #include "walpipe/checking.h"
 #include "walpipe/nofile.h"
@@ -264,6 +265,8 @@ check_source(struct checking *c, struct catalog *catalog, bool running)
         check_identities(c, catalog);
         check_copies_default(c, catalog);
         check_copies(c, catalog);
+        check_definitions(c, catalog);
+        check_notes(c, catalog);
         check_sinks(c, catalog, true);
         return;
     }

@@ -7,6 +7,8 @@
 #include "lib/pqx.h"
 #include "walpipe/amount.h"
 #include "walpipe/copydefault.h"
+#include "walpipe/pgdump.h"
+#include "walpipe/schema.h"
 
 /* The rows of a table that is published for its partitions are in these. relpages is as of the last
  * VACUUM or ANALYZE. */
@@ -185,6 +187,36 @@ check_default(struct checking *c, struct sink_config *sink, const struct catalog
                 : known      ? "not "
                              : "perhaps ",
                 choice.why);
+}
+
+/* For walpipe schema, and for run where create_tables has a table to make. */
+static void
+check_pgdump(struct checking *c, struct sink_config *sink, const struct err *why)
+{
+    struct err ignored = {0};
+    bool lacks = false;
+
+    if (sink->create_tables && schema_lacks_table(c->config, sink, &lacks, &ignored) != 0)
+        lacks = false;
+    verdict_say(&c->verdicts, lacks ? VERDICT_FAIL : VERDICT_WARN,
+                "sink %s: %s, which %s needs: %s", sink->name, why->message,
+                lacks ? "create_tables" : "walpipe schema", why->hint);
+}
+
+void
+check_definitions(struct checking *c, const struct catalog *catalog)
+{
+    struct pgdump program;
+    struct err why = {0};
+
+    if (pgdump_find(&program, PQserverVersion(catalog->conn) / 10000, &c->pool, &why) == 0)
+        return;
+    for (size_t i = 0; i < c->config->sinks_count; i++) {
+        struct sink_config *sink = &c->config->sinks[i];
+
+        if (sink->type == SINK_PG && (sink->copies || sink->create_tables))
+            check_pgdump(c, sink, &why);
+    }
 }
 
 void

@@ -391,6 +391,37 @@ make_missing(struct working *w, struct err *err)
     return rc;
 }
 
+static int
+look_for_missing(struct working *w, PGconn *conn, bool *lacks, struct err *err)
+{
+    struct schemaplan_target target = {0};
+    struct schemaobjects objects;
+    const char **keys;
+
+    if (schemaobjects_read(&objects, &w->catalog, w->sink, &w->pool, err) != 0 ||
+        schematarget_list(conn, &keys, &target.keys_count, &w->pool, err) != 0)
+        return -1;
+    target.keys = keys;
+    *lacks = lacks_table(&objects, &target);
+    return 0;
+}
+
+int
+schema_lacks_table(struct config *config, struct sink_config *sink, bool *lacks, struct err *err)
+{
+    struct working w = {.config = config, .sink = sink, .tables_only = true};
+    PGconn *conn = NULL;
+    int rc = prepare(&w, err);
+
+    if (rc == 0)
+        conn = schematarget_open(sink, err);
+    if (rc == 0)
+        rc = conn == NULL ? -1 : look_for_missing(&w, conn, lacks, err);
+    PQfinish(conn);
+    end(&w);
+    return rc;
+}
+
 static bool
 creates(const struct sink_config *sink)
 {

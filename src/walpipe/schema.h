@@ -21,4 +21,9 @@ int schema_run(const struct schema_choice *choice);
  */
 int schema_make_tables(struct config *config, const struct log *log, struct err *err) MUST_CHECK;
 
+/* Whether the target of the PostgreSQL sink lacks a table that run would make. Returns 0, or -1
+ * with err. */
+int schema_lacks_table(struct config *config, struct sink_config *sink, bool *lacks,
+                       struct err *err) MUST_CHECK;
+
 #endif

@@ -281,3 +281,55 @@ time.sleep(600)" 3>&- &
     copy=yes write_conf
     says 0 "ok    copy: 1 table\(s\)" "ok    sink olap: table public.t -> "
 }
+
+state_of() { # SINK
+    "$WALPIPE_BIN/walpipe" tables -c "$conf" --json |
+        jq -re --arg s "$1" '.sinks[] | select(.sink == $s).tables[] | select(.table == "t").state'
+}
+
+both_are() { # STATE
+    [ "$(state_of dst)" = "$1" ] && [ "$(state_of olap)" = "$1" ]
+}
+
+both_have() { # ROWS
+    [ "$(pg_sql dst "SELECT count(*) FROM t" "$db")" -eq "$1" ] &&
+        [ "$(ch_sql olap "SELECT count() FROM t_current" "$db")" -eq "$1" ]
+}
+
+unnoted() {
+    [ "$(ch_sql olap "SELECT count() FROM walpipe_tables WHERE name = 't'" "$db")" -eq 0 ]
+}
+
+@test "a copy that has not ended, while copy = no; a table that was made again" {
+    pg_sql src "INSERT INTO t SELECT g, repeat('v', 500) FROM generate_series(1, 30000) g" "$db"
+    copy=yes pipeline="copy_rate = 1000000" write_conf
+    pipeline_start "$conf"
+    wait_until 60 both_are copying
+    pipeline_stop "$conf"
+    rm "$conf.exit"
+    copy=no write_conf
+    says 100 "FAIL  sink dst: the copy of public.t has not ended, .*: set copy = yes" \
+        "FAIL  sink olap: the copy of public.t has not ended, .*: set copy = yes"
+    run_stops "the copy of public.t has not ended"
+    copy=yes write_conf
+    says 0
+    pipeline_start "$conf"
+    wait_until 120 both_are streaming
+    pipeline_stop "$conf"
+    rm "$conf.exit"
+    pg_sql src "DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (7, 'again')" "$db"
+    says 100 "FAIL  sink dst: public.t was dropped and made again in the source, .*walpipe resync" \
+        "FAIL  sink olap: public.t was dropped and made again in the source, .*TRUNCATE the target table"
+    run_stops "was dropped and made again"
+    # what the lines say
+    "$WALPIPE_BIN/walpipe" resync -c "$conf" --sink dst --table public.t
+    ch_sql olap "ALTER TABLE walpipe_tables DELETE WHERE name = 't'" "$db"
+    wait_until 30 unnoted
+    ch_sql olap "TRUNCATE TABLE t" "$db"
+    says 0
+    pipeline_start "$conf"
+    wait_until 60 both_are streaming
+    caught_up "$conf" src "$db"
+    both_have 1
+    pipeline_stop "$conf"
+}

@@ -302,6 +302,16 @@ create_tables = yes"
     write_conf "" no new
     run -100 walpipe schema --apply
     [[ $output == *"pg_dump 15 cannot read the source, a PostgreSQL 18"* && $output == *postgresql-client-18* ]]
+    # check says so, and whether run needs it
+    sed -i '/^copy = /d; s/^\[pipeline\]/&\ncopy = yes/' "$conf"
+    run walpipe check
+    grep "^warn  sink dst: pg_dump 15 cannot read the source, a PostgreSQL 18, which walpipe schema needs: .*postgresql-client-18" <<<"$output"
+    sed -i 's/^type = pg/&\ncreate_tables = yes/' "$conf"
+    run -100 walpipe check
+    grep "^FAIL  sink dst: pg_dump 15 cannot read .*, which create_tables needs: " <<<"$output"
+    pg_sql dst "CREATE TABLE t (id int PRIMARY KEY)" "$db"
+    run -0 walpipe check
+    grep "^warn  sink dst: pg_dump 15 cannot read" <<<"$output"
     # the one in PATH is used
     mkdir "$dir/bin"
     printf '#!/bin/sh\necho "pg_dump (PostgreSQL) 18.1"\n[ "$1" = --version ] || { echo "pg_dump: error: no luck" >&2; exit 1; }\n' >"$dir/bin/pg_dump"
