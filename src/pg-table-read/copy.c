@@ -68,6 +68,13 @@ check_source(const struct copy *copy, struct err *err)
                    server->timeline, source->timeline);
 }
 
+static int
+put_end(struct copy *copy, const char *reason, struct err *err)
+{
+    copy->ended = true;
+    return end_encode(&copy->out, reason) == 0 ? 0 : state_out_of_memory(err);
+}
+
 int
 copy_begin(struct copy *copy, struct err *err)
 {
@@ -84,7 +91,7 @@ copy_begin(struct copy *copy, struct err *err)
         put_hello(copy, err) != 0)
         return -1;
     copy->ask_again = copy->begun = true;
-    return 0;
+    return copy->told_to_stop ? put_end(copy, "drain", err) : 0;
 }
 
 int
@@ -106,13 +113,6 @@ copy_open(struct copy *copy, const struct options *options, const struct log *lo
 
 /* ---- the steps ---- */
 
-static int
-put_end(struct copy *copy, const char *reason, struct err *err)
-{
-    copy->ended = true;
-    return end_encode(&copy->out, reason) == 0 ? 0 : state_out_of_memory(err);
-}
-
 /* Without a horizon the workers would track the changes of these tables for ever. */
 static int
 end_lives(struct copy *copy, struct err *err)
@@ -123,13 +123,16 @@ end_lives(struct copy *copy, struct err *err)
     return 0;
 }
 
-/* Before hello there is nothing to end. */
+/* An empty stream looks like the death of this program: before hello the end has to wait. If the
+ * run never begins, the next program goes, or ackd. */
 int
 copy_stop(struct copy *copy, struct err *err)
 {
-    if (copy->begun && !copy->ended)
+    if (copy->ended)
+        return 0;
+    if (copy->begun)
         return end_lives(copy, err) == 0 ? put_end(copy, "drain", err) : -1;
-    copy->ended = true;
+    copy->told_to_stop = true;
     return 0;
 }
 

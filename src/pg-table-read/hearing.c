@@ -251,7 +251,8 @@ hearing_read(struct copy *copy, struct err *err)
     case FILL_AGAIN:
         break;
     case FILL_EOF:
-        return copy->draining ? 0 : ackconn_gone_error(err);
+        copy->ended = copy->ended || copy->told_to_stop;
+        return copy->draining || copy->told_to_stop ? 0 : ackconn_gone_error(err);
     case FILL_FAILED:
         return -1;
     }

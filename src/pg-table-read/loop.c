@@ -25,7 +25,7 @@ struct loop {
 static int
 output_gone(struct loop *l, struct err *err)
 {
-    if (!hearing_stream_has_ended(&l->copy))
+    if (!l->copy.told_to_stop && !hearing_stream_has_ended(&l->copy))
         return -1;
     l->copy.ended = true;
     buf_reset(&l->copy.out, 0);
@@ -74,7 +74,7 @@ wait_for_something(struct loop *l, uint64_t deadline, struct err *err)
         l->fds[i] = (struct pollfd){.fd = ranges_fd(&copy->readers[i]), .events = POLLIN};
     l->fds[n] = (struct pollfd){.fd = l->out_fd, .events = wants_to_write(&copy->out)};
     l->fds[n + 1] = (struct pollfd){.fd = l->signal_fd, .events = POLLIN};
-    l->fds[n + 2] = (struct pollfd){.fd = copy->draining ? -1 : copy->ack.fd,
+    l->fds[n + 2] = (struct pollfd){.fd = copy->draining && copy->begun ? -1 : copy->ack.fd,
                                     .events = (short)(POLLIN | wants_to_write(&copy->ack.out))};
     if (poll(l->fds, n + 3, deadline == 0 ? -1 : clock_poll_timeout(deadline)) < 0 &&
         errno != EINTR)

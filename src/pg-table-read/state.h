@@ -24,8 +24,9 @@ struct copy_reader {
 struct copy {
     const struct options *options;
     const struct log *log;
-    bool begun;   /* hello is in out; with ackd, it has told us of the run */
-    PGconn *conn; /* for questions */
+    bool begun;        /* hello is in out; with ackd, it has told us of the run */
+    bool told_to_stop; /* before that */
+    PGconn *conn;      /* for questions */
     struct session_server server;
     char *publications; /* the text of pgrelations_publications */
     struct lives lives;

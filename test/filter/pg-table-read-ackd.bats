@@ -389,13 +389,31 @@ with Crew(args=["--rate", "1000000"]) as crew:
     assert crew.end_reason == "drain"
     # The bug was that workers went on tracking without a horizon.
     assert [l.ended for l in crew.lives.values()] == ["a"]
-# Before there is a run.
-with Ackd() as ackd:
+PY
+}
+
+@test "SIGTERM before there is a run: the end comes behind hello, or nothing comes where none begins" {
+    play <<'PY'
+sql("create table t (id int primary key); create publication p for table t")
+def start(ackd):
     p = subprocess.Popen([os.path.join(BIN, "pg-table-read"), "--conninfo", CONNINFO, "--publication", "p",
                           "--ackd", ackd.socket_path], stdout=subprocess.PIPE)
     ackd.wait_log("pg-table-read is connected")
     p.terminate()
-    assert p.wait(20) == 0 and p.stdout.read() == b""
+    return p
+# The bug was that the stream ended without hello, which route takes for a death: walpipe that was told to
+# stop right after its start ended with 111.
+with Ackd() as ackd:
+    p = start(ackd)
+    ackd.ready()
+    source = Reader(ackd).start(100, system=SYSTEM, timeline=TIMELINE, database=DATABASE)
+    worker = Worker(ackd).start("dst", 0, 1, version=2)
+    assert [f[0] for f in Incoming().frames(p.stdout.read())] == [0, 3]  # hello, end
+    assert p.wait(20) == 0
+with Ackd() as ackd:
+    p = start(ackd)
+    ackd.kill()
+    assert p.stdout.read() == b"" and p.wait(20) == 0
 PY
 }
 
