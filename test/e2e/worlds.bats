@@ -16,6 +16,10 @@ worlds() {
     worlds --seed 7 --seconds 25 --installed
 }
 
+@test "random worlds with copies, of which damaged ones are copied again: equal, or refused" {
+    worlds --seed 13 --seconds 30 --installed --copies 1
+}
+
 @test "worlds: a pipeline that fails at the same change again and again does not get on" {
     cd "$BATS_TEST_DIRNAME/../worlds"
     python3 -B - <<'EOF_PY'

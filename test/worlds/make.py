@@ -6,7 +6,8 @@ A world is a dict that JSON can hold:
     units, publication     see units.py; the publication's DDL
     config, role           keys of the config file that differ from its defaults; the sink's user
     copy                   true: rows are copied; the step "slot" makes the slot when they are there
-    steps                  [{"do": ...}]: tx, slot, start, stop, kill, sync, hold, release, restart, target, remap"""
+    steps                  [{"do": ...}]: tx, slot, start, stop, kill, sync, hold, release, restart, target, remap,
+                           copied, resync"""
 
 import random
 
@@ -222,6 +223,41 @@ def two_ways(r, world):
         world["steps"] += [step, {"do": "sync"}]
 
 
+def is_running(steps):
+    """After these steps."""
+    last = [s for s in steps if s["do"] in ("start", "stop") or s["do"] == "kill" and s["program"] == "walpipe"]
+    return bool(last) and last[-1]["do"] == "start"
+
+
+def with_resyncs(r, world):
+    """Tables are copied again, while the pipeline runs or between two runs, and their targets are damaged."""
+    steps = world["steps"]
+    start = steps.index({"do": "start"})
+    for _ in range(r.choice([1, 1, 2, 4])):
+        step = {"do": "resync", "number": r.randrange(10 ** 6), "wait": r.random() < 0.3}
+        at = r.randrange(start + 1, len(steps) + 1)
+        if not is_running(steps[:at]):
+            steps.insert(at, dict(step, wait=False))
+        elif r.random() < 0.3:
+            down = {"do": r.choice(["stop", "kill"]), "program": "walpipe"}
+            steps[at:at] = [{"do": "copied"}] * (r.random() < 0.8) + [down, dict(step, wait=False), {"do": "start"}]
+        else:
+            steps[at:at] = [step] + [{"do": "kill", "program": r.choice(PROGRAMS)}] * (r.random() < 0.3)
+
+
+def with_publications(r, world):
+    """A second publication has some tables, too."""
+    entries = [t for u in world["units"] for t in u["publish"]]
+    if " FOR TABLE " not in world["publication"]:
+        return
+    second = r.sample(entries, r.randint(1, len(entries)))
+    for entry in second:
+        if entry in world["publication"] and r.random() < 0.5 and "," in world["publication"].replace(entry, ""):
+            world["publication"] = world["publication"].replace(", " + entry, "", 1)
+    options = world["publication"][world["publication"].find(" WITH ("):]
+    world["more publications"] = [f"CREATE PUBLICATION pub2 FOR TABLE {', '.join(second)}{options}"]
+
+
 def with_copy(r, world):
     """Rows are there before the slot, and walpipe copies them. One table may be published later."""
     world["copy"] = True
@@ -239,6 +275,14 @@ def with_copy(r, world):
         world["publication"] = world["publication"].replace(", " + late, "", 1)
         add = {"do": "tx", "sql": [f"ALTER PUBLICATION pub ADD TABLE {late}"]}
         steps.insert(r.randrange(steps.index({"do": "start"}) + 1, len(steps) + 1), add)
+    for config in [world["config"], *(s["config"] for s in steps if s["do"] == "config")]:
+        config["copy_workers"] = r.choice([1, 2, 4])
+        if r.random() < 0.3:
+            config["copy_rate"] = r.choice([100000, 1000000])
+    if world["sink"] == "pg" and r.random() < 0.25:
+        with_publications(r, world)
+    if world["sink"] == "pg" and r.random() < 0.8:
+        with_resyncs(r, world)
 
 
 def runs_on(major, units):

@@ -17,6 +17,9 @@ def step_text(step):
         return "walpipe run -c world.conf &\n"
     if do == "kill":
         return f"kill -KILL the program {step['program']}\n"
+    if do == "resync":
+        return (f"# table {step['number']} modulo their number of walpipe.tables: damaged behind the note\n"
+                f"walpipe resync -c world.conf --table TABLE{' --wait' if step.get('wait') else ''}\n")
     if do == "stop":
         return "kill -TERM walpipe; wait\n"
     if do == "config":
@@ -34,7 +37,7 @@ def text(world):
     config = dict(world["config"], **({"map": mapped} if mapped else {}))
     out = [f"# world {world['name']}: source PostgreSQL {world['source']}, target {world['target']}, "
            f"sink's role {world['role']}", "# config: " + ", ".join(f"{k} = {v}" for k, v in config.items()),
-           "psql source <<'SQL'\n" + "".join(sql(u["source"]) for u in world["units"]) + sql([world["publication"]]) +
+           "psql source <<'SQL'\n" + "".join(sql(u["source"]) for u in world["units"]) + sql([world["publication"], *world.get("more publications", [])]) +
            "SELECT pg_create_logical_replication_slot('world', 'pgoutput');\nSQL",
            "psql target <<'SQL'\n" + "".join(sql(u["target"]) for u in world["units"]) + "SQL"]
     if world.get("sink", "pg") != "pg":

@@ -15,12 +15,14 @@ import psycopg2
 
 import oracle
 import proxy
+import resync
 from program import Gone, Hang, Pipeline
 from progress import Progress
 
 CONTROL_PATIENCE, ITS_ERRORS_SHOW = 20, 45  # seconds; where a subscription is disabled by an error
 NEVER = "belongs to another (source|slot)"  # each world has a target of its own
 QUIET_PATIENCE, LOUD = 20, 20000  # seconds until nobody writes; bytes of WAL in 0.7 s
+COPIES = ("copy_workers", "copy_rate")  # keys of [pipeline]
 RETRIES = 7  # of a sink whose target is there: more will not help
 
 
@@ -137,6 +139,7 @@ class Run:
         self.base = bench.servers.path(self.id)
         self.pipeline = Pipeline(bench.servers.env, self.base + ".conf", bench.options.patience)
         self.holder, self.code, self.hang, self.tolerated = None, None, None, 0
+        self.damaged, self.refusals, self.wrong = False, [], []  # of resyncs
         self.second, self.statics, self.ended, self.counts = None, {}, False, {"tx": 0, "failed": 0, "changed": 0}
 
     # ---- connections ----
@@ -183,7 +186,7 @@ class Run:
         self.make_database("source", w["units"])
         if w["topology"] != "self":
             self.make_database("target", w["units"], w["role"])
-        self.ddl("source", [w["publication"]], "postgres")
+        self.ddl("source", [w["publication"], *w.get("more publications", [])], "postgres")
         for kind in ("control",) if w.get("copy") else ("run", "control"):
             self.make_slot(kind)
         for check in self.checks("static") if w["topology"] != "self" else []:
@@ -247,11 +250,12 @@ class Run:
         b, servers = self.bench, {"source": self.source}
         mapped = ", ".join(f"public.{quoted(s)} -> public.{quoted(t)}"
                            for u in w["units"] for s, t in u["map"].items())
-        config = {k: v for k, v in self.config.items() if k != "binary"}
+        config = {k: v for k, v in self.config.items() if k not in ("binary", *COPIES)}
         target = "source" if w["topology"] == "self" else target
         here, there = servers.get(source, self.target), servers.get(target, self.target)
         lines = ["[pipeline]", "name = world", f"state_dir = {self.base}.{slot}.state",
                  f"copy = {'yes' if w.get('copy') else 'no'}"]
+        lines += [f"{k} = {self.config[k]}" for k in COPIES if k in self.config]
         lines += [f"http = {pipeline.http}"] if pipeline.http else []
         lines += ["[source]", f"conninfo = {b.conninfo(here, f'{self.id}_{source}')}", f"slot = {self.id}_{slot}",
                  "publication = pub", f"binary = {self.config.get('binary', 'off')}"]
@@ -339,7 +343,8 @@ class Run:
         while self.world.get("copy"):
             self.pipeline.look()
             notes = self.notes()
-            published = self.value("SELECT count(*) FROM pg_publication_tables WHERE pubname = 'pub'")
+            published = self.value("SELECT count(DISTINCT (schemaname, tablename)) FROM pg_publication_tables "
+                                   "WHERE pubname IN ('pub', 'pub2')")
             if len({n[0] for n in notes}) >= published and all(n[1].endswith("streaming") for n in notes):
                 return
             if notes != known:
@@ -375,6 +380,15 @@ class Run:
     def do_kill(self, step):
         self.tolerated += 1
         self.pipeline.kill(step["program"])
+
+    def do_copied(self, _):
+        resync.await_copied(self)
+
+    def do_resync(self, step):
+        try:
+            resync.do(self, step)
+        except resync.Wrong as wrong:
+            self.wrong.append(str(wrong))
 
     def do_sync(self, _):
         if self.pipeline.process:
@@ -489,6 +503,8 @@ class Run:
         bug = self.pipeline.sanitizer() or (self.second and self.second.sanitizer())
         if bug:
             return self.fault("crash", [bug])
+        if self.wrong:
+            return self.fault("resync", self.wrong)
         if self.hang:
             return self.fault("hang", [self.hang, "last error: " + str(self.culprit().last_error())])
         if self.code == 100:
@@ -509,7 +525,7 @@ class Run:
             differ, lose = oracle.compare(self.cursor("source"), self.cursor(side), check)
             wrong += [f"{side} {check['target']}: {text}" for text in differ]
             cut += [f"{side} {check['target']}: {text}" for text in lose]
-        wrong += self.wrong_statics()
+        wrong += self.wrong_statics() + (resync.leftovers(self) if self.damaged and self.world["sink"] == "pg" else [])
         judged = self.checks("control")
         if wrong or cut or judged:
             control = self.control()
@@ -548,6 +564,8 @@ class Run:
 
     def wrong_partly(self):
         """Everything up to the LSN that is confirmed must be there."""
+        if self.damaged:  # it may not have been mended yet
+            return []
         lsn = self.confirmed(f"{self.id}_run")
         known = self.value("SELECT array[" + ", ".join(f"pg_lsn '{s[0]}' <= '{lsn}'" for s in self.states) + "]")
         first = max([n for n, is_older in enumerate(known) if is_older], default=0)
@@ -569,7 +587,7 @@ class Run:
         more = ", disable_on_error = true" if w["target"] >= 15 else ""
         try:
             self.sql("control", f"CREATE SUBSCRIPTION {self.id} CONNECTION "
-                     f"'{self.bench.conninfo(self.source, self.id + '_source')}' PUBLICATION pub WITH "
+                     f"'{self.bench.conninfo(self.source, self.id + '_source')}' PUBLICATION {publications(w)} WITH "
                      f"(copy_data = false, create_slot = false, slot_name = '{self.id}_control'{more})")
         except psycopg2.Error as error:
             return {"end": "failed", "text": [f"control: {error}"]}
@@ -641,6 +659,10 @@ class Run:
             self.say(f"origins stay: {error}")
 
 
+def publications(world):
+    return "pub, pub2" if world.get("more publications") else "pub"
+
+
 def quoted(name):
     return name if re.fullmatch("[a-z_][a-z0-9_]*", name) else '"' + name + '"'
 
@@ -679,5 +701,5 @@ def run(bench, world, number, say=lambda text: None):
         verdict = {"end": "bad", "kind": "bad world", "text": [str(error)]}
     finally:
         one.clean()
-    verdict.update(seconds=time.monotonic() - started, **one.counts)
+    verdict.update(seconds=time.monotonic() - started, refusals=one.refusals, **one.counts)
     return verdict

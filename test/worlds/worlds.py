@@ -36,6 +36,9 @@ def describe(world):
     config = " ".join(f"{k}={v}" for k, v in world["config"].items())
     role = "" if world["role"] == "postgres" else f" role={world['role']}"
     role += " copy" if world.get("copy") else ""
+    role += " pub2" if world.get("more publications") else ""
+    resyncs = sum(s["do"] == "resync" for s in world["steps"])
+    role += f" resyncs={resyncs}" if resyncs else ""
     for step in world["steps"]:
         if step["do"] == "config":
             config += ", then " + " ".join(f"{k}={v}" for k, v in step["config"].items())
@@ -50,7 +53,7 @@ class Session:
         self.options, self.bench, self.number = options, worlds.Bench(servers, options), 0
         self.ends, self.reasons = collections.Counter(), collections.Counter()
         self.faults, self.began = [], time.monotonic()
-        self.strict = collections.Counter()
+        self.strict, self.resyncs, self.no_resyncs = collections.Counter(), 0, collections.Counter()
         self.mute = collections.Counter()
         self.blind, self.needless = collections.Counter(), collections.Counter()
 
@@ -77,6 +80,8 @@ class Session:
             if verdict["blind"]:
                 self.blind[verdict["kind"]] += 1
                 more += " [check passes]"
+        self.resyncs += verdict.get("resyncs", 0)
+        self.no_resyncs.update(worlds.reason_of(line) for line in verdict.get("refusals", []))
         for line in verdict.get("strict", []):
             self.strict[worlds.reason_of(line)] += 1
             more += " [check fails]"
@@ -164,9 +169,10 @@ class Session:
     def summary(self):
         print(f"\nseed {self.options.seed}: {sum(self.ends.values())} worlds in "
               f"{time.monotonic() - self.began:.0f} s: " + ", ".join(f"{n} {e}" for e, n in self.ends.items()))
+        print(f"{self.resyncs} tables were damaged and copied again")
         for title, counted in (("refused", self.reasons), ("refused, but the subscription can", self.needless),
                                ("refused, but check passes", self.blind), ("refused without a hint", self.mute),
-                               ("equal, but check fails", self.strict)):
+                               ("equal, but check fails", self.strict), ("resync refused", self.no_resyncs)):
             if counted:
                 print(f"{title}:")
                 for reason, count in counted.most_common():
