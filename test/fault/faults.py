@@ -6,15 +6,20 @@ import random
 import signal
 import time
 
+from resyncs import Resyncs
 from rig import LINKS, Failure
 
 PG_LINKS = ("one", "three")
+WORKS = 15  # seconds, at most, until a pipeline that is left alone works
+COPIES = 60  # seconds, at most, until all tables are copied while clients write
+RESYNCS = 30  # seconds of a round, at most, for tables that are copied again
 
 
 class Faults:
     def __init__(self, rig, seed, lives):
         self.rig = rig
         self.lives = lives
+        self.resyncs = Resyncs(rig, lives, lambda: random.Random(self.random.random()))
         self.random = random.Random("%s faults" % seed)
         self.undo = []  # (time, number, what, function)
         self.number = 0
@@ -26,13 +31,14 @@ class Faults:
         self.killed = 0  # programs, walpipe, servers: with no chance to tidy up
         self.revived = 0
         self.kinds = [
-            (28, self.kill_program), (6, self.kill_several), (6, self.kill_walpipe),
+            (28, self.kill_program), (10, self.kill_several), (6, self.kill_walpipe),
             (2, self.drain_and_kill), (5, self.crash_source), (5, self.crash_target),
             (4, self.crash_clickhouse), (9, self.stop_program), (1, self.stop_walpipe),
             (2, self.drain_walpipe), (3, self.stall), (2, self.delay), (3, self.cut),
             (5, self.cut_at_byte), (1, self.refuse), (6, self.cut_at_commit),
-            (5, self.cut_at_request), (4, self.add_table), (2, self.drop_table),
-            (4, self.copy_again)]
+            (5, self.cut_at_request), (6, self.add_table), (4, self.drop_table),
+            (4, self.copy_again),
+            (6, self.resync), (2, self.resync_stopped), (3, self.rewrite)]
 
     def note(self, kind, text, kill=False):
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -63,12 +69,55 @@ class Faults:
             self.inject()
             pause = min(end, time.monotonic() + self.random.choice((0, 0.05, 0.2, 0.4, 0.8, 1.2)))
             self.revive()
+            if self.random.random() < 0.06:  # the next fault meets a pipeline that works
+                self.work_for(self.random.choice((0, 0.5, 2, 4)), min(end, time.monotonic() + WORKS), check)
             while True:
                 self.undo_due()
                 check()
                 if time.monotonic() >= pause:
                     break
                 time.sleep(0.02)
+
+    def work_for(self, seconds, latest, check):
+        """From when all workers are there."""
+        streams = False
+        end = latest
+        while time.monotonic() < end:
+            self.undo_due()
+            self.revive()
+            check()
+            if not streams and self.rig.pipeline.streams():
+                streams, end = True, min(latest, time.monotonic() + seconds)
+            time.sleep(0.05)
+
+    def resync_in_peace(self, check):
+        """Where faults come fast a pipeline seldom begins a resync: few faults, while clients write."""
+        self.all_well()
+        self.await_copies(check)
+        for ask in (self.resync, self.resync):
+            ask()
+            pause = time.monotonic() + self.random.choice((1, 2, 4, 8))
+            while time.monotonic() < pause:
+                check()
+                time.sleep(0.02)
+        self.random.choice((self.kill_program, self.kill_several, self.crash_target, self.kill_walpipe,
+                            self.rewrite, self.cut_at_commit))()
+        end = time.monotonic() + RESYNCS
+        while self.resyncs.are_asked() and time.monotonic() < end:
+            self.undo_due()
+            self.revive()
+            check()
+            time.sleep(0.05)
+
+    def await_copies(self, check):
+        """All tables stream, if clients and a busy machine let them."""
+        end = time.monotonic() + COPIES
+        while time.monotonic() < end:
+            self.revive()
+            check()
+            if self.rig.pipeline.streams() and not self.lives.unfinished()[0]:
+                return
+            time.sleep(0.2)
 
     def all_well(self):
         """Takes every fault back."""
@@ -105,7 +154,7 @@ class Faults:
     def kill_several(self):
         children = self.rig.pipeline.children()
         for pid in self.random.sample(sorted(children), min(len(children),
-                                                            self.random.choice((2, 3)))):
+                                                            self.random.choice((2, 3, 4)))):
             self.note("kill " + children[pid], "pid %d, one of several" % pid, kill=True)
             self.send(pid, signal.SIGKILL)
 
@@ -223,6 +272,19 @@ class Faults:
 
     def copy_again(self):
         self.lives.again(self)
+
+    def rewrite(self):
+        self.lives.rewrite(self)
+
+    def resync(self):
+        self.resyncs.ask(self)
+
+    def resync_stopped(self):
+        if self.down:
+            return
+        self.lives.stop_pipeline(self)
+        self.resyncs.stopped(self)
+        self.start_walpipe()
 
     # ---- connections ----
 

@@ -13,7 +13,7 @@ from workload import BASE, Relation
 
 KEYED = "(id int PRIMARY KEY, n int, v text, big text)"
 COLUMNS = "id, n, v, big"
-PATIENCE = 90  # seconds without any progress of a copy; a busy machine needs some
+TEXTS = {"account": "note", "toast": "other", "pair": "b", "log": "note"}  # a column of each; the others' is v
 LATE_MOST = 6  # tables that were added and not dropped yet
 
 # What the tables of workload.py hold before walpipe starts. A ClickHouse cannot copy the others.
@@ -54,7 +54,7 @@ class Late:
             self.relations = [Relation(name, "client, seq, note", heap=True)]
         elif kind == "full":
             self.ddl.append("ALTER TABLE %s REPLICA IDENTITY FULL" % name)
-            self.relations = [Relation(name, COLUMNS, heap=True)]
+            self.relations = [Relation(name, COLUMNS, heap=True, olap=False)]
         elif kind == "parted":
             parts = [name + end for end in ("_a", "_b", "_c")]
             bounds = ("FOR VALUES FROM (MINVALUE) TO (1500)", "FOR VALUES FROM (1500) TO (3000)", "DEFAULT")
@@ -100,7 +100,10 @@ class Lives:
     def relations(self, sink=None):
         """All, or those that the sink copies."""
         every = BASE + [r for t in self.tables for r in t.relations]
-        return [r for r in every if not (sink == "three" and r.name == "uniq" or sink == "olap" and r.heap)]
+        return [r for r in every if not (sink == "three" and r.name == "uniq" or sink == "olap" and not r.olap)]
+
+    def has(self, relation):
+        return relation in self.relations()
 
     # ---- a table comes and goes ----
 
@@ -145,14 +148,48 @@ class Lives:
                 self.target(sink, "DROP TABLE %s CASCADE" % late.name)
         self.gone = []
 
+    # ---- a table is written anew, or emptied ----
+
+    def rewrite(self, faults):
+        """Its rows move into another file, of which the stream says nothing; or they go."""
+        if "source" in faults.down:
+            return
+        relation = self.random.choice(self.relations())
+        tree = [t for t in self.tables if relation in t.relations]
+        ways = ["VACUUM FULL {t}", "ALTER TABLE {t} ALTER {c} TYPE text USING {c} || ''"]
+        if tree and tree[0].kind in ("keyed", "parted", "full"):
+            ways += ["TRUNCATE {t}"]
+        way = self.random.choice(ways).format(t=relation.name, c=TEXTS.get(relation.name, "v"))
+        if relation.name.startswith("heap") or relation.name == "uniq":
+            way = "VACUUM FULL " + relation.name
+        if way.startswith("ALTER") and relation not in BASE and relation.name != tree[0].name:
+            way = way.replace("ALTER TABLE", "VACUUM FULL").split(" ALTER")[0]  # a column that is inherited
+        try:
+            conn = psycopg2.connect(self.servers.conninfo("source", "torture") +
+                                    " connect_timeout=5 options='-c lock_timeout=2s'")
+            conn.autocommit = True
+            conn.cursor().execute(way)
+            conn.close()
+        except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected):
+            return
+        faults.note("rewrite a table", way)
+
     # ---- a table is copied again: the way that walpipe.conf(5) gives ----
 
     def again(self, faults):
         if faults.down:
             return
-        pipeline = self.rig.pipeline
         sink = self.random.choice(sorted(self.again_ways))
         relation = self.random.choice(self.relations(sink))
+        self.stop_pipeline(faults)
+        self.again_ways[sink](sink, relation)
+        self.counts["copied again"] += 1
+        faults.note("copy again", "%s of %s" % (relation.name, sink))
+        faults.start_walpipe()
+
+    def stop_pipeline(self, faults):
+        """In one of two ways, with all servers up."""
+        pipeline = self.rig.pipeline
         faults.all_well()
         faults.down.add("walpipe")
         if self.random.random() < 0.5:
@@ -161,10 +198,6 @@ class Lives:
             code = pipeline.drain()
             if code not in (0, 111):
                 raise Failure("walpipe was told to stop, and ended with %d" % code)
-        self.again_ways[sink](sink, relation)
-        self.counts["copied again"] += 1
-        faults.note("copy again", "%s of %s" % (relation.name, sink))
-        faults.start_walpipe()
 
     def again_in_postgres(self, sink, relation):
         sessions = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity " \
@@ -178,9 +211,16 @@ class Lives:
                     *["UPDATE walpipe.tables SET state = 'waiting', done = '', rows = 0 WHERE name = '%s'"
                       % relation.name] * noted)
 
+    def ask_clickhouse(self, sql):
+        return self.servers.clickhouse(sql, "torture").strip()
+
+    def await_mutations(self, table):
+        wait_for(30, "the mutation of " + table, lambda: self.ask_clickhouse(
+            "SELECT count() FROM system.mutations WHERE database = 'torture' AND table = '%s' AND NOT is_done"
+            % table) == b"0")
+
     def again_in_clickhouse(self, sink, relation):
-        def ask(sql):
-            return self.servers.clickhouse(sql, "torture").strip()
+        ask = self.ask_clickhouse
         wait_for(30, "the requests of a walpipe that is gone", lambda: ask(
             "SELECT count() FROM system.processes WHERE current_database = 'torture' AND query_id <> queryID()"
             if self.servers.modern else "SELECT count() - 1 FROM system.processes") == b"0")
@@ -190,8 +230,7 @@ class Lives:
         if ask("EXISTS TABLE walpipe_tables") == b"1":
             ask("ALTER TABLE walpipe_tables UPDATE state = 'waiting', done = '', rows = 0 WHERE name = '%s'"
                 % relation.name)
-            wait_for(30, "the mutation of walpipe_tables", lambda: ask(
-                "SELECT count() FROM system.mutations WHERE table = 'walpipe_tables' AND NOT is_done") == b"0")
+            self.await_mutations("walpipe_tables")
 
     # ---- the end of the copies ----
 
@@ -224,7 +263,7 @@ class Lives:
             moves.append(rows)
         return waits, moves
 
-    def await_copied(self, check):
+    def await_copied(self, check, patience):
         """All tables are streaming everywhere, however long it takes as long as it goes on."""
         known, moved = None, time.monotonic()
         while True:
@@ -234,6 +273,6 @@ class Lives:
                 return
             if now != known:
                 known, moved = now, time.monotonic()
-            elif time.monotonic() > moved + PATIENCE:
-                raise Failure("for %d s no copy has moved: %s" % (PATIENCE, "; ".join(waits[:20])))
+            elif time.monotonic() > moved + patience:
+                raise Failure("for %d s no copy has moved: %s" % (patience, "; ".join(waits[:20])))
             time.sleep(0.2)

@@ -150,7 +150,7 @@ create_tables = yes
 shards = 2
 flush_interval = 200ms
 batch_rows = 500
-tables = public.*, !public.log, !public.whole, !public.heap_*, !public.full_*
+tables = public.*, !public.log, !public.whole, !public.full_*
 [sink nocopy]
 type = ch
 copy = no
@@ -187,6 +187,19 @@ tables = public.log, public.whole
                 continue
             out[pid] = args[0]
         return out
+
+    def streams(self):
+        """Whether what was started last has all its workers."""
+        with open(self.log, "rb") as f:
+            f.seek(max(0, os.path.getsize(self.log) - 20000))
+            end = f.read()
+        return end.rfind(b"workers are registered") > max(end.rfind(b"ended with"), end.rfind(b"killed by signal"))
+
+    def await_stream(self, seconds, meanwhile):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.streams():
+            meanwhile()
+            time.sleep(0.05)
 
     def waits(self):
         """For the end of its backoff."""

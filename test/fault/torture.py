@@ -1,15 +1,17 @@
 #!/usr/bin/python3
 """torture.py: the crash test of the whole (trap 175).
 
-    torture.py [--minutes M] [--seed N] [--round SECONDS] [--keep DIR] [--modern]
+    torture.py [--minutes M] [--seed N] [--round SECONDS] [--patience SECONDS] [--ease N] [--keep DIR]
+               [--modern]
 
 A source that has rows, a PostgreSQL target (a sink with one worker, one with three) and a ClickHouse
 (with --modern today's engine); walpipe run between them, which copies the rows; clients that change
 the source at random. In rounds: some seconds of faults at random moments (programs killed and
-stopped, servers crashed, connections stalled and cut), then none. Meanwhile tables are made and
-published, dropped, and copied again (lives.py). Everything must become confirmed with no pause of a
-minute, each table must come to the end of its copy, and every table of every target must hold the
-source's rows. All the while the slot's confirmed_flush_lsn must not pass what any
+stopped, servers crashed, connections stalled and cut), then few, then none. Meanwhile tables are made
+and published, written anew, dropped, and copied again (lives.py), and damaged tables of a PostgreSQL
+target are copied again by walpipe resync (resyncs.py). Everything must become confirmed with no pause
+of a minute (--patience, and --ease, for a busy machine), each table must come to the end of its copy, and every table of every target
+must hold the source's rows. All the while the slot's confirmed_flush_lsn must not pass what any
 PostgreSQL worker has in walpipe.progress, nor ackd's checkpoint; no program may end with 101, need
 much memory or keep ever more files open; in the end no process and no session may be left
 (watch.py).
@@ -23,6 +25,7 @@ import collections
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -174,7 +177,7 @@ class Torture:
                  lambda: "streaming from slot" in self.rig.pipeline.log_text())
         self.watch = Watch(self.rig)
         self.watch.start()
-        self.workload = Workload(self.options.seed, self.source(), self.lives.written)
+        self.workload = Workload(self.options.seed, self.source(), self.lives.written, self.options.ease)
         self.faults = Faults(self.rig, self.options.seed, self.lives)
 
     def source(self):
@@ -184,6 +187,8 @@ class Torture:
         """Of what must never be."""
         if self.watch.failure:
             raise Failure(self.watch.failure)
+        if self.faults:
+            self.faults.resyncs.check()
         if not self.watch.is_alive():
             raise RuntimeError("nobody watches any more")
         process = self.rig.pipeline.process
@@ -208,8 +213,8 @@ class Torture:
                         "WHERE slot_name = 'torture'")[0][0]
             if now != at:
                 at, moved = now, time.monotonic()
-            elif time.monotonic() > moved + 60:
-                raise Failure("for 60 s the slot has not moved from %s to %s" % (at, target))
+            elif time.monotonic() > moved + self.options.patience:
+                raise Failure("for %d s the slot has not moved from %s to %s" % (self.options.patience, at, target))
             time.sleep(0.05)
 
     def settle(self):
@@ -224,8 +229,10 @@ class Torture:
         took = time.monotonic() - began
         self.slowest = max(self.slowest, took)
         self.faults.say("all is confirmed, after %.1f s" % took)
-        self.lives.await_copied(self.check)
+        self.faults.resyncs.settle(self.check)
+        self.lives.await_copied(self.check, self.options.patience * 1.5)
         self.faults.say("all is copied, after %.1f s" % (time.monotonic() - began))
+        self.faults.resyncs.leftovers()
 
     def compare(self):
         kills = self.faults.counts.get("kill olap", 0)
@@ -240,7 +247,10 @@ class Torture:
         self.faults.say("round %d" % self.rounds)
         self.workload.start()
         self.faults.add_table()
+        self.faults.drop_table()
+        self.faults.add_table()
         self.faults.for_a_while(self.options.round, self.check)
+        self.faults.resync_in_peace(self.check)
         self.settle()
         rows = self.compare()
         self.lives.forget_gone()
@@ -296,6 +306,8 @@ class Torture:
             ", ".join("%d %s" % (n, what) for what, n in sorted(self.lives.counts.items())),
             "name" if self.lives.named else "FOR ALL TABLES",
             "through their root" if self.lives.via_root else "by themselves"))
+        for what, n in sorted(self.faults.resyncs.counts.items()):
+            print("# %5d  resync: %s" % (n, what))
         print("# confirmed at the latest %.1f s after the last fault; %d samples of the slot; %d "
               "truncated rows that ClickHouse brought back" % (
                   self.slowest, self.watch.samples, self.came_back))
@@ -355,10 +367,13 @@ def main():
     parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--round", type=float, default=10)
+    parser.add_argument("--patience", type=float, default=60, help="seconds without progress; a busy machine needs more")
+    parser.add_argument("--ease", type=float, default=1, metavar="N", help="clients pause N times as long")
     parser.add_argument("--keep")
     parser.add_argument("--modern", action="store_true", help="a ClickHouse of today, by chdb")
     torture = Torture(parser.parse_args())
     print("# seed %d" % torture.options.seed, flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
     try:
         torture.run()
         torture.summary()

@@ -13,12 +13,12 @@ import time
 import psycopg2
 
 # columns: what is compared. tree: with the rows of its partitions. heap: the stream does not say what
-# its key is, so that a ClickHouse cannot copy it.
-Relation = collections.namedtuple("Relation", "name columns tree heap", defaults=(False, False))
+# its key is. olap: a ClickHouse copies it, since it has a key, or its rows are only added to.
+Relation = collections.namedtuple("Relation", "name columns tree heap olap", defaults=(False, False, True))
 
 BASE = [Relation("account", "id, v, note"), Relation("toast", "id, n, big, other"), Relation("pair", "a, b, v"),
-        Relation("log", "client, seq, note", heap=True), Relation("cleared", "id, v"), Relation("uniq", "id, u"),
-        Relation("whole", "id, v, w", heap=True)]
+        Relation("log", "client, seq, note", heap=True, olap=False), Relation("cleared", "id, v"), Relation("uniq", "id, u"),
+        Relation("whole", "id, v, w", heap=True, olap=False)]
 
 SCHEMA = """
 CREATE TABLE account (id int PRIMARY KEY, v int, note text);
@@ -43,8 +43,9 @@ KEYS = 60  # of one client
 
 
 class Client(threading.Thread):
-    def __init__(self, number, seed, conninfo, late):
+    def __init__(self, number, seed, conninfo, late, ease):
         super().__init__(daemon=True)
+        self.ease = ease
         self.late_tables = late
         self.random = random.Random("%s client %s" % (seed, number))
         self.number, self.conninfo = number, conninfo
@@ -73,7 +74,7 @@ class Client(threading.Thread):
             except psycopg2.Error as e:  # pragma: a bug of this file
                 self.error = "client %d: %s" % (self.number, e)
                 self.forget()
-            time.sleep(self.random.choice((0, 0.01, 0.03, 0.06)))
+            time.sleep(self.ease * self.random.choice((0, 0.01, 0.03, 0.06)))
         self.idle.set()
 
     def forget(self):
@@ -250,10 +251,10 @@ class Client(threading.Thread):
 
 
 class Workload:
-    """late: a list that may change, of lives.py's tables."""
+    """late: a list that may change, of lives.py's tables. ease: how many times longer clients pause."""
 
-    def __init__(self, seed, conninfo, late, count=4):
-        self.clients = [Client(n, seed, conninfo, late) for n in range(1, count + 1)]
+    def __init__(self, seed, conninfo, late, ease, count=4):
+        self.clients = [Client(n, seed, conninfo, late, ease) for n in range(1, count + 1)]
         for client in self.clients:
             client.start()
 
