@@ -289,12 +289,18 @@ def runs_on(major, units):
     return all(needed <= major for u in units for needed in u["needs"].values())
 
 
+def are_keyed(units):
+    return not any(f"IDENTITY {word}" in s for u in units for s in u["source"] for word in ("FULL", "NOTHING"))
+
+
 def choose_units_for(r, sink, options):
-    """With --installed those that the installed PostgreSQL knows."""
-    for _ in range(100):
+    """With --installed those that the installed PostgreSQL knows; with copies mostly those with a key,
+    since only they can be copied again."""
+    keyed = options.copies > 0 and r.random() < 0.7
+    for attempt in range(100):
         units = (choose_units(r, options.kinds) if sink == "pg" else
                  choose_clickhouse_units(r, sink, options.kinds))
-        if not options.installed or runs_on(INSTALLED, units):
+        if (not options.installed or runs_on(INSTALLED, units)) and (not keyed or attempt > 50 or are_keyed(units)):
             return units
     raise SystemExit(f"no unit of {options.kinds} runs on PostgreSQL {INSTALLED}")
 
