@@ -1,7 +1,7 @@
 /* keylesscopy.h: a worker's side of copying a table without a key (docs/copy.md, "Tables without a
- * key"). All its ranges are read under one snapshot. Each transaction is taken once: what the
- * snapshot contains comes with the ranges, and what it lacks is held until they are written. Until
- * the snapshot is known everything is held. The sink keeps what is held, in its target. */
+ * key"). All its ranges are read under one snapshot. Each transaction is taken once. The
+ * ranges bring the changes that the snapshot contains, and the others are held until the ranges are
+ * written. Until the snapshot is known all changes are held. The sink keeps them in its target. */
 #ifndef WALPIPE_KEYLESSCOPY_H
 #define WALPIPE_KEYLESSCOPY_H
 
@@ -14,8 +14,8 @@ struct copypart *keylesscopy_of(const struct copying *c, uint32_t relid);
  * when the snapshot contains it. */
 bool keylesscopy_lacks(const struct copypart *part, uint32_t xid);
 
-/* Its life comes to nothing: what comes is passed over, and its ranges are dropped, so that
- * pg-table-read begins another one. What is held may be removed. */
+/* Its life comes to nothing: further changes are passed over, and its ranges are dropped, so that
+ * pg-table-read begins another one. Held changes may be removed. */
 void keylesscopy_spoil(struct copying *c, struct copypart *part);
 
 /* ---- for copying.c ---- */

@@ -20,7 +20,7 @@ enum life_state {
     LIFE_NEW,      /* seen in the catalog */
     LIFE_ASKED,    /* the workers were asked how much of it they have */
     LIFE_WANTED,   /* to be copied when its turn comes */
-    LIFE_SETTLING, /* then the workers must reach what was written before */
+    LIFE_SETTLING, /* then the workers must reach all that was written before */
     LIFE_BEGUN,    /* the workers were told of the life, and some have not answered */
     LIFE_GO,       /* all have answered */
     LIFE_WAITING,  /* for transactions that are not visible yet */
@@ -32,7 +32,7 @@ enum life_state {
     LIFE_UNPUBLISHED
 };
 
-/* What listed_file is while the workers are asked. */
+/* The value of listed_file while the workers are asked. */
 #define FILE_UNANSWERED UINT32_MAX
 
 struct life {
@@ -41,7 +41,7 @@ struct life {
     enum life_state state;
     bool listed;    /* the last catalog has it */
     bool early;     /* it was published when the run began, and since then as now */
-    bool settled;   /* workers have reached what was written before it was as now */
+    bool settled;   /* workers have reached all that was written before it was as now */
     uint64_t reach; /* while SETTLING, LEAVING: see settling.h */
     bool stale;     /* it has changed since it was described */
     bool changed;   /* its published rows or columns changed after it was copied, which must be
@@ -129,7 +129,7 @@ struct life *lives_find(const struct lives *lives, uint64_t number);
  * LIFE_UNPUBLISHED. Ranges in flight are void. */
 void life_end(struct life *life, enum life_state state);
 
-/* It is not as it was before: what the workers have reached means nothing. */
+/* It is not as it was before, so the positions of the workers mean nothing. */
 void life_unsettle(struct life *life);
 
 /* The same of what they have. */
