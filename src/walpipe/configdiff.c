@@ -7,6 +7,7 @@
 
 struct listing {
     struct pool *pool;
+    enum configdiff_kind kind;
     const char *text;
 };
 
@@ -58,6 +59,15 @@ changes_while_running(const struct inifile_section *section, const char *key)
            (strcmp(key, "copy_workers") == 0 || strcmp(key, "copy_rate") == 0);
 }
 
+static bool
+is_identity(const struct inifile_section *section, const char *key)
+{
+    return strcmp(section->kind, "source") == 0
+               ? strcmp(key, "slot") == 0
+               : strcmp(section->kind, "pipeline") == 0 &&
+                     (strcmp(key, "name") == 0 || strcmp(key, "state_dir") == 0);
+}
+
 /* Adds the keys of one section that differ. Those that both have are looked at once. */
 static void
 add_keys(struct listing *l, const struct inifile_section *of, const struct inifile_section *other,
@@ -68,6 +78,7 @@ add_keys(struct listing *l, const struct inifile_section *of, const struct inifi
         bool only_here = find_entry(other->entries, e->key) == NULL;
 
         if (first && (both || only_here) && !changes_while_running(of, e->key) &&
+            is_identity(of, e->key) == (l->kind == CONFIGDIFF_IDENTITY) &&
             !same_values(of, other, e->key))
             add(l, of, e->key);
     }
@@ -92,25 +103,27 @@ compare(struct listing *l, const struct inifile_section *before,
     if (before->name[0] == '\0') {
         add_keys(l, before, after, true);
         add_keys(l, after, before, false);
-    } else if (!same_section(before, after)) {
+    } else if (l->kind == CONFIGDIFF_RENEW && !same_section(before, after)) {
         add(l, before, "");
     }
 }
 
 const char *
-configdiff_list(const struct config *before, const struct config *after, struct pool *pool)
+configdiff_list(const struct config *before, const struct config *after, enum configdiff_kind kind,
+                struct pool *pool)
 {
-    struct listing l = {.pool = pool, .text = ""};
+    struct listing l = {.pool = pool, .kind = kind, .text = ""};
+    bool renew = kind == CONFIGDIFF_RENEW;
 
     for (const struct inifile_section *s = before->sections; s != NULL; s = s->next) {
         const struct inifile_section *other = find_section(after, s);
 
-        if (other == NULL)
-            add(&l, s, "");
-        else
+        if (other != NULL)
             compare(&l, s, other);
+        else if (renew)
+            add(&l, s, "");
     }
-    for (const struct inifile_section *s = after->sections; s != NULL; s = s->next)
+    for (const struct inifile_section *s = after->sections; renew && s != NULL; s = s->next)
         if (find_section(before, s) == NULL)
             add(&l, s, "");
     return l.text;

@@ -4,11 +4,17 @@
 
 #include "walpipe/config.h"
 
+/* How a running walpipe takes a change. */
+enum configdiff_kind {
+    CONFIGDIFF_RENEW,   /* by starting its programs again */
+    CONFIGDIFF_IDENTITY /* not at all: name, state_dir and slot say which pipeline it is */
+};
+
 /* Lists the keys of [pipeline] and [source] that differ, and the other sections in which something
- * differs or which only one of them has, as in "[source] slot, [sink dst]". Leaves out the keys
- * that change while walpipe runs, copy_workers and copy_rate. The list is in pool, and "" if
- * nothing differs. It has no values, because some are secret. */
+ * differs or which only one of them has, as in "[source] slot, [sink dst]". Leaves out copy_workers
+ * and copy_rate, which change while the programs run. The list is in pool, and "" if nothing of
+ * this kind differs. It has no values, because some are secret. */
 const char *configdiff_list(const struct config *before, const struct config *after,
-                            struct pool *pool);
+                            enum configdiff_kind kind, struct pool *pool);
 
 #endif

@@ -74,8 +74,8 @@ drop_progress(struct dropping *d, const struct sink_config *sink)
 static bool
 is_trace(const char *name)
 {
-    static const char *const beginnings[] = {"error.", "login.", "layout.",
-                                             "slot",   "copies", "copy_limits"};
+    static const char *const beginnings[] = {"error.", "login.",      "layout.", "slot",
+                                             "copies", "copy_limits", "reload"};
 
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
         if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)

@@ -15,7 +15,7 @@
 #include "walpipe/passwords.h"
 #include "walpipe/plan.h"
 #include "walpipe/print.h"
-#include "walpipe/reload.h"
+#include "walpipe/reloadask.h"
 #include "walpipe/resync.h"
 #include "walpipe/run.h"
 #include "walpipe/schema.h"
@@ -113,7 +113,7 @@ static int
 reload_command(struct config *config, const struct options *o, const struct log *log)
 {
     (void)o;
-    return reload_running(config, log);
+    return reloadask_run(config, log);
 }
 
 static int

@@ -1,16 +1,17 @@
 /* reload.c: see reload.h. */
 #include "walpipe/reload.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "lib/statedir.h"
+#include "lib/clock.h"
 #include "lib/statefile.h"
 #include "walpipe/configdiff.h"
 #include "walpipe/passwords.h"
 #include "walpipe/plan.h"
+#include "walpipe/reloadnote.h"
 
 int
 reload_write_limits(const struct config *config, struct err *err)
@@ -42,50 +43,173 @@ take_limits(struct config *config, const struct config *fresh, const struct log 
 }
 
 static void
-apply(struct config *config, const struct config *fresh, const struct log *log, pid_t table_reader)
+refuse(const struct reload *r, const struct err *why, const struct log *log)
+{
+    log_failure(log, why);
+    log_write(log, LOG_ERROR, "%s is not applied, and nothing has changed", r->config->path);
+    reloadnote_write(r->config, RELOAD_REFUSED, why, log);
+}
+
+/* Everything that can be found out about it without a server. */
+static int
+read_fresh(const struct reload *r, struct config *fresh, struct pool *pool, struct err *err)
+{
+    const char *identity;
+
+    if (config_read(r->config->path, r->config->overrides, fresh, err) != 0 ||
+        passwords_choose(fresh, err) != 0 || passwords_read(fresh, err) != 0)
+        return -1;
+    if ((r->config->only || fresh->only) &&
+        configdiff_list(r->config, fresh, CONFIGDIFF_RENEW, pool)[0] != '\0') {
+        err_set(err, EXIT_REFUSED,
+                "with copy = only nothing but copy_workers and copy_rate can change while it runs");
+        return err_hint(err, "set the rest back, or stop walpipe and start it with the new file");
+    }
+    identity = configdiff_list(r->config, fresh, CONFIGDIFF_IDENTITY, pool);
+    if (identity[0] == '\0')
+        return 0;
+    err_set(err, EXIT_REFUSED, "%s describes another pipeline than the running one: %s has changed",
+            r->config->path, identity);
+    return err_hint(err, "set it back, or stop walpipe and start it with the new file");
+}
+
+static bool
+is_on_trial(const struct reload *r)
+{
+    return r->trying && clock_micros() - r->taken_at < UINT64_C(1000) * RELOAD_TRIAL_MILLIS;
+}
+
+/* The programs go on. After an earlier change they may still refuse it. */
+static void
+say_applied(const struct reload *r, const struct log *log)
+{
+    reloadnote_write(r->config, is_on_trial(r) ? RELOAD_STARTED : RELOAD_APPLIED, NULL, log);
+}
+
+static bool
+apply(struct reload *r, struct config *fresh, const char *changes, const struct log *log,
+      pid_t table_reader)
+{
+    take_limits(r->config, fresh, log, table_reader);
+    log_write(log, LOG_INFO, "read %s again: copy_workers = %u, copy_rate = %u%s%s",
+              r->config->path, r->config->copy_workers, r->config->copy_rate,
+              changes[0] == '\0' ? ""
+                                 : "; the programs are started again, since these have changed: ",
+              changes);
+    if (changes[0] == '\0' && !r->waiting) {
+        config_free(fresh);
+        say_applied(r, log);
+        return false;
+    }
+    config_free(&r->next);
+    r->next = *fresh;
+    r->waiting = true;
+    return true;
+}
+
+bool
+reload_read(struct reload *r, const struct log *log, pid_t table_reader)
 {
     struct pool pool = {0};
-    const char *others = configdiff_list(config, fresh, &pool);
+    struct config fresh;
+    struct err err = {0};
+    bool renew = false;
 
-    take_limits(config, fresh, log, table_reader);
-    log_write(log, LOG_INFO, "read %s again: copy_workers = %u, copy_rate = %u", config->path,
-              config->copy_workers, config->copy_rate);
-    if (others[0] != '\0')
-        log_write(
-            log, LOG_WARNING,
-            "these parts of %s have changed too, and count from the next start of walpipe: %s",
-            config->path, others);
+    if (read_fresh(r, &fresh, &pool, &err) != 0) {
+        refuse(r, &err, log);
+        config_free(&fresh);
+    } else {
+        renew = apply(r, &fresh, configdiff_list(r->config, &fresh, CONFIGDIFF_RENEW, &pool), log,
+                      table_reader);
+    }
+    pool_free(&pool);
+    return renew;
+}
+
+/* ---- between two lives of the programs ---- */
+
+static bool
+same(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool
+same_login(const struct sink_config *a, const struct sink_config *b)
+{
+    return a->type == b->type && same(a->conninfo, b->conninfo) && same(a->url, b->url) &&
+           same(a->user, b->user) && same(a->password, b->password) &&
+           same(a->password_file, b->password_file);
+}
+
+/* A refused login of another user is no rotated password that somebody is about to mend. */
+static void
+forget_logins(const struct config *old, const struct config *now)
+{
+    struct pool pool = {0};
+
+    if (!same(old->source.conninfo, now->source.conninfo) ||
+        !same(old->source.password, now->source.password))
+        (void)unlink(plan_login_path(now, &pool, NULL));
+    for (size_t i = 0; i < now->sinks_count; i++) {
+        bool known = false;
+
+        for (size_t k = 0; k < old->sinks_count; k++)
+            known = known || (strcmp(now->sinks[i].name, old->sinks[k].name) == 0 &&
+                              same_login(&now->sinks[i], &old->sinks[k]));
+        if (!known)
+            (void)unlink(plan_login_path(now, &pool, &now->sinks[i]));
+    }
     pool_free(&pool);
 }
 
-void
-reload_config(struct config *config, const struct log *log, pid_t table_reader)
+bool
+reload_take(struct reload *r, const struct log *log)
 {
-    struct config fresh;
-    struct err err = {0};
-
-    if (config_read(config->path, config->overrides, &fresh, &err) != 0 ||
-        passwords_choose(&fresh, &err) != 0) {
-        log_failure(log, &err);
-        log_write(log, LOG_ERROR, "%s was not read again, and nothing has changed", config->path);
+    if (!r->waiting)
+        return false;
+    forget_logins(r->config, &r->next);
+    /* While a config is on trial, the last proven one stays the one to go back to. */
+    if (is_on_trial(r)) {
+        config_free(r->config);
     } else {
-        apply(config, &fresh, log, table_reader);
+        config_free(&r->before);
+        r->before = *r->config;
     }
-    config_free(&fresh);
+    *r->config = r->next;
+    r->next = (struct config){0};
+    r->waiting = false;
+    r->trying = true;
+    r->taken_at = clock_micros();
+    reloadnote_write(r->config, RELOAD_STARTED, NULL, log);
+    return true;
 }
 
-int
-reload_running(const struct config *config, const struct log *log)
+bool
+reload_undo(struct reload *r, const struct err *why, bool started, const struct log *log)
 {
-    pid_t pid = statedir_runner(config->state_dir);
-    struct err err = {0};
+    struct err refusal = *why;
 
-    if (pid <= 0 || kill(pid, SIGHUP) != 0) {
-        err_set(&err, EXIT_PEER, "could not tell walpipe to read its config file again: %s",
-                pid <= 0 ? "the pipeline does not run" : strerror(errno));
-        return log_failure(log, &err);
-    }
-    printf("told walpipe (pid %d) to read its config file again; its log says what has changed\n",
-           (int)pid);
-    return EXIT_DONE;
+    if (!is_on_trial(r) || (started && why->code != EXIT_REFUSED))
+        return false;
+    r->trying = false;
+    forget_logins(r->config, &r->before);
+    config_free(r->config);
+    *r->config = r->before;
+    r->before = (struct config){0};
+    err_set(&refusal, EXIT_REFUSED, "the pipeline cannot run with the new %s: %.800s",
+            r->config->path, why->message);
+    log_write(
+        log, LOG_ERROR,
+        "%s; what it said before is in force again, so mend it before walpipe is started anew",
+        refusal.message);
+    reloadnote_write(r->config, RELOAD_REFUSED, &refusal, log);
+    return true;
+}
+
+void
+reload_free(struct reload *r)
+{
+    config_free(&r->next);
+    config_free(&r->before);
 }

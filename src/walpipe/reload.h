@@ -1,5 +1,6 @@
-/* reload.h: reads the config file again while the pipeline runs, at SIGHUP, and applies what can
- * change then, copy_workers and copy_rate. */
+/* reload.h: reads the config file again while the pipeline runs, at SIGHUP. copy_workers and
+ * copy_rate change at once. Everything else that may change does when the programs have been ended
+ * and started again. If they refuse the new config soon, the one before is taken back. */
 #ifndef WALPIPE_RELOAD_H
 #define WALPIPE_RELOAD_H
 
@@ -8,14 +9,34 @@
 #include "lib/log.h"
 #include "walpipe/config.h"
 
+/* The time in which a refusal is taken for one of the new config. */
+#define RELOAD_TRIAL_MILLIS 30000
+
+struct reload {
+    struct config *config; /* in force, owned by the caller */
+    struct config next;    /* for the next start of the programs */
+    struct config before;  /* taken back if the new one is refused */
+    bool waiting;          /* there is a next one */
+    bool trying;           /* there is one before */
+    uint64_t taken_at;     /* clock_micros() of the last change */
+};
+
 /* Writes the limits for pg-table-read, which it reads at its start. Returns -1 with err. */
 int reload_write_limits(const struct config *config, struct err *err) MUST_CHECK;
 
-/* At SIGHUP. Changes config, and tells the pg-table-read with this pid, 0 if none runs. A file with
- * a mistake changes nothing. Everything is logged. */
-void reload_config(struct config *config, const struct log *log, pid_t table_reader);
+/* At SIGHUP. Tells the pg-table-read with this pid, 0 if none runs, its limits. Returns whether the
+ * programs have to be started again. A file with a mistake, or one that describes another pipeline,
+ * changes nothing. Everything is logged. */
+bool reload_read(struct reload *reload, const struct log *log, pid_t table_reader);
 
-/* `walpipe reload`: sends SIGHUP to the walpipe that runs this pipeline. Returns the exit code. */
-int reload_running(const struct config *config, const struct log *log);
+/* When no program runs. Puts the next config in force, and returns whether there was one. */
+bool reload_take(struct reload *reload, const struct log *log);
+
+/* When the programs did not start or have refused to go on because of why. Puts the config before
+ * in force again, and returns whether that was so. */
+bool reload_undo(struct reload *reload, const struct err *why, bool started, const struct log *log);
+
+/* Frees all but the config in force. */
+void reload_free(struct reload *reload);
 
 #endif

@@ -33,6 +33,8 @@
 
 struct running {
     struct config *config;
+    struct reload reload;
+    struct log own_log; /* log_level may change */
     const struct log *log;
     struct plan_place place;
     struct orphans orphans;
@@ -96,7 +98,7 @@ note_failure(struct running *r, const struct err *err)
 {
     lasterror_write(r->config->state_dir, r->log->program, err);
     log_failure(r->log, err);
-    return (struct unit_end){.code = err->code};
+    return (struct unit_end){.code = err->code, .why = *err};
 }
 
 /* Under copy = only, when everything has drained. */
@@ -121,7 +123,7 @@ live_planned(struct running *r)
     struct unit_end end;
 
     plan_make(&plan, r->config, &r->place);
-    end = unit_live(&plan, r->config, r->log, r->signals, &r->notify);
+    end = unit_live(&plan, &r->reload, r->log, r->signals, &r->notify);
     if (end.program != NULL) {
         lasterror_write(r->config->state_dir, end.program, &end.why);
         notify_status(&r->notify, "%s: %s", end.program, end.why.message);
@@ -151,20 +153,20 @@ live_once(struct running *r)
     return live_planned(r);
 }
 
-/* Returns true if a signal to stop came before millis were over. */
+/* Returns true if a signal to stop came before millis were over. A new config ends the pause. */
 static bool
 wait_or_stop(struct running *r, uint64_t millis)
 {
     uint64_t deadline = clock_micros() + millis * 1000;
 
-    while (clock_micros() < deadline) {
+    while (clock_micros() < deadline && !r->reload.waiting) {
         struct pollfd waiting = {.fd = r->signals, .events = POLLIN};
         int signo;
 
         poll(&waiting, 1, clock_poll_timeout(notify_alive(&r->notify, deadline)));
         while ((signo = sig_read(r->signals)) != 0)
             if (signo == SIGHUP)
-                reload_config(r->config, r->log, 0);
+                (void)reload_read(&r->reload, r->log, 0);
             else if (signo != SIGCHLD)
                 return true;
     }
@@ -192,14 +194,50 @@ code_of(const struct running *r, enum exit_code code)
     return code == EXIT_DONE && r->config->only && !r->finished ? EXIT_PEER : (int)code;
 }
 
+/* The config in force is another one than in the life before. */
+static void
+begin_config(struct running *r)
+{
+    struct err err = {0};
+
+    log_begin(&r->own_log, r->config->log_level, r->config->log_format);
+    r->created = false;
+    r->place.waits = false;
+    backoff_forget(&r->backoff);
+    copydefault_recall(r->config);
+    if (nofile_ensure(r->config->workers_count, &err) != 0)
+        log_failure(r->log, &err);
+}
+
+/* Whether the programs start again at once with another config, a new one, or the one before if the
+ * new one was refused. */
+static bool
+has_other_config(struct running *r, const struct unit_end *end)
+{
+    struct err why = end->why;
+
+    if (end->asked || r->finished)
+        return false;
+    if (r->reload.waiting)
+        return true;
+    why.code = end->code;
+    if (end->code == EXIT_DONE || !reload_undo(&r->reload, &why, end->started, r->log))
+        return false;
+    begin_config(r);
+    return true;
+}
+
 static int
 live_and_restart(struct running *r)
 {
     for (;;) {
         uint64_t started = clock_micros(), wait;
-        struct unit_end end = live_once(r);
+        struct unit_end end;
 
-        if (r->place.waits && end.code == EXIT_DONE && !end.asked) {
+        if (reload_take(&r->reload, r->log))
+            begin_config(r);
+        end = live_once(r);
+        if (has_other_config(r, &end) || (r->place.waits && end.code == EXIT_DONE && !end.asked)) {
             become_new(r);
             continue;
         }
@@ -271,7 +309,8 @@ run_pipeline(struct config *config, const struct log *log, int ready_fd, char *c
 {
     struct running r = {
         .config = config,
-        .log = log,
+        .reload.config = config,
+        .own_log = *log,
         .argv = argv,
         .backoff = {.first_millis = BACKOFF_FIRST_MILLIS, .most_millis = BACKOFF_MOST_MILLIS},
     };
@@ -279,6 +318,7 @@ run_pipeline(struct config *config, const struct log *log, int ready_fd, char *c
     struct err err = {0};
     int code;
 
+    r.log = &r.own_log;
     notify_open(&r.notify, ready_fd);
     if (prepare(&r, &pool, &err) != 0) {
         code = log_failure(log, &err);
@@ -286,11 +326,12 @@ run_pipeline(struct config *config, const struct log *log, int ready_fd, char *c
         orphans_watch(&r.orphans);
         code = live_and_restart(&r);
         if (r.finished)
-            log_write(log, LOG_INFO, "finished");
+            log_write(r.log, LOG_INFO, "finished");
         else if (code == EXIT_DONE || (config->only && code == EXIT_PEER))
-            log_write(log, LOG_INFO, "stopped%s",
+            log_write(r.log, LOG_INFO, "stopped%s",
                       config->only ? " before everything was copied" : "");
     }
+    reload_free(&r.reload);
     pool_free(&pool);
     return code;
 }

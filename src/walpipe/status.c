@@ -110,6 +110,18 @@ sample_twice(const struct config *config, struct status_samples *s, struct err *
     return result;
 }
 
+int
+status_ask(const struct config *config, struct ack_status *status, struct err *err)
+{
+    struct ackconn conn;
+    int result = open_ackd(config, &conn, err);
+
+    if (result == 0)
+        result = sample(&conn, status, err);
+    ackconn_close(&conn);
+    return result;
+}
+
 /* A target that is down need not be asked. */
 static bool
 copies(const struct ack_worker_status *w, const struct sink_config *sink)

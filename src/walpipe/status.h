@@ -3,10 +3,15 @@
 #ifndef WALPIPE_STATUS_H
 #define WALPIPE_STATUS_H
 
+#include "lib/ackmsg.h"
 #include "walpipe/config.h"
 
 /* Asks twice, a second apart, so that rates can be shown. Returns the exit code, which is EXIT_PEER
  * if the pipeline does not run. */
 int status_show(const struct config *config, const struct log *log, bool json);
+
+/* Asks the running ackd once. Between two starts of the pipeline it waits for the next one, as
+ * status_show does. */
+int status_ask(const struct config *config, struct ack_status *status, struct err *err) MUST_CHECK;
 
 #endif

@@ -6,8 +6,8 @@
  *
  * A failed child leads from everywhere to ENDING. Only pg-wal-read is told to stop. The others wait
  * for the stream's `end` (trap 142). If pg-table-read alone ends with 0, the pipeline is drained
- * after UNIT_NOTICE_MILLIS and starts again. In a plan that only waits, the end of pg-wal-read ends
- * all at once, since nothing was begun. */
+ * after UNIT_NOTICE_MILLIS and starts again. A new config drains it too. In a plan that only waits,
+ * the end of pg-wal-read ends all at once, since nothing was begun. */
 #include "walpipe/unit.h"
 
 #include <errno.h>
@@ -22,7 +22,6 @@
 #include "lib/clock.h"
 #include "lib/sig.h"
 #include "walpipe/lastwords.h"
-#include "walpipe/reload.h"
 #include "walpipe/spawn.h"
 #include "walpipe/startup.h"
 
@@ -42,7 +41,7 @@ struct child {
 };
 
 struct unit {
-    struct config *config;
+    struct reload *reload;
     const struct log *log;
     struct notify *notify;
     struct child *children; /* as plan->programs */
@@ -57,6 +56,7 @@ struct unit {
     bool failed;         /* a child failed, and the pipeline ends because of it */
     bool failed_unasked; /* and that was before the signal to stop */
     bool forced;         /* killed before it had drained */
+    bool renew;          /* drained for a new config */
     bool again;          /* drained because pg-table-read ended before the stream */
     bool only;           /* its end is that of the run */
     bool copied;         /* and it has come */
@@ -158,7 +158,7 @@ describe_end(const struct child *c)
 static bool
 ended_before_begin(const struct unit *u, const struct child *c)
 {
-    return u->asked && c == &u->children[u->reader] && WIFSIGNALED(c->status) &&
+    return (u->asked || u->renew) && c == &u->children[u->reader] && WIFSIGNALED(c->status) &&
            WTERMSIG(c->status) == SIGTERM;
 }
 
@@ -257,11 +257,11 @@ stop(struct unit *u)
         return;
     }
     note_asked(u);
-    if (is_alive(reader(u)))
+    if (!u->renew && is_alive(reader(u)))
         kill(reader(u)->pid, SIGTERM);
     log_write(u->log, LOG_INFO, "draining the pipeline");
     notify_stopping(u->notify);
-    if (u->state == UNIT_RUNNING)
+    if (u->state == UNIT_RUNNING || u->renew)
         enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS);
 }
 
@@ -281,6 +281,18 @@ drain_without_reader(struct unit *u)
     enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS);
 }
 
+/* For a new config. An older one that waits for the same end is only replaced. */
+static void
+renew(struct unit *u)
+{
+    if (u->state != UNIT_RUNNING)
+        return;
+    u->renew = true;
+    if (is_alive(reader(u)))
+        kill(reader(u)->pid, SIGTERM);
+    enter(u, UNIT_DRAINING, UNIT_RENEW_MILLIS);
+}
+
 static void
 deadline_passed(struct unit *u)
 {
@@ -291,7 +303,13 @@ deadline_passed(struct unit *u)
         return;
     }
     list_alive(u, list, sizeof list);
-    if (u->state == UNIT_DRAINING) {
+    if (u->state == UNIT_DRAINING && u->renew && !u->asked) {
+        log_write(u->log, LOG_WARNING,
+                  "could not drain the pipeline within %d seconds, killing: %s; the start with the "
+                  "new config repeats what is missing",
+                  UNIT_RENEW_MILLIS / 1000, list);
+        u->state = UNIT_ENDING;
+    } else if (u->state == UNIT_DRAINING) {
         u->forced = true;
         u->program = u->log->program;
         err_set(&u->why, EXIT_PEER, "could not drain the pipeline within %d seconds, killing: %s",
@@ -330,7 +348,8 @@ watch(struct unit *u, int signals)
         poll(&waiting, 1, clock_poll_timeout(notify_alive(u->notify, u->deadline)));
         while ((signo = sig_read(signals)) != 0)
             if (signo == SIGHUP) {
-                reload_config(u->config, u->log, table_reader(u));
+                if (reload_read(u->reload, u->log, table_reader(u)))
+                    renew(u);
             } else if (signo != SIGCHLD) {
                 reap(u); /* a program that ended before the signal did not end because of it */
                 stop(u);
@@ -446,16 +465,17 @@ run_programs(struct unit *u, const struct plan *plan, int signals)
         log_culprit(u, code);
     return (struct unit_end){.code = code,
                              .asked = u->asked,
+                             .started = started,
                              .copied = u->copied && code == EXIT_DONE,
                              .program = u->program,
                              .why = u->why};
 }
 
 struct unit_end
-unit_live(const struct plan *plan, struct config *config, const struct log *log, int signals,
+unit_live(const struct plan *plan, struct reload *reload, const struct log *log, int signals,
           struct notify *notify)
 {
-    struct unit u = {.config = config,
+    struct unit u = {.reload = reload,
                      .log = log,
                      .notify = notify,
                      .count = plan->count,

@@ -6,6 +6,7 @@
 #include "lib/log.h"
 #include "walpipe/notify.h"
 #include "walpipe/plan.h"
+#include "walpipe/reload.h"
 
 /* After a child ended, the time that the others have to notice it by themselves. */
 #define UNIT_NOTICE_MILLIS 2000
@@ -13,12 +14,17 @@
 /* After SIGTERM, the time that the pipeline has to drain. */
 #define UNIT_DRAIN_MILLIS 60000
 
+/* The same before a start with a new config. A target may be down, and the new config without it.
+ */
+#define UNIT_RENEW_MILLIS 10000
+
 /* A second signal to stop within this time counts as the first one. */
 #define UNIT_ONCE_MILLIS 2000
 
 struct unit_end {
     enum exit_code code; /* EXIT_DONE if drained, EXIT_REFUSED if it must not be started again */
     bool asked;          /* SIGTERM or SIGINT came */
+    bool started;        /* all programs were */
     bool copied; /* copy = only: pg-table-read found nothing left to copy, and all drained */
     const char *program; /* the plan's label of the program that failed, NULL if none did */
     struct err why;      /* its reason, whose code is the pipeline's */
@@ -26,8 +32,9 @@ struct unit_end {
 
 /* Starts the plan's programs and returns when all have ended. signals is sig_open's
  * descriptor. Events are logged here, because there are several of them. notify hears of the start
- * and of the drain, and gets signs of life. At SIGHUP config is read again. */
-struct unit_end unit_live(const struct plan *plan, struct config *config, const struct log *log,
+ * and of the drain, and gets signs of life. At SIGHUP the config is read again, and if the programs
+ * must be started again for it, they are drained. */
+struct unit_end unit_live(const struct plan *plan, struct reload *reload, const struct log *log,
                           int signals, struct notify *notify);
 
 #endif

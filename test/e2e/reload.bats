@@ -58,7 +58,55 @@ logged() {
 
 reload() {
     run "$WALPIPE_BIN/walpipe" reload -c "$conf"
-    [ "$status" -eq 0 ] && [[ $output == "told walpipe (pid $(pipeline_pid "$conf")) to read"* ]]
+    echo "$output"
+    [ "$status" -eq 0 ] && [[ $output == "the pipeline runs with $conf now; "* ]]
+}
+
+# Transactions on t until load_end.
+load_begin() {
+    touch "$dir/load"
+    # shellcheck disable=SC2016 # the inner shell expands them
+    bash -c 'source "$1/test/lib/servers.bash"
+        for ((n = $4; ; n += 50)); do
+            [ -e "$3/load" ] || exit 0
+            pg_sql src "INSERT INTO t SELECT g, 1 FROM generate_series($n, $n + 49) g;
+                UPDATE t SET v = $n WHERE id % 401 = $n / 50 % 401; DELETE FROM t WHERE id = $n - 99" "$2" || exit 1
+        done' load "$WALPIPE_ROOT" "$db" "$dir" "$(pg_sql src "SELECT max(id) + 1000 FROM t" "$db")" 3>&- &
+    load_pid=$!
+    kill_later "$load_pid"
+}
+
+load_end() {
+    rm "$dir/load"
+    wait "$load_pid"
+}
+
+add_sink() { # NAME DATABASE
+    pg_sql dst "CREATE DATABASE $2"
+    pg_sql dst "CREATE TABLE t (id int PRIMARY KEY, v text)" "$2"
+    cat >>"$conf" <<CONF
+[sink $1]
+type = pg
+conninfo = $(pg_conninfo "${3:-dst}" "$2")
+copy = yes
+CONF
+}
+
+without_sink() { # NAME
+    sed -i "/^\[sink $1\]/,\$d" "$conf"
+}
+
+equal() { # DATABASE ...
+    local wanted other
+    wanted=$(pg_digest src t "$db")
+    for other in "$@"; do
+        [ "$(pg_digest dst t "$other")" = "$wanted" ]
+    done
+}
+
+streaming() { # SINK
+    "$WALPIPE_BIN/walpipe" tables -c "$conf" --json |
+        jq -e --arg s "$1" '[.sinks[] | select(.sink == $s) | .tables[].state] | length > 0 and all(. == "streaming")'
 }
 
 copied() {
@@ -84,7 +132,7 @@ pids() {
     reload
     wait_until 10 logged "reading with 3 connections, at most 0 bytes per second"
     logged "read $conf again: copy_workers = 3, copy_rate = 0"
-    run ! logged "count from the next start"
+    run ! logged "are started again"
     wait_until 20 copied
     [ "$(pids)" = "$before" ]
     sed -i 's/^copy_workers.*/copy_workers = 1/' "$conf"
@@ -101,7 +149,7 @@ pids() {
     pipeline_stop "$conf"
 }
 
-@test "the bug was that SIGHUP ended walpipe run: a file with a mistake changes nothing, other keys are named" {
+@test "the bug was that SIGHUP ended walpipe run: a file with a mistake, or of another pipeline, changes nothing" {
     local before
     sed -i '/^copy_/d; s/^state_dir.*/&\ncopy = no/' "$conf"
     pipeline_start "$conf"
@@ -109,25 +157,145 @@ pids() {
     cp "$conf" "$dir/good"
     sed -i 's/^copy = no/copy_rate = quick/' "$conf"
     kill -HUP "$(pipeline_pid "$conf")"
-    wait_until 10 logged "was not read again, and nothing has changed"
+    wait_until 10 logged "is not applied, and nothing has changed"
     logged "$conf:4: copy_rate = .*quick"
     # reload itself says it, too, and sends nothing
     run "$WALPIPE_BIN/walpipe" reload -c "$conf"
     [ "$status" -eq 100 ] && [[ $output == *"$conf:4: copy_rate"* ]]
     cp "$dir/good" "$conf"
     sed -i 's/^slot = .*/slot = another/; s/^flush_interval.*/flush_interval = 60ms/' "$conf"
-    reload
-    wait_until 10 logged "count from the next start of walpipe: \[source\] slot, \[sink dst\]"
+    run "$WALPIPE_BIN/walpipe" reload -c "$conf"
+    [ "$status" -eq 100 ] && [[ $output == *"describes another pipeline than the running one: [source] slot has changed"* ]]
+    logged "is not applied, and nothing has changed" 2
     # to the programs as well, as a terminal sends it
+    cp "$dir/good" "$conf"
     # shellcheck disable=SC2046 # pids
     kill -HUP $(pids) "$(pipeline_pid "$conf")"
-    wait_until 10 logged "read $conf again" 2
+    wait_until 10 logged "read $conf again"
     [ "$(pids)" = "$before" ]
     pg_sql src "INSERT INTO t VALUES (50000, 'new')" "$db"
     caught_up "$conf" src "$db"
     no_restart "$conf"
-    cp "$dir/good" "$conf"
     pipeline_stop "$conf"
     run "$WALPIPE_BIN/walpipe" reload -c "$conf"
     [ "$status" -eq 111 ] && [[ $output == *"the pipeline does not run"* ]]
+}
+
+@test "under load a sink is added, copied and followed; then it is removed, and the other goes on" {
+    local pid
+    sed -i '/^copy_/d' "$conf"
+    pipeline_start "$conf"
+    pid=$(pipeline_pid "$conf")
+    load_begin
+    wait_until 60 streaming dst
+    add_sink added "${db}b"
+    reload
+    logged "are started again, since these have changed: \[sink added\]"
+    [ "$(pipeline_pid "$conf")" = "$pid" ]
+    wait_until 60 streaming added
+    load_end
+    caught_up "$conf" src "$db"
+    equal "$db" "${db}b"
+    load_begin
+    without_sink added
+    reload
+    [ "$(pgrep -P "$pid" -c -x sink-pg)" -eq 1 ]
+    load_end
+    caught_up "$conf" src "$db"
+    equal "$db"
+    run ! equal "${db}b"
+    # nothing failed, and every life was drained
+    run ! logged "the pipeline ended because"
+    run ! logged "could not drain"
+    run ! logged "restarting the pipeline in"
+    pipeline_stop "$conf"
+}
+
+@test "twice in a row, while a copy runs: the last file counts; log_level and tables change" {
+    local pid
+    sed -i 's/^copy_rate.*/copy_rate = 5000000/' "$conf"
+    pg_sql src "CREATE TABLE u (id int PRIMARY KEY)" "$db"
+    sed -i 's/^flush_interval/tables = public.t\n&/' "$conf"
+    pipeline_start "$conf"
+    pid=$(pipeline_pid "$conf")
+    load_begin
+    wait_until 60 eval '[ "$(pg_sql dst "SELECT count(*) FROM t" "$db")" -gt 0 ]'
+    sed -i 's/^name.*/&\nlog_level = warning/' "$conf"
+    kill -HUP "$pid"
+    sed -i 's/^log_level.*/log_level = debug/; s/^tables.*/tables = public.t, public.none/' "$conf"
+    reload
+    logged "these have changed: \[pipeline\] log_level, \[sink dst\]"
+    wait_until 20 logged '"level":"debug","program":"sink-pg"'
+    sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"
+    reload
+    wait_until 60 streaming dst
+    load_end
+    caught_up "$conf" src "$db"
+    equal "$db"
+    [ "$(pipeline_pid "$conf")" = "$pid" ]
+    pipeline_stop "$conf"
+}
+
+@test "programs that refuse the new file: the one before is taken back, and reload exits with 100" {
+    local pid
+    sed -i '/^copy_/d' "$conf"
+    pipeline_start "$conf"
+    pid=$(pipeline_pid "$conf")
+    wait_until 60 streaming dst
+    cp "$conf" "$dir/good"
+    add_sink wrong "${db}w"
+    sed -i '/sink wrong/,$s/dbname=[^ ]*/dbname=nowhere/' "$conf"
+    run "$WALPIPE_BIN/walpipe" reload -c "$conf"
+    echo "$output"
+    [ "$status" -eq 100 ] && [[ $output == *"cannot run with the new $conf: "*nowhere* ]]
+    logged "it said before is in force again"
+    [ "$(pipeline_pid "$conf")" = "$pid" ]
+    pg_sql src "INSERT INTO t VALUES (50000, 'new')" "$db"
+    caught_up "$conf" src "$db"
+    equal "$db"
+    # a program that starts and refuses then: this table has rows already
+    cp "$dir/good" "$conf"
+    add_sink full "${db}f"
+    pg_sql dst "INSERT INTO t VALUES (7)" "${db}f"
+    run "$WALPIPE_BIN/walpipe" reload -c "$conf"
+    echo "$output"
+    [ "$status" -eq 100 ] && [[ $output == *"has rows already"* ]]
+    cp "$dir/good" "$conf"
+    pg_sql src "INSERT INTO t VALUES (50001, 'new')" "$db"
+    caught_up "$conf" src "$db"
+    equal "$db"
+    [ "$(pipeline_pid "$conf")" = "$pid" ]
+    pipeline_stop "$conf"
+}
+
+@test "a sink whose target is down is removed; SIGTERM right after SIGHUP stops the pipeline" {
+    local pid
+    pg_new gone
+    pg_sql gone "CREATE DATABASE ${db}g"
+    pg_sql gone "CREATE TABLE t (id int PRIMARY KEY, v text)" "${db}g"
+    sed -i '/^copy_/d' "$conf"
+    cp "$conf" "$dir/good"
+    cat >>"$conf" <<CONF
+[sink gone]
+type = pg
+conninfo = $(pg_conninfo gone "${db}g")
+CONF
+    pipeline_start "$conf"
+    pid=$(pipeline_pid "$conf")
+    wait_until 60 streaming gone
+    pg_stop gone
+    pg_sql src "INSERT INTO t VALUES (50000, 'new')" "$db"
+    wait_until 60 eval '[ "$(pg_sql dst "SELECT count(*) FROM t WHERE id = 50000" "$db")" -eq 1 ]'
+    cp "$dir/good" "$conf"
+    reload
+    logged "could not drain the pipeline within 10 seconds, killing: .*gone/0"
+    pg_sql src "INSERT INTO t VALUES (50001, 'new')" "$db"
+    caught_up "$conf" src "$db"
+    equal "$db"
+    [ "$(pipeline_pid "$conf")" = "$pid" ]
+    sed -i 's/^name.*/&\nlog_level = warning/' "$conf"
+    kill -HUP "$pid"
+    kill -TERM "$pid"
+    wait_until 60 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" -eq 0 ]
 }

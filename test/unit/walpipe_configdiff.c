@@ -27,9 +27,21 @@ differ(const struct inifile_section *a, const struct inifile_section *b, const c
 {
     struct config before = {.sections = a}, after = {.sections = b};
     struct pool pool = {0};
-    const char *list = configdiff_list(&before, &after, &pool);
+    const char *list = configdiff_list(&before, &after, CONFIGDIFF_RENEW, &pool);
 
     check(strcmp(list, expected) == 0, "\"%s\", expected \"%s\"", list, expected);
+    pool_free(&pool);
+}
+
+static void
+identity_differs(const struct inifile_section *a, const struct inifile_section *b,
+                 const char *expected)
+{
+    struct config before = {.sections = a}, after = {.sections = b};
+    struct pool pool = {0};
+    const char *list = configdiff_list(&before, &after, CONFIGDIFF_IDENTITY, &pool);
+
+    check(strcmp(list, expected) == 0, "identity: \"%s\", expected \"%s\"", list, expected);
     pool_free(&pool);
 }
 
@@ -38,19 +50,41 @@ in_pipeline(void)
 {
     struct inifile_entry rate1 = entry("copy_rate", "1", NULL);
     struct inifile_entry rate2 = entry("copy_rate", "2", NULL);
-    struct inifile_entry named1 = entry("name", "a", &rate1);
-    struct inifile_entry named2 = entry("name", "b", &rate2);
+    struct inifile_entry named1 = entry("http", "a", &rate1);
+    struct inifile_entry named2 = entry("http", "b", &rate2);
     struct inifile_section none = section("pipeline", "", NULL, NULL);
     struct inifile_section first = section("pipeline", "", &named1, NULL);
     struct inifile_section second = section("pipeline", "", &named2, NULL);
     struct inifile_section rate = section("pipeline", "", &rate2, NULL);
 
     differ(&first, &first, "");
-    differ(&first, &second, "[pipeline] name");
+    differ(&first, &second, "[pipeline] http");
     differ(&none, &rate, "");
-    differ(&first, &none, "[pipeline] name");
-    differ(&none, &first, "[pipeline] name");
+    differ(&first, &none, "[pipeline] http");
+    differ(&none, &first, "[pipeline] http");
     differ(&none, NULL, "[pipeline]");
+}
+
+static void
+of_identity(void)
+{
+    struct inifile_entry level1 = entry("log_level", "a", NULL);
+    struct inifile_entry level2 = entry("log_level", "b", NULL);
+    struct inifile_entry named1 = entry("name", "a", &level1);
+    struct inifile_entry named2 = entry("name", "b", &level2);
+    struct inifile_entry slot1 = entry("slot", "a", &named1);
+    struct inifile_entry slot2 = entry("slot", "b", &named1);
+    struct inifile_section sink1 = section("sink", "a", &slot1, NULL);
+    struct inifile_section sink2 = section("sink", "a", &slot2, NULL);
+    struct inifile_section source1 = section("source", "", &slot1, &sink1);
+    struct inifile_section source2 = section("source", "", &slot2, &sink2);
+    struct inifile_section pipeline1 = section("pipeline", "", &named1, &source1);
+    struct inifile_section pipeline2 = section("pipeline", "", &named2, &source2);
+
+    identity_differs(&pipeline1, &pipeline1, "");
+    identity_differs(&pipeline1, &pipeline2, "[pipeline] name, [source] slot");
+    identity_differs(&pipeline1, &source1, "");
+    differ(&pipeline1, &pipeline2, "[pipeline] log_level, [sink a]");
 }
 
 static void
@@ -82,6 +116,7 @@ int
 main(void)
 {
     in_pipeline();
+    of_identity();
     in_sinks();
     return check_done();
 }
