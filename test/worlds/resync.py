@@ -70,11 +70,11 @@ def start(run, table, wait):
                             env=run.bench.servers.env)
 
 
-def tried(cursor, statement, *values):
+def tried(cursor, statement):
     """Whether the target takes it."""
     cursor.execute("SAVEPOINT damage")
     try:
-        cursor.execute(statement, values)
+        cursor.execute(statement)
     except psycopg2.Error:
         cursor.execute("ROLLBACK TO damage")
         return False
@@ -91,15 +91,18 @@ def damage(cursor, target, r):
         values = ", ".join("id + 1000000" if c == "id" else c for c in columns)
         tried(cursor, f"INSERT INTO {target} ({', '.join(columns)}) OVERRIDING SYSTEM VALUE "
               f"SELECT {values} FROM {target} LIMIT {r.choice([1, 40])}")
-    some = f"(tableoid, ctid::text) IN (SELECT tableoid, ctid::text FROM {target} ORDER BY random() LIMIT %d)"
+
+    def some(number):
+        return f"(tableoid, ctid::text) IN (SELECT tableoid, ctid::text FROM {target} ORDER BY random() LIMIT {number})"
+
     cursor.execute(FREE, [target])
     for column, in cursor.fetchall():
         if r.random() < 0.5:
-            tried(cursor, f"UPDATE {target} SET {column} = NULL WHERE " + some % r.choice([1, 5, 100]))
+            tried(cursor, f"UPDATE {target} SET {column} = NULL WHERE " + some(r.choice([1, 5, 100])))
         elif r.random() < 0.5:
             tried(cursor, f"UPDATE {target} SET {column} = (SELECT {column} FROM {target} LIMIT 1) WHERE " +
-                  some % r.choice([1, 5]))
-    tried(cursor, f"DELETE FROM {target} WHERE " + some % r.choice([0, 1, 5, 100, 10 ** 6]))
+                  some(r.choice([1, 5])))
+    tried(cursor, f"DELETE FROM {target} WHERE " + some(r.choice([0, 1, 5, 100, 10 ** 6])))
 
 
 def locked(run, step, table):
