@@ -6,6 +6,7 @@
 
 #include "sink-pg/copynotes.h"
 #include "sink-pg/match.h"
+#include "sink-pg/ownrows.h"
 #include "sink-pg/owntables.h"
 #include "sink-pg/sqltext.h"
 
@@ -66,17 +67,16 @@ ask_unfinished(struct session *s, const char *const *params, bool *unfinished, s
 static int
 ask_empty(struct session *s, const char *schema, const char *name, bool *empty, struct err *err)
 {
-    struct buf sql = {0};
-    int rc;
+    struct buf rows = {0}, sql = {0};
+    int rc = ownrows_name(s, schema, name, &rows, err);
 
-    sqltext_add(&sql, "SELECT NOT EXISTS (SELECT FROM ");
-    sqltext_name(&sql, schema);
-    sqltext_add(&sql, ".");
-    sqltext_name(&sql, name);
-    sqltext_add(&sql, ")");
-    rc = sqltext_get(&sql) == NULL
-             ? err_set(err, EXIT_PEER, "out of memory for a query")
-             : ask(s, "look whether a table is empty", sqltext_get(&sql), 0, NULL, empty, err);
+    if (rc == 0) {
+        sqltext_add(&sql, "SELECT NOT EXISTS (SELECT FROM %s)", sqltext_get(&rows));
+        rc = sqltext_get(&sql) == NULL
+                 ? err_set(err, EXIT_PEER, "out of memory for a query")
+                 : ask(s, "look whether a table is empty", sqltext_get(&sql), 0, NULL, empty, err);
+    }
+    buf_free(&rows);
     buf_free(&sql);
     return rc;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/keylessplace.h"
+#include "sink-pg/ownrows.h"
 #include "sink-pg/owntables.h"
 #include "sink-pg/savepoint.h"
 #include "sink-pg/sqltext.h"
@@ -212,28 +213,6 @@ copyheld_write(struct copyheld *h, struct session *s, struct err *err)
 
 /* ---- a life's beginning and end ---- */
 
-/* Of an ordinary table only its own rows, not those of tables that inherit from it. */
-static int
-name_rows(struct session *s, const char *const target[2], struct buf *rows, struct err *err)
-{
-    static const char what[] = "look what the target's table is";
-    static const char sql[] =
-        "SELECT c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-        "ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
-    PGresult *result =
-        pqx_shaped(pqx_exec_params(s->conn, what, sql, 2, target, err), what, 0, 1, "v", err);
-
-    if (result == NULL)
-        return -1;
-    if (PQntuples(result) == 1 && PQgetvalue(result, 0, 0)[0] == 'r')
-        sqltext_add(rows, "ONLY ");
-    PQclear(result);
-    sqltext_name(rows, target[0]);
-    sqltext_add(rows, ".");
-    sqltext_name(rows, target[1]);
-    return sqltext_get(rows) != NULL ? 0 : err_set(err, EXIT_PEER, "out of memory for a truncate");
-}
-
 static enum outcome
 exec(struct session *s, const char *verb, const char *rows, const char *rest, struct err *err)
 {
@@ -256,7 +235,7 @@ empty(struct session *s, const char *const target[2], bool restart, struct err *
     struct buf rows = {0};
     enum outcome outcome;
 
-    if (name_rows(s, target, &rows, err) != 0) {
+    if (ownrows_name(s, target[0], target[1], &rows, err) != 0) {
         buf_free(&rows);
         return outcome_of(s, err);
     }

@@ -9,6 +9,7 @@
 #include "lib/layout.h"
 #include "lib/lsn.h"
 #include "sink-pg/mapping.h"
+#include "sink-pg/ownrows.h"
 #include "sink-pg/owntables.h"
 #include "sink-pg/plan.h"
 #include "sink-pg/sqltext.h"
@@ -350,7 +351,7 @@ copynotes_require_none(const struct copynotes *n, struct session *s, struct err 
 
 static int
 ask_empty(const struct copynotes *n, struct session *s, uint32_t relid, const char *target,
-          bool *yes, struct err *err)
+          const char *rows, bool *yes, struct err *err)
 {
     char oid[16];
     const char *params[] = {n->pipeline, n->hello->sink, oid, target};
@@ -362,7 +363,7 @@ ask_empty(const struct copynotes *n, struct session *s, uint32_t relid, const ch
                 "SELECT EXISTS (SELECT FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
                 "AND relid = $3::oid AND state NOT IN ('waiting', 'out-waiting') "
                 "AND target IN ('', $4)) OR NOT EXISTS (SELECT FROM %s)",
-                target);
+                rows);
     rc = sqltext_get(&sql) == NULL
              ? err_set(err, EXIT_PEER, "out of memory for a query")
              : ask_bool(s, "look whether a table is empty", sqltext_get(&sql), 4, params, yes, err);
@@ -392,11 +393,18 @@ require_empty(const struct copynotes *n, struct session *s, const struct copypar
               const char *target, struct err *err)
 {
     const char *schema, *name;
+    struct buf rows = {0};
     bool ours = true;
+    int rc;
 
     mapping_target(n->map, part->schema, part->name, &schema, &name);
-    if (require_table(s, target, schema, name, err) != 0 ||
-        ask_empty(n, s, part->relid, target, &ours, err) != 0)
+    rc = require_table(s, target, schema, name, err);
+    if (rc == 0)
+        rc = ownrows_name(s, schema, name, &rows, err);
+    if (rc == 0)
+        rc = ask_empty(n, s, part->relid, target, sqltext_get(&rows), &ours, err);
+    buf_free(&rows);
+    if (rc != 0)
         return -1;
     return ours ? 0 : copynotes_refuse_rows(schema, name, err);
 }

@@ -693,6 +693,19 @@ as_copier() {
     run ! grep "copy" <<<"$output"
 }
 
+# The bug was that rows of a table that inherits from the target's counted as its own.
+@test "a target table is copied although tables that inherit from it have rows" {
+    two_tables
+    pg_sql dst "CREATE TABLE archive (kept int) INHERITS (b); INSERT INTO archive VALUES (7, 'kept', 1)" "$db"
+    write_conf
+    says 0
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    pipeline_stop "$conf"
+    [ "$(pg_sql dst "SELECT count(*) FROM archive" "$db")" = 1 ]
+    [ "$(pg_sql dst "SELECT count(*) FROM ONLY b" "$db")" = "$(pg_sql src "SELECT count(*) FROM b" "$db")" ]
+}
+
 @test "check: rows that came with copy = no are not refused" {
     two_tables
     load_target
