@@ -49,7 +49,7 @@ int
 checkcopy_look(struct worker *w, const struct table *table, struct err *err)
 {
     const struct copynotes notes = {
-        .table = {&w->server, w->options->database, w->options->pipeline, &w->intake.hello},
+        .rows.table = {&w->server, w->options->database, w->options->pipeline, &w->intake.hello},
         .options = w->options};
     const struct relation *relation = &table->relation;
     struct copypart part = {.relid = relation->relid};
@@ -57,7 +57,7 @@ checkcopy_look(struct worker *w, const struct table *table, struct err *err)
 
     snprintf(part.schema, sizeof part.schema, "%s", relation->schema);
     snprintf(part.name, sizeof part.name, "%s", relation->name);
-    if (is_noted(w, &notes.table, relation->relid, &noted, err) != 0)
+    if (is_noted(w, &notes.rows.table, relation->relid, &noted, err) != 0)
         return -1;
     return noted ? 0 : copynotes_require_empty(&notes, &part, table->target_sql, err);
 }

@@ -55,7 +55,7 @@ copies_start(struct worker *w, struct err *err)
     const struct notetable table = {&w->server, w->options->database, w->options->pipeline,
                                     &w->intake.hello};
 
-    c->notes = (struct copynotes){.table = table,
+    c->notes = (struct copynotes){.rows.table = table,
                                   .options = w->options,
                                   .layout = &w->intake.layout,
                                   .found = w->journal.found};

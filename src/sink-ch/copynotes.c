@@ -7,20 +7,6 @@
 
 #include "sink-ch/table.h"
 
-static const char columns[] = "relid, part, shard, schema, name, state, l0, file, definition, "
-                              "done, rows, layout, target, keyless, version";
-static const char types[] =
-    "relid UInt32, part UInt32, shard UInt32, schema String, name String, state String, "
-    "l0 UInt64, file UInt32, definition String, done String, rows UInt64, layout UInt64, "
-    "target String, keyless UInt8";
-static const char key[] = "relid, part, shard";
-
-static const char gone[] = "gone";
-
-/* A worker that does not look meanwhile writes fewer notes than that, so that those of a worker
- * that has looked and adds it count more. */
-#define VERSIONS_AHEAD (UINT64_C(1) << 32)
-
 /* ---- a new table ---- */
 
 static int
@@ -49,7 +35,7 @@ look_at_target(const struct copynotes *n, const struct copypart *part, const cha
                struct err *err)
 {
     enum { UNKNOWN_TABLE = 60 };
-    struct server *server = n->table.server;
+    struct server *server = n->rows.table.server;
     struct buf sql = {0};
 
     server_put_text(&sql, "SELECT 1 FROM ");
@@ -76,151 +62,14 @@ copynotes_require_empty(const struct copynotes *n, const struct copypart *part,
 
 /* ---- rows of the table ---- */
 
-/* A row of this sink, of whichever worker. */
-struct note {
-    struct copypart part;
-    uint32_t shard;
-    uint64_t layout;
-    char *target; /* "": an older walpipe wrote it */
-};
-
-struct notes {
-    struct note *list; /* by relid, part and shard */
-    size_t count;
-};
-
-static void
-free_note(struct note *note)
-{
-    spans_free(&note->part.done);
-    free(note->target);
-}
-
-static void
-free_notes(struct notes *notes)
-{
-    for (size_t i = 0; i < notes->count; i++)
-        free_note(&notes->list[i]);
-    free(notes->list);
-}
-
-static int
-take_target(struct note *note, struct bytes target, struct err *err)
-{
-    note->target = strndup((const char *)target.data, target.len);
-    return note->target != NULL ? 0 : err_set(err, EXIT_PEER, "out of memory for a table's name");
-}
-
-static int
-take_note(struct cursor *c, struct note *note, uint64_t *version, struct err *err)
-{
-    struct copypart *part = &note->part;
-    struct bytes done, target;
-    uint64_t keyless;
-    char state[16];
-
-    *note = (struct note){0};
-    if (notetable_take_uint32(c, &part->relid) && notetable_take_uint32(c, &part->part) &&
-        notetable_take_uint32(c, &note->shard) &&
-        notetable_take_text(c, part->schema, sizeof part->schema) &&
-        notetable_take_text(c, part->name, sizeof part->name) &&
-        notetable_take_text(c, state, sizeof state) && notetable_take_number(c, 8, &part->l0) &&
-        notetable_take_uint32(c, &part->file) &&
-        notetable_take_text(c, part->definition, sizeof part->definition) &&
-        server_read_string(c, &done) && notetable_take_number(c, 8, &part->rows) &&
-        notetable_take_number(c, 8, &note->layout) && server_read_string(c, &target) &&
-        notetable_take_number(c, 1, &keyless) && notetable_take_number(c, 8, version)) {
-        part->keyless = keyless != 0;
-        part->gone = strcmp(state, gone) == 0;
-        if (part->gone || copyparts_read_state(state, part))
-            return take_target(note, target, err) == 0 ? spans_parse(&part->done, done, err) : -1;
-    }
-    return err_set(err, EXIT_REFUSED, "cannot read the rows of " NOTETABLE_TABLES);
-}
-
-static int
-add_note(struct notes *notes, const struct note *note, struct err *err)
-{
-    struct note *more = notes->list;
-
-    if ((notes->count & (notes->count - 1)) == 0)
-        more =
-            realloc(notes->list, (notes->count == 0 ? 1 : 2 * notes->count) * sizeof *notes->list);
-    if (more == NULL)
-        return err_set(err, EXIT_PEER, "out of memory for the tables that are copied");
-    notes->list = more;
-    notes->list[notes->count++] = *note;
-    return 0;
-}
-
-/* An older walpipe made the table without. */
-static int
-add_columns(const struct copynotes *n, struct err *err)
-{
-    return notetable_add_column(&n->table, NOTETABLE_TABLES, "target", "String", err) == 0
-               ? notetable_add_column(&n->table, NOTETABLE_TABLES, "keyless", "UInt8", err)
-               : -1;
-}
-
-static int
-read_notes(struct copynotes *n, struct notes *notes, struct err *err)
-{
-    struct server *server = n->table.server;
-    struct buf sql = {0};
-    struct cursor c;
-
-    server_put_text(&sql, "SELECT ");
-    server_put_text(&sql, columns);
-    notetable_put_from(&n->table, NOTETABLE_TABLES, &sql);
-    server_put_text(&sql, " ORDER BY relid, part, shard FORMAT RowBinary");
-    if (server_query(server, "read " NOTETABLE_TABLES, &sql, err) != 0)
-        return -1;
-    c = cursor_over(server->answer.body.data + server->answer.body.start,
-                    buf_len(&server->answer.body));
-    while (c.left > 0) {
-        struct note note;
-        uint64_t version;
-
-        if (take_note(&c, &note, &version, err) != 0) {
-            free_note(&note);
-            return -1;
-        }
-        if (version > n->version)
-            n->version = version;
-        if (!note.part.gone && add_note(notes, &note, err) == 0)
-            continue;
-        free_note(&note);
-        if (!note.part.gone)
-            return -1;
-    }
-    return 0;
-}
-
 static void
 put_row(struct copynotes *n, const struct copypart *part, uint32_t shard, const char *state,
-        const char *target)
+        char *target)
 {
-    struct buf *rows = &n->rows, done = {0};
+    const struct note note = {
+        .part = *part, .shard = shard, .layout = n->layout_hash, .target = target};
 
-    spans_print(&part->done, &done);
-    notetable_begin_row(&n->table, rows);
-    notetable_add_number(rows, part->relid, 4);
-    notetable_add_number(rows, part->part, 4);
-    notetable_add_number(rows, shard, 4);
-    notetable_add_cstr(rows, part->schema);
-    notetable_add_cstr(rows, part->name);
-    notetable_add_cstr(rows, state);
-    notetable_add_number(rows, part->l0, 8);
-    notetable_add_number(rows, part->file, 4);
-    notetable_add_cstr(rows, part->definition);
-    notetable_add(rows, (struct bytes){.data = done.data + done.start, .len = buf_len(&done)});
-    notetable_add_number(rows, part->rows, 8);
-    notetable_add_number(rows, n->layout_hash, 8);
-    notetable_add_cstr(rows, target);
-    notetable_add_number(rows, part->keyless, 1);
-    notetable_add_number(rows, n->version, 8);
-    rows->failed = rows->failed || done.failed;
-    buf_free(&done);
+    noterows_put(&n->rows, &note, state);
 }
 
 static void
@@ -264,16 +113,9 @@ put_part(struct copynotes *n, const struct copypart *part, struct err *err)
         free(target);
         return -1;
     }
-    put_row(n, part, n->table.hello->shard, copyparts_state_text(part), target);
+    put_row(n, part, n->rows.table.hello->shard, copyparts_state_text(part), target);
     free(target);
     return 0;
-}
-
-/* All of them in one insert, which is one part of the table: they come together. */
-static int
-write_rows(struct copynotes *n, struct err *err)
-{
-    return notetable_insert(&n->table, NOTETABLE_TABLES, columns, &n->rows, err);
 }
 
 /* ---- the notes of one worker ---- */
@@ -353,7 +195,7 @@ static int
 take_part(struct copynotes *n, struct copying *c, struct group table, struct group part,
           struct err *err)
 {
-    const struct note *own = of_shard(part, n->table.hello->shard);
+    const struct note *own = of_shard(part, n->rows.table.hello->shard);
     struct copypart copy = own != NULL ? own->part : part.first->part;
     bool same = own != NULL && own->layout == n->layout_hash;
 
@@ -384,12 +226,12 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
 static void
 remove_old(struct copynotes *n, struct group part, bool stand_in)
 {
-    const struct hello *hello = n->table.hello;
+    const struct hello *hello = n->rows.table.hello;
 
     for (const struct note *note = part.first; note < part.end; note++)
         if ((hello->shard == 0 && note->shard >= hello->shards) ||
             (stand_in && note->shard == hello->shard))
-            put_row(n, &note->part, note->shard, gone, note->target);
+            put_row(n, &note->part, note->shard, noterows_gone, note->target);
 }
 
 static int
@@ -417,7 +259,7 @@ take_notes(struct copynotes *n, struct copying *c, const struct notes *notes, bo
     bool known = notes->count > 0 && notes->list[0].part.relid == 0;
     size_t at = known;
 
-    n->version++;
+    n->rows.version++;
     c->carried_over = known ? notes->list[0].part.state == COPY_STREAMING : followed;
     if (!known)
         put_star(n, followed);
@@ -428,7 +270,7 @@ take_notes(struct copynotes *n, struct copying *c, const struct notes *notes, bo
             return -1;
         at = (size_t)(table.end - notes->list);
     }
-    if (write_rows(n, err) != 0)
+    if (noterows_write(&n->rows, err) != 0)
         return -1;
     copying_committed(c);
     return 0;
@@ -442,14 +284,12 @@ copynotes_load(struct copynotes *n, struct copying *c, bool followed, struct err
 
     if (layout_hash(n->layout, &n->layout_hash) != 0)
         return err_set(err, EXIT_PEER, "out of memory for the layout");
-    rc = notetable_make(&n->table, NOTETABLE_TABLES, types, key, err);
+    rc = noterows_make(&n->rows, err);
     if (rc == 0)
-        rc = add_columns(n, err);
-    if (rc == 0)
-        rc = read_notes(n, &notes, err);
+        rc = noterows_read(&n->rows, &notes, err);
     if (rc == 0)
         rc = take_notes(n, c, &notes, followed, err);
-    free_notes(&notes);
+    notes_free(&notes);
     return rc;
 }
 
@@ -459,9 +299,9 @@ forget_default(struct copynotes *n, const struct notes *notes, struct err *err)
 {
     if (notes->count == 0 || notes->list[0].part.relid != 0)
         return 0;
-    n->version++;
-    put_row(n, &notes->list[0].part, 0, gone, "");
-    return write_rows(n, err);
+    n->rows.version++;
+    put_row(n, &notes->list[0].part, 0, noterows_gone, "");
+    return noterows_write(&n->rows, err);
 }
 
 static int
@@ -486,18 +326,18 @@ copynotes_require_none(struct copynotes *n, struct err *err)
     bool exists;
     int rc;
 
-    if (notetable_exists(&n->table, NOTETABLE_TABLES, &exists, err) != 0)
+    if (notetable_exists(&n->rows.table, NOTETABLE_TABLES, &exists, err) != 0)
         return -1;
     if (!exists)
         return 0;
-    rc = add_columns(n, err);
+    rc = noterows_add_columns(&n->rows, err);
     if (rc == 0)
-        rc = read_notes(n, &notes, err);
+        rc = noterows_read(&n->rows, &notes, err);
     if (rc == 0)
         rc = require_all_streaming(&notes, err);
     if (rc == 0)
         rc = forget_default(n, &notes, err);
-    free_notes(&notes);
+    notes_free(&notes);
     return rc;
 }
 
@@ -531,16 +371,16 @@ static int
 forget_gone(struct copynotes *n, const struct copying *c, struct err *err)
 {
     struct notes notes = {0};
-    int rc = read_notes(n, &notes, err);
+    int rc = noterows_read(&n->rows, &notes, err);
 
-    n->version += VERSIONS_AHEAD;
+    n->rows.version += NOTEROWS_VERSIONS_AHEAD;
     for (size_t i = 0; i < notes.count && rc == 0; i++) {
         const struct note *note = &notes.list[i];
 
         if (note->part.definition[0] != '\0' && table_is_gone(c, note->part.relid))
-            put_row(n, &note->part, note->shard, gone, "");
+            put_row(n, &note->part, note->shard, noterows_gone, "");
     }
-    free_notes(&notes);
+    notes_free(&notes);
     return rc;
 }
 
@@ -559,27 +399,27 @@ look_at_others(struct copynotes *n, const struct copying *c, struct err *err)
 int
 copynotes_write(struct copynotes *n, struct copying *c, struct err *err)
 {
-    const uint32_t shard = n->table.hello->shard;
+    const uint32_t shard = n->rows.table.hello->shard;
 
     if (look_at_others(n, c, err) != 0)
         return -1;
-    n->version++;
+    n->rows.version++;
     /* A table that was gone may be back under the same key, which counts more. */
     for (const struct copypart *part = c->parts; part != NULL; part = part->next)
         if (part->changed && part->gone)
-            put_row(n, part, shard, gone, "");
-    n->version++;
+            put_row(n, part, shard, noterows_gone, "");
+    n->rows.version++;
     for (const struct copypart *part = c->parts; part != NULL; part = part->next)
         if (part->changed && !part->gone && put_part(n, part, err) != 0)
             return -1;
     /* Every table has a note of its own now. */
     if (c->listed && c->carried_over && shard == 0)
         put_star(n, false);
-    return write_rows(n, err);
+    return noterows_write(&n->rows, err);
 }
 
 void
 copynotes_free(struct copynotes *n)
 {
-    buf_free(&n->rows);
+    buf_free(&n->rows.rows);
 }

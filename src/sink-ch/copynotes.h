@@ -8,18 +8,16 @@
 
 #include "lib/copying.h"
 #include "lib/layout.h"
-#include "sink-ch/notetable.h"
+#include "sink-ch/noterows.h"
 #include "sink-ch/options.h"
 
-/* Zero-initialise, then set table, options and layout. */
+/* Zero-initialise, then set rows.table, options and layout. */
 struct copynotes {
-    struct notetable table;
+    struct noterows rows;
     const struct options *options;
     const struct layout *layout;
     uint64_t found; /* the sink had everything up to here at its start, or passed it over */
     uint64_t layout_hash;
-    uint64_t version; /* the highest that was seen or written */
-    struct buf rows;
 };
 
 /* Makes walpipe_tables where it is missing, brings the worker's notes to the stream's layout and
