@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/copyresync.h"
 #include "sink-pg/mapping.h"
 #include "sink-pg/match.h"
 #include "sink-pg/resyncsql.h"
@@ -15,9 +16,7 @@
 static int
 refuse(const struct table *table, const char *why, const char *hint, struct err *err)
 {
-    snprintf(err->relation, sizeof err->relation, "%s", table->label);
-    err_set(err, EXIT_REFUSED, "%s cannot be copied again: %s", table->label, why);
-    return err_hint(err, "%s", hint);
+    return copyresync_refuse(table->label, why, hint, err);
 }
 
 /* Rows of the other one would be taken for surplus. */
@@ -34,11 +33,7 @@ refuse_shared(const struct resync *r, const struct table *table, struct err *err
         shared = !part->gone && part->relid != table->relation.relid &&
                  strcmp(schema, table->schema) == 0 && strcmp(name, table->name) == 0;
     }
-    return shared ? refuse(table, "several source tables share its rows",
-                           "empty and copy all of them by hand, or give each a target of its own "
-                           "with map",
-                           err)
-                  : 0;
+    return shared ? copyresync_refuse_shared(table->label, err) : 0;
 }
 
 /* What acts when a row goes and comes again. */
@@ -115,13 +110,8 @@ check(const struct resync *r, struct table *table, struct err *err)
 {
     if (tables_plan(r->staging->tables, table, r->session, err) != 0)
         return -1;
-    if (!copyparts_has_key(&table->relation))
-        return refuse(
-            table, "the source's table has no key that tells its rows apart",
-            "give it a primary key and REPLICA IDENTITY DEFAULT, or an index as its replica "
-            "identity",
-            err);
-    if (match_require_overwrites(table->plan, table->label, err) != 0 ||
+    if (copyresync_require_key(table->label, &table->relation, err) != 0 ||
+        match_require_overwrites(table->plan, table->label, err) != 0 ||
         refuse_shared(r, table, err) != 0 || refuse_acting(table, err) != 0)
         return -1;
     return ask_catalog(r, table, err);
@@ -317,36 +307,16 @@ settle_table(const struct resync *r, struct copying *c, struct copypart *first,
     return missing ? 0 : merge(r, c, ended, err);
 }
 
+/* Of the table whose first part this is, when it is known how its resync has ended. */
 static int
 set_states(const struct resync *r, struct copypart *first, bool merged, struct err *err)
 {
-    for (struct copypart *at = first; at != NULL; at = at->table_next) {
-        if (at->gone || (at->out && !merged))
-            continue;
-        at->state = merged ? COPY_STREAMING : COPY_RESYNC;
-        buf_reset(&at->missing, 1u << 16);
-        if (!merged && at->ended_life != 0 &&
+    copyresync_set(first, merged);
+    for (struct copypart *at = first; at != NULL && !merged; at = at->table_next)
+        if (!at->gone && !at->out && at->ended_life != 0 &&
             copymissing_read(&r->notes->missing, r->session, at->relid, &at->missing, err) != 0)
             return -1;
-    }
     return 0;
-}
-
-/* A part that has just ended, where all have; NULL: some are not read. */
-static const struct copypart *
-last_ended(const struct copypart *first)
-{
-    const struct copypart *ended = NULL;
-
-    for (const struct copypart *at = first; at != NULL; at = at->table_next) {
-        if (at->gone || at->out)
-            continue;
-        if (!at->all_read)
-            return NULL;
-        if (at->ended_life != 0)
-            ended = at;
-    }
-    return ended;
 }
 
 /* The others stand still, and nobody stages any more. */
@@ -371,7 +341,7 @@ resync_settle(const struct resync *r, struct copying *c, bool *merged, struct er
         return -1;
     for (struct copypart *part = c->parts; part != NULL; part = part->next) {
         const struct copypart *ended =
-            part == copyparts_first(c, part->relid) ? last_ended(part) : NULL;
+            part == copyparts_first(c, part->relid) ? copyresync_last_ended(part) : NULL;
         bool done;
 
         if (ended == NULL)

@@ -5,65 +5,25 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/intake.h"
+#include "lib/copyresync.h"
 #include "lib/pqmark.h"
 #include "sink-pg/progress.h"
 #include "sink-pg/resync.h"
 
 /* ---- the table ---- */
 
-/* The source's tables that the sink takes. */
-struct known {
-    struct intake intake;
-    struct copying copying;   /* has all of them */
-    struct relation relation; /* the one that is asked for, relid 0 if it did not come */
-};
-
-static int
-take(struct known *k, const struct resyncask *ask, struct relation *relation, struct err *err)
-{
-    bool asked =
-        strcmp(relation->schema, ask->schema) == 0 && strcmp(relation->name, ask->name) == 0;
-    int rc = copyparts_new(&k->copying, relation, 0, err) == NULL ? -1 : 0;
-
-    if (asked && rc == 0)
-        k->relation = *relation;
-    else
-        relation_free(relation);
-    return rc;
-}
-
-static int
-read_tables(struct known *k, const struct resyncask *ask, struct err *err)
-{
-    struct relation relation;
-    int rc = intake_hello(&k->intake, err);
-
-    while (rc == 0) {
-        rc = intake_next_relation(&k->intake, &relation, err);
-        if (rc == 0)
-            rc = take(k, ask, &relation, err);
-    }
-    if (rc < 0)
-        return -1;
-    if (k->relation.relid != 0)
-        return 0;
-    err_set(err, EXIT_REFUSED, "sink \"%s\" does not take %s.%s", ask->sink, ask->schema,
-            ask->name);
-    return err_hint(err, "the table must be published, and in the sink's tables");
-}
-
 /* As a worker would. */
 static int
-check(struct session *s, const struct resyncask *ask, const struct known *k, struct err *err)
+check(struct session *s, const struct resyncask *ask, const struct copyresync_source *known,
+      const struct intake *in, struct err *err)
 {
     struct tables tables = {.mapping = ask->map};
     struct staging staging = {.pipeline = ask->pipeline, .sink = ask->sink, .tables = &tables};
-    struct resync resync = {.staging = &staging, .copying = &k->copying, .session = s};
+    struct resync resync = {.staging = &staging, .copying = &known->copying, .session = s};
 
-    if (pqmark_find(s->conn, &k->intake.hello.run_id, &tables.target_is_source, err) != 0)
+    if (pqmark_find(s->conn, &in->hello.run_id, &tables.target_is_source, err) != 0)
         return -1;
-    return resync_check(&resync, &k->relation, err);
+    return resync_check(&resync, &known->relation, err);
 }
 
 /* ---- the notes ---- */
@@ -105,8 +65,7 @@ require_notes(struct session *s, const struct resyncask *ask, struct err *err)
     PQclear(row);
     if (there)
         return 0;
-    err_set(err, EXIT_REFUSED, "sink \"%s\" has copied nothing yet", ask->sink);
-    return err_hint(err, "its first start with copy = yes copies all tables");
+    return copyresync_refuse_new(ask->sink, err);
 }
 
 /* A worker that lives can commit nothing more once the epoch is raised. */
@@ -140,15 +99,16 @@ note(struct session *s, const struct resyncask *ask, uint32_t oid, struct err *e
 int
 resyncask_note(struct session *s, const struct resyncask *ask, int in, struct err *err)
 {
-    struct known known = {0};
+    struct copyresync_source known = {0};
+    struct intake intake;
     int rc = -1;
 
-    intake_init(&known.intake, in);
-    if (require_notes(s, ask, err) == 0 && read_tables(&known, ask, err) == 0 &&
-        check(s, ask, &known, err) == 0)
+    intake_init(&intake, in);
+    if (require_notes(s, ask, err) == 0 && intake_hello(&intake, err) == 0 &&
+        copyresync_read(&known, &intake, ask->sink, ask->schema, ask->name, err) == 0 &&
+        check(s, ask, &known, &intake, err) == 0)
         rc = note(s, ask, known.relation.relid, err);
-    relation_free(&known.relation);
-    copying_free(&known.copying);
-    intake_free(&known.intake);
+    copyresync_free(&known);
+    intake_free(&intake);
     return rc;
 }

@@ -1,0 +1,114 @@
+/* copyresync.c: see copyresync.h. */
+#include "lib/copyresync.h"
+
+#include <stdio.h>
+
+/* ---- whether it can be copied again ---- */
+
+int
+copyresync_refuse(const char *label, const char *why, const char *hint, struct err *err)
+{
+    snprintf(err->relation, sizeof err->relation, "%s", label);
+    err_set(err, EXIT_REFUSED, "%s cannot be copied again: %s", label, why);
+    return err_hint(err, "%s", hint);
+}
+
+int
+copyresync_require_key(const char *label, const struct relation *relation, struct err *err)
+{
+    return copyparts_has_key(relation)
+               ? 0
+               : copyresync_refuse(
+                     label, "the source's table has no key that tells its rows apart",
+                     "give it a primary key and REPLICA IDENTITY DEFAULT, or an index as its "
+                     "replica identity",
+                     err);
+}
+
+int
+copyresync_refuse_shared(const char *label, struct err *err)
+{
+    return copyresync_refuse(label, "several source tables share its rows",
+                             "empty and copy all of them by hand, or give each a target of its own "
+                             "with map",
+                             err);
+}
+
+/* ---- the end ---- */
+
+const struct copypart *
+copyresync_last_ended(const struct copypart *first)
+{
+    const struct copypart *ended = NULL;
+
+    for (const struct copypart *at = first; at != NULL; at = at->table_next) {
+        if (at->gone || at->out)
+            continue;
+        if (!at->all_read)
+            return NULL;
+        if (at->ended_life != 0)
+            ended = at;
+    }
+    return ended;
+}
+
+void
+copyresync_set(struct copypart *first, bool done)
+{
+    for (struct copypart *at = first; at != NULL; at = at->table_next) {
+        if (at->gone || (at->out && !done))
+            continue;
+        at->state = done ? COPY_STREAMING : COPY_RESYNC;
+        buf_reset(&at->missing, 1u << 16);
+    }
+}
+
+/* ---- a pipeline that does not run ---- */
+
+static int
+take(struct copyresync_source *source, const char *schema, const char *name,
+     struct relation *relation, struct err *err)
+{
+    bool asked = strcmp(relation->schema, schema) == 0 && strcmp(relation->name, name) == 0;
+    int rc = copyparts_new(&source->copying, relation, 0, err) == NULL ? -1 : 0;
+
+    if (asked && rc == 0)
+        source->relation = *relation;
+    else
+        relation_free(relation);
+    return rc;
+}
+
+int
+copyresync_read(struct copyresync_source *source, struct intake *in, const char *sink,
+                const char *schema, const char *name, struct err *err)
+{
+    struct relation relation;
+    int rc = 0;
+
+    while (rc == 0) {
+        rc = intake_next_relation(in, &relation, err);
+        if (rc == 0)
+            rc = take(source, schema, name, &relation, err);
+    }
+    if (rc < 0)
+        return -1;
+    if (source->relation.relid != 0)
+        return 0;
+    err_set(err, EXIT_REFUSED, "sink \"%s\" does not take %s.%s", sink, schema, name);
+    return err_hint(err, "the table must be published, and in the sink's tables");
+}
+
+void
+copyresync_free(struct copyresync_source *source)
+{
+    relation_free(&source->relation);
+    copying_free(&source->copying);
+}
+
+int
+copyresync_refuse_new(const char *sink, struct err *err)
+{
+    err_set(err, EXIT_REFUSED, "sink \"%s\" has copied nothing yet", sink);
+    return err_hint(err, "its first start with copy = yes copies all tables");
+}

@@ -1,0 +1,49 @@
+/* copyresync.h: rules for a table that is copied again, which all sinks follow (docs/copy.md,
+ * "Copying again"). Knows no target. */
+#ifndef WALPIPE_COPYRESYNC_H
+#define WALPIPE_COPYRESYNC_H
+
+#include "lib/copying.h"
+#include "lib/intake.h"
+
+/* ---- whether it can be copied again ---- */
+
+/* The target's table `label` cannot be. Returns -1. */
+int copyresync_refuse(const char *label, const char *why, const char *hint, struct err *err);
+
+/* EXIT_REFUSED for a table whose rows no key tells apart. */
+int copyresync_require_key(const char *label, const struct relation *relation,
+                           struct err *err) MUST_CHECK;
+
+/* EXIT_REFUSED: its rows share the target's table with those of other source tables, which would be
+ * taken for surplus. */
+int copyresync_refuse_shared(const char *label, struct err *err);
+
+/* ---- the end ---- */
+
+/* Of the table with this first part: a part that has just ended, where all have. NULL: some are not
+ * read. */
+const struct copypart *copyresync_last_ended(const struct copypart *first);
+
+/* The table is streaming, or (not done) in resync as before, because keys are missing. The caller
+ * then sets what is missing of the parts that have ended. */
+void copyresync_set(struct copypart *first, bool done);
+
+/* ---- a pipeline that does not run ---- */
+
+/* The source's tables that a sink takes. Zero-initialise to use. */
+struct copyresync_source {
+    struct copying copying;   /* has all of them */
+    struct relation relation; /* the one that was asked for, relid 0 if it did not come */
+};
+
+/* Reads them from a stream behind its hello, which describes them as for --check. EXIT_REFUSED if
+ * schema.name is not among them. Free in any case. */
+int copyresync_read(struct copyresync_source *source, struct intake *in, const char *sink,
+                    const char *schema, const char *name, struct err *err) MUST_CHECK;
+void copyresync_free(struct copyresync_source *source);
+
+/* The sink has no notes yet. Returns -1. */
+int copyresync_refuse_new(const char *sink, struct err *err);
+
+#endif
