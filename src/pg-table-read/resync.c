@@ -112,7 +112,10 @@ resync_request(struct copy *copy, const struct copy_control *c, struct err *err)
                       "the sink needs copy = yes, and the table in its tables; then start again",
                       "%s%s%s has no copy of %s.%s", c->sink[0] == '\0' ? "no sink" : "sink \"",
                       c->sink, c->sink[0] == '\0' ? "" : "\"", c->schema, c->name);
-    if (crewset_is_empty(&wants) || !is_idle(copy, life))
+    if (crewset_is_empty(&wants))
+        return refuse(copy, c->number, err, "try again in a moment",
+                      "no worker has told yet whether %s.%s is to be copied", c->schema, c->name);
+    if (!is_idle(copy, life))
         return refuse(copy, c->number, err, "walpipe tables shows how far it is",
                       "%s.%s is being copied already, or waits for that", c->schema, c->name);
     if (life_is_keyless(life))
