@@ -216,6 +216,7 @@ begin_staging(struct copying *c, struct copypart *part, uint64_t position)
     if (part->l0 == 0)
         part->l0 = position > 0 ? position : 1;
     part->stages = c->urgent = true;
+    part->reads_all = part->done.count == 0;
     part->all_read = false;
 }
 

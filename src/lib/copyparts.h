@@ -26,8 +26,8 @@ enum copying_way {
                        keylesscopy.h */
     COPYING_UPSERT, /* tell copying_row, copying_truncate, then apply it; a row that is not there
                        may not be there yet */
-    COPYING_RESYNC /* tell them, then apply it as without a copy, and as with COPYING_UPSERT to what
-                      is staged */
+    COPYING_RESYNC  /* tell them, then apply it as without a copy, and as with COPYING_UPSERT to the
+                       rows that are staged, if the sink does that */
 };
 
 /* What the note of a table that is copied again said before. */
@@ -84,6 +84,9 @@ struct copypart {
     bool begins_staging; /* and l0 is of that commit, so nothing of the part is staged before it */
     uint32_t staging;    /* of a PostgreSQL sink: the oid of the table that it has been staged into
                             since l0; 0 if that was gone when the notes were loaded */
+    uint64_t highest;    /* of a ClickHouse sink: LSN of the target's highest version, offset
+                            included, when the life began */
+    bool reads_all;      /* nothing of it was finished when the life began */
     bool all_read;       /* a life of it has ended as done */
     struct copybefore before; /* for a resync that this run has begun */
     bool undone; /* in a table's first part: the commit that is under way ends a resync that came to

@@ -66,44 +66,40 @@ copyresync_set(struct copypart *first, bool done)
 /* ---- a pipeline that does not run ---- */
 
 static int
-take(struct copyresync_source *source, const char *schema, const char *name,
-     struct relation *relation, struct err *err)
+take(struct copying *c, struct relation *relation, const struct table_name *table,
+     struct relation *asked, struct err *err)
 {
-    bool asked = strcmp(relation->schema, schema) == 0 && strcmp(relation->name, name) == 0;
-    int rc = copyparts_new(&source->copying, relation, 0, err) == NULL ? -1 : 0;
+    bool is_asked =
+        strcmp(relation->schema, table->schema) == 0 && strcmp(relation->name, table->table) == 0;
+    int rc = copyparts_new(c, relation, 0, err) == NULL ? -1 : 0;
 
-    if (asked && rc == 0)
-        source->relation = *relation;
+    if (is_asked && rc == 0)
+        *asked = *relation;
     else
         relation_free(relation);
     return rc;
 }
 
 int
-copyresync_read(struct copyresync_source *source, struct intake *in, const char *sink,
-                const char *schema, const char *name, struct err *err)
+copyresync_read(struct copying *c, struct relation *relation, struct intake *in, const char *sink,
+                const struct table_name *table, struct err *err)
 {
-    struct relation relation;
+    struct relation next;
     int rc = 0;
 
+    *relation = (struct relation){0};
     while (rc == 0) {
-        rc = intake_next_relation(in, &relation, err);
+        rc = intake_next_relation(in, &next, err);
         if (rc == 0)
-            rc = take(source, schema, name, &relation, err);
+            rc = take(c, &next, table, relation, err);
     }
     if (rc < 0)
         return -1;
-    if (source->relation.relid != 0)
+    if (relation->relid != 0)
         return 0;
-    err_set(err, EXIT_REFUSED, "sink \"%s\" does not take %s.%s", sink, schema, name);
+    err_set(err, EXIT_REFUSED, "sink \"%s\" does not take %s.%s", sink, table->schema,
+            table->table);
     return err_hint(err, "the table must be published, and in the sink's tables");
-}
-
-void
-copyresync_free(struct copyresync_source *source)
-{
-    relation_free(&source->relation);
-    copying_free(&source->copying);
 }
 
 int

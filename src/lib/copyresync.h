@@ -5,6 +5,7 @@
 
 #include "lib/copying.h"
 #include "lib/intake.h"
+#include "lib/names.h"
 
 /* ---- whether it can be copied again ---- */
 
@@ -26,22 +27,16 @@ int copyresync_refuse_shared(const char *label, struct err *err);
 const struct copypart *copyresync_last_ended(const struct copypart *first);
 
 /* The table is streaming, or (not done) in resync as before, because keys are missing. The caller
- * then sets what is missing of the parts that have ended. */
+ * then sets the missing keys of the parts that have ended. */
 void copyresync_set(struct copypart *first, bool done);
 
 /* ---- a pipeline that does not run ---- */
 
-/* The source's tables that a sink takes. Zero-initialise to use. */
-struct copyresync_source {
-    struct copying copying;   /* has all of them */
-    struct relation relation; /* the one that was asked for, relid 0 if it did not come */
-};
-
-/* Reads them from a stream behind its hello, which describes them as for --check. EXIT_REFUSED if
- * schema.name is not among them. Free in any case. */
-int copyresync_read(struct copyresync_source *source, struct intake *in, const char *sink,
-                    const char *schema, const char *name, struct err *err) MUST_CHECK;
-void copyresync_free(struct copyresync_source *source);
+/* Gives copying the source's tables that the sink takes, from a stream that describes them as for
+ * --check, when its hello was read. *relation, to be freed, is that of the table. EXIT_REFUSED if
+ * it is not among them. */
+int copyresync_read(struct copying *c, struct relation *relation, struct intake *in,
+                    const char *sink, const struct table_name *table, struct err *err) MUST_CHECK;
 
 /* The sink has no notes yet. Returns -1. */
 int copyresync_refuse_new(const char *sink, struct err *err);

@@ -13,13 +13,10 @@
 
 #include "lib/copyreport.h"
 #include "sink-ch/copykeyless.h"
+#include "sink-ch/resync.h"
 #include "sink-ch/rows.h"
 #include "sink-ch/send.h"
 #include "sink-ch/tables.h"
-
-/* LSNs are multiples of 4, and a commit record is longer: nothing of the stream has the LSN that
- * lies so far below the end of what was received. An end of a timeline there has it still. */
-#define BELOW_POSITION 4
 
 static bool
 is_on(const struct worker *w)
@@ -61,27 +58,26 @@ copies_start(struct worker *w, struct err *err)
                                   .found = w->journal.found};
     c->missing.table = table;
     c->copying.sink = w->intake.hello.sink;
+    resync_serve(w);
     c->copying.kind_hint =
         "stop walpipe; if nothing else writes to the target table, in ClickHouse ALTER TABLE "
         "walpipe_tables DELETE WHERE ... the table's rows; when the mutation is done, DROP the "
         "target table, or make it anew, empty; then start again, and it is copied";
     c->copying.remade_hint =
-        "if nothing else writes to the target table, stop walpipe; in ClickHouse delete the "
-        "table's "
-        "rows from walpipe_tables (ALTER TABLE walpipe_tables DELETE WHERE ...), then TRUNCATE the "
-        "target table; after the next start it is copied";
-    c->copying.back_hint = "if nothing else writes to the target table, stop walpipe; in "
-                           "ClickHouse TRUNCATE the target "
-                           "table, then ALTER TABLE walpipe_tables UPDATE state = 'waiting', done "
-                           "= '', rows = 0 WHERE "
-                           "...; when the mutation is done, start again, and it is copied; or, if "
-                           "no change was lost, remove 'out-' from state in this way";
+        "if nothing else writes to the target table, run walpipe resync for it, or stop walpipe; "
+        "in ClickHouse delete the table's rows from walpipe_tables (ALTER TABLE walpipe_tables "
+        "DELETE WHERE ...), then TRUNCATE the target table; after the next start it is copied";
+    c->copying.back_hint =
+        "if nothing else writes to the target table, run walpipe resync for it, or stop walpipe; "
+        "in ClickHouse TRUNCATE the target table, then ALTER TABLE walpipe_tables UPDATE state = "
+        "'waiting', done = '', rows = 0 WHERE ...; when the mutation is done, start again, and it "
+        "is copied; or, if no change was lost, remove 'out-' from state in this way";
     c->copying.moved_hint =
         "set map back; if you have renamed the table in ClickHouse as well, ALTER TABLE "
         "walpipe_tables UPDATE target = '' WHERE ...; or, if nothing else writes to the new target "
-        "table, stop walpipe; in ClickHouse TRUNCATE the new target table, then ALTER TABLE "
-        "walpipe_tables UPDATE state = 'waiting', done = '', rows = 0 WHERE ...; when the mutation "
-        "is done, start again, and it is copied again";
+        "table, run walpipe resync for it, or stop walpipe; in ClickHouse TRUNCATE the new target "
+        "table, then ALTER TABLE walpipe_tables UPDATE state = 'waiting', done = '', rows = 0 "
+        "WHERE ...; when the mutation is done, start again, and it is copied again";
     if (!is_on(w))
         return copynotes_require_none(&c->notes, err);
     if (copynotes_load(&c->notes, &c->copying, w->journal.highest > 0 || w->journal.adopted, err) !=
@@ -121,13 +117,14 @@ ask_way(struct worker *w, struct table *table, enum copying_way *way, struct err
         return -1;
     table->met = true;
     *way = copying_way(c, table->relation.relid);
-    /* The slot may be behind what is in ClickHouse, and be moved up to it at any moment. A row that
-     * came and went while the table waited would come again, and stay if its end did not. */
+    /* The slot may be behind the rows in ClickHouse, and be moved up to it at any moment. A row
+     * that came and went while the table waited would come again, and stay if its end did not. */
     if (*way != COPYING_HOLD && w->transaction.commit_lsn < had(w, &table->relation) &&
         copying_passed(c, table->relation.relid, w->transaction.commit_lsn))
         *way = COPYING_PASS;
-    table->copied =
-        *way == COPYING_UPSERT || (*way == COPYING_APPLY && copying_may_lack(c, &table->relation));
+    table->copied = *way == COPYING_UPSERT || copyparts_resyncs(c, table->relation.relid) ||
+                    (*way == COPYING_APPLY && copying_may_lack(c, &table->relation));
+    table->covered = resync_since(c, table->relation.relid);
     table->filling = *way == COPYING_HOLD;
     return 0;
 }
@@ -157,7 +154,7 @@ find_hot(struct worker *w, const struct relation *relation, const struct tuple *
         return err_set(err, EXIT_PEER, "out of memory for a missing key");
     if (copyhot_take(hot, relation->relid, key))
         copymissing_find(&w->copies.missing, relation, key,
-                         w->transaction.commit_lsn - BELOW_POSITION);
+                         w->transaction.commit_lsn - COPIES_BELOW_POSITION);
     return 0;
 }
 
@@ -188,7 +185,7 @@ copies_row(struct worker *w, struct table *table, const struct intake_item *item
     *pass = way == COPYING_PASS;
     if (way == COPYING_HOLD)
         return copykeyless_row(w, table, type, body, pass, err);
-    if (way != COPYING_UPSERT)
+    if (way != COPYING_UPSERT && way != COPYING_RESYNC)
         return 0;
     /* A row filter makes an insert out of an update that moves a row in: it is an update of a row
      * that a range must bring. */
@@ -212,7 +209,7 @@ copies_truncate(struct worker *w, struct table *table, bool *pass, struct err *e
         copying_truncated(&w->copies.copying, table->relation.relid);
     if (way == COPYING_HOLD)
         return copykeyless_truncate(w, table, err);
-    if (way != COPYING_UPSERT)
+    if (way != COPYING_UPSERT && way != COPYING_RESYNC)
         return 0;
     return copying_truncate(&w->copies.copying, table->relation.relid, w->intake.begin.xid, err);
 }
@@ -359,6 +356,8 @@ write_range(struct worker *w, const struct heldrange *range, struct err *err)
     struct copypart *part = copyparts_of_life(&w->copies.copying, range->range.life);
     struct table *table = NULL;
 
+    if (resync_range(w, part, range, err) != 0)
+        return -1;
     if (range->rows_count > 0) {
         table = tables_of_range(w, &range->range.relation, err);
         if (table == NULL)
@@ -379,7 +378,7 @@ write_ranges(struct worker *w, struct err *err)
     if (copykeyless_apply(w, err) != 0)
         return -1;
     w->transaction.commit_lsn =
-        state_position(w) > BELOW_POSITION ? state_position(w) - BELOW_POSITION : 0;
+        state_position(w) > COPIES_BELOW_POSITION ? state_position(w) - COPIES_BELOW_POSITION : 0;
     for (struct heldrange *range = copying_next(c, NULL); range != NULL;
          range = copying_next(c, range))
         if (write_range(w, range, err) != 0)
@@ -389,7 +388,7 @@ write_ranges(struct worker *w, struct err *err)
     return copymissing_write_found(&w->copies.missing, err);
 }
 
-/* ---- what is missing ---- */
+/* ---- missing keys ---- */
 
 static int
 answer_question(struct worker *w, struct heldrange *range, struct err *err)
@@ -423,7 +422,8 @@ look_for_missing(struct worker *w, struct err *err)
         if (range->range.kind == RANGE_ASKS && answer_question(w, range, err) != 0)
             return -1;
     for (struct copypart *part = c->parts; part != NULL; part = part->next)
-        if (part->ended_life != 0 && !part->keyless && end_part(w, part, err) != 0)
+        if (part->ended_life != 0 && !part->keyless && part->state != COPY_RESYNC &&
+            end_part(w, part, err) != 0)
             return -1;
     return 0;
 }
@@ -472,8 +472,9 @@ copies_write(struct worker *w, struct err *err)
     if (!copies_are_due(w) && !copies_must_note(w))
         return 0;
     intake_release(&w->intake);
-    if (copying_collect(c, state_position(w), err) != 0 || write_ranges(w, err) != 0 ||
-        look_for_missing(w, err) != 0 || copykeyless_look(w, err) != 0 ||
+    if (resync_begin(w, err) != 0 || copying_collect(c, state_position(w), err) != 0 ||
+        write_ranges(w, err) != 0 || look_for_missing(w, err) != 0 ||
+        copykeyless_look(w, err) != 0 || resync_settle(w, err) != 0 ||
         copynotes_write(&w->copies.notes, c, err) != 0 || copykeyless_clear(w, err) != 0)
         return -1;
     copying_committed(c);

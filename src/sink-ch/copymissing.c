@@ -130,6 +130,20 @@ copymissing_write_found(struct copymissing *m, struct err *err)
 
 /* ---- what is missing ---- */
 
+int
+copymissing_any_of(struct copymissing *m, uint32_t relid, bool *any, struct err *err)
+{
+    struct buf sql = {0};
+
+    server_put_text(&sql, "SELECT 1");
+    put_where(m, relid, &sql);
+    server_put_text(&sql, " LIMIT 1 FORMAT TabSeparated");
+    if (server_query(m->table.server, "read " NOTETABLE_MISSING, &sql, err) != 0)
+        return -1;
+    *any = buf_len(&m->table.server->answer.body) > 0;
+    return 0;
+}
+
 /* Of workers that are no more worker 0 speaks. */
 static void
 put_own(const struct copymissing *m, struct buf *sql)

@@ -39,6 +39,10 @@ void copymissing_find(struct copymissing *m, const struct relation *relation, st
 int copymissing_write_missed(struct copymissing *m, struct err *err) MUST_CHECK;
 int copymissing_write_found(struct copymissing *m, struct err *err) MUST_CHECK;
 
+/* Whether keys of the table are missing in any worker. */
+int copymissing_any_of(struct copymissing *m, uint32_t relid, bool *any,
+                       struct err *err) MUST_CHECK;
+
 /* Appends this worker's keys that are missing, as copydetail.h has them, within COPYMSG_OPAQUE_MAX
  * bytes. */
 int copymissing_list(struct copymissing *m, uint32_t relid, struct buf *keys,

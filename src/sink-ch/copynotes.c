@@ -23,11 +23,12 @@ refuse_rows(const struct copypart *part, const char *target_sql, struct err *err
 {
     err_set(err, EXIT_REFUSED, "%s is to be copied from \"%s.%s\" and has rows already", target_sql,
             part->schema, part->name);
-    return err_hint(err,
-                    "if nothing else writes to it, TRUNCATE TABLE %s in ClickHouse; or, if the "
-                    "tables have the source's rows as of the slot's beginning, set copy = no in "
-                    "the sink",
-                    target_sql);
+    return err_hint(
+        err,
+        "if nothing else writes to it, TRUNCATE TABLE %s in ClickHouse, or have walpipe "
+        "resync replace its rows; or, if the tables have the source's rows as of the "
+        "slot's beginning, set copy = no in the sink",
+        target_sql);
 }
 
 static int
@@ -154,6 +155,17 @@ all_wait(struct group g)
     return true;
 }
 
+/* A crash may have left notes of other workers, or of other parts, as they were before the resync:
+ * no range was finished then. */
+static bool
+any_resyncs(struct group g)
+{
+    for (const struct note *note = g.first; note < g.end; note++)
+        if (note->part.state == COPY_RESYNC && !note->part.out)
+            return true;
+    return false;
+}
+
 static const struct note *
 of_shard(struct group g, uint32_t shard)
 {
@@ -197,14 +209,18 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
 {
     const struct note *own = of_shard(part, n->rows.table.hello->shard);
     struct copypart copy = own != NULL ? own->part : part.first->part;
-    bool same = own != NULL && own->layout == n->layout_hash;
+    bool same = own != NULL && own->layout == n->layout_hash, begins = false;
 
     copy.done = (struct spans){0};
     if (own == NULL)
         copy.rows = 0;
     if (!same && copy.state == COPY_STREAMING && !all_stream(part))
         copy.state = COPY_COPYING;
-    if (copy.state == COPY_WAITING && !all_wait(table)) {
+    if (copy.state != COPY_RESYNC && !copy.out && any_resyncs(table)) {
+        copy.state = COPY_RESYNC;
+        copy.l0 = copy.rows = copy.file = 0;
+        begins = true;
+    } else if (copy.state == COPY_WAITING && !all_wait(table)) {
         copy.state = COPY_COPYING;
         copy.l0 = n->found;
     }
@@ -212,7 +228,8 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
     copy.changed = !same || copy.state != own->part.state;
     if (look_at_note(n, c, &copy, own != NULL ? own : part.first, err) != 0)
         return -1;
-    for (size_t i = 0; own != NULL && (same || all_stream(part)) && i < own->part.done.count; i++)
+    for (size_t i = 0;
+         own != NULL && !begins && (same || all_stream(part)) && i < own->part.done.count; i++)
         if (spans_add(&copy.done, own->part.done.list[i]) != 0)
             return err_set(err, EXIT_PEER, "out of memory for finished ranges");
     if (copyparts_add(c, &copy) == NULL)

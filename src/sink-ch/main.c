@@ -14,6 +14,8 @@
 #include "sink-ch/copylist.h"
 #include "sink-ch/history.h"
 #include "sink-ch/making.h"
+#include "sink-ch/resync.h"
+#include "sink-ch/resyncask.h"
 #include "sink-ch/secrets.h"
 #include "sink-ch/worker.h"
 
@@ -39,8 +41,8 @@ say(void *context, bool warning, const char *text)
 static bool
 is_worker(const struct options *o)
 {
-    return !o->check && !o->drop_progress && !o->tables && o->schema == SCHEMA_NOT &&
-           o->adopt == ADOPT_NOT;
+    return !o->check && !o->drop_progress && !o->tables && o->resync == NULL &&
+           o->schema == SCHEMA_NOT && o->adopt == ADOPT_NOT;
 }
 
 /* Call it after hello was read, which names the sink. */
@@ -89,6 +91,7 @@ static int
 replicate(struct worker *w, struct err *err)
 {
     uint64_t durable;
+    int rc;
 
     set_journal(w);
     if (intake_connect(&w->intake, "sink-ch", w->options->ackd, err) != 0 ||
@@ -99,7 +102,10 @@ replicate(struct worker *w, struct err *err)
         return -1;
     w->convert.limits = w->server.limits;
     log_write(w->log, LOG_INFO, "replicating into ClickHouse %s", w->server.version);
-    return worker_run(w, err);
+    rc = worker_run(w, err);
+    if (rc != 0)
+        resync_failed(w);
+    return rc;
 }
 
 static int
@@ -143,6 +149,14 @@ adopt(struct worker *w, struct err *err)
 }
 
 static int
+note_resync(struct worker *w, struct err *err)
+{
+    alarm(ANSWER_PATIENCE_SECONDS);
+    set_journal(w);
+    return open_server(w, err) != 0 ? -1 : resyncask_note(w, err);
+}
+
+static int
 work(struct worker *w, struct log *log, struct err *err)
 {
     int rc, in;
@@ -167,6 +181,8 @@ work(struct worker *w, struct log *log, struct err *err)
     }
     if (is_worker(w->options))
         return replicate(w, err);
+    if (w->options->resync != NULL)
+        return note_resync(w, err);
     if (w->options->check) {
         set_journal(w);
         rc = open_server(w, err) != 0 ? -1 : check_run(w, err);

@@ -1,17 +1,25 @@
 /* misses.c: see misses.h. */
 #include "sink-ch/misses.h"
 
+void
+misses_doubt(struct worker *w, const struct table *table, const struct batch_entry *entry)
+{
+    const struct batch *batch = &w->batch;
+    const struct batch_hole *hole = &batch->holes[entry->hole];
+    const struct bytes key = {batch_bytes_at(batch, hole->named_at), hole->named_len};
+
+    copymissing_miss(&w->copies.missing, &table->relation, key,
+                     w->transaction.open ? w->transaction.commit_lsn : state_position(w));
+}
+
 int
 misses_enter(struct worker *w, const struct table *table, uint32_t number, struct err *err)
 {
     struct batch *batch = &w->batch;
     struct batch_entry *entry = &batch->entries[number];
-    const struct batch_hole *hole = &batch->holes[entry->hole];
-    const struct bytes key = {batch_bytes_at(batch, hole->named_at), hole->named_len};
     size_t at = buf_len(&batch->arena), suffix = table->version_width + table->has_deleted;
 
-    copymissing_miss(&w->copies.missing, &table->relation, key,
-                     w->transaction.open ? w->transaction.commit_lsn : state_position(w));
+    misses_doubt(w, table, entry);
     /* Room first: the key is copied within the arena, which must not move meanwhile. */
     if (buf_reserve(&batch->arena, entry->key_len + suffix) != 0)
         return err_set(err, EXIT_PEER, "out of memory for a missing row");

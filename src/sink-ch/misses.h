@@ -10,6 +10,11 @@
 int misses_enter(struct worker *worker, const struct table *table, uint32_t entry,
                  struct err *err) MUST_CHECK;
 
+/* Remembers the key of an entry with holes whose values come from a row that may be wrong, as its
+ * table is copied again. The entry stays: the target shows no fewer rows than it did. */
+void misses_doubt(struct worker *worker, const struct table *table,
+                  const struct batch_entry *entry);
+
 /* Notes the keys that were remembered; before the rows of the batch are sent. After a crash between
  * the two, the replayed change finds its own tombstone, and would not be missed again. */
 int misses_write(struct worker *worker, struct err *err) MUST_CHECK;

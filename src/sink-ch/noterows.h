@@ -1,4 +1,5 @@
-/* noterows.h: rows of walpipe_tables (copynotes.h), as they are read and written. Decides nothing. */
+/* noterows.h: rows of walpipe_tables (copynotes.h), as they are read and written. Decides nothing.
+ */
 #ifndef WALPIPE_SINKCH_NOTEROWS_H
 #define WALPIPE_SINKCH_NOTEROWS_H
 

@@ -82,7 +82,9 @@ static const struct opt_spec specs[] = {
      TO(drop_progress)},
     {"tables", NULL, "print what is noted about a sink's tables, for walpipe tables", OPT_FLAG,
      TO(tables)},
-    {"sink", "NAME", "the sink of --drop-progress and --tables", OPT_TEXT, TO(sink)},
+    {"resync", "SCHEMA.TABLE", "note that the next start copies this table of the source again",
+     OPT_TEXT, TO(resync)},
+    {"sink", "NAME", "the sink of --drop-progress, --tables and --resync", OPT_TEXT, TO(sink)},
     {"adopt", "HOW", "look or do: let the source's rows win against another history's", OPT_WORD,
      TO(adopt), .words = adopt_modes},
     {"schema", "HOW", "print or make: create the tables of the relations on stdin", OPT_WORD,
@@ -107,7 +109,7 @@ static const struct opt_program program = {
 static int
 check_options(const struct options *options, struct err *err)
 {
-    bool alone = options->drop_progress || options->tables;
+    bool alone = options->drop_progress || options->tables || options->resync != NULL;
 
     if (!options->check && opt_require(&program, "pipeline", options, err) != 0)
         return -1;

@@ -34,7 +34,8 @@ struct options {
     bool tables;
     enum schema_mode schema;
     enum adopt_mode adopt;
-    const char *sink; /* of --drop-progress and --tables */
+    const char *resync; /* a table of the source, or NULL */
+    const char *sink;   /* of --drop-progress, --tables and --resync */
     uint64_t batch_rows;
     uint64_t flush_millis;
     enum log_level log_level;

@@ -360,7 +360,8 @@ not_found(const struct readback *rb, struct bytes key, struct version own, struc
             rb->table->source_name, rb->table->target_sql, text, n < key.len ? "..." : "");
     err_hint(err,
              "ALTER TABLE %s REPLICA IDENTITY FULL on the source makes it send such values; a "
-             "table that was not empty needs its first copy",
+             "table that was not empty needs its first copy; under copy = yes walpipe resync "
+             "brings rows that are missing",
              rb->table->source_name);
     return table_error(rb->table, source_lsn(rb->table, own), err);
 }
@@ -415,6 +416,21 @@ is_older(const struct readback *rb, const struct batch_entry *found, struct vers
     return version_compare(version_of(rb->table, &rb->latest.rows, found), own) < 0;
 }
 
+/* Rows of before a resync, and rows that have left another key since, may have wrong values.
+ * Nothing tells of the latter whether their first key is noted as missing. */
+static bool
+is_doubtful(const struct readback *rb, const struct batch_entry *entry,
+            const struct batch_entry *from)
+{
+    const struct table *table = rb->table;
+    struct version covered =
+        version_make(table->version_width, table->mark.offset + table->covered, 0);
+
+    return table->covered != 0 &&
+           (place_before(&rb->worker->batch, &rb->worker->batch.holes[entry->hole]) != NULL ||
+            version_compare(version_of(table, &rb->held.rows, from), covered) < 0);
+}
+
 static int
 settle(struct readback *rb, uint32_t number, struct err *err)
 {
@@ -424,6 +440,8 @@ settle(struct readback *rb, uint32_t number, struct err *err)
     struct version own = version_of(rb->table, batch, entry);
     const struct batch_entry *found = find_values(rb, entry);
 
+    if (found != NULL && is_doubtful(rb, entry, found))
+        misses_doubt(rb->worker, rb->table, entry);
     if (found != NULL)
         return fill(rb, entry, found, err);
     if (ask_latest(rb, err) != 0)

@@ -111,19 +111,6 @@ may_be_there(const struct table *table, const struct batch_entry *row, struct ve
            (all || version_lsn(width, version) <= table->sent);
 }
 
-static void
-put_version(uint32_t width, struct version version, struct buf *sql)
-{
-    char text[96];
-
-    if (width == 16)
-        snprintf(text, sizeof text, "bitShiftLeft(toUInt128(%" PRIu64 "), 64) + %" PRIu64,
-                 version.high, version.low);
-    else
-        snprintf(text, sizeof text, "%" PRIu64, version.high);
-    server_put_text(sql, text);
-}
-
 /* The versions between the two that are there, in their order. */
 static int
 ask(struct worker *w, const struct table *table, const struct version *ends, struct err *err)
@@ -139,7 +126,7 @@ ask(struct worker *w, const struct table *table, const struct version *ends, str
         server_put_text(&sql, i == 0 ? " WHERE " : " AND ");
         server_put_name(&sql, name);
         server_put_text(&sql, i == 0 ? " >= " : " <= ");
-        put_version(table->version_width, ends[i], &sql);
+        table_put_version(table->version_width, ends[i], &sql);
     }
     server_put_text(&sql, " GROUP BY ");
     server_put_name(&sql, name);

@@ -206,7 +206,8 @@ look_at_types(const struct sending *sending, bool sent, struct err *err)
                 "misread",
                 sending->table->target_sql);
         err_hint(err, "nothing was acknowledged, and the rows are sent again; delete rows that "
-                      "the source does not have from the table, or copy it anew, then start again");
+                      "the source does not have from the table, or have walpipe resync replace its "
+                      "rows, then start again");
     }
     return table_error(sending->table, worker->transaction.commit_lsn, err);
 }

@@ -16,7 +16,12 @@
 /* Encoded bytes that wait, over all tables. */
 #define BATCH_BYTES_MAX ((size_t)16 << 20)
 
-/* What is known of tables that are copied: copies.h. */
+/* LSNs are multiples of 4, and a commit record is longer: nothing of the stream has the LSN that
+ * lies so far below the end of all that was received. An end of a timeline there has it still. It
+ * is that of the versions of copied rows. */
+#define COPIES_BELOW_POSITION 4
+
+/* Tables that are copied: copies.h. */
 struct copies {
     struct copying copying;
     struct copynotes notes;

@@ -3,6 +3,7 @@
 
 #include "sink-ch/notetable.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -184,6 +185,19 @@ table_name_fits(const char *name, const char *suffix)
                  ? 1
                  : 3;
     return n <= TARGET_NAME_MAX;
+}
+
+void
+table_put_version(uint32_t width, struct version version, struct buf *sql)
+{
+    char text[96];
+
+    if (width == 16)
+        snprintf(text, sizeof text, "bitShiftLeft(toUInt128(%" PRIu64 "), 64) + %" PRIu64,
+                 version.high, version.low);
+    else
+        snprintf(text, sizeof text, "toUInt64(%" PRIu64 ")", version.high);
+    server_put_text(sql, text);
 }
 
 int

@@ -60,8 +60,10 @@ struct table {
     struct seen seen;      /* names of its columns before */
     bool met;              /* copying.h knows it */
     bool copied;           /* its rows may not be there yet */
-    bool filling;          /* it has no key and is copied: nothing of it was there before */
-    enum past *past;       /* of the relation's columns, when some were just added; else NULL */
+    uint64_t covered; /* while it is copied again: rows of versions below this LSN may be wrong;
+                         else 0 */
+    bool filling;     /* it has no key and is copied: nothing of it was there before */
+    enum past *past;  /* of the relation's columns, when some were just added; else NULL */
 
     /* ---- known after schema_load ---- */
     bool loaded;
@@ -113,6 +115,9 @@ char *table_target_sql(const struct target_name *target);
 /* Whether ClickHouse can keep `name` and `suffix` as a file name. It writes every byte but letters,
  * digits and _ as %XX, and needs ".sql" behind it. */
 bool table_name_fits(const char *name, const char *suffix);
+
+/* The version as SQL. */
+void table_put_version(uint32_t width, struct version version, struct buf *sql);
 
 /* Refuses one of walpipe's own tables as the target of a source table. */
 int table_check_own(const char *source_name, const char *target, struct err *err) MUST_CHECK;

@@ -73,16 +73,12 @@ note_resync(const struct options *options, struct log *log, int in, struct err *
                               .application_name = "walpipe sink-pg --resync",
                               .log = log,
                               .warned = true};
-    struct table_name table;
-    struct resyncask ask = {.pipeline = options->pipeline,
-                            .sink = options->sink,
-                            .map = &options->mapping,
-                            .schema = table.schema,
-                            .name = table.table};
+    struct resyncask ask = {
+        .pipeline = options->pipeline, .sink = options->sink, .map = &options->mapping};
     int rc;
 
     alarm(ANSWER_PATIENCE_SECONDS);
-    if (names_table(options->resync, &table, err) != 0 || session_open(&session, err) != 0)
+    if (names_table(options->resync, &ask.table, err) != 0 || session_open(&session, err) != 0)
         return -1;
     rc = resyncask_note(&session, &ask, in, err);
     session_close(&session);

@@ -14,16 +14,16 @@
 
 /* As a worker would. */
 static int
-check(struct session *s, const struct resyncask *ask, const struct copyresync_source *known,
-      const struct intake *in, struct err *err)
+check(struct session *s, const struct resyncask *ask, const struct copying *known,
+      const struct relation *relation, const struct intake *in, struct err *err)
 {
     struct tables tables = {.mapping = ask->map};
     struct staging staging = {.pipeline = ask->pipeline, .sink = ask->sink, .tables = &tables};
-    struct resync resync = {.staging = &staging, .copying = &known->copying, .session = s};
+    struct resync resync = {.staging = &staging, .copying = known, .session = s};
 
     if (pqmark_find(s->conn, &in->hello.run_id, &tables.target_is_source, err) != 0)
         return -1;
-    return resync_check(&resync, &known->relation, err);
+    return resync_check(&resync, relation, err);
 }
 
 /* ---- the notes ---- */
@@ -74,7 +74,7 @@ note(struct session *s, const struct resyncask *ask, uint32_t oid, struct err *e
 {
     const struct staging staging = {.pipeline = ask->pipeline, .sink = ask->sink};
     char relid[16];
-    const char *params[] = {ask->pipeline, ask->sink, relid, ask->schema, ask->name};
+    const char *params[] = {ask->pipeline, ask->sink, relid, ask->table.schema, ask->table.table};
 
     snprintf(relid, sizeof relid, "%" PRIu32, oid);
     if (session_exec(s, "lock walpipe.tables",
@@ -99,16 +99,18 @@ note(struct session *s, const struct resyncask *ask, uint32_t oid, struct err *e
 int
 resyncask_note(struct session *s, const struct resyncask *ask, int in, struct err *err)
 {
-    struct copyresync_source known = {0};
+    struct copying known = {0};
+    struct relation relation = {0};
     struct intake intake;
     int rc = -1;
 
     intake_init(&intake, in);
     if (require_notes(s, ask, err) == 0 && intake_hello(&intake, err) == 0 &&
-        copyresync_read(&known, &intake, ask->sink, ask->schema, ask->name, err) == 0 &&
-        check(s, ask, &known, &intake, err) == 0)
-        rc = note(s, ask, known.relation.relid, err);
-    copyresync_free(&known);
+        copyresync_read(&known, &relation, &intake, ask->sink, &ask->table, err) == 0 &&
+        check(s, ask, &known, &relation, &intake, err) == 0)
+        rc = note(s, ask, relation.relid, err);
+    relation_free(&relation);
+    copying_free(&known);
     intake_free(&intake);
     return rc;
 }

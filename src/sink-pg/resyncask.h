@@ -3,14 +3,14 @@
 #ifndef SINK_PG_RESYNCASK_H
 #define SINK_PG_RESYNCASK_H
 
+#include "lib/names.h"
 #include "sink-pg/session.h"
 
 struct resyncask {
     const char *pipeline;
     const char *sink;
     const struct tablemap *map;
-    const char *schema; /* of the source's table */
-    const char *name;
+    struct table_name table; /* of the source */
 };
 
 /* `sink-pg --resync`, on a session that is open. in has the event stream that describes the

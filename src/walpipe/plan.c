@@ -230,8 +230,11 @@ plan_resync_arguments(const struct config *config, struct pool *pool,
 {
     struct words w = {.pool = pool};
 
-    words_add(&w, "sink-pg");
-    add_pg_options(&w, sink);
+    words_add(&w, sink->type == SINK_PG ? "sink-pg" : "sink-ch");
+    if (sink->type == SINK_PG)
+        add_pg_options(&w, sink);
+    else
+        add_ch_options(&w, sink);
     words_add_option(&w, "--pipeline", config->name);
     words_add_option(&w, "--sink", sink->name);
     words_add_option(&w, "--resync", table);

@@ -42,10 +42,11 @@ is_chosen(const struct request *r, const struct sink_config *sink)
 static int
 check_sink(const struct sink_config *sink, struct err *err)
 {
-    if (sink->type != SINK_PG) {
+    if (sink->type == SINK_EXEC) {
         err_set(err, EXIT_REFUSED,
-                "sink \"%s\": only a table of a PostgreSQL target can be copied again", sink->name);
-        return err_hint(err, "name a PostgreSQL sink with --sink");
+                "sink \"%s\": only a table of PostgreSQL or ClickHouse can be copied again",
+                sink->name);
+        return err_hint(err, "name a sink of type pg or ch with --sink");
     }
     if (sink->copies)
         return 0;
@@ -155,8 +156,8 @@ note_in(struct noting *n, const struct sink_config *sink, struct err *err)
     if (code < 0)
         return -1;
     if (code != EXIT_DONE)
-        return err_set(err, (enum exit_code)code,
-                       "sink %s: sink-pg ended with exit code %d, see above", sink->name, code);
+        return err_set(err, (enum exit_code)code, "sink %s: %s ended with exit code %d, see above",
+                       sink->name, helper.argv[0], code);
     n->noted = pool_print(n->pool, "%s%s%s", n->noted, n->noted[0] == '\0' ? "" : ", ", sink->name);
     return 0;
 }

@@ -283,7 +283,7 @@ command = exec /usr/bin/python3 $BATS_TEST_DIRNAME/exec_sink.py $dir/beside"
     wait_until 60 all_are streaming 5
     refused 'no table public.x is published' --table public.x
     refused 'public.n has no key' --table public.n
-    refused 'only a table of a PostgreSQL target' --sink none --table public.t
+    refused 'only a table of PostgreSQL or ClickHouse' --sink none --table public.t
     refused 'has no sink' --sink other --table public.t
     refused 'triggers' --table public.fired
     refused 'several source tables share its rows' --table public.a
