@@ -225,7 +225,8 @@ install-files:
 	sed 's,/usr/local/bin,$(PREFIX)/bin,' scripts/systemd/walpipe@.service > $(UNIT)
 	chmod 644 $(UNIT)
 	install -D -m 644 scripts/completion/walpipe.bash $(COMPLETION)
-	cp -r scripts/s6 scripts/supervisor scripts/prometheus scripts/example-sink.py $(EXAMPLES)
+	cp -r scripts/s6 scripts/supervisor scripts/prometheus scripts/container scripts/kubernetes \
+	    scripts/example-sink.py $(EXAMPLES)
 	for page in $(MANUALS); do \
 	    install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; \
 	done
