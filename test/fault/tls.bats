@@ -256,3 +256,18 @@ import sys; from stream import *; sys.stdout.buffer.write(hello("event") + end()
     [ "$status" -eq 100 ]
     [[ "$output" == *"FAIL"* ]]
 }
+
+@test "the end of a PostgreSQL server's certificate becomes a metric, which needs no login" {
+    local script=$WALPIPE_ROOT/scripts/prometheus/postgres-certificates end
+    end=$(date -u -d "$(openssl x509 -noout -enddate -in "$tls/good.pem" | sed 's/notAfter=//')" +%s)
+    "$script" "127.0.0.1:$(pg_port source)" "127.0.0.1:$(pg_port target)" >"$SCRATCH/certificates"
+    cat "$SCRATCH/certificates"
+    grep -qx "walpipe_certificate_end_seconds{server=\"127.0.0.1:$(pg_port target)\"} $end" "$SCRATCH/certificates"
+    if type -P promtool >/dev/null; then
+        promtool check metrics <"$SCRATCH/certificates"
+    fi
+    # neither nobody nor one without TLS stops the others
+    run -111 "$script" "127.0.0.1:$(port_new)" "127.0.0.1:$(cat "$SCRATCH/olap/port")" "127.0.0.1:$(pg_port source)"
+    [[ "$output" == *"could not get a certificate from"*"could not get a certificate from"*"} $end"* ]]
+    run -100 "$script"
+}
