@@ -27,8 +27,7 @@ void tablestats_add(struct tablestats *all, uint32_t sink, uint32_t shard,
                     const struct ack_table_counts *more);
 
 /* "waiting", "copying", "resync" or "streaming", for all of the sink's workers together, or "" when
- * none has
- * said. */
+ * none has said. */
 const char *tablestats_state(const struct tablestat *table);
 
 #endif
