@@ -1,4 +1,4 @@
-/* ackjson.h: what `walpipe status --json` and ackd's /status.json both say, under the same names. A
+/* ackjson.h: the members that `walpipe status --json` and ackd's /status.json share. A
  * value that is not known is null. */
 #ifndef WALPIPE_ACKJSON_H
 #define WALPIPE_ACKJSON_H

@@ -30,7 +30,7 @@ enum copying_way {
                        rows that are staged, if the sink does that */
 };
 
-/* What the note of a table that is copied again said before. */
+/* The note of a table that is copied again, as it was before. */
 struct copybefore {
     bool known;
     uint64_t l0;
@@ -169,7 +169,7 @@ bool copyparts_stages(const struct copying *c, uint32_t relid);
 /* All parts of a streaming table are to be copied again. */
 void copyparts_resync(struct copying *c, uint32_t relid);
 
-/* Some worker has refused to copy the table again, so all parts are what they were. */
+/* Some worker has refused to copy the table again, so all parts are as they were. */
 int copyparts_keep(struct copying *c, uint32_t relid, struct err *err) MUST_CHECK;
 
 /* What is staged of the table is wrong. Always -1 (EXIT_PEER): the resync begins again. */

@@ -119,10 +119,13 @@ resync_request(struct copy *copy, const struct copy_control *c, struct err *err)
         return refuse(copy, c->number, err, "walpipe tables shows how far it is",
                       "%s.%s is being copied already, or waits for that", c->schema, c->name);
     if (life_is_keyless(life))
-        return refuse(copy, c->number, err,
-                      "give it a primary key and REPLICA IDENTITY DEFAULT, or an index as its "
-                      "replica identity, and try again",
-                      "%s.%s has no key that tells its rows apart", c->schema, c->name);
+        return refuse(
+            copy, c->number, err,
+            "give it a primary key and REPLICA IDENTITY DEFAULT, or an index as its "
+            "replica identity, and try again; or, with a PostgreSQL target, stop walpipe, "
+            "in one transaction of the target empty the table and delete its rows from "
+            "walpipe.tables and walpipe.held, and start again: it is copied",
+            "%s.%s has no key that tells its rows apart", c->schema, c->name);
     return begin(copy, life, &wants, c->number);
 }
 

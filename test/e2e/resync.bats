@@ -4,41 +4,11 @@
 
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    pg_new src
-    pg_new dst
-}
-
-teardown_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    servers_end
-}
-
-# Each test has databases, a slot and a state directory of its own.
-setup() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
-    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
-    db=r$BATS_TEST_NUMBER
-    dir=$SCRATCH/$db
-    conf=$dir/walpipe.conf
-    mkdir "$dir"
-    for server in src dst; do
-        pg_sql $server "CREATE DATABASE $db"
-    done
-}
+load ../lib/copied
 
 teardown() {
-    load_stop
     reader_stop
-    [ -z "${BATS_ERROR_STATUS:-}" ] || {
-        tail -n 60 "$conf.log"
-        pg_sql dst "SELECT name, part, shard, state, l0, rows, done FROM walpipe.tables" "$db"
-    } 2>/dev/null
-    [ ! -s "$conf.exit" ] && [ -e "$conf.pid" ] && pipeline_kill "$conf"
-    pg_sql src "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
-                 WHERE slot_name = '$db' AND NOT active" >/dev/null
+    copied_teardown
 }
 
 # write_conf [SINK_LINES [COPY]]
@@ -61,43 +31,10 @@ ${1:-}
 CONF
 }
 
-# pgbench's tables, in both databases; its history gets a key.
-bench_tables() {
-    "$(pg_bindir)/pgbench" -q -i -s "${1:-1}" "$(pg_conninfo src "$db")" >/dev/null 2>&1 3>&-
-    pg_sql src "ALTER TABLE pgbench_history ADD id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
-        CREATE PUBLICATION p FOR TABLE pgbench_accounts, pgbench_branches, pgbench_tellers,
-            pgbench_history" "$db"
-    target_tables
-}
-
-target_tables() {
-    "$(pg_bindir)/pg_dump" --schema-only --no-publications "$(pg_conninfo src "$db")" >"$dir/schema.sql"
-    pg_sql dst - "$db" <"$dir/schema.sql" >/dev/null
-}
-
 # tables SQL: in both databases, and published.
 tables() {
     pg_sql src "$1; CREATE PUBLICATION p FOR ALL TABLES ${2:-}" "$db"
     pg_sql dst "$1" "$db"
-}
-
-load_start() {
-    "$(pg_bindir)/pgbench" -n -c 3 -R "${1:-60}" -T 600 "$(pg_conninfo src "$db")" \
-        >"$dir/load" 2>&1 3>&- &
-    load_pid=$!
-    kill_later "$load_pid"
-}
-
-load_stop() {
-    [ -n "${load_pid:-}" ] || return 0
-    kill "$load_pid" 2>/dev/null || true
-    wait "$load_pid" || true
-    load_pid=
-}
-
-source_is_quiet() {
-    [ "$(pg_sql src "SELECT count(*) FROM pg_stat_activity WHERE datname = '$db'
-                      AND application_name = 'pgbench'")" = 0 ]
 }
 
 # reader_start TABLE: writes the number of its rows in the target, again and again, into $dir/counts.
@@ -125,13 +62,6 @@ resync() {
     "$WALPIPE_BIN/walpipe" resync -c "$conf" "$@"
 }
 
-equal() {
-    local table
-    for table in "$@"; do
-        diff <(pg_digest src "$table" "$db") <(pg_digest dst "$table" "$db")
-    done
-}
-
 no_staging() {
     [ "$(pg_sql dst "SELECT count(*) FROM pg_class WHERE relname ~ '^resync_'" "$db")" = 0 ]
 }
@@ -148,7 +78,7 @@ under_load() {
     write_conf "$1"
     pipeline_start "$conf"
     wait_until 120 all_are streaming "$2"
-    load_start
+    load_start 60
     damage_accounts
     reader_start pgbench_accounts
     run -0 resync --table public.pgbench_accounts --wait
