@@ -68,6 +68,33 @@ is_identity(const struct inifile_section *section, const char *key)
                      (strcmp(key, "name") == 0 || strcmp(key, "state_dir") == 0);
 }
 
+/* Where a server is, and who logs in. */
+static bool
+is_login(const char *key)
+{
+    static const char *const keys[] = {"conninfo", "url",           "user",      "password",
+                                       "ca_file",  "password_file", "cert_file", "key_file"};
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool
+is_wanted(const struct listing *l, const struct inifile_section *section, const char *key)
+{
+    switch (l->kind) {
+    case CONFIGDIFF_IDENTITY:
+        return is_identity(section, key);
+    case CONFIGDIFF_ROWS:
+        return strcmp(section->kind, "pipeline") == 0 ? strcmp(key, "copy") == 0 : !is_login(key);
+    case CONFIGDIFF_RENEW:
+        break;
+    }
+    return !is_identity(section, key);
+}
+
 /* Adds the keys of one section that differ. Those that both have are looked at once. */
 static void
 add_keys(struct listing *l, const struct inifile_section *of, const struct inifile_section *other,
@@ -78,8 +105,7 @@ add_keys(struct listing *l, const struct inifile_section *of, const struct inifi
         bool only_here = find_entry(other->entries, e->key) == NULL;
 
         if (first && (both || only_here) && !changes_while_running(of, e->key) &&
-            is_identity(of, e->key) == (l->kind == CONFIGDIFF_IDENTITY) &&
-            !same_values(of, other, e->key))
+            is_wanted(l, of, e->key) && !same_values(of, other, e->key))
             add(l, of, e->key);
     }
 }
@@ -100,7 +126,7 @@ static void
 compare(struct listing *l, const struct inifile_section *before,
         const struct inifile_section *after)
 {
-    if (before->name[0] == '\0') {
+    if (before->name[0] == '\0' || l->kind == CONFIGDIFF_ROWS) {
         add_keys(l, before, after, true);
         add_keys(l, after, before, false);
     } else if (l->kind == CONFIGDIFF_RENEW && !same_section(before, after)) {
@@ -108,23 +134,53 @@ compare(struct listing *l, const struct inifile_section *before,
     }
 }
 
+static bool
+has_sink(const struct config *config, const char *name, size_t len)
+{
+    const struct inifile_section *s = config->sections;
+
+    while (s != NULL && (strncmp(s->name, name, len) != 0 || s->name[len] != '\0'))
+        s = s->next;
+    return s != NULL;
+}
+
+/* Of a section that only one of them has, whether it is one of a table, [sink NAME table TABLE],
+ * and both have the sink. */
+static bool
+is_of_common_sink(const struct config *before, const struct config *after,
+                  const struct inifile_section *section)
+{
+    size_t len = strcspn(section->name, " ");
+
+    return section->name[len] != '\0' && has_sink(before, section->name, len) &&
+           has_sink(after, section->name, len);
+}
+
+static void
+add_lone(struct listing *l, const struct config *before, const struct config *after,
+         const struct inifile_section *section)
+{
+    if (l->kind == CONFIGDIFF_RENEW ||
+        (l->kind == CONFIGDIFF_ROWS && is_of_common_sink(before, after, section)))
+        add(l, section, "");
+}
+
 const char *
 configdiff_list(const struct config *before, const struct config *after, enum configdiff_kind kind,
                 struct pool *pool)
 {
     struct listing l = {.pool = pool, .kind = kind, .text = ""};
-    bool renew = kind == CONFIGDIFF_RENEW;
 
     for (const struct inifile_section *s = before->sections; s != NULL; s = s->next) {
         const struct inifile_section *other = find_section(after, s);
 
         if (other != NULL)
             compare(&l, s, other);
-        else if (renew)
-            add(&l, s, "");
+        else
+            add_lone(&l, before, after, s);
     }
-    for (const struct inifile_section *s = after->sections; renew && s != NULL; s = s->next)
+    for (const struct inifile_section *s = after->sections; s != NULL; s = s->next)
         if (find_section(before, s) == NULL)
-            add(&l, s, "");
+            add_lone(&l, before, after, s);
     return l.text;
 }

@@ -4,10 +4,12 @@
 
 #include "walpipe/config.h"
 
-/* How a running walpipe takes a change. */
+/* The differences to list. */
 enum configdiff_kind {
-    CONFIGDIFF_RENEW,   /* by starting its programs again */
-    CONFIGDIFF_IDENTITY /* not at all: name, state_dir and slot say which pipeline it is */
+    CONFIGDIFF_RENEW,    /* those that a running walpipe takes by starting its programs again */
+    CONFIGDIFF_IDENTITY, /* of name, state_dir and slot, which say which pipeline it is */
+    CONFIGDIFF_ROWS /* those that decide which rows and values get into a target that both have.
+                       They cannot be taken back: changes may have been confirmed meanwhile. */
 };
 
 /* Lists the keys of [pipeline] and [source] that differ, and the other sections in which something

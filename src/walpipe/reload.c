@@ -185,12 +185,30 @@ reload_take(struct reload *r, const struct log *log)
     return true;
 }
 
+/* Some workers may have written, and ackd confirmed, while another one refused. */
+static bool
+cannot_be_undone(const struct reload *r, const struct log *log)
+{
+    struct pool pool = {0};
+    const char *changes = configdiff_list(&r->before, r->config, CONFIGDIFF_ROWS, &pool);
+    bool any = changes[0] != '\0';
+
+    if (any)
+        log_write(log, LOG_ERROR,
+                  "what %s said before is not taken back, since changes may have been confirmed "
+                  "with the new one, and these decide which rows a target gets: %s",
+                  r->config->path, changes);
+    pool_free(&pool);
+    return any;
+}
+
 bool
 reload_undo(struct reload *r, const struct err *why, bool started, const struct log *log)
 {
     struct err refusal = *why;
 
-    if (!is_on_trial(r) || (started && why->code != EXIT_REFUSED))
+    if (!is_on_trial(r) || (started && why->code != EXIT_REFUSED) ||
+        (started && cannot_be_undone(r, log)))
         return false;
     r->trying = false;
     forget_logins(r->config, &r->before);

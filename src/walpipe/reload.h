@@ -33,7 +33,8 @@ bool reload_read(struct reload *reload, const struct log *log, pid_t table_reade
 bool reload_take(struct reload *reload, const struct log *log);
 
 /* When the programs did not start or have refused to go on because of why. Puts the config before
- * in force again, and returns whether that was so. */
+ * in force again, and returns whether that was so. It is not where programs have started and the
+ * new config changes which rows an old target gets: the changes of this time would be missing. */
 bool reload_undo(struct reload *reload, const struct err *why, bool started, const struct log *log);
 
 /* Frees all but the config in force. */

@@ -268,6 +268,22 @@ pids() {
     pipeline_stop "$conf"
 }
 
+# Changes of "t" that come while the new file is tried would be missing in "dst".
+@test "a refused file that also changes which rows an old target gets is not taken back" {
+    sed -i '/^copy_/d' "$conf"
+    pipeline_start "$conf"
+    wait_until 60 streaming dst
+    sed -i '0,/^type = pg/s//type = pg\ntables = public.*, !public.late/' "$conf"
+    add_sink full "${db}f"
+    pg_sql dst "INSERT INTO t VALUES (7)" "${db}f"
+    run "$WALPIPE_BIN/walpipe" reload -c "$conf"
+    echo "$output"
+    [ "$status" -ne 0 ]
+    wait_until 60 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" -eq 100 ]
+    logged "is not taken back, since changes may have been confirmed.*sink dst. tables"
+}
+
 @test "a sink whose target is down is removed; SIGTERM right after SIGHUP stops the pipeline" {
     local pid
     pg_new gone

@@ -46,6 +46,47 @@ identity_differs(const struct inifile_section *a, const struct inifile_section *
 }
 
 static void
+rows_differ(const struct inifile_section *a, const struct inifile_section *b, const char *expected)
+{
+    struct config before = {.sections = a}, after = {.sections = b};
+    struct pool pool = {0};
+    const char *list = configdiff_list(&before, &after, CONFIGDIFF_ROWS, &pool);
+
+    check(strcmp(list, expected) == 0, "rows: \"%s\", expected \"%s\"", list, expected);
+    pool_free(&pool);
+}
+
+static void
+of_rows(void)
+{
+    struct inifile_entry login1 = entry("conninfo", "a", NULL);
+    struct inifile_entry login2 = entry("conninfo", "b", NULL);
+    struct inifile_entry some = entry("tables", "public.a", &login1);
+    struct inifile_entry more = entry("tables", "public.*", &login2);
+    struct inifile_section type = section("sink", "dst table public.a", &some, NULL);
+    struct inifile_section plain = section("sink", "dst", &login1, NULL);
+    struct inifile_section moved = section("sink", "dst", &login2, NULL);
+    struct inifile_section fewer = section("sink", "dst", &some, NULL);
+    struct inifile_section wider = section("sink", "dst", &more, NULL);
+    struct inifile_section typed = section("sink", "dst", &login1, &type);
+    struct inifile_section added = section("sink", "ds", &more, &plain);
+    struct inifile_section source = section("source", "", &some, NULL);
+    struct inifile_section other = section("source", "", &more, NULL);
+    struct inifile_section pipeline = section("pipeline", "", &some, NULL);
+
+    rows_differ(&plain, &moved, "");
+    rows_differ(&plain, &added, "");
+    rows_differ(&added, &plain, "");
+    rows_differ(&plain, &fewer, "[sink dst] tables");
+    rows_differ(&fewer, &wider, "[sink dst] tables");
+    rows_differ(&plain, &typed, "[sink dst table public.a]");
+    rows_differ(&typed, &plain, "[sink dst table public.a]");
+    rows_differ(NULL, &typed, "");
+    rows_differ(&source, &other, "[source] tables");
+    rows_differ(&pipeline, NULL, "");
+}
+
+static void
 in_pipeline(void)
 {
     struct inifile_entry rate1 = entry("copy_rate", "1", NULL);
@@ -118,5 +159,6 @@ main(void)
     in_pipeline();
     of_identity();
     in_sinks();
+    of_rows();
     return check_done();
 }
