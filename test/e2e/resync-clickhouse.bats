@@ -608,3 +608,30 @@ command = exec /usr/bin/python3 $BATS_TEST_DIRNAME/exec_sink.py $dir/beside"
     equal t k
     pipeline_stop "$conf"
 }
+
+@test "a resync that another sink refuses is undone, and the table goes on being followed" {
+    pg_sql src "CREATE TABLE t (k int PRIMARY KEY, v int); INSERT INTO t SELECT g, g FROM generate_series(1, 1000) AS g;
+        CREATE PUBLICATION p FOR ALL TABLES" "$db"
+    pg_sql src "CREATE DATABASE ${db}_odd"
+    pg_sql src "CREATE TABLE t (k int PRIMARY KEY, v int);
+        CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION nothing();
+        ALTER TABLE t ENABLE ALWAYS TRIGGER x" "${db}_odd"
+    write_conf "shards = 2
+[sink odd]
+type = pg
+conninfo = $(pg_conninfo src "${db}_odd")"
+    pipeline_start "$conf"
+    wait_until 120 all_are streaming 2
+    wait_until 60 eval '[ "$(pg_sql src "SELECT state FROM walpipe.tables WHERE relid <> 0" "${db}_odd")" = streaming ]'
+    run -100 resync --table public.t
+    [[ $output == *triggers* ]]
+    wait_until 60 all_are streaming 2
+    pipeline_lives "$conf"
+    pg_sql src "UPDATE t SET v = -v; DELETE FROM t WHERE k > 900" "$db"
+    caught_up "$conf" src "$db"
+    equal t k,v
+    run -0 resync --sink olap --table public.t --wait
+    equal t k,v
+    pipeline_stop "$conf"
+}
