@@ -493,6 +493,21 @@ on_table_end(struct copying *c, struct cursor body, uint32_t elements, struct er
     return 0;
 }
 
+bool
+copying_drops_due(const struct copying *c, uint8_t type, struct cursor body, uint32_t elements,
+                  uint64_t position)
+{
+    const struct heldrange *range = heldranges_due(c->held.first, position);
+    enum life_end how;
+    uint64_t life;
+
+    if (type != FRAME_TABLE_END || !table_end_decode(&body, elements, &life, &how))
+        return false;
+    while (range != NULL && range->range.life != life)
+        range = heldranges_due(range->next, position);
+    return range != NULL;
+}
+
 int
 copying_frame(struct copying *c, uint8_t type, struct cursor body, uint32_t elements,
               uint64_t position, struct err *err)
@@ -517,9 +532,26 @@ copying_frame(struct copying *c, uint8_t type, struct cursor body, uint32_t elem
 /* ---- the commit ---- */
 
 bool
+copying_has_notes(const struct copying *c)
+{
+    return c->pending && !c->listing;
+}
+
+bool
 copying_is_due(const struct copying *c, uint64_t position)
 {
-    return (c->pending && !c->listing) || heldranges_due(c->held.first, position) != NULL;
+    return copying_has_notes(c) || heldranges_due(c->held.first, position) != NULL;
+}
+
+size_t
+copying_due_bytes(const struct copying *c, uint64_t position)
+{
+    size_t bytes = 0;
+
+    for (const struct heldrange *range = heldranges_due(c->held.first, position); range != NULL;
+         range = heldranges_due(range->next, position))
+        bytes += buf_len(&range->rows);
+    return bytes;
 }
 
 bool
@@ -559,12 +591,19 @@ collect(struct copying *c, struct heldrange *range)
 }
 
 int
-copying_collect(struct copying *c, uint64_t position, struct err *err)
+copying_collect(struct copying *c, uint64_t position, size_t bytes, struct err *err)
 {
-    for (struct heldrange *range = heldranges_due(c->held.first, position); range != NULL;
-         range = heldranges_due(range->next, position))
-        if (range->fate == HELDRANGE_WAITS && collect(c, range) != 0)
+    size_t taken = 0;
+
+    for (struct heldrange *range = heldranges_due(c->held.first, position);
+         range != NULL && taken < bytes; range = heldranges_due(range->next, position)) {
+        if (range->fate != HELDRANGE_WAITS)
+            continue;
+        if (collect(c, range) != 0)
             return out_of_memory(err);
+        if (range->fate == HELDRANGE_WRITTEN)
+            taken += buf_len(&range->rows) + 1;
+    }
     return 0;
 }
 

@@ -46,21 +46,31 @@ int copying_touched(struct copying *c, const struct relation *relation, uint32_t
 
 /* ---- the frames of a copy ---- */
 
+/* Whether the frame is the end of a life, and would drop ranges of it that are due. */
+bool copying_drops_due(const struct copying *c, uint8_t type, struct cursor body, uint32_t elements,
+                       uint64_t position);
+
 /* position is the stream's. EXIT_REFUSED for a table that cannot be copied. */
 int copying_frame(struct copying *c, uint8_t type, struct cursor body, uint32_t elements,
                   uint64_t position, struct err *err) MUST_CHECK;
 
 /* ---- the commit ---- */
 
+/* Whether a commit has notes to write. */
+bool copying_has_notes(const struct copying *c);
+
 /* Whether a commit at this position has notes, or ranges that are due, to write. */
 bool copying_is_due(const struct copying *c, uint64_t position);
+
+/* The size of the rows of ranges that are due. */
+size_t copying_due_bytes(const struct copying *c, uint64_t position);
 
 /* Whether a commit may have them. That includes keys of rows that its changes do not find. */
 bool copying_is_busy(const struct copying *c);
 
-/* Marks the ranges that a commit at this position writes, or drops, and enters them in the notes.
- */
-int copying_collect(struct copying *c, uint64_t position, struct err *err) MUST_CHECK;
+/* Marks the next ranges that a commit at this position writes, or drops, and enters them in the
+ * notes. They have about `bytes` of rows, and there is one at least if any is due. */
+int copying_collect(struct copying *c, uint64_t position, size_t bytes, struct err *err) MUST_CHECK;
 
 /* The next range to write at or behind `from` (NULL for the first). Returns NULL if there is
  * none. */

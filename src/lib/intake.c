@@ -50,6 +50,65 @@ intake_release(struct intake *in)
     frame_reader_trim(&in->reader);
 }
 
+/* ---- a look ahead ---- */
+
+/* An idle worker takes in that much of a copy at least before it sees what is behind. */
+#define LOOK_AHEAD_MAX (1u << 20)
+
+static bool
+is_of_copy(const struct frame *frame)
+{
+    struct cursor body = frame->body;
+    uint32_t elements;
+    uint8_t type;
+
+    return frame_type(&body, &type, &elements) &&
+           (type == FRAME_WATERMARK || (type >= FRAME_COPYTABLE && type <= FRAME_HORIZON));
+}
+
+bool
+intake_stream_waits(struct intake *in)
+{
+    struct pollfd fd = {.fd = in->fd, .events = POLLIN};
+    struct frame_reader rest;
+    struct err ignored = {0};
+    struct frame frame;
+
+    while (buf_len(&in->reader.buf) < LOOK_AHEAD_MAX && poll(&fd, 1, 0) > 0) {
+        in->idle = false;
+        if (frame_fill(&in->reader, in->fd, &ignored) != FILL_READ)
+            return true;
+    }
+    if (buf_len(&in->reader.buf) >= LOOK_AHEAD_MAX)
+        return true;
+    rest = in->reader; /* reads on without owning the memory */
+    while (frame_next(&rest, &frame, &ignored) == FRAME_READY)
+        if (!is_of_copy(&frame))
+            return true;
+    return ignored.code != EXIT_DONE;
+}
+
+bool
+intake_range_follows(struct intake *in)
+{
+    struct pollfd fd = {.fd = in->fd, .events = POLLIN};
+    struct frame_reader rest;
+    struct err ignored = {0};
+    struct frame frame;
+    uint32_t elements;
+    uint8_t type;
+
+    if (buf_len(&in->reader.buf) == 0 && poll(&fd, 1, 0) > 0) {
+        in->idle = false;
+        if (frame_fill(&in->reader, in->fd, &ignored) != FILL_READ)
+            return false;
+    }
+    rest = in->reader;
+    return frame_next(&rest, &frame, &ignored) == FRAME_READY &&
+           frame_type(&frame.body, &type, &elements) &&
+           (type == FRAME_RANGE || type == FRAME_HORIZON);
+}
+
 /* ---- start ---- */
 
 static int

@@ -135,6 +135,14 @@ int intake_finished(struct intake *in, struct err *err) MUST_CHECK;
 /* The item is not needed any more. Frees the memory of a large one. */
 void intake_release(struct intake *in);
 
+/* Whether the caller should come back for the next item, because the stream goes on: something
+ * else than a copy waits, or too much of a copy to look behind it. Takes in what is there. Call it
+ * after intake_release only. */
+bool intake_stream_waits(struct intake *in);
+
+/* Whether the next item is there already and is that of another range. */
+bool intake_range_follows(struct intake *in);
+
 /* The time of the last commit, if everything up to lsn has it, and otherwise 0. */
 int64_t intake_commit_time(const struct intake *in, uint64_t lsn);
 

@@ -437,6 +437,15 @@ copies_are_due(const struct worker *w)
            copying_is_due(&w->copies.copying, state_position(w));
 }
 
+/* Small ones that come together are inserted together. */
+bool
+copies_grow(struct worker *w)
+{
+    return !copying_has_notes(&w->copies.copying) &&
+           copying_due_bytes(&w->copies.copying, state_position(w)) < BATCH_BYTES_MAX &&
+           intake_range_follows(&w->intake);
+}
+
 /* A life may begin within a list, whose notes wait for its end. */
 bool
 copies_must_note(const struct worker *w)
@@ -472,7 +481,7 @@ copies_write(struct worker *w, struct err *err)
     if (!copies_are_due(w) && !copies_must_note(w))
         return 0;
     intake_release(&w->intake);
-    if (resync_begin(w, err) != 0 || copying_collect(c, state_position(w), err) != 0 ||
+    if (resync_begin(w, err) != 0 || copying_collect(c, state_position(w), SIZE_MAX, err) != 0 ||
         write_ranges(w, err) != 0 || look_for_missing(w, err) != 0 ||
         copykeyless_look(w, err) != 0 || resync_settle(w, err) != 0 ||
         copynotes_write(&w->copies.notes, c, err) != 0 || copykeyless_clear(w, err) != 0)

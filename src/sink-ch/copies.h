@@ -33,6 +33,9 @@ void copies_go_on(struct worker *worker);
 /* Whether copies_write has something to do. */
 bool copies_are_due(const struct worker *worker);
 
+/* More ranges come at once, so copies_write can wait for them. */
+bool copies_grow(struct worker *worker);
+
 /* Whether it must be called before the next transaction: that a table is followed is noted before
  * its first rows are sent. */
 bool copies_must_note(const struct worker *worker);

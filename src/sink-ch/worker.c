@@ -292,6 +292,8 @@ on_copy(struct worker *w, struct intake_item *item, struct err *err)
     copies_go_on(w); /* at a barrier it was the frame behind it */
     if (item->type == FRAME_COPYTABLE)
         return 0;
+    if (!w->intake.barrier_open && copies_are_due(w) && copies_grow(w))
+        return 0;
     if (flush_copies(w, err) != 0)
         return -1;
     return w->intake.barrier_open ? intake_barrier_done(&w->intake, err) : 0;

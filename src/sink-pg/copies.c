@@ -3,7 +3,11 @@
 
 #include <inttypes.h>
 
+#include "lib/clock.h"
 #include "lib/copyreport.h"
+
+/* While the stream does not pause, ranges have a turn this often. */
+#define PATIENCE_MICROS 20000
 
 /* NULL: the stream brings none. */
 static struct copying *
@@ -26,10 +30,32 @@ copies_are_due(struct worker *w)
 int
 copies_collect(struct worker *w, const struct position *commit, struct err *err)
 {
+    w->copies.position = 0;
     /* Inside a transaction some of the tracked changes are not applied yet. */
-    if (copying(w) == NULL || w->stands_still || w->intake.in_transaction || commit == NULL)
+    if (copying(w) == NULL || w->turn == COPIES_WAIT || w->stands_still ||
+        w->intake.in_transaction || commit == NULL)
         return 0;
-    return copying_collect(copying(w), commit->lsn, err);
+    return copyranges_collect(&w->copies, commit->lsn, w->turn == COPIES_ALL, err);
+}
+
+bool
+copies_have_notes(struct worker *w)
+{
+    return copying(w) != NULL && !w->stands_still && !w->intake.in_transaction &&
+           copying_has_notes(copying(w));
+}
+
+bool
+copies_starve(struct worker *w)
+{
+    return copies_are_due(w) && clock_micros() - w->copied_at >= PATIENCE_MICROS;
+}
+
+bool
+copies_precede(struct worker *w, const struct intake_item *item, struct cursor body)
+{
+    return copying(w) != NULL && !w->stands_still &&
+           copying_drops_due(copying(w), item->type, body, item->elements, w->position.lsn);
 }
 
 /* All workers find the same. */
@@ -279,6 +305,14 @@ set_hints(struct copying *c)
         "the next start it is copied again";
 }
 
+static bool
+stream_waits(void *context)
+{
+    struct worker *w = context;
+
+    return intake_stream_waits(&w->intake);
+}
+
 void
 copies_wire(struct worker *w)
 {
@@ -309,6 +343,8 @@ copies_wire(struct worker *w)
     set_hints(&w->copies.copying);
     w->copies.tables = &w->tables;
     w->copies.values = &w->values;
+    w->copies.waits = stream_waits;
+    w->copies.context = w;
     if (hello->version == STREAM_VERSION_COPY)
         w->deliver.applier.copies = &w->copies;
 }

@@ -40,10 +40,20 @@ int copies_frame(struct worker *worker, const struct intake_item *item, struct c
 /* Ranges wait whose marks have come, or notes. */
 bool copies_are_due(struct worker *worker);
 
+/* Notes wait. */
+bool copies_have_notes(struct worker *worker);
+
+/* Ranges have waited for a pause of the stream for too long. */
+bool copies_starve(struct worker *worker);
+
+/* Ranges must be written before the frame. body is item's. */
+bool copies_precede(struct worker *worker, const struct intake_item *item, struct cursor body);
+
 /* A note must be durable before the next item. */
 bool copies_are_urgent(const struct worker *worker);
 
-/* Marks the ranges that the next commit writes. commit is NULL inside a transaction. */
+/* Marks the ranges that the next commit writes, if it is their turn. commit is NULL inside a
+ * transaction. */
 int copies_collect(struct worker *worker, const struct position *commit,
                    struct err *err) MUST_CHECK;
 

@@ -1,7 +1,14 @@
 /* copyranges.c: see copyranges.h. Rows of ranges go the ways of inserts. */
 #include "sink-pg/copyranges.h"
 
+#include "lib/clock.h"
 #include "sink-pg/match.h"
+
+/* A COPY is to take about this long, because changes of the stream wait for its end. Bytes are
+ * those of its rows. The least is a single range of pg-table-read. */
+#define BURST_MICROS      8000
+#define BURST_BYTES_LEAST ((size_t)64 << 10)
+#define BURST_BYTES_MOST  ((size_t)4 << 20)
 
 /* ---- the table of a range ---- */
 
@@ -92,25 +99,69 @@ start_keys(struct copyranges *c, struct err *err)
                : 0;
 }
 
+/* Ranges of one life that are written together. */
+struct burst {
+    struct heldrange *first;
+    struct heldrange *last;
+    uint32_t rows;
+    size_t bytes;
+};
+
+static struct burst
+take_burst(const struct copyranges *c, struct heldrange *first)
+{
+    struct burst burst = {.first = first};
+    struct heldrange *range = first;
+
+    do {
+        burst.last = range;
+        burst.rows += range->rows_count;
+        burst.bytes += buf_len(&range->rows);
+        range = copying_next(&c->copying, range);
+    } while (range != NULL && first->range.kind == RANGE_BLOCKS &&
+             range->range.kind == RANGE_BLOCKS && range->range.life == first->range.life &&
+             burst.bytes + buf_len(&range->rows) <= c->burst_bytes);
+    return burst;
+}
+
 struct range_reading {
     struct copyranges *c;
-    const struct heldrange *range;
+    const struct burst *burst;
+    struct heldrange *range; /* the current one */
     struct cursor rows;
     uint32_t left;
     bool settles;
 };
 
-static struct range_reading
-read_rows(struct copyranges *c, const struct heldrange *range)
+static void
+read_range(struct range_reading *r, struct heldrange *range)
 {
-    return (struct range_reading){
+    r->range = range;
+    r->rows = cursor_over(range->rows.data + range->rows.start, buf_len(&range->rows));
+    r->left = range->rows_count;
+}
+
+static struct range_reading
+read_rows(struct copyranges *c, const struct burst *burst)
+{
+    struct range_reading reading = {
         .c = c,
-        .range = range,
-        .rows = cursor_over(range->rows.data + range->rows.start, buf_len(&range->rows)),
-        .left = range->rows_count,
+        .burst = burst,
         /* Another worker may have noted a key since this one looked. */
         .settles = copyparts_has_key(&c->table->relation) &&
-                   (c->notes.missing.any || range->range.kind == RANGE_KEYS)};
+                   (c->notes.missing.any || burst->first->range.kind == RANGE_KEYS)};
+
+    read_range(&reading, burst->first);
+    return reading;
+}
+
+/* Moves to the next range that has a row. */
+static bool
+has_row(struct range_reading *r)
+{
+    while (r->left == 0 && r->range != r->burst->last)
+        read_range(r, copying_next(&r->c->copying, r->range));
+    return r->left > 0;
 }
 
 /* The next row of a range, or the next absent key, and its verdict. */
@@ -132,7 +183,7 @@ next_written(struct range_reading *r, struct tuple *row, struct err *err)
 
     /* A skipped row may still be missing. An update that moved an unknown row to its key is
      * whole. */
-    while (r->left > 0 && verdict == TRACKED_SKIP) {
+    while (verdict == TRACKED_SKIP && has_row(r)) {
         r->left--;
         if (next_row(r->c, r->range, &r->rows, row, &verdict, err) != 0)
             return -1;
@@ -156,13 +207,13 @@ next_values(void *context, const struct value **values, struct err *err)
 
 /* COPY takes the rows one by one, so that they are not held twice. */
 static enum outcome
-copy_rows(struct copyranges *c, const struct heldrange *range, struct ways *ways, struct session *s,
+copy_rows(struct copyranges *c, const struct burst *burst, struct ways *ways, struct session *s,
           struct err *err)
 {
-    struct range_reading reading = read_rows(c, range);
+    struct range_reading reading = read_rows(c, burst);
     struct row_source rows = {.next = next_values, .context = &reading};
 
-    return ways_copy(ways, s, c->table, range->rows_count, buf_len(&range->rows), &rows, err);
+    return ways_copy(ways, s, c->table, burst->rows, burst->bytes, &rows, err);
 }
 
 /* ---- its rows as changes ---- */
@@ -183,9 +234,9 @@ add_row(struct copyranges *c, const struct tuple *row, uint64_t mark, struct err
 }
 
 static int
-add_rows(struct copyranges *c, const struct heldrange *range, struct err *err)
+add_rows(struct copyranges *c, const struct burst *burst, struct err *err)
 {
-    struct range_reading reading = read_rows(c, range);
+    struct range_reading reading = read_rows(c, burst);
     struct tuple row;
     int found;
 
@@ -193,18 +244,18 @@ add_rows(struct copyranges *c, const struct heldrange *range, struct err *err)
         return -1;
     batch_drop(&c->batch, c->batch.count);
     while ((found = next_written(&reading, &row, err)) == 1)
-        if (add_row(c, &row, range->range.mark, err) != 0)
+        if (add_row(c, &row, reading.range->range.mark, err) != 0)
             return -1;
     return found;
 }
 
 static enum outcome
-merge_rows(struct copyranges *c, const struct heldrange *range, struct ways *ways,
-           struct session *s, struct err *err)
+merge_rows(struct copyranges *c, const struct burst *burst, struct ways *ways, struct session *s,
+           struct err *err)
 {
     struct op_list list = {.batch = &c->batch, .table = c->table};
 
-    if (add_rows(c, range, err) != 0)
+    if (add_rows(c, burst, err) != 0)
         return outcome_of(s, err);
     list.end = list.count = list.inserts = c->batch.count;
     return list.count == 0 ? OUTCOME_DONE : ways_apply(ways, s, &list, false, err);
@@ -230,19 +281,20 @@ settle_absent(struct copyranges *c, const struct heldrange *range, struct err *e
 }
 
 static enum outcome
-apply_rows(struct copyranges *c, const struct heldrange *range, struct ways *ways,
-           struct session *s, struct err *err)
+apply_rows(struct copyranges *c, const struct burst *burst, struct ways *ways, struct session *s,
+           struct err *err)
 {
-    enum outcome outcome = copy_rows(c, range, ways, s, err);
+    enum outcome outcome = copy_rows(c, burst, ways, s, err);
 
     if (outcome == OUTCOME_NOT)
-        outcome = merge_rows(c, range, ways, s, err);
-    if (outcome == OUTCOME_DONE && settle_absent(c, range, err) != 0)
+        outcome = merge_rows(c, burst, ways, s, err);
+    /* Only a range of keys has absent ones, and it is alone. */
+    if (outcome == OUTCOME_DONE && settle_absent(c, burst->first, err) != 0)
         return outcome_of(s, err);
     return outcome;
 }
 
-/* ---- a range ---- */
+/* ---- ranges ---- */
 
 /* All rows of a table without a key go to one worker. */
 static int
@@ -254,20 +306,33 @@ check_place(struct copyranges *c, struct err *err)
     return copyparts_has_key(relation) ? 0 : copyheld_place(&c->held, relation, &mine, err);
 }
 
-static enum outcome
-write_range(struct copyranges *c, struct heldrange *range, struct ways *ways, struct session *s,
-            bool *unplaced, struct err *err)
+/* So the size of the next one follows from the time that this one took. */
+static void
+adapt(struct copyranges *c, size_t bytes, uint64_t micros)
 {
+    if (micros > BURST_MICROS && c->burst_bytes > BURST_BYTES_LEAST)
+        c->burst_bytes /= 2;
+    else if (micros < BURST_MICROS / 3 && bytes > c->burst_bytes / 2 &&
+             c->burst_bytes < BURST_BYTES_MOST)
+        c->burst_bytes *= 2;
+}
+
+static enum outcome
+write_rows(struct copyranges *c, const struct burst *burst, struct ways *ways, struct session *s,
+           bool *unplaced, struct err *err)
+{
+    uint64_t began = clock_micros();
     enum outcome outcome;
 
-    if (find_table_of(c, &range->range.relation, s, unplaced, err) != 0)
+    if (find_table_of(c, &burst->first->range.relation, s, unplaced, err) != 0)
         return outcome_of(s, err);
     if (start_keys(c, err) != 0 || check_place(c, err) != 0)
         return outcome_of(s, err);
     c->table->copied = c->table->of_ranges = true;
     c->table->count = 1;
-    outcome = apply_rows(c, range, ways, s, err);
+    outcome = apply_rows(c, burst, ways, s, err);
     batch_drop(&c->batch, c->batch.count);
+    adapt(c, burst->bytes, clock_micros() - began);
     return outcome;
 }
 
@@ -315,6 +380,51 @@ settle_resyncs(struct copyranges *c, bool *unplaced, struct err *err)
     return rc;
 }
 
+/* ---- the commit ---- */
+
+int
+copyranges_collect(struct copyranges *c, uint64_t position, bool all, struct err *err)
+{
+    if (c->burst_bytes == 0)
+        c->burst_bytes = BURST_BYTES_LEAST;
+    c->position = all ? 0 : position;
+    return copying_collect(&c->copying, position, all ? SIZE_MAX : c->burst_bytes, err);
+}
+
+/* The next range that the commit writes. When all that were collected are written it takes further
+ * ones, as long as no change waits for the commit. */
+static int
+next_range(struct copyranges *c, struct heldrange *last, struct heldrange **range, struct err *err)
+{
+    *range = copying_next(&c->copying, last);
+    if (*range != NULL || last == NULL || c->position == 0 || c->waits(c->context))
+        return 0;
+    if (copying_collect(&c->copying, c->position, c->burst_bytes, err) != 0)
+        return -1;
+    *range = copying_next(&c->copying, last);
+    return 0;
+}
+
+static enum outcome
+write_ranges(struct copyranges *c, struct ways *ways, struct session *s, bool *unplaced,
+             struct err *err)
+{
+    struct heldrange *range = NULL;
+    int rc;
+
+    while ((rc = next_range(c, range, &range, err)) == 0 && range != NULL) {
+        const struct burst burst = take_burst(c, range);
+        enum outcome outcome = write_rows(c, &burst, ways, s, unplaced, err);
+
+        if (outcome != OUTCOME_DONE)
+            return outcome;
+        if (settle_keys(c, range, s, err) != 0)
+            return outcome_of(s, err);
+        range = burst.last;
+    }
+    return rc == 0 ? OUTCOME_DONE : outcome_of(s, err);
+}
+
 enum outcome
 copyranges_write(struct copyranges *c, struct ways *ways, struct session *s, bool *unplaced,
                  struct err *err)
@@ -323,15 +433,9 @@ copyranges_write(struct copyranges *c, struct ways *ways, struct session *s, boo
 
     if (make_staging(c, s, unplaced, err) != 0 || find_tables_of_lives(c, s, unplaced, err) != 0)
         return outcome_of(s, err);
-    for (struct heldrange *range = copying_next(&c->copying, NULL); range != NULL;
-         range = copying_next(&c->copying, range)) {
-        outcome = write_range(c, range, ways, s, unplaced, err);
-
-        if (outcome != OUTCOME_DONE)
-            return outcome;
-        if (settle_keys(c, range, s, err) != 0)
-            return outcome_of(s, err);
-    }
+    outcome = write_ranges(c, ways, s, unplaced, err);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
     outcome = copyheld_settle(&c->held, &c->copying, ways, s, unplaced, err);
     if (outcome != OUTCOME_DONE)
         return outcome;

@@ -10,7 +10,7 @@
 #include "sink-pg/ways.h"
 #include "sink-pg/wholes.h"
 
-/* Zero-initialise to use, then set notes, tables, values, wholes and copying.sink. */
+/* Zero-initialise to use, then set notes, tables, values, wholes, waits and copying.sink. */
 struct copyranges {
     struct copynotes notes;
     struct copying copying;
@@ -19,15 +19,25 @@ struct copyranges {
     struct row_values *values;   /* lent, for the current row */
     struct staging staging;
     struct resync resync;
-    bool merged;          /* a resync has ended, so plans of its staging table are void */
-    struct table *first;  /* of ranges that came, linked by segment_next. count is 1 if the commit
-                             that is under way writes rows of it */
-    struct table *table;  /* of the current range */
-    struct keylist found; /* keys of the range that its rows have settled */
+    bool merged;         /* a resync has ended, so plans of its staging table are void */
+    struct table *first; /* of ranges that came, linked by segment_next. count is 1 if the commit
+                            that is under way writes rows of it */
+    struct table *table; /* of the current range */
+    /* Set by the caller: whether changes wait for the end of the commit that is under way. */
+    bool (*waits)(void *context);
+    void *context;
+    uint64_t position;    /* of that commit, if it may take further ranges, else 0 */
+    size_t burst_bytes;   /* of rows that are written between two looks at the stream */
+    struct keylist found; /* keys of the ranges that their rows have settled */
     struct batch batch;   /* the range's rows */
     struct copyheld held; /* changes of tables without a key */
     struct buf frame;
 };
+
+/* Marks the ranges that a commit at this position writes: all that are due, or some at first, and
+ * further ones while it writes them and no change waits. */
+int copyranges_collect(struct copyranges *c, uint64_t position, bool all,
+                       struct err *err) MUST_CHECK;
 
 /* All in the open transaction. After any outcome but OUTCOME_DONE it must be rolled back. Never
  * OUTCOME_NOT. */
@@ -37,8 +47,8 @@ struct copyranges {
 enum outcome copyranges_missed(struct copyranges *c, struct session *s, const struct batch *batch,
                                uint32_t to, struct err *err);
 
-/* Behind all changes, writes the rows of all ranges that copying_collect has marked, and the notes.
- * *unplaced is set as by wholes_check. */
+/* Behind all changes, writes the rows of all ranges that copyranges_collect has marked, and the
+ * notes. *unplaced is set as by wholes_check. */
 enum outcome copyranges_write(struct copyranges *c, struct ways *ways, struct session *s,
                               bool *unplaced, struct err *err);
 

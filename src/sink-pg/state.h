@@ -22,9 +22,12 @@ struct worker {
     bool stands_still;        /* a barrier was reported, and the change behind it has not come */
     bool layered;             /* older layouts may have had a part of it */
     struct position position; /* the target's, after the batch's whole transactions are applied */
+    /* Ranges that are due, in the commit that is under way. */
+    enum copies_turn { COPIES_WAIT, COPIES_SOME, COPIES_ALL } turn;
     /* Time. */
     uint64_t row_since;  /* when the first row or commit of the batch came, 0 if none waits */
     uint64_t written_at; /* the progress was */
+    uint64_t copied_at;  /* ranges had their turn */
     uint64_t idle_until; /* when to look again if nothing comes, 0 if never */
     /* Reports. */
     uint64_t reported_lsn;

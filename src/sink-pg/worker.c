@@ -97,6 +97,19 @@ flush_whole(struct worker *w, struct err *err)
     return flush(w, w->batch.boundary, &to, err);
 }
 
+/* Commits ranges, too. Otherwise the stream's changes do not wait for them. */
+static int
+flush_copies(struct worker *w, enum copies_turn turn, struct err *err)
+{
+    int rc;
+
+    w->turn = turn;
+    rc = flush_whole(w, err);
+    w->turn = COPIES_WAIT;
+    w->copied_at = clock_micros();
+    return rc;
+}
+
 /* Also where nothing but notes is to be written. Between two transactions. */
 static int
 flush_now(struct worker *w, struct err *err)
@@ -180,9 +193,11 @@ on_commit(struct worker *w, const struct intake_item *item, struct err *err)
         p->lsn = commit->end_lsn;
     if (w->row_since == 0)
         w->row_since = clock_micros();
-    if (w->deliver.applier.session.tx_open || is_full(w) || has_flush_time(w) || copies_are_due(w))
-        return flush_whole(w, err);
-    return 0;
+    if (copies_starve(w))
+        return flush_copies(w, COPIES_SOME, err);
+    return w->deliver.applier.session.tx_open || is_full(w) || has_flush_time(w)
+               ? flush_whole(w, err)
+               : 0;
 }
 
 static int
@@ -192,7 +207,9 @@ on_watermark(struct worker *w, const struct intake_item *item, struct err *err)
         w->position.lsn = item->watermark;
     if (w->row_since == 0)
         w->row_since = clock_micros();
-    return has_flush_time(w) || copies_are_due(w) ? flush_whole(w, err) : 0;
+    if (copies_starve(w))
+        return flush_copies(w, COPIES_SOME, err);
+    return has_flush_time(w) ? flush_whole(w, err) : 0;
 }
 
 /* Sets *old if the change is durable in the target already. */
@@ -251,20 +268,23 @@ on_truncate(struct worker *w, const struct intake_item *item, struct err *err)
     return after_change(w, err);
 }
 
-/* A resync begins or ends without changes of its table. kept takes the frame's body. */
+/* A resync begins or ends without changes of its table, and the end of a life drops its ranges.
+ * kept takes the frame's body. */
 static int
 flush_before(struct worker *w, const struct intake_item *item, struct buf *kept,
              struct cursor *body, struct err *err)
 {
     bool alone = item->type == FRAME_COPYTABLE || item->type == FRAME_TABLE_END;
 
-    if (!alone || (!has_whole(w) && !w->deliver.applier.session.tx_open))
+    bool due = copies_precede(w, item, *body);
+
+    if (!due && (!alone || (!has_whole(w) && !w->deliver.applier.session.tx_open)))
         return 0;
     buf_append(kept, body->at, body->left);
     if (kept->failed)
         return err_set(err, EXIT_PEER, "out of memory for a frame");
     *body = cursor_over(kept->data + kept->start, buf_len(kept));
-    return flush_whole(w, err);
+    return due ? flush_copies(w, COPIES_ALL, err) : flush_whole(w, err);
 }
 
 static int
@@ -290,7 +310,8 @@ on_copy(struct worker *w, const struct intake_item *item, struct err *err)
     if (take_copy(w, item, err) != 0)
         return -1;
     if (copies_are_urgent(w) || at_barrier ? flush_now(w, err) != 0
-                                           : copies_are_due(w) && flush_whole(w, err) != 0)
+        : copies_starve(w)                 ? flush_copies(w, COPIES_SOME, err) != 0
+                                           : copies_have_notes(w) && flush_whole(w, err) != 0)
         return -1;
     return w->intake.barrier_open ? intake_barrier_done(&w->intake, err) : 0;
 }
@@ -345,7 +366,7 @@ static int
 on_end(struct worker *w, struct err *err)
 {
     if (!w->intake.in_transaction)
-        return flush_whole(w, err);
+        return flush_copies(w, COPIES_ALL, err);
     /* The open transaction is sent again at the next start. */
     if (w->deliver.applier.session.tx_open)
         session_rollback(&w->deliver.applier.session);
@@ -360,8 +381,15 @@ on_idle(struct worker *w, struct err *err)
     bool tx_open = w->deliver.applier.session.tx_open;
 
     w->idle_until = 0;
-    if (has_whole(w) || (tx_open && !w->intake.in_transaction) || copies_are_due(w))
-        return flush_whole(w, err);
+    if (has_whole(w) || (tx_open && !w->intake.in_transaction)) {
+        if (flush_whole(w, err) != 0)
+            return -1;
+        return copies_are_due(w) && !intake_stream_waits(&w->intake)
+                   ? flush_copies(w, COPIES_SOME, err)
+                   : 0;
+    }
+    if (copies_are_due(w))
+        return flush_copies(w, COPIES_SOME, err);
     if (w->batch.count > 0 || tx_open || position_equal(&w->position, durable(w)))
         return 0;
     /* Only a watermark or empty transactions came. They are written at once if the last write was

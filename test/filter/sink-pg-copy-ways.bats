@@ -30,6 +30,7 @@ ask(); life(7)
 tx(101, ("insert", ["30", "newer", "b"]), ("update", ["31", "laid over", UNCHANGED]), ("delete", ["32", None, None]))
 block(7, 1, part(1), to=(9, 0), mark=0x2028)
 block(7, 2, [["101", None, "tab\\tand\\\\line\\n"]] + part(102, 99), to=(18, 0), from_=(9, 0), mark=0x2028)
+pause("copied", 2)
 tx(102, ("insert", ["250", "streamed", "b"]))
 e.add(horizon(103, 103))
 block(7, 3, part(201), to=(27, 0), from_=(18, 0), snapshot=(103, 103, ()), mark=0x2128)
@@ -37,12 +38,13 @@ block(7, 4, part(301), from_=(27, 0), snapshot=(103, 103, ()), mark=0x2128)
 block(7, 5, [], kind="q", mark=0x2128)
 e.add(horizon(200, 200)).add(table_end(7)); e.end(); out(e)
 PY
-    sink --log-level debug <"$T/s"
+    sink --log-level debug < <(feed)
     [ "$status" -eq 0 ]
     sql "SELECT v, big, count(*), min(id), max(id) FROM t GROUP BY 1, 2 ORDER BY min(id)" | diff - <(printf '%s\n' \
         "copied|b|396|1|400" "newer|b|1|30|30" "laid over|b|1|31|31" "|tab"$'\t'"and\\line" "|1|101|101")
-    [ "$(statements 'COPY "public"."t"')" = 3 ]
-    [ "$(statements 'COPY pg_temp')" = 2 ]
+    # two ranges go together, if both are there
+    [[ "$(statements 'COPY "public"."t"')" = [23] ]]
+    [[ "$(statements 'COPY pg_temp')" = [12] ]]
     unsaid "one by one"
     [ "$(sql "SELECT rows FROM walpipe.tables WHERE relid = 1")" = 400 ]
 }
@@ -141,6 +143,7 @@ e.table(1, "public", "t", T)
 e.watermark(e.lsn); ask(); life(7)
 for n in range(70):
     block(7, n + 1, part(100 * n + 1), from_=(n, 0), to=(n + 1, 0) if n < 69 else None, mark=e.lsn)
+    pause("copied", n + 1)
 block(7, 100, [], kind="q", mark=e.lsn)
 e.add(horizon(200, 200)).add(table_end(7)); e.end(); out(e)
 PY
@@ -152,7 +155,7 @@ PY
     proxy tell dst commit turns 9
     status=0
     "$WALPIPE_BIN/sink-pg" --conninfo "host=127.0.0.1 port=$port user=postgres dbname=$db" --pipeline p --ackd "$ack" \
-        <"$T/s" 2>>"$T/err" 3>&- || status=$?
+        < <(feed) 2>>"$T/err" 3>&- || status=$?
     [ "$status" -eq 0 ]
     [ "$(sql "SELECT count(*), max(id) FROM t")" = "7000|7000" ]
     [ "$(sql "SELECT state, rows FROM walpipe.tables WHERE relid = 1")" = "streaming|7000" ]

@@ -417,7 +417,9 @@ ask(); life(7)
 block(7, 1, [["1", "v", "b"]], to=(512, 0), mark=0x1000)
 e.table(1, "public", "t", T)
 tx(150, ("update", ["1", "w", UNCHANGED]), ("update", ["2", "partial", UNCHANGED]), ("update", ["3", "whole", "b"]))
-e.watermark(0x3000); out(e)
+e.watermark(0x3000)
+# so everything before it is written
+e.add(table_end(7, "a")); out(e)
 PY
     sink <"$T/s"
     [ "$status" -eq 111 ]

@@ -60,7 +60,8 @@ sql() {
 
 # stream FILE < python code: writes an event stream, with everything of stream.py in reach.
 stream() {
-    /usr/bin/python3 "$WALPIPE_ROOT/test/lib/stream.py" py >"$1"
+    rm -f "$1.pauses"
+    PAUSES="$1.pauses" /usr/bin/python3 "$WALPIPE_ROOT/test/lib/stream.py" py >"$1"
 }
 
 # A table t(id, v, big) with relid 1, and an Events object e for it.
