@@ -271,7 +271,8 @@ lives_next(struct lives *lives, uint64_t now, struct range_order *order)
         if (found != 1)
             continue;
         life->in_flight++;
-        order->number = ++lives->last_range;
+        order->number = lives->last_range + 1;
+        lives->last_range += RANGE_PIECES_MAX + 1;
     }
     return found;
 }
@@ -363,6 +364,18 @@ life_read(struct range_order *order, const struct range_left *left, const struct
     life->rows += found->rows;
     life->unreported++;
     return 1;
+}
+
+void
+life_split(struct range_order *order, const struct ctid *to, struct range_order *piece)
+{
+    struct life *life = order->owner;
+
+    *piece = *order;
+    piece->keys = (struct keybatch){0};
+    piece->span.to = order->span.from = *to;
+    piece->span.open = false;
+    life->unreported++;
 }
 
 void

@@ -30,7 +30,8 @@ rangeread_start(struct rangeread *r, const char *publications, struct range_orde
     r->base = *base;
     *base = (struct snapshot){0};
     r->state = RANGEREAD_ASKED;
-    r->rows = r->bytes = 0;
+    r->rows = r->bytes = r->piece_rows = r->piece_bytes = 0;
+    r->pieces_count = 0;
     rowpack_reset(&r->pack);
     keyrows_begin(&r->keyrows, &r->order);
     buf_reset(&r->frames, 2 * RANGE_BYTES_MAX);
@@ -47,18 +48,34 @@ out_of_memory(struct err *err)
     return err_set(err, EXIT_PEER, "out of memory for rows");
 }
 
+/* The first piece, or one behind a piece that is complete. */
 static int
 put_range(struct rangeread *r, struct err *err)
 {
     const struct range_order *o = &r->order;
+    size_t before = buf_len(&r->frames), described;
 
     r->event.life = o->life;
     r->event.number = o->number;
     r->event.kind = o->kind;
-    r->event.from = o->span.from;
+    r->event.from = r->pieces_count == 0 ? o->span.from : r->pieces[r->pieces_count - 1].to;
     r->event.floor = o->floor;
     r->event.relation = *o->relation;
-    return range_encode(&r->frames, &r->event) == 0 ? 0 : out_of_memory(err);
+    if (range_encode(&r->frames, &r->event) != 0)
+        return out_of_memory(err);
+    described = PIECE_DESCRIBED * (buf_len(&r->frames) - before);
+    r->piece_enough = described > PIECE_BYTES ? described : PIECE_BYTES;
+    return 0;
+}
+
+/* Where a range ends, or the next one begins, behind the last row. */
+static struct ctid
+behind_last(const struct rangeread *r)
+{
+    struct ctid ctid = r->last;
+
+    ctid.line++;
+    return ctid;
 }
 
 /* next is where another range continues. It is not used if the range was read to its end. */
@@ -70,13 +87,29 @@ put_range_end(struct rangeread *r, bool cut, struct err *err)
                                   .number = o->number,
                                   .open = o->kind == RANGE_BLOCKS && o->span.open && !cut,
                                   .to = cut ? r->next : o->span.to,
-                                  .rows = r->rows + r->keyrows.absent_count};
+                                  .rows = r->piece_rows + r->keyrows.absent_count};
 
     /* The last row may be large, and route takes no frame of a range behind 16 MiB. */
     if (rowpack_put(&r->keyrows.absent, FRAME_ABSENT, o, &r->frames, err) != 0 ||
         rowpack_put(&r->pack, FRAME_ROWS, o, &r->frames, err) != 0)
         return -1;
     return range_end_encode(&r->frames, &end) == 0 ? 0 : out_of_memory(err);
+}
+
+/* Before another row: it goes into another piece if this one has enough. */
+static int
+end_piece(struct rangeread *r, struct err *err)
+{
+    if (r->order.kind != RANGE_BLOCKS || r->piece_bytes < r->piece_enough ||
+        r->pieces_count == RANGE_PIECES_MAX)
+        return 0;
+    r->next = behind_last(r);
+    if (put_range_end(r, true, err) != 0)
+        return -1;
+    r->pieces[r->pieces_count++] = (struct range_piece){.to = r->next, .bytes = r->piece_bytes};
+    r->piece_rows = r->piece_bytes = 0;
+    r->order.number++;
+    return put_range(r, err);
 }
 
 /* ---- failures ---- */
@@ -261,6 +294,8 @@ take_row(struct rangeread *r, char *line, size_t len, struct err *err)
 
     if (!copytext_row(line, len, values, row.count + 1))
         return refuse_row(r, "is malformed", err);
+    if (end_piece(r, err) != 0)
+        return -1;
     if (r->order.kind == RANGE_BLOCKS
             ? take_place(r, &values[0], err) != 0
             : keyrows_take(&r->keyrows, &r->order, values, &found, &r->frames, err) != 0)
@@ -271,6 +306,8 @@ take_row(struct rangeread *r, char *line, size_t len, struct err *err)
         return -1;
     r->rows++;
     r->bytes += len;
+    r->piece_rows++;
+    r->piece_bytes += len;
     return 0;
 }
 
@@ -278,9 +315,7 @@ take_row(struct rangeread *r, char *line, size_t len, struct err *err)
 static int
 cut(struct rangeread *r, struct err *err)
 {
-    r->next = r->last;
-    if (r->order.kind == RANGE_BLOCKS)
-        r->next.line++;
+    r->next = r->order.kind == RANGE_BLOCKS ? behind_last(r) : r->last;
     if (put_range_end(r, true, err) != 0)
         return -1;
     cancel(r, RANGEREAD_CUT);

@@ -12,6 +12,12 @@
  * ranges in flight. */
 #define RANGE_BYTES_MAX (4u << 20)
 
+/* What one COPY reads becomes several ranges of about this size, because a worker writes a range
+ * without looking at the stream. Each has its relation in front, which may be large. */
+#define PIECE_BYTES      (128u << 10)
+#define PIECE_DESCRIBED  16
+#define RANGE_PIECES_MAX (RANGE_BYTES_MAX / PIECE_BYTES + 1)
+
 enum rangeread_result {
     RANGEREAD_GOING,
     RANGEREAD_DONE, /* all that order asked for, in frames */
@@ -20,6 +26,12 @@ enum rangeread_result {
     RANGEREAD_CHANGED, /* its published rows, columns or name have changed */
     RANGEREAD_AGAIN,   /* err has the reason, and another try may help */
     RANGEREAD_FAILED   /* err is set; with EXIT_PEER the connection is gone */
+};
+
+/* A part of what was read: a range of its own with the same snapshot. */
+struct range_piece {
+    struct ctid to;
+    uint64_t bytes;
 };
 
 struct rangeread {
@@ -32,7 +44,7 @@ struct rangeread {
         RANGEREAD_ENDING,  /* the results behind COPY */
         RANGEREAD_ROLLBACK /* the rest of a range that failed or was cut */
     } state;
-    struct range_order order;
+    struct range_order order; /* its number is that of the last piece */
     struct range_event event;
     struct snapshot base; /* the range's snapshot is not older */
     struct ctid last;     /* of the row before */
@@ -40,7 +52,12 @@ struct rangeread {
     uint64_t blocks; /* of the table */
     uint64_t rows;   /* of this range so far */
     uint64_t bytes;
-    struct buf frames; /* of this range */
+    struct range_piece pieces[RANGE_PIECES_MAX]; /* that are complete, without the last one */
+    size_t pieces_count;
+    uint64_t piece_rows; /* of the last one so far */
+    uint64_t piece_bytes;
+    uint64_t piece_enough; /* the size at which it is complete */
+    struct buf frames;     /* of all pieces */
     struct rowpack pack;
     struct keyrows keyrows;
     enum rangeread_result result; /* the result after ROLLBACK */

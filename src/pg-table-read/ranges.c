@@ -65,18 +65,32 @@ keep_rate(struct copy *copy, uint64_t bytes)
     copy->rate_until += bytes * 1000000 / copy->rate;
 }
 
-/* The workers have the range now, until all of them have reported it. */
+/* The workers have it now, until all of them have reported it. */
+static int
+await_report(struct copy *copy, struct range_order *order, uint64_t bytes, struct err *err)
+{
+    if (!state_has_ackd(copy)) {
+        life_reported(order);
+        return 0;
+    }
+    return flights_add(&copy->flights, order, bytes) == 0 ? 0 : state_out_of_memory(err);
+}
+
 static int
 send_range(struct copy *copy, struct rangeread *r, struct err *err)
 {
     buf_append(&copy->out, r->frames.data + r->frames.start, buf_len(&r->frames));
     if (copy->out.failed)
         return state_out_of_memory(err);
-    if (!state_has_ackd(copy)) {
-        life_reported(&r->order);
-        return 0;
+    for (size_t i = 0; i < r->pieces_count; i++) {
+        struct range_order piece;
+
+        life_split(&r->order, &r->pieces[i].to, &piece);
+        piece.number -= r->pieces_count - i;
+        if (await_report(copy, &piece, r->pieces[i].bytes, err) != 0)
+            return -1;
     }
-    return flights_add(&copy->flights, &r->order, r->bytes) == 0 ? 0 : state_out_of_memory(err);
+    return await_report(copy, &r->order, r->piece_bytes, err);
 }
 
 static int

@@ -161,10 +161,9 @@ append_share(struct worker *worker)
     struct buf *frames = &worker->share.frames;
     struct buf queue = worker->out;
 
-    if (buf_len(frames) > 0) {
+    if (worker->copied == 0)
         worker->ahead = buf_len(&queue);
-        worker->copied = buf_len(frames);
-    }
+    worker->copied += buf_len(frames);
     if (buf_len(&queue) == 0) {
         worker->out = *frames;
         *frames = queue;

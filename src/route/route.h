@@ -19,8 +19,8 @@ struct worker {
     const char *path; /* the path of its stream, from the option */
     int fd;
     struct buf out;  /* bytes that are not yet written */
-    size_t ahead;    /* bytes of it before the last part of a copy that it got */
-    size_t copied;   /* bytes of that part */
+    size_t ahead;    /* bytes of it before the first part of a copy that it has */
+    size_t copied;   /* bytes of such parts */
     uint64_t events; /* changes of the open transaction that were sent to it */
     struct share share;
 };
