@@ -20,7 +20,7 @@ FILTER := $(FRAMES) clock log opt sig sock lockfile io
 WORKER := $(FILTER) event relmap tablecounts ackmsg copymsg sinklist ackconn ackclient backoff hash names layout intake
 
 pg-wal-read_LIB  := $(FILTER) statefile slotnote sourceopt wal event tableinfo pgtableinfo ackmsg copymsg sinklist feedback ackconn backoff loginnote pqx pqconn pqsystem pqmark names verdict
-pg-table-read_LIB := $(FILTER) statefile sourceopt ackmsg copymsg feedback ackconn ackcopy event copyevent copydetail ctid spans sinklist snapshot keyhash hash relmap pgrelations names backoff pqx pqconn pqmark
+pg-table-read_LIB := $(FILTER) statefile sourceopt ackmsg copymsg feedback ackconn ackcopy event copyevent copydetail ctid spans sinklist snapshot keyhash hash relmap pgrelations names backoff pqx pqconn pqmark loginnote
 pgout-decode_LIB := $(FILTER) wal event tableinfo relmap keyhash hash sandbox
 route_LIB        := $(FILTER) event copyevent ctid sinklist snapshot tableinfo relmap hash names tablefilter sandbox layout
 sink-pg_LIB      := $(WORKER) copying keylesscopy keylessplace keyhash copyparts copyrows copyreport copyresync copydetail spans ctid heldranges tracked copyevent snapshot loginnote pqx pqconn pqmark moment tablemap pgtype verdict copynote

@@ -84,7 +84,7 @@ copy_begin(struct copy *copy, struct err *err)
         pgrelations_publications(o->publications.names, o->publications.count, err);
     if (copy->publications == NULL)
         return -1;
-    copy->conn = session_open(o->conninfo, err);
+    copy->conn = session_open(o->conninfo, o->login_note, err);
     if (copy->conn == NULL || session_identify(copy->conn, &copy->server, err) != 0 ||
         (state_has_ackd(copy) && check_source(copy, err) != 0) ||
         session_snapshot(copy->conn, &copy->latest, err) != 0 || ranges_open(copy, err) != 0 ||

@@ -113,7 +113,8 @@ keyless_export(struct copy *copy, struct life *life, struct err *err)
     keyless->next = copy->keyless;
     copy->keyless = keyless;
     keyless->life = life->number;
-    keyless->conn = session_open_same(copy->options->conninfo, &copy->server, err);
+    keyless->conn =
+        session_open_same(copy->options->conninfo, copy->options->login_note, &copy->server, err);
     if (keyless->conn == NULL || read_file(keyless->conn, life, err) != 0 ||
         take_snapshot(keyless->conn, life, err) != 0 ||
         read_mark(copy, keyless->conn, life, err) != 0)

@@ -9,6 +9,8 @@ static const struct opt_spec specs[] = {
     {"publication", "NAME[,NAME]", "the publications whose tables are read", OPT_CALL,
      TO(publications), .take = sourceopt_publications},
     {"ackd", "PATH", "ackd's socket", OPT_TEXT, TO(ackd)},
+    {"login-note", "FILE", "made when the login worked: one that is refused later may heal",
+     OPT_TEXT, TO(login_note)},
     {"workers", "N", "connections that read at a time (default: 2)", OPT_NUMBER, TO(workers),
      .min = 1, .max = COPY_WORKERS_MAX},
     {"rate", "BYTES", "read at most this per second (default: 0, no limit)", OPT_NUMBER, TO(rate),

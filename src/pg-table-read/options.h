@@ -11,11 +11,12 @@
 struct options {
     const char *conninfo;
     struct sourceopt_publications publications;
-    const char *ackd;   /* NULL: read each table once, and end */
-    uint64_t workers;   /* connections that read ranges */
-    uint64_t rate;      /* bytes a second of all of them; 0: no limit */
-    const char *limits; /* the file with newer values of these two, limits.h; NULL if none */
-    bool until_copied;  /* with ackd: end when nothing is left to copy */
+    const char *login_note; /* loginnote.h's path, or NULL */
+    const char *ackd;       /* NULL: read each table once, and end */
+    uint64_t workers;       /* connections that read ranges */
+    uint64_t rate;          /* bytes a second of all of them; 0: no limit */
+    const char *limits;     /* the file with newer values of these two, limits.h; NULL if none */
+    bool until_copied;      /* with ackd: end when nothing is left to copy */
     const char *out;
     enum log_level log_level;
     enum log_format log_format;

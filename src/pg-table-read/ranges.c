@@ -18,7 +18,8 @@
 static int
 open_reader(struct copy *copy, struct copy_reader *reader, struct err *err)
 {
-    reader->range.conn = session_open_same(copy->options->conninfo, &copy->server, err);
+    reader->range.conn =
+        session_open_same(copy->options->conninfo, copy->options->login_note, &copy->server, err);
     return reader->range.conn != NULL ? 0 : -1;
 }
 

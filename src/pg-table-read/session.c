@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/loginnote.h"
 #include "lib/lsn.h"
 #include "lib/opt.h"
 #include "lib/pqconn.h"
@@ -24,14 +25,18 @@ static const char settings_sql[] =
     " WHERE name IN ('jit', 'transaction_timeout', 'idle_session_timeout')";
 
 PGconn *
-session_open(const char *conninfo, struct err *err)
+session_open(const char *conninfo, const char *login_note, struct err *err)
 {
     static const struct pqconn_keyword forced[] = {{"application_name", "walpipe copy"}};
+    struct loginnote login = {.path = login_note};
     PGconn *conn = pqconn_open(conninfo, forced, 1, err);
     PGresult *result;
 
-    if (conn == NULL)
+    if (conn == NULL) {
+        (void)loginnote_forgives(&login, err);
         return NULL;
+    }
+    loginnote_worked(&login);
     result = pqconn_agree_on_text(conn, err) != 0
                  ? NULL
                  : pqx_exec(conn, "prepare the connection", settings_sql, err);
@@ -102,9 +107,10 @@ session_identify(PGconn *conn, struct session_server *server, struct err *err)
 }
 
 PGconn *
-session_open_same(const char *conninfo, const struct session_server *server, struct err *err)
+session_open_same(const char *conninfo, const char *login_note, const struct session_server *server,
+                  struct err *err)
 {
-    PGconn *conn = session_open(conninfo, err);
+    PGconn *conn = session_open(conninfo, login_note, err);
     struct session_server other;
 
     if (conn == NULL)

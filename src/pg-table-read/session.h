@@ -8,8 +8,8 @@
 #include "lib/limits.h"
 #include "lib/snapshot.h"
 
-/* Connects. NULL with err. */
-PGconn *session_open(const char *conninfo, struct err *err) MUST_CHECK;
+/* Connects. login_note is loginnote.h's path, or NULL. NULL with err. */
+PGconn *session_open(const char *conninfo, const char *login_note, struct err *err) MUST_CHECK;
 
 /* The server whose tables are read. */
 struct session_server {
@@ -26,8 +26,8 @@ int session_identify(PGconn *conn, struct session_server *server, struct err *er
 
 /* Another connection to the server that was identified. NULL with err; EXIT_PEER when it leads to
  * another server, or the server has been promoted: its blocks are not ours. */
-PGconn *session_open_same(const char *conninfo, const struct session_server *server,
-                          struct err *err) MUST_CHECK;
+PGconn *session_open_same(const char *conninfo, const char *login_note,
+                          const struct session_server *server, struct err *err) MUST_CHECK;
 
 /* SQL for the snapshot's text, by version. */
 const char *session_snapshot_sql(const PGconn *conn);

@@ -428,6 +428,7 @@ table_reader_arguments(const struct config *config, struct pool *pool)
     words_add_option(&w, "--conninfo", source->conninfo);
     words_add_option(&w, "--publication", source->publication);
     words_add_option(&w, "--ackd", config->socket);
+    words_add_option(&w, "--login-note", plan_login_path(config, pool, NULL));
     words_add_option(&w, "--limits", plan_limits_path(config, pool));
     words_add_option(&w, "--workers", pool_print(pool, "%u", config->copy_workers));
     if (config->copy_rate > 0)

@@ -181,7 +181,8 @@ test_copies(void)
            "--log-level info ",
            "route gets the copy, and sink x version 1");
         is(plan.programs[7].argv,
-           "pg-table-read --conninfo host=a --publication p,q --ackd /s/ackd.sock --limits "
+           "pg-table-read --conninfo host=a --publication p,q --ackd /s/ackd.sock --login-note "
+           "/s/login.source --limits "
            "/s/copy_limits --workers 3 "
            "--log-level info ",
            "pg-table-read");
