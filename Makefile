@@ -227,6 +227,7 @@ install-files:
 	install -D -m 644 scripts/completion/walpipe.bash $(COMPLETION)
 	cp -r scripts/s6 scripts/supervisor scripts/prometheus scripts/container scripts/kubernetes \
 	    scripts/example-sink.py $(EXAMPLES)
+	! command -v python3 >/dev/null || scripts/messages >$(EXAMPLES)/messages.txt
 	for page in $(MANUALS); do \
 	    install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; \
 	done
