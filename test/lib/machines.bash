@@ -4,8 +4,8 @@
 #
 #   machines_possible               true if this user may
 #   machines_new NAME[=ADDRESS] ... the machines; those of them without an address serve nothing
-#   on NAME COMMAND...              runs there, as root; its /etc, /run, /srv, /var/lib and /var/log
-#                                   are its own
+#   on NAME COMMAND...              runs there, as root; its /etc, /root, /run, /srv, /usr/local/bin,
+#                                   /var/lib and /var/log are its own
 #   machine_postgres NAME           a cluster 15/main as Debian's packages make it, started, with TLS
 #   machine_clickhouse NAME         ClickHouse with Debian's config files, started, with TLS
 #   machine_walpipe NAME            the programs, their user, and stand-ins for systemd
@@ -50,7 +50,7 @@ machines_new() {
         machine_files "$top/$name" "$hosts"
         # shellcheck disable=SC2016 # the inner shell expands them
         in_world unshare --mount bash -c '
-            for place in etc run srv var/lib var/log; do
+            for place in etc root run srv usr/local/bin var/lib var/log; do
                 mount --bind "$1/${place##*/}" "/$place"
             done
             echo $$ >"$1/pid.new" && mv "$1/pid.new" "$1/pid"
@@ -68,7 +68,7 @@ machines_world() { # PID of unshare: process 1 of its namespace is its child
 
 machine_files() { # DIR HOSTS
     local dir=$1
-    mkdir -p "$dir"/{run/postgresql,srv,lib/postgresql,log/postgresql,lib/clickhouse,log/clickhouse-server}
+    mkdir -p "$dir"/{root,bin,run/postgresql,srv,lib/postgresql,log/postgresql,lib/clickhouse,log/clickhouse-server}
     chmod 755 "$dir"
     chown postgres: "$dir"/{run,lib,log}/postgresql
     chown clickhouse: "$dir"/lib/clickhouse "$dir"/log/clickhouse-server 2>/dev/null || true
@@ -164,14 +164,9 @@ machine_clickhouse() {
 </yandex>
 XML
     chown -R clickhouse: "$conf"
-    machine_clickhouse_start "$name"
-}
-
-machine_clickhouse_start() {
-    on "$1" env -C /var/lib/clickhouse setsid setpriv --reuid clickhouse --regid clickhouse --init-groups -- \
-        clickhouse-server --config-file=/etc/clickhouse-server/config.xml </dev/null >>"$(machine_dir "$1")/log/out" 2>&1 3>&- 4>&- &
-    disown
-    wait_until 60 on "$1" curl -sfk --noproxy '*' "https://$1:8443/ping"
+    mkdir -p "$(machine_dir "$name")/srv/bin"
+    install -m 755 "$WALPIPE_ROOT/test/lib/standin_clickhouse.sh" "$(machine_dir "$name")/srv/bin/systemctl"
+    on "$name" systemctl start clickhouse-server
 }
 
 machine_walpipe() {
