@@ -314,8 +314,8 @@ ended() {
 }
 
 refuses_planted() {
-    local ahead="max(_version) + ${1:-bitShiftLeft(toUInt64(268435456), 14)}"
-    pg_sql src "CREATE TABLE t (k int PRIMARY KEY, v text);
+    local ahead="max(_version) + ${1:-bitShiftLeft(toUInt64(8388608), 14)}"
+    pg_sql src "CREATE TABLE t (k int PRIMARY KEY, v text); CREATE TABLE wal (v text);
         INSERT INTO t SELECT i, repeat('v', 500) FROM generate_series(1, 6000) AS i;
         CREATE PUBLICATION p FOR TABLE t" "$db"
     write_conf "shards = 2"
@@ -335,18 +335,22 @@ refuses_planted() {
     all_are streaming 2
     pipeline_lives "$conf"
     mend <<<"$output"
-    # one GB away: refused when the source's position is known
+    # 32 MB away, which the source passes while it is copied: refused before a range is written
     plant "SELECT 7, 'near', $ahead, 1 FROM t"
     pg_sql src "UPDATE t SET v = 'hidden' WHERE k = 7" "$db"
+    pipeline_stop "$conf"
+    slowly 500000
+    again
     run -0 resync --table public.t
+    pg_sql src "INSERT INTO wal SELECT repeat('x', 1000) FROM generate_series(1, 40000)" "$db"
     ended
+    [ "$(in_ch "SELECT sum(rows) FROM walpipe_tables FINAL")" = 0 ]
     mend <"$conf.log"
     # what is planted while it is copied is found at the end
     : >"$conf.log"
-    slowly 500000
     pipeline_start "$conf"
     wait_until 60 copied 500
-    plant "SELECT 10, 'late', $ahead, 0 FROM t"
+    plant "SELECT 10, 'late', $ahead + $ahead - max(_version), 0 FROM t"
     plant "SELECT -2, 'late', $ahead, 0 FROM t"
     ended
     grep -q '"message":"[^"]*2 of its rows have versions' "$conf.log"
@@ -368,7 +372,7 @@ refuses_planted() {
 
 @test "so they are in a ClickHouse of today" {
     of_today
-    refuses_planted "bitShiftLeft(toUInt128(1073741824), 64)" "bitShiftLeft(toUInt128(4398046511104), 64)"
+    refuses_planted "bitShiftLeft(toUInt128(33554432), 64)" "bitShiftLeft(toUInt128(4398046511104), 64)"
 }
 
 # ---- kills, and changes of the table ----

@@ -319,6 +319,66 @@ all_of_t() {
     still_copying
 }
 
+# notes_of_ch CONDITION: in the ClickHouse's notes, or the pipeline has ended
+notes_of_ch() {
+    [ -s "$conf.exit" ] ||
+        [ "$(ch_sql "ch$db" "SELECT $1 FROM walpipe_tables FINAL WHERE relid <> 0")" = 1 ]
+}
+
+equal_in_ch() {
+    diff <(pg_sql "$1" "SELECT id, v FROM t" "$db" | tr '|' '\t' | sort) \
+        <(ch_sql "ch$db" "SELECT id, v FROM t FINAL WHERE _is_deleted = 0" | sort) >"$SCRATCH/diff"
+}
+
+# promoted_during STATE: the copy of t into two workers of a ClickHouse has that state, and has begun
+promoted_during() {
+    local rows last
+    wait_until 60 notes_of_ch "countIf(state = '$1' AND rows > 0) = 2"
+    copy_slot
+    pg_sql "$one" "UPDATE t SET v = 'one' WHERE id % 10 = 0; DELETE FROM t WHERE id % 11 = 0" "$db"
+    caught_up "$conf" "$one" "$db" 60
+    standby_has_all
+    notes_of_ch "countIf(state = '$1') = 2"
+    rows=$(ch_sql "ch$db" "SELECT sum(rows) FROM walpipe_tables FINAL")
+    promote
+    pg_sql "$two" "UPDATE t SET v = 'two' WHERE id % 9 = 0; DELETE FROM t WHERE id % 13 = 0;
+        INSERT INTO t VALUES (0, 'new')" "$db"
+    wait_until 60 logged "the source moved from timeline 1 to 2"
+    wait_until 120 notes_of_ch "countIf(state = 'streaming') = 2"
+    caught_up "$conf" "$two" "$db" 60
+    equal_in_ch "$two"
+    # Not all was read again, of the 33,567 rows that are left.
+    last=$(jq -r 'select(.program == "pg-table-read").message | select(startswith("public.t: ")) | split(" ")[1]' "$conf.log" | tail -n 1)
+    [ "$rows" -gt 0 ]
+    [ "$last" -lt $((33600 - rows / 2)) ]
+    ch_stop "ch$db"
+}
+
+into_two_workers() {
+    into_clickhouse
+    sed -i "s/^copy = no/copy = yes\ncopy_rate = $1/" "$conf"
+    echo "shards = 2" >>"$conf"
+    pg_sql "$one" "INSERT INTO t SELECT g, repeat('v' || g, 100) FROM generate_series(1, 40000) g" "$db"
+    pipeline_start "$conf"
+}
+
+@test "the standby is promoted during a copy into ClickHouse: what was finished stands, and both end equal" {
+    into_two_workers 2000000
+    promoted_during copying
+}
+
+@test "so it is during a resync into ClickHouse" {
+    into_two_workers 0
+    wait_until 60 notes_of_ch "countIf(state = 'streaming') = 2"
+    ch_sql "ch$db" "INSERT INTO t (id, v, _version) VALUES (-1, 'surplus', 1), (1, 'different', 2)"
+    pipeline_stop "$conf"
+    sed -i 's/^copy_rate.*/copy_rate = 2000000/' "$conf"
+    "$WALPIPE_BIN/walpipe" resync -c "$conf" --table public.t
+    pipeline_start "$conf"
+    promoted_during resync
+    logged 'is copied again: 1 rows were surplus'
+}
+
 @test "a standby that is not promoted is waited for (trap 31)" {
     sed -i 's/ target_session_attrs=read-write//; s/host=127.0.0.1,127.0.0.1 port=[0-9]*,/host=127.0.0.1 port=/' "$conf"
     pipeline_start "$conf" &

@@ -258,7 +258,7 @@ class Run:
         lines += [f"{k} = {self.config[k]}" for k in COPIES if k in self.config]
         lines += [f"http = {pipeline.http}"] if pipeline.http else []
         lines += ["[source]", f"conninfo = {b.conninfo(here, f'{self.id}_{source}')}", f"slot = {self.id}_{slot}",
-                 "publication = pub", f"binary = {self.config.get('binary', 'off')}"]
+                 f"publication = {publications(w)}", f"binary = {self.config.get('binary', 'off')}"]
         lines += ["origin = none"] if w["topology"] == "twoway" else []
         lines += ["[sink dst]", *self.sink_lines(there, f"{self.id}_{target}")]
         lines += [f"{k} = {v}" for k, v in config.items()] + ([f"map = {mapped}"] if mapped else [])
