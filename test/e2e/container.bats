@@ -11,6 +11,7 @@ missing() {
     for program in buildah podman crun debootstrap; do
         PATH=$PATH:/usr/sbin type -P "$program" >/dev/null || echo "$program is not installed"
     done
+    mountpoint -q / || echo "this root is a chroot, in which crun can start no container"
     unshare --mount mount -t tmpfs tmpfs /mnt 2>/dev/null || echo "may not mount here"
 }
 
@@ -103,7 +104,7 @@ teardown_file() {
 setup() {
     local why
     why=$(missing)
-    [ -z "$why" ] || skip "$(head -n 1 <<<"$why")"
+    [ -z "$why" ] || skip "$(paste -sd ';' <<<"$why")"
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
     dir=$SCRATCH/t$BATS_TEST_NUMBER
     mkdir "$dir" "$dir/config"
