@@ -18,11 +18,11 @@ copyresync_require_key(const char *label, const struct relation *relation, struc
 {
     return copyparts_has_key(relation)
                ? 0
-               : copyresync_refuse(
-                     label, "the source's table has no key that tells its rows apart",
-                     "give it a primary key and REPLICA IDENTITY DEFAULT, or an index as its "
-                     "replica identity",
-                     err);
+               : copyresync_refuse(label, "the source's table has no key that tells its rows apart",
+                                   "give it a primary key that is not DEFERRABLE and REPLICA "
+                                   "IDENTITY DEFAULT, or a "
+                                   "unique index by REPLICA IDENTITY USING INDEX",
+                                   err);
 }
 
 int

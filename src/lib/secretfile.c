@@ -26,7 +26,7 @@ secretfile_check(const char *kind, const char *path, int fd, struct err *err)
         return err_set(err, EXIT_REFUSED, "could not look at %s file \"%s\": %s", kind, path,
                        strerror(errno));
     if (!S_ISREG(info.st_mode))
-        return err_set(err, EXIT_REFUSED, "%s file \"%s\" is not a file", kind, path);
+        return err_set(err, EXIT_REFUSED, "%s file \"%s\" is not a regular file", kind, path);
     if (!is_open_to_others(&info))
         return 0;
     err_set(err, EXIT_REFUSED, "%s file \"%s\" is open to others (mode %04o)", kind, path,
@@ -69,7 +69,8 @@ read_open(const char *kind, const char *path, int fd, char *out, size_t size, st
 int
 secretfile_read(const char *kind, const char *path, char *out, size_t size, struct err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), result;
+    /* A FIFO would be waited for without O_NONBLOCK, and is refused then. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), result;
 
     if (fd < 0)
         return err_set(err, EXIT_REFUSED, "could not open %s file \"%s\": %s", kind, path,

@@ -184,7 +184,7 @@ take_answered(struct copy *copy, const struct copy_answered *answered, struct er
 
     if (answered->life == 0) {
         turns_answered(copy);
-        return 0;
+        return resync_kept_requests(copy, err);
     }
     life = lives_find(&copy->lives, answered->life);
     if (life == NULL)

@@ -27,9 +27,10 @@ keyless_check(const struct life *life, struct err *err)
             "under one snapshot",
             relation->schema, relation->name);
     snprintf(err->relation, sizeof err->relation, "%s.%s", relation->schema, relation->name);
-    return err_hint(err,
-                    "give it a primary key, and set REPLICA IDENTITY DEFAULT for it and for each "
-                    "partition; or publish it with publish_via_partition_root = false");
+    return err_hint(
+        err,
+        "give it a primary key that is not DEFERRABLE, and set REPLICA IDENTITY DEFAULT "
+        "for it and for each partition; or publish it with publish_via_partition_root = false");
 }
 
 bool

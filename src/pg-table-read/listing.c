@@ -49,14 +49,18 @@ look_at_members(struct life *life, const struct catalog_part *part)
 
 /* Gives it the description of the catalog's part. */
 static int
-describe(struct life *life, struct catalog *catalog, const struct catalog_part *part)
+describe(struct life *life, struct catalog *catalog, const struct catalog_part *part,
+         struct err *err)
 {
     const struct relation *relation = catalog_relation(catalog, part->relid);
     struct keyhash hash;
 
-    if (relation == NULL || keyhash_init(&hash, relation->relid, relation->replica_identity,
-                                         relation->columns, relation->columns_count) != 0)
-        return -1;
+    if (relation == NULL)
+        return err_set(err, EXIT_PEER, "the published tables changed while they were read: %s",
+                       part->name);
+    if (keyhash_init(&hash, relation->relid, relation->replica_identity, relation->columns,
+                     relation->columns_count) != 0)
+        return err_set(err, EXIT_PEER, "out of memory for the key of %s", part->name);
     if (life->part != NULL && strcmp(life->part->digest, part->digest) != 0) {
         life->changed |= life->state == LIFE_COPIED && !life->was_out;
         life_unsettle(life);
@@ -74,22 +78,24 @@ describe(struct life *life, struct catalog *catalog, const struct catalog_part *
 }
 
 static int
-add(struct lives *lives, struct catalog *catalog, const struct catalog_part *part)
+add(struct lives *lives, struct catalog *catalog, const struct catalog_part *part, struct err *err)
 {
     struct life *life = calloc(1, sizeof *life), **at = &lives->first;
     void *replaced;
 
+    err_set(err, EXIT_PEER, "out of memory for the published tables");
     if (life == NULL)
         return -1;
     life->again =
         (struct backoff){.first_millis = AGAIN_FIRST_MILLIS, .most_millis = AGAIN_MOST_MILLIS};
-    if (describe(life, catalog, part) != 0 ||
+    if (describe(life, catalog, part, err) != 0 ||
         relmap_put(&lives->parts, part->oid, life, &replaced) != 0) {
         keyhash_free(&life->hash);
         catalog_drop(life->catalog);
         free(life);
         return -1;
     }
+    *err = (struct err){0};
     life->listed = true;
     while (*at != NULL)
         at = &(*at)->next;
@@ -161,7 +167,7 @@ look_at_partitions(const struct lives *lives, const struct catalog *catalog)
 /* ---- a list ---- */
 
 int
-listing_take(struct lives *lives, struct catalog *catalog)
+listing_take(struct lives *lives, struct catalog *catalog, struct err *err)
 {
     for (struct life *life = lives->first; life != NULL; life = life->next)
         life->listed = false;
@@ -171,7 +177,7 @@ listing_take(struct lives *lives, struct catalog *catalog)
         struct life *life = relmap_get(&lives->parts, part->oid);
 
         if (life == NULL) {
-            if (add(lives, catalog, part) != 0)
+            if (add(lives, catalog, part, err) != 0)
                 return -1;
             continue;
         }
@@ -182,7 +188,7 @@ listing_take(struct lives *lives, struct catalog *catalog)
         if (life_is_active(life) && life->part->relid != part->relid)
             life->state = LIFE_CHANGED;
         else if (!life_is_active(life) && life->in_flight == 0 &&
-                 describe(life, catalog, part) != 0)
+                 describe(life, catalog, part, err) != 0)
             return -1;
     }
     return 0;

@@ -5,8 +5,8 @@
 #include "pg-table-read/lives.h"
 
 /* Takes the catalog's current tables. New parts are added. Parts without a life and without ranges
- * in flight get its description from now on. `listed` is set if the part is there. Returns -1 when
- * memory is out. */
-int listing_take(struct lives *lives, struct catalog *catalog) MUST_CHECK;
+ * in flight get its description from now on. `listed` is set if the part is there. Returns -1 with
+ * err. */
+int listing_take(struct lives *lives, struct catalog *catalog, struct err *err) MUST_CHECK;
 
 #endif

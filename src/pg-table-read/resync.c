@@ -89,6 +89,43 @@ begin(struct copy *copy, struct life *life, const struct crewset *wants, uint64_
     return 0;
 }
 
+/* Whether workers have still to report their notes of it. */
+static bool
+is_early(const struct copy *copy, const struct life *of)
+{
+    if (!copy->listed)
+        return true;
+    if (of == NULL || !(copy->asking || copy->ask_again))
+        return false;
+    for (const struct life *life = copy->lives.first; life != NULL; life = life->next)
+        if (is_part_of(life, of) && (life->state == LIFE_NEW || life->state == LIFE_ASKED))
+            return true;
+    return false;
+}
+
+static int
+keep_request(struct copy *copy, const struct copy_control *c, struct err *err)
+{
+    if (copy->requests_count == REQUESTS_MAX)
+        return refuse(copy, c->number, err, "try again", "too many requests wait for an answer");
+    copy->requests[copy->requests_count++] = *c;
+    return 0;
+}
+
+int
+resync_kept_requests(struct copy *copy, struct err *err)
+{
+    struct copy_control requests[REQUESTS_MAX];
+    size_t count = copy->requests_count;
+
+    memcpy(requests, copy->requests, count * sizeof *requests);
+    copy->requests_count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (resync_request(copy, &requests[i], err) != 0)
+            return -1;
+    return 0;
+}
+
 int
 resync_request(struct copy *copy, const struct copy_control *c, struct err *err)
 {
@@ -101,6 +138,8 @@ resync_request(struct copy *copy, const struct copy_control *c, struct err *err)
                       "unknown request \"%s\"", c->verb);
     if (copy->draining || copy->ended)
         return refuse(copy, c->number, err, "try again when it runs", "the pipeline is ending");
+    if (is_early(copy, life))
+        return keep_request(copy, c, err);
     if (life == NULL)
         return refuse(copy, c->number, err,
                       "walpipe tables lists the published tables; a table that was just published "
@@ -121,8 +160,9 @@ resync_request(struct copy *copy, const struct copy_control *c, struct err *err)
     if (life_is_keyless(life))
         return refuse(
             copy, c->number, err,
-            "give it a primary key and REPLICA IDENTITY DEFAULT, or an index as its "
-            "replica identity, and try again; or, with a PostgreSQL target, stop walpipe, "
+            "give it a primary key that is not DEFERRABLE and REPLICA IDENTITY DEFAULT, or a "
+            "unique index by REPLICA IDENTITY USING INDEX, and try again; or, with a PostgreSQL "
+            "target, stop walpipe, "
             "in one transaction of the target empty the table and delete its rows from "
             "walpipe.tables and walpipe.held, and start again: it is copied",
             "%s.%s has no key that tells its rows apart", c->schema, c->name);

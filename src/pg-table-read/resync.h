@@ -6,9 +6,13 @@
 
 #include "pg-table-read/state.h"
 
-/* A command's request. It is refused here, or answered when the workers have. */
+/* A command's request. It is refused here, or answered when the workers have. At the beginning of a
+ * run it is kept until they have reported their notes. */
 int resync_request(struct copy *copy, const struct copy_control *control,
                    struct err *err) MUST_CHECK;
+
+/* They have. Takes the requests that were kept. */
+int resync_kept_requests(struct copy *copy, struct err *err) MUST_CHECK;
 
 /* A worker does not take it, for the reason in detail. Returns -1 with err if that is malformed. */
 int resync_kept(struct life *life, struct bytes detail, const char *sink,

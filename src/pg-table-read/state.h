@@ -12,6 +12,9 @@
  * each. */
 #define COPY_OUT_LIMIT (4u << 20)
 
+/* Requests that wait until the workers have reported their notes. */
+#define REQUESTS_MAX 16
+
 struct keyless;
 
 /* A connection that reads. */
@@ -58,6 +61,9 @@ struct copy {
     struct crew crew;
     struct flights flights;
 
+    struct copy_control requests[REQUESTS_MAX]; /* see resync.h */
+    size_t requests_count;
+
     struct keyless *keyless; /* snapshots of lives: see keyless.h */
 };
 
@@ -67,7 +73,7 @@ state_has_ackd(const struct copy *copy)
     return copy->options->ackd != NULL;
 }
 
-/* Always -1. */
+/* The only failure of the functions of lives.h, flights.h and of the encoders. Always -1. */
 static inline int
 state_out_of_memory(struct err *err)
 {

@@ -71,10 +71,10 @@ list_tables(struct copy *copy, uint64_t now, struct err *err)
 
     if (catalog == NULL)
         return -1;
-    rc = listing_take(&copy->lives, catalog);
+    rc = listing_take(&copy->lives, catalog, err);
     catalog_drop(catalog);
     if (rc != 0)
-        return state_out_of_memory(err);
+        return -1;
     if (!copy->listed && begin_list(copy, err) != 0)
         return -1;
     if (copy->lives.first == NULL && !copy->listed)

@@ -31,7 +31,7 @@ secrets_password(const struct options *options, char *password, size_t size, str
 static int
 check_readable(const char *what, const char *path, bool secret, struct err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc;
 
     if (fd < 0)
         return err_set(err, EXIT_REFUSED, "could not open %s file \"%s\": %s", what, path,

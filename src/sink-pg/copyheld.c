@@ -276,9 +276,9 @@ require_own_target(const struct copyheld *h, const struct copying *c, const stru
         err_set(err, EXIT_REFUSED,
                 "%s.%s cannot be copied: it has no key, and the rows of %s.%s go to the same table",
                 part->schema, part->name, at->schema, at->name);
-        return err_hint(err,
-                        "give it a primary key and REPLICA IDENTITY DEFAULT, or a target table of "
-                        "its own by map");
+        return err_hint(
+            err, "give it a primary key that is not DEFERRABLE and REPLICA IDENTITY DEFAULT, "
+                 "or a target table of its own by map");
     }
     return 0;
 }

@@ -189,7 +189,7 @@ say_no_identity(struct checking *c, const struct relation *rel, bool partitioned
         verdict_say(&c->verdicts, VERDICT_WARN,
                     "table %s.%s has no replica identity: the source refuses its updates and "
                     "deletes: add a primary key (not deferrable), or ALTER TABLE ... REPLICA "
-                    "IDENTITY FULL",
+                    "IDENTITY USING INDEX with a unique index, or FULL",
                     rel->schema, rel->name);
 }
 

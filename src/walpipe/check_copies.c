@@ -64,14 +64,16 @@ check_keyless(struct checking *c, const struct relation *r, bool partitioned)
     if (partitioned)
         verdict_say(&c->verdicts, VERDICT_FAIL,
                     "copy: %s.%s has no key and is published through its root, so it cannot be "
-                    "copied: give it a primary key, and set REPLICA IDENTITY DEFAULT for it and "
-                    "for each partition; or publish it with publish_via_partition_root = false, "
+                    "copied: give it a primary key that is not DEFERRABLE, and set REPLICA "
+                    "IDENTITY DEFAULT for it and for each partition; or publish it with "
+                    "publish_via_partition_root = false, "
                     "leave it out of the sink with tables, or set copy = no",
                     r->schema, r->name);
     else
         verdict_say(&c->verdicts, VERDICT_WARN,
                     "copy: %s.%s has no key: a snapshot stays open on the source until it is "
-                    "copied, and a restart begins its copy again",
+                    "copied, and a restart begins its copy again; a unique index with REPLICA "
+                    "IDENTITY USING INDEX, or a primary key that is not DEFERRABLE, is a key",
                     r->schema, r->name);
 }
 

@@ -3,10 +3,13 @@
 #include "walpipe/inifile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* libinih's own name for its handler. The header's functions are Debian's build of it. */
 #include <ini.h>
@@ -229,17 +232,36 @@ parse(struct reading *r)
          bad_line > 0 ? "line is neither a key nor a section" : "out of memory");
 }
 
+/* A FIFO would be waited for without O_NONBLOCK. Its content is there once, but walpipe reads the
+ * file again at SIGHUP and after an upgrade. */
+static FILE *
+open_file(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat info;
+    FILE *file = NULL;
+
+    if (fd >= 0 && fstat(fd, &info) == 0 && !S_ISREG(info.st_mode)) {
+        err_set(err, EXIT_REFUSED, "\"%s\" is not a regular file", path);
+        err_hint(err, "write the config into a file, since walpipe reads it again while it runs");
+    } else if (fd < 0 || (file = fdopen(fd, "r")) == NULL) {
+        err_set(err, EXIT_REFUSED, "could not open \"%s\": %s", path, strerror(errno));
+        err_hint(err, "name the config file with -c FILE; see walpipe.conf(5)");
+    }
+    if (fd >= 0 && file == NULL)
+        close(fd);
+    return file;
+}
+
 int
 inifile_read(const char *path, inifile_is_key *is_key, struct pool *pool,
              struct inifile_section **sections, struct err *err)
 {
     struct reading r = {.path = path, .is_key = is_key, .pool = pool, .err = err};
 
-    r.file = fopen(path, "re");
-    if (r.file == NULL) {
-        err_set(err, EXIT_REFUSED, "could not open \"%s\": %s", path, strerror(errno));
-        return err_hint(err, "name the config file with -c FILE; see walpipe.conf(5)");
-    }
+    r.file = open_file(path, err);
+    if (r.file == NULL)
+        return -1;
     parse(&r);
     fclose(r.file);
     free(r.text);

@@ -333,3 +333,19 @@ unnoted() {
     both_have 1
     pipeline_stop "$conf"
 }
+
+@test "a primary key that is DEFERRABLE is no key; the index that the lines name is one" {
+    pg_sql src "CREATE TABLE d (id int PRIMARY KEY DEFERRABLE, v text); INSERT INTO d VALUES (1, 'v')" "$db"
+    pg_sql dst "CREATE TABLE d (id int PRIMARY KEY, v text)" "$db"
+    copy=yes dst="tables = public.d" olap="tables = public.t" write_conf
+    says 0 "warn  table public.d has no replica identity: .*REPLICA IDENTITY USING INDEX with a unique index" \
+        "warn  copy: public.d has no key: .*a unique index with REPLICA IDENTITY USING INDEX"
+    pg_sql src "CREATE UNIQUE INDEX d_key ON d (id); ALTER TABLE d REPLICA IDENTITY USING INDEX d_key" "$db"
+    says 0
+    run ! grep "public.d has no" <<<"$output"
+    pipeline_start "$conf"
+    pg_sql src "UPDATE d SET v = 'new'" "$db"
+    caught_up "$conf" src "$db"
+    [ "$(pg_sql dst "SELECT v FROM d" "$db")" = new ]
+    pipeline_stop "$conf"
+}

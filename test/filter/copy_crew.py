@@ -38,8 +38,8 @@ def tell(session, text):
 
 class Life:
     def __init__(self, table):
-        (self.number, self.part, _, _, self.definition, self.sinks, self.relid, self.identity,
-         self.schema, self.name, columns) = table[1:]
+        self.number, self.part, _, _, self.definition, self.sinks = table[1:7]
+        self.relid, self.identity, self.schema, self.name, columns = table[-5:]  # behind "resync"
         self.columns = [c[0] for c in columns]
         self.raw_columns = columns
         self.ended = None

@@ -588,3 +588,24 @@ with Crew(notes=notes) as crew:
     assert sum(len(r.rows) for r in crew.ranges) < 60000
 PY
 }
+
+@test "the bug was that a resync was refused as long as workers had not said what they have" {
+    play <<'PY'
+sql("create table t (id int primary key); insert into t values (1); create publication p for table t")
+part = int(sql("select 't'::regclass::oid"))
+with Crew(notes={("dst", 0, part): None}) as crew:
+    while "pg-table-read is connected" not in crew.ackd.log():
+        time.sleep(0.05)
+    command = Peer(crew.ackd)
+    # nobody reads yet, so nobody answers
+    command.say(22, 0, "resync", "", "public", "t")
+    assert command.hear(1.5) is None
+    crew.until(lambda: crew.lives)
+    assert command.expect(23)[3] is True
+    crew.copied("public.t")
+    refused = Peer(crew.ackd)
+    refused.say(22, 0, "resync", "", "public", "u")
+    crew.for_a_while(0.5)
+    assert refused.expect(23)[3] is False
+PY
+}

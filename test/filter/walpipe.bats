@@ -41,6 +41,32 @@ load walpipe
     [[ $output == *"No such file"* ]]
 }
 
+# The bug was that walpipe waited for ever.
+@test "a config or a password file that is a FIFO is refused; a symbolic link to a file is not" {
+    mkfifo "$SCRATCH/fifo"
+    for command in run check print; do
+        run timeout 10 "$walpipe" "$command" -c "$SCRATCH/fifo"
+        [ "$status" -eq 100 ]
+        jq -e '(.message | endswith("fifo\" is not a regular file")) and (.hint | contains("write the config into a file"))' <<<"$output"
+    done
+    run timeout 10 "$walpipe" print -c <(cat "$conf")
+    [ "$status" -eq 100 ]
+    run "$walpipe" print -c /dev/stdin <"$conf"
+    [ "$status" -eq 0 ]
+    # as Kubernetes mounts a ConfigMap and a Secret
+    mkdir "$SCRATCH/..2026" && ln -s ..2026 "$SCRATCH/..data" && ln -s ..data/c.conf "$SCRATCH/c.conf"
+    ln -s ..data/password "$SCRATCH/password"
+    sed 's/ password=[^ ]*//' "$conf" >"$SCRATCH/..2026/c.conf"
+    printf 'geheim\n' >"$SCRATCH/..2026/password" && chmod 600 "$SCRATCH/..2026/password"
+    sed -i "s|^slot = .*|&\npassword_file = $SCRATCH/password|" "$SCRATCH/..2026/c.conf"
+    run timeout 60 "$walpipe" check -c "$SCRATCH/c.conf"
+    [[ $output != *"regular file"* && $output == *"ok    config $SCRATCH/c.conf"* ]]
+    sed -i "s|^password_file = .*|password_file = $SCRATCH/fifo|" "$SCRATCH/..2026/c.conf"
+    run timeout 10 "$walpipe" check -c "$SCRATCH/c.conf"
+    [ "$status" -eq 100 ]
+    [[ $output == *'password file '*'fifo\" is not a regular file'* ]]
+}
+
 # ---- print ----
 
 @test "print is a script that bash understands, without a password in it (trap 146)" {

@@ -17,6 +17,7 @@
 
 static struct relation_column column = {.name = "id", .key = true, .type_oid = 23};
 static struct lives lives;
+static struct err listing_error;
 static uint64_t now;
 
 /* Long after each rest. */
@@ -58,7 +59,7 @@ reading(uint32_t oid, uint64_t blocks)
 {
     struct catalog *catalog = one_table(oid, blocks);
 
-    check(listing_take(&lives, catalog) == 0, "the table is listed");
+    check(listing_take(&lives, catalog, &listing_error) == 0, "the table is listed");
     catalog_drop(catalog);
     check(lives_begin(&lives, lives.first) == 0, "its life begins");
     lives.first->state = LIFE_READING;
@@ -336,7 +337,7 @@ test_ends(void)
               life->state == LIFE_NEW,
           "the range comes back and means nothing");
     none->users = 1;
-    check(listing_take(&lives, none) == 0 && !life->listed, "the table is gone");
+    check(listing_take(&lives, none, &listing_error) == 0 && !life->listed, "the table is gone");
     catalog_drop(none);
     check(lives_next(&lives, later(), &order) == 0, "nothing is left to read");
     lives_free(&lives);
