@@ -14,7 +14,18 @@
 # All machines see the same processes, which end with servers_end.
 
 machines_possible() {
-    [ "$UID" -eq 0 ] && unshare --net --mount --pid --fork --kill-child --mount-proc true 2>/dev/null
+    [ "$UID" -eq 0 ] && propagation=$(machines_propagation) &&
+        unshare --net --mount --propagation "$propagation" --pid --fork --kill-child --mount-proc true 2>/dev/null
+}
+
+# In a chroot (scripts/bare-debian) the root is no mount, so it cannot be made private. There all
+# mounts have to be private already, or ours would be seen outside.
+machines_propagation() {
+    if unshare --mount true 2>/dev/null; then
+        echo private
+    else
+        ! grep -q ' shared:' /proc/self/mountinfo && echo unchanged
+    fi
 }
 
 machine_dir() { echo "$SCRATCH/machines/$1"; }
@@ -36,12 +47,13 @@ os.execvp("sleep", ["sleep", "infinity"])
 '
 
 machines_new() {
-    local spec name top=$SCRATCH/machines hosts=''
+    local spec name propagation top=$SCRATCH/machines hosts=''
     mkdir "$top"
+    propagation=$(machines_propagation)
     for spec; do
         [ "$spec" = "${spec%=*}" ] || hosts+="${spec#*=} ${spec%=*}"$'\n'
     done
-    unshare --net --mount --pid --fork --kill-child --mount-proc python3 -c "$MACHINES_INTERFACE" \
+    unshare --net --mount --propagation "$propagation" --pid --fork --kill-child --mount-proc python3 -c "$MACHINES_INTERFACE" \
         </dev/null >/dev/null 2>"$top/log" 3>&- 4>&- &
     kill_later $!
     wait_until 10 machines_world $!
@@ -49,7 +61,7 @@ machines_new() {
         name=${spec%=*}
         machine_files "$top/$name" "$hosts"
         # shellcheck disable=SC2016 # the inner shell expands them
-        in_world unshare --mount bash -c '
+        in_world unshare --mount --propagation "$propagation" bash -c '
             for place in etc root run srv usr/local/bin var/lib var/log; do
                 mount --bind "$1/${place##*/}" "/$place"
             done
@@ -79,13 +91,13 @@ machine_files() { # DIR HOSTS
 }
 
 in_world() {
-    nsenter -t "$(cat "$SCRATCH/machines/init")" -m -n -p -- "$@"
+    nsenter -t "$(cat "$SCRATCH/machines/init")" -m -n -p -r -- "$@"
 }
 
 on() {
     local dir=$SCRATCH/machines/$1
     shift
-    in_world nsenter -t "$(cat "$dir/pid")" -m --wd=/ -- env -i HOME=/root LANG=C.UTF-8 TERM=dumb \
+    in_world nsenter -t "$(cat "$dir/pid")" -m -r -- env -i -C / HOME=/root LANG=C.UTF-8 TERM=dumb \
         PATH=/srv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         ASAN_OPTIONS="$ASAN_OPTIONS" UBSAN_OPTIONS="$UBSAN_OPTIONS" LSAN_OPTIONS="$LSAN_OPTIONS" "$@"
 }
