@@ -158,8 +158,8 @@ SH
     equal $BENCH
 }
 
-@test "into ClickHouse, with a kill" {
-    ch_new ch
+# into_clickhouse: the server "ch", with a kill.
+into_clickhouse() {
     bench_tables
     pg_sql src "ALTER TABLE pgbench_history ADD id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY" "$db"
     ch_sql ch "CREATE DATABASE $db"
@@ -189,4 +189,18 @@ CONF
         [ "$(pg_digest "past$BATS_TEST_NUMBER" "$table" "$db")" = "$(ch_digest ch "$table" "$db" src "$db")" ]
     done
     runs 0
+}
+
+@test "into ClickHouse, with a kill" {
+    ch_new ch
+    into_clickhouse
+}
+
+@test "into a ClickHouse of today, with a kill" {
+    source "$BATS_TEST_DIRNAME/../lib/chdb.bash"
+    chdb_install >/dev/null || skip "there is no engine"
+    ch_stop ch || true
+    rm -rf "$SCRATCH/ch"
+    chdb_new ch
+    into_clickhouse
 }
