@@ -89,7 +89,7 @@ def ch_rows(servers, relation, db):
 def ch_rows_truncated(servers, relation):
     """The rows that are older than the table's last TRUNCATE: only a ClickHouse before 22.12 may
     bring them back, when it is restarted (sink-ch(1))."""
-    note = re.match(rb"walpipe: truncated at (\d+)\.0$", servers.clickhouse(
+    note = re.match(rb"walpipe: truncated at (\d+)\.0(?:;|$)", servers.clickhouse(
         "SELECT comment FROM system.columns WHERE database = 'torture' AND table = '%s' "
         "AND name = '_version'" % relation.name).strip())
     if note is None:
