@@ -98,17 +98,18 @@ take_signal(struct loop *l, struct err *err)
     return 0;
 }
 
-/* n is the number of readers that were waited for. ackd may let further ones begin. */
+/* n is the number of readers that were waited for. ackd may let further ones begin. The signal
+ * comes first: who was told to stop may lose ackd before a run begins. */
 static int
 serve(struct loop *l, size_t n, struct err *err)
 {
+    if (l->fds[n + 1].revents != 0 && take_signal(l, err) != 0)
+        return -1;
     for (size_t i = 0; i < n; i++)
         if (l->fds[i].fd >= 0 && l->fds[i].revents != 0 &&
             ranges_read(&l->copy, &l->copy.readers[i], err) != 0)
             return -1;
-    if (l->fds[n + 2].revents != 0 && hearing_read(&l->copy, err) != 0)
-        return -1;
-    return l->fds[n + 1].revents == 0 ? 0 : take_signal(l, err);
+    return l->fds[n + 2].revents == 0 ? 0 : hearing_read(&l->copy, err);
 }
 
 static int
