@@ -3,7 +3,6 @@
 
 # A stream of version 2, and the frames of a table t(id, v, big), relid 1.
 COPY_PRELUDE='
-pauses = __import__("os").environ["PAUSES"]
 T = [col("id", True, INT4), col("v"), col("big")]
 e = Events(sink="dst", shards=1, version=2)
 def tx(xid, *changes):
@@ -20,28 +19,7 @@ def block(n, number, rows_, to=None, from_=(0, 0), snapshot=(100, 100, ()), mark
     if rows_: e.add(rows(n, number, rows_))
     if keys: e.add(absent(n, number, [[k, None, None] for k in keys]))
     e.add(range_end(n, number, len(rows_) + len(keys), to))
-def pause(message, count): print(len(e.bytes), message, count, file=open(pauses, "a"))
 '
-
-# told MESSAGE FILTER: what ackd was told, one JSON line each.
-told() {
-    jq -c "select(.message == \"$1\") | $2" "$acks"
-}
-
-# The stream $T/s, which goes on behind each pause(MESSAGE, COUNT) when ackd was told that often.
-feed() {
-    local at=0 to message count
-    while read -r to message count; do
-        head -c "$to" "$T/s" | tail -c "+$((at + 1))"
-        wait_until 60 has_told "$message" "$count"
-        at=$to
-    done <"$T/s.pauses"
-    tail -c "+$((at + 1))" "$T/s"
-}
-
-has_told() {
-    [ "$(told "$1" .message | wc -l)" -ge "$2" ]
-}
 
 make_table() {
     sql "CREATE TABLE t (id int PRIMARY KEY, v text, big text)"

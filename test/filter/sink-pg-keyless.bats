@@ -28,11 +28,6 @@ make_table() {
     sql "CREATE TABLE t (id int, v text)"
 }
 
-# told MESSAGE FILTER: what ackd was told, one JSON line each.
-told() {
-    jq -c "select(.message == \"$1\") | $2" "$acks"
-}
-
 is_row() {
     [ "$(sql "$1")" = "$2" ]
 }
@@ -217,13 +212,14 @@ block(7, 1, [["4", "copied"]], mark=0x2028)
 e.add(table_end(7, "a"))
 life(8)
 block(8, 1, [["1", "a"], ["2", "b"]], snapshot=(160, 160, ()), mark=0x2028)
+pause("copied", 2)
 tx(161, ("insert", ["5", "held"]))
 describe(T + [col("w", True)])
 tx(162, ("insert", ["6", "v", "w"]))
 # Its ranges are all written: a key that is none asks for another life.
 e.add(table_end(8)); e.end(); out(e)
 PY
-    sink --hold 2500 <"$T/s"
+    sink --hold 2500 < <(feed)
     [ "$status" -eq 0 ]
     said "public.t: more than 2500 bytes of changes came while it was copied"
     [ "$(told copied '[.life, .number, .written]')" = '[7,1,false]

@@ -58,10 +58,34 @@ sql() {
     pg_sql dst "$1" "$db"
 }
 
-# stream FILE < python code: writes an event stream, with everything of stream.py in reach.
+# stream FILE < python code: writes an event stream, with everything of stream.py in reach. feed waits at
+# each pause(MESSAGE, COUNT) behind what the Events object e has got so far.
 stream() {
     rm -f "$1.pauses"
-    PAUSES="$1.pauses" /usr/bin/python3 "$WALPIPE_ROOT/test/lib/stream.py" py >"$1"
+    {
+        echo "def pause(message, count): print(len(e.bytes), message, count, file=open('$1.pauses', 'a'))"
+        cat
+    } | /usr/bin/python3 "$WALPIPE_ROOT/test/lib/stream.py" py >"$1"
+}
+
+# told MESSAGE FILTER: what ackd was told, one JSON line each.
+told() {
+    jq -c "select(.message == \"$1\") | $2" "$acks"
+}
+
+# The stream $T/s, which goes on behind each pause(MESSAGE, COUNT) when ackd was told that often.
+feed() {
+    local at=0 to message count
+    while read -r to message count; do
+        head -c "$to" "$T/s" | tail -c "+$((at + 1))"
+        wait_until 60 has_told "$message" "$count"
+        at=$to
+    done <"$T/s.pauses"
+    tail -c "+$((at + 1))" "$T/s"
+}
+
+has_told() {
+    [ "$(told "$1" .message | wc -l)" -ge "$2" ]
 }
 
 # A table t(id, v, big) with relid 1, and an Events object e for it.
