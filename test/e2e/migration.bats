@@ -22,15 +22,21 @@ teardown() {
     servers_end
 }
 
-# part HEADING: runs the sh blocks below the heading, and looks for the text that follows.
+# blocks HEADING [N]: the sh blocks below the heading, or only the Nth one.
+blocks() {
+    awk -v title="$1" -v only="${2:-0}" '
+        /^##/ { here = $0 == title }
+        here && /^```sh$/ { inside = only == 0 || ++n == only; next }
+        /^```/ { inside = 0 }
+        inside' "$page"
+}
+
+# part HEADING [N]: runs these blocks, as an operator does who has defined the functions of the section.
 part() {
     local output
-    awk -v title="### $1" '
-        /^##/ { here = $0 == title }
-        here && /^```sh$/ { inside = 1; next }
-        /^```/ { inside = 0 }
-        inside' "$page" >"$SCRATCH/part"
-    [ -s "$SCRATCH/part" ]
+    blocks "### $1" "${2:-}" >"$SCRATCH/block"
+    [ -s "$SCRATCH/block" ]
+    { blocks "## From a native subscription" && cat "$SCRATCH/block"; } >"$SCRATCH/part"
     output=$(bash -euo pipefail "$SCRATCH/part" 2>&1) || {
         echo "$output"
         return 1
@@ -118,9 +124,94 @@ equal() {
     pipeline_stop "$CONF"
 }
 
+# subscribed: t is replicated by the subscription orders_sub; a database beside has one of the same name.
+subscribed() {
+    pg_sql src "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1); CREATE PUBLICATION orders FOR ALL TABLES"
+    pg_sql dst "CREATE TABLE t (id int PRIMARY KEY, v int)"
+    pg_sql dst "CREATE DATABASE beside"
+    psql "$TARGET dbname=beside" -q -c "CREATE SUBSCRIPTION orders_sub CONNECTION '$SOURCE' PUBLICATION orders
+        WITH (connect = false, slot_name = NONE, enabled = false)"
+    pg_sql dst "CREATE SUBSCRIPTION orders_sub CONNECTION '$SOURCE' PUBLICATION orders"
+    wait_until 60 eval '[[ $(part "Is it possible?" 1) == ready ]]'
+}
+
+# other_origin: the position of the subscription in the other database.
+other_origin() {
+    pg_sql dst "SELECT coalesce(pg_replication_origin_progress('pg_' || s.oid, true)::text, 'none') FROM pg_subscription s
+        JOIN pg_database d ON d.oid = s.subdbid WHERE datname = 'beside'"
+}
+
+# subscription: its state, its slot, the number of walpipe's positions.
+subscription() {
+    pg_sql dst "SELECT subenabled, coalesce(subslotname, '-'), (SELECT count(*) FROM walpipe.progress) FROM pg_subscription s
+        JOIN pg_database d ON d.oid = s.subdbid WHERE datname = current_database()"
+}
+
+@test "a table that the subscription does not know, or is not ready: it is not taken over" {
+    subscribed
+    pg_sql src "CREATE TABLE late (id int PRIMARY KEY); INSERT INTO late VALUES (1)"
+    pg_sql dst "CREATE TABLE late (id int PRIMARY KEY)"
+    [[ $(part "Is it possible?" 1) == refresh* ]]
+    # whoever does not ask is refused, too
+    run ! part "Take it over"
+    [[ $output == *"no rows returned"* ]]
+    run -0 pg_sql dst "SELECT count(*) FROM pg_namespace WHERE nspname = 'walpipe'"
+    [ "$output" = 0 ]
+    # the page's way back, and the refresh
+    pg_sql dst "ALTER SUBSCRIPTION orders_sub SET (slot_name = 'orders_sub')"
+    pg_sql dst "ALTER SUBSCRIPTION orders_sub ENABLE"
+    pg_sql dst "ALTER SUBSCRIPTION orders_sub REFRESH PUBLICATION"
+    wait_until 60 eval '[[ $(part "Is it possible?" 1) == ready ]]'
+    [ "$(pg_sql dst "SELECT count(*) FROM late")" = 1 ]
+    # a position that is there already stays as it is
+    part "Take it over"
+    pg_sql dst "UPDATE walpipe.progress SET shards = 2"
+    run ! part "Take it over" 2
+    [ "$(subscription)" = "f|-|1" ]
+}
+
+@test "going back changes nothing while walpipe runs, has several workers, or stopped within a transaction" {
+    local change
+    subscribed
+    part "Take it over"
+    write_conf 1
+    pipeline_start "$CONF"
+    pg_sql src "INSERT INTO t VALUES (2, 2)"
+    caught_up "$CONF" src orders_sub
+    run ! part "Go back" 2
+    [[ $output == *"no rows returned"* ]]
+    [ "$(subscription)" = "f|-|1" ]
+    # published meanwhile
+    pg_sql dst "CREATE TABLE late (id int PRIMARY KEY)"
+    pg_sql src "CREATE TABLE late (id int PRIMARY KEY); INSERT INTO late VALUES (1)"
+    # WAL without a change is confirmed as well
+    pg_sql src "SELECT pg_logical_emit_message(false, 'x', repeat('x', 100000))"
+    caught_up "$CONF" src orders_sub
+    pipeline_stop "$CONF"
+    no_restart "$CONF"
+    run ! part "Go back" 2
+    [ "$(subscription)" = "f|-|1" ]
+    part "Go back" 1
+    for change in "shards = 2" "partial_commit_lsn = '0/1'" "timeline = 7" "lsn = '0/1'" "slot = 'other'"; do
+        pg_sql dst "CREATE TABLE kept AS TABLE walpipe.progress; UPDATE walpipe.progress SET $change"
+        run ! part "Go back" 2
+        [[ $output == *"no rows returned"* ]]
+        [ "$(subscription)" = "f|-|1" ]
+        pg_sql dst "DELETE FROM walpipe.progress; INSERT INTO walpipe.progress TABLE kept; DROP TABLE kept"
+    done
+    part "Go back" 2
+    [ "$(subscription)" = "t|orders_sub|0" ]
+    [ "$(other_origin)" = none ]
+    run ! part "When you stay"
+    [[ $output == *"no rows returned"* ]]
+    [ "$(subscription)" = "t|orders_sub|0" ]
+    pg_sql src "INSERT INTO t VALUES (3, 3); INSERT INTO late VALUES (2)"
+    wait_until 60 eval 'diff <(pg_digest src late) <(pg_digest dst late) && diff <(pg_digest src t) <(pg_digest dst t)'
+}
+
 @test "every block of the page is run, or the text before it says that it is not" {
     [ "$(grep -c '^```sh not-run' "$page")" -eq 2 ]
     [ "$(grep -c 'not run' "$page")" -ge 5 ]
-    [ "$(awk '/^##/ { title = $0 } /^```sh$/ { print title }' "$page" | sort -u)" = "$(printf '### %s\n' \
-        "Go back" "Is it possible?" "Take it over" "When you stay")" ]
+    [ "$(awk '/^##/ { title = $0 } /^```sh$/ { print title }' "$page" | sort -u)" = "$(printf '%s\n' "## From a native subscription" \
+        "### Go back" "### Is it possible?" "### Take it over" "### When you stay")" ]
 }
