@@ -1,6 +1,7 @@
 /* override.c: see override.h. */
 #include "walpipe/override.h"
 
+#include <ctype.h>
 #include <string.h>
 
 struct override {
@@ -25,10 +26,25 @@ find(const char *text, char wanted, bool last)
     return found;
 }
 
-static int
-refuse_form(const char *shown, struct err *err)
+/* Anything else may be a value, which no message shows: "postgresql://u:password@host?sslmode". */
+static bool
+is_key(const char *text)
 {
-    err_set(err, EXIT_REFUSED, "option --set %s: expected SECTION.KEY=VALUE", shown);
+    bool quoted = false;
+
+    for (; *text != '\0'; text++) {
+        quoted = quoted != (*text == '"');
+        if (!quoted && (*text & 0x80) == 0 && !isalnum((unsigned char)*text) &&
+            strchr("_.-$\"", *text) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static int
+refuse_form(size_t number, struct err *err)
+{
+    err_set(err, EXIT_REFUSED, "option --set number %zu: expected SECTION.KEY=VALUE", number);
     return err_hint(err, "as in source.slot=orders, pipeline.log_level=debug or sink.dst.shards=2");
 }
 
@@ -45,15 +61,15 @@ section_name(struct pool *pool, const char *name)
 }
 
 static int
-parse(const char *given, struct override *o, struct pool *pool, struct err *err)
+parse(const char *given, size_t number, struct override *o, struct pool *pool, struct err *err)
 {
     const char *equals = find(given, '=', false);
     char *left = pool_copy_bytes(pool, given, equals == NULL ? 0 : (size_t)(equals - given));
     char *dot = (char *)find(left, '.', true), *first;
 
     o->place = pool_print(pool, "--set %s", left);
-    if (dot == NULL || dot == left || dot[1] == '\0')
-        return refuse_form(equals == NULL ? given : left, err);
+    if (dot == NULL || dot == left || dot[1] == '\0' || !is_key(left))
+        return refuse_form(number, err);
     *dot = '\0';
     o->key = dot + 1;
     o->kind = left;
@@ -127,7 +143,7 @@ override_sections(const struct overrides *overrides, const char *path,
     for (size_t i = 0; i < overrides->count; i++) {
         struct override o;
 
-        if (parse(overrides->given[i], &o, pool, err) != 0 ||
+        if (parse(overrides->given[i], i + 1, &o, pool, err) != 0 ||
             apply(&o, path, sections, pool, err) != 0)
             return -1;
     }

@@ -418,9 +418,11 @@ test_set(void)
     if (check(reads_with(text, "sink.a.user=${x} ;y", NULL, NULL, &c, &err) == 0, "literally"))
         check(same(c.sinks[1].user, "${x} ;y"), "as given: %s", c.sinks[1].user);
     config_free(&c);
-    set_refused("source.slot", "option --set source.slot: expected SECTION.KEY=VALUE");
-    set_refused("slot=x", "option --set slot: expected");
-    set_refused("=x", "option --set : expected");
+    set_refused("source.slot", "option --set number 1: expected SECTION.KEY=VALUE");
+    set_refused("postgresql://u:geheim@db.h?sslmode=x", "option --set number 1: expected");
+    set_refused("source.conninfo host=h password=geheim", "option --set number 1: expected");
+    set_refused("slot=x", "option --set number 1: expected");
+    set_refused("=x", "option --set number 1: expected");
     set_refused("sink.b.shards=2", "--set sink.b.shards: there is no section [sink b] in /tmp/");
     set_refused("sink.shards=2", "--set sink.shards: there is no section [sink]");
     set_refused("source.slots=x", "--set source.slots: unknown key \"slots\"");
