@@ -1,7 +1,8 @@
 /* ackd.h: the state of one ackd, which lives for one run. The parts that can be understood alone
  * (ledger, pace, barrier, admission, freshness, history, troubles, tablestats, checkpoint, conn,
  * counters) do not include this file. The parts that act on the whole state do. loop calls source,
- * worker and copier. source and worker call confirm and copier. None of them calls back.
+ * worker and copier. source and worker call confirm and copier, and copier calls control. None of
+ * them calls back.
  *
  * Functions that return int return 0, or -1 with err. After -1 ackd ends, and the run with it. A
  * connection that is merely unwelcome is closed, and the log gets a line. */
@@ -54,6 +55,8 @@ struct worker {
 struct control {
     struct conn *conn; /* NULL if this slot is free */
     uint64_t number;
+    bool waits; /* for pg-table-read, which has not connected yet */
+    struct copy_control request;
 };
 
 struct ackd {

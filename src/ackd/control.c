@@ -35,19 +35,47 @@ free_slot(struct ackd *a)
     return NULL;
 }
 
+/* The workers' streams are those of a pipeline with pg-table-read, and it has not been here. */
+static bool
+copier_will_come(const struct ackd *a)
+{
+    for (uint32_t i = 0; i < a->workers_count; i++)
+        if (a->workers[i].reads_copies)
+            return a->copier == NULL && !a->copier_served;
+    return false;
+}
+
+static void
+forward(struct ackd *a, struct control *slot)
+{
+    struct ack_message m = {.type = ACK_CONTROL, .run_id = a->run_id, .control = slot->request};
+    struct err why = {0};
+
+    slot->waits = false;
+    if (conn_send(a->copier, &m, &why) != 0)
+        a->copier->closing = a->copier->eof = true;
+}
+
+void
+control_copier_served(struct ackd *a)
+{
+    for (size_t i = 0; i < CONTROLS_MAX; i++)
+        if (a->controls[i].conn != NULL && a->controls[i].waits)
+            forward(a, &a->controls[i]);
+}
+
 void
 control_request(struct ackd *a, struct conn *conn, const struct copy_control *control)
 {
-    struct ack_message m = {.type = ACK_CONTROL, .run_id = a->run_id, .control = *control};
     struct control *slot = free_slot(a);
-    struct err why = {0};
+    bool waits = copier_will_come(a);
 
     if (!a->running || a->draining || !ledger_complete(&a->ledger)) {
         refuse(a, conn, "the pipeline is starting or ending",
                "try again; walpipe status says how it is");
         return;
     }
-    if (a->copier == NULL || !a->copier_served) {
+    if (!waits && (a->copier == NULL || !a->copier_served)) {
         refuse(
             a, conn, "no table can be copied: the pipeline runs without pg-table-read",
             "set copy = yes in the sink and start again; a table that is streaming is not copied "
@@ -58,10 +86,11 @@ control_request(struct ackd *a, struct conn *conn, const struct copy_control *co
         refuse(a, conn, "too many requests wait for an answer", "try again");
         return;
     }
-    m.control.number = ++a->last_control;
-    *slot = (struct control){.conn = conn, .number = m.control.number};
-    if (conn_send(a->copier, &m, &why) != 0)
-        a->copier->closing = a->copier->eof = true;
+    *slot = (struct control){
+        .conn = conn, .number = ++a->last_control, .waits = waits, .request = *control};
+    slot->request.number = slot->number;
+    if (!waits)
+        forward(a, slot);
 }
 
 void

@@ -8,6 +8,9 @@
 /* A command sent its request. */
 void control_request(struct ackd *ackd, struct conn *conn, const struct copy_control *control);
 
+/* pg-table-read was told of the run. */
+void control_copier_served(struct ackd *ackd);
+
 /* pg-table-read has answered. */
 void control_answer(struct ackd *ackd, const struct copy_controlled *controlled);
 

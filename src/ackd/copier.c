@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ackd/control.h"
+
 /* Sends without waiting. A peer that does not read is closed. */
 static void
 tell(struct ackd *a, struct conn *conn, struct ack_message *message)
@@ -42,6 +44,7 @@ copier_run(struct ackd *a)
         return;
     a->copier_served = true;
     tell(a, a->copier, &m);
+    control_copier_served(a);
 }
 
 void

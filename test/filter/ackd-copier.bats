@@ -51,6 +51,39 @@ with Ackd("a=2 b=1 old=1") as a:
 PY
 }
 
+@test "a command that comes before pg-table-read waits for it; without one it is refused at once" {
+    play <<'PY'
+def command(a):
+    peer = Peer(a, bytes(16))
+    peer.say(CONTROL, 0, "resync", "", "public", "t")
+    return peer
+
+with Ackd() as a:
+    r = Reader(a).start(100)
+    w = Worker(a).start(version=2)
+    early, left = command(a), command(a)
+    assert early.hear(0.3) is None
+    left.close()
+    c = Copier(a).start()
+    asked = c.expect(CONTROL)
+    assert asked[3:] == ["resync", "", "public", "t"], asked
+    c.say(CONTROLLED, asked[2], True, "", "")
+    assert early.expect(CONTROLLED)[3] is True
+    assert c.hear(0.3) is None
+    late = command(a)
+    number = c.expect(CONTROL)[2]
+    c.say(CONTROLLED, number, False, "no", "")
+    assert late.expect(CONTROLLED)[3:5] == [False, "no"]
+    c.close()
+    a.wait_log("pg-table-read is gone")
+    assert "without pg-table-read" in command(a).expect(CONTROLLED)[4]
+with Ackd() as a:
+    r = Reader(a).start(100)
+    w = Worker(a).start(version=1)
+    assert "without pg-table-read" in command(a).expect(CONTROLLED)[4]
+PY
+}
+
 @test "nobody reads copies: answered at once, by no worker" {
     play <<'PY'
 with Ackd() as a:
