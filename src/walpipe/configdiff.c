@@ -1,6 +1,7 @@
 /* configdiff.c: see configdiff.h. */
 #include "walpipe/configdiff.h"
 
+#include <libpq-fe.h>
 #include <string.h>
 
 #include "walpipe/inifile.h"
@@ -68,12 +69,12 @@ is_identity(const struct inifile_section *section, const char *key)
                      (strcmp(key, "name") == 0 || strcmp(key, "state_dir") == 0);
 }
 
-/* Where a server is, and who logs in. */
+/* Who logs in. The other words of a connection to a target say where it is. */
 static bool
 is_login(const char *key)
 {
-    static const char *const keys[] = {"conninfo", "url",           "user",      "password",
-                                       "ca_file",  "password_file", "cert_file", "key_file"};
+    static const char *const keys[] = {"user",          "password",  "ca_file",
+                                       "password_file", "cert_file", "key_file"};
 
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strcmp(key, keys[i]) == 0)
@@ -82,13 +83,59 @@ is_login(const char *key)
 }
 
 static bool
-is_wanted(const struct listing *l, const struct inifile_section *section, const char *key)
+is_login_word(const char *word)
+{
+    return strcmp(word, "user") == 0 || strcmp(word, "passfile") == 0 ||
+           strstr(word, "password") != NULL || strncmp(word, "ssl", 3) == 0;
+}
+
+static bool
+same_places(const PQconninfoOption *a, const PQconninfoOption *b)
+{
+    for (; a->keyword != NULL; a++, b++)
+        if (!is_login_word(a->keyword) &&
+            strcmp(a->val == NULL ? "" : a->val, b->val == NULL ? "" : b->val) != 0)
+            return false;
+    return true;
+}
+
+/* Text that libpq cannot read is another place. */
+static bool
+is_same_target(const char *before, const char *after)
+{
+    PQconninfoOption *a = PQconninfoParse(before, NULL), *b = PQconninfoParse(after, NULL);
+    bool same = a != NULL && b != NULL && same_places(a, b);
+
+    PQconninfoFree(a);
+    PQconninfoFree(b);
+    return same;
+}
+
+/* Of a key that differs. Another target may be behind what was confirmed with this one. */
+static bool
+concerns_rows(const struct inifile_section *section, const struct inifile_section *other,
+              const char *key)
+{
+    const struct inifile_entry *before = find_entry(section->entries, key);
+    const struct inifile_entry *after = find_entry(other->entries, key);
+
+    if (strcmp(section->kind, "pipeline") == 0)
+        return strcmp(key, "copy") == 0;
+    if (strcmp(key, "conninfo") != 0)
+        return !is_login(key);
+    return strcmp(section->kind, "sink") == 0 &&
+           (before == NULL || after == NULL || !is_same_target(before->value, after->value));
+}
+
+static bool
+is_wanted(const struct listing *l, const struct inifile_section *section,
+          const struct inifile_section *other, const char *key)
 {
     switch (l->kind) {
     case CONFIGDIFF_IDENTITY:
         return is_identity(section, key);
     case CONFIGDIFF_ROWS:
-        return strcmp(section->kind, "pipeline") == 0 ? strcmp(key, "copy") == 0 : !is_login(key);
+        return concerns_rows(section, other, key);
     case CONFIGDIFF_RENEW:
         break;
     }
@@ -105,7 +152,7 @@ add_keys(struct listing *l, const struct inifile_section *of, const struct inifi
         bool only_here = find_entry(other->entries, e->key) == NULL;
 
         if (first && (both || only_here) && !changes_while_running(of, e->key) &&
-            is_wanted(l, of, e->key) && !same_values(of, other, e->key))
+            is_wanted(l, of, other, e->key) && !same_values(of, other, e->key))
             add(l, of, e->key);
     }
 }

@@ -8,8 +8,9 @@
 enum configdiff_kind {
     CONFIGDIFF_RENEW,    /* those that a running walpipe takes by starting its programs again */
     CONFIGDIFF_IDENTITY, /* of name, state_dir and slot, which say which pipeline it is */
-    CONFIGDIFF_ROWS /* those that decide which rows and values get into a target that both have.
-                       They cannot be taken back: changes may have been confirmed meanwhile. */
+    CONFIGDIFF_ROWS /* those that decide where the target of a sink that both have is, and which
+                       rows and values get into it. They cannot be taken back: changes may have been
+                       confirmed meanwhile. */
 };
 
 /* Lists the keys of [pipeline] and [source] that differ, and the other sections in which something

@@ -1,5 +1,5 @@
 /* walpipe_configdiff.c: what two config files differ in.
- * links: walpipe/configdiff walpipe/pool */
+ * links: walpipe/configdiff walpipe/pool; libs: -lpq */
 #include "walpipe/configdiff.h"
 
 #include <string.h>
@@ -73,12 +73,32 @@ of_rows(void)
     struct inifile_section source = section("source", "", &some, NULL);
     struct inifile_section other = section("source", "", &more, NULL);
     struct inifile_section pipeline = section("pipeline", "", &some, NULL);
+    struct inifile_entry at1 = entry("url", "http://a", NULL), at2 = entry("url", "http://b", NULL);
+    struct inifile_entry login3 = entry("user", "a", NULL), login4 = entry("user", "b", NULL);
+    struct inifile_section url1 = section("sink", "dst", &at1, NULL);
+    struct inifile_section url2 = section("sink", "dst", &at2, NULL);
+    struct inifile_section user1 = section("sink", "dst", &login3, NULL);
+    struct inifile_section user2 = section("sink", "dst", &login4, NULL);
+    struct inifile_entry in1 = entry("conninfo", "host=h dbname=one user=a password=b", NULL);
+    struct inifile_entry in2 = entry("conninfo", "host=h dbname=two user=a password=b", NULL);
+    struct inifile_entry as2 =
+        entry("conninfo", "user=c sslmode=require dbname='one' host=h", NULL);
+    struct inifile_section db1 = section("sink", "dst", &in1, NULL);
+    struct inifile_section db2 = section("sink", "dst", &in2, NULL);
+    struct inifile_section role2 = section("sink", "dst", &as2, NULL);
+    struct inifile_section from1 = section("source", "", &login1, NULL);
+    struct inifile_section from2 = section("source", "", &login2, NULL);
 
-    rows_differ(&plain, &moved, "");
+    rows_differ(&plain, &moved, "[sink dst] conninfo");
+    rows_differ(&url1, &url2, "[sink dst] url");
+    rows_differ(&user1, &user2, "");
+    rows_differ(&from1, &from2, "");
+    rows_differ(&db1, &db2, "[sink dst] conninfo");
+    rows_differ(&db1, &role2, "");
     rows_differ(&plain, &added, "");
     rows_differ(&added, &plain, "");
     rows_differ(&plain, &fewer, "[sink dst] tables");
-    rows_differ(&fewer, &wider, "[sink dst] tables");
+    rows_differ(&fewer, &wider, "[sink dst] tables, [sink dst] conninfo");
     rows_differ(&plain, &typed, "[sink dst table public.a]");
     rows_differ(&typed, &plain, "[sink dst table public.a]");
     rows_differ(NULL, &typed, "");
