@@ -12,7 +12,7 @@ static const char *const kinds[] = {"sink", "part", "missing", "error"};
 enum { KINDS = sizeof kinds / sizeof *kinds, FIELDS_MAX = 12 };
 
 /* For each kind, including its name. */
-static const size_t fields_of[KINDS] = {5, 12, 3, 2};
+static const size_t fields_of[KINDS] = {8, 12, 3, 2};
 
 /* ---- there ---- */
 
@@ -73,6 +73,9 @@ copynote_print(const struct copynote *n, struct buf *out)
         add_text(out, lsn_format(n->lsn).text);
         add_number(out, n->workers);
         add_number(out, n->noted);
+        add_number(out, n->settled);
+        add_number(out, n->system);
+        add_number(out, n->timeline);
         break;
     case COPYNOTE_PART:
         add_part(out, n);
@@ -195,7 +198,8 @@ read_fields(char *const *fields, size_t count, struct copynote *n)
     case COPYNOTE_SINK:
         n->state = fields[1];
         return lsn_parse(fields[2], &n->lsn) && read_u32(fields[3], &n->workers) &&
-               read_bool(fields[4], &n->noted);
+               read_bool(fields[4], &n->noted) && read_bool(fields[5], &n->settled) &&
+               read_number(fields[6], UINT64_MAX, &n->system) && read_u32(fields[7], &n->timeline);
     case COPYNOTE_PART:
         return read_part(fields, n);
     case COPYNOTE_MISSING:

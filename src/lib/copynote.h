@@ -2,7 +2,7 @@
  * notes in the target about the tables that it copies. Each is a line, with a tab between two
  * fields:
  *
- *     sink     STATE POSITION WORKERS NOTED
+ *     sink     STATE POSITION WORKERS NOTED SETTLED SYSTEM TIMELINE
  *     part     RELID PART SHARD STATE L0 FILE ROWS UPDATED DONE SCHEMA NAME
  *     missing  RELID KEYS
  *     error    MESSAGE
@@ -25,6 +25,9 @@ struct copynote {
     uint64_t lsn;      /* a sink's position, or where a part's first life began, 0 if none */
     uint32_t workers;  /* of the sink, from its position, 0 if not known */
     bool noted;        /* 1 or 0: the sink took copies in its last run */
+    bool settled;      /* 1 or 0: all workers stopped at the position, and nobody was beyond it */
+    uint64_t system;   /* the cluster of the position, 0 if none */
+    uint32_t timeline; /* the earliest one of the workers' positions, 0 if none */
     uint32_t relid;    /* of the published table */
     uint32_t part;     /* of the physical one, 0 if it represents all */
     uint32_t shard;    /* the worker of the note */

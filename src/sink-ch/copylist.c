@@ -146,7 +146,10 @@ read_notes(const struct notetable *n, const struct journal_summary *progress, st
     struct copynote sink = {.kind = COPYNOTE_SINK,
                             .state = progress->any ? "streaming" : "waiting",
                             .lsn = progress->durable,
-                            .workers = progress->workers};
+                            .workers = progress->workers,
+                            .settled = progress->settled,
+                            .system = progress->system_identifier,
+                            .timeline = progress->timeline};
     char state[16];
 
     if (read_parts(n, &sink, state, lines, err) != 0)

@@ -282,8 +282,8 @@ ask_groups(struct journal *j, struct err *err)
 {
     struct buf sql = {0}, *answer = &j->server->answer.body;
 
-    server_put_text(&sql, "SELECT system_identifier, shards, count() = shards, min(l), "
-                          "max(l) > 0 OR slot = '" ADOPTED_SLOT
+    server_put_text(&sql, "SELECT system_identifier, timeline, shards, count() = shards, min(l), "
+                          "max(l), max(l) > 0 OR slot = '" ADOPTED_SLOT
                           "' FROM (SELECT system_identifier, timeline, slot, shards, shard, "
                           "max(lsn) AS l, max(updated_at) AS u FROM ");
     put_table(j, &sql);
@@ -297,24 +297,54 @@ ask_groups(struct journal *j, struct err *err)
     return answer->failed ? err_set(err, EXIT_PEER, "out of memory for an answer") : 0;
 }
 
+struct group {
+    uint64_t system, timeline, shards, complete, lowest, highest, any;
+};
+
+/* What the groups say together, besides the summary. */
+struct positions {
+    uint64_t common;  /* of all workers at the latest note, 0 if they differ */
+    uint64_t highest; /* of any worker, announced ones included */
+};
+
 static void
-add_group(struct journal_summary *s, uint64_t system, uint64_t shards, bool complete,
-          uint64_t lowest)
+add_group(struct journal_summary *s, struct positions *p, const struct group *g)
 {
+    s->any = g->any > 0 || s->any;
     if (s->system_identifier == 0)
-        s->system_identifier = system;
-    if (system != s->system_identifier || shards == ANNOUNCED_SHARDS)
+        s->system_identifier = g->system;
+    if (g->system != s->system_identifier)
         return;
-    if (s->workers == 0)
-        s->workers = (uint32_t)shards;
-    if (complete && lowest > s->durable)
-        s->durable = lowest;
+    if (g->highest > p->highest)
+        p->highest = g->highest;
+    if (g->shards == ANNOUNCED_SHARDS)
+        return;
+    if (s->workers == 0) {
+        s->workers = (uint32_t)g->shards;
+        s->timeline = (uint32_t)g->timeline;
+        p->common = g->complete > 0 && g->lowest == g->highest ? g->lowest : 0;
+    }
+    if (g->complete > 0 && g->lowest > s->durable)
+        s->durable = g->lowest;
+}
+
+/* Reads the line at *at. */
+static bool
+read_group(char **at, struct group *g)
+{
+    uint64_t *const fields[] = {&g->system, &g->timeline, &g->shards, &g->complete,
+                                &g->lowest, &g->highest,  &g->any};
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        *fields[i] = strtoull(*at, at, 10);
+    return *(*at)++ == '\n';
 }
 
 int
 journal_sum_up(struct journal *j, struct journal_summary *s, struct err *err)
 {
-    uint64_t system, shards, complete, lowest;
+    struct positions positions = {0};
+    struct group group;
     bool there;
     char *at;
 
@@ -324,16 +354,13 @@ journal_sum_up(struct journal *j, struct journal_summary *s, struct err *err)
     if (!there)
         return 0;
     at = (char *)j->server->answer.body.data + j->server->answer.body.start;
-    for (; *at != '\0'; at += *at == '\n') {
-        system = strtoull(at, &at, 10);
-        shards = strtoull(at, &at, 10);
-        complete = strtoull(at, &at, 10);
-        lowest = strtoull(at, &at, 10);
-        s->any = strtoull(at, &at, 10) > 0 || s->any;
-        if (*at != '\n')
+    while (*at != '\0') {
+        if (!read_group(&at, &group))
             return err_set(err, EXIT_PEER, "could not read " TABLE ": malformed answer");
-        add_group(s, system, shards, complete > 0, lowest);
+        add_group(s, &positions, &group);
     }
+    s->settled =
+        positions.common != 0 && positions.common == s->durable && positions.highest <= s->durable;
     return 0;
 }
 

@@ -46,6 +46,8 @@ struct journal_summary {
     uint64_t system_identifier; /* of the latest note, 0 if there is none */
     uint64_t durable;           /* LSN up to which all workers have that source's rows, or 0 */
     uint32_t workers;           /* at the latest note, 0 if not known */
+    uint32_t timeline;          /* of the latest note */
+    bool settled;               /* all workers stopped at `durable`, and nobody was beyond it */
 };
 
 /* Reads the notes of hello's sink. The rest of hello may be empty. Makes no table. */

@@ -14,8 +14,19 @@ static const char begin[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
                             "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '20s'";
 
 static const char read_position[] =
-    "SELECT pg_catalog.min(lsn), pg_catalog.max(lsn), pg_catalog.max(shards) "
+    "SELECT pg_catalog.min(lsn), pg_catalog.max(lsn), pg_catalog.max(shards), "
+    "pg_catalog.count(*) = pg_catalog.max(shards) AND pg_catalog.min(lsn) = pg_catalog.max(lsn) "
+    "AND pg_catalog.count(partial_commit_lsn) = 0 "
+    "AND pg_catalog.min(system_identifier) = pg_catalog.max(system_identifier), "
+    "pg_catalog.max(system_identifier), pg_catalog.min(timeline) "
     "FROM walpipe.progress WHERE pipeline = $1 AND sink = $2";
+
+/* Workers of another layout that were beyond the position that all have now. */
+static const char read_beyond[] =
+    "SELECT 1 FROM walpipe.progress_before AS b WHERE pipeline = $1 AND sink = $2 "
+    "AND greatest(lsn, partial_commit_lsn) > (SELECT pg_catalog.min(lsn) FROM walpipe.progress AS "
+    "p "
+    "WHERE p.pipeline = b.pipeline AND p.sink = b.sink) LIMIT 1";
 
 static const char read_parts[] =
     "SELECT relid, part, shard, state, l0, file, rows, (pg_catalog.date_part('epoch', updated_at) "
@@ -40,12 +51,30 @@ ask(struct session *s, const char *sql, const char *const params[2], int most, c
                       err);
 }
 
+static int
+look_beyond(struct session *s, const char *const params[2], struct copynote *sink, struct err *err)
+{
+    PGresult *rows;
+    bool exists;
+
+    if (owntables_exist(s, "progress_before", &exists, err) != 0)
+        return -1;
+    if (!exists)
+        return 0;
+    rows = ask(s, read_beyond, params, 1, "v", err);
+    if (rows == NULL)
+        return -1;
+    sink->settled = sink->settled && PQntuples(rows) == 0;
+    PQclear(rows);
+    return 0;
+}
+
 /* For tables without a note. A table of a sink that has applied a transaction is streaming, as it
  * is for a worker that begins to take copies. */
 static int
 fill_sink(struct session *s, const char *const params[2], struct copynote *sink, struct err *err)
 {
-    PGresult *rows = ask(s, read_position, params, 1, "???", err);
+    PGresult *rows = ask(s, read_position, params, 1, "??????", err);
     uint64_t highest = 0;
 
     if (rows == NULL)
@@ -54,9 +83,12 @@ fill_sink(struct session *s, const char *const params[2], struct copynote *sink,
                                      !lsn_parse(PQgetvalue(rows, 0, 1), &highest)))
         sink->lsn = 0;
     sink->workers = (uint32_t)number(rows, 0, 2);
+    sink->settled = sink->lsn != 0 && PQgetvalue(rows, 0, 3)[0] == 't';
+    sink->system = number(rows, 0, 4);
+    sink->timeline = (uint32_t)number(rows, 0, 5);
     sink->state = highest > 0 ? "streaming" : "waiting";
     PQclear(rows);
-    return 0;
+    return look_beyond(s, params, sink, err);
 }
 
 /* The first row may represent all tables. */

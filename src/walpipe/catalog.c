@@ -96,18 +96,22 @@ connect_source(const struct config *config, const char *replication, struct err 
 }
 
 /* Only a walsender reports the server's current timeline, and the one before. */
+int
+catalog_system(const struct config *config, struct pqsystem *system, struct err *err)
+{
+    PGconn *conn = connect_source(config, "database", err);
+    int rc = conn == NULL ? -1 : pqsystem_identify(conn, system, err);
+
+    PQfinish(conn);
+    return rc;
+}
+
 static int
 read_system(struct catalog *c, const struct config *config, struct err *err)
 {
-    PGconn *conn = connect_source(config, "database", err);
     struct pqsystem system;
-    int rc;
 
-    if (conn == NULL)
-        return -1;
-    rc = pqsystem_identify(conn, &system, err);
-    PQfinish(conn);
-    if (rc != 0)
+    if (catalog_system(config, &system, err) != 0)
         return -1;
     c->hello.system_identifier = system.identifier;
     c->hello.timeline = system.timeline;

@@ -5,6 +5,7 @@
 #define WALPIPE_CATALOG_H
 
 #include "lib/pgrelations.h"
+#include "lib/pqsystem.h"
 #include "walpipe/config.h"
 
 struct catalog {
@@ -25,6 +26,10 @@ int catalog_read(struct catalog *catalog, const struct config *config, struct er
  * is 0. */
 int catalog_unknown(struct catalog *catalog, const struct config *config,
                     struct err *err) MUST_CHECK;
+
+/* Reads the source's cluster and history only. 0, or -1 with err. */
+int catalog_system(const struct config *config, struct pqsystem *system,
+                   struct err *err) MUST_CHECK;
 
 void catalog_free(struct catalog *catalog);
 

@@ -6,6 +6,7 @@
 
 #include "lib/lsn.h"
 #include "lib/slotnote.h"
+#include "walpipe/catalog.h"
 #include "walpipe/dropslot.h"
 #include "walpipe/slotlook.h"
 #include "walpipe/tables.h"
@@ -70,45 +71,114 @@ unfinished(const struct looking *l, const struct table_progress **left)
     return NULL;
 }
 
-/* No sink has a position. */
+/* No sink has a position, or a note that a copy began. */
 static bool
 none_began(const struct looking *l)
 {
-    for (size_t i = 0; i < l->config->sinks_count; i++)
-        if (l->found.lists[i].lsn != 0)
+    for (size_t i = 0; i < l->config->sinks_count; i++) {
+        const struct tablelist *list = &l->found.lists[i];
+
+        if (list->lsn != 0 || list->streaming + list->copying + list->resync > 0)
             return false;
+    }
     return true;
 }
 
 /* ---- the beginning ---- */
+
+/* The tables are copied. Checks that the workers have them as of one position: the stream that
+ * would bring the others there is gone. */
+static int
+require_position(const struct looking *l, const struct tablelist *list, struct err *err)
+{
+    const char *slot = l->config->source.slot, *sink = list->sink->name;
+
+    if (list->settled)
+        return 0;
+    if (list->lsn == 0)
+        return err_set(err, EXIT_REFUSED,
+                       "replication slot \"%s\" is gone, and sink %s has no position in its target",
+                       slot, sink);
+    return err_set(
+        err, EXIT_REFUSED,
+        "replication slot \"%s\" is gone, and the workers of sink %s did not stop at one "
+        "position: changes since %s are lost",
+        slot, sink, lsn_format(list->lsn).text);
+}
+
+/* Checks that the source has had that position, as ackd does in a run (same_history). */
+static int
+require_history(const struct tablelist *list, const struct pqsystem *source, struct err *err)
+{
+    if (list->system != source->identifier)
+        return err_set(err, EXIT_REFUSED,
+                       "sink %s has the rows of another cluster: its target has system identifier "
+                       "%" PRIu64 ", the source %" PRIu64,
+                       list->sink->name, list->system, source->identifier);
+    if (list->timeline == source->timeline ||
+        (list->timeline == source->previous_timeline && list->lsn <= source->switch_lsn))
+        return 0;
+    if (list->timeline == source->previous_timeline)
+        return err_set(err, EXIT_REFUSED,
+                       "the source left timeline %" PRIu32 " at %s, and sink %s has its rows as of "
+                       "%s, which the source never had",
+                       list->timeline, lsn_format(source->switch_lsn).text, list->sink->name,
+                       lsn_format(list->lsn).text);
+    return err_set(err, EXIT_REFUSED,
+                   "sink %s has rows of timeline %" PRIu32 ", the source is on timeline %" PRIu32
+                   ", which came out of timeline %" PRIu32,
+                   list->sink->name, list->timeline, source->timeline, source->previous_timeline);
+}
+
+static int
+require_done(const struct looking *l, struct err *err)
+{
+    struct pqsystem source;
+
+    if (catalog_system(l->config, &source, err) != 0)
+        return -1;
+    for (size_t i = 0; i < l->config->sinks_count; i++) {
+        const struct tablelist *list = &l->found.lists[i];
+
+        if (list->count > 0 &&
+            (require_position(l, list, err) != 0 || require_history(list, &source, err) != 0))
+            return -1;
+    }
+    return 0;
+}
+
+static int
+require_copied(const struct looking *l, struct err *err)
+{
+    const struct table_progress *left;
+    const struct tablelist *list = unfinished(l, &left);
+
+    if (list == NULL)
+        return 0;
+    return err_set(err, EXIT_REFUSED,
+                   "replication slot \"%s\" is gone, and sink %s has not copied %s.%s to its end: "
+                   "changes since then are lost",
+                   l->config->source.slot, list->sink->name, left->schema, left->name);
+}
 
 /* The source had the slot, or it is a new pipeline. */
 static enum only_look
 look_at_targets(struct looking *l, struct err *err)
 {
     const char *checkpoint = pool_print(&l->pool, "%s/checkpoint", l->config->state_dir);
-    const struct table_progress *left;
-    const struct tablelist *list;
 
     if (read_all(l, err) != 0)
         return ONLY_FAILED;
     if (none_began(l) && access(checkpoint, F_OK) != 0)
         return ONLY_NEW;
-    list = unfinished(l, &left);
-    if (list == NULL && !none_began(l))
+    if (require_copied(l, err) != 0)
+        err_hint(err,
+                 "run walpipe drop, empty the tables in the targets, and start again; a table that "
+                 "was published after the end of the copy may be left out with tables instead");
+    else if (require_done(l, err) == 0)
         return ONLY_DONE;
-    if (list == NULL)
-        err_set(err, EXIT_REFUSED,
-                "replication slot \"%s\" is gone, and no sink has a position in its target",
-                l->config->source.slot);
-    else
-        err_set(err, EXIT_REFUSED,
-                "replication slot \"%s\" is gone, and sink %s has not copied %s.%s to its end: "
-                "changes since then are lost",
-                l->config->source.slot, list->sink->name, left->schema, left->name);
-    err_hint(err,
-             "run walpipe drop, empty the tables in the targets, and start again; a table that "
-             "was published after the end of the copy may be left out with tables instead");
+    else if (err->code == EXIT_REFUSED)
+        err_hint(err, "run walpipe drop, empty the tables in the targets, and start again");
     return ONLY_FAILED;
 }
 

@@ -310,6 +310,9 @@ tablelist_make(struct tablelist *list, const struct sink_config *sink,
                                .code = notes->code,
                                .why = notes->why,
                                .lsn = notes->sink.lsn,
+                               .settled = notes->sink.settled,
+                               .system = notes->sink.system,
+                               .timeline = notes->sink.timeline,
                                .block_size = source->block_size,
                                .speed = -1};
     if (!notes->known)

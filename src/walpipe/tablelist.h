@@ -30,7 +30,10 @@ struct tablelist {
     bool known;
     enum exit_code code; /* not known, as in struct sinknotes */
     const char *why;
-    uint64_t lsn;                  /* the sink's position, 0 if none */
+    uint64_t lsn; /* the sink's position, 0 if none */
+    bool settled; /* this and the next two as in struct copynote */
+    uint64_t system;
+    uint32_t timeline;
     uint64_t block_size;           /* 0 if the source is not known */
     struct table_progress *tables; /* tables that are being copied first, then those that wait */
     size_t count;

@@ -150,3 +150,87 @@ is_standby() {
     drop_slot
     runs 0
 }
+
+# gone_with: the slot is gone, and the next start refuses, with a message that contains the text.
+gone_with() {
+    runs 100
+    run ! slot_exists
+    last_error | jq -e --arg t "$1" '(.message | contains($t)) and (.hint | contains("run walpipe drop, empty the tables"))'
+    rm -rf "$dir/state"
+    runs 100
+    last_error | jq -e --arg t "$1" '.message | contains($t)'
+}
+
+target() {
+    pg_sql dst "$1" "$db"
+}
+
+@test "the slot is gone, all tables stream, and the workers are at two positions: 100, not 0" {
+    small_tables
+    pg_sql src "CREATE TABLE e (id int PRIMARY KEY)" "$db"
+    pg_sql dst "CREATE TABLE e (id int PRIMARY KEY)" "$db"
+    write_conf only "" "shards = 2"
+    runs 0
+    runs 0
+    target "CREATE TABLE kept AS SELECT * FROM walpipe.progress"
+    target "UPDATE walpipe.progress SET lsn = lsn - 8 WHERE shard = 1"
+    gone_with "the workers of sink dst did not stop at one position"
+    # a part of a transaction, and a worker that has no row
+    target "UPDATE walpipe.progress SET lsn = kept.lsn, partial_commit_lsn = kept.lsn + 8, partial_ordinal = 1
+        FROM kept WHERE kept.shard = progress.shard"
+    gone_with "did not stop at one position"
+    target "DELETE FROM walpipe.progress; INSERT INTO walpipe.progress SELECT * FROM kept WHERE shard = 0"
+    gone_with "did not stop at one position"
+    # no row at all: the notes of the tables remain
+    target "DELETE FROM walpipe.progress"
+    gone_with "no position in its target"
+    # an older layout whose worker was beyond
+    target "INSERT INTO walpipe.progress SELECT * FROM kept;
+        INSERT INTO walpipe.progress_before (pipeline, sink, generation, shard, timeline, lsn)
+        SELECT pipeline, sink, 1, 0, timeline, lsn + 8 FROM kept WHERE shard = 0"
+    gone_with "did not stop at one position"
+    target "DELETE FROM walpipe.progress_before"
+    runs 0
+    # the way out
+    target "UPDATE walpipe.progress SET lsn = lsn - 8 WHERE shard = 1"
+    runs 100
+    "$WALPIPE_BIN/walpipe" drop -c "$conf" --yes
+    target "TRUNCATE a, b, e"
+    runs 0
+    equal a b e
+}
+
+@test "empty tables of an idle source: 0, and 0 again, also without the state directory" {
+    pg_sql src "CREATE TABLE a (id int PRIMARY KEY); CREATE PUBLICATION p FOR ALL TABLES" "$db"
+    target_tables
+    write_conf only "" "shards = 2"
+    runs 0
+    runs 0
+    rm -r "$dir/state"
+    runs 0
+    run ! slot_exists
+}
+
+@test "after the end the source is promoted: 0 if it has the position in its history, else 100" {
+    small_tables
+    write_conf
+    runs 0
+    target "UPDATE walpipe.progress SET system_identifier = '7'"
+    gone_with "of another cluster"
+    target "UPDATE walpipe.progress SET system_identifier = '$(pg_sql src "SELECT system_identifier FROM pg_control_system()")'"
+    target "UPDATE walpipe.progress SET timeline = 2"
+    gone_with "sink dst has rows of timeline 2, the source is on timeline 1"
+    target "UPDATE walpipe.progress SET timeline = 1"
+    # a promoted copy of the source
+    backup_take
+    local lsn name=past$BATS_TEST_NUMBER
+    lsn=$(pg_sql src "SELECT pg_current_wal_insert_lsn()")
+    pg_sql src "SELECT pg_create_restore_point('behind')" >/dev/null
+    past_start "$lsn"
+    sed -i "/^\[source\]/,/^slot/s|^conninfo = .*|conninfo = $(pg_conninfo "$name" "$db")|" "$conf"
+    runs 0
+    target "UPDATE walpipe.progress SET lsn = lsn + 1000000000"
+    runs 100
+    last_error | jq -e '.message | contains("the source left timeline 1 at") and contains("which the source never had")'
+    pg_stop "$name"
+}

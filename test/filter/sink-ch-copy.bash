@@ -133,8 +133,8 @@ tables_are() {
 }
 
 check_tables() {
-    local system part reached
-    tables_are 'sink waiting 0/0 0 0'
+    local system part reached source
+    tables_are 'sink waiting 0/0 0 0 0 0 0'
     is "SELECT count() FROM system.tables WHERE database = '$DB'" 0
     copied <<'PY'
 e.table(1, "public", "t", T)
@@ -147,9 +147,10 @@ PY
     updated() { q "SELECT toUInt64(updated_at) * 1000000 FROM walpipe_tables FINAL WHERE relid = $1 AND part > 0"; }
     reached=$(q "SELECT max(lsn) FROM walpipe_progress")
     reached=$(printf '0/%X' "$reached")
+    source=$(q "SELECT concat(toString(any(system_identifier)), ' ', toString(any(timeline))) FROM walpipe_progress")
     part="part 1 1 0 copying 0/1000 1 1 $(updated 1) (0,0)-(512,0) public t"
     tables_are "$part
-sink waiting $reached 1 1
+sink waiting $reached 1 1 1 $source
 missing 1 2"
     # a note of another source, one that is gone, and a name with what separates fields
     system=$(q "SELECT any(system_identifier) FROM walpipe_tables")
@@ -163,25 +164,31 @@ missing 1 2"
     note 1 4 copying t 2000
     tables_are "$part
 part 3 3 0 streaming 0/10 3 5 $(updated 3)  s a\\tb'c\\\\d\\ne
-sink waiting $reached 1 1
+sink waiting $reached 1 1 1 $source
 missing 1 2"
     # workers of two more layouts: one has not noted anything, so the position is of those before
     progress() { # SHARD SHARDS LSN SECONDS
         q "INSERT INTO walpipe_progress SELECT pipeline, sink, toUInt32($1), toUInt32($2), system_identifier, timeline, slot,
             toUInt64($3), now() + $4 FROM walpipe_progress WHERE lsn > 0 LIMIT 1"
     }
+    sink_is() { [ "$(sink --tables --sink olap | grep ^sink | tr '\t' ' ')" = "$1" ]; }
     progress 0 2 0x10000 10
     progress 1 2 0x20000 10
     tables_are "$(sink --tables --sink olap | grep -v ^sink | tr '\t' ' ' | head -n 2)
-sink waiting 0/10000 2 1
+sink waiting 0/10000 2 1 0 $source
 missing 1 2"
+    # both at one position; then a write that may have gone beyond it
+    progress 0 2 0x20000 15
+    sink_is "sink waiting 0/20000 2 1 1 $source"
+    progress 0 0 0x20008 15
+    sink_is "sink waiting 0/20000 2 1 0 $source"
     progress 2 3 0x30000 20
-    [ "$(sink --tables --sink olap | grep ^sink)" = $'sink\twaiting\t0/10000\t3\t1' ]
+    sink_is "sink waiting 0/20000 3 1 0 $source"
     # without walpipe_progress the source is that of the latest note
     q "DROP TABLE walpipe_progress"
     tables_are "part 4 4 0 copying 0/10 3 5 $(updated 4)  s t
-sink waiting 0/0 0 0"
-    [ "$(sink --tables --sink other)" = $'sink\twaiting\t0/0\t0\t0' ]
+sink waiting 0/0 0 0 0 0 0"
+    [ "$(sink --tables --sink other)" = $'sink\twaiting\t0/0\t0\t0\t0\t0\t0' ]
 }
 
 check_random() {

@@ -148,7 +148,7 @@ PY
 
 @test "--tables prints what is noted, and makes nothing" {
     tables=("$WALPIPE_BIN/sink-pg" --tables --conninfo "$(pg_conninfo dst "$db")" --pipeline p)
-    [ "$("${tables[@]}" --sink dst)" = $'sink\twaiting\t0/0\t0\t0' ]
+    [ "$("${tables[@]}" --sink dst)" = $'sink\twaiting\t0/0\t0\t0\t0\t0\t0' ]
     [ "$(sql "SELECT count(*) FROM pg_namespace WHERE nspname = 'walpipe'")" = 0 ]
     sql "CREATE TABLE t (id int PRIMARY KEY, v text, big text)"
     stream "$T/s" <<PY
@@ -156,8 +156,8 @@ $PRELUDE
 tx(("insert", ["1", None, None])); e.end(); out(e)
 PY
     sink <"$T/s"
-    [ "$("${tables[@]}" --sink dst)" = "$(sql "SELECT 'sink', 'streaming', lsn, 1, 0 FROM walpipe.progress" | tr '|' '\t')" ]
-    [ "$("${tables[@]}" --sink other)" = $'sink\twaiting\t0/0\t0\t0' ]
+    [ "$("${tables[@]}" --sink dst)" = "$(sql "SELECT 'sink', 'streaming', lsn, 1, 0, 1, system_identifier, timeline FROM walpipe.progress" | tr '|' '\t')" ]
+    [ "$("${tables[@]}" --sink other)" = $'sink\twaiting\t0/0\t0\t0\t0\t0\t0' ]
     status=0
     "${tables[@]}" 2>"$T/err" || status=$?
     [ "$status" -eq 100 ]

@@ -15,7 +15,8 @@ static bool
 same(const struct copynote *a, const struct copynote *b)
 {
     return a->kind == b->kind && a->lsn == b->lsn && a->workers == b->workers &&
-           a->noted == b->noted && a->relid == b->relid && a->part == b->part &&
+           a->noted == b->noted && a->settled == b->settled && a->system == b->system &&
+           a->timeline == b->timeline && a->relid == b->relid && a->part == b->part &&
            a->shard == b->shard && a->file == b->file && a->count == b->count &&
            a->updated == b->updated && same_text(a->state, b->state) &&
            same_text(a->done, b->done) && same_text(a->schema, b->schema) &&
@@ -25,6 +26,11 @@ same(const struct copynote *a, const struct copynote *b)
 static const struct copynote notes[] = {
     {.kind = COPYNOTE_SINK, .state = "waiting", .lsn = UINT64_MAX, .workers = 3},
     {.kind = COPYNOTE_SINK, .state = "streaming", .noted = true},
+    {.kind = COPYNOTE_SINK,
+     .state = "",
+     .settled = true,
+     .system = 1234567890123456789,
+     .timeline = 3},
     {.kind = COPYNOTE_PART,
      .relid = UINT32_MAX,
      .part = 7,
@@ -74,16 +80,18 @@ static void
 test_malformed(void)
 {
     is_none("\n");
-    is_none("sink\twaiting\t0/0\t1\t0");
-    is_none("sink\twaiting\t0/0\t1\n");
-    is_none("sink\twaiting\t0/0\t1\t2\n");
-    is_none("sink\twaiting\t0/0\t1\t10\n");
-    is_none("sink\twaiting\t0/0\t1\t\t0\n");
-    is_none("sink\twaiting\t0\t1\t0\n");
-    is_none("sink\twaiting\t0/0\t-1\t0\n");
-    is_none("sink\twaiting\t0/0\t1x\t0\n");
-    is_none("sink\twai\\xting\t0/0\t1\t0\n");
-    is_none("sink\twaiting\\\t0/0\t1\t0\n");
+    is_none("sink\twaiting\t0/0\t1\t0\t0\t0\t0");
+    is_none("sink\twaiting\t0/0\t1\t0\t2\t0\t0\n");
+    is_none("sink\twaiting\t0/0\t1\t0\t0\t0\t4294967296\n");
+    is_none("sink\twaiting\t0/0\t1\t0\t0\t0\n");
+    is_none("sink\twaiting\t0/0\t1\t2\t0\t0\t0\n");
+    is_none("sink\twaiting\t0/0\t1\t10\t0\t0\t0\n");
+    is_none("sink\twaiting\t0/0\t1\t\t0\t0\t0\t0\n");
+    is_none("sink\twaiting\t0\t1\t0\t0\t0\t0\n");
+    is_none("sink\twaiting\t0/0\t-1\t0\t0\t0\t0\n");
+    is_none("sink\twaiting\t0/0\t1x\t0\t0\t0\t0\n");
+    is_none("sink\twai\\xting\t0/0\t1\t0\t0\t0\t0\n");
+    is_none("sink\twaiting\\\t0/0\t1\t0\t0\t0\t0\n");
     is_none("missing\t4294967296\t1\n");
     is_none("missing\t1\t12345678901234567890\n");
     is_none("part\t1\t1\t1\twaiting\t0/0\t1\t1\t1\t\ta\n");
