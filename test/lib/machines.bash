@@ -184,8 +184,9 @@ XML
 machine_walpipe() {
     local dir
     dir=$(machine_dir "$1")
-    mkdir -p "$dir/srv/bin" "$dir/srv/walpipe" "$dir/lib/walpipe" "$dir/etc/walpipe"
-    on "$1" mount --bind "$WALPIPE_BIN" /srv/walpipe
+    mkdir -p "$dir/srv/bin" "$dir/lib/walpipe" "$dir/etc/walpipe"
+    # the machine does not see them where they are if that is below /root
+    cp -r "$WALPIPE_BIN" "$dir/srv/walpipe"
     ln -s ../walpipe/walpipe ../walpipe/evcat "$dir/srv/bin"
     cp "$WALPIPE_ROOT/test/lib/standin_systemd.py" "$dir/srv/bin/systemctl"
     ln -s systemctl "$dir/srv/bin/journalctl"
