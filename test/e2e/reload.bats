@@ -220,11 +220,11 @@ pids() {
     pid=$(pipeline_pid "$conf")
     load_begin
     wait_until 60 eval '[ "$(pg_sql dst "SELECT count(*) FROM t" "$db")" -gt 0 ]'
-    sed -i 's/^name.*/&\nlog_level = warning/' "$conf"
+    sed -i 's/^name.*/&\nlog_level = debug/' "$conf"
     kill -HUP "$pid"
-    sed -i 's/^log_level.*/log_level = debug/; s/^tables.*/tables = public.t, public.none/' "$conf"
+    sed -i 's/^tables.*/tables = public.t, public.none/' "$conf"
     reload
-    logged "these have changed: \[pipeline\] log_level, \[sink dst\]"
+    logged "these have changed: .*\[sink dst\]"
     wait_until 20 logged '"level":"debug","program":"sink-pg"'
     sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"
     reload
