@@ -340,7 +340,7 @@ d\", left_out, new"
     sed -i 's/dbname=nowhere/dbname=postgres/; s/user=postgres/user=reader/' "$conf"
     sed -i '/^\[source\]/,/^slot/s/user=reader/user=postgres/' "$conf"
     run -100 --separate-stderr "$walpipe" tables -c "$conf"
-    [[ "${lines[0]}" == "sink dst: not known: could not read walpipe.tables: "*"permission denied"* ]]
+    [[ "${lines[0]}" == "sink dst: not known: could not look for walpipe's tables in the target: permission denied"* ]]
     # no publication of that name
     sed -i 's/user=reader/user=postgres/; s/^publication = p/publication = q/' "$conf"
     says '[.source.known, (.sinks[0].tables | length)]' '[true,0]'
