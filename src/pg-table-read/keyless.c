@@ -93,17 +93,6 @@ take_snapshot(PGconn *conn, struct life *life, struct err *err)
     return 0;
 }
 
-static int
-read_mark(const struct copy *copy, PGconn *conn, struct life *life, struct err *err)
-{
-    uint64_t insert_lsn;
-
-    if (session_insert_lsn(conn, &insert_lsn, err) != 0)
-        return -1;
-    life->mark = session_mark(&copy->server, insert_lsn);
-    return 0;
-}
-
 int
 keyless_export(struct copy *copy, struct life *life, struct err *err)
 {
@@ -118,7 +107,7 @@ keyless_export(struct copy *copy, struct life *life, struct err *err)
         session_open_same(copy->options->conninfo, copy->options->login_note, &copy->server, err);
     if (keyless->conn == NULL || read_file(keyless->conn, life, err) != 0 ||
         take_snapshot(keyless->conn, life, err) != 0 ||
-        read_mark(copy, keyless->conn, life, err) != 0)
+        session_position(keyless->conn, &copy->server, &life->mark, err) != 0)
         return -1;
     if (life->file == 0)
         life->state = LIFE_CHANGED;

@@ -148,8 +148,18 @@ session_snapshot(PGconn *conn, struct snapshot *snapshot, struct err *err)
     return rc;
 }
 
+uint64_t
+session_mark(const struct session_server *server, uint64_t insert_lsn)
+{
+    uint64_t page = insert_lsn - insert_lsn % server->wal_block_bytes;
+    uint64_t header =
+        page % server->wal_segment_bytes == 0 ? SEGMENT_HEADER_BYTES : PAGE_HEADER_BYTES;
+
+    return insert_lsn == page + header ? page : insert_lsn;
+}
+
 int
-session_insert_lsn(PGconn *conn, uint64_t *lsn, struct err *err)
+session_position(PGconn *conn, const struct session_server *server, uint64_t *lsn, struct err *err)
 {
     PGresult *result = row(conn, "read the position of WAL",
                            "SELECT pg_catalog.pg_current_wal_insert_lsn()", "v", err);
@@ -159,15 +169,8 @@ session_insert_lsn(PGconn *conn, uint64_t *lsn, struct err *err)
         return -1;
     ok = lsn_parse(PQgetvalue(result, 0, 0), lsn);
     PQclear(result);
-    return ok ? 0 : err_set(err, EXIT_PEER, "the source's position of WAL is malformed");
-}
-
-uint64_t
-session_mark(const struct session_server *server, uint64_t insert_lsn)
-{
-    uint64_t page = insert_lsn - insert_lsn % server->wal_block_bytes;
-    uint64_t header =
-        page % server->wal_segment_bytes == 0 ? SEGMENT_HEADER_BYTES : PAGE_HEADER_BYTES;
-
-    return insert_lsn == page + header ? page : insert_lsn;
+    if (!ok)
+        return err_set(err, EXIT_PEER, "the source's position of WAL is malformed");
+    *lsn = session_mark(server, *lsn);
+    return 0;
 }

@@ -35,12 +35,13 @@ const char *session_snapshot_sql(const PGconn *conn);
 /* A snapshot of now. Ownership as snapshot_parse's. */
 int session_snapshot(PGconn *conn, struct snapshot *snapshot, struct err *err) MUST_CHECK;
 
-/* pg_current_wal_insert_lsn(). */
-int session_insert_lsn(PGconn *conn, uint64_t *lsn, struct err *err) MUST_CHECK;
-
 /* An insert LSN as a mark. At the start of a page it lies behind the page's header. On an idle
  * server nothing may follow there, so the mark is then the start of the page. The source is
  * XLogBytePosToRecPtr(). */
 uint64_t session_mark(const struct session_server *server, uint64_t insert_lsn);
+
+/* The insert LSN of now as a mark. Positions and marks of later moments are not below it. */
+int session_position(PGconn *conn, const struct session_server *server, uint64_t *lsn,
+                     struct err *err) MUST_CHECK;
 
 #endif

@@ -26,10 +26,7 @@ ask_ackd(const struct copy *copy, uint64_t *safe_lsn, struct err *err)
 int
 settling_reach(const struct copy *copy, uint64_t *reach, struct err *err)
 {
-    if (session_insert_lsn(copy->conn, reach, err) != 0)
-        return -1;
-    *reach = session_mark(&copy->server, *reach);
-    return 0;
+    return session_position(copy->conn, &copy->server, reach, err);
 }
 
 /* Transactions that ran when the change was seen may have written to the table before. */

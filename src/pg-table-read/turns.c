@@ -226,7 +226,7 @@ list_transactions(struct copy *copy, struct life *life, struct err *err)
 
     if (oids == NULL)
         return state_out_of_memory(err);
-    rc = session_insert_lsn(copy->conn, &life->floor, err);
+    rc = session_position(copy->conn, &copy->server, &life->floor, err);
     if (rc == 0)
         rc = waiting_begin(&life->waiting, copy->conn, oids, life->done.count == 0, err);
     free(oids);

@@ -249,8 +249,9 @@ refuse_planted(struct worker *w, const struct table *table, uint64_t lsn, struct
     return refuse_from(w, table, lsn, err);
 }
 
-/* All that committed below the floor is in the ranges of this life. So from there on versions are
- * of this resync, if no range of an earlier life stands. */
+/* All that committed below the floor is in the ranges of this life, whose rows are written at
+ * positions that are not below it. So from there on versions are of this resync, if no range of an
+ * earlier life stands. */
 int
 resync_range(struct worker *w, struct copypart *part, const struct heldrange *range,
              struct err *err)
@@ -260,6 +261,11 @@ resync_range(struct worker *w, struct copypart *part, const struct heldrange *ra
 
     if (part->state != COPY_RESYNC)
         return 0;
+    if (range->range.mark < floor)
+        return err_set(err, EXIT_BUG,
+                       "a range's mark lies before its floor: its rows would count as surplus rows "
+                       "of %s.%s",
+                       part->schema, part->name);
     if (part->highest != 0) {
         table = tables_of_described(w, &part->described, err);
         if (table == NULL)

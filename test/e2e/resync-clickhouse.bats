@@ -375,6 +375,39 @@ refuses_planted() {
     refuses_planted "bitShiftLeft(toUInt128(33554432), 64)" "bitShiftLeft(toUInt128(4398046511104), 64)"
 }
 
+# ---- an idle source ----
+
+# behind_page_header: the source has written nothing since it went to another segment.
+behind_page_header() {
+    [ "$(pg_sql src "SELECT (pg_current_wal_insert_lsn() - '0/0') %
+        pg_size_bytes(current_setting('wal_segment_size'))")" = 40 ]
+}
+
+resync_behind_page_header() {
+    pg_sql src "CHECKPOINT"
+    pg_sql src "SELECT pg_switch_wal()" >/dev/null
+    behind_page_header || return 1
+    resync --table public.t --wait || return 1
+    behind_page_header
+}
+
+@test "the bug was that all rows went in silence if nothing was written behind a page's header" {
+    pg_sql src "CREATE TABLE t (k int PRIMARY KEY, v text);
+        INSERT INTO t SELECT i, 'v' FROM generate_series(1, 1000) AS i;
+        CREATE PUBLICATION p FOR TABLE t" "$db"
+    write_conf "shards = 2"
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 2
+    caught_up "$conf" src "$db"
+    mutate t "DELETE WHERE k = 7"
+    in_ch "INSERT INTO t (k, v, _version) VALUES (-1, 'surplus', 1)"
+    wait_until 120 resync_behind_page_header
+    merged 1
+    equal t "k, v"
+    no_restart "$conf"
+    pipeline_stop "$conf"
+}
+
 # ---- kills, and changes of the table ----
 
 restarted() {

@@ -106,6 +106,26 @@ same_rows() {
     same_rows public.t "id::text, v"
 }
 
+# behind_page_header: nothing was written behind the switch to another segment.
+behind_page_header() {
+    [ "$(sql "select (pg_current_wal_insert_lsn() - '0/0') % pg_size_bytes(current_setting('wal_segment_size'))")" = 40 ]
+}
+
+read_behind_page_header() {
+    sql "checkpoint"
+    sql "select pg_switch_wal()" >/dev/null
+    behind_page_header && read_tables && behind_page_header
+}
+
+@test "the bug was that behind a page's header the marks of ranges were lower than their floor" {
+    sql "create table t (id int primary key); insert into t values (1); create publication p for table t"
+    wait_until 60 read_behind_page_header
+    frames
+    jq -e 'select(.type == "range") | .mark, .floor' frames.json | sort -u >marks
+    cat marks
+    [ "$(wc -l <marks)" = 1 ]
+}
+
 @test "row filters, column lists, generated columns, inheritance" {
     sql "create table f (id int primary key, v int, w text);
          insert into f select g, g % 10, 'w' from generate_series(1, 1000) g;
