@@ -543,6 +543,23 @@ copying_is_due(const struct copying *c, uint64_t position)
     return copying_has_notes(c) || heldranges_due(c->held.first, position) != NULL;
 }
 
+/* Nothing of the table comes before it is reported. */
+static bool
+is_last(const struct heldrange *range)
+{
+    return range->range.kind != RANGE_BLOCKS || range->end.open;
+}
+
+bool
+copying_last_is_due(const struct copying *c, uint64_t position)
+{
+    const struct heldrange *range = heldranges_due(c->held.first, position);
+
+    while (range != NULL && !is_last(range))
+        range = heldranges_due(range->next, position);
+    return range != NULL;
+}
+
 size_t
 copying_due_bytes(const struct copying *c, uint64_t position)
 {

@@ -62,6 +62,9 @@ bool copying_has_notes(const struct copying *c);
 /* Whether a commit at this position has notes, or ranges that are due, to write. */
 bool copying_is_due(const struct copying *c, uint64_t position);
 
+/* Whether a range is due behind which no other one comes before it is reported. */
+bool copying_last_is_due(const struct copying *c, uint64_t position);
+
 /* The size of the rows of ranges that are due. */
 size_t copying_due_bytes(const struct copying *c, uint64_t position);
 

@@ -88,27 +88,6 @@ intake_stream_waits(struct intake *in)
     return ignored.code != EXIT_DONE;
 }
 
-bool
-intake_range_follows(struct intake *in)
-{
-    struct pollfd fd = {.fd = in->fd, .events = POLLIN};
-    struct frame_reader rest;
-    struct err ignored = {0};
-    struct frame frame;
-    uint32_t elements;
-    uint8_t type;
-
-    if (buf_len(&in->reader.buf) == 0 && poll(&fd, 1, 0) > 0) {
-        in->idle = false;
-        if (frame_fill(&in->reader, in->fd, &ignored) != FILL_READ)
-            return false;
-    }
-    rest = in->reader;
-    return frame_next(&rest, &frame, &ignored) == FRAME_READY &&
-           frame_type(&frame.body, &type, &elements) &&
-           (type == FRAME_RANGE || type == FRAME_HORIZON);
-}
-
 /* ---- start ---- */
 
 static int

@@ -140,9 +140,6 @@ void intake_release(struct intake *in);
  * after intake_release only. */
 bool intake_stream_waits(struct intake *in);
 
-/* Whether the next item is there already and is that of another range. */
-bool intake_range_follows(struct intake *in);
-
 /* The time of the last commit, if everything up to lsn has it, and otherwise 0. */
 int64_t intake_commit_time(const struct intake *in, uint64_t lsn);
 

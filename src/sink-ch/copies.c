@@ -11,12 +11,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "lib/clock.h"
 #include "lib/copyreport.h"
 #include "sink-ch/copykeyless.h"
 #include "sink-ch/resync.h"
 #include "sink-ch/rows.h"
 #include "sink-ch/send.h"
 #include "sink-ch/tables.h"
+
+/* Ranges of so many bytes, over all workers, are inserted at once. Smaller ones wait for others:
+ * ClickHouse makes a part of each insert, and the stream's changes are inserted with them. */
+#define ENOUGH_BYTES    ((size_t)4 << 20)
+#define PATIENCE_MICROS 1000000
+#define PAUSE_MICROS    10000
 
 static bool
 is_on(const struct worker *w)
@@ -437,13 +444,48 @@ copies_are_due(const struct worker *w)
            copying_is_due(&w->copies.copying, state_position(w));
 }
 
-/* Small ones that come together are inserted together. */
-bool
-copies_grow(struct worker *w)
+static uint64_t
+patience(const struct worker *w)
 {
-    return !copying_has_notes(&w->copies.copying) &&
-           copying_due_bytes(&w->copies.copying, state_position(w)) < BATCH_BYTES_MAX &&
-           intake_range_follows(&w->intake);
+    uint64_t micros = w->options->flush_millis * 1000;
+
+    return micros < PATIENCE_MICROS ? micros : PATIENCE_MICROS;
+}
+
+/* pg-table-read sends a limited number of bytes beyond those that all workers have reported. */
+static bool
+are_enough(const struct worker *w)
+{
+    return copying_due_bytes(&w->copies.copying, state_position(w)) >=
+           ENOUGH_BYTES / w->intake.hello.shards;
+}
+
+bool
+copies_are_ready(struct worker *w)
+{
+    const struct copying *c = &w->copies.copying;
+    uint64_t now;
+
+    if (!copies_are_due(w))
+        return false;
+    /* Changes of a table without a key wait for its first range. */
+    if (copying_has_notes(c) || w->copies.held.first != NULL ||
+        copying_last_is_due(c, state_position(w)) || are_enough(w))
+        return true;
+    now = clock_micros();
+    if (w->copies.due_since == 0)
+        w->copies.due_since = now;
+    return now - w->copies.due_since >= patience(w) ||
+           (w->copies.pause_at != 0 && now >= w->copies.pause_at);
+}
+
+void
+copies_look_at_pause(struct worker *w, bool idle)
+{
+    if (!idle)
+        w->copies.pause_at = 0;
+    else if (w->copies.pause_at == 0 && copies_are_due(w))
+        w->copies.pause_at = clock_micros() + PAUSE_MICROS;
 }
 
 /* A life may begin within a list, whose notes wait for its end. */
@@ -480,6 +522,7 @@ copies_write(struct worker *w, struct err *err)
 
     if (!copies_are_due(w) && !copies_must_note(w))
         return 0;
+    w->copies.due_since = w->copies.pause_at = 0;
     intake_release(&w->intake);
     if (resync_begin(w, err) != 0 || copying_collect(c, state_position(w), SIZE_MAX, err) != 0 ||
         write_ranges(w, err) != 0 || look_for_missing(w, err) != 0 ||

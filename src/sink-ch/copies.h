@@ -33,8 +33,11 @@ void copies_go_on(struct worker *worker);
 /* Whether copies_write has something to do. */
 bool copies_are_due(const struct worker *worker);
 
-/* More ranges come at once, so copies_write can wait for them. */
-bool copies_grow(struct worker *worker);
+/* Whether it is time for that. Small ranges wait for others, or for a pause of the input. */
+bool copies_are_ready(struct worker *worker);
+
+/* An item came, or (idle) none. In a pause they are ready at pause_at. */
+void copies_look_at_pause(struct worker *worker, bool idle);
 
 /* Whether it must be called before the next transaction: that a table is followed is noted before
  * its first rows are sent. */

@@ -28,7 +28,9 @@ struct copies {
     struct copymissing missing;
     struct copyhot hot;
     struct copyheld held;
-    bool stands_still; /* behind a barrier */
+    bool stands_still;  /* behind a barrier */
+    uint64_t due_since; /* ranges wait to be written, 0 if none */
+    uint64_t pause_at;  /* when the input pauses for so long that they are, 0 while it goes on */
     struct buf key;
 };
 

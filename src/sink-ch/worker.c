@@ -252,13 +252,13 @@ on_change(struct worker *w, struct intake_item *item, struct err *err)
 static int
 flush_copies(struct worker *w, struct err *err)
 {
-    return copies_are_due(w) ? flush(w, err) : 0;
+    return copies_are_ready(w) ? flush(w, err) : 0;
 }
 
 static int
 on_begin(struct worker *w, const struct begin_event *begin, struct err *err)
 {
-    if ((copies_are_due(w) || copies_must_note(w)) && flush(w, err) != 0)
+    if ((copies_are_ready(w) || copies_must_note(w)) && flush(w, err) != 0)
         return -1;
     written_forget(&w->written);
     w->transaction = (struct transaction){
@@ -283,16 +283,40 @@ on_watermark(struct worker *w, uint64_t lsn, struct err *err)
     return flush_copies(w, err);
 }
 
+/* The end of a life drops its ranges. kept takes the frame's body. */
+static int
+flush_before(struct worker *w, struct intake_item *item, struct buf *kept, struct err *err)
+{
+    if (!copies_are_due(w) || !copying_drops_due(&w->copies.copying, item->type, item->body,
+                                                 item->elements, state_position(w)))
+        return 0;
+    buf_append(kept, item->body.at, item->body.left);
+    if (kept->failed)
+        return err_set(err, EXIT_PEER, "out of memory for a frame");
+    item->body = cursor_over(kept->data + kept->start, buf_len(kept));
+    return flush(w, err);
+}
+
+static int
+take_copy(struct worker *w, struct intake_item *item, struct err *err)
+{
+    struct buf kept = {0};
+    int rc = flush_before(w, item, &kept, err);
+
+    if (rc == 0)
+        rc = copies_frame(w, item, err);
+    buf_free(&kept);
+    return rc;
+}
+
 /* Notes of tables wait for each other: there may be thousands in a list. */
 static int
 on_copy(struct worker *w, struct intake_item *item, struct err *err)
 {
-    if (copies_frame(w, item, err) != 0)
+    if (take_copy(w, item, err) != 0)
         return -1;
     copies_go_on(w); /* at a barrier it was the frame behind it */
     if (item->type == FRAME_COPYTABLE)
-        return 0;
-    if (!w->intake.barrier_open && copies_are_due(w) && copies_grow(w))
         return 0;
     if (flush_copies(w, err) != 0)
         return -1;
@@ -323,15 +347,18 @@ on_end(struct worker *w, struct err *err)
 static uint64_t
 next_deadline(const struct worker *w)
 {
-    uint64_t flush_at = flush_deadline(w), report_at = report_deadline(w);
+    uint64_t at[] = {flush_deadline(w), report_deadline(w), w->copies.pause_at}, first = 0;
 
-    return flush_at == 0 || (report_at != 0 && report_at < flush_at) ? report_at : flush_at;
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++)
+        if (at[i] != 0 && (first == 0 || at[i] < first))
+            first = at[i];
+    return first;
 }
 
 static int
 on_idle(struct worker *w, struct err *err)
 {
-    if ((is_due(flush_deadline(w)) || copies_are_due(w)) && flush(w, err) != 0)
+    if ((is_due(flush_deadline(w)) || copies_are_ready(w)) && flush(w, err) != 0)
         return -1;
     return is_due(report_deadline(w)) ? report(w, 0, 0, false, err) : 0;
 }
@@ -381,6 +408,7 @@ worker_run(struct worker *w, struct err *err)
     while ((rc = intake_next(&w->intake, deadline, &item, err)) == 0) {
         uint64_t first_row_at = w->progress.first_row_at;
 
+        copies_look_at_pause(w, item.kind == INTAKE_IDLE);
         if (on_item(w, &item, err) != 0 || (is_full(w) && flush(w, err) != 0))
             return -1;
         /* a row that joins others changes nothing */

@@ -17,6 +17,8 @@ load sink-ch-copy-keyless
 @test "a TRUNCATE that the snapshot lacks, and another description, begin the copy again" {
     copied_keyless <<'PY'
 describe(); ask(); life(7)
+# a change waits for the first range, so that is written at once
+tx(149, ("insert", ["0", "held"]))
 block(7, 1, [["1", "a"]], mark=0x1000, to=(5, 0))
 empty(150)
 block(7, 2, [["2", "b"]], mark=0x1000, from_=(5, 0))

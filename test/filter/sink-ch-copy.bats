@@ -51,10 +51,21 @@ PY
 [3,true]'
 }
 
+@test "ranges wait for others, and are written before the end of their life drops them" {
+    copied <<'PY'
+e.watermark(e.lsn); ask(); life(7)
+block(7, 1, [["1", "v", "b"]], to=(9, 0), mark=e.lsn); block(7, 2, [["2", "v", "b"]], from_=(9, 0), to=(18, 0), mark=e.lsn)
+e.add(table_end(7, "a")).end()
+PY
+    is "SELECT groupArray(id) FROM (SELECT id FROM t FINAL ORDER BY id)" "[1,2]"
+    is "SELECT max(max_block_number) FROM system.parts WHERE database = '$DB' AND table = 't'" 1
+    is "SELECT state, done FROM walpipe_tables FINAL WHERE relid = 1" "copying (0,0)-(18,0)"
+}
+
 @test "what a crash leaves: finished ranges stand, and the table goes on being followed" {
     exits 111 copied <<'PY'
 ask(); life(7)
-block(7, 1, [["1", "v", "b"]], to=(512, 0), mark=0x1000)
+block(7, 1, [["1", "v", "b"]], to=(512, 0), mark=0x1000); block(7, 2, [], kind="q", mark=0x1000)
 e.table(1, "public", "t", T)
 tx(150, ("update", ["1", "w", UNCHANGED]), ("update", ["2", "partial", UNCHANGED]), ("update", ["3", "whole", "b"]))
 e.watermark(0x3000)
