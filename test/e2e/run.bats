@@ -453,7 +453,7 @@ page_says() {
     insert 1 100
     wait_until 20 arrived 100
     wait_until 20 page_says '.healthy and .lag_seconds == 0 and .source.waits == "upstream" and
-        (.workers | length == 2 and .[0].changes == 100 and all(.[]; .waits == "upstream"))'
+        (.workers | length == 2 and .[0].events == 100 and all(.[]; .waits == "upstream"))'
     jq -e '[.programs[] | .name + (if .sink then " " + .sink else "" end)] | sort ==
         ["ackd", "pg-wal-read", "pgout-decode", "python3 audit", "route", "sink-pg dst", "walpipe"]' "$SCRATCH/status.json"
     wait_until 10 page_says '.tables == [{sink: "dst", table: "public.t", state: "", inserts: 100, updates: 0, deletes: 0, truncates: 0}]'
@@ -472,7 +472,7 @@ page_says() {
     wait_until 20 eval 'curl -sf --noproxy "*" "http://$http/metrics" |
         grep -Eq "^replicator_target_retries_total\{.*sink=\"dst\",shard=\"0\"\} ([2-9]|[0-9][0-9]+)\$"'
     pg_start dst
-    wait_until 40 page_says '.healthy and .workers[0].reconnects == 1 and .workers[0].changes == 200'
+    wait_until 40 page_says '.healthy and .workers[0].reconnects == 1 and .workers[0].events == 200'
     pg_sql src "BEGIN; UPDATE t SET v = 'x' WHERE id <= 7; DELETE FROM t WHERE id > 195; COMMIT; TRUNCATE t" "$db"
     wait_until 20 page_says '.tables == [{sink: "dst", table: "public.t", state: "", inserts: 200, updates: 7, deletes: 5, truncates: 1}]'
     curl -sf --noproxy '*' "http://$http/" | grep -q '<title>walpipe</title>'
