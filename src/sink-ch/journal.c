@@ -1,9 +1,11 @@
 /* journal.c: see journal.h.
  *
- * A row records the progress of one of `shards` workers. Positions of another cluster, timeline or
- * slot have no meaning for this one. If the number of workers has changed, each new worker has
- * everything that all of the old ones had. A row with 0 workers is no progress. It records that
- * rows up to its LSN may be in ClickHouse. */
+ * A row records the progress of one of `shards` workers under one layout. Positions of another
+ * cluster, timeline or slot have no meaning for this one. Under another layout another worker had
+ * the rows of this one, so each new worker has everything that all of the old ones had, and no
+ * more. Tables of before layouts were noted may mix them in one position, which proves that the
+ * slot is right, but not that a worker may pass over changes behind it. A row with 0 workers is no
+ * progress. It records that rows up to its LSN may be in ClickHouse. */
 #include "sink-ch/journal.h"
 
 #include <inttypes.h>
@@ -12,8 +14,13 @@
 #include <stdlib.h>
 
 #include "lib/lsn.h"
+#include "sink-ch/notetable.h"
 
-#define TABLE "walpipe_progress"
+#define TABLE  "walpipe_progress"
+#define LAYOUT "layout"
+
+/* The layout of a row that was written before layouts were noted. */
+#define LAYOUT_UNKNOWN "0"
 
 /* Workers of a sink start at the same moment, and old servers answer the second CREATE TABLE IF NOT
  * EXISTS with an error while the first is carried out. */
@@ -49,10 +56,40 @@ make_table(struct journal *j, struct err *err)
     put_table(j, &sql);
     server_put_text(&sql, " (pipeline String, sink String, shard UInt32, shards UInt32, "
                           "system_identifier UInt64, timeline UInt32, slot String, lsn UInt64, "
-                          "updated_at DateTime DEFAULT now()) ENGINE = ReplacingMergeTree(lsn) "
-                          "ORDER BY (pipeline, sink, system_identifier, timeline, slot, shards, "
-                          "shard)");
+                          "updated_at DateTime DEFAULT now(), " LAYOUT " UInt64) "
+                          "ENGINE = ReplacingMergeTree(lsn) ORDER BY (pipeline, sink, "
+                          "system_identifier, timeline, slot, shards, shard, " LAYOUT ")");
     return server_statement(j->server, "create " TABLE, &sql, err);
+}
+
+static struct notetable
+as_notetable(const struct journal *j)
+{
+    return (struct notetable){.server = j->server, .database = j->database};
+}
+
+/* An old table has no layout. It is not in that table's sorting key then, so a row may replace that
+ * of another layout. What is left is true. */
+static int
+add_layout(struct journal *j, struct err *err)
+{
+    struct notetable table = as_notetable(j);
+
+    if (layout_hash(j->layout, &j->layout_hash) != 0)
+        return err_set(err, EXIT_PEER, "out of memory for the layout");
+    j->has_layout = notetable_add_column(&table, TABLE, LAYOUT, "UInt64", err) == 0;
+    if (j->has_layout)
+        return 0;
+    if (err->code != EXIT_REFUSED)
+        return -1;
+    if (j->hello->shards > 1)
+        log_write(
+            j->server->log, LOG_WARNING,
+            "%s; going on without: after a start, the positions of several workers prove only "
+            "that the slot is right; %s",
+            err->message, err->hint);
+    *err = (struct err){0};
+    return 0;
 }
 
 static void
@@ -78,21 +115,45 @@ put_where(const struct journal *j, struct buf *sql)
     server_put_literal(sql, j->hello->slot);
 }
 
+/* The lowest position of each group of workers that is complete. */
+static void
+put_groups(const struct journal *j, struct buf *sql)
+{
+    server_put_text(sql, "SELECT if(layout_ = " LAYOUT_UNKNOWN " AND shards > 1, least(min(l), ");
+    put_number(sql, j->hello->start_lsn);
+    server_put_text(sql, "), min(l)) AS x FROM (SELECT shards, shard, ");
+    server_put_text(sql, j->has_layout ? LAYOUT : LAYOUT_UNKNOWN);
+    server_put_text(sql, " AS layout_, max(lsn) AS l");
+    put_where(j, sql);
+    server_put_text(sql, " GROUP BY shards, shard, layout_) GROUP BY shards, layout_ "
+                         "HAVING count() = shards");
+}
+
+/* That of this worker. */
+static void
+put_own(const struct journal *j, struct buf *sql)
+{
+    server_put_text(sql, "SELECT max(lsn) AS x");
+    put_where(j, sql);
+    server_put_text(sql, " AND shards = ");
+    put_number(sql, j->hello->shards);
+    server_put_text(sql, " AND shard = ");
+    put_number(sql, j->hello->shard);
+    server_put_text(sql, " AND " LAYOUT " = ");
+    put_number(sql, j->layout_hash);
+}
+
 static int
 read_table(struct journal *j, uint64_t *lsn, struct err *err)
 {
     struct buf sql = {0}, *answer = &j->server->answer.body;
 
-    server_put_text(&sql, "SELECT max(x) FROM (SELECT min(l) AS x FROM "
-                          "(SELECT shards, shard, max(lsn) AS l");
-    put_where(j, &sql);
-    server_put_text(&sql, " GROUP BY shards, shard) GROUP BY shards HAVING count() = shards "
-                          "UNION ALL SELECT max(lsn) AS x");
-    put_where(j, &sql);
-    server_put_text(&sql, " AND shards = ");
-    put_number(&sql, j->hello->shards);
-    server_put_text(&sql, " AND shard = ");
-    put_number(&sql, j->hello->shard);
+    server_put_text(&sql, "SELECT max(x) FROM (");
+    put_groups(j, &sql);
+    if (j->has_layout) {
+        server_put_text(&sql, " UNION ALL ");
+        put_own(j, &sql);
+    }
     server_put_text(&sql, ") FORMAT TabSeparated");
     if (server_query(j->server, "read " TABLE, &sql, err) != 0)
         return -1;
@@ -223,6 +284,8 @@ journal_open(struct journal *j, uint64_t *durable, struct err *err)
             poll(NULL, 0, OPEN_WAIT_MILLIS);
         rc = make_table(j, err);
         if (rc == 0)
+            rc = add_layout(j, err);
+        if (rc == 0)
             rc = read_table(j, &lsn, err);
         if (rc != 0 && err->code != EXIT_REFUSED)
             return -1;
@@ -276,21 +339,26 @@ journal_look(struct journal *j, struct err *why, struct err *err)
 
 /* ---- without a stream ---- */
 
-/* A row for each source, timeline, slot and number of workers, the latest first. */
+/* A row for each source, timeline, slot, number of workers and layout, the latest first. */
 static int
 ask_groups(struct journal *j, struct err *err)
 {
     struct buf sql = {0}, *answer = &j->server->answer.body;
+    struct notetable table = as_notetable(j);
+    bool has;
 
+    if (notetable_has_column(&table, TABLE, LAYOUT, &has, err) != 0)
+        return -1;
     server_put_text(&sql, "SELECT system_identifier, timeline, shards, count() = shards, min(l), "
                           "max(l), max(l) > 0 OR slot = '" ADOPTED_SLOT
-                          "' FROM (SELECT system_identifier, timeline, slot, shards, shard, "
-                          "max(lsn) AS l, max(updated_at) AS u FROM ");
+                          "' FROM (SELECT system_identifier, timeline, slot, shards, shard, ");
+    server_put_text(&sql, has ? LAYOUT : LAYOUT_UNKNOWN);
+    server_put_text(&sql, " AS layout_, max(lsn) AS l, max(updated_at) AS u FROM ");
     put_table(j, &sql);
     put_where_sink(j, j->hello->sink, &sql);
-    server_put_text(&sql, " GROUP BY system_identifier, timeline, slot, shards, shard) GROUP BY "
-                          "system_identifier, timeline, slot, shards ORDER BY max(u) DESC, "
-                          "timeline DESC, max(l) DESC FORMAT TabSeparated");
+    server_put_text(&sql, " GROUP BY system_identifier, timeline, slot, shards, shard, layout_) "
+                          "GROUP BY system_identifier, timeline, slot, shards, layout_ ORDER BY "
+                          "max(u) DESC, timeline DESC, max(l) DESC FORMAT TabSeparated");
     if (server_query(j->server, "read " TABLE, &sql, err) != 0)
         return -1;
     buf_append(answer, "", 1);
@@ -375,8 +443,9 @@ put_note(struct journal *j, const char *slot, uint32_t shard, uint32_t shards, u
 
     server_put_text(&sql, "INSERT INTO ");
     put_table(j, &sql);
-    server_put_text(&sql, " (pipeline, sink, shard, shards, system_identifier, timeline, slot, lsn)"
-                          " VALUES (");
+    server_put_text(&sql,
+                    " (pipeline, sink, shard, shards, system_identifier, timeline, slot, lsn");
+    server_put_text(&sql, j->has_layout ? ", " LAYOUT ") VALUES (" : ") VALUES (");
     server_put_literal(&sql, j->pipeline);
     server_put_text(&sql, ", ");
     server_put_literal(&sql, j->hello->sink);
@@ -392,6 +461,10 @@ put_note(struct journal *j, const char *slot, uint32_t shard, uint32_t shards, u
     server_put_literal(&sql, slot);
     server_put_text(&sql, ", ");
     put_number(&sql, lsn);
+    if (j->has_layout) {
+        server_put_text(&sql, ", ");
+        put_number(&sql, j->layout_hash);
+    }
     server_put_text(&sql, ")");
     return server_statement(j->server, "note the progress in " TABLE, &sql, err);
 }

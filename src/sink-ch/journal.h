@@ -6,6 +6,7 @@
 #define WALPIPE_SINKCH_JOURNAL_H
 
 #include "lib/frame.h"
+#include "lib/layout.h"
 #include "sink-ch/server.h"
 
 /* The journal's answer about the rows that are there already. */
@@ -18,6 +19,7 @@ enum journal_known {
 struct journal {
     struct server *server;
     const struct hello *hello;
+    const struct layout *layout; /* the stream's, for journal_open */
     const char *pipeline;
     const char *database;
     enum journal_known known;
@@ -26,8 +28,10 @@ struct journal {
     uint64_t found;   /* everything up to here was in ClickHouse once, according to the rows at the
                          start */
     uint64_t before;  /* up to here rows of this history may have been sent by former runs */
-    uint64_t announced; /* in this run, by journal_announce */
-    bool off;           /* the user has no right to it, so nothing is noted or can be proved */
+    uint64_t announced;   /* in this run, by journal_announce */
+    uint64_t layout_hash; /* in the notes of this run, if the table has_layout */
+    bool has_layout;
+    bool off; /* the user has no right to it, so nothing is noted or can be proved */
 };
 
 /* Makes the table if it is missing and reads its rows about this source. *durable is the LSN up to

@@ -83,6 +83,7 @@ set_journal(struct worker *w)
 {
     w->journal = (struct journal){.server = &w->server,
                                   .hello = &w->intake.hello,
+                                  .layout = &w->intake.layout,
                                   .pipeline = w->options->pipeline,
                                   .database = w->options->database};
 }

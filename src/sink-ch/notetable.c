@@ -73,9 +73,9 @@ notetable_make(const struct notetable *n, const char *table, const char *columns
     return rc;
 }
 
-static int
-has_column(const struct notetable *n, const char *table, const char *column, bool *has,
-           struct err *err)
+int
+notetable_has_column(const struct notetable *n, const char *table, const char *column, bool *has,
+                     struct err *err)
 {
     struct buf sql = {0};
     const struct buf *answer = &n->server->answer.body;
@@ -115,13 +115,13 @@ notetable_add_column(const struct notetable *n, const char *table, const char *c
     struct err refused;
     bool has;
 
-    if (has_column(n, table, column, &has, err) != 0)
+    if (notetable_has_column(n, table, column, &has, err) != 0)
         return -1;
     if (has || add_column(n, table, column, type, err) == 0)
         return 0;
     /* Another worker may have added it meanwhile. */
     refused = *err;
-    if (has_column(n, table, column, &has, err) != 0)
+    if (notetable_has_column(n, table, column, &has, err) != 0)
         return -1;
     if (has) {
         *err = (struct err){0};

@@ -26,6 +26,8 @@ int notetable_make(const struct notetable *n, const char *table, const char *col
 /* Adds a column where it is missing. Rows of before have the type's default. */
 int notetable_add_column(const struct notetable *n, const char *table, const char *column,
                          const char *type, struct err *err) MUST_CHECK;
+int notetable_has_column(const struct notetable *n, const char *table, const char *column,
+                         bool *has, struct err *err) MUST_CHECK;
 
 int notetable_exists(const struct notetable *n, const char *table, bool *exists,
                      struct err *err) MUST_CHECK;

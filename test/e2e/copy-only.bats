@@ -193,7 +193,7 @@ CONF
     runs 0
     # one worker that is beyond the other: what is between is missing
     ch_sql ch "INSERT INTO walpipe_progress SELECT pipeline, sink, shard, shards, system_identifier, timeline,
-        slot, lsn + 8, now() FROM walpipe_progress WHERE shard = 1 AND shards = 2 ORDER BY lsn DESC LIMIT 1" "$db"
+        slot, lsn + 8, now(), layout FROM walpipe_progress WHERE shard = 1 AND shards = 2 ORDER BY lsn DESC LIMIT 1" "$db"
     runs 100
     last_error | jq -e '.message | contains("the workers of sink dst did not stop at one position")'
 }

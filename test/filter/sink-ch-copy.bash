@@ -169,7 +169,7 @@ missing 1 2"
     # workers of two more layouts: one has not noted anything, so the position is of those before
     progress() { # SHARD SHARDS LSN SECONDS
         q "INSERT INTO walpipe_progress SELECT pipeline, sink, toUInt32($1), toUInt32($2), system_identifier, timeline, slot,
-            toUInt64($3), now() + $4 FROM walpipe_progress WHERE lsn > 0 LIMIT 1"
+            toUInt64($3), now() + $4, layout FROM walpipe_progress WHERE lsn > 0 LIMIT 1"
     }
     sink_is() { [ "$(sink --tables --sink olap | grep ^sink | tr '\t' ' ')" = "$1" ]; }
     progress 0 2 0x10000 10

@@ -3,6 +3,7 @@
 
 WALPIPE_CH=modern
 load sink-ch
+load sink-ch-layouts
 
 # restricted GRANT...: the engine again, with a user who has these rights and no others.
 restricted() {
@@ -86,4 +87,29 @@ e.table(2, "public", "there", [col("id", True, INT4), col("v")]); e.end()
 EOF
     sink --check <"$DIR/tables"
     unrestricted
+}
+
+@test "without the right to add the layout to an old walpipe_progress, it proves no more than the slot" {
+    old_table
+    note 0 2 20000
+    note 1 2 10000
+    note 0 1 3000
+    restricted "GRANT SELECT, INSERT, CREATE TABLE ON $DB.*" "GRANT SELECT ON system.*"
+    worker 0 1 key
+    registered $((0x1000))
+    [ "$(grep -c '"level":"warning"' "$DIR/log")" = 0 ]
+    killed 0 2 key 30000
+    log_has "ALTER TABLE walpipe_progress ADD COLUMN layout UInt64"
+    killed 1 2 key 25000
+    all_have 0/61A8
+    worker 0 2 table
+    registered $((0x1000))
+    unrestricted
+    # the hint is right
+    q "ALTER TABLE walpipe_progress ADD COLUMN layout UInt64"
+    worker 0 2 table
+    registered $((0x1000))
+    killed 0 2 table 30000
+    worker 0 2 table
+    registered 30000
 }

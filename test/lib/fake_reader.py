@@ -69,7 +69,8 @@ def main():
     with open(path, "rb") as f:
         frames = list(stream.read_frames(f))
     # hello: magic, version, stream, program, run id, system, timeline, database, slot,
-    # publications, server version ...
+    # publications, server version, protocol, start LSN ...
+    frames[0] = [*frames[0][:13], confirmed, *frames[0][14:]]
     run_id, system, timeline, database, slot, _, version = frames[0][5:12]
     ack = Ack(sys.argv[sys.argv.index("--ackd") + 1], run_id)
     ack.say(stream.SOURCE, system, timeline, database, slot, version, confirmed, 60000, 0, 0)
