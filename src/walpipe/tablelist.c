@@ -337,15 +337,18 @@ find_before(const struct tablelist *before, uint32_t relid)
 }
 
 /* Computed from the times when the notes were written, because ranges come in lumps, also less than
- * one per second. */
+ * one per second. Many small ones may be noted within a moment, and then comes none for a while, so
+ * the time between the two looks counts if it is longer. */
 static void
-set_speed(struct table_progress *now, const struct table_progress *before)
+set_speed(struct table_progress *now, const struct table_progress *before, double between)
 {
     double seconds;
 
     if (before->updated == 0 || now->updated <= before->updated)
         return;
     seconds = (double)(now->updated - before->updated) / 1e6;
+    if (seconds < between)
+        seconds = between;
     if (now->sized && before->sized && now->done > before->done)
         now->speed = (double)(now->done - before->done) / seconds;
     if (now->rows > before->rows)
@@ -353,7 +356,7 @@ set_speed(struct table_progress *now, const struct table_progress *before)
 }
 
 void
-tablelist_speeds(struct tablelist *list, const struct tablelist *before)
+tablelist_speeds(struct tablelist *list, const struct tablelist *before, double between)
 {
     double sum = 0;
 
@@ -362,7 +365,7 @@ tablelist_speeds(struct tablelist *list, const struct tablelist *before)
 
         if (earlier == NULL || earlier->state == streaming)
             continue;
-        set_speed(&list->tables[i], earlier);
+        set_speed(&list->tables[i], earlier, between);
         if (list->tables[i].speed > 0)
             sum += list->tables[i].speed;
     }

@@ -48,8 +48,8 @@ void tablelist_make(struct tablelist *list, const struct sink_config *sink,
                     const struct sourcetables *source, const struct sinknotes *notes,
                     struct pool *pool);
 
-/* Sets the speeds, from an earlier list. */
-void tablelist_speeds(struct tablelist *list, const struct tablelist *before);
+/* Sets the speeds, from an earlier list that was read `between` seconds before, or longer. */
+void tablelist_speeds(struct tablelist *list, const struct tablelist *before, double between);
 
 /* Seconds until that many blocks are done, negative if not known. */
 double tablelist_seconds(uint64_t blocks, double speed);

@@ -58,7 +58,7 @@ read_again(const struct reading *r)
         read_sink(r, i, &now);
         if (!now.known)
             continue;
-        tablelist_speeds(&now, &lists[i]);
+        tablelist_speeds(&now, &lists[i], SAMPLE_MILLIS / 1e3);
         lists[i] = now;
     }
 }
