@@ -1,5 +1,5 @@
 /* decodestart.h: finds out whether the source decodes every transaction behind the slot's position
- * (trap 176).
+ * (trap 177).
  *
  * A walsender begins to read the WAL before the slot's position, and needs a snapshot of the
  * catalog to decode with. It has saved one in pg_logical/snapshots. Where that file is missing,

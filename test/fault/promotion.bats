@@ -155,7 +155,7 @@ slot_needs_snapshot() {
     promote
 }
 
-@test "one to which the slot was copied without its snapshots is refused: it cannot decode all (trap 176)" {
+@test "one to which the slot was copied without its snapshots is refused: it cannot decode all (trap 177)" {
     pipeline_start "$conf"
     insert "$one" 1 100
     slot_needs_snapshot
