@@ -6,7 +6,7 @@
 
 /* A COPY is to take about this long, because changes of the stream wait for its end. Bytes are
  * those of its rows. The least is a single range of pg-table-read. */
-#define BURST_MICROS      8000
+#define BURST_MICROS      32000
 #define BURST_BYTES_LEAST ((size_t)64 << 10)
 #define BURST_BYTES_MOST  ((size_t)4 << 20)
 
