@@ -17,7 +17,7 @@ ROOMS := pg-wal-read pg-table-read pgout-decode route sink-pg sink-ch ackd evcat
 
 FRAMES := err buf lsn cursor pack frame
 FILTER := $(FRAMES) clock log opt sig sock lockfile io
-WORKER := $(FILTER) event relmap tablecounts ackmsg copymsg sinklist ackconn ackclient backoff hash names layout intake
+WORKER := $(FILTER) event relmap tablecounts ackmsg copymsg sinklist ackconn ackclient backoff hash names layout intake grammar
 
 pg-wal-read_LIB  := $(FILTER) statefile slotnote sourceopt wal event tableinfo pgtableinfo ackmsg copymsg sinklist feedback ackconn backoff loginnote pqx pqconn pqsystem pqmark names verdict
 pg-table-read_LIB := $(FILTER) statefile sourceopt ackmsg copymsg feedback ackconn ackcopy event copyevent copydetail ctid spans sinklist snapshot keyhash hash relmap pgrelations names backoff pqx pqconn pqmark loginnote

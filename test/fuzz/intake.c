@@ -1,7 +1,7 @@
 /* intake.c: an event stream as it comes from a pipe. The items must be in the order of
  * events(7). */
 /* clang-format off: make reads one line
- * links: lib/intake lib/tablecounts lib/relmap lib/backoff lib/ackclient lib/ackconn lib/ackconn lib/ackmsg lib/copymsg lib/sinklist lib/event lib/tableinfo lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
+ * links: lib/intake lib/grammar lib/tablecounts lib/relmap lib/backoff lib/ackclient lib/ackconn lib/ackconn lib/ackmsg lib/copymsg lib/sinklist lib/event lib/tableinfo lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
 /* clang-format on */
 #include "lib/intake.h"
 #include "lib/tableinfo.h"

@@ -2,7 +2,7 @@
  * it, and the calls of say while the input is idle, a deadline passes or a target is down. ackd is
  * the other end of a socket pair. */
 /* clang-format off: make reads one line
- * links: lib/intake lib/tablecounts lib/relmap lib/copyevent lib/snapshot lib/sinklist lib/backoff lib/ackclient lib/ackconn lib/ackconn lib/ackmsg lib/copymsg lib/event lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
+ * links: lib/intake lib/grammar lib/tablecounts lib/relmap lib/copyevent lib/snapshot lib/sinklist lib/backoff lib/ackclient lib/ackconn lib/ackconn lib/ackmsg lib/copymsg lib/event lib/layout lib/names lib/hash lib/frame lib/pack lib/cursor lib/buf lib/io lib/lockfile lib/opt lib/sock lib/clock lib/err */
 /* clang-format on */
 #include "lib/intake.h"
 
