@@ -7,6 +7,7 @@
 #include "lib/pqx.h"
 #include "walpipe/amount.h"
 #include "walpipe/copydefault.h"
+#include "walpipe/copykeys.h"
 #include "walpipe/pgdump.h"
 #include "walpipe/schema.h"
 
@@ -227,7 +228,7 @@ check_copies_default(struct checking *c, const struct catalog *catalog)
     for (size_t i = 0; i < c->config->sinks_count; i++)
         if (c->config->sinks[i].copy_open)
             check_default(c, &c->config->sinks[i], catalog);
-    config_count_copies(c->config);
+    copykeys_count(c->config);
 }
 
 void

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/statedir.h"
+#include "walpipe/copykeys.h"
 #include "walpipe/inifile.h"
 #include "walpipe/override.h"
 
@@ -406,84 +407,6 @@ read_single(const struct reading *r, const struct inifile_section *section, unsi
     return read_keys(r, where, section, base);
 }
 
-/* A program of the user's reads version 1 of the stream, which has no rows without a commit. */
-static bool
-can_copy(enum sink_type type)
-{
-    return type != SINK_EXEC;
-}
-
-/* Keys of copied rows and of changes are compared as bytes, so a copy needs values as text. */
-static bool
-may_be_open(const struct config *config, const struct sink_config *sink)
-{
-    return can_copy(sink->type) && !config->source.binary;
-}
-
-static int
-choose_copy(const struct reading *r, struct sink_config *sink)
-{
-    enum copy_choice choice = sink->copy != COPY_UNSET ? sink->copy : r->config->copy;
-
-    sink->copy_open = choice == COPY_UNSET && may_be_open(r->config, sink);
-    r->config->copies_open = r->config->copies_open || sink->copy_open;
-    if (choice != COPY_YES && choice != COPY_ONLY)
-        return 0;
-    if (!can_copy(sink->type))
-        return refuse(r, sink->line,
-                      choice == COPY_ONLY ? "give it a config file of its own"
-                                          : "set copy = no in its section",
-                      "a sink of this type takes no copies:", sink->name);
-    if (r->config->source.binary)
-        return refuse(r, sink->line,
-                      choice == COPY_ONLY
-                          ? "set binary = off in [source]"
-                          : "set binary = off in [source], or copy = no in the sink",
-                      choice == COPY_ONLY ? "copy = only needs values as text: sink"
-                                          : "copy = yes needs values as text: sink",
-                      sink->name);
-    sink->copies = r->config->copies = true;
-    return 0;
-}
-
-/* [pipeline] decides for a sink that has no choice of its own. */
-static bool
-is_only(const struct config *config, const struct sink_config *sink)
-{
-    return (sink->copy != COPY_UNSET ? sink->copy : config->copy) == COPY_ONLY;
-}
-
-/* A sink that follows never comes to an end, and needs the slot. */
-static int
-choose_only(const struct reading *r)
-{
-    struct config *config = r->config;
-    const struct sink_config *other = NULL;
-    size_t count = 0;
-
-    for (size_t i = 0; i < config->sinks_count; i++) {
-        count += is_only(config, &config->sinks[i]);
-        if (!is_only(config, &config->sinks[i]))
-            other = &config->sinks[i];
-    }
-    config->only = count == config->sinks_count;
-    if (count == 0 || config->only)
-        return 0;
-    return refuse(r, other->line,
-                  "set copy = only in [pipeline], or give the sinks that have it a config file of "
-                  "their own, with another name, slot and state_dir",
-                  "other sinks have copy = only, so this one must have it too:", other->name);
-}
-
-static int
-choose_copies(const struct reading *r)
-{
-    for (size_t i = 0; i < r->config->sinks_count; i++)
-        if (choose_copy(r, &r->config->sinks[i]) != 0)
-            return -1;
-    return choose_only(r);
-}
-
 static int
 read_sections(const struct reading *r, const struct inifile_section *sections)
 {
@@ -510,7 +433,7 @@ read_sections(const struct reading *r, const struct inifile_section *sections)
             return -1;
     }
     if (pipeline != 0 && source != 0 && config->sinks_count > 0)
-        return choose_copies(r);
+        return copykeys_apply(config, r->err);
     err_set(r->err, EXIT_REFUSED, "%s: there is no section [%s]", config->path,
             pipeline == 0 ? "pipeline"
             : source == 0 ? "source"
@@ -580,14 +503,6 @@ config_variables(const struct config *config, struct pool *pool)
     for (const struct variable *v = config->variables; v != NULL; v = v->next)
         text = pool_print(pool, "%s%s%s", text, text[0] == '\0' ? "" : ", ", v->name);
     return text;
-}
-
-void
-config_count_copies(struct config *config)
-{
-    config->copies = false;
-    for (size_t i = 0; i < config->sinks_count; i++)
-        config->copies = config->copies || config->sinks[i].copies;
 }
 
 void

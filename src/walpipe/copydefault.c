@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/statefile.h"
+#include "walpipe/copykeys.h"
 #include "walpipe/sinknotes.h"
 #include "walpipe/slotlook.h"
 
@@ -219,7 +220,7 @@ decide(struct deciding *d, struct err *err)
     for (size_t i = 0; i < d->config->sinks_count && result == COPYDEFAULT_DECIDED; i++)
         if (d->config->sinks[i].copy_open)
             result = decide_sink(d, &d->config->sinks[i], err);
-    config_count_copies(d->config);
+    copykeys_count(d->config);
     if (result == COPYDEFAULT_DECIDED && remember(d, err) != 0)
         return COPYDEFAULT_FAILED;
     return result;
@@ -270,7 +271,7 @@ copydefault_recall(struct config *config)
                 continue;
             sink->copies = remembered(d.memory, sink->name) >= COPY_YES;
         }
-    config_count_copies(config);
+    copykeys_count(config);
     free(d.memory);
     pool_free(&d.pool);
 }

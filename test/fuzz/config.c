@@ -1,7 +1,7 @@
 /* config.c: the config file. A refusal names the place. A file that is accepted makes a plan
  * without a password on a command line. */
 /* clang-format off: make reads one line
- * links: walpipe/config walpipe/values walpipe/inifile walpipe/override walpipe/expand walpipe/pool walpipe/plan walpipe/words lib/names lib/tablefilter lib/tablemap lib/pqx lib/opt lib/log lib/lsn lib/clock lib/frame lib/pack lib/cursor lib/buf lib/err; libs: -lpq -linih */
+ * links: walpipe/config walpipe/copykeys walpipe/values walpipe/inifile walpipe/override walpipe/expand walpipe/pool walpipe/plan walpipe/words lib/names lib/tablefilter lib/tablemap lib/pqx lib/opt lib/log lib/lsn lib/clock lib/frame lib/pack lib/cursor lib/buf lib/err; libs: -lpq -linih */
 /* clang-format on */
 #include "walpipe/config.h"
 

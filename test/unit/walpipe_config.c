@@ -1,6 +1,6 @@
 /* walpipe_config.c: the meaning of a config file, and the message for each mistake in it. */
 /* clang-format off */
-/* links: walpipe/config walpipe/values walpipe/inifile walpipe/override walpipe/expand walpipe/pool lib/names lib/tablefilter lib/tablemap lib/pqx lib/opt lib/log lib/lsn lib/err
+/* links: walpipe/config walpipe/copykeys walpipe/values walpipe/inifile walpipe/override walpipe/expand walpipe/pool lib/names lib/tablefilter lib/tablemap lib/pqx lib/opt lib/log lib/lsn lib/err
  * libs: -lpq -linih */
 /* clang-format on */
 #include <stdio.h>
