@@ -39,7 +39,7 @@ teardown() {
         wait "$job" 2>/dev/null || true
     done
     if [ -z "${BATS_TEST_COMPLETED:-}" ]; then
-        cat "$DIR"/log* "$DIR/acks" 2>/dev/null || true
+        cat "$DIR"/log* "$DIR/acks" "$DIR/requests" 2>/dev/null || true
     fi
     rm -f "$ACKD"
 }

@@ -85,7 +85,7 @@ def dropped(query):
 
 
 def alter(query):
-    if "alter" not in plan or " ADD COLUMN " not in query:
+    if "alter" not in plan or not re.match(r"ALTER TABLE \S+\.`t` ADD COLUMN ", query):
         return {}
     plan["tables"]["t"]["columns"].append(plan["alter"]["adds"])
     return plan["alter"]["answer"]
