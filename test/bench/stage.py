@@ -20,10 +20,11 @@ PG_RECVLOGICAL = subprocess.check_output(
 
 # The same for both PostgreSQL servers and all contenders. fsync is off: what is compared is the
 # programs' work, and the disk of a shared machine is its neighbours' too.
+# The origins of each run stay and take a slot each, and without one a subscription waits for ever.
 SETTINGS = ("autovacuum=off", "fsync=off", "shared_buffers=1GB", "max_wal_size=20GB",
             "checkpoint_timeout=1h", "max_connections=100", "max_worker_processes=30",
             "max_logical_replication_workers=20", "wal_retrieve_retry_interval=100ms",
-            "logical_decoding_work_mem=256MB", "jit=off")
+            "logical_decoding_work_mem=256MB", "jit=off", "max_replication_slots=200")
 
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
