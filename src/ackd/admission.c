@@ -10,8 +10,8 @@ static enum admission
 start_over_hint(const char *dir_path, struct err *err)
 {
     err_hint(err,
-             "copy the tables anew with a new slot, then remove %s/%s; \"walpipe drop\" does away "
-             "with slot, progress and checkpoint",
+             "stop walpipe, run walpipe drop, which also removes %s/%s, empty the tables in the "
+             "targets, set copy = yes, and start again",
              dir_path, CHECKPOINT_NAME);
     return ADMISSION_REFUSED;
 }
@@ -89,9 +89,10 @@ cannot_tell(const struct checkpoint *c, const struct ack_source *s, const struct
             w->shard, s->confirmed_lsn - c->safe_lsn);
     err->lsn = s->confirmed_lsn;
     return err_hint(
-        err, "if another walpipe moved the slot, start with its checkpoint, or, knowing that "
-             "it had the same sinks and nobody else moved the slot, without one; otherwise "
-             "copy the tables anew. See \"a second walpipe\" in walpipe(1)");
+        err, "if you are certain that only another walpipe with the same sinks has moved the slot, "
+             "start with its file checkpoint in the state directory, or remove that file; "
+             "otherwise stop walpipe, run walpipe drop, empty the tables in the targets, set copy "
+             "= yes, and start again (\"A second walpipe\" in walpipe(1))");
 }
 
 /* The target's progress is of an older timeline than the source. Checks that the source was
@@ -115,9 +116,10 @@ same_history(const struct ack_source *s, const struct ack_register *w, struct er
                 ", the source is on timeline %" PRIu32 ", which came out of timeline %" PRIu32,
                 w->sink, w->shard, w->timeline, s->timeline, s->previous_timeline);
     return err_hint(err,
-                    "a failover to a standby that was behind? copy the tables anew, then remove "
-                    "the sink's progress rows; or, knowing better, set their timeline to the "
-                    "source's");
+                    "the source may have failed over to a standby that lacked these changes: stop "
+                    "walpipe, run walpipe drop, empty the tables in the targets, set copy = yes, "
+                    "and start again; or, if you are certain that the source has all rows of the "
+                    "target, set timeline in the sink's progress rows to the source's");
 }
 
 int
@@ -135,8 +137,9 @@ admission_worker(const struct checkpoint *unproven, const struct ack_source *s,
             "progress %s: changes in %" PRIu64 " bytes of WAL would be missing",
             w->sink, w->shard, lsn_format(s->confirmed_lsn).text, lsn_format(w->durable_lsn).text,
             s->confirmed_lsn - w->durable_lsn);
-    return err_hint(err, "was the slot moved or made anew, or the target restored from a backup? "
-                         "copy its tables anew, then remove its progress rows");
+    return err_hint(err, "somebody moved the slot or made it again, or restored the target from a "
+                         "backup: stop walpipe, run walpipe drop, empty the tables in the targets, "
+                         "set copy = yes, and start again");
 }
 
 int
@@ -147,6 +150,8 @@ admission_wal_end(uint64_t current_lsn, uint64_t lsn, const char *who, struct er
     err_set(err, EXIT_REFUSED,
             "the source's WAL ends at %s, before %s, which %s already has: the source lost WAL",
             lsn_format(current_lsn).text, lsn_format(lsn).text, who);
-    return err_hint(err, "a failover to a standby that was behind, or a restored backup? changes "
-                         "made there since would be skipped: copy the tables anew");
+    return err_hint(
+        err, "the source failed over to a standby that was behind, or was restored from a backup, "
+             "and walpipe would skip changes that were made there since: stop walpipe, run walpipe "
+             "drop, empty the tables in the targets, set copy = yes, and start again");
 }

@@ -122,8 +122,9 @@ control_copier_gone(struct ackd *a)
 
         if (conn == NULL)
             continue;
-        refuse(a, conn, "pg-table-read has ended before it answered",
-               "walpipe tables says whether the table is in resync; if not, try again");
+        refuse(
+            a, conn, "pg-table-read has ended before it answered",
+            "walpipe tables shows whether the table is in state resync; if it is not, try again");
         a->controls[i].conn = NULL;
     }
 }

@@ -27,14 +27,15 @@ admit(struct ackd *a, const struct ack_register *r, struct err *err)
             err_set(err, EXIT_REFUSED,
                     "sink \"%s\" has %" PRIu32 " shards, not shard %" PRIu32 " of %" PRIu32,
                     r->sink, s->shards, r->shard, r->shards);
-        err_hint(err, "route's --sink and --to and ackd's --sink must name the same workers");
+        err_hint(err, "name the same sinks and numbers of workers in route's --sink and --to and "
+                      "in ackd's --sink");
         return NULL;
     }
     w = &a->workers[s->first_worker + r->shard];
     if (w->registered) {
         err_set(err, EXIT_REFUSED, "worker %s/%" PRIu32 " is registered already", r->sink,
                 r->shard);
-        err_hint(err, "was the same sink started twice?");
+        err_hint(err, "the same worker was started twice: stop one of the two");
         return NULL;
     }
     return admission_worker(a->proving ? &a->checkpoint : NULL, &a->source, r, err) == 0 ? w : NULL;

@@ -75,8 +75,8 @@ frame_refuse_length(const struct frame_reader *r, uint32_t len, struct err *err)
             "the input is not a walpipe stream: frame length %" PRIu32 " at byte %" PRIu64
             " is outside 1 to %" PRIu32,
             len, r->bytes_read - buf_len(&r->buf), r->max);
-    err_hint(err, "the bytes before a frame must be its big-endian length; is another program's "
-                  "output piped in?");
+    err_hint(err, "connect the input to a program of walpipe: these bytes come from another "
+                  "program, or were damaged");
     return FRAME_BAD;
 }
 

@@ -39,7 +39,7 @@ keylessplace_look(const struct hello *hello, const struct layout *layout,
         err_set(err, EXIT_REFUSED,
                 "%s.%s cannot be copied: it has no key, and its rows go to several workers",
                 relation->schema, relation->name);
-        return err_hint(err, "set shard_key = key or table in the sink, or workers = 1");
+        return err_hint(err, "set shard_key = key or table in the sink, or shards = 1");
     }
     *mine = shard == hello->shard;
     return 0;

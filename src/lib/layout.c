@@ -292,8 +292,8 @@ place_by_column(const struct layout *l, const struct relation *relation, struct 
                     "cannot shard table %s.%s by column \"%s\": it is not part of the replica "
                     "identity, or its type has several spellings of one value",
                     relation->schema, relation->name, column->name);
-            return err_hint(err, "make it part of the key, use REPLICA IDENTITY FULL, or shard by "
-                                 "key or table");
+            return err_hint(err, "make the column part of the key, set REPLICA IDENTITY FULL for "
+                                 "the table, or set shard_key = key or table");
         }
         p->by_column = true;
         p->column = i;

@@ -31,7 +31,7 @@ loginnote_forgives(const struct loginnote *note, struct err *err)
     if (err->code != EXIT_REFUSED || !has_worked(note))
         return false;
     err->code = EXIT_PEER;
-    err_hint(err, "this login worked before: mend it at the server, or correct it here and start "
-                  "walpipe again");
+    err_hint(err, "this login worked before: correct the role or its password on the server, or "
+                  "correct the config and restart walpipe");
     return true;
 }

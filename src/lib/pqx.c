@@ -110,8 +110,8 @@ strange_answer(const char *what, struct err *err, const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     err_set(err, EXIT_PEER, "could not %s: the server's answer has %s", what, text);
-    return err_hint(err, "does conninfo name PostgreSQL itself? a pooler or proxy may answer "
-                         "otherwise");
+    return err_hint(
+        err, "let conninfo name PostgreSQL itself: a pooler or proxy may give other answers");
 }
 
 int

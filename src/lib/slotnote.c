@@ -43,8 +43,8 @@ slotnote_read(const char *path, struct slotnote *note, struct err *err)
     free(text);
     if (!valid) {
         err_set(err, EXIT_REFUSED, "cannot read the note about the slot in \"%s\"", path);
-        return err_hint(err, "restore it, or remove it if walpipe was not killed while it made the "
-                             "slot");
+        return err_hint(err, "restore the file; or, if walpipe was not killed while it made the "
+                             "slot, remove the file");
     }
     if (strcmp(found.slot, note->slot) == 0 &&
         (note->system_identifier == 0 || note->system_identifier == found.system_identifier))

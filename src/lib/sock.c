@@ -41,7 +41,9 @@ take_lock(const char *path, struct err *err)
     if (fd != LOCKFILE_HELD)
         return fd < 0 ? -1 : 0;
     err_set(err, EXIT_PEER, "socket \"%s\" is in use by another process", path);
-    return err_hint(err, "a second pipeline with the same directory? see who holds %s", lock);
+    return err_hint(
+        err, "give each pipeline a directory of its own; fuser shows the process that holds %s",
+        lock);
 }
 
 int

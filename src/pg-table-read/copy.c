@@ -52,7 +52,7 @@ check_source(const struct copy *copy, struct err *err)
                 ", the stream comes from database \"%s\" of system %" PRIu64,
                 server->database, server->system_identifier, source->database,
                 source->system_identifier);
-        return err_hint(err, "both must be one database: see the conninfo of both");
+        return err_hint(err, "give pg-table-read and pg-wal-read the same database in --conninfo");
     }
     if (source->standby) {
         err_set(err, EXIT_REFUSED, "the stream comes from a standby: no table can be copied");

@@ -139,9 +139,9 @@ refuse_partition(const PGresult *r, struct err *err)
             "updates and deletes do not identify rows as the root's do",
             PQgetvalue(r, 0, TABLE), identity, PQgetvalue(r, 0, ROOT), root_identity);
     return err_hint(err,
-                    "ALTER TABLE %s REPLICA IDENTITY FULL; if it was updated since the slot was "
-                    "last read, walpipe drop and copy the table again: what is in the WAL already "
-                    "keeps the old identity",
+                    "run ALTER TABLE %s REPLICA IDENTITY FULL on the source; updates and deletes "
+                    "that are in the WAL already keep the old identity, so if there are any since "
+                    "the slot was last read, run walpipe drop and copy the table again",
                     PQgetvalue(r, 0, TABLE));
 }
 

@@ -269,13 +269,14 @@ source_check_slot(const struct source *source, const struct source_options *opti
     if (strcmp(slot->wal_status, "lost") == 0) {
         err_set(err, EXIT_REFUSED, "slot \"%s\" is lost: the source removed WAL that it needs",
                 options->slot);
-        return err_hint(err, "changes are missing from here on: drop the slot (walpipe drop), copy "
-                             "the tables anew and raise max_slot_wal_keep_size");
+        return err_hint(err, "changes are missing from here on: raise max_slot_wal_keep_size on "
+                             "the source, then stop walpipe, run walpipe drop, empty the tables in "
+                             "the targets, set copy = yes, and start again");
     }
     if (slot->two_phase) {
         err_set(err, EXIT_REFUSED, "slot \"%s\" has two_phase enabled", options->slot);
-        return err_hint(err,
-                        "prepared transactions are not decoded; use a slot created without it");
+        return err_hint(err, "walpipe does not decode prepared transactions: name a slot that was "
+                             "created without two_phase, or let walpipe create one");
     }
     if (slot->confirmed_lsn == 0)
         return err_set(err, EXIT_PEER, "slot \"%s\" has no confirmed_flush_lsn yet", options->slot);

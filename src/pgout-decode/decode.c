@@ -312,14 +312,15 @@ refuse_tag(uint8_t tag, struct err *err)
 {
     if (pgoutput_name(tag) == NULL) {
         err_set(err, EXIT_REFUSED, "unknown pgoutput message type 0x%02x", tag);
-        return err_hint(err, "is the source newer than this walpipe knows?");
+        return err_hint(err, "upgrade walpipe: the source may be newer than this version knows");
     }
     err_set(err, EXIT_REFUSED, "cannot decode pgoutput message %s ('%c') of protocol version %d",
             pgoutput_name(tag), tag, pgoutput_protocol(tag));
     if (pgoutput_protocol(tag) == 2)
         return err_hint(err,
                         "only protocol version 1 is supported: read the slot without streaming");
-    return err_hint(err, "the slot has two_phase enabled; use a slot created without it");
+    return err_hint(err, "the slot has two_phase enabled: name a slot that was created without it, "
+                         "or let walpipe create one");
 }
 
 /* Tables are announced once, perhaps in a transaction that is dropped. */

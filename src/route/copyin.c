@@ -90,7 +90,8 @@ find_sink(const struct router *r, struct bytes name, size_t *index, struct err *
             return 0;
         err_set(err, EXIT_REFUSED, "the copy is for sink \"%s\", which does not read copies",
                 sink->name);
-        return err_hint(err, "route's --stream 2 says that it does");
+        return err_hint(err, "give route --stream 2 for this sink if it reads copies, or leave the "
+                             "sink out of the copy");
     }
     return err_set(err, EXIT_REFUSED, "the copy is for sink \"%.*s\", which is not here",
                    (int)name.len, (const char *)name.data);

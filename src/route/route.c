@@ -27,7 +27,9 @@ out_of_place(const struct router *r, const char *what, struct err *err)
 {
     err->lsn = r->commit_lsn;
     err_set(err, EXIT_BUG, "the event stream is not whole: %s", what);
-    return err_hint(err, "is another program between pgout-decode and route?");
+    return err_hint(
+        err,
+        "connect route directly to pgout-decode: a program between them has changed the stream");
 }
 
 /* Counts one change of the open transaction. */

@@ -68,8 +68,8 @@ copies_start(struct worker *w, struct err *err)
     resync_serve(w);
     c->copying.kind_hint =
         "stop walpipe; if nothing else writes to the target table, in ClickHouse ALTER TABLE "
-        "walpipe_tables DELETE WHERE ... the table's rows; when the mutation is done, DROP the "
-        "target table, or make it anew, empty; then start again, and it is copied";
+        "walpipe_tables DELETE WHERE ... the table's rows; when system.mutations shows it as done, "
+        "DROP the target table, or make it anew, empty; then start again, and it is copied";
     c->copying.remade_hint =
         "if nothing else writes to the target table, run walpipe resync for it, or stop walpipe; "
         "in ClickHouse delete the table's rows from walpipe_tables (ALTER TABLE walpipe_tables "
@@ -77,14 +77,14 @@ copies_start(struct worker *w, struct err *err)
     c->copying.back_hint =
         "if nothing else writes to the target table, run walpipe resync for it, or stop walpipe; "
         "in ClickHouse TRUNCATE the target table, then ALTER TABLE walpipe_tables UPDATE state = "
-        "'waiting', done = '', rows = 0 WHERE ...; when the mutation is done, start again, and it "
-        "is copied; or, if no change was lost, remove 'out-' from state in this way";
+        "'waiting', done = '', rows = 0 WHERE ...; when system.mutations shows it as done, start "
+        "again, and it is copied; or, if no change was lost, remove 'out-' from state in this way";
     c->copying.moved_hint =
         "set map back; if you have renamed the table in ClickHouse as well, ALTER TABLE "
         "walpipe_tables UPDATE target = '' WHERE ...; or, if nothing else writes to the new target "
         "table, run walpipe resync for it, or stop walpipe; in ClickHouse TRUNCATE the new target "
         "table, then ALTER TABLE walpipe_tables UPDATE state = 'waiting', done = '', rows = 0 "
-        "WHERE ...; when the mutation is done, start again, and it is copied again";
+        "WHERE ...; when system.mutations shows it as done, start again, and it is copied again";
     if (!is_on(w))
         return copynotes_require_none(&c->notes, err);
     if (copynotes_load(&c->notes, &c->copying, w->journal.highest > 0 || w->journal.adopted, err) !=

@@ -23,12 +23,11 @@ refuse_rows(const struct copypart *part, const char *target_sql, struct err *err
 {
     err_set(err, EXIT_REFUSED, "%s is to be copied from \"%s.%s\" and has rows already", target_sql,
             part->schema, part->name);
-    return err_hint(
-        err,
-        "if nothing else writes to it, TRUNCATE TABLE %s in ClickHouse, or have walpipe "
-        "resync replace its rows; or, if the tables have the source's rows as of the "
-        "slot's beginning, set copy = no in the sink",
-        target_sql);
+    return err_hint(err,
+                    "if nothing else writes to it, run TRUNCATE TABLE %s in ClickHouse and start "
+                    "again, or let walpipe resync replace its rows; or, if the sink's tables have "
+                    "the source's rows as of the creation of the slot, set copy = no in the sink",
+                    target_sql);
 }
 
 static int

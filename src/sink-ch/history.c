@@ -9,11 +9,9 @@
 #include "lib/lsn.h"
 #include "sink-ch/mark.h"
 
-static const char copy_anew[] = "stop the pipeline, run \"walpipe drop\", TRUNCATE the target "
-                                "tables in ClickHouse and copy the "
-                                "source's rows into them with version 0, then start again; or "
-                                "repair them where they are and run "
-                                "\"walpipe adopt\"";
+static const char copy_anew[] =
+    "stop walpipe, run walpipe drop, empty the tables in the targets, set copy = yes, and start "
+    "again; or correct the rows in ClickHouse where they are, and run \"walpipe adopt\"";
 
 static bool
 is_ours(const struct hello *hello, const struct mark *mark)

@@ -246,9 +246,10 @@ refuse_seen(const struct journal *j, const struct seen *seen, struct err *err)
                 "timeline %" PRIu32 ", which came out of timeline %" PRIu32,
                 hello->sink, seen->last_timeline, lsn_format(seen->last_lsn).text, hello->timeline,
                 hello->previous_timeline);
-    return err_hint(err, "stop the pipeline, run \"walpipe drop\", TRUNCATE the target tables in "
-                         "ClickHouse and copy the source's rows into them with version 0, then "
-                         "start again; or repair them where they are and run \"walpipe adopt\"");
+    return err_hint(
+        err,
+        "stop walpipe, run walpipe drop, empty the tables in the targets, set copy = yes, and "
+        "start again; or correct the rows in ClickHouse where they are, and run \"walpipe adopt\"");
 }
 
 static int
@@ -563,7 +564,9 @@ forget(struct journal *j, const char *sink, bool others, struct err *err)
     if (!any)
         return 0;
     err_set(err, EXIT_PEER, "could not delete from " TABLE ": the rows are still there");
-    return err_hint(err, "look at system.mutations in ClickHouse");
+    return err_hint(
+        err,
+        "the reason is in the table system.mutations of ClickHouse: correct it, and try again");
 }
 
 int

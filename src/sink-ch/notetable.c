@@ -333,5 +333,7 @@ notetable_drop(const struct notetable *n, const char *table, const char *sink, s
     if (!any)
         return 0;
     err_set(err, EXIT_PEER, "could not delete from %s: the rows are still there", table);
-    return err_hint(err, "look at system.mutations in ClickHouse");
+    return err_hint(
+        err,
+        "the reason is in the table system.mutations of ClickHouse: correct it, and try again");
 }

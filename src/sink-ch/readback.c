@@ -359,9 +359,9 @@ not_found(const struct readback *rb, struct bytes key, struct version own, struc
             "(RowBinary %s%s) to take them from",
             rb->table->source_name, rb->table->target_sql, text, n < key.len ? "..." : "");
     err_hint(err,
-             "ALTER TABLE %s REPLICA IDENTITY FULL on the source makes it send such values; a "
-             "table that was not empty needs its first copy; under copy = yes walpipe resync "
-             "brings rows that are missing",
+             "under copy = yes run walpipe resync for the table, which brings rows that are "
+             "missing, and start again; with ALTER TABLE %s REPLICA IDENTITY FULL on the source "
+             "later changes have all values",
              rb->table->source_name);
     return table_error(rb->table, source_lsn(rb->table, own), err);
 }

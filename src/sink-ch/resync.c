@@ -131,8 +131,8 @@ refuse_from(struct worker *w, const struct table *table, uint64_t lsn, struct er
             "not come to (%s), and hide the source's rows; one has the key %s",
             table->target_sql, count, lsn_format(lsn).text, example);
     err_hint(err,
-             "if nothing else writes to it, in ClickHouse: ALTER TABLE %s DELETE WHERE %s; when "
-             "the mutation is done, try again",
+             "if nothing else writes to it, run in ClickHouse ALTER TABLE %s DELETE WHERE %s; when "
+             "system.mutations shows it as done, try again",
              table->target_sql, (const char *)condition.data + condition.start);
     buf_free(&condition);
     return table_error(table, 0, err);
@@ -204,7 +204,8 @@ resync_serve(struct worker *w)
     w->copies.copying.context = w;
     w->copies.copying.noted_hint =
         "or, if it was streaming before walpipe resync, ALTER TABLE walpipe_tables UPDATE state = "
-        "'streaming' WHERE ... in ClickHouse, and when the mutation is done, start again";
+        "'streaming' WHERE ... in ClickHouse, and when system.mutations shows it as done, start "
+        "again";
 }
 
 /* ---- while it is copied ---- */

@@ -24,8 +24,10 @@ not_sent(const struct change *change, const struct column *column, struct err *e
             "the value of column \"%s\" of table \"%s\" was not sent (unchanged TOAST), and there "
             "is no older row to take it from",
             column->name, change->table->source_name);
-    err_hint(err, "ALTER TABLE %s REPLICA IDENTITY FULL on the source makes it send such values",
-             change->table->source_name);
+    err_hint(
+        err,
+        "with ALTER TABLE %s REPLICA IDENTITY FULL on the source later changes have all values",
+        change->table->source_name);
     return table_error(change->table, change->worker->transaction.commit_lsn, err);
 }
 

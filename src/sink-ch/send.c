@@ -96,7 +96,7 @@ explain_refusal(const struct sending *sending, struct err *err)
     if (schema_changed(&sending->worker->server, sending->table)) {
         say_changed(sending, err);
     } else if (err->hint[0] == '\0') {
-        err_hint(err, "nothing was acknowledged; mend the table in ClickHouse and start again");
+        err_hint(err, "nothing was confirmed; correct the table in ClickHouse and start again");
     }
     return table_error(sending->table, sending->worker->transaction.commit_lsn, err);
 }
@@ -205,9 +205,10 @@ look_at_types(const struct sending *sending, bool sent, struct err *err)
                 "the columns of %s changed while rows were written to it: they may have been "
                 "misread",
                 sending->table->target_sql);
-        err_hint(err, "nothing was acknowledged, and the rows are sent again; delete rows that "
-                      "the source does not have from the table, or have walpipe resync replace its "
-                      "rows, then start again");
+        err_hint(
+            err,
+            "nothing was confirmed, and the rows are sent again; delete rows that the source does "
+            "not have from the table, or let walpipe resync replace its rows, then start again");
     }
     return table_error(sending->table, worker->transaction.commit_lsn, err);
 }

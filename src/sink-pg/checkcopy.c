@@ -107,7 +107,8 @@ check_target(struct session *s, const char *const *params, const struct relation
         return rc;
     err_set(err, EXIT_REFUSED, "the rows of %s.%s are in another target table than its changes now",
             relation->schema, relation->name);
-    return err_hint(err, "set map back, or see target in sink-pg(1)");
+    return err_hint(err, "set map back, or let the table be copied again (\"Tables that are "
+                         "copied\" in sink-pg(1))");
 }
 
 void

@@ -414,10 +414,9 @@ copynotes_refuse_rows(const char *schema, const char *name, struct err *err)
 {
     snprintf(err->relation, sizeof err->relation, "%s.%s", schema, name);
     err_set(err, EXIT_REFUSED, "%s.%s is to be copied and has rows already", schema, name);
-    return err_hint(
-        err, "if nothing else writes to it, empty it, or have walpipe resync replace its "
-             "rows; or, if the tables have the source's rows as of the slot's beginning, set "
-             "copy = no in the sink");
+    return err_hint(err, "if nothing else writes to it, empty it and start again, or let walpipe "
+                         "resync replace its rows; or, if the sink's tables have the source's rows "
+                         "as of the creation of the slot, set copy = no in the sink");
 }
 
 /* A note that was there and is not any more was removed by a worker for which the table is gone. It

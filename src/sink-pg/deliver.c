@@ -135,7 +135,9 @@ reconnect(struct deliver *d, const struct position *commit, bool *applied, struc
         return commit != NULL && !moves ? require_repeatable(d, err) : 0;
     err_set(err, EXIT_PEER, "the progress in the target is not where this worker left it");
     err->lsn = found.lsn;
-    return err_hint(err, "the target lost transactions, or somebody changed walpipe.progress");
+    return err_hint(
+        err, "the target lost transactions, or somebody changed walpipe.progress: after the "
+             "restart walpipe compares the progress with the slot, and its log says what to do");
 }
 
 int

@@ -230,9 +230,9 @@ hint_remedy(const struct pipe_failure *f, struct err *err)
     if (err->code != EXIT_REFUSED || err->hint[0] != '\0')
         return;
     if (strcmp(f->sqlstate, "23502") == 0 && f->type[0] != '\0') {
-        err_hint(err, "give a column that only the target has a DEFAULT, or ALTER DOMAIN ... DROP "
-                      "NOT NULL in the target, also of the domain it is over, then start again; "
-                      "nothing is lost");
+        err_hint(err, "if only the target has the column, give it a DEFAULT; if its type is a "
+                      "domain, run ALTER DOMAIN ... DROP NOT NULL in the target for it and for the "
+                      "domains under it; then start again, nothing is lost");
         return;
     }
     for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++)
@@ -240,7 +240,7 @@ hint_remedy(const struct pipe_failure *f, struct err *err)
             err_hint(err, "%s, then start again; nothing is lost", remedies[i].hint);
             return;
         }
-    err_hint(err, "mend the target, then start again; nothing is lost");
+    err_hint(err, "correct the target, then start again; nothing is lost");
 }
 
 void

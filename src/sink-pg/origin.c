@@ -164,7 +164,8 @@ origin_held(const struct origin *origin, struct err *err)
 {
     err_set(err, EXIT_PEER, "another session of the target uses replication origin \"%s\"",
             origin->name);
-    return err_hint(err, "a killed worker's? end it with pg_terminate_backend()");
+    return err_hint(
+        err, "if it belongs to a worker that was killed, end it with pg_terminate_backend()");
 }
 
 /* ---- check ---- */

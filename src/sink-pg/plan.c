@@ -81,7 +81,7 @@ refuse_swallowed(const char *label, const struct catalog *c, struct err *err)
             "%s is a view whose INSTEAD OF triggers (%s) do not fire in this session: PostgreSQL "
             "would take its rows and keep none",
             label, c->swallowed);
-    return err_hint(err, "give the source's table a table with map, or drop the triggers if the "
+    return err_hint(err, "send the source's table to a table with map, or drop the triggers if the "
                          "view takes rows without them");
 }
 

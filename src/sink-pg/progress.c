@@ -99,13 +99,13 @@ differs(struct err *err, const char *what, const char *ours, const char *theirs)
             "stream's is %s",
             what, ours, theirs);
     return err_hint(
-        err,
-        strcmp(what, "timeline") == 0
-            ? "is this the primary from before a failover, or a backup? copy the tables anew and "
-              "run "
-              "sink-pg --drop-progress, or use another pipeline name"
-            : "positions of two sources cannot be compared; copy the tables anew and run sink-pg "
-              "--drop-progress, or use another pipeline name");
+        err, strcmp(what, "timeline") == 0
+                 ? "correct conninfo if this is the primary from before a failover, or an old "
+                   "backup; otherwise stop walpipe, run walpipe drop, empty the tables in the "
+                   "targets, set copy = yes, and start again, or give the pipeline another name"
+                 : "correct conninfo if this is the wrong source; otherwise stop walpipe, run "
+                   "walpipe drop, empty the tables in the targets, set copy = yes, and start "
+                   "again, or give the pipeline another name");
 }
 
 /* A later timeline than the source's is of another history. An earlier one may be its own, and ackd

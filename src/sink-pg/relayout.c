@@ -231,9 +231,10 @@ judge(const struct relayout *r, const struct stored *st, struct err *err)
                 "the %" PRIu32 " workers of sink \"%s\" did not stop at one position, and an older "
                 "walpipe did not note which of them had which row",
                 st->layer.layout.shards, r->hello->sink);
-        return err_hint(err, "run the older walpipe with its own configuration once more and stop "
-                             "it with SIGTERM, so that it drains; or copy the tables anew after "
-                             "walpipe drop");
+        return err_hint(err,
+                        "run the older walpipe with its own configuration once more and stop it "
+                        "with SIGTERM, so that it drains; or stop walpipe, run walpipe drop, empty "
+                        "the tables in the targets, set copy = yes, and start again");
     }
     if (!st->other_timeline)
         return 0;
@@ -241,8 +242,9 @@ judge(const struct relayout *r, const struct stored *st, struct err *err)
             "the workers of sink \"%s\" did not stop at one position, and now both the source's "
             "timeline and the layout are others",
             r->hello->sink);
-    return err_hint(err, "start with the number of workers and the shard_key of before, or copy "
-                         "the tables anew after walpipe drop");
+    return err_hint(
+        err, "set shards and shard_key back to their old values and start again, or stop walpipe, "
+             "run walpipe drop, empty the tables in the targets, set copy = yes, and start again");
 }
 
 /* ---- another layout ---- */
@@ -443,8 +445,8 @@ refuse_layer(const struct relayout *r, struct err *err)
             "the layout of sink \"%s\" changed %d times before its workers had passed where those "
             "of the first one stopped",
             r->hello->sink, LAYERS_MAX);
-    return err_hint(err, "start with the number of workers and the shard_key of before until "
-                         "walpipe status shows that the sink has caught up");
+    return err_hint(err, "set shards and shard_key back to their old values until walpipe status "
+                         "shows that the sink has caught up");
 }
 
 /* The rows are locked. */
@@ -475,7 +477,8 @@ settle_layers(const struct relayout *r, struct session *s, const struct stored *
             "the source's timeline changed before the workers of sink \"%s\" had passed where "
             "those of an older layout stopped",
             r->hello->sink);
-    return err_hint(err, "copy the tables anew after walpipe drop");
+    return err_hint(err, "stop walpipe, run walpipe drop, empty the tables in the targets, set "
+                         "copy = yes, and start again");
 }
 
 int

@@ -66,9 +66,9 @@ hint_key_taken(const struct table *table, struct err *err)
                       "key the type and the collation of the source's, then start again; nothing "
                       "is lost");
     else if (table->relation.replica_identity == 'f')
-        err_hint(err, "under REPLICA IDENTITY FULL no row takes another one's place: if the "
-                      "source's constraint is DEFERRABLE, the target's must be too; if the source "
-                      "does not have the target's row, delete it");
+        err_hint(err, "an insert replaces no row under REPLICA IDENTITY FULL: if the source's "
+                      "constraint is DEFERRABLE, make the target's DEFERRABLE too; if the source "
+                      "does not have the target's row, delete it there; then start again");
 }
 
 /* Applies them one by one. Repeats it if an insert met a row for the first time. The findings of an

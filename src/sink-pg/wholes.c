@@ -339,7 +339,8 @@ compare(const struct wholes *w, struct session *s, const struct table *table, co
         return -1;
     *unplaced = true;
     err_set(err, EXIT_PEER, "table %s must go to one worker as a whole: %s", table->label, kept);
-    return err_hint(err, "noted in walpipe.whole; after a restart with a new layout it does");
+    return err_hint(err, "nothing to do: the table is noted in walpipe.whole, and after the "
+                         "restart all its rows go to one worker");
 }
 
 /* The catalog's answer about one target table, or NULL with err. *split is set if the layout would

@@ -222,7 +222,7 @@ check_required(const struct reading *r, unsigned where, const struct inifile_sec
         if ((keys[i].where & where) && (keys[i].flags & KEY_REQUIRED) &&
             find_entry(section, keys[i].name) == NULL) {
             refuse(r, section->line, "", "section needs the key", keys[i].name);
-            return err_hint(r->err, "see walpipe.conf(5) for what it says");
+            return err_hint(r->err, "walpipe.conf(5) describes this key");
         }
     return 0;
 }

@@ -105,7 +105,7 @@ look_at_target(struct deciding *d, const struct sink_config *sink, struct err *e
     if (!notes.known) {
         err_set(err, notes.code, "could not ask the target of sink %s whether it takes copies: %s",
                 sink->name, notes.why);
-        err_hint(err, "mend it%s",
+        err_hint(err, "correct the cause%s",
                  d->config->only ? "" : ", or set copy = yes or copy = no in the sink");
         return EVIDENCE_TARGET_UNKNOWN;
     }

@@ -45,7 +45,8 @@ static int
 refuse_form(size_t number, struct err *err)
 {
     err_set(err, EXIT_REFUSED, "option --set number %zu: expected SECTION.KEY=VALUE", number);
-    return err_hint(err, "as in source.slot=orders, pipeline.log_level=debug or sink.dst.shards=2");
+    return err_hint(
+        err, "write it as in source.slot=orders, pipeline.log_level=debug or sink.dst.shards=2");
 }
 
 /* "table" as a word of the section's name stands between blanks in the file. */

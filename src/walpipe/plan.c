@@ -535,7 +535,7 @@ plan_programs_directory(struct pool *pool, struct err *err)
     len = readlink("/proc/self/exe", path, sizeof path - 1);
     if (len <= 0) {
         err_set(err, EXIT_PEER, "could not find walpipe's own executable: %s", strerror(errno));
-        err_hint(err, "is /proc mounted? WALPIPE_LIBEXEC may name the programs' directory");
+        err_hint(err, "mount /proc, or set WALPIPE_LIBEXEC to the directory of walpipe's programs");
         return NULL;
     }
     path[len] = '\0';

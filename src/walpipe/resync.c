@@ -52,8 +52,8 @@ check_sink(const struct sink_config *sink, struct err *err)
         return 0;
     err_set(err, EXIT_REFUSED, "sink \"%s\" takes no copies", sink->name);
     return err_hint(err,
-                    "set copy = yes in [sink %s] and start walpipe again; the tables that are "
-                    "streaming are not copied by that, only by walpipe resync",
+                    "set copy = yes in [sink %s] and restart walpipe, which copies no table that "
+                    "is streaming; then run walpipe resync again",
                     sink->name);
 }
 
@@ -76,8 +76,8 @@ check_config(const struct request *r, struct err *err)
     if (r->sink != NULL)
         return err_set(err, EXIT_REFUSED, "%s has no sink \"%s\"", r->config->path, r->sink);
     err_set(err, EXIT_REFUSED, "no sink of %s takes copies", r->config->path);
-    return err_hint(err, "set copy = yes in the sink and start walpipe again; the tables that are "
-                         "streaming are not copied by that, only by walpipe resync");
+    return err_hint(err, "set copy = yes in the sink and restart walpipe, which copies no table "
+                         "that is streaming; then run walpipe resync again");
 }
 
 /* ---- a pipeline that does not run ---- */
@@ -178,7 +178,7 @@ note_in_sinks(struct noting *n, struct err *err)
             continue;
         return n->noted[0] == '\0'
                    ? -1
-                   : err_hint(err, "it is noted in %s; the next start copies it again there",
+                   : err_hint(err, "it is noted in %s; the next start copies the table again there",
                               n->noted);
     }
     if (n->noted[0] != '\0')
@@ -220,8 +220,9 @@ hear(struct ackconn *conn, struct copy_controlled *answer, struct err *err)
     struct ack_message message;
 
     if (ackconn_hear(conn, &message, err) != 0)
-        return err_hint(err, "walpipe tables says whether the table is in resync; if not, try "
-                             "again");
+        return err_hint(
+            err,
+            "walpipe tables shows whether the table is in state resync; if it is not, try again");
     if (message.type != ACK_CONTROLLED) {
         err_set(err, EXIT_REFUSED, "ackd's answer is not one that this walpipe understands");
         return err_hint(err, "walpipe and the running ackd must be of one release");

@@ -246,7 +246,8 @@ schemaplan_make(struct schemaplan *plan, const struct schemaobjects *objects,
     if (p.tables_count != count_tables(objects)) {
         err_set(err, EXIT_PEER, "pg_dump wrote %zu of %zu tables", p.tables_count,
                 count_tables(objects));
-        return err_hint(err, "if the source's tables were changed meanwhile, try again");
+        return err_hint(
+            err, "try again: the source's tables may have been changed while pg_dump read them");
     }
     order(plan, pool);
     return 0;

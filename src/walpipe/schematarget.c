@@ -267,7 +267,7 @@ run_second(struct crew *c, uint32_t connections, struct err *err)
         return 0;
     err_set(err, EXIT_REFUSED, "sink %s: %zu object(s) could not be made", c->sink->name,
             c->failed);
-    return err_hint(err, "mend the reasons above and run it again");
+    return err_hint(err, "correct the causes above and run the command again");
 }
 
 int

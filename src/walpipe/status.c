@@ -37,7 +37,8 @@ hear(struct ackconn *conn, struct ack_status *status, struct err *err)
             break;
         case FILL_AGAIN:
             err_set(err, EXIT_PEER, "ackd did not answer within %d seconds", ANSWER_SECONDS);
-            return err_hint(err, "is it stopped, or the machine overloaded? see its log");
+            return err_hint(err, "ackd's process may be stopped, or the machine overloaded: see "
+                                 "the log of walpipe run");
         case FILL_EOF:
             (void)ackconn_gone_error(err);
             return err_hint(err, "the pipeline is just ending or restarting: try again");

@@ -226,3 +226,28 @@ move_on() {
     all_equal "$new"
     pipeline_stop "$conf"
 }
+
+@test "rows of another cluster: drop, empty tables and copy = yes make all equal, as the hints say" {
+    old_rows
+    pg_stop "$old"
+    pg_new "$new"
+    pg_sql "$new" "CREATE DATABASE $db"
+    pg_sql "$new" "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION p FOR TABLE t;
+        INSERT INTO t SELECT g, 'w' || g FROM generate_series(1500, 2500) g" "$db"
+    configure "$new"
+    rm "$SCRATCH/$db.state"/*checkpoint*
+    pipeline_start "$conf" 2>/dev/null || true
+    ended 100
+    grep -q 'another cluster\|belongs to another source' "$conf.log"
+    grep -q 'stop walpipe, run walpipe drop, empty the tables in the targets, set copy = yes, and start again' "$conf.log"
+    walpipe drop --yes
+    pg_sql dst "TRUNCATE t" "$db"
+    ch_sql ch "TRUNCATE TABLE t" "$db"
+    [ -e "$BATS_FILE_TMPDIR/no-chdb" ] || ch_sql modern "TRUNCATE TABLE t" "$db"
+    sed -i 's/^copy = no/copy = yes/' "$conf"
+    pipeline_start "$conf"
+    change "$new"
+    caught_up "$conf" "$new" "$db"
+    wait_until 60 all_equal "$new"
+    pipeline_stop "$conf"
+}

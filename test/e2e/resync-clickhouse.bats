@@ -284,7 +284,7 @@ copied() {
     pg_sql src "UPDATE t SET n = -2 WHERE k = 12000" "$db"
     wait_until 60 test -s "$conf.exit"
     [ "$(cat "$conf.exit")" -eq 100 ]
-    grep -q 'were not sent, and .* has no row with that key.*walpipe resync brings rows that are missing' "$conf.log"
+    grep -q 'were not sent, and .* has no row with that key.*run walpipe resync for the table' "$conf.log"
     run -0 resync --table public.t
     pipeline_start "$conf"
     wait_until 60 all_are streaming 2

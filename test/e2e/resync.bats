@@ -619,7 +619,7 @@ CONF
     run resync --table public.t
     echo "$output"
     [ "$status" -ne 0 ]
-    [[ $output == *"sink second: sink-pg ended"*"it is noted in dst; the next start copies it again there"* ]]
+    [[ $output == *"sink second: sink-pg ended"*"it is noted in dst; the next start copies the table again there"* ]]
     mv "$dir/one.conf" "$conf"
     pipeline_start "$conf"
     merged 0 0 0

@@ -311,7 +311,7 @@ PY
     asked 0
     asked 100 --copies
     grep -qF 'FAIL  table public.t: ' "$DIR/out"
-    grep -qF 'is to be copied from "public.t" and has rows already: if nothing else writes to it, TRUNCATE' "$DIR/out"
+    grep -qF 'is to be copied from "public.t" and has rows already: if nothing else writes to it, run TRUNCATE' "$DIR/out"
     # once its copy has begun the rows are its own
     q "TRUNCATE TABLE t"
     copied <<<'ask(); life(7); block(7, 1, [["1", "v", "b"]], mark=0x1000); e.end()'

@@ -98,7 +98,7 @@ EOF
     is "SELECT count() FROM walpipe_progress" 0
     exits 100 sink <"$DIR/new"
     log_has "\`$DB\`.\`t\` holds rows of another cluster: its system identifier is 7000000000000000001"
-    log_has 'TRUNCATE the target tables in ClickHouse'
+    log_has 'empty the tables in the targets, set copy = yes'
     q "TRUNCATE TABLE t"
     q "INSERT INTO t VALUES (1, 'copied', 0, 0)"
     sink <"$DIR/new"
@@ -162,7 +162,7 @@ keyed='[col("id", True, INT4), col("v")]'
     killed_before_its_note "$plain" 'e.insert(1, ["2", "lost"])' "SELECT count() FROM t" 2
     promoted 0x2100 "$plain" >"$DIR/behind"
     exits 100 sink <"$DIR/behind"
-    log_has 'or repair them where they are and run \"walpipe adopt\"'
+    log_has 'or correct the rows in ClickHouse where they are, and run \"walpipe adopt\"'
     q "CREATE TABLE repaired AS t"
     q "INSERT INTO repaired SELECT * FROM t WHERE id = 1"
     q "DROP TABLE t"

@@ -587,7 +587,7 @@ PY
     asks ""
     [ "$status" -eq 100 ]
     said "public.t is to be copied and has rows already"
-    said "if nothing else writes to it, empty it, or have walpipe resync replace its rows; or"
+    said "if nothing else writes to it, empty it and start again, or let walpipe resync replace its rows; or"
     sql "TRUNCATE t"
     asks ""
     [ "$status" -eq 0 ]
