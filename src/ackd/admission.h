@@ -26,7 +26,7 @@ bool admission_needs_proof(const struct checkpoint *checkpoint, const struct ack
 
 /* Returns 0, or -1 with err if the slot is ahead of the worker's target. If unproven is not NULL,
  * it is the checkpoint that the slot is ahead of. Then a worker without progress fails too, because
- * nobody knows what its target holds. */
+ * nobody knows the content of its target. */
 int admission_worker(const struct checkpoint *unproven, const struct ack_source *source,
                      const struct ack_register *worker, struct err *err) MUST_CHECK;
 

@@ -36,7 +36,7 @@ struct worker_metrics {
 /* Counts one report of a worker. */
 void counters_report(struct worker_metrics *metrics, const struct ack_reached *reached);
 
-/* What a worker says of copies. */
+/* The counts of a worker about copies. */
 void counters_copies(struct worker_metrics *metrics, const struct copy_counts *counts);
 void counters_range(struct worker_metrics *metrics, const struct range_copied *copied);
 

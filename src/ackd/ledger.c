@@ -28,7 +28,7 @@ ledger_complete(const struct ledger *l)
     return l->registered_count == l->workers_count;
 }
 
-/* higher() ensures that the safe LSN never goes back, no matter what the callers do. */
+/* higher() ensures that the safe LSN never goes back, whatever the callers do. */
 static void
 settle(struct ledger *l)
 {
@@ -57,7 +57,7 @@ ledger_register(struct ledger *l, uint32_t worker, uint64_t durable_lsn)
 
 /* A replay passes positions that the worker had before the run, and the first keepalives of a
  * replication connection count from the slot's restart LSN. Both are below floor. The worker may
- * report again what it had then, before the replay has come so far. */
+ * report again a position of that time, before the replay has come so far. */
 enum ledger_verdict
 ledger_reached(struct ledger *l, uint32_t worker, uint64_t lsn)
 {

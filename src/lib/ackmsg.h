@@ -33,7 +33,7 @@ enum ack_type {
     ACK_TABLE_STATE = 15,     /* ackd forwards this one and the next two to pg-table-read */
     ACK_COPIED = 17,
     ACK_MISSING = 18,
-    ACK_COPY_COUNTS = 19,  /* for people: how its tables are, and what it has written of them */
+    ACK_COPY_COUNTS = 19,  /* for people: its tables by state, and the rows that it wrote */
     ACK_TABLE_COUNTS = 20, /* for people: the changes of a table, and the state of its copy */
     /* anybody to ackd */
     ACK_STATUS_REQUEST = 16,

@@ -22,7 +22,7 @@ int copying_relation(struct copying *c, const struct relation *relation, uint32_
  * it cannot be copied. */
 int copying_meet(struct copying *c, const struct relation *relation, struct err *err) MUST_CHECK;
 
-/* What becomes of the table's changes. */
+/* The treatment of the table's changes. */
 enum copying_way copying_way(const struct copying *c, uint32_t relid);
 
 /* Whether a row may not be there though the table is COPYING_APPLY: a partition that was attached

@@ -49,7 +49,8 @@ struct keys_missing {
     struct bytes keys;
 };
 
-/* A worker, for people: its tables by state, and what it has written since it said so last. */
+/* A worker, for people: its tables by state, and the rows that it has written since its last
+ * message. */
 struct copy_counts {
     uint64_t waiting;
     uint64_t copying;
@@ -73,7 +74,7 @@ struct copy_answered {
     uint64_t workers; /* number of workers that were asked, and that report each range */
 };
 
-/* What a command wants of one table. */
+/* The request of a command about one table. */
 struct copy_control {
     uint64_t number;                 /* of the request, given by ackd; a command says 0 */
     char verb[16];                   /* "resync" */

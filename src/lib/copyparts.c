@@ -372,7 +372,7 @@ copyparts_target(const struct copying *c, struct copypart *part, const char *not
     return err_hint(err, "%s", c->moved_hint);
 }
 
-/* ---- what can be copied ---- */
+/* ---- tables that cannot be copied ---- */
 
 int
 copyparts_refuse(const struct relation *relation, const char *why, const char *hint,

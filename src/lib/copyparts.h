@@ -172,7 +172,7 @@ void copyparts_resync(struct copying *c, uint32_t relid);
 /* Some worker has refused to copy the table again, so all parts are as they were. */
 int copyparts_keep(struct copying *c, uint32_t relid, struct err *err) MUST_CHECK;
 
-/* What is staged of the table is wrong. Always -1 (EXIT_PEER): the resync begins again. */
+/* The staged rows of the table are wrong. Always -1 (EXIT_PEER): the resync begins again. */
 int copyparts_unstage(struct copying *c, const struct copypart *part, const char *why,
                       struct err *err);
 

@@ -53,7 +53,7 @@ intake_release(struct intake *in)
 
 /* ---- a look ahead ---- */
 
-/* An idle worker takes in that much of a copy at least before it sees what is behind. */
+/* An idle worker reads at least this much of a copy before it looks for other frames behind it. */
 #define LOOK_AHEAD_MAX (1u << 20)
 
 static bool

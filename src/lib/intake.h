@@ -41,7 +41,7 @@ int intake_next(struct intake *in, uint64_t deadline, struct intake_item *item,
  * caller frees, with 0. Returns 1 at the end, or -1 with err. */
 int intake_next_relation(struct intake *in, struct relation *relation, struct err *err) MUST_CHECK;
 
-/* Tells ackd that everything up to the LSN is durable, and what that was, by table. */
+/* Tells ackd that everything up to the LSN is durable, with the counts of each table. */
 int intake_reached(struct intake *in, const struct ack_reached *reached,
                    struct err *err) MUST_CHECK;
 
@@ -51,8 +51,8 @@ int intake_finished(struct intake *in, struct err *err) MUST_CHECK;
 /* The item is not needed any more. Frees the memory of a large one. */
 void intake_release(struct intake *in);
 
-/* Whether the caller should come back for the next item, because the stream goes on: something
- * else than a copy waits, or too much of a copy to look behind it. Takes in what is there. Call it
+/* Whether the caller should come back for the next item, because the stream goes on: something else
+ * than a copy waits, or too much of a copy to look behind it. Reads the input that waits. Call it
  * after intake_release only. */
 bool intake_stream_waits(struct intake *in);
 

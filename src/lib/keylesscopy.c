@@ -29,7 +29,8 @@ keylesscopy_spoil(struct copying *c, struct copypart *part)
     copyparts_changed(c, part);
 }
 
-/* Who follows which rows differs: what one worker removes another may have written just now. */
+/* With a key and without one, rows go to different workers. If one worker empties the table, it may
+ * remove rows that another one has written just now. */
 static int
 refuse_other_kind(const struct copying *c, const struct copypart *part, struct err *err)
 {

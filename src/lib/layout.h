@@ -55,7 +55,8 @@ int layout_read_file(struct layout *l, const char *path, struct err *err) MUST_C
 int layout_format(const struct layout *l, struct buf *out) MUST_CHECK;
 int layout_parse(struct layout *l, struct bytes text, struct err *err) MUST_CHECK;
 
-/* A hash of the canonical text, to store with what depends on the layout. -1: out of memory. */
+/* A hash of the canonical text, to store with the data that depend on the layout. -1: out of
+ * memory. */
 int layout_hash(const struct layout *l, uint64_t *hash) MUST_CHECK;
 
 /* The table's group, or NULL if the table is split over the workers. With all_whole it is "*" for

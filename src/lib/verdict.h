@@ -1,5 +1,5 @@
-/* verdict.h: the lines of --check, "ok    ...", "warn  ..." or "FAIL  ...: what to do", one per
- * finding. Every program writes its own. walpipe check reads and forwards those of the others. */
+/* verdict.h: the lines of --check, "ok    ...", "warn  ..." or "FAIL  ...: HINT", one per finding.
+ * Every program writes its own. walpipe check reads and forwards those of the others. */
 #ifndef WALPIPE_VERDICT_H
 #define WALPIPE_VERDICT_H
 

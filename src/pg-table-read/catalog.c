@@ -87,7 +87,7 @@ catalog_definition_sql(int server_version, const char *publications)
                        publications, "");
 }
 
-/* A change of what an entry publishes may give it another oid as well. */
+/* If an entry publishes other rows or columns, it may have another oid as well. */
 static char *
 members_sql(int server_version, const char *publications)
 {

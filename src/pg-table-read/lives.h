@@ -154,7 +154,7 @@ struct range_left {
 int life_read(struct range_order *order, const struct range_left *left,
               const struct range_found *found) MUST_CHECK;
 
-/* Behind life_read with 1: what it has up to `to` becomes the order `piece`, which is reported, or
+/* Behind life_read with 1: its rows up to `to` become the order `piece`, which is reported, or
  * dropped, on its own. */
 void life_split(struct range_order *order, const struct ctid *to, struct range_order *piece);
 

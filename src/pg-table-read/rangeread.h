@@ -12,7 +12,7 @@
  * ranges in flight. */
 #define RANGE_BYTES_MAX (4u << 20)
 
-/* What one COPY reads becomes several ranges of about this size, because a worker writes a range
+/* The rows of one COPY become several ranges of about this size, because a worker writes a range
  * without looking at the stream. Each has its relation in front, which may be large. */
 #define PIECE_BYTES      (128u << 10)
 #define PIECE_DESCRIBED  16
@@ -28,7 +28,7 @@ enum rangeread_result {
     RANGEREAD_FAILED   /* err is set; with EXIT_PEER the connection is gone */
 };
 
-/* A part of what was read: a range of its own with the same snapshot. */
+/* A part of the rows that were read: a range of its own with the same snapshot. */
 struct range_piece {
     struct ctid to;
     uint64_t bytes;

@@ -36,7 +36,7 @@ import_snapshot(const struct range_order *order, char sql[128])
         snprintf(sql, 128, "SET TRANSACTION SNAPSHOT '%s';", order->snapshot);
 }
 
-/* from: what is read, as FROM has it. */
+/* from: the text behind FROM. */
 static char *
 begin(PGconn *conn, const char *publications, const struct range_order *order, const char *from)
 {

@@ -169,7 +169,7 @@ resync_request(struct copy *copy, const struct copy_control *c, struct err *err)
     return begin(copy, life, &wants, c->number);
 }
 
-/* ---- what becomes of it ---- */
+/* ---- the outcome ---- */
 
 int
 resync_kept(struct life *life, struct bytes detail, const char *sink, struct err *err)

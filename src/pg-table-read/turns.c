@@ -163,7 +163,7 @@ turns_answered(struct copy *copy)
     uint32_t wanted = 0, listed = 0;
 
     copy->asking = false;
-    copy->list_at = 0; /* with what the workers' notes say of files */
+    copy->list_at = 0; /* with the files in the workers' notes */
     for (struct life *life = copy->lives.first; life != NULL; life = life->next) {
         listed += life->listed;
         if (life->state != LIFE_ASKED)
@@ -340,7 +340,7 @@ look_at_wanted(struct copy *copy, struct life *life, struct err *err)
     return 0;
 }
 
-/* The workers need what they know of it as long as the stream may have changes of it. */
+/* The workers need their notes of it as long as the stream may have changes of it. */
 static int
 leave(struct copy *copy, struct life *life, bool look, struct err *err)
 {

@@ -1,4 +1,4 @@
-/* checkcopy.h: what `walpipe check` says of the target of a table that is to be copied. */
+/* checkcopy.h: the lines of `walpipe check` about the target of a table that is to be copied. */
 #ifndef WALPIPE_SINKCH_CHECKCOPY_H
 #define WALPIPE_SINKCH_CHECKCOPY_H
 

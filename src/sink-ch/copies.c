@@ -1,11 +1,11 @@
 /* copies.c: see copies.h.
  *
- * A range is written at a position P of the stream, when all changes up to P are in ClickHouse. By
- * what is tracked, a row of it that is written is then the source's row as of P. So it gets a
- * version between those of the changes before P and those behind it: it wins against all that the
- * target has of the key, and against what a replay sends again. The version of the life's beginning
- * would be too low: a delete that the range's snapshot contains has a higher one, and an update
- * that brought the key back may be the one that was missing. */
+ * A range is written at a position P of the stream, when all changes up to P are in ClickHouse. The
+ * tracked changes ensure that a row of it that is written is then the source's row as of P. So it
+ * gets a version between those of the changes before P and those behind it: it wins against all
+ * rows that the target has of the key, and against those that a replay sends again. The version of
+ * the life's beginning would be too low: a delete that the range's snapshot contains has a higher
+ * one, and an update that brought the key back may be the one that was missing. */
 #include "sink-ch/copies.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
-/* copies.h: tables that are copied while the stream goes on (docs/copy.md): what becomes of their
- * changes, and the rows of ranges. Nothing happens here on a stream that brings no copies. */
+/* copies.h: tables that are copied while the stream goes on (docs/copy.md). Treats their changes,
+ * and writes the rows of ranges. Nothing happens here on a stream that brings no copies. */
 #ifndef WALPIPE_SINKCH_COPIES_H
 #define WALPIPE_SINKCH_COPIES_H
 

@@ -1,5 +1,6 @@
 /* copydoubt.h: copies of tables without a key that come to nothing, because nobody knows which rows
- * the target has, or what the ranges still bring. The next life begins with an empty table. */
+ * the target has, or which ones the ranges still bring. The next life begins with an empty table.
+ */
 #ifndef WALPIPE_SINKCH_COPYDOUBT_H
 #define WALPIPE_SINKCH_COPYDOUBT_H
 

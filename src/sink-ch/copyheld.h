@@ -31,7 +31,7 @@ struct copyheld {
 int copyheld_add(struct copyheld *held, uint32_t relid, const struct heldchange *change,
                  struct bytes body, struct err *err) MUST_CHECK;
 
-/* What waits of the table. NULL: nothing. */
+/* The changes of the table that wait. NULL if there are none. */
 struct heldtable *copyheld_of(const struct copyheld *held, uint32_t relid);
 
 /* Whether a change was given up that the snapshot lacks. */

@@ -86,7 +86,7 @@ copykeyless_truncate(struct worker *w, const struct table *table, struct err *er
     return 0;
 }
 
-/* ---- what has waited ---- */
+/* ---- changes that have waited ---- */
 
 static int
 apply_row(struct worker *w, struct table *table, struct copypart *part,
@@ -178,7 +178,7 @@ refuse(const struct copypart *part, const char *why, const char *hint, struct er
     return err_hint(err, "%s", hint);
 }
 
-/* What a life leaves, a later one removes: no row there may be another table's. */
+/* A life begins by emptying the target table, so no row there may be another table's. */
 static int
 require_own_target(const struct worker *w, const struct copypart *part, struct err *err)
 {
@@ -312,9 +312,9 @@ look_at_rows(struct worker *w, struct copypart *part, struct err *err)
     return 0;
 }
 
-/* What committed before this position is in the target, or was in the snapshot: a replay must not
- * bring it again. So it is noted that the sink has come so far before it is noted that the table is
- * streaming. */
+/* Every transaction that committed before this position is in the target, or was in the snapshot,
+ * so a replay must not bring it again. So it is noted that the sink has come so far before it is
+ * noted that the table is streaming. */
 static int
 look_at_end(struct worker *w, struct copypart *part, struct err *err)
 {

@@ -1,6 +1,6 @@
 /* copykeyless.h: copies of tables without a key (docs/copy.md, "Tables without a key"). Rows are
- * only added to such a table, so each must be sent once. What a crash, or an answer that was lost,
- * leaves behind in doubt is removed by the next life, which begins with an empty table. */
+ * only added to such a table, so each must be sent once. After a crash or a lost answer nobody
+ * knows which rows are there, so the next life empties the table first. */
 #ifndef WALPIPE_SINKCH_COPYKEYLESS_H
 #define WALPIPE_SINKCH_COPYKEYLESS_H
 

@@ -1,5 +1,5 @@
-/* copylist.c: see copylist.h. ClickHouse has no transactions. What a worker writes between two of
- * these queries is in the later one only. */
+/* copylist.c: see copylist.h. ClickHouse has no transactions. If a worker writes between two of
+ * these queries, only the later one has it. */
 #include "sink-ch/copylist.h"
 
 #include <stdio.h>

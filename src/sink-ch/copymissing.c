@@ -10,7 +10,7 @@ static const char columns[] = "relid, shard, names, key, missing, version";
 static const char types[] = "relid UInt32, shard UInt32, names String, key String, missing UInt8";
 static const char key_columns[] = "relid, names, key";
 
-/* So many keys fit into one report only if they are small; what is left comes the next time. */
+/* So many keys fit into one report only if they are small. The others come the next time. */
 #define LIST_MAX "5000"
 
 static void
@@ -65,7 +65,7 @@ copymissing_put_key(const struct relation *relation, const struct tuple *row,
     return 0;
 }
 
-/* The names and types of the identity's columns: another type may not read what the key has. */
+/* The names and types of the identity's columns: another type may not read the text of the key. */
 static struct bytes
 key_names(struct copymissing *m, const struct relation *relation)
 {
@@ -128,7 +128,7 @@ copymissing_write_found(struct copymissing *m, struct err *err)
     return notetable_insert(&m->table, NOTETABLE_MISSING, columns, &m->found, err);
 }
 
-/* ---- what is missing ---- */
+/* ---- missing keys ---- */
 
 int
 copymissing_any_of(struct copymissing *m, uint32_t relid, bool *any, struct err *err)

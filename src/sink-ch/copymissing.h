@@ -34,8 +34,8 @@ void copymissing_miss(struct copymissing *m, const struct relation *relation, st
 void copymissing_find(struct copymissing *m, const struct relation *relation, struct bytes key,
                       uint64_t position);
 
-/* Writes what was remembered. Those that are missed come before the rows of their changes, those
- * that are found behind the rows. */
+/* Write the keys that were remembered. Call the first one before the rows of the changes are sent,
+ * and the second one after it. */
 int copymissing_write_missed(struct copymissing *m, struct err *err) MUST_CHECK;
 int copymissing_write_found(struct copymissing *m, struct err *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* copynotes.c: see copynotes.h. Must not decide what a copy does next. */
+/* copynotes.c: see copynotes.h. Must not decide the next step of a copy. */
 #include "sink-ch/copynotes.h"
 
 #include <stdio.h>
@@ -174,7 +174,7 @@ of_shard(struct group g, uint32_t shard)
     return NULL;
 }
 
-/* Sets what a note says of another target. */
+/* Sets the target of a note that names another one. */
 static int
 look_at_note(const struct copynotes *n, const struct copying *c, struct copypart *part,
              const struct note *note, struct err *err)
@@ -200,7 +200,7 @@ take_keyless(struct copypart *copy, struct group part)
 }
 
 /* Under another layout a worker has other rows. A physical table that some worker has not finished
- * is not finished; what the workers of now have finished of it is not known. Where one worker
+ * is not finished. Nobody knows which of its rows belong to the present workers. Where one worker
  * follows the table, the others must not pass its changes over. */
 static int
 take_part(struct copynotes *n, struct copying *c, struct group table, struct group part,

@@ -1,6 +1,7 @@
-/* copynotes.h: walpipe_tables: for each physical table and worker how far its copy is.
+/* copynotes.h: the table walpipe_tables. It has the state of the copy for each physical table and
+ * worker.
  *
- * It has a row for the sink as a whole too, source `*` and relid 0: what a table without a row is.
+ * A row with source `*` and relid 0 has the state of all tables without a row.
  * "waiting": it is to be copied. "streaming": a walpipe that kept no such rows had all its tables
  * streaming. Written where a copy was asked for first. A row that is "gone" is none. */
 #ifndef WALPIPE_SINKCH_COPYNOTES_H

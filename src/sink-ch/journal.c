@@ -69,7 +69,7 @@ as_notetable(const struct journal *j)
 }
 
 /* An old table has no layout. It is not in that table's sorting key then, so a row may replace that
- * of another layout. What is left is true. */
+ * of another layout. The rows that are left are true. */
 static int
 add_layout(struct journal *j, struct err *err)
 {
@@ -370,7 +370,7 @@ struct group {
     uint64_t system, timeline, shards, complete, lowest, highest, any;
 };
 
-/* What the groups say together, besides the summary. */
+/* The result of all groups, besides the summary. */
 struct positions {
     uint64_t common;  /* of all workers at the latest note, 0 if they differ */
     uint64_t highest; /* of any worker, announced ones included */

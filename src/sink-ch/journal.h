@@ -44,7 +44,7 @@ int journal_open(struct journal *journal, uint64_t *durable, struct err *err) MU
  * in why, or -1 with err. */
 int journal_look(struct journal *journal, struct err *why, struct err *err) MUST_CHECK;
 
-/* What the notes of a sink say without a stream. */
+/* The notes of a sink, read without a stream. */
 struct journal_summary {
     bool any;                   /* it has applied or adopted something once, of any source */
     uint64_t system_identifier; /* of the latest note, 0 if there is none */

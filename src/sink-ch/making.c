@@ -43,7 +43,7 @@ print_table(struct worker *w, const struct table *table, struct err *err)
     return rc == 0 && table_has_key(table) ? view_create(&w->server, w->options, table, err) : rc;
 }
 
-/* Before it may create: what the table lacks. */
+/* Finds out what the table lacks, before it may create anything. */
 static int
 do_missing(struct worker *w, struct making *m, struct table *table, bool exists, struct err *err)
 {

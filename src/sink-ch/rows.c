@@ -99,7 +99,7 @@ struct older {
     const struct batch_entry *entry; /* NULL if the batch has none */
     struct cursor at;                /* the entry's next column, in worker->old_row */
     const struct batch_hole *holes;  /* the entry's; NULL: none */
-    bool deleted;                    /* by an earlier change: what the target has is not its row */
+    bool deleted;                    /* by an earlier change, so the target's row is not its row */
 };
 
 static bool

@@ -94,7 +94,7 @@ tables_put(struct worker *w, struct relation *relation, struct table *old, struc
     return enter(w, &w->tables, table, old, err);
 }
 
-/* ---- what the target is like ---- */
+/* ---- the target table ---- */
 
 struct hearer {
     const struct worker *worker;

@@ -294,7 +294,7 @@ write_look(struct writer *w)
     sqltext_add(w->sql, ")");
 }
 
-/* Affects the rows that were there, no matter what a trigger did then. */
+/* Affects the rows that were there, whatever a trigger did then. */
 static void
 write_delete_fires(struct writer *w)
 {

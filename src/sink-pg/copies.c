@@ -174,7 +174,7 @@ hold_truncate(struct worker *w, const struct relation *relation, uint8_t flags, 
     return hold(w, relation, FRAME_TRUNCATE, (struct bytes){.data = &flags, .len = 1}, err);
 }
 
-/* The table is copied again: its change goes to the target, and to what is staged. */
+/* The table is copied again: its change goes to the target and to the staging table. */
 static int
 take_twice(struct worker *w, struct table *table, const struct intake_item *item,
            struct row_change change, struct err *err)

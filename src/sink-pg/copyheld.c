@@ -1,4 +1,4 @@
-/* copyheld.c: see copyheld.h. Must not decide what a life does next. */
+/* copyheld.c: see copyheld.h. Must not decide the next step of a life. */
 #include "sink-pg/copyheld.h"
 
 #include <endian.h>
@@ -259,7 +259,7 @@ find_target(const struct copyheld *h, const struct copypart *part, const char *t
     mapping_target(h->tables->mapping, part->schema, part->name, &target[0], &target[1]);
 }
 
-/* What a life leaves, a later one removes: no row there may be another table's. */
+/* A life begins by emptying the target table, so no row there may be another table's. */
 static int
 require_own_target(const struct copyheld *h, const struct copying *c, const struct copypart *part,
                    struct err *err)

@@ -1,8 +1,8 @@
 /* copyheld.h: changes of tables without a key that wait in the target until the ranges are written
  * (docs/copy.md, "Tables without a key"):
  *
- *     walpipe.held   the changes; of each life that goes on a row of piece 0, so that a restart
- * knows that what the target's table has is to be removed before the next one
+ *     walpipe.held   the changes, and for each life that goes on a row of piece 0. By this row
+ * a restart knows that it must empty the target's table before the next life
  *
  * Only the worker that gets the table's rows writes there. */
 #ifndef SINK_PG_COPYHELD_H
@@ -16,7 +16,7 @@
 #include "sink-pg/ways.h"
 #include "sink-pg/wholes.h"
 
-/* Zero-initialise, then set what stands before list. */
+/* Zero-initialise, then set the members before list. */
 struct copyheld {
     const char *pipeline;
     const struct hello *hello;
@@ -59,8 +59,8 @@ int copyheld_add(struct copyheld *h, struct copying *c, const struct relation *r
 /* Writes the list's first `to` changes. */
 enum outcome copyheld_write(struct copyheld *h, struct session *s, struct err *err);
 
-/* What a life needs at its beginning, when it is spoiled and at its end: removes what the last one
- * has left; removes the changes; applies and removes them. */
+/* At the beginning of a life, removes the rows of the last one. When it is spoiled, removes its
+ * changes. At its end, applies and removes them. */
 enum outcome copyheld_settle(struct copyheld *h, struct copying *c, struct ways *ways,
                              struct session *s, bool *unplaced, struct err *err);
 

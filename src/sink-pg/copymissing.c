@@ -103,7 +103,7 @@ add_keys(const struct copymissing *m, struct session *s, uint32_t relid, struct 
     return rc;
 }
 
-/* The target's table of a resync may lack anything; what is staged counts. */
+/* The target's table of a resync may lack any row. Only the staging table counts. */
 static bool
 counts(const struct op *op)
 {

@@ -140,7 +140,7 @@ static const char unite[] =
     "WHERE t.pipeline = $1 AND t.sink = $2 AND u.relid = t.relid AND u.part = t.part "
     "AND t.layout <> $5::bigint AND $3::integer IS NOT NULL AND $4::integer IS NOT NULL";
 
-/* Not what stands for a table whose parts are not known: a worker that runs already would never
+/* Not the stand-in for a table whose parts are not known: a worker that runs already would never
  * replace it. */
 /* For this worker alone. Another one that has begun would not know of its note. */
 static const char add_worker[] =

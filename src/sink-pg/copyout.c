@@ -110,7 +110,8 @@ separate(struct copyout *c)
         buf_append(&c->out, "\t", 1);
 }
 
-/* What the byte becomes behind a backslash; 0: it stays as it is. NUL is marked by 1. */
+/* The byte that stands for this one behind a backslash. 0: it stays as it is. NUL is marked by 1.
+ */
 static const uint8_t escapes[256] = {[0] = 1,      ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n',
                                      ['\r'] = 'r', ['\t'] = 't', ['\v'] = 'v', ['\\'] = '\\'};
 

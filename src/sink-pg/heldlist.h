@@ -1,5 +1,5 @@
 /* heldlist.h: changes of tables without a key that are to be held in the target (copyheld.h), until
- * the next commit. What struct batch is for changes that are applied. */
+ * the next commit. struct batch does the same for changes that are applied. */
 #ifndef SINK_PG_HELDLIST_H
 #define SINK_PG_HELDLIST_H
 

@@ -53,7 +53,7 @@ print_layout(const struct options *options, struct log *log, struct err *err)
 static int
 print_tables(const struct options *options, struct log *log, struct err *err)
 {
-    /* What the role may not do concerns only those who write. */
+    /* Missing rights concern only those who write. */
     struct session session = {.conninfo = options->conninfo,
                               .application_name = "walpipe sink-pg --tables",
                               .log = log,

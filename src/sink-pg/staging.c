@@ -158,7 +158,7 @@ static const char resync_all[] =
     "AND state IN ('waiting', 'copying', 'streaming') AND EXISTS (SELECT FROM walpipe.tables AS o "
     "WHERE o.pipeline = $1 AND o.sink = $2 AND o.relid = t.relid AND o.state = 'resync')";
 
-/* The last column says that what is staged is void: the table was out of the publication, or some
+/* The last column says that the staged rows are void: the table was out of the publication, or some
  * worker has not staged its changes. */
 static const char read_staged[] =
     "SELECT relid, pg_catalog.min(schema), pg_catalog.min(name), "
@@ -347,8 +347,8 @@ any_staged(const struct copying *c, uint32_t relid)
     return at != NULL;
 }
 
-/* The first worker's first part makes it, and none that comes later: what was staged before would
- * not be in it. */
+/* The first worker's first part makes it, and none that comes later: rows that were staged before
+ * would not be in it. */
 static int
 make(const struct staging *g, struct session *s, struct copying *c, const struct copypart *part,
      uint32_t *oid, struct err *err)

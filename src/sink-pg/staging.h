@@ -32,7 +32,7 @@ int staging_join(const struct staging *g, struct table *table, struct err *err) 
 void staging_misfit(struct copying *c, const struct table *table, bool *unplaced, struct err *err);
 
 /* Inside the transaction that loads the notes: all notes of a table say resync, or none. A staging
- * table that does not fit its target is dropped, with what its notes say of it. */
+ * table that does not fit its target is dropped, and its notes forget it. */
 int staging_load(const struct staging *g, struct session *s, struct err *err) MUST_CHECK;
 
 /* In that transaction, when copying has the notes: it remembers which staging table they are of. */

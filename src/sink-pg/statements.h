@@ -26,7 +26,7 @@ struct parameters {
  *   copied it affects the rows that were there instead.
  * - A delete affects 0 rows if there is none.
  *
- * If triggers fire, updates and deletes affect the rows that were there, no matter what a trigger
+ * If triggers fire, updates and deletes affect the rows that were there, whatever a trigger
  * then did, and an update of a missing row does nothing. If rules fire, the affected rows are those
  * that the server reports for the plain statement. */
 int statements_queue(struct pipe *pipe, struct plan *plan, const struct change *change,

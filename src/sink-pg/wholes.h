@@ -5,7 +5,7 @@
  * - several source tables in one target table;
  * - a unique or exclusion constraint by which rows of several workers can meet;
  * - a key column whose equal values in the target may have different texts in the source;
- * - triggers and rules that fire, no matter what they do;
+ * - triggers and rules that fire, whatever they do;
  * - a foreign table, because the actions of its server are not known;
  * - all tables together, if foreign keys are enforced, or if a row goes to a view. Its base table
  *   may have any of these, and may be the base of another target. */

@@ -300,7 +300,7 @@ take_copy(struct worker *w, const struct intake_item *item, struct err *err)
     return rc;
 }
 
-/* At a barrier all workers have what was before. Behind its frame they go on. */
+/* At a barrier all workers have everything before it. Behind its frame they go on. */
 static int
 on_copy(struct worker *w, const struct intake_item *item, struct err *err)
 {
@@ -342,7 +342,7 @@ on_relation(struct worker *w, const struct intake_item *item, struct err *err)
         return -1;
     if (!changed)
         return 0;
-    /* What came before must not wait for a target that has only the new description, or only the
+    /* Changes from before must not wait for a target that has only the new description, or only the
      * old one. */
     if (w->batch.boundary > 0 && flush_whole(w, err) != 0)
         return -1;

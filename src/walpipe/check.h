@@ -4,8 +4,8 @@
 
 #include "walpipe/config.h"
 
-/* Prints one line per finding to stdout, "ok    ...", "warn  ...", or "FAIL  ...: what to do". Does
- * not stop at a FAIL. Returns EXIT_DONE, or EXIT_REFUSED if a line was FAIL. */
+/* Prints one line per finding to stdout, "ok    ...", "warn  ...", or "FAIL  ...: HINT". Does not
+ * stop at a FAIL. Returns EXIT_DONE, or EXIT_REFUSED if a line was FAIL. */
 int check_pipeline(struct config *config, const struct log *log);
 
 #endif

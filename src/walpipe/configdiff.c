@@ -111,7 +111,7 @@ is_same_target(const char *before, const char *after)
     return same;
 }
 
-/* Of a key that differs. Another target may be behind what was confirmed with this one. */
+/* Of a key that differs. Another target may be behind the LSN that was confirmed with this one. */
 static bool
 concerns_rows(const struct inifile_section *section, const struct inifile_section *other,
               const char *key)

@@ -22,7 +22,8 @@ enum copydefault_result copydefault_decide(struct config *config, const char *pr
 struct copychoice copydefault_look(const struct config *config, const struct sink_config *sink,
                                    bool slot_exists, bool slot_active, const char *programs);
 
-/* Sets what the last run chose, without asking anybody. A sink without a choice copies nothing. */
+/* Sets the choices of the last run, without asking anybody. A sink without a choice copies nothing.
+ */
 void copydefault_recall(struct config *config);
 
 #endif

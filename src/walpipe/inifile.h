@@ -41,8 +41,8 @@ struct inifile_section {
  * a line of its own. */
 typedef bool inifile_is_key(const char *word, size_t len);
 
-/* Reads the file at path. Returns 0 with *sections in pool, or -1 with err, as in "PATH:LINE: what
- * is wrong". */
+/* Reads the file at path. Returns 0 with *sections in pool, or -1 with err, as in "PATH:LINE:
+ * MESSAGE". */
 int inifile_read(const char *path, inifile_is_key *is_key, struct pool *pool,
                  struct inifile_section **sections, struct err *err) MUST_CHECK;
 

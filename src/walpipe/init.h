@@ -7,7 +7,7 @@
 /* As many of one type as a first config may have. */
 #define INIT_TARGETS_MAX 8
 
-/* What the command line said. */
+/* The options of the command line. */
 struct init {
     const char *file;                 /* to be written */
     const char *source;               /* conninfo */

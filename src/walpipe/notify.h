@@ -23,8 +23,8 @@ void notify_open(struct notify *notify, int ready_fd);
  * because a source that is down at boot must not make the start fail. */
 void notify_ready(struct notify *notify);
 
-/* Before this process starts another walpipe in its own place. That one finds in its environment
- * and descriptors what notify_open found, but its newline goes to /dev/null. */
+/* Before this process starts another walpipe in its own place. That one finds the same environment
+ * and descriptors as notify_open, but its newline goes to /dev/null. */
 void notify_hand_on(const struct notify *notify);
 
 /* The pipeline drains. */

@@ -1,4 +1,5 @@
-/* override.h: the options --set SECTION.KEY=VALUE, which change what the config file says. */
+/* override.h: the options --set SECTION.KEY=VALUE, which take the place of keys in the config file.
+ */
 #ifndef WALPIPE_OVERRIDE_H
 #define WALPIPE_OVERRIDE_H
 

@@ -14,7 +14,7 @@
 /* Majors to come that are looked for. */
 #define MAJORS_AHEAD 20
 
-/* The end of what pg_dump says, which has its reason. */
+/* The end of pg_dump's output, which has the reason. */
 #define COMPLAINT_MAX 600
 
 /* The major version of the pg_dump in this directory, 0 if there is none. */

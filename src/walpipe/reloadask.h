@@ -8,7 +8,7 @@
 
 /* Sends SIGHUP to the walpipe that runs this pipeline. Returns the exit code: EXIT_DONE if the file
  * is in force and every worker has reached its target, EXIT_REFUSED if the pipeline goes on with
- * what was in force before. */
+ * the old config. */
 int reloadask_run(const struct config *config, const struct log *log);
 
 #endif

@@ -16,8 +16,8 @@ struct replaced {
     uint64_t restarts; /* of this process when it was the old walpipe, 0 if it never was */
 };
 
-/* Notes which file this process runs, and reads and removes what replaced_continue left in the
- * environment. */
+/* Notes which file this process runs. Reads and removes the variable that replaced_continue has put
+ * into the environment. */
 void replaced_watch(struct replaced *replaced, struct pool *pool);
 
 /* True if another file has the name now. A name without a file is an upgrade under way, and false.

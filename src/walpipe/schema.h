@@ -15,10 +15,9 @@ struct schema_choice {
 /* Returns the exit code. */
 int schema_run(const struct schema_choice *choice);
 
-/* Makes the tables that the target of each PostgreSQL sink with create_tables lacks, and what a
- * copy into them needs, and logs it. For run, before it starts the programs. Returns 0, or -1 with
- * err.
- */
+/* Makes the tables that the target of each PostgreSQL sink with create_tables lacks, with the
+ * objects that a copy into them needs, and logs them. For run, before it starts the programs.
+ * Returns 0, or -1 with err. */
 int schema_make_tables(struct config *config, const struct log *log, struct err *err) MUST_CHECK;
 
 /* Whether the target of the PostgreSQL sink lacks a table that run would make. Returns 0, or -1

@@ -1,5 +1,5 @@
-/* schemaobjects.c: see schemaobjects.h. PostgreSQL itself notes in pg_depend what an object needs.
- * Functions that a function's body calls are not in it, if the body is a string. */
+/* schemaobjects.c: see schemaobjects.h. PostgreSQL itself notes the needs of an object in
+ * pg_depend. Functions that a function's body calls are not in it, if the body is a string. */
 #include "walpipe/schemaobjects.h"
 
 #include <stdio.h>
@@ -165,8 +165,8 @@ enum object_field {
     OBJECT_PARENT
 };
 
-/* pg_dump locks what it dumps, and needs the right to do so. A schema without a needed relation is
- * one pattern. */
+/* pg_dump locks the tables that it dumps, and needs the right to do so. A schema without a needed
+ * relation is one pattern. */
 static const char excluded_sql[] =
     "WITH relations AS ("
     "  SELECT '\"' || replace(n.nspname, '\"', '\"\"') || '\"' AS schema,"

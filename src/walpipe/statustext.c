@@ -185,7 +185,7 @@ print_wholes(const struct wholelist *list, FILE *out)
         fprintf(out, "and %zu more\n", list->count - WHOLES_SHOWN);
 }
 
-/* What the workers themselves say of a sink whose target was not asked. */
+/* The counts that the workers report, for a sink whose target was not asked. */
 static void
 print_streaming(const struct ack_status *s, uint32_t first, FILE *out)
 {

@@ -14,7 +14,7 @@ struct making {
     const struct sourcetables *source;
     const struct sinknotes *notes;
     uint32_t workers;
-    const char *unnoted; /* the state of what has no note */
+    const char *unnoted; /* the state of tables without a note */
 };
 
 /* ---- notes ---- */

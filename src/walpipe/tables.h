@@ -5,14 +5,14 @@
 
 #include "walpipe/tablelist.h"
 
-/* What is to be read. */
+/* The question. */
 struct tables_choice {
     const struct config *config;
     bool source;       /* otherwise there are no sizes, and only tables with notes */
     const bool *sinks; /* of each sink of the config; NULL: all */
 };
 
-/* What was read; it lives in the pool. */
+/* The answer, which lives in the pool. */
 struct tables_found {
     struct sourcetables source;
     struct tablelist *lists; /* one for each sink of the config; sink NULL: it was not chosen */

@@ -144,7 +144,7 @@ run(struct MHD_Connection *c, const char *sql, bool last, enum MHD_Result *resul
 
 /* ---- requests ---- */
 
-/* What the engine was told last: telling it again takes as long as a small insert. */
+/* The last setting of the engine: to send it again takes as long as a small insert. */
 static struct {
     char key[64], value[256];
 } told[32];

@@ -48,7 +48,7 @@ visit(const struct ledger *l)
     queue[queue_len++] = *l;
 }
 
-/* The rule for any step, no matter what the message was. */
+/* The rule for any step, whatever the message was. */
 static bool
 step_is_sound(const struct ledger *before, const struct ledger *after)
 {

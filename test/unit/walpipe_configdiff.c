@@ -1,4 +1,4 @@
-/* walpipe_configdiff.c: what two config files differ in.
+/* walpipe_configdiff.c: the differences of two config files.
  * links: walpipe/configdiff walpipe/pool; libs: -lpq */
 #include "walpipe/configdiff.h"
 

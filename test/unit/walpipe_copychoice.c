@@ -1,5 +1,5 @@
-/* walpipe_copychoice.c: every evidence, and for each what must and what must not follow from it.
- * links: walpipe/copychoice */
+/* walpipe_copychoice.c: every evidence, and for each the choice that must or must not follow from
+ * it. links: walpipe/copychoice */
 #include "walpipe/copychoice.h"
 
 #include "check.h"
@@ -50,7 +50,7 @@ agrees_without_state(const struct evidence *e, enum copychoice_verdict verdict)
     return copychoice_make(&bare).verdict == verdict;
 }
 
-/* What is learned later must not turn a choice around. */
+/* Evidence that comes later must not turn a choice around. */
 static bool
 stays_when_known(const struct evidence *e, enum copychoice_verdict verdict)
 {
