@@ -144,7 +144,7 @@ void
 keysql_append(struct buf *sql, PGconn *conn, const struct range_order *order, const char *from)
 {
     if (order->kind == RANGE_ASKS) {
-        text_append(sql, "COPY (SELECT 0 WHERE false");
+        text_append(sql, "COPY (SELECT 0 WHERE false) TO STDOUT; ");
         return;
     }
     text_append(sql, plan_sql);
@@ -162,4 +162,5 @@ keysql_append(struct buf *sql, PGconn *conn, const struct range_order *order, co
     }
     text_append(sql, ") t ON ");
     text_append(sql, order->match);
+    text_append(sql, ") TO STDOUT; ");
 }

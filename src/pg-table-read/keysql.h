@@ -16,7 +16,7 @@ char *keysql_match(PGconn *conn, const struct relation *relation, struct err *er
  * out. */
 char *keysql_from(PGconn *conn, const struct relation *relation, const struct catalog_part *part);
 
-/* Appends COPY ( and the query, up to its last parenthesis. Failures stick to sql. */
+/* Appends the COPY. Failures stick to sql. */
 void keysql_append(struct buf *sql, PGconn *conn, const struct range_order *order,
                    const char *from);
 

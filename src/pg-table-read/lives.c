@@ -13,6 +13,9 @@
 #define STEP_LEAST 8u
 #define STEP_MOST  4096u
 
+/* Bytes of rows in a block. Where that is far too little, the first range is given up early. */
+#define DENSITY_FIRST 8192u
+
 /* For a range that was dropped. */
 #define REST_FIRST_MILLIS 200
 #define REST_MOST_MILLIS  10000
@@ -88,6 +91,7 @@ lives_begin(struct lives *lives, struct life *life)
     life->number = ++lives->last_life;
     life->blocks = life->part->measured ? life->part->blocks : UINT32_MAX;
     life->step = STEP_FIRST;
+    life->density = DENSITY_FIRST;
     life->backoff =
         (struct backoff){.first_millis = REST_FIRST_MILLIS, .most_millis = REST_MOST_MILLIS};
     life->rest_until = 0;
@@ -249,6 +253,8 @@ take(struct life *life, struct range_order *order)
                                   .part = life->part,
                                   .match = life->match,
                                   .file = life->file,
+                                  .blocks = life->blocks,
+                                  .density = life->density,
                                   .pass = life->pass,
                                   .floor = life->floor,
                                   .snapshot = life->keyless ? life->snapshot : NULL,
@@ -315,6 +321,19 @@ adapt(struct life *life, bool cut, const struct range_found *found)
         life->step = life->step / 2 < STEP_LEAST ? STEP_LEAST : life->step / 2;
 }
 
+/* After a range that was too dense, one that was read with ctids tells. */
+static void
+measure(struct life *life, const struct range_order *order, const struct ctid *next,
+        const struct range_found *found)
+{
+    uint64_t end = next != NULL       ? next->block
+                   : order->span.open ? found->blocks
+                                      : order->span.to.block;
+
+    if (end > order->span.from.block && (life->density > 0 || order->piece_blocks == 0))
+        life->density = found->bytes / (end - order->span.from.block) + 1;
+}
+
 static int
 blocks_read(struct range_order *order, const struct range_left *left,
             const struct range_found *found)
@@ -326,6 +345,7 @@ blocks_read(struct range_order *order, const struct range_left *left,
         return read_all_again(life) == 0 ? 0 : -1;
     life->file = found->file;
     life->blocks = found->blocks;
+    measure(life, order, left == NULL ? NULL : left->next, found);
     adapt(life, left != NULL, found);
     if (left != NULL) {
         rest.from = *left->next;
@@ -414,6 +434,15 @@ life_again(struct range_order *order)
 
     life->in_flight--;
     return give_back(order);
+}
+
+int
+life_dense(struct range_order *order)
+{
+    struct life *life = order->owner;
+
+    life->density = 0;
+    return life_again(order);
 }
 
 int

@@ -76,6 +76,7 @@ struct life {
     uint32_t file;      /* of all its ranges, 0 if none was read yet */
     uint32_t pass;      /* counts how often all ranges had to be read again */
     uint64_t blocks;    /* of the table, when last seen */
+    uint64_t density;   /* bytes of rows in one of them, 0 if not known */
     uint32_t step;      /* blocks that the next range gets */
     struct span *rests; /* the blocks that no range covers yet */
     size_t rests_count, rests_size;
@@ -168,6 +169,9 @@ int life_dropped(struct range_order *order, uint64_t now) MUST_CHECK;
 
 /* It was not read, and must be read again. Returns -1 when memory is out. */
 int life_again(struct range_order *order) MUST_CHECK;
+
+/* The same, because its blocks have more bytes than was known. */
+int life_dense(struct range_order *order) MUST_CHECK;
 
 /* The table has another file, so blocks mean other rows: all of it is to be read again, without a
  * key in another life. -1: out of memory. */

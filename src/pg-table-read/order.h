@@ -19,11 +19,14 @@ struct range_order {
     const struct keyhash *hash;
     const struct catalog_part *part;
     enum range_kind kind;
-    struct span span;     /* RANGE_BLOCKS */
-    struct keybatch keys; /* for RANGE_KEYS, at least one; freed by the holder of the order */
-    const char *match;    /* for RANGE_KEYS, from keysql_match */
-    uint32_t file;        /* that of the other ranges, 0 if there is none yet */
-    uint32_t pass;        /* see lives.h */
+    struct span span;      /* RANGE_BLOCKS */
+    uint64_t blocks;       /* of the table, when last seen */
+    uint64_t density;      /* bytes of rows in a block, 0 if not known */
+    uint32_t piece_blocks; /* of a COPY without ctids, see pieces.h; 0: one COPY with them */
+    struct keybatch keys;  /* for RANGE_KEYS, at least one; freed by the holder of the order */
+    const char *match;     /* for RANGE_KEYS, from keysql_match */
+    uint32_t file;         /* that of the other ranges, 0 if there is none yet */
+    uint32_t pass;         /* see lives.h */
     uint64_t floor;
     const char *snapshot; /* exported, of a table without a key; NULL: the range takes its own */
     uint64_t mark;        /* of that snapshot */

@@ -17,9 +17,12 @@ int
 rangeread_start(struct rangeread *r, const char *publications, struct range_order *order,
                 struct snapshot *base, struct err *err)
 {
-    char *sql = rangesql_commands(r->conn, publications, order);
-    bool sent = sql != NULL && PQsendQuery(r->conn, sql) == 1;
+    char *sql;
+    bool sent;
 
+    order->piece_blocks = pieces_blocks(order, PQserverVersion(r->conn));
+    sql = rangesql_commands(r->conn, publications, order);
+    sent = sql != NULL && PQsendQuery(r->conn, sql) == 1;
     free(sql);
     keybatch_free(&r->order.keys);
     r->order = *order;
@@ -36,6 +39,8 @@ rangeread_start(struct rangeread *r, const char *publications, struct range_orde
     keyrows_begin(&r->keyrows, &r->order);
     buf_reset(&r->frames, 2 * RANGE_BYTES_MAX);
     r->last = (struct ctid){0};
+    r->copies = 0;
+    r->copy_bytes = 0;
     r->result = RANGEREAD_GOING;
     return 0;
 }
@@ -96,14 +101,13 @@ put_range_end(struct rangeread *r, bool cut, struct err *err)
     return range_end_encode(&r->frames, &end) == 0 ? 0 : out_of_memory(err);
 }
 
-/* Before another row: it goes into another piece if this one has enough. */
+/* The next row goes into another piece. */
 static int
-end_piece(struct rangeread *r, struct err *err)
+end_piece(struct rangeread *r, struct ctid next, struct err *err)
 {
-    if (r->order.kind != RANGE_BLOCKS || r->piece_bytes < r->piece_enough ||
-        r->pieces_count == RANGE_PIECES_MAX)
+    if (r->pieces_count == RANGE_PIECES_MAX)
         return 0;
-    r->next = behind_last(r);
+    r->next = next;
     if (put_range_end(r, true, err) != 0)
         return -1;
     r->pieces[r->pieces_count++] = (struct range_piece){.to = r->next, .bytes = r->piece_bytes};
@@ -270,7 +274,13 @@ refuse_row(const struct rangeread *r, const char *why, struct err *err)
                    r->last.block, r->last.line, why);
 }
 
-/* In a range of blocks, the row must lie behind the one before. */
+static bool
+has_ctids(const struct rangeread *r)
+{
+    return r->order.kind == RANGE_BLOCKS && r->order.piece_blocks == 0;
+}
+
+/* The row must lie behind the one before. */
 static int
 take_place(struct rangeread *r, const struct value *value, struct err *err)
 {
@@ -290,36 +300,67 @@ take_row(struct rangeread *r, char *line, size_t len, struct err *err)
 {
     struct value values[FIELDS_MAX];
     struct tuple row = {.count = r->order.relation->columns_count, .values = values + 1};
-    bool found = true;
+    bool found = true, alone = r->order.piece_blocks > 0;
 
-    if (!copytext_row(line, len, values, row.count + 1))
+    if (!copytext_row(line, len, values + alone, row.count + !alone))
         return refuse_row(r, "is malformed", err);
-    if (end_piece(r, err) != 0)
+    if (has_ctids(r)) {
+        if ((r->piece_bytes >= r->piece_enough && end_piece(r, behind_last(r), err) != 0) ||
+            take_place(r, &values[0], err) != 0)
+            return -1;
+    } else if (!alone &&
+               keyrows_take(&r->keyrows, &r->order, values, &found, &r->frames, err) != 0) {
         return -1;
-    if (r->order.kind == RANGE_BLOCKS
-            ? take_place(r, &values[0], err) != 0
-            : keyrows_take(&r->keyrows, &r->order, values, &found, &r->frames, err) != 0)
-        return -1;
+    }
     if (!found)
         return 0;
     if (rowpack_add(&r->pack, FRAME_ROWS, &r->order, &row, len, &r->frames, err) != 0)
         return -1;
     r->rows++;
     r->bytes += len;
+    r->copy_bytes += len;
     r->piece_rows++;
     r->piece_bytes += len;
     return 0;
 }
 
-/* The range ends behind the last row. */
 static int
-cut(struct rangeread *r, struct err *err)
+cut(struct rangeread *r, struct ctid next, struct err *err)
 {
-    r->next = r->order.kind == RANGE_BLOCKS ? behind_last(r) : r->last;
+    r->next = next;
     if (put_range_end(r, true, err) != 0)
         return -1;
     cancel(r, RANGEREAD_CUT);
     return 0;
+}
+
+/* Behind a row. A range without ctids is cut between two COPYs only. */
+static int
+keep_size(struct rangeread *r, struct err *err)
+{
+    if (r->order.piece_blocks > 0) {
+        if (r->copy_bytes > PIECE_BYTES_MOST)
+            cancel(r, RANGEREAD_DENSE);
+        return 0;
+    }
+    if (r->bytes < RANGE_BYTES_MAX)
+        return 0;
+    return cut(r, has_ctids(r) ? behind_last(r) : r->last, err);
+}
+
+/* Another COPY begins. */
+static int
+next_copy(struct rangeread *r, struct err *err)
+{
+    struct span span;
+
+    if (!pieces_take(&r->order, ++r->copies, &span))
+        return err_set(err, EXIT_BUG, "%s: a COPY that was not asked for", r->order.part->name);
+    if (r->bytes >= RANGE_BYTES_MAX)
+        return cut(r, span.from, err);
+    r->state = RANGEREAD_COPYING;
+    r->copy_bytes = 0;
+    return r->piece_bytes >= r->piece_enough / 2 ? end_piece(r, span.from, err) : 0;
 }
 
 /* Takes the rows that are there. Sets *waits if more must come first. */
@@ -340,7 +381,7 @@ take_rows(struct rangeread *r, bool *waits, struct err *err)
         }
         rc = take_row(r, line, (size_t)len, err);
         PQfreemem(line);
-        if (rc != 0 || (r->bytes >= RANGE_BYTES_MAX && cut(r, err) != 0))
+        if (rc != 0 || keep_size(r, err) != 0)
             return -1;
     }
     return 0;
@@ -362,13 +403,15 @@ skip_rows(struct rangeread *r)
 static int
 end_commands(struct rangeread *r, struct err *err)
 {
+    struct span left;
+
     if (PQtransactionStatus(r->conn) == PQTRANS_INERROR ||
         PQtransactionStatus(r->conn) == PQTRANS_INTRANS) {
         if (PQsendQuery(r->conn, "ROLLBACK") == 1)
             return 0;
         return pqx_error(r->conn, NULL, "roll back", err);
     }
-    if (r->state == RANGEREAD_ENDING) {
+    if (r->state == RANGEREAD_ENDING && !pieces_take(&r->order, r->copies + 1, &left)) {
         r->result = RANGEREAD_DONE;
         if (r->keyrows.left > 0)
             return err_set(err, EXIT_BUG, "%s: %" PRIu32 " keys were not answered",
@@ -392,6 +435,8 @@ take_result(struct rangeread *r, struct err *err)
         return end_commands(r, err);
     if (r->state == RANGEREAD_ASKED)
         rc = take_first_result(r, result, err);
+    else if (r->state == RANGEREAD_ENDING && PQresultStatus(result) == PGRES_COPY_OUT)
+        rc = next_copy(r, err);
     else if (r->state == RANGEREAD_ENDING && PQresultStatus(result) != PGRES_COMMAND_OK)
         judge_error(r, result, err);
     PQclear(result);

@@ -6,22 +6,14 @@
 #define WALPIPE_PGTABLEREAD_RANGEREAD_H
 
 #include "pg-table-read/keyrows.h"
+#include "pg-table-read/pieces.h"
 #include "pg-table-read/rangesql.h"
-
-/* A range ends behind the row that reaches this many bytes of rows, because a worker holds all
- * ranges in flight. */
-#define RANGE_BYTES_MAX (4u << 20)
-
-/* The rows of one COPY become several ranges of about this size, because a worker writes a range
- * without looking at the stream. Each has its relation in front, which may be large. */
-#define PIECE_BYTES      (128u << 10)
-#define PIECE_DESCRIBED  16
-#define RANGE_PIECES_MAX (RANGE_BYTES_MAX / PIECE_BYTES + 1)
 
 enum rangeread_result {
     RANGEREAD_GOING,
     RANGEREAD_DONE, /* all that order asked for, in frames */
     RANGEREAD_CUT,  /* up to `next`, or all but the keys that are left; the rest is another range */
+    RANGEREAD_DENSE,   /* its blocks have too many bytes to be read without ctids */
     RANGEREAD_MOVED,   /* the table has another file, event.file */
     RANGEREAD_CHANGED, /* its published rows, columns or name have changed */
     RANGEREAD_AGAIN,   /* err has the reason, and another try may help */
@@ -47,7 +39,9 @@ struct rangeread {
     struct range_order order; /* its number is that of the last piece */
     struct range_event event;
     struct snapshot base; /* the range's snapshot is not older */
-    struct ctid last;     /* of the row before */
+    uint32_t copies;      /* number of the COPY, see pieces.h */
+    uint64_t copy_bytes;  /* that it has sent */
+    struct ctid last;     /* of the row before, where it has ctids */
     struct ctid next;
     uint64_t blocks; /* of the table */
     uint64_t rows;   /* of this range so far */

@@ -228,6 +228,8 @@ ranges_read(struct copy *copy, struct copy_reader *reader, struct err *err)
         return take_range(copy, reader, false, err);
     case RANGEREAD_CUT:
         return take_range(copy, reader, true, err);
+    case RANGEREAD_DENSE:
+        return life_dense(&r->order) == 0 ? 0 : state_out_of_memory(err);
     case RANGEREAD_MOVED:
         return life_moved(&r->order) == 0 ? 0 : state_out_of_memory(err);
     case RANGEREAD_CHANGED:

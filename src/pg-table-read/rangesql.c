@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "pg-table-read/keysql.h"
+#include "pg-table-read/pieces.h"
 #include "pg-table-read/text.h"
 
 /* The lock comes before the snapshot: one from before a rewrite would see an empty table. The
@@ -20,7 +21,7 @@ static const char begin_sql[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
                                 " %s, %s FROM pg_catalog.pg_class c"
                                 " WHERE c.oid = %" PRIu32 " AND c.oid = %s::pg_catalog.regclass;";
 
-/* The rows must come in the order of their ctid, so other plans are disabled. */
+/* With ctids the rows must come in their order, so other plans are disabled. */
 static const char order_sql[] =
     "SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off;"
     "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off;"
@@ -88,16 +89,28 @@ blocks_condition(int server_version, const struct catalog_part *part, const stru
         span->from.block, last, from, to);
 }
 
-/* The query for a range of blocks. */
 static void
-append_blocks(struct buf *sql, PGconn *conn, const struct range_order *order)
+append_columns(struct buf *sql, PGconn *conn, const struct range_order *order)
+{
+    struct buf columns = {0};
+
+    text_append(&columns, order->piece_blocks > 0 ? "" : "ctid");
+    keysql_columns(&columns, conn, order->relation, "");
+    buf_append(&columns, "", 1);
+    text_append(sql, columns.failed
+                         ? NULL
+                         : (const char *)columns.data + (order->piece_blocks > 0 ? 2 : 0));
+    buf_free(&columns);
+}
+
+static void
+append_copy(struct buf *sql, PGconn *conn, const struct range_order *order, const struct span *span)
 {
     const struct catalog_part *part = order->part;
-    char *where = blocks_condition(PQserverVersion(conn), part, &order->span);
+    char *where = blocks_condition(PQserverVersion(conn), part, span);
 
-    text_append(sql, order_sql);
-    text_append(sql, "COPY (SELECT ctid");
-    keysql_columns(sql, conn, order->relation, "");
+    text_append(sql, "COPY (SELECT ");
+    append_columns(sql, conn, order);
     text_append(sql, " FROM ONLY ");
     text_append(sql, part->name);
     text_append(sql, " WHERE ");
@@ -107,7 +120,18 @@ append_blocks(struct buf *sql, PGconn *conn, const struct range_order *order)
         text_append(sql, part->filter);
         text_append(sql, ")");
     }
+    text_append(sql, ") TO STDOUT; ");
     free(where);
+}
+
+static void
+append_blocks(struct buf *sql, PGconn *conn, const struct range_order *order)
+{
+    struct span span;
+
+    text_append(sql, order_sql);
+    for (uint32_t n = 0; pieces_take(order, n, &span); n++)
+        append_copy(sql, conn, order, &span);
 }
 
 char *
@@ -123,7 +147,7 @@ rangesql_commands(PGconn *conn, const char *publications, const struct range_ord
         append_blocks(&sql, conn, order);
     else
         keysql_append(&sql, conn, order, from);
-    text_append(&sql, ") TO STDOUT; COMMIT");
+    text_append(&sql, "COMMIT");
     buf_append(&sql, "", 1);
     free(from);
     free(head);

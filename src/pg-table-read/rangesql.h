@@ -17,9 +17,10 @@ enum range_field {
     RANGE_FIELD_SHAPE
 };
 
-/* BEGIN, LOCK, that SELECT, COPY, COMMIT. COPY sends the relation's columns behind the ctid. For
- * keys they are behind the key's number in the batch, and are null if no row has the key.
- * publications is a text[] as text. The caller frees it. NULL when memory is out. */
+/* BEGIN, LOCK, that SELECT, COPY, COMMIT. COPY sends the relation's columns behind the ctid, or
+ * each COPY of pieces.h sends the columns alone. For keys they are behind the key's number in the
+ * batch, and are null if no row has the key. publications is a text[] as text. The caller frees it.
+ * NULL when memory is out. */
 char *rangesql_commands(PGconn *conn, const char *publications, const struct range_order *order);
 
 #endif

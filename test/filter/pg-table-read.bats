@@ -106,6 +106,21 @@ same_rows() {
     same_rows public.t "id::text, v"
 }
 
+# The ranges of COPYs without ctids begin with a block, those that are cut behind a row do not.
+@test "blocks that have far more bytes than those before are read again, and cut behind rows" {
+    sql "create table t (id int primary key, v text); alter table t alter v set storage external;
+         insert into t select g, repeat('x', 200) from generate_series(1, 40000) g;
+         insert into t select g, repeat(md5(g::text), 3000) from generate_series(40001, 40150) g;
+         insert into t select g, repeat('x', 200) from generate_series(40151, 60000) g;
+         create publication p for table t"
+    read_tables --workers 2
+    frames
+    same_rows public.t "id::text, v"
+    jq -r 'select(.type == "range") | .from' frames.json >from
+    [ "$(grep -c ',0)$' from)" -gt 30 ]
+    [ "$(grep -vc ',0)$' from)" -gt 2 ]
+}
+
 # behind_page_header: nothing was written behind the switch to another segment.
 behind_page_header() {
     [ "$(sql "select (pg_current_wal_insert_lsn() - '0/0') % pg_size_bytes(current_setting('wal_segment_size'))")" = 40 ]
