@@ -504,6 +504,26 @@ undo_direct(struct applier *a, bool pieces, const struct err *why, struct err *e
     return savepoint_undo(&a->session, err);
 }
 
+/* Its changes may miss rows, or have a part in a copy. */
+static int
+is_plain(struct applier *a, struct table *table, uint64_t commit_lsn, struct err *err)
+{
+    (void)a;
+    (void)commit_lsn;
+    (void)err;
+    return table->copied || table->doubles || table->staged || table->tolerates ? -1 : 0;
+}
+
+/* While one table is copied, changes of the others go as quickly as ever. */
+static bool
+writes_copies(struct applier *a, const struct apply_work *work)
+{
+    struct err unused = {0};
+
+    return is_copying(a) && (a->copies->copying.pending || a->copies->held.list.to > 0 ||
+                             each_table(a, work, is_plain, &unused) != 0);
+}
+
 static enum outcome
 attempt(struct applier *a, const struct apply_work *work, struct err *err)
 {
@@ -517,7 +537,7 @@ attempt(struct applier *a, const struct apply_work *work, struct err *err)
     if (each_table(a, work, let_lack_nothing, err) != 0 || plan_tables(a, work, err) != 0)
         return outcome_of(&a->session, err);
     watch_begin(&a->watch, a->session.generation);
-    if (work->careful || ways_suit_set(&all) || is_copying(a))
+    if (work->careful || ways_suit_set(&all) || writes_copies(a, work))
         return apply_in_parts(a, work, err);
     why = *err;
     outcome = apply_direct(a, work, &why);
