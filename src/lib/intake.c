@@ -54,7 +54,7 @@ intake_release(struct intake *in)
 /* ---- a look ahead ---- */
 
 /* An idle worker reads at least this much of a copy before it looks for other frames behind it. */
-#define LOOK_AHEAD_MAX (1u << 20)
+#define LOOK_AHEAD_MAX (4u << 20)
 
 static bool
 is_of_copy(const struct frame *frame)

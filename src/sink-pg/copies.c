@@ -9,6 +9,14 @@
 /* While the stream does not pause, ranges have a turn this often. */
 #define PATIENCE_MICROS 20000
 
+/* The stream is busy for so long behind each of its commits. */
+#define BUSY_MICROS 100000
+
+/* While it is, ranges rest for so many times the time that they have taken, which may contain a
+ * wait for the target. */
+#define REST_TIMES       2
+#define REST_MOST_MICROS 200000
+
 /* NULL: the stream brings none. */
 static struct copying *
 copying(struct worker *w)
@@ -27,6 +35,38 @@ copies_are_due(struct worker *w)
            copying_is_due(copying(w), w->position.lsn);
 }
 
+static bool
+is_busy(const struct worker *w)
+{
+    return clock_micros() - w->streamed_at < BUSY_MICROS;
+}
+
+bool
+copies_may_go(struct worker *w)
+{
+    return copies_are_due(w) && clock_micros() >= w->rests_until;
+}
+
+/* A busy stream gets most of the time. */
+void
+copies_gone(struct worker *w, uint64_t began)
+{
+    uint64_t rest;
+
+    w->copied_at = clock_micros();
+    rest = REST_TIMES * (w->copied_at - began);
+    w->rests_until =
+        is_busy(w) ? w->copied_at + (rest < REST_MOST_MICROS ? rest : REST_MOST_MICROS) : 0;
+}
+
+static enum copyranges_amount
+amount_of(const struct worker *w)
+{
+    if (w->turn == COPIES_ALL)
+        return COPYRANGES_ALL;
+    return is_busy(w) ? COPYRANGES_FEW : COPYRANGES_SOME;
+}
+
 int
 copies_collect(struct worker *w, const struct position *commit, struct err *err)
 {
@@ -35,7 +75,7 @@ copies_collect(struct worker *w, const struct position *commit, struct err *err)
     if (copying(w) == NULL || w->turn == COPIES_WAIT || w->stands_still ||
         w->intake.in_transaction || commit == NULL)
         return 0;
-    return copyranges_collect(&w->copies, commit->lsn, w->turn == COPIES_ALL, err);
+    return copyranges_collect(&w->copies, commit->lsn, amount_of(w), err);
 }
 
 bool
@@ -48,7 +88,7 @@ copies_have_notes(struct worker *w)
 bool
 copies_starve(struct worker *w)
 {
-    return copies_are_due(w) && clock_micros() - w->copied_at >= PATIENCE_MICROS;
+    return copies_may_go(w) && clock_micros() - w->copied_at >= PATIENCE_MICROS;
 }
 
 bool

@@ -40,6 +40,12 @@ int copies_frame(struct worker *worker, const struct intake_item *item, struct c
 /* Ranges wait whose marks have come, or notes. */
 bool copies_are_due(struct worker *worker);
 
+/* And it is their turn. */
+bool copies_may_go(struct worker *worker);
+
+/* They have had their turn, which began then. */
+void copies_gone(struct worker *worker, uint64_t began);
+
 /* Notes wait. */
 bool copies_have_notes(struct worker *worker);
 

@@ -4,9 +4,13 @@
 #include "lib/clock.h"
 #include "sink-pg/match.h"
 
-/* A COPY is to take about this long, because changes of the stream wait for its end. Bytes are
- * those of its rows. The least is a single range of pg-table-read. */
-#define BURST_MICROS      32000
+/* Changes of the stream wait for the end of a COPY. While the stream brings some, a COPY is to take
+ * about the shorter time. Otherwise it grows up to the longer one, because each costs the target
+ * some milliseconds, and ends when a change comes. */
+#define BURST_MICROS_BUSY 3000
+#define BURST_MICROS_IDLE 100000
+
+/* Of its rows. The least is a single range of pg-table-read. */
 #define BURST_BYTES_LEAST ((size_t)64 << 10)
 #define BURST_BYTES_MOST  ((size_t)4 << 20)
 
@@ -107,6 +111,24 @@ struct burst {
     size_t bytes;
 };
 
+static void
+add_to_burst(struct burst *burst, struct heldrange *range)
+{
+    burst->last = range;
+    burst->rows += range->rows_count;
+    burst->bytes += buf_len(&range->rows);
+}
+
+static bool
+fits_burst(const struct copyranges *c, const struct burst *burst, const struct heldrange *range)
+{
+    const struct range_event *first = &burst->first->range;
+
+    return first->kind == RANGE_BLOCKS && range->range.kind == RANGE_BLOCKS &&
+           range->range.life == first->life &&
+           burst->bytes + buf_len(&range->rows) <= c->burst_bytes;
+}
+
 static struct burst
 take_burst(const struct copyranges *c, struct heldrange *first)
 {
@@ -114,19 +136,15 @@ take_burst(const struct copyranges *c, struct heldrange *first)
     struct heldrange *range = first;
 
     do {
-        burst.last = range;
-        burst.rows += range->rows_count;
-        burst.bytes += buf_len(&range->rows);
+        add_to_burst(&burst, range);
         range = copying_next(&c->copying, range);
-    } while (range != NULL && first->range.kind == RANGE_BLOCKS &&
-             range->range.kind == RANGE_BLOCKS && range->range.life == first->range.life &&
-             burst.bytes + buf_len(&range->rows) <= c->burst_bytes);
+    } while (range != NULL && fits_burst(c, &burst, range));
     return burst;
 }
 
 struct range_reading {
     struct copyranges *c;
-    const struct burst *burst;
+    struct burst *burst;
     struct heldrange *range; /* the current one */
     struct cursor rows;
     uint32_t left;
@@ -142,7 +160,7 @@ read_range(struct range_reading *r, struct heldrange *range)
 }
 
 static struct range_reading
-read_rows(struct copyranges *c, const struct burst *burst)
+read_rows(struct copyranges *c, struct burst *burst)
 {
     struct range_reading reading = {
         .c = c,
@@ -155,13 +173,48 @@ read_rows(struct copyranges *c, const struct burst *burst)
     return reading;
 }
 
-/* Moves to the next range that has a row. */
-static bool
-has_row(struct range_reading *r)
+/* The next range that the commit writes. When all that were collected are written it takes a
+ * further one, as long as no change waits for the commit. */
+static int
+next_range(struct copyranges *c, struct heldrange *last, struct heldrange **range, struct err *err)
 {
-    while (r->left == 0 && r->range != r->burst->last)
+    *range = copying_next(&c->copying, last);
+    if (*range != NULL || last == NULL || c->position == 0 || c->waits(c->context))
+        return 0;
+    if (copying_collect(&c->copying, c->position, 1, err) != 0)
+        return -1;
+    *range = copying_next(&c->copying, last);
+    return 0;
+}
+
+/* Behind the burst's last range. Returns 1, 0 if no other range comes into it, or -1. */
+static int
+grow(struct range_reading *r, struct err *err)
+{
+    struct heldrange *range;
+
+    if (r->burst->bytes >= r->c->burst_bytes)
+        return 0;
+    if (next_range(r->c, r->burst->last, &range, err) != 0)
+        return -1;
+    if (range == NULL || !fits_burst(r->c, r->burst, range))
+        return 0;
+    add_to_burst(r->burst, range);
+    return 1;
+}
+
+/* Moves to the next range that has a row. Returns 1, 0 if there is none, or -1. */
+static int
+find_row(struct range_reading *r, struct err *err)
+{
+    while (r->left == 0) {
+        int more = r->range == r->burst->last ? grow(r, err) : 1;
+
+        if (more != 1)
+            return more;
         read_range(r, copying_next(&r->c->copying, r->range));
-    return r->left > 0;
+    }
+    return 1;
 }
 
 /* The next row of a range, or the next absent key, and its verdict. */
@@ -183,13 +236,15 @@ next_written(struct range_reading *r, struct tuple *row, struct err *err)
 
     /* A skipped row may still be missing. An update that moved an unknown row to its key is
      * whole. */
-    while (verdict == TRACKED_SKIP && has_row(r)) {
+    while (verdict == TRACKED_SKIP) {
+        int found = find_row(r, err);
+
+        if (found != 1)
+            return found;
         r->left--;
         if (next_row(r->c, r->range, &r->rows, row, &verdict, err) != 0)
             return -1;
     }
-    if (verdict == TRACKED_SKIP)
-        return 0;
     return r->settles && keylist_add(&r->c->found, &r->c->table->relation, row->values, err) != 0
                ? -1
                : 1;
@@ -207,7 +262,7 @@ next_values(void *context, const struct value **values, struct err *err)
 
 /* COPY takes the rows one by one, so that they are not held twice. */
 static enum outcome
-copy_rows(struct copyranges *c, const struct burst *burst, struct ways *ways, struct session *s,
+copy_rows(struct copyranges *c, struct burst *burst, struct ways *ways, struct session *s,
           struct err *err)
 {
     struct range_reading reading = read_rows(c, burst);
@@ -234,7 +289,7 @@ add_row(struct copyranges *c, const struct tuple *row, uint64_t mark, struct err
 }
 
 static int
-add_rows(struct copyranges *c, const struct burst *burst, struct err *err)
+add_rows(struct copyranges *c, struct burst *burst, struct err *err)
 {
     struct range_reading reading = read_rows(c, burst);
     struct tuple row;
@@ -250,7 +305,7 @@ add_rows(struct copyranges *c, const struct burst *burst, struct err *err)
 }
 
 static enum outcome
-merge_rows(struct copyranges *c, const struct burst *burst, struct ways *ways, struct session *s,
+merge_rows(struct copyranges *c, struct burst *burst, struct ways *ways, struct session *s,
            struct err *err)
 {
     struct op_list list = {.batch = &c->batch, .table = c->table};
@@ -281,7 +336,7 @@ settle_absent(struct copyranges *c, const struct heldrange *range, struct err *e
 }
 
 static enum outcome
-apply_rows(struct copyranges *c, const struct burst *burst, struct ways *ways, struct session *s,
+apply_rows(struct copyranges *c, struct burst *burst, struct ways *ways, struct session *s,
            struct err *err)
 {
     enum outcome outcome = copy_rows(c, burst, ways, s, err);
@@ -306,19 +361,28 @@ check_place(struct copyranges *c, struct err *err)
     return copyparts_has_key(relation) ? 0 : copyheld_place(&c->held, relation, &mine, err);
 }
 
-/* So the size of the next one follows from the time that this one took. */
+/* The size of the next COPY follows from the time that the last ones took. */
 static void
-adapt(struct copyranges *c, size_t bytes, uint64_t micros)
+learn_rate(struct copyranges *c, size_t bytes, uint64_t micros)
 {
-    if (micros > BURST_MICROS && c->burst_bytes > BURST_BYTES_LEAST)
-        c->burst_bytes /= 2;
-    else if (micros < BURST_MICROS / 3 && bytes > c->burst_bytes / 2 &&
-             c->burst_bytes < BURST_BYTES_MOST)
-        c->burst_bytes *= 2;
+    uint64_t rate = bytes * 1000000 / (micros + 1);
+
+    c->bytes_per_second = c->bytes_per_second == 0 ? rate : (3 * c->bytes_per_second + rate) / 4;
+}
+
+static size_t
+choose_burst(const struct copyranges *c, bool busy)
+{
+    uint64_t micros = busy ? BURST_MICROS_BUSY : BURST_MICROS_IDLE;
+    uint64_t bytes = c->bytes_per_second * micros / 1000000;
+
+    return bytes < BURST_BYTES_LEAST  ? BURST_BYTES_LEAST
+           : bytes > BURST_BYTES_MOST ? BURST_BYTES_MOST
+                                      : (size_t)bytes;
 }
 
 static enum outcome
-write_rows(struct copyranges *c, const struct burst *burst, struct ways *ways, struct session *s,
+write_rows(struct copyranges *c, struct burst *burst, struct ways *ways, struct session *s,
            bool *unplaced, struct err *err)
 {
     uint64_t began = clock_micros();
@@ -332,7 +396,7 @@ write_rows(struct copyranges *c, const struct burst *burst, struct ways *ways, s
     c->table->count = 1;
     outcome = apply_rows(c, burst, ways, s, err);
     batch_drop(&c->batch, c->batch.count);
-    adapt(c, burst->bytes, clock_micros() - began);
+    learn_rate(c, burst->bytes, clock_micros() - began);
     return outcome;
 }
 
@@ -383,26 +447,14 @@ settle_resyncs(struct copyranges *c, bool *unplaced, struct err *err)
 /* ---- the commit ---- */
 
 int
-copyranges_collect(struct copyranges *c, uint64_t position, bool all, struct err *err)
+copyranges_collect(struct copyranges *c, uint64_t position, enum copyranges_amount amount,
+                   struct err *err)
 {
-    if (c->burst_bytes == 0)
-        c->burst_bytes = BURST_BYTES_LEAST;
-    c->position = all ? 0 : position;
-    return copying_collect(&c->copying, position, all ? SIZE_MAX : c->burst_bytes, err);
-}
+    bool all = amount == COPYRANGES_ALL;
 
-/* The next range that the commit writes. When all that were collected are written it takes further
- * ones, as long as no change waits for the commit. */
-static int
-next_range(struct copyranges *c, struct heldrange *last, struct heldrange **range, struct err *err)
-{
-    *range = copying_next(&c->copying, last);
-    if (*range != NULL || last == NULL || c->position == 0 || c->waits(c->context))
-        return 0;
-    if (copying_collect(&c->copying, c->position, c->burst_bytes, err) != 0)
-        return -1;
-    *range = copying_next(&c->copying, last);
-    return 0;
+    c->burst_bytes = choose_burst(c, amount == COPYRANGES_FEW);
+    c->position = all ? 0 : position;
+    return copying_collect(&c->copying, position, all ? SIZE_MAX : 1, err);
 }
 
 static enum outcome
@@ -413,7 +465,7 @@ write_ranges(struct copyranges *c, struct ways *ways, struct session *s, bool *u
     int rc;
 
     while ((rc = next_range(c, range, &range, err)) == 0 && range != NULL) {
-        const struct burst burst = take_burst(c, range);
+        struct burst burst = take_burst(c, range);
         enum outcome outcome = write_rows(c, &burst, ways, s, unplaced, err);
 
         if (outcome != OUTCOME_DONE)

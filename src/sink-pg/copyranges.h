@@ -26,17 +26,21 @@ struct copyranges {
     /* Set by the caller: whether changes wait for the end of the commit that is under way. */
     bool (*waits)(void *context);
     void *context;
-    uint64_t position;    /* of that commit, if it may take further ranges, else 0 */
-    size_t burst_bytes;   /* of rows that are written between two looks at the stream */
-    struct keylist found; /* keys of the ranges that their rows have settled */
-    struct batch batch;   /* the range's rows */
-    struct copyheld held; /* changes of tables without a key */
+    uint64_t position;         /* of that commit, if it may take further ranges, else 0 */
+    size_t burst_bytes;        /* of rows that are written between two looks at the stream */
+    uint64_t bytes_per_second; /* at which the last ones were written */
+    struct keylist found;      /* keys of the ranges that their rows have settled */
+    struct batch batch;        /* the range's rows */
+    struct copyheld held;      /* changes of tables without a key */
     struct buf frame;
 };
 
-/* Marks the ranges that a commit at this position writes: all that are due, or some at first, and
- * further ones while it writes them and no change waits. */
-int copyranges_collect(struct copyranges *c, uint64_t position, bool all,
+/* How many ranges a commit writes: all that are due, or one at first, and further ones while no
+ * change waits. With few, the COPYs are short. */
+enum copyranges_amount { COPYRANGES_ALL, COPYRANGES_SOME, COPYRANGES_FEW };
+
+/* Marks the ranges that a commit at this position writes. */
+int copyranges_collect(struct copyranges *c, uint64_t position, enum copyranges_amount amount,
                        struct err *err) MUST_CHECK;
 
 /* All in the open transaction. After any outcome but OUTCOME_DONE it must be rolled back. Never

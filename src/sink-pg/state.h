@@ -25,10 +25,12 @@ struct worker {
     /* Ranges that are due, in the commit that is under way. */
     enum copies_turn { COPIES_WAIT, COPIES_SOME, COPIES_ALL } turn;
     /* Time. */
-    uint64_t row_since;  /* when the first row or commit of the batch came, 0 if none waits */
-    uint64_t written_at; /* the progress was */
-    uint64_t copied_at;  /* ranges had their turn */
-    uint64_t idle_until; /* when to look again if nothing comes, 0 if never */
+    uint64_t row_since;   /* when the first row or commit of the batch came, 0 if none waits */
+    uint64_t written_at;  /* the progress was */
+    uint64_t copied_at;   /* ranges had their turn */
+    uint64_t streamed_at; /* a commit of the stream came */
+    uint64_t rests_until; /* no range is written before, because the stream goes first */
+    uint64_t idle_until;  /* when to look again if nothing comes, 0 if never */
     /* Reports. */
     uint64_t reported_lsn;
     uint64_t applied_rows; /* since the last report */

@@ -13,6 +13,9 @@
  * more copy here and one in libpq. */
 #define LARGE_ROW (4u << 20)
 
+/* Few rows of a range are copied too if they are as large as this. More may come while they are. */
+#define LARGE_ROWS (64u << 10)
+
 static bool
 has_large_row(const struct op_list *list)
 {
@@ -134,7 +137,7 @@ ways_copy(struct ways *w, struct session *s, struct table *table, uint32_t count
           const struct row_source *rows, struct err *err)
 {
     if (table->plan->fires != FIRES_NOTHING || table->covered ||
-        (count <= ONE_BY_ONE_MAX && bytes < LARGE_ROW))
+        (count <= ONE_BY_ONE_MAX && bytes < LARGE_ROWS))
         return OUTCOME_NOT;
     return merge_copy_rows(&w->merge, s, table, rows, err);
 }

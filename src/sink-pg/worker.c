@@ -101,12 +101,13 @@ flush_whole(struct worker *w, struct err *err)
 static int
 flush_copies(struct worker *w, enum copies_turn turn, struct err *err)
 {
+    uint64_t began = clock_micros();
     int rc;
 
     w->turn = turn;
     rc = flush_whole(w, err);
     w->turn = COPIES_WAIT;
-    w->copied_at = clock_micros();
+    copies_gone(w, began);
     return rc;
 }
 
@@ -191,8 +192,9 @@ on_commit(struct worker *w, const struct intake_item *item, struct err *err)
         p->partial_commit_lsn = p->partial_ordinal = 0;
     if (commit->end_lsn > p->lsn)
         p->lsn = commit->end_lsn;
+    w->streamed_at = clock_micros();
     if (w->row_since == 0)
-        w->row_since = clock_micros();
+        w->row_since = w->streamed_at;
     if (copies_starve(w))
         return flush_copies(w, COPIES_SOME, err);
     return w->deliver.applier.session.tx_open || is_full(w) || has_flush_time(w)
@@ -374,6 +376,17 @@ on_end(struct worker *w, struct err *err)
                                                                               : report(w, err);
 }
 
+/* Nothing else waits. */
+static int
+idle_copies(struct worker *w, struct err *err)
+{
+    if (copies_may_go(w))
+        return flush_copies(w, COPIES_SOME, err);
+    if (copies_are_due(w))
+        w->idle_until = w->rests_until;
+    return 0;
+}
+
 /* Nothing comes at the moment, so complete transactions do not wait for more. */
 static int
 on_idle(struct worker *w, struct err *err)
@@ -384,12 +397,10 @@ on_idle(struct worker *w, struct err *err)
     if (has_whole(w) || (tx_open && !w->intake.in_transaction)) {
         if (flush_whole(w, err) != 0)
             return -1;
-        return copies_are_due(w) && !intake_stream_waits(&w->intake)
-                   ? flush_copies(w, COPIES_SOME, err)
-                   : 0;
+        return intake_stream_waits(&w->intake) ? 0 : idle_copies(w, err);
     }
     if (copies_are_due(w))
-        return flush_copies(w, COPIES_SOME, err);
+        return idle_copies(w, err);
     if (w->batch.count > 0 || tx_open || position_equal(&w->position, durable(w)))
         return 0;
     /* Only a watermark or empty transactions came. They are written at once if the last write was
