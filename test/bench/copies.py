@@ -15,6 +15,9 @@ from stage import Failure, Process, children, name_of, ticks, wait_for
 
 PSQL = "psql -XAtqd"
 
+# Between two looks at the target whether all is copied. Each look costs it processor time.
+LOOK_SECONDS = 0.05
+
 
 class Rows:
     """Tables like pgbench_accounts that have rows before a contender starts."""
@@ -116,7 +119,7 @@ class NativeCopy(Copy):
         states = "SELECT bool_and(srsubstate IN ('s', 'r')) FROM pg_subscription_rel"
         stage.sql("target", "CREATE SUBSCRIPTION %s CONNECTION '%s' PUBLICATION %s"
                   % (name, stage.conninfo("source", "bench"), load.publication), db)
-        wait_for("the subscription", lambda: stage.sql("target", states, db)[0][0], 3600, 0.01)
+        wait_for("the subscription", lambda: stage.sql("target", states, db)[0][0], 3600, LOOK_SECONDS)
         end = time.monotonic()
         stage.sql("target", "DROP SUBSCRIPTION " + name, db)
         return {"end": end}
@@ -151,7 +154,7 @@ class WalpipeCopy(Copy):
         process = self.walpipe.spawn(self.walpipe.configure(load.publication, slot, db, create_slot="yes"))
         memory = Memory(process.popen.pid)
         try:
-            wait_for("walpipe's copy", lambda: process.must_live() or self.is_done(load, db), 3600, 0.01)
+            wait_for("walpipe's copy", lambda: process.must_live() or self.is_done(load, db), 3600, LOOK_SECONDS)
             result = {"end": time.monotonic(), "used": {}}
             for child in children(process.popen.pid):
                 name = name_of(child)
