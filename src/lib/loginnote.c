@@ -2,6 +2,7 @@
 #include "lib/loginnote.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 void
@@ -28,10 +29,15 @@ has_worked(const struct loginnote *note)
 bool
 loginnote_forgives(const struct loginnote *note, struct err *err)
 {
+    char remedy[sizeof err->hint];
+
     if (err->code != EXIT_REFUSED || !has_worked(note))
         return false;
     err->code = EXIT_PEER;
-    err_hint(err, "this login worked before: correct the role or its password on the server, or "
-                  "correct the config and restart walpipe");
+    snprintf(remedy, sizeof remedy, "%s", err->hint);
+    err_hint(err,
+             "this login worked before: correct it on the server, or correct password_file, which "
+             "each attempt reads again, or correct the config and restart walpipe%s%s",
+             remedy[0] == '\0' ? "" : ": ", remedy);
     return true;
 }

@@ -15,6 +15,7 @@
 
 #include "lib/clock.h"
 #include "lib/pqx.h"
+#include "lib/secretfile.h"
 
 #define KEYWORDS_MAX 64
 
@@ -72,12 +73,24 @@ start(const struct keywords *k, struct err *err)
     return conn;
 }
 
+/* A file that cannot be read is no reason to end what has worked so far. Whoever starts the program
+ * has read the file before. */
+static void
+add_password(struct keywords *k, char *password, size_t size)
+{
+    const char *path = getenv(PQCONN_PASSWORD_FILE);
+    struct err ignored = {0};
+
+    if (path != NULL && secretfile_read("password", path, password, size, &ignored) == 0)
+        add_keyword(k, "password", password);
+}
+
 PGconn *
 pqconn_start(const char *conninfo, const struct pqconn_keyword *forced, size_t forced_count,
              struct err *err)
 {
     struct keywords k = {0};
-    char *message = NULL;
+    char *message = NULL, password[SECRETFILE_MAX];
     PQconninfoOption *options = PQconninfoParse(conninfo, &message);
     PGconn *conn;
 
@@ -91,10 +104,12 @@ pqconn_start(const char *conninfo, const struct pqconn_keyword *forced, size_t f
     add_keyword(&k, "keepalives_count", "3");
     add_keyword(&k, "tcp_user_timeout", "30000");
     add_options(&k, options);
+    add_password(&k, password, sizeof password);
     for (size_t i = 0; i < forced_count; i++)
         add_keyword(&k, forced[i].keyword, forced[i].value);
     add_keyword(&k, "client_encoding", "UTF8");
     conn = start(&k, err);
+    explicit_bzero(password, sizeof password);
     PQconninfoFree(options);
     return conn;
 }

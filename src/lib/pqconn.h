@@ -20,6 +20,11 @@ struct pqconn_keyword {
     const char *value;
 };
 
+/* A variable of the environment. The file that it names holds the password, and each attempt to
+ * connect reads it, so that a program that runs gets a password that was changed. It wins over
+ * PGPASSWORD, which counts while the file cannot be read. */
+#define PQCONN_PASSWORD_FILE "WALPIPE_PASSWORD_FILE"
+
 /* Connects. Defaults that conninfo may override are keepalives, tcp_user_timeout and
  * connect_timeout (per host), so that a dead peer is noticed in seconds. client_encoding is always
  * UTF8. Returns NULL with err, which is EXIT_PEER if another attempt may help. It is EXIT_REFUSED

@@ -170,7 +170,7 @@ check_reader(struct checking *c)
     words_add(&w, "--check");
     plan_add_log(&w, c->config);
     helper.argv = w.list;
-    helper.env = plan_login_env(&c->pool, c->env, source->password);
+    helper.env = plan_login_env(&c->pool, c->env, source->password, source->password_file);
     checking_run(c, "", &helper);
 }
 

@@ -142,7 +142,7 @@ pgdump_run(const struct pgdump *found, const struct config *config, const struct
     struct words w = {.pool = pool};
     struct helper helper = {
         .directory = found->directory,
-        .env = plan_login_env(pool, (const char *const *)environ, config->source.password),
+        .env = plan_login_env(pool, (const char *const *)environ, config->source.password, NULL),
         .in = -1,
         .out = -1,
         .errors = memfd_create("pg_dump", MFD_CLOEXEC)};

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/pqconn.h"
 #include "walpipe/words.h"
 
 /* ---- environments ---- */
@@ -65,7 +66,8 @@ plan_clean_env(struct pool *pool, const char *const *env)
 }
 
 const char *const *
-plan_login_env(struct pool *pool, const char *const *env, const char *password)
+plan_login_env(struct pool *pool, const char *const *env, const char *password,
+               const char *password_file)
 {
     struct words w = clean_words(pool, env);
 
@@ -76,6 +78,8 @@ plan_login_env(struct pool *pool, const char *const *env, const char *password)
             words_add(&w, env[i]);
     if (password != NULL)
         words_add(&w, pool_print(pool, "PGPASSWORD=%s", password));
+    if (password_file != NULL)
+        words_add(&w, pool_print(pool, "%s=%s", PQCONN_PASSWORD_FILE, password_file));
     return w.list;
 }
 
@@ -95,8 +99,9 @@ clickhouse_env(struct pool *pool, const char *const *env, const struct sink_conf
 const char *const *
 plan_sink_env(struct pool *pool, const char *const *env, const struct sink_config *sink)
 {
-    return sink->type == SINK_PG ? plan_login_env(pool, env, sink->password)
-                                 : clickhouse_env(pool, env, sink);
+    return sink->type == SINK_PG
+               ? plan_login_env(pool, env, sink->password, sink->password_file)
+               : clickhouse_env(pool, env, sink);
 }
 
 /* A variable that the config takes into a conninfo. */
@@ -487,7 +492,8 @@ add_reader(struct plan *plan, enum plan_role role, const struct config *config,
 {
     struct plan_program *p = add_program(plan, role, place, argv);
 
-    p->env = plan_login_env(&plan->pool, place->env, config->source.password);
+    p->env = plan_login_env(&plan->pool, place->env, config->source.password,
+                            config->source.password_file);
     add_last_words(&plan->pool, config, p);
 }
 

@@ -94,10 +94,12 @@ const char *plan_programs_directory(struct pool *pool, struct err *err);
 const char *plan_program_path(struct pool *pool, const char *directory, const char *program);
 
 /* Environments. The clean one is for every program, without a secret. The login one has libpq's
- * variables, and password (NULL if none) as PGPASSWORD. The one of a pg or ch sink has the
- * variables for its own server. */
+ * variables, and password as PGPASSWORD. It names password_file too, from which a program that runs
+ * for long reads the password again (both NULL if there is none). The one of a pg or ch sink has
+ * the variables for its own server. */
 const char *const *plan_clean_env(struct pool *pool, const char *const *env);
-const char *const *plan_login_env(struct pool *pool, const char *const *env, const char *password);
+const char *const *plan_login_env(struct pool *pool, const char *const *env, const char *password,
+                                  const char *password_file);
 const char *const *plan_sink_env(struct pool *pool, const char *const *env,
                                  const struct sink_config *sink);
 

@@ -292,11 +292,43 @@ seccomp_of() {
     pg_sql src "INSERT INTO t VALUES (3)" "$name"
     wait_until 60 arrived 3
     grep -q "the password that was read before is used" "$conf.log"
+    # the role first: the login is refused until the file follows, and nobody restarts walpipe
+    pg_sql src "ALTER ROLE replicator PASSWORD 'neuer-geheim'"
+    pg_sql src "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '$name'"
+    wait_until 60 refused_at_source
+    (umask 077 && echo neuer-geheim >"$dir/src.pw")
+    pg_sql src "INSERT INTO t VALUES (4)" "$name"
+    wait_until 60 arrived 4
     pg_sql src "ALTER ROLE replicator PASSWORD 'src-geheim'"
     pipeline_stop "$conf"
-    touch "$dir/src.pw"
     sed -i '0,/^conninfo = host.*/s//& password=x/' "$conf"
     refuses "password in conninfo and a password_file" "$walpipe" run -c "$conf"
+}
+
+refused_at_source() {
+    curl -sS --noproxy '*' "http://127.0.0.1:$port/healthz" | grep -q '^source: .*password authentication failed'
+}
+
+@test "the bug was that a worker went on trying the password with which it was started" {
+    local worker
+    databases
+    config
+    sed -i '/^\[sink olap\]/,$d; s/:dst-geheim@/@/' "$conf"
+    echo dst-geheim >"$dir/dst.pw"
+    chmod 600 "$dir/dst.pw"
+    echo "password_file = $dir/dst.pw" >>"$conf"
+    pipeline_start "$conf"
+    worker=$(pgrep -P "$(pipeline_pid "$conf")" -x sink-pg)
+    pg_sql dst "ALTER ROLE replicator PASSWORD 'neu-geheim'"
+    pg_sql dst "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'replicator'"
+    pg_sql src "INSERT INTO t VALUES (1)" "$name"
+    wait_until 60 grep -q "the target refuses a login that worked before" "$conf.log"
+    echo neu-geheim >"$dir/dst.pw"
+    wait_until 60 eval '[ "$(pg_sql dst "SELECT count(*) FROM t" "$name")" = 1 ]'
+    [ "$(pgrep -P "$(pipeline_pid "$conf")" -x sink-pg)" = "$worker" ]
+    pipeline_stop "$conf"
+    pg_sql dst "ALTER ROLE replicator PASSWORD 'dst-geheim'"
+    no_secret_in "$conf.log" "$dir"/state/*
 }
 
 # secrets_in PROGRAM: the variables with a password that the pipeline's program has.

@@ -1,5 +1,5 @@
 /* lib_pqconn.c: connections to servers of the test itself, which send one message and hang up.
- * links: lib/pqconn lib/pqx lib/err lib/clock
+ * links: lib/pqconn lib/secretfile lib/pqx lib/err lib/clock
  * libs: -lpq */
 #include "lib/pqconn.h"
 

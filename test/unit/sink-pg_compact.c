@@ -2,7 +2,7 @@
  * changed by the net changes end alike (traps 79, 80, 81, 88). The same with keys that two rows
  * share for a moment (trap 115). */
 /* clang-format off
- * links: lib/loginnote lib/pgtype sink-pg/compact sink-pg/signature sink-pg/pipe sink-pg/outcome sink-pg/batch sink-pg/readable sink-pg/tables sink-pg/neighbours sink-pg/plan sink-pg/columns sink-pg/typerule sink-pg/match sink-pg/notes sink-pg/catalog sink-pg/recode lib/moment sink-pg/fits sink-pg/sqltext sink-pg/mapping lib/tablemap lib/names sink-pg/session lib/err lib/buf lib/lsn lib/cursor lib/pack lib/frame lib/event lib/relmap lib/pqx lib/pqconn lib/log lib/clock lib/verdict
+ * links: lib/loginnote lib/pgtype sink-pg/compact sink-pg/signature sink-pg/pipe sink-pg/outcome sink-pg/batch sink-pg/readable sink-pg/tables sink-pg/neighbours sink-pg/plan sink-pg/columns sink-pg/typerule sink-pg/match sink-pg/notes sink-pg/catalog sink-pg/recode lib/moment sink-pg/fits sink-pg/sqltext sink-pg/mapping lib/tablemap lib/names sink-pg/session lib/err lib/buf lib/lsn lib/cursor lib/pack lib/frame lib/event lib/relmap lib/pqx lib/pqconn lib/secretfile lib/log lib/clock lib/verdict
  * libs: -lpq
  * clang-format on */
 #include "sink-pg/compact.h"
