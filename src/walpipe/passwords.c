@@ -41,6 +41,63 @@ choose(struct pool *pool, const char *owner, const char *file, const char **pass
     return 0;
 }
 
+/* ---- two servers, one variable ---- */
+
+static const char shared_variable[] = "WALPIPE_CH_PASSWORD";
+
+/* The variable from which the sink gets its password, NULL if it gets none or has it from a file or
+ * from conninfo. */
+static const char *
+variable_of(struct pool *pool, const struct sink_config *sink)
+{
+    if (sink->type == SINK_EXEC || sink->password_file != NULL)
+        return NULL;
+    if (sink->elsewhere != NULL)
+        return passwords_variable(pool, sink->name);
+    return sink->type == SINK_CH && getenv(shared_variable) != NULL ? shared_variable : NULL;
+}
+
+static bool
+is_same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+static int
+refuse_both(const char *a, const char *b, const char *variable, struct err *err)
+{
+    err_set(err, EXIT_REFUSED, "%s and sink %s would both get the password of %s", a, b, variable);
+    return err_hint(err, "give one of them password_file, or the sink another name");
+}
+
+/* "a-b" and "a_b" have the same variable, and so have the source and a sink of this name. One
+ * server would be sent the password of the other. */
+static int
+check_variables(struct config *config, struct err *err)
+{
+    struct pool *pool = &config->pool;
+    const char *source = config->source.elsewhere != NULL && config->source.password_file == NULL
+                             ? passwords_variable(pool, "source")
+                             : NULL;
+
+    for (size_t i = 0; i < config->sinks_count; i++) {
+        const struct sink_config *sink = &config->sinks[i];
+        const char *own = variable_of(pool, sink);
+
+        if (is_same(own, source))
+            return refuse_both("the source", sink->name, own, err);
+        for (size_t k = 0; k < i; k++) {
+            const struct sink_config *other = &config->sinks[k];
+            bool shared = sink->type == SINK_CH && other->type == SINK_CH &&
+                          is_same(own, shared_variable);
+
+            if (!shared && is_same(own, variable_of(pool, other)))
+                return refuse_both(pool_print(pool, "sink %s", other->name), sink->name, own, err);
+        }
+    }
+    return 0;
+}
+
 int
 passwords_choose(struct config *config, struct err *err)
 {
@@ -59,7 +116,7 @@ passwords_choose(struct config *config, struct err *err)
                    &sink->elsewhere, err) != 0)
             return -1;
     }
-    return 0;
+    return check_variables(config, err);
 }
 
 static int

@@ -12,7 +12,7 @@ const char *passwords_variable(struct pool *pool, const char *owner);
 /* Decides where each password comes from: conninfo, password_file, or else its variable. The file
  * of a ClickHouse sink is left to sink-ch, and so is WALPIPE_CH_PASSWORD, which all ClickHouse
  * sinks without a file and a variable of their own share. Reads no file. Returns -1 with err if a
- * server has two. */
+ * server has two, or if two servers have one variable. */
 int passwords_choose(struct config *config, struct err *err) MUST_CHECK;
 
 /* Reads the files, again if they were read before, so that a password that was changed is used by

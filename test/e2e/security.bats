@@ -331,6 +331,27 @@ refused_at_source() {
     no_secret_in "$conf.log" "$dir"/state/*
 }
 
+@test "the bug was that two sinks whose names differ by - and _ got the same password" {
+    databases
+    config
+    sed -i 's/^\[sink dst\]/[sink a-b]/; s/^\[sink olap\]/[sink a_b]/; s/:dst-geheim@/@/' "$conf"
+    "$walpipe" print -c "$conf" >/dev/null
+    WALPIPE_A_B_PASSWORD=x "$walpipe" print -c "$conf" >/dev/null # one of them has a file
+    sed -i '/^password_file/d' "$conf"
+    WALPIPE_A_B_PASSWORD=x refuses "sink a-b and sink a_b would both get the password of WALPIPE_A_B_PASSWORD" \
+        "$walpipe" check -c "$conf"
+    sed -i 's/^\[sink a-b\]/[sink source]/; s/^\[sink a_b\]/[sink ch]/' "$conf"
+    sed -i 's/ password=src-geheim//' "$conf"
+    WALPIPE_SOURCE_PASSWORD=x refuses "the source and sink source would both get" "$walpipe" check -c "$conf"
+    sed -i 's/^\[sink source\]/[sink CH]/; s/^\[sink ch\]/[sink olap]/' "$conf"
+    WALPIPE_CH_PASSWORD=x refuses "sink CH and sink olap would both get the password of WALPIPE_CH_PASSWORD" \
+        "$walpipe" check -c "$conf"
+    # ClickHouse sinks share it
+    printf '[sink ch]\ntype = ch\nurl = http://h:1\ndatabase = d\n' >>"$conf"
+    sed -i '/^\[sink CH\]/,/^flush/d' "$conf"
+    WALPIPE_CH_PASSWORD=x "$walpipe" print -c "$conf" >/dev/null
+}
+
 # secrets_in PROGRAM: the variables with a password that the pipeline's program has.
 secrets_in() {
     tr '\0' '\n' <"/proc/$(pgrep -P "$(pipeline_pid "$conf")" -x "$1")/environ" | grep -a geheim |
