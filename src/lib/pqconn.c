@@ -197,7 +197,7 @@ judge_passfile(const char *path, struct err *err)
     else if ((st.st_mode & 077) != 0)
         err_hint(err,
                  "passfile \"%s\" is open to other users (mode %04o), and libpq ignores it: chmod "
-                 "0600 it",
+                 "0600 it, or use password_file, which takes a file of root's with mode 0440 too",
                  path, (unsigned)(st.st_mode & 07777));
     else
         err_hint(err,

@@ -17,6 +17,20 @@ is_open_to_others(const struct stat *info)
     return (info->st_mode & forbidden) != 0;
 }
 
+/* With 0600 a file of root's would be closed to walpipe too. */
+static int
+hint_closing(const char *path, const struct stat *info, struct err *err)
+{
+    if (info->st_uid == geteuid())
+        return err_hint(err, "chmod 600 %s; for a secret of Kubernetes defaultMode: 0400", path);
+    if (info->st_uid == 0)
+        return err_hint(err,
+                        "chmod 640 %s, with a group of this user; for a secret of Kubernetes "
+                        "defaultMode: 0440 and an fsGroup",
+                        path);
+    return err_hint(err, "chown it to this user and chmod 600 it, or to root and chmod 640 it");
+}
+
 int
 secretfile_check(const char *kind, const char *path, int fd, struct err *err)
 {
@@ -31,7 +45,7 @@ secretfile_check(const char *kind, const char *path, int fd, struct err *err)
         return 0;
     err_set(err, EXIT_REFUSED, "%s file \"%s\" is open to others (mode %04o)", kind, path,
             (unsigned)info.st_mode & 07777);
-    return err_hint(err, "chmod 600 %s", path);
+    return hint_closing(path, &info, err);
 }
 
 /* Without the line breaks at the end. */
