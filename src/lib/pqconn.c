@@ -22,7 +22,8 @@
 /* libpq accepts no shorter timeout either, except 0 for none. */
 #define TIMEOUT_LEAST 2
 
-enum outcome { CONNECTED, FAILED, FAILED_BY_US, MUTE };
+/* FAILED_BY_US: we ended the handshake of TLS, or did not begin it (NO_TLS). */
+enum outcome { CONNECTED, FAILED, FAILED_BY_US, NO_TLS, MUTE };
 
 struct keywords {
     const char *names[KEYWORDS_MAX + 1];
@@ -184,6 +185,20 @@ login_hint(const char *sqlstate)
     return "";
 }
 
+/* The remedy for a handshake of TLS that was not ended by the server, "" for another failure. */
+static const char *
+handshake_hint(enum outcome outcome)
+{
+    if (outcome == FAILED_BY_US)
+        return "sslrootcert must name a file with the certificate of the authority that signed the "
+               "server's, and with sslmode=verify-full that one must name the host; see its dates "
+               "too";
+    if (outcome == NO_TLS)
+        return "the server needs ssl = on, and the files of sslrootcert, sslcert and sslkey must "
+               "be readable, which libpq looks for below $HOME if conninfo does not name them";
+    return "";
+}
+
 /* libpq silently ignores a passfile that it cannot read. It ignores a passfile that others can read
  * too, with a line on stderr. */
 static void
@@ -233,10 +248,10 @@ failed(PGconn *conn, enum outcome outcome, struct err *err)
     no_password = !pqconn_sqlstate(conn, sqlstate) && PQconnectionNeedsPassword(conn);
     if (sqlstate[0] != '\0')
         code = pqx_exit_code(sqlstate);
-    else if (outcome == FAILED_BY_US || no_password)
+    else if (outcome == FAILED_BY_US || outcome == NO_TLS || no_password)
         code = EXIT_REFUSED;
     err_set(err, code, "could not connect: %s", text);
-    err_hint(err, "%s", login_hint(sqlstate));
+    err_hint(err, "%s", sqlstate[0] != '\0' ? login_hint(sqlstate) : handshake_hint(outcome));
     if (no_password)
         explain_no_password(conn, err);
     return -1;
@@ -286,16 +301,20 @@ before_step(const PGconn *conn)
     return h;
 }
 
-/* Returns whether we gave up, after a step that failed. Ends h in any case. */
-static bool
-after_step(struct handshake h, bool step_failed)
+/* After a step that failed. Ends h. */
+static enum outcome
+after_failure(struct handshake h)
 {
-    bool ours = h.fd >= 0 && step_failed && !h.closed &&
-                (!is_closed(h.fd) || segments_sent(h.fd) != h.sent);
+    enum outcome outcome = FAILED;
 
-    if (h.fd >= 0)
-        close(h.fd);
-    return ours;
+    if (h.fd < 0)
+        return FAILED;
+    if (!h.closed && segments_sent(h.fd) != h.sent)
+        outcome = FAILED_BY_US;
+    else if (!h.closed && !is_closed(h.fd))
+        outcome = NO_TLS;
+    close(h.fd);
+    return outcome;
 }
 
 /* ---- waiting ---- */
@@ -355,7 +374,6 @@ finish(PGconn *conn)
     while (PQstatus(conn) != CONNECTION_BAD) {
         struct place now = place_of(conn);
         struct handshake h;
-        bool ours;
 
         if (timeout != 0 && memcmp(&now, &place, sizeof now) != 0)
             deadline = clock_micros() + timeout;
@@ -368,11 +386,12 @@ finish(PGconn *conn)
         }
         h = before_step(conn);
         status = PQconnectPoll(conn);
-        ours = after_step(h, status == PGRES_POLLING_FAILED);
+        if (status == PGRES_POLLING_FAILED)
+            return after_failure(h);
+        if (h.fd >= 0)
+            close(h.fd);
         if (status == PGRES_POLLING_OK)
             return CONNECTED;
-        if (status == PGRES_POLLING_FAILED)
-            return ours ? FAILED_BY_US : FAILED;
     }
     return FAILED;
 }

@@ -414,9 +414,12 @@ classify_failure(const struct http *http, struct http_answer *answer, CURLcode c
     switch (code) {
     case CURLE_ABORTED_BY_CALLBACK:
         return HTTP_GONE;
+    case CURLE_PEER_FAILED_VERIFICATION:
+        answer->hint = "ca_file must name a file with the certificate of the authority that signed "
+                       "the server's, and that one must name the host of url; see its dates too";
+        return HTTP_STOP;
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_WRITE_ERROR: /* set by on_body when the answer is too long */
@@ -435,6 +438,7 @@ http_post(struct http *http, const struct http_request *request, struct http_ans
     buf_reset(&answer->body, ANSWER_KEEP);
     answer->code = 0;
     answer->message[0] = '\0';
+    answer->hint = NULL;
     http->error[0] = '\0';
     http->answer = answer;
     code = perform(http, request, &status);

@@ -55,6 +55,7 @@ struct http_answer {
     struct buf body;
     uint64_t code; /* ClickHouse's exception code, 0 if none */
     char message[900];
+    const char *hint; /* the remedy, NULL if none is known */
 };
 
 /* NULL with err. */

@@ -89,7 +89,8 @@ refuse(const struct server *server, const char *what, struct err *err)
                 server->answer.message, server->answer.code);
         return is_login_code(server->answer.code) ? refuse_login(server, err) : -1;
     }
-    return err_set(err, EXIT_REFUSED, "could not %s: %s", what, server->answer.message);
+    err_set(err, EXIT_REFUSED, "could not %s: %s", what, server->answer.message);
+    return err_hint(err, "%s", server->answer.hint == NULL ? "" : server->answer.hint);
 }
 
 enum http_outcome

@@ -172,7 +172,7 @@ check_sink_ch() {
     config other
     run "$WALPIPE_BIN/walpipe" check -c "$conf"
     [ "$status" -eq 100 ]
-    [[ "$output" == *"FAIL"*"source"*"certificate verify failed"* ]]
+    [[ "$output" == *"FAIL"*"source"*"certificate verify failed"*"sslrootcert must name"* ]]
     run "$WALPIPE_BIN/walpipe" run -c "$conf"
     [ "$status" -eq 100 ]
     [[ "$output" == *"certificate verify failed"* ]]
@@ -181,8 +181,8 @@ check_sink_ch() {
     run "$WALPIPE_BIN/walpipe" check -c "$conf"
     echo "$output"
     [ "$status" -eq 100 ]
-    grep -q 'FAIL.*dst.*certificate verify failed' <<<"$output"
-    grep -q 'FAIL.*olap.*SSL certificate problem' <<<"$output"
+    grep -q 'FAIL.*dst.*certificate verify failed.*sslrootcert must name' <<<"$output"
+    grep -q 'FAIL.*olap.*SSL certificate problem.*ca_file must name' <<<"$output"
     rm -f "$SCRATCH/$name.state/checkpoint"
     run "$WALPIPE_BIN/walpipe" run -c "$conf"
     [ "$status" -eq 100 ]
@@ -192,23 +192,23 @@ check_sink_ch() {
     local settings="SELECT pg_reload_conf()"
     pg_sql source "ALTER SYSTEM SET ssl_cert_file = '$tls/elsewhere.pem'"
     pg_sql source "$settings"
-    wait_until 20 refused_as 'does not match host name'
+    wait_until 20 refused_as 'does not match host name' 'must name the host'
     pg_sql source "ALTER SYSTEM SET ssl_cert_file = '$tls/expired.pem'"
     pg_sql source "$settings"
-    wait_until 20 refused_as 'certificate verify failed'
+    wait_until 20 refused_as 'certificate verify failed' 'see its dates too'
     pg_sql source "ALTER SYSTEM SET ssl = off"
     pg_sql source "$settings"
-    wait_until 20 refused_as 'server does not support SSL'
+    wait_until 20 refused_as 'server does not support SSL' 'the server needs ssl = on'
     pg_sql source "ALTER SYSTEM RESET ALL"
     pg_sql source "$settings"
 }
 
-# The source's reader ends with 100 and a message with TEXT.
+# refused_as TEXT HINT: the source's reader ends with 100 and this message.
 refused_as() {
     run -100 "$WALPIPE_BIN/pg-wal-read" --conninfo "$(pg_tls source postgres)" --slot s \
         --publication p --no-ack
     echo "$output"
-    [[ "$output" == *"$1"* ]]
+    [[ "$output" == *"$1"*"$2"* ]]
 }
 
 @test "ClickHouse: another name, a certificate that expired, no TLS at all: refused" {
