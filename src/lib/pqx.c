@@ -57,6 +57,8 @@ pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *er
      * LSN. */
     if (hint == NULL)
         hint = PQresultErrorField(result, PG_DIAG_CONTEXT);
+    if (hint == NULL && sqlstate != NULL && strcmp(sqlstate, "42501") == 0)
+        hint = "grant it to the role; for a table it needs USAGE on the schema too";
     if (hint != NULL)
         err_hint(err, "%s", hint);
     return -1;

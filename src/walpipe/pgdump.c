@@ -153,9 +153,12 @@ pgdump_run(const struct pgdump *found, const struct config *config, const struct
     add_arguments(&w, config, excluded);
     helper.argv = w.list;
     code = helper_run(&helper, pool, text, err);
-    if (code > 0)
+    if (code > 0) {
         err_set(err, EXIT_REFUSED, "pg_dump of the source failed: %s",
                 read_complaint(helper.errors, pool));
+        err_hint(err, "if the role lacks a right: GRANT USAGE ON SCHEMA, and GRANT SELECT ON ALL "
+                      "TABLES IN SCHEMA and ON ALL SEQUENCES IN SCHEMA");
+    }
     close(helper.errors);
     return code == EXIT_DONE ? 0 : -1;
 }
