@@ -163,10 +163,16 @@ pids() {
     run "$WALPIPE_BIN/walpipe" reload -c "$conf"
     [ "$status" -eq 100 ] && [[ $output == *"$conf:4: copy_rate"* ]]
     cp "$dir/good" "$conf"
+    sed -i 's/^publication/publicaton/' "$conf"
+    run "$WALPIPE_BIN/walpipe" reload -c "$conf"
+    [ "$status" -eq 100 ] && [[ $output == *"$conf:"*": unknown key \"publicaton\""* ]]
+    kill -HUP "$(pipeline_pid "$conf")"
+    wait_until 10 logged "$conf:.*: unknown key .*publicaton"
+    cp "$dir/good" "$conf"
     sed -i 's/^slot = .*/slot = another/; s/^flush_interval.*/flush_interval = 60ms/' "$conf"
     run "$WALPIPE_BIN/walpipe" reload -c "$conf"
     [ "$status" -eq 100 ] && [[ $output == *"describes another pipeline than the running one: [source] slot has changed"* ]]
-    logged "is not applied, and nothing has changed" 2
+    logged "is not applied, and nothing has changed" 3
     # to the programs as well, as a terminal sends it
     cp "$dir/good" "$conf"
     # shellcheck disable=SC2046 # pids
