@@ -225,8 +225,12 @@ install-files:
 	sed 's,/usr/local/bin,$(PREFIX)/bin,' scripts/systemd/walpipe@.service > $(UNIT)
 	chmod 644 $(UNIT)
 	install -D -m 644 scripts/completion/walpipe.bash $(COMPLETION)
-	cp -r scripts/s6 scripts/supervisor scripts/prometheus scripts/container scripts/kubernetes \
+	cp -r scripts/s6 scripts/s6-run scripts/supervisor scripts/prometheus scripts/container scripts/kubernetes \
 	    scripts/example-sink.py $(EXAMPLES)
+	sed -i 's,^PATH=/usr/local/bin,PATH=$(PROGRAMDIR),' $(EXAMPLES)/s6/pipeline.sh
+	sed -i -E 's,^command = (ackd|sink-pg|route|pgout-decode|pg-wal-read) ,command = $(PROGRAMDIR)/\1 ,' \
+	    $(EXAMPLES)/supervisor/walpipe.conf
+	sed -i 's,/usr/bin/walpipe,$(PREFIX)/bin/walpipe,' $(EXAMPLES)/supervisor/walpipe-run.conf
 	! command -v python3 >/dev/null || scripts/messages >$(EXAMPLES)/messages.txt
 	for page in $(MANUALS); do \
 	    install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; \

@@ -94,10 +94,9 @@ drained() {
     [ "$(grep -c 'publication .*missing.* does not exist' "$SCRATCH/log")" -eq 1 ]
 }
 
-@test "supervisord: replicates, survives kills, drains at supervisorctl stop" {
-    type -P supervisord || skip "supervisord is not installed"
-    {
-        cat <<EOF
+# supervisord_start FILE: with these programs; sets supervisord_pid.
+supervisord_start() {
+    cat - "$1" >"$SCRATCH/supervisord.conf" <<EOF
 [supervisord]
 logfile = $SCRATCH/supervisord.log
 pidfile = $SCRATCH/supervisord.pid
@@ -111,20 +110,24 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [supervisorctl]
 serverurl = unix://$SCRATCH/supervisor.sock
 EOF
-        sed "s,/var/lib/walpipe/orders,$state,g; s,127.0.0.1:9187,$http,
+    supervisord -n -c "$SCRATCH/supervisord.conf" >/dev/null 2>&1 3>&- &
+    supervisord_pid=$!
+    kill_later "$supervisord_pid"
+}
+
+@test "supervisord: replicates, survives kills, drains at supervisorctl stop" {
+    type -P supervisord || skip "supervisord is not installed"
+    sed "s,/var/lib/walpipe/orders,$state,g; s,127.0.0.1:9187,$http,
             s,'host=db1[^']*','$(pg_conninfo src)',; s,'host=db3[^']*','$(pg_conninfo dst)',
             s,^priority.*,&\nstderr_logfile = $SCRATCH/log\nstderr_logfile_maxbytes = 0," \
-            "$WALPIPE_ROOT/scripts/supervisor/walpipe.conf"
-    } >"$SCRATCH/supervisord.conf"
-    PATH=$WALPIPE_BIN:$PATH supervisord -n -c "$SCRATCH/supervisord.conf" >/dev/null 2>&1 3>&- &
-    local pid=$!
-    kill_later "$pid"
+        "$WALPIPE_ROOT/scripts/supervisor/walpipe.conf" >"$SCRATCH/part"
+    PATH=$WALPIPE_BIN:$PATH supervisord_start "$SCRATCH/part"
     replicates_and_survives
     insert 301 5000
     supervisorctl -c "$SCRATCH/supervisord.conf" stop 'walpipe-orders:*'
     drained
-    kill "$pid"
-    wait_until 10 process_gone "$pid"
+    kill "$supervisord_pid"
+    wait_until 10 process_gone "$supervisord_pid"
 }
 
 config() {
@@ -223,6 +226,62 @@ listens() {
     s6-svscanctl -t "$dir"
     wait_until 30 process_gone "$pid"
     drained
+}
+
+# Kills walpipe itself, which the supervisor starts again.
+survives_as_one() {
+    wait_until 30 grep "all 1 workers are registered" "$SCRATCH/log"
+    insert 1 100
+    wait_until 30 arrived 100
+    kill -9 "$(program "$WALPIPE_BIN/walpipe run")"
+    insert 101 200
+    wait_until 40 arrived 200
+}
+
+# run_example FILE: with this pipeline's paths, and without the user walpipe, who is not there.
+run_example() {
+    sed -i "s,/etc/walpipe/orders.conf,$SCRATCH/orders.conf --set pipeline.state_dir=$state,
+        s,\\(/usr/bin/\\)\\?walpipe run,$WALPIPE_BIN/walpipe run,; s/^user = .*//; s/s6-setuidgid walpipe //
+        s,-o walpipe -g walpipe ,,; s,/var/log/walpipe-orders,$SCRATCH/logs,; s,$SCRATCH/logs.log,$SCRATCH/log," "$1"
+}
+
+@test "s6: walpipe run as one service is ready, survives a kill, drains, and stays down after 100" {
+    type -P s6-svscan || skip "s6 is not installed"
+    config
+    cp -r "$WALPIPE_ROOT/scripts/s6-run" "$dir"
+    run_example "$dir/walpipe-orders/run"
+    run_example "$dir/walpipe-orders/log/run"
+    s6-svscan "$dir" >"$SCRATCH/scan" 2>&1 3>&- &
+    local pid=$!
+    kill_later "$pid"
+    wait_until 10 s6-svok "$dir/walpipe-orders"
+    s6-svwait -U -t 20000 "$dir/walpipe-orders"
+    ln -s logs/current "$SCRATCH/log"
+    survives_as_one
+    s6-svc -wD -T 60000 -d "$dir/walpipe-orders"
+    drained
+    sed -i 's/^publication = .*/publication = missing/' "$SCRATCH/orders.conf"
+    s6-svc -u "$dir/walpipe-orders"
+    wait_until 30 eval "s6-svstat $dir/walpipe-orders | grep '^down (exitcode 100)'"
+    s6-svscanctl -t "$dir"
+    wait_until 30 process_gone "$pid"
+}
+
+@test "supervisord: walpipe run as one program survives a kill, drains, and is not started again after 100" {
+    type -P supervisord || skip "supervisord is not installed"
+    config
+    cp "$WALPIPE_ROOT/scripts/supervisor/walpipe-run.conf" "$SCRATCH/part"
+    run_example "$SCRATCH/part"
+    supervisord_start "$SCRATCH/part"
+    survives_as_one
+    supervisorctl -c "$SCRATCH/supervisord.conf" stop walpipe-orders
+    drained
+    sed -i 's/^publication = .*/publication = missing/' "$SCRATCH/orders.conf"
+    supervisorctl -c "$SCRATCH/supervisord.conf" start walpipe-orders || true
+    wait_until 30 eval "supervisorctl -c '$SCRATCH/supervisord.conf' status | grep EXITED"
+    grep 'publication .*missing.* does not exist' "$SCRATCH/log"
+    kill "$supervisord_pid"
+    wait_until 10 process_gone "$supervisord_pid"
 }
 
 @test "walpipe run --ready-fd: a descriptor that is not open is refused" {
