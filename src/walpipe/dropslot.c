@@ -17,8 +17,8 @@ dropslot_prepare(struct helper *helper, const struct config *config, struct pool
     words_add_option(&w, "--slot", source->slot);
     words_add(&w, "--drop-slot");
     helper->argv = w.list;
-    helper->env = plan_login_env(pool, (const char *const *)environ, source->password,
-                                 source->password_file);
+    helper->env =
+        plan_login_env(pool, (const char *const *)environ, source->password, source->password_file);
 }
 
 int

@@ -88,8 +88,8 @@ check_variables(struct config *config, struct err *err)
             return refuse_both("the source", sink->name, own, err);
         for (size_t k = 0; k < i; k++) {
             const struct sink_config *other = &config->sinks[k];
-            bool shared = sink->type == SINK_CH && other->type == SINK_CH &&
-                          is_same(own, shared_variable);
+            bool shared =
+                sink->type == SINK_CH && other->type == SINK_CH && is_same(own, shared_variable);
 
             if (!shared && is_same(own, variable_of(pool, other)))
                 return refuse_both(pool_print(pool, "sink %s", other->name), sink->name, own, err);

@@ -99,9 +99,8 @@ clickhouse_env(struct pool *pool, const char *const *env, const struct sink_conf
 const char *const *
 plan_sink_env(struct pool *pool, const char *const *env, const struct sink_config *sink)
 {
-    return sink->type == SINK_PG
-               ? plan_login_env(pool, env, sink->password, sink->password_file)
-               : clickhouse_env(pool, env, sink);
+    return sink->type == SINK_PG ? plan_login_env(pool, env, sink->password, sink->password_file)
+                                 : clickhouse_env(pool, env, sink);
 }
 
 /* A variable that the config takes into a conninfo. */
