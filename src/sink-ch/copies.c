@@ -87,8 +87,8 @@ copies_start(struct worker *w, struct err *err)
         "WHERE ...; when system.mutations shows it as done, start again, and it is copied again";
     if (!is_on(w))
         return copynotes_require_none(&c->notes, err);
-    if (copynotes_load(&c->notes, &c->copying, w->journal.highest > 0 || w->journal.adopted, err) !=
-            0 ||
+    /* An adopted history alone is no sign of rows: whoever adopts may have emptied the tables. */
+    if (copynotes_load(&c->notes, &c->copying, w->journal.highest > 0, err) != 0 ||
         copymissing_load(&c->missing, err) != 0)
         return -1;
     return c->missing.any ? read_missing_keys(c, err) : 0;

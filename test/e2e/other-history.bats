@@ -251,3 +251,34 @@ move_on() {
     wait_until 60 all_equal "$new"
     pipeline_stop "$conf"
 }
+
+truncate_targets() {
+    local target
+    pg_sql dst "TRUNCATE t" "$db"
+    for target in ch modern; do
+        [ $target = ch ] || [ ! -e "$BATS_FILE_TMPDIR/no-chdb" ] || continue
+        ch_sql $target "TRUNCATE TABLE t" "$db"
+    done
+}
+
+@test "the bug was that adopted tables which were emptied for a copy counted as complete" {
+    old_rows
+    pg_new "$new"
+    pg_sql "$new" "CREATE DATABASE $db"
+    pg_sql "$new" "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION p FOR TABLE t;
+        INSERT INTO t SELECT g, 'v' || g FROM generate_series(1, 1500) g" "$db"
+    walpipe drop --yes
+    configure "$new"
+    sed -i 's/^copy = no/copy = yes/' "$conf"
+    walpipe adopt --yes
+    # with their rows they are not copied, and nobody says that they were
+    pipeline_start "$conf" 2>/dev/null || true
+    ended 100
+    grep -q 'is to be copied and has rows already' "$conf.log"
+    truncate_targets
+    pipeline_start "$conf"
+    change "$new"
+    caught_up "$conf" "$new" "$db"
+    wait_until 60 all_equal "$new"
+    pipeline_stop "$conf"
+}
