@@ -205,10 +205,17 @@ take_end_of_copy(struct stream *s, struct err *err)
     PGresult *result = PQgetResult(s->source->conn);
     ExecStatusType status = PQresultStatus(result);
 
-    if (result != NULL && status != PGRES_COMMAND_OK && status != PGRES_COPY_IN)
+    if (result != NULL && status != PGRES_COMMAND_OK && status != PGRES_COPY_IN) {
+        const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
         pqx_error(s->source->conn, result, "go on streaming", err);
-    else
+        /* The slot reads the catalog as of each change, so a new publication comes too late. */
+        if (sqlstate != NULL && strcmp(sqlstate, "42704") == 0)
+            err_hint(err, "make the publication again, and begin with a new slot: walpipe drop, "
+                          "and copy the tables anew");
+    } else {
         err_set(err, EXIT_PEER, "the source ended the replication stream");
+    }
     PQclear(result);
     return -1;
 }
