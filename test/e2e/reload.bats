@@ -165,7 +165,7 @@ pids() {
     cp "$dir/good" "$conf"
     sed -i 's/^publication/publicaton/' "$conf"
     run "$WALPIPE_BIN/walpipe" reload -c "$conf"
-    [ "$status" -eq 100 ] && [[ $output == *"$conf:"*": unknown key \"publicaton\""* ]]
+    [ "$status" -eq 100 ] && [[ $output == *"$conf:"*": unknown key"*publicaton* ]]
     kill -HUP "$(pipeline_pid "$conf")"
     wait_until 10 logged "$conf:.*: unknown key .*publicaton"
     cp "$dir/good" "$conf"
