@@ -281,7 +281,7 @@ def with_copy(r, world):
             config["copy_rate"] = r.choice([100000, 1000000])
     if world["sink"] == "pg" and r.random() < 0.25:
         with_publications(r, world)
-    if world["sink"] == "pg" and r.random() < 0.8:
+    if r.random() < 0.8:
         with_resyncs(r, world)
 
 

@@ -3,7 +3,7 @@ world is; or the command refuses it, and nothing has changed.
 
 The damage comes behind the note of the resync and before its end, since no promise says what changes do
 to damaged rows of a table that streams: a session of the target locks the table, asks, looks for the
-note, damages, and commits."""
+note, damages, and commits. chresync.py does the same to a ClickHouse."""
 
 import random
 import re
@@ -33,19 +33,19 @@ class Wrong(Exception):
 
 
 def tables(run):
-    """[(name, target, schema, states)] of the notes."""
+    """[(name, target, schema, states)] of the notes in a PostgreSQL."""
     if not run.ask("target", "SELECT to_regclass('walpipe.tables') IS NOT NULL"):
         return []
     return run.sql("target", TABLES)
 
 
 def chosen(run, number):
-    found = tables(run)
+    found = run.tables()
     return found[number % len(found)][:3] if found else None
 
 
 def states(run, table):
-    return {s.removeprefix("out-") for t in tables(run) if t[:3] == table for s in t[3]}
+    return {s.removeprefix("out-") for t in run.tables() if t[:3] == table for s in t[3]}
 
 
 def await_copied(run):
@@ -53,7 +53,7 @@ def await_copied(run):
     end = time.monotonic() + READY
     while run.pipeline.process and time.monotonic() < end:
         run.pipeline.look()
-        found = tables(run)
+        found = run.tables()
         if found and all(state.endswith("streaming") for t in found for state in t[3]):
             return
         time.sleep(0.05)
@@ -149,7 +149,7 @@ def do(run, step):
     table = chosen(run, step["number"])
     if table is None:
         return
-    process, noted = locked(run, step, table)
+    process, noted = run.damage(step, table)
     if process is None:
         return
     try:

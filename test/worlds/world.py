@@ -384,6 +384,12 @@ class Run:
     def do_copied(self, _):
         resync.await_copied(self)
 
+    def tables(self):
+        return resync.tables(self)
+
+    def damage(self, step, table):
+        return resync.locked(self, step, table)
+
     def do_resync(self, step):
         try:
             resync.do(self, step)
