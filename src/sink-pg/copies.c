@@ -15,7 +15,7 @@
 /* While it is, ranges rest for so many times the time that they have taken, which may contain a
  * wait for the target. */
 #define REST_TIMES       2
-#define REST_MOST_MICROS 200000
+#define REST_MOST_MICROS 20000
 
 /* NULL: the stream brings none. */
 static struct copying *
