@@ -98,7 +98,7 @@ check_noted(struct copying *c, const struct copypart *part, const struct copytab
     if (part->state != COPY_RESYNC || copyparts_stages(c, part->relid) || c->check_resync == NULL ||
         c->check_resync(c->context, &table->relation, err) == 0)
         return 0;
-    if (err->code != EXIT_REFUSED)
+    if (err->code != EXIT_REFUSED || copyparts_is_behind(c, part->relid))
         return -1;
     memcpy(hint, err->hint, sizeof hint);
     return err_hint(err, "%s; %s", hint, c->noted_hint);

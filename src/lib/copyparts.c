@@ -116,17 +116,20 @@ followed_since(const struct copypart *first)
 static bool
 look_at_resync(struct copypart *first)
 {
-    const struct copypart *at = first;
+    bool resyncs = false, staged = false, behind = false;
 
-    while (at != NULL && (at->gone || at->state != COPY_RESYNC))
-        at = at->table_next;
-    if (at == NULL)
-        return false;
-    first->way = COPYING_APPLY;
-    for (; at != NULL; at = at->table_next)
-        if (!at->gone && at->state == COPY_RESYNC && at->l0 != 0)
-            first->way = COPYING_RESYNC;
-    return true;
+    for (const struct copypart *at = first; at != NULL; at = at->table_next) {
+        if (at->gone || at->state != COPY_RESYNC)
+            continue;
+        resyncs = true;
+        staged = staged || at->l0 != 0;
+        behind = behind || at->behind;
+    }
+    if (resyncs && behind)
+        first->way = staged ? COPYING_STAGE : COPYING_PASS;
+    else if (resyncs)
+        first->way = staged ? COPYING_RESYNC : COPYING_APPLY;
+    return resyncs;
 }
 
 static void
@@ -219,7 +222,8 @@ copyparts_stages(const struct copying *c, uint32_t relid)
 {
     const struct copypart *first = copyparts_first(c, relid);
 
-    return c->unfinished > 0 && first != NULL && first->way == COPYING_RESYNC;
+    return c->unfinished > 0 && first != NULL &&
+           (first->way == COPYING_RESYNC || first->way == COPYING_STAGE);
 }
 
 bool
@@ -228,6 +232,16 @@ copyparts_resyncs(const struct copying *c, uint32_t relid)
     const struct copypart *at = c->unfinished == 0 ? NULL : copyparts_first(c, relid);
 
     while (at != NULL && (at->gone || at->state != COPY_RESYNC))
+        at = at->table_next;
+    return at != NULL;
+}
+
+bool
+copyparts_is_behind(const struct copying *c, uint32_t relid)
+{
+    const struct copypart *at = copyparts_first(c, relid);
+
+    while (at != NULL && (at->gone || !at->behind))
         at = at->table_next;
     return at != NULL;
 }

@@ -26,8 +26,9 @@ enum copying_way {
                        keylesscopy.h */
     COPYING_UPSERT, /* tell copying_row, copying_truncate, then apply it; a row that is not there
                        may not be there yet */
-    COPYING_RESYNC  /* tell them, then apply it as without a copy, and as with COPYING_UPSERT to the
+    COPYING_RESYNC, /* tell them, then apply it as without a copy, and as with COPYING_UPSERT to the
                        rows that are staged, if the sink does that */
+    COPYING_STAGE   /* the same, but only to the rows that are staged */
 };
 
 /* The note of a table that is copied again, as it was before. */
@@ -59,6 +60,8 @@ struct copypart {
     bool changed; /* the note must be written */
     bool gone;    /* no longer published, so the note must be removed */
     bool out;     /* the reader's list ended without it, so changes may be lost: part of the note */
+    bool behind;  /* rows of the target are in the way of its changes, so that it lacks some of them
+                     until its resync ends: part of the note of a PostgreSQL sink */
     bool met;     /* only the stream brought it, and no list of this run can have had it yet */
     enum copy_state
         told;     /* in a table's first part: the table's state that ackd was told, 0 for none */
@@ -165,6 +168,9 @@ bool copyparts_resyncs(const struct copying *c, uint32_t relid);
 
 /* And its rows and changes are staged. */
 bool copyparts_stages(const struct copying *c, uint32_t relid);
+
+/* And the target lacks changes that it got meanwhile. */
+bool copyparts_is_behind(const struct copying *c, uint32_t relid);
 
 /* All parts of a streaming table are to be copied again. */
 void copyparts_resync(struct copying *c, uint32_t relid);

@@ -59,6 +59,7 @@ copyresync_set(struct copypart *first, bool done)
         if (at->gone || (at->out && !done))
             continue;
         at->state = done ? COPY_STREAMING : COPY_RESYNC;
+        at->behind = at->behind && !done;
         buf_reset(&at->missing, 1u << 16);
     }
 }

@@ -560,6 +560,7 @@ apply_batch(struct applier *a, const struct apply_work *work, struct err *err)
     err->relation[0] = '\0';
     err->hint[0] = '\0';
     a->changed = a->noticed = false;
+    a->ways.rows.clash = (struct rows_clash){0};
     outcome = attempt(a, work, err);
     if (outcome == OUTCOME_DONE) {
         err->lsn = 0;

@@ -58,7 +58,8 @@ batch_add_truncate(struct batch *b, const struct tables *tables,
             return err_set(err, EXIT_BUG,
                            "the stream truncates relation %u without having described it",
                            truncate->relids[i]);
-        t->tables[t->count++] = table;
+        if (!table->behind)
+            t->tables[t->count++] = table;
         if (table->doubles)
             t->tables[t->count++] = table->staging;
     }

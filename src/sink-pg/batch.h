@@ -58,8 +58,8 @@ uint32_t op_list_next(const struct op_list *list, uint32_t at);
 int batch_add_row(struct batch *b, struct table *table, uint8_t type, struct bytes body,
                   uint64_t commit_lsn, struct err *err) MUST_CHECK;
 
-/* Every relid must be known to tables. The staging tables of those that double are truncated, too.
- */
+/* Every relid must be known to tables. The staging tables of those that double are truncated, too,
+ * and alone if the table is behind. */
 int batch_add_truncate(struct batch *b, const struct tables *tables,
                        const struct truncate_event *truncate, uint64_t commit_lsn,
                        struct err *err) MUST_CHECK;

@@ -5,6 +5,7 @@
 
 #include "lib/clock.h"
 #include "lib/copyreport.h"
+#include "sink-pg/behind.h"
 
 /* While the stream does not pause, ranges have a turn this often. */
 #define PATIENCE_MICROS 20000
@@ -98,6 +99,17 @@ copies_precede(struct worker *w, const struct intake_item *item, struct cursor b
            copying_drops_due(copying(w), item->type, body, item->elements, w->position.lsn);
 }
 
+int
+copies_refused(struct worker *w, struct err *err)
+{
+    const struct rows_clash *clash = &w->deliver.applier.ways.rows.clash;
+
+    if (copying(w) == NULL || err->code != EXIT_REFUSED || !clash->met)
+        return -1;
+    return behind_note(w->options->pipeline, &w->deliver.applier.session, copying(w), clash->relid,
+                       err);
+}
+
 /* All workers find the same. */
 static void
 warn_of_taken(struct worker *w)
@@ -141,7 +153,8 @@ ask_copying(struct worker *w, struct table *table, enum copying_way *way, struct
     table->met = true;
     *way = copying_way(copying(w), table->relation.relid);
     table->copied = *way == COPYING_UPSERT;
-    table->doubles = *way == COPYING_RESYNC;
+    table->doubles = *way == COPYING_RESYNC || *way == COPYING_STAGE;
+    table->behind = *way == COPYING_STAGE;
     table->tolerates = copyparts_resyncs(copying(w), table->relation.relid);
     table->may_lack = *way == COPYING_APPLY && !table->tolerates &&
                       copying_may_lack(copying(w), &table->relation);
@@ -214,7 +227,8 @@ hold_truncate(struct worker *w, const struct relation *relation, uint8_t flags, 
     return hold(w, relation, FRAME_TRUNCATE, (struct bytes){.data = &flags, .len = 1}, err);
 }
 
-/* The table is copied again: its change goes to the target and to the staging table. */
+/* The table is copied again: its change goes to the target, if it is not behind, and to what is
+ * staged. */
 static int
 take_twice(struct worker *w, struct table *table, const struct intake_item *item,
            struct row_change change, struct err *err)
@@ -222,7 +236,8 @@ take_twice(struct worker *w, struct table *table, const struct intake_item *item
     uint64_t lsn = w->intake.begin.commit_lsn;
 
     if (staging_join(&w->copies.staging, table, err) != 0 ||
-        batch_add_row(&w->batch, table, change.type, change.body, lsn, err) != 0 ||
+        (!table->behind &&
+         batch_add_row(&w->batch, table, change.type, change.body, lsn, err) != 0) ||
         track_row(w, table, item, &change, err) != 0)
         return -1;
     return batch_add_row(&w->batch, table->staging, change.type, change.body, lsn, err);
@@ -241,7 +256,7 @@ copies_row(struct worker *w, struct table *table, const struct intake_item *item
         return 0;
     if (way == COPYING_HOLD)
         return hold(w, &table->relation, change.type, change.body, err);
-    if (way == COPYING_RESYNC)
+    if (table->doubles)
         return take_twice(w, table, item, change, err);
     if (way == COPYING_UPSERT && track_row(w, table, item, &change, err) != 0)
         return -1;
@@ -268,7 +283,7 @@ copies_truncate(struct worker *w, struct truncate_event *truncate, struct err *e
         copying_truncated(copying(w), relid);
         if (table->doubles && staging_join(&w->copies.staging, table, err) != 0)
             return -1;
-        if ((way == COPYING_UPSERT || way == COPYING_RESYNC) &&
+        if ((way == COPYING_UPSERT || table->doubles) &&
             copying_truncate(copying(w), relid, w->intake.begin.xid, err) != 0)
             return -1;
         if (way == COPYING_HOLD && hold_truncate(w, &table->relation, truncate->flags, err) != 0)

@@ -63,6 +63,10 @@ bool copies_are_urgent(const struct worker *worker);
 int copies_collect(struct worker *worker, const struct position *commit,
                    struct err *err) MUST_CHECK;
 
+/* A batch could not be applied. If rows of the target are in the way of a table that is copied
+ * again, its changes go to the staged rows alone from the next start on. Returns -1. */
+int copies_refused(struct worker *worker, struct err *err);
+
 /* Tells ackd. */
 int copies_committed(struct worker *worker, struct err *err) MUST_CHECK;
 

@@ -8,6 +8,7 @@
 
 #include "lib/layout.h"
 #include "lib/lsn.h"
+#include "sink-pg/behind.h"
 #include "sink-pg/mapping.h"
 #include "sink-pg/ownrows.h"
 #include "sink-pg/owntables.h"
@@ -24,6 +25,7 @@ static const char create_tables[] =
     "l0 pg_lsn NOT NULL DEFAULT '0/0', file oid NOT NULL DEFAULT 0,"
     "definition text NOT NULL DEFAULT '', done text NOT NULL DEFAULT '',"
     "rows bigint NOT NULL DEFAULT 0, layout bigint NOT NULL, target text NOT NULL DEFAULT '',"
+    "behind boolean NOT NULL DEFAULT false,"
     "updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),"
     "PRIMARY KEY (pipeline, sink, relid, part, shard));"
     "CREATE TABLE IF NOT EXISTS walpipe.missing ("
@@ -31,9 +33,14 @@ static const char create_tables[] =
     "columns text[] NOT NULL, key text[] NOT NULL);"
     "CREATE INDEX IF NOT EXISTS missing_key ON walpipe.missing USING hash (key)";
 
-/* Tables of an older walpipe have no column for the target. */
-static const char add_columns[] =
-    "ALTER TABLE walpipe.tables ADD COLUMN target text NOT NULL DEFAULT ''";
+/* Tables of an older walpipe lack some columns. */
+static const struct {
+    const char *name;
+    const char *add;
+} newer[] = {
+    {"target", "ALTER TABLE walpipe.tables ADD COLUMN target text NOT NULL DEFAULT ''"},
+    {"behind", "ALTER TABLE walpipe.tables ADD COLUMN behind boolean NOT NULL DEFAULT false"},
+};
 
 enum { PARAMS_MAX = 17 };
 
@@ -93,15 +100,18 @@ ask_bool(struct session *s, const char *what, const char *sql, int count, const 
 static int
 bring_columns(struct session *s, struct err *err)
 {
-    bool exist;
+    for (size_t i = 0; i < sizeof newer / sizeof *newer; i++) {
+        bool exist;
 
-    if (owntables_has_column(s, "tables", "target", &exist, err) != 0)
+        if (owntables_has_column(s, "tables", newer[i].name, &exist, err) != 0)
+            return -1;
+        if (exist || session_exec(s, "add a column to walpipe.tables", newer[i].add, err) == 0)
+            continue;
+        if (err->code == EXIT_REFUSED)
+            err_hint(err, "run it as the table's owner: %s", newer[i].add);
         return -1;
-    if (exist || session_exec(s, "add a column to walpipe.tables", add_columns, err) == 0)
-        return 0;
-    if (err->code == EXIT_REFUSED)
-        err_hint(err, "run it as the table's owner: %s", add_columns);
-    return -1;
+    }
+    return 0;
 }
 
 static int
@@ -181,8 +191,10 @@ static const char drop_workers[] =
     "AND $3::integer IS NOT NULL AND $5::bigint IS NOT NULL";
 
 static const char read_own[] =
-    "SELECT relid, part, schema, name, state, l0, file, definition, done, rows, target "
-    "FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer "
+    "SELECT relid, part, schema, name, state, l0, file, definition, done, rows, target, "
+    "EXISTS (SELECT FROM walpipe.tables AS o WHERE o.pipeline = $1 AND o.sink = $2 "
+    "AND o.relid = t.relid AND o.behind) "
+    "FROM walpipe.tables AS t WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer "
     "AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL ORDER BY relid DESC, part";
 
 static uint64_t
@@ -225,7 +237,8 @@ take_row(const struct copynotes *n, const PGresult *rows, int row, struct copyin
                             .part = (uint32_t)number(rows, row, 1),
                             .file = (uint32_t)number(rows, row, 6),
                             .rows = number(rows, row, 9),
-                            .noted = true};
+                            .noted = true,
+                            .behind = PQgetvalue(rows, row, 11)[0] == 't'};
     struct bytes done = {.data = (const uint8_t *)PQgetvalue(rows, row, 8),
                          .len = (size_t)PQgetlength(rows, row, 8)};
 
@@ -240,7 +253,8 @@ take_row(const struct copynotes *n, const PGresult *rows, int row, struct copyin
         c->carried_over = part.state == COPY_STREAMING;
         return 0;
     }
-    if (check_target(n, c, &part, PQgetvalue(rows, row, 10), err) != 0 ||
+    if (behind_require_resync(&part, err) != 0 ||
+        check_target(n, c, &part, PQgetvalue(rows, row, 10), err) != 0 ||
         spans_parse(&part.done, done, err) != 0)
         return -1;
     if (take_part(c, &part, err) == 0)
@@ -257,7 +271,7 @@ read_notes(const struct copynotes *n, struct session *s, const struct params *p,
     PGresult *rows = pqx_exec_params(s->conn, what, read_own, PARAMS_OWN, p->list, err);
     int rc = 0;
 
-    rows = pqx_shaped(rows, what, 0, PQX_ROWS, "vvvvvvvvvvv", err);
+    rows = pqx_shaped(rows, what, 0, PQX_ROWS, "vvvvvvvvvvvv", err);
     if (rows == NULL)
         return -1;
     for (int i = 0; i < PQntuples(rows) && rc == 0; i++)
@@ -426,8 +440,8 @@ write_note(struct session *s, const struct copypart *part, const char *target, s
            struct err *err)
 {
     static const char upsert[] =
-        "INSERT INTO walpipe.tables (pipeline, sink, shard, relid, part, schema, name, state, l0, "
-        "file, definition, done, rows, layout, target) SELECT $1, $2, $3::integer, $6::oid, "
+        "INSERT INTO walpipe.tables AS t (pipeline, sink, shard, relid, part, schema, name, state, "
+        "l0, file, definition, done, rows, layout, target) SELECT $1, $2, $3::integer, $6::oid, "
         "$7::oid, $8, $9, $10, $11::pg_lsn, $12::oid, $13, $14, $15::bigint, $5::bigint, $17 "
         "WHERE $4::integer IS NOT NULL AND ($16::boolean OR EXISTS (SELECT FROM walpipe.tables "
         "WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer AND relid = $6::oid "
@@ -435,7 +449,8 @@ write_note(struct session *s, const struct copypart *part, const char *target, s
         "ON CONFLICT (pipeline, sink, relid, part, shard) DO UPDATE SET schema = EXCLUDED.schema, "
         "name = EXCLUDED.name, state = EXCLUDED.state, l0 = EXCLUDED.l0, file = EXCLUDED.file, "
         "definition = EXCLUDED.definition, done = EXCLUDED.done, rows = EXCLUDED.rows, "
-        "layout = EXCLUDED.layout, target = EXCLUDED.target, updated_at = pg_catalog.now()";
+        "layout = EXCLUDED.layout, target = EXCLUDED.target, updated_at = pg_catalog.now(), "
+        "behind = t.behind AND EXCLUDED.state IN ('resync', 'out-resync')";
     char relid[16], oid[16], file[16], rows[24];
     struct lsn_text l0 = lsn_format(part->l0);
     struct buf done = {0};

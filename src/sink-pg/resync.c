@@ -195,7 +195,7 @@ static const char is_merged[] =
 
 static const char note_merged[] =
     "UPDATE walpipe.tables SET state = CASE WHEN state LIKE 'out-%' THEN 'out-streaming' "
-    "ELSE 'streaming' END, updated_at = pg_catalog.now() "
+    "ELSE 'streaming' END, behind = false, updated_at = pg_catalog.now() "
     "WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND $4::integer IS NOT NULL";
 
 static int

@@ -112,6 +112,23 @@ count_missing(const struct rows *rows, struct batch *batch)
     }
 }
 
+/* What is staged has no constraint but its key. */
+static void
+note_clash(struct rows *rows, const struct batch *batch)
+{
+    const struct pipe_failure *f = &rows->pipe.failure;
+    const struct table *table = NULL;
+
+    if (f->lost || (strcmp(f->sqlstate, "23505") != 0 && strcmp(f->sqlstate, "23P01") != 0))
+        return;
+    if (f->kind == STEP_CHANGE)
+        table = batch->ops[f->change].table;
+    if (table == NULL && f->kind != STEP_COMMIT)
+        return;
+    rows->clash = (struct rows_clash){.met = table == NULL || !table->staged,
+                                      .relid = table == NULL ? 0 : table->relation.relid};
+}
+
 int
 rows_finish(struct rows *rows, struct batch *batch, struct err *err)
 {
@@ -119,6 +136,7 @@ rows_finish(struct rows *rows, struct batch *batch, struct err *err)
         count_missing(rows, batch);
         return 0;
     }
+    note_clash(rows, batch);
     if (!rows->pipe.failure.lost && rows->pipe.failure.kind == STEP_CHANGE)
         explain_failure(rows, batch, err);
     return -1;

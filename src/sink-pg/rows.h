@@ -8,9 +8,16 @@
 #include "sink-pg/pipe.h"
 #include "sink-pg/statements.h"
 
+/* Rows of the target that are in the way of a change, by a unique or an exclusion constraint. */
+struct rows_clash {
+    bool met;
+    uint32_t relid; /* of the source's table, 0 if a COMMIT found them */
+};
+
 /* Zero-initialise to use, and set values. Reused for the process's life. */
 struct rows {
     struct pipe pipe;
+    struct rows_clash clash; /* the last one; the caller resets it */
     struct parameters params;
     struct row_values *values; /* lent, for the row in hand */
     struct buf sql;

@@ -22,6 +22,7 @@ struct table {
     bool met;              /* copying knows it */
     bool staged;           /* its target is the staging table of a resync, see staging.h */
     bool doubles;          /* its changes go to staging as well */
+    bool behind;           /* and not to the table itself */
     bool tolerates;        /* it is copied again: rows that its changes miss are of no account */
     struct table *staging; /* NULL if it was not needed yet */
     bool copied;           /* it is being copied, so rows may be missing yet */

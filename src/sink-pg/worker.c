@@ -54,9 +54,10 @@ flush(struct worker *w, uint32_t to, const struct position *commit, struct err *
     uint32_t rows = w->batch.rows;
 
     intake_release(&w->intake);
-    if (copies_collect(w, commit, err) != 0 ||
-        deliver_batch(&w->deliver, &w->batch, to, commit, err) != 0)
+    if (copies_collect(w, commit, err) != 0)
         return -1;
+    if (deliver_batch(&w->deliver, &w->batch, to, commit, err) != 0)
+        return copies_refused(w, err);
     batch_drop(&w->batch, to);
     heldlist_drop(held(w));
     w->applied_rows += rows - w->batch.rows;
