@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/ackconn.h"
+#include "lib/lasterror.h"
 #include "lib/names.h"
 #include "lib/statedir.h"
 #include "walpipe/described.h"
@@ -293,21 +294,69 @@ look(const struct request *r, bool *done, struct err *err)
     return rc;
 }
 
+struct wait {
+    bool was_run;           /* a walpipe run was seen */
+    bool news;              /* an error came since the request */
+    struct lasterror known; /* the last error, perhaps from before */
+};
+
+static bool
+find_news(const struct request *r, struct wait *w)
+{
+    struct lasterror last;
+
+    if (!lasterror_read(r->config->state_dir, &last) ||
+        (strcmp(last.time, w->known.time) == 0 && strcmp(last.message, w->known.message) == 0))
+        return false;
+    w->known = last;
+    w->news = true;
+    return true;
+}
+
+/* Each start may come to the same end. */
+static void
+tell(const struct request *r, const struct lasterror *last)
+{
+    const struct log_field fields[] = {{.name = "hint", .text = last->hint},
+                                       {.name = "exit_code", .number = last->exit_code}};
+
+    log_write_fields(r->log, LOG_WARNING, fields + (last->hint[0] == '\0'),
+                     last->hint[0] == '\0' ? 1 : 2, "still waiting; %s: %s%s", last->program,
+                     last->message,
+                     last->exit_code == 0 ? "" : "; the pipeline starts again after that");
+}
+
+static int
+tell_end(const struct request *r, struct wait *w, struct err *err)
+{
+    (void)find_news(r, w);
+    if (!w->news || w->known.exit_code != EXIT_REFUSED) {
+        err_set(err, EXIT_PEER, "walpipe run has ended before the table was copied");
+        return err_hint(err, "the next start copies it; its log says why it has ended");
+    }
+    err_set(err, EXIT_REFUSED, "walpipe run has ended before the table was copied: %s: %s",
+            w->known.program, w->known.message);
+    return err_hint(err, "%s", w->known.hint);
+}
+
 /* Its supervisor may be another one than walpipe run. */
 static int
-wait_for_end(const struct request *r, struct err *err)
+wait_for_end(const struct request *r, struct wait *w, struct err *err)
 {
-    bool was_run = statedir_is_run(r->config->state_dir), done = false;
+    bool done = false;
 
     for (;;) {
+        bool runs = statedir_is_run(r->config->state_dir);
+
         if (look(r, &done, err) != 0)
             return -1;
         if (done)
             return 0;
-        if (was_run && !statedir_is_run(r->config->state_dir)) {
-            err_set(err, EXIT_PEER, "walpipe run has ended before the table was copied");
-            return err_hint(err, "the next start copies it; its log says why it has ended");
-        }
+        if (w->was_run && !runs)
+            return tell_end(r, w, err);
+        w->was_run = runs;
+        if (find_news(r, w) && w->known.exit_code != EXIT_REFUSED)
+            tell(r, &w->known);
         poll(NULL, 0, LOOK_MILLIS);
     }
 }
@@ -315,8 +364,11 @@ wait_for_end(const struct request *r, struct err *err)
 static int
 request(const struct request *r, bool wait, struct pool *pool, struct err *err)
 {
+    struct wait w = {.was_run = statedir_is_run(r->config->state_dir)};
     bool running;
 
+    if (!lasterror_read(r->config->state_dir, &w.known))
+        w.known = (struct lasterror){0};
     if (ask(r, &running, err) != 0) {
         if (running)
             return -1;
@@ -325,7 +377,7 @@ request(const struct request *r, bool wait, struct pool *pool, struct err *err)
     }
     printf("%s is copied again%s\n", r->text, wait ? "" : "; walpipe tables shows how far it is");
     fflush(stdout);
-    return wait ? wait_for_end(r, err) : 0;
+    return wait ? wait_for_end(r, &w, err) : 0;
 }
 
 int
