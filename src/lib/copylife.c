@@ -38,7 +38,8 @@ copylife_ask(struct copying *c, const struct copytable_event *table, struct err 
     struct copypart *part = copyparts_find(c, table->relation.relid, table->part);
 
     copyparts_rename(c, &table->relation);
-    if (table->life == 0 && copyparts_listed(c, table->relation.relid, err) != 0)
+    if (table->life == 0 &&
+        copyparts_listed(c, table->relation.relid, table->part, table->definition, err) != 0)
         return -1;
     if (part == NULL) {
         part = copyparts_new(c, &table->relation, table->part, err);
@@ -46,6 +47,8 @@ copylife_ask(struct copying *c, const struct copytable_event *table, struct err 
             return -1;
         replace_stand_in(c, part);
     }
+    if (table->life == 0)
+        copyparts_published(c, part, table->definition);
     part->asked = c->pending = true;
     part->asked_life = table->life;
     part->in_list = part->in_list || table->life == 0;

@@ -11,10 +11,10 @@
 #include "pg-table-read/text.h"
 
 /* The placeholders depend on the version. They are the row filter, definition, shape, members,
- * attachments, and the leaves of a partitioned table. A table that one publication publishes
- * without a filter is published without one. Foreign tables have no WAL, so their rows are not
- * replicated. Nothing here waits for a lock, so the sizes are those of the last VACUUM or ANALYZE.
- * The names are looked up as pgrelations.c does it. */
+ * others, attachments, and the leaves of a partitioned table. A table that one publication
+ * publishes without a filter is published without one. Foreign tables have no WAL, so their rows
+ * are not replicated. Nothing here waits for a lock, so the sizes are those of the last VACUUM or
+ * ANALYZE. The names are looked up as pgrelations.c does it. */
 static const char parts_sql[] =
     "WITH published AS ("
     "  SELECT c.oid, %s AS filter"
@@ -25,7 +25,7 @@ static const char parts_sql[] =
     "  GROUP BY c.oid)"
     "SELECT t.oid, c.oid, pg_catalog.format('%%I.%%I', n.nspname, c.relname),"
     "  c.relpages,"
-    "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s, %s, %s, c.relfilenode "
+    "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s, %s, %s, %s, c.relfilenode "
     "FROM published t JOIN pg_catalog.pg_class c ON c.oid %s"
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE c.relkind = 'r' ORDER BY t.oid, c.oid";
@@ -47,6 +47,7 @@ enum parts_field {
     FIELD_DEFINITION,
     FIELD_SHAPE,
     FIELD_MEMBERS,
+    FIELD_OTHERS,
     FIELD_ATTACHED,
     FIELD_FILE
 };
@@ -54,7 +55,8 @@ enum parts_field {
 /* oid and xmin together identify a row. One that was deleted and inserted again has another oid,
  * one that was updated another xmin. A partition may be published by any of its ancestors. */
 static char *
-entries_sql(int server_version, const char *list, const char *publications, const char *more)
+entries_sql(int server_version, const char *list, const char *of, const char *publications,
+            const char *more)
 {
     const char *self = server_version >= 120000
                            ? "(SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid)"
@@ -66,14 +68,14 @@ entries_sql(int server_version, const char *list, const char *publications, cons
                       "   '') FROM pg_catalog.pg_publication p"
                       " LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
                       "   AND r.prrelid IN %s %s%s%s"
-                      " WHERE p.pubname = ANY (%s::pg_catalog.text[])%s)",
+                      " WHERE %sp.pubname = ANY (%s::pg_catalog.text[])%s)",
                       list, schemas ? ", s.oid" : "", self,
                       schemas
                           ? " LEFT JOIN pg_catalog.pg_publication_namespace s ON s.pnpubid = p.oid"
                             "   AND s.pnnspid IN (SELECT h.relnamespace FROM pg_catalog.pg_class h"
                             "     WHERE h.oid IN "
                           : "",
-                      schemas ? self : "", schemas ? ")" : "", publications, more);
+                      schemas ? self : "", schemas ? ")" : "", of, publications, more);
 }
 
 char *
@@ -84,17 +86,19 @@ catalog_definition_sql(int server_version, const char *publications)
                            ? "'%s/%s/%s/%s/%s', p.oid, p.xmin, r.oid, r.xmin,"
                              " s.oid || ' ' || s.xmin), ','"
                            : "'%s/%s/%s/%s/', p.oid, p.xmin, r.oid, r.xmin), ','",
-                       publications, "");
+                       "", publications, "");
 }
 
-/* If an entry publishes other rows or columns, it may have another oid as well. */
+/* If an entry publishes other rows or columns, it may have another oid as well. `of` is empty for
+ * the given publications, and "NOT " for all others. */
 static char *
-members_sql(int server_version, const char *publications)
+members_sql(int server_version, const char *of, const char *publications)
 {
     if (server_version >= 150000)
-        return entries_sql(server_version, "'%s/%s/%s,', p.oid, r.oid, s.oid), ''", publications,
+        return entries_sql(server_version, "'%s/%s/%s,', p.oid, r.oid, s.oid), ''", of,
+                           publications,
                            " AND (p.puballtables OR r.oid IS NOT NULL OR s.oid IS NOT NULL)");
-    return entries_sql(server_version, "'%s/%s/,', p.oid, r.oid), ''", publications,
+    return entries_sql(server_version, "'%s/%s/,', p.oid, r.oid), ''", of, publications,
                        " AND (p.puballtables OR r.oid IS NOT NULL)");
 }
 
@@ -136,14 +140,42 @@ catalog_shape_sql(const char *relid)
         relid);
 }
 
+/* If a definition has no room for all entries, a table that stayed by the others alone is taken for
+ * one that left, which is safe. */
+#define ENTRIES_MAX 7
+
+/* Two that differ get the same once in 2^48. */
+static void
+add_entries(struct catalog_part *part, const char *entries, int *room)
+{
+    const char *at = entries, *comma;
+
+    for (; *room > 0 && (comma = strchr(at, ',')) != NULL; at = comma + 1, --*room) {
+        uint64_t h = hash_finish(hash_bytes(HASH_SEED, at, (size_t)(comma - at)));
+        size_t len = strlen(part->digest);
+
+        snprintf(part->digest + len, sizeof part->digest - len, "%012" PRIx64 ",", h >> 16);
+    }
+}
+
 /* Two that differ get the same once in 2^64. */
 static void
 digest(struct catalog_part *part)
 {
     uint64_t h = hash_bytes(HASH_SEED, part->definition, strlen(part->definition) + 1);
+    uint64_t attached = hash_finish(hash_bytes(HASH_SEED, part->attached, strlen(part->attached)));
+    int room = ENTRIES_MAX;
+    size_t len;
 
     h = hash_finish(hash_bytes(h, part->shape, strlen(part->shape)));
-    snprintf(part->digest, sizeof part->digest, "%016" PRIx64, h);
+    if (part->attached[0] == '\0')
+        snprintf(part->digest, sizeof part->digest, "%016" PRIx64 " - ", h);
+    else
+        snprintf(part->digest, sizeof part->digest, "%016" PRIx64 " %016" PRIx64 " ", h, attached);
+    add_entries(part, part->members, &room);
+    len = strlen(part->digest);
+    snprintf(part->digest + len, sizeof part->digest - len, " ");
+    add_entries(part, part->others, &room);
 }
 
 static bool
@@ -176,6 +208,7 @@ fill(struct catalog *catalog, int server_version, struct err *err)
             .definition = PQgetvalue(r, row, FIELD_DEFINITION),
             .shape = PQgetvalue(r, row, FIELD_SHAPE),
             .members = PQgetvalue(r, row, FIELD_MEMBERS),
+            .others = PQgetvalue(r, row, FIELD_OTHERS),
             .attached = PQgetvalue(r, row, FIELD_ATTACHED)};
         /* Before 14 a range without an end names every block of the table. */
         catalog->parts[row].measured = server_version >= 140000;
@@ -193,13 +226,14 @@ ask(PGconn *conn, const char *publications, struct err *err)
     int version = PQserverVersion(conn);
     const char *params[] = {publications};
     char *definition = catalog_definition_sql(version, "$1");
-    char *shape = catalog_shape_sql("t.oid"), *members = members_sql(version, "$1");
+    char *shape = catalog_shape_sql("t.oid"), *members = members_sql(version, "", "$1");
+    char *others = members_sql(version, "NOT ", "$1");
     char *attached = attached_sql(version, "$1");
     char *sql =
-        definition == NULL || shape == NULL || members == NULL || attached == NULL
+        definition == NULL || shape == NULL || members == NULL || others == NULL || attached == NULL
             ? NULL
             : text_print(parts_sql, version >= 150000 ? filter_sql : "NULL::pg_catalog.text",
-                         definition, shape, members, attached,
+                         definition, shape, members, others, attached,
                          version >= 130000 ? leaves_sql : "= t.oid ");
     PGresult *result = NULL;
 
@@ -210,9 +244,10 @@ ask(PGconn *conn, const char *publications, struct err *err)
     free(definition);
     free(shape);
     free(members);
+    free(others);
     free(attached);
     free(sql);
-    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vvvvv", err);
+    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vvvvvv", err);
 }
 
 struct catalog *

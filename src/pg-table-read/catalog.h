@@ -3,6 +3,7 @@
 #ifndef WALPIPE_PGTABLEREAD_CATALOG_H
 #define WALPIPE_PGTABLEREAD_CATALOG_H
 
+#include "lib/copyevent.h"
 #include "lib/pgrelations.h"
 
 /* A table with storage, which is the published table itself, or a leaf of one that is published as
@@ -21,10 +22,11 @@ struct catalog_part {
                                publications' catalogs */
     const char *members;  /* the entries of the publications' catalogs that publish it, each with a
                              comma behind it */
+    const char *others;   /* those of publications that walpipe does not read */
     const char *attached; /* identifies its attachments to the table that it is published with, ""
                              if it would be published without them as well */
     const char *shape;    /* its columns and the published table's identity */
-    char digest[17];      /* of both, the definition that workers keep */
+    char digest[COPY_DEFINITION_MAX + 1]; /* of all these texts, the definition that workers keep */
 };
 
 /* The source's tables at one time. */

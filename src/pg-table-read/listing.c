@@ -166,6 +166,16 @@ look_at_partitions(const struct lives *lives, const struct catalog *catalog)
 
 /* ---- a list ---- */
 
+/* The workers note which entries publish a table. */
+static bool
+is_republished(const struct life *life, const struct catalog_part *part)
+{
+    const char *before = strchr(life->part->digest, ' '), *now = strchr(part->digest, ' ');
+
+    return life->state != LIFE_UNPUBLISHED && before != NULL && now != NULL &&
+           strcmp(before, now) != 0;
+}
+
 int
 listing_take(struct lives *lives, struct catalog *catalog, struct err *err)
 {
@@ -183,6 +193,7 @@ listing_take(struct lives *lives, struct catalog *catalog, struct err *err)
         }
         life->listed = true;
         look_at_members(life, part);
+        lives->republished = lives->republished || is_republished(life, part);
         if (life->listed_file != FILE_UNANSWERED)
             life->listed_file = part->file;
         if (life_is_active(life) && life->part->relid != part->relid)

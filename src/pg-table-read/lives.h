@@ -104,6 +104,7 @@ struct lives {
     struct relmap parts; /* oid to struct life */
     uint64_t last_life;
     uint64_t last_range;
+    bool republished; /* other entries publish a table than when the workers were asked */
 };
 
 /* Begins its life, LIFE_BEGUN, with a number of its own. Returns -1 when memory is out. */

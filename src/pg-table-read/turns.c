@@ -81,6 +81,8 @@ list_tables(struct copy *copy, uint64_t now, struct err *err)
         log_write(copy->log, LOG_WARNING, "the publications publish no table that holds rows");
     copy->listed = true;
     name_changed(copy);
+    copy->ask_again = copy->ask_again || copy->lives.republished;
+    copy->lives.republished = false;
     copy->list_at = now + LIST_MICROS;
     return 0;
 }

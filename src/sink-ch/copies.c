@@ -78,7 +78,8 @@ copies_start(struct worker *w, struct err *err)
         "if nothing else writes to the target table, run walpipe resync for it, or stop walpipe; "
         "in ClickHouse TRUNCATE the target table, then ALTER TABLE walpipe_tables UPDATE state = "
         "'waiting', done = '', rows = 0 WHERE ...; when system.mutations shows it as done, start "
-        "again, and it is copied; or, if no change was lost, remove 'out-' from state in this way";
+        "again, and it is copied; or, if no change was lost, remove 'out-' from state and set "
+        "definition = '' in this way";
     c->copying.moved_hint =
         "set map back; if you have renamed the table in ClickHouse as well, ALTER TABLE "
         "walpipe_tables UPDATE target = '' WHERE ...; or, if nothing else writes to the new target "

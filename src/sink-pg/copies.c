@@ -351,7 +351,7 @@ set_hints(struct copying *c)
         "and in one transaction of the target empty the table, delete its rows from walpipe.held, "
         "and set state = 'waiting', "
         "done = '' and rows = 0 in its rows of walpipe.tables; after the next start it is copied; "
-        "or, if no change was lost, remove 'out-' from state there";
+        "or, if no change was lost, remove 'out-' from state and set definition = '' there";
     c->moved_hint =
         "set map back; if you have moved the table in the target as well, set target = '' in its "
         "rows of walpipe.tables; or, if nothing else writes to the new target table, stop walpipe, "

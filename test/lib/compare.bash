@@ -17,7 +17,7 @@ compare_columns() {
     pg_sql "$1" "SELECT quote_ident(attname) || ' ' || format_type(atttypid, atttypmod)
                    FROM pg_attribute
                   WHERE attrelid = 'public.$2'::regclass AND attnum > 0 AND NOT attisdropped
-                  ORDER BY attname COLLATE \"C\"" "${3:-}"
+                  ORDER BY attname::text COLLATE \"C\"" "${3:-}"
 }
 
 pg_digest() {

@@ -66,12 +66,13 @@ static void
 test_state(void)
 {
     struct copydetail_state in = {.file = UINT32_MAX,
-                                  .definition = "0123456789abcdef0123456789abcdef",
                                   .done = {.data = (const uint8_t *)"(0,0)-", .len = 6}},
                             out;
+    char definition[COPY_DEFINITION_MAX + 2] = {0};
     struct buf buf = {0};
     struct packer p = {.buf = &buf};
 
+    memset(in.definition, 'd', COPY_DEFINITION_MAX);
     copydetail_state_encode(&buf, &in);
     check(
         !buf.failed &&
@@ -91,10 +92,11 @@ test_state(void)
     buf_reset(&buf, 0);
     pack_array(&p, 3);
     pack_uint(&p, 1);
-    pack_cstr(&p, "0123456789abcdef0123456789abcdefg");
+    memset(definition, 'd', COPY_DEFINITION_MAX + 1);
+    pack_cstr(&p, definition);
     pack_cstr(&p, "");
     check(!takes_state((struct bytes){.data = buf.data, .len = buf_len(&buf)}),
-          "a definition of 33 bytes is refused");
+          "a definition of one byte more than the most is refused");
     buf_free(&buf);
 }
 
