@@ -49,10 +49,13 @@ copylife_ask(struct copying *c, const struct copytable_event *table, struct err 
     }
     if (table->life == 0)
         copyparts_published(c, part, table->definition);
-    part->asked = c->pending = true;
-    part->asked_life = table->life;
-    part->in_list = part->in_list || table->life == 0;
-    c->listing = c->listing || table->life == 0;
+    c->pending = true;
+    if (table->life != 0) {
+        part->asked_begun = true;
+        part->asked_life = table->life;
+        return 0;
+    }
+    part->asked = part->in_list = c->listing = true;
     return 0;
 }
 

@@ -77,8 +77,9 @@ struct copypart {
     uint64_t life;        /* 0 if none */
     uint64_t began;       /* where it began */
     struct buf described; /* the table's relation event that the life began with */
-    bool asked;           /* owes an answer to asked_life */
-    uint64_t asked_life;
+    bool asked;           /* owes an answer to the list's question */
+    bool asked_begun;     /* owes one to asked_life, a list may come before it is given */
+    uint64_t asked_life;  /* the last one, 0 if there was none */
     uint64_t ended_life; /* ends as done by the commit that is under way, 0 if none */
     struct buf missing;  /* of that life: keys that are missing still, as copydetail.h has them */
 

@@ -39,24 +39,26 @@ add_refusal(struct buf *detail, const struct err *why)
     copydetail_refusal_encode(detail, &refusal);
 }
 
+/* To the question of a life, or with life 0 to that of a list. */
 static int
-answer(const struct copying *c, struct copypart *part, struct ackconn *ack, struct err *err)
+answer(const struct copying *c, struct copypart *part, uint64_t life, struct ackconn *ack,
+       struct err *err)
 {
-    struct table_state state = {.life = part->asked_life,
+    struct table_state state = {.life = life,
                                 .relid = part->relid,
                                 .part = part->part,
                                 .want = part->state == COPY_STREAMING ? TABLE_HAVE : TABLE_WANT,
-                                .last = part->asked_life != 0};
+                                .last = life != 0};
     struct buf detail = {0};
     int rc;
 
-    if (part->kept) {
+    if (part->kept && life != 0) {
         state.want = TABLE_KEEP;
         add_refusal(&detail, &c->kept);
+        part->kept = false;
     } else {
         add_detail(&detail, part);
     }
-    part->kept = false;
     state.detail = (struct bytes){.data = detail.data + detail.start, .len = buf_len(&detail)};
     rc = detail.failed ? out_of_memory(err) : ackclient_table_state(ack, &state, err);
     buf_free(&detail);
@@ -112,9 +114,11 @@ report_parts(struct copying *c, struct ackconn *ack, struct err *err)
             ackclient_missing(ack, part->ended_life, missing, err) != 0)
             return -1;
         part->ended_life = 0;
-        if (part->asked && answer(c, part, ack, err) != 0)
+        if (part->asked_begun && answer(c, part, part->asked_life, ack, err) != 0)
             return -1;
-        part->asked = false;
+        if (part->asked && answer(c, part, 0, ack, err) != 0)
+            return -1;
+        part->asked = part->asked_begun = false;
     }
     return 0;
 }

@@ -521,3 +521,11 @@ PY
 @test "random sources are copied while they change, sink-ch is killed: right at every position, equal in the end" {
     check_random
 }
+
+@test "the bug was that a list behind the beginning of a life took its question away, and the copy waited for ever" {
+    copied <<'PY'
+e.table(1, "public", "t", T)
+ask(); life(7); ask(); e.end()
+PY
+    told_is table_state 'select(.life == 7) | [.relid, .state, .last]' '[1,"w",true]'
+}
