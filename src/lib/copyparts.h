@@ -80,8 +80,8 @@ struct copypart {
     bool asked;           /* owes an answer to the list's question */
     bool asked_begun;     /* owes one to asked_life, a list may come before it is given */
     uint64_t asked_life;  /* the last one, 0 if there was none */
-    uint64_t ended_life; /* ends as done by the commit that is under way, 0 if none */
-    struct buf missing;  /* of that life: keys that are missing still, as copydetail.h has them */
+    uint64_t ended_life;  /* ends as done by the commit that is under way, 0 if none */
+    struct buf missing;   /* of that life: keys that are missing still, as copydetail.h has them */
 
     /* In state resync. */
     bool stages;         /* the staged rows must be there with the commit that is under way */

@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -210,9 +212,15 @@ take_end_of_copy(struct stream *s, struct err *err)
 
         pqx_error(s->source->conn, result, "go on streaming", err);
         /* The slot reads the catalog as of each change, so a new publication comes too late. */
-        if (sqlstate != NULL && strcmp(sqlstate, "42704") == 0)
-            err_hint(err, "make the publication again, and begin with a new slot: walpipe drop, "
-                          "and copy the tables anew");
+        if (sqlstate != NULL && strcmp(sqlstate, "42704") == 0) {
+            char context[sizeof err->hint];
+
+            snprintf(context, sizeof context, "%s", err->hint);
+            err_hint(err,
+                     "make the publication again, and begin with a new slot: walpipe drop, and "
+                     "copy the tables anew (%s)",
+                     context);
+        }
     } else {
         err_set(err, EXIT_PEER, "the source ended the replication stream");
     }
