@@ -20,11 +20,11 @@ FILTER := $(FRAMES) clock log opt sig sock lockfile io
 WORKER := $(FILTER) event relmap tablecounts ackmsg copymsg sinklist ackconn ackclient backoff hash names layout intake grammar
 
 pg-wal-read_LIB  := $(FILTER) statefile slotnote sourceopt wal event tableinfo pgtableinfo ackmsg copymsg sinklist feedback ackconn backoff loginnote pqx pqconn secretfile pqsystem pqmark names verdict
-pg-table-read_LIB := $(FILTER) statefile sourceopt ackmsg copymsg feedback ackconn ackcopy event copyevent copydetail ctid spans sinklist snapshot keyhash hash relmap pgrelations names backoff pqx pqconn secretfile pqmark loginnote
+pg-table-read_LIB := $(FILTER) statefile sourceopt ackmsg copymsg feedback ackconn ackcopy event copyevent copydefinition copydetail ctid spans sinklist snapshot keyhash hash relmap pgrelations names backoff pqx pqconn secretfile pqmark loginnote
 pgout-decode_LIB := $(FILTER) wal event tableinfo relmap keyhash hash sandbox
 route_LIB        := $(FILTER) event copyevent ctid sinklist snapshot tableinfo relmap hash names tablefilter sandbox layout
-sink-pg_LIB      := $(WORKER) copying copylife keylesscopy keylessplace keyhash copyparts copyrows copyreport copyresync copydetail spans ctid heldranges tracked copyevent snapshot loginnote pqx pqconn secretfile pqmark moment tablemap pgtype verdict copynote
-sink-ch_LIB      := $(WORKER) secretfile copying copylife keylesscopy keylessplace keyhash copyparts copyrows copyreport copyresync copydetail spans ctid heldranges tracked copyevent snapshot loginnote tableinfo moment tablemap pgtype verdict copynote
+sink-pg_LIB      := $(WORKER) copying copylife copydefinition keylesscopy keylessplace keyhash copyparts copyrows copyreport copyresync copydetail spans ctid heldranges tracked copyevent snapshot loginnote pqx pqconn secretfile pqmark moment tablemap pgtype verdict copynote
+sink-ch_LIB      := $(WORKER) secretfile copying copylife copydefinition keylesscopy keylessplace keyhash copyparts copyrows copyreport copyresync copydetail spans ctid heldranges tracked copyevent snapshot loginnote tableinfo moment tablemap pgtype verdict copynote
 ackd_LIB         := $(FILTER) ackmsg copymsg sinklist feedback lasterror hash statedir verdict json ackjson
 evcat_LIB        := $(FILTER) wal event tableinfo copyevent ctid sinklist snapshot relmap json
 walpipe_LIB      := $(FILTER) secretfile statefile slotnote lasterror event pgrelations tableinfo pgtableinfo ackmsg copymsg sinklist backoff ackconn statedir json ackjson pqx pqconn pqsystem pqmark names tablefilter tablemap verdict copynote spans ctid

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "lib/copydefinition.h"
 #include "lib/keylesscopy.h"
 
 static int
@@ -146,7 +147,7 @@ copylife_begin(struct copying *c, const struct copytable_event *table, uint64_t 
     }
     part->life = table->life;
     part->began = position;
-    if (strcmp(part->definition, table->definition) != 0) {
+    if (!copydefinition_same(part->definition, table->definition)) {
         part->done.count = 0;
         part->file = 0;
         part->rows = 0;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/copydefinition.h"
+
 static int
 out_of_memory(struct err *err)
 {
@@ -347,68 +349,13 @@ refuse_back(const struct copying *c, const struct copypart *part, struct err *er
     return err_hint(err, "%s", c->back_hint);
 }
 
-/* The words of a definition that tell what publishes the part; NULL in that of an older walpipe. */
-static const char *
-publishers(const char *definition)
-{
-    const char *space = strchr(definition, ' ');
-
-    return space == NULL ? NULL : space + 1;
-}
-
-/* The next entry of the word at *at, or of any word up to the end. NULL: there is none. */
-static const char *
-next_entry(const char **at, bool all, size_t *len)
-{
-    const char *entry = *at;
-
-    entry += all && *entry == ' ';
-    *len = strcspn(entry, ", ");
-    if (entry[*len] != ',')
-        return NULL;
-    *at = entry + *len + 1;
-    return entry;
-}
-
-static bool
-has_entry(const char *before, const char *entry, size_t len)
-{
-    size_t other;
-
-    for (const char *old; (old = next_entry(&before, true, &other)) != NULL;)
-        if (other == len && strncmp(old, entry, len) == 0)
-            return true;
-    return false;
-}
-
-/* Whether an entry of the publications has published it all the time, with the same attachment. It
- * may be one of a publication that was not read before. */
-static bool
-stayed(const char *before, const char *now)
-{
-    size_t attached = strcspn(before, " "), other = strcspn(now, " "), len;
-
-    if (before[0] != '-' && now[0] != '-' &&
-        (attached != other || strncmp(before, now, attached) != 0))
-        return false;
-    before += attached;
-    now += other;
-    now += *now == ' ';
-    for (const char *entry; (entry = next_entry(&now, false, &len)) != NULL;)
-        if (has_entry(before, entry, len))
-            return true;
-    return false;
-}
-
 /* It may have left and come back while nobody looked. */
 static void
 look_whether_stayed(struct copying *c, uint32_t relid, uint32_t oid, const char *definition)
 {
     struct copypart *part = copyparts_find(c, relid, oid);
-    const char *before = part == NULL ? NULL : publishers(part->definition);
-    const char *now = publishers(definition);
 
-    if (before == NULL || now == NULL || part->out || stayed(before, now))
+    if (part == NULL || part->out || copydefinition_stayed(part->definition, definition))
         return;
     part->out = true;
     copyparts_changed(c, part);
@@ -417,7 +364,8 @@ look_whether_stayed(struct copying *c, uint32_t relid, uint32_t oid, const char 
 void
 copyparts_published(struct copying *c, struct copypart *part, const char *definition)
 {
-    const char *before = publishers(part->definition), *now = publishers(definition);
+    const char *before = copydefinition_publishers(part->definition);
+    const char *now = copydefinition_publishers(definition);
     size_t kept = strcspn(part->definition, " ");
 
     if (part->out || now == NULL || (before != NULL && strcmp(before, now) == 0) ||

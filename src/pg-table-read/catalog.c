@@ -89,17 +89,32 @@ catalog_definition_sql(int server_version, const char *publications)
                        "", publications, "");
 }
 
-/* If an entry publishes other rows or columns, it may have another oid as well. `of` is empty for
- * the given publications, and "NOT " for all others. */
+/* An entry that does not publish each change of the table has "~" in front. A partition may be
+ * published as itself or as its root. `of` is empty for the given publications, and "NOT " for all
+ * others. */
 static char *
 members_sql(int server_version, const char *of, const char *publications)
 {
-    if (server_version >= 150000)
-        return entries_sql(server_version, "'%s/%s/%s,', p.oid, r.oid, s.oid), ''", of,
-                           publications,
-                           " AND (p.puballtables OR r.oid IS NOT NULL OR s.oid IS NOT NULL)");
-    return entries_sql(server_version, "'%s/%s/,', p.oid, r.oid), ''", of, publications,
-                       " AND (p.puballtables OR r.oid IS NOT NULL)");
+    const char *root = server_version >= 130000 ? " AND CASE WHEN t.oid <> c.oid THEN p.pubviaroot"
+                                                  " ELSE NOT p.pubviaroot OR NOT c.relispartition"
+                                                  " OR coalesce(r.prrelid = c.oid, false) END"
+                                                : "";
+    char *list = text_print(
+        "'%%s%%s/%%s/%s,', CASE WHEN p.pubinsert AND p.pubupdate AND p.pubdelete%s%s%s"
+        " THEN '' ELSE '~' END, p.oid, r.oid%s), ''",
+        server_version >= 150000 ? "%s" : "", server_version >= 110000 ? " AND p.pubtruncate" : "",
+        server_version >= 150000 ? " AND r.prqual IS NULL AND r.prattrs IS NULL" : "", root,
+        server_version >= 150000 ? ", s.oid" : "");
+    char *sql = list == NULL
+                    ? NULL
+                    : entries_sql(server_version, list, of, publications,
+                                  server_version >= 150000
+                                      ? " AND (p.puballtables OR r.oid IS NOT NULL OR s.oid IS NOT "
+                                        "NULL)"
+                                      : " AND (p.puballtables OR r.oid IS NOT NULL)");
+
+    free(list);
+    return sql;
 }
 
 /* The rows of pg_inherits that lead to the partition. One that was detached and attached again has
@@ -142,7 +157,7 @@ catalog_shape_sql(const char *relid)
 
 /* If a definition has no room for all entries, a table that stayed by the others alone is taken for
  * one that left, which is safe. */
-#define ENTRIES_MAX 7
+#define ENTRIES_MAX 6
 
 /* Two that differ get the same once in 2^48. */
 static void
@@ -151,10 +166,11 @@ add_entries(struct catalog_part *part, const char *entries, int *room)
     const char *at = entries, *comma;
 
     for (; *room > 0 && (comma = strchr(at, ',')) != NULL; at = comma + 1, --*room) {
-        uint64_t h = hash_finish(hash_bytes(HASH_SEED, at, (size_t)(comma - at)));
+        const char *mark = *at == '~' ? "~" : "", *entry = at + (*at == '~');
+        uint64_t h = hash_finish(hash_bytes(HASH_SEED, entry, (size_t)(comma - entry)));
         size_t len = strlen(part->digest);
 
-        snprintf(part->digest + len, sizeof part->digest - len, "%012" PRIx64 ",", h >> 16);
+        snprintf(part->digest + len, sizeof part->digest - len, "%s%012" PRIx64 ",", mark, h >> 16);
     }
 }
 

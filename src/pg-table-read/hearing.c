@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "lib/clock.h"
+#include "lib/copydefinition.h"
 #include "pg-table-read/resync.h"
 #include "pg-table-read/turns.h"
 
@@ -77,7 +78,7 @@ compare_note(struct life *life, const struct table_state *state)
 
     if (!copydetail_state_decode(state->detail, &note) || note.definition[0] == '\0')
         return;
-    if (strcmp(note.definition, life->part->digest) == 0)
+    if (copydefinition_same(note.definition, life->part->digest))
         take_file(life, note.file);
     else if (state->want == TABLE_HAVE)
         life->changed = true;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/copydefinition.h"
+
 /* A life without a key that came to nothing has cost the whole copy. */
 #define AGAIN_FIRST_MILLIS 1000
 #define AGAIN_MOST_MILLIS  600000
@@ -18,19 +20,6 @@ move(struct life *life)
     life->state = LIFE_NEW;
 }
 
-/* Whether an entry of the publications has published it all the time. One that was removed and
- * added again has another oid. */
-static bool
-stayed(const struct catalog_part *before, const struct catalog_part *now)
-{
-    for (const char *at = now->members, *comma; (comma = strchr(at, ',')) != NULL; at = comma + 1)
-        for (const char *old = before->members, *end; (end = strchr(old, ',')) != NULL;
-             old = end + 1)
-            if (end - old == comma - at && strncmp(old, at, (size_t)(end - old)) == 0)
-                return true;
-    return false;
-}
-
 /* Its changes of the time between were not sent. */
 static bool
 was_detached(const struct catalog_part *before, const struct catalog_part *now)
@@ -43,7 +32,8 @@ static void
 look_at_members(struct life *life, const struct catalog_part *part)
 {
     if (life->state != LIFE_UNPUBLISHED &&
-        (!stayed(life->part, part) || was_detached(life->part, part)))
+        (!copydefinition_published(life->part->digest, part->digest) ||
+         was_detached(life->part, part)))
         life->was_out = true;
 }
 
@@ -61,7 +51,7 @@ describe(struct life *life, struct catalog *catalog, const struct catalog_part *
     if (keyhash_init(&hash, relation->relid, relation->replica_identity, relation->columns,
                      relation->columns_count) != 0)
         return err_set(err, EXIT_PEER, "out of memory for the key of %s", part->name);
-    if (life->part != NULL && strcmp(life->part->digest, part->digest) != 0) {
+    if (life->part != NULL && !copydefinition_same(life->part->digest, part->digest)) {
         life->changed |= life->state == LIFE_COPIED && !life->was_out;
         life_unsettle(life);
     }
@@ -166,14 +156,14 @@ look_at_partitions(const struct lives *lives, const struct catalog *catalog)
 
 /* ---- a list ---- */
 
-/* The workers note which entries publish a table. */
+/* The workers note which entries publish a table, from their last question. A table that is read
+ * keeps its description until then. */
 static bool
-is_republished(const struct life *life, const struct catalog_part *part)
+is_republished(const struct life *life)
 {
-    const char *before = strchr(life->part->digest, ' '), *now = strchr(part->digest, ' ');
+    const char *asked = copydefinition_publishers(life->asked);
 
-    return life->state != LIFE_UNPUBLISHED && before != NULL && now != NULL &&
-           strcmp(before, now) != 0;
+    return asked != NULL && strcmp(asked, copydefinition_publishers(life->part->digest)) != 0;
 }
 
 int
@@ -193,7 +183,6 @@ listing_take(struct lives *lives, struct catalog *catalog, struct err *err)
         }
         life->listed = true;
         look_at_members(life, part);
-        lives->republished = lives->republished || is_republished(life, part);
         if (life->listed_file != FILE_UNANSWERED)
             life->listed_file = part->file;
         if (life_is_active(life) && life->part->relid != part->relid)
@@ -201,6 +190,7 @@ listing_take(struct lives *lives, struct catalog *catalog, struct err *err)
         else if (!life_is_active(life) && life->in_flight == 0 &&
                  describe(life, catalog, part, err) != 0)
             return -1;
+        lives->republished = lives->republished || is_republished(life);
     }
     return 0;
 }

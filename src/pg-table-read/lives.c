@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/copydefinition.h"
 #include "pg-table-read/rangeread.h"
 
 /* 512 blocks are 4 MiB of heap. More text comes only from values that are compressed or TOASTed. A
@@ -129,7 +130,7 @@ lives_find(const struct lives *lives, uint64_t number)
 static bool
 holds(const struct life *life, const struct copydetail_state *note)
 {
-    return note->file != 0 && strcmp(note->definition, life->part->digest) == 0;
+    return note->file != 0 && copydefinition_same(note->definition, life->part->digest);
 }
 
 int

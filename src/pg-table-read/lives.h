@@ -46,6 +46,8 @@ struct life {
     bool stale;     /* it has changed since it was described */
     bool changed;   /* its published rows or columns changed after it was copied, which must be
                        reported */
+    char asked[COPY_DEFINITION_MAX + 1]; /* the definition in the last question about all tables, ""
+                                            if there was none */
     uint32_t listed_file; /* of a partition: that of the last list, or of the workers' notes, 0 if
                              not known */
     bool rewritten;       /* it is another one, perhaps by a TRUNCATE, which must be reported */

@@ -155,6 +155,7 @@ ask_what_they_have(struct copy *copy, struct err *err)
         }
         if (put_table(copy, life, 0, &all, err) != 0)
             return -1;
+        snprintf(life->asked, sizeof life->asked, "%s", life->part->digest);
     }
     return table_end_encode(&copy->out, 0, LIFE_LISTED) == 0 ? 0 : state_out_of_memory(err);
 }

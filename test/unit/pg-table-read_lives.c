@@ -1,7 +1,7 @@
 /* pg-table-read_lives.c: the ranges of a life cover its table without a gap, no matter whether each
  * is read, cut, tried again, or of another file. */
 /* clang-format off: make reads one line
- * links: pg-table-read/lives pg-table-read/listing pg-table-read/missing pg-table-read/flights pg-table-read/crew lib/sinklist lib/copydetail lib/spans lib/ctid lib/event lib/frame lib/pack lib/cursor pg-table-read/catalog pg-table-read/waiting pg-table-read/text lib/pgrelations lib/keyhash lib/hash lib/relmap lib/pqx lib/backoff lib/buf lib/err; libs: -lpq */
+ * links: pg-table-read/lives pg-table-read/listing pg-table-read/missing pg-table-read/flights pg-table-read/crew lib/sinklist lib/copydetail lib/copydefinition lib/spans lib/ctid lib/event lib/frame lib/pack lib/cursor pg-table-read/catalog pg-table-read/waiting pg-table-read/text lib/pgrelations lib/keyhash lib/hash lib/relmap lib/pqx lib/backoff lib/buf lib/err; libs: -lpq */
 /* clang-format on */
 #include "pg-table-read/listing.h"
 

@@ -1,0 +1,114 @@
+/* copydefinition.c: see copydefinition.h. */
+#include "lib/copydefinition.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* Stands before an entry that does not publish each change. */
+#define IN_PART '~'
+
+bool
+copydefinition_same(const char *a, const char *b)
+{
+    size_t len = strcspn(a, " ");
+
+    return len == strcspn(b, " ") && strncmp(a, b, len) == 0;
+}
+
+const char *
+copydefinition_publishers(const char *definition)
+{
+    const char *space = strchr(definition, ' ');
+
+    return space == NULL ? NULL : space + 1;
+}
+
+struct entry {
+    const char *text; /* without its mark */
+    size_t len;
+    bool in_part;
+};
+
+/* The next one of the word at *at, or with all of any word up to the end. */
+static bool
+next_entry(const char **at, bool all, struct entry *entry)
+{
+    const char *text = *at;
+
+    text += all && *text == ' ';
+    entry->in_part = *text == IN_PART;
+    text += entry->in_part;
+    entry->text = text;
+    entry->len = strcspn(text, ", ");
+    if (text[entry->len] != ',')
+        return false;
+    *at = text + entry->len + 1;
+    return true;
+}
+
+static bool
+find_entry(const char *entries, bool all, const struct entry *wanted, struct entry *found)
+{
+    while (next_entry(&entries, all, found))
+        if (found->len == wanted->len && strncmp(found->text, wanted->text, wanted->len) == 0)
+            return true;
+    return false;
+}
+
+/* Behind the word of the attachment. */
+static const char *
+entries_of(const char *publishers)
+{
+    const char *space = strchr(publishers, ' ');
+
+    return space == NULL ? "" : space + 1;
+}
+
+static bool
+has_whole_entry(const char *before, const char *now)
+{
+    struct entry entry, old;
+
+    while (next_entry(&now, false, &entry))
+        if (!entry.in_part && find_entry(before, true, &entry, &old) && !old.in_part)
+            return true;
+    return false;
+}
+
+static bool
+has_all_entries(const char *before, const char *now)
+{
+    struct entry entry, found;
+    size_t count = 0;
+
+    for (; next_entry(&before, false, &entry); count++)
+        if (!find_entry(now, false, &entry, &found))
+            return false;
+    return count > 0;
+}
+
+bool
+copydefinition_published(const char *before, const char *now)
+{
+    before = copydefinition_publishers(before);
+    now = copydefinition_publishers(now);
+    if (before == NULL || now == NULL)
+        return true;
+    before = entries_of(before);
+    now = entries_of(now);
+    return has_whole_entry(before, now) || has_all_entries(before, now);
+}
+
+bool
+copydefinition_stayed(const char *before, const char *now)
+{
+    const char *old = copydefinition_publishers(before), *new = copydefinition_publishers(now);
+    size_t len;
+
+    if (old == NULL || new == NULL)
+        return true;
+    len = strcspn(old, " ");
+    if (old[0] != '-' && new[0] != '-' && (len != strcspn(new, " ") || strncmp(old, new, len) != 0))
+        return false;
+    return copydefinition_published(before, now);
+}

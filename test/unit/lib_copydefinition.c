@@ -1,0 +1,69 @@
+/* lib_copydefinition.c: which entries of publications tell that a table was published all the time.
+ * links: lib/copydefinition */
+#include "lib/copydefinition.h"
+
+#include <string.h>
+
+#include "check.h"
+
+int
+main(void)
+{
+    static const char old[] = "0123456789abcdef"; /* an older walpipe */
+
+    check(copydefinition_same("aa - 1,2, 3,", "aa - 1,  "),
+          "the same rows and columns, whoever publishes them");
+    check(copydefinition_same("aa", "aa - 1, "),
+          "the same rows and columns, whoever publishes them");
+    check(!copydefinition_same("aa - 1, ", "ab - 1, "),
+          "the same rows and columns, whoever publishes them");
+    check(!copydefinition_same("aa", "aab - 1, "),
+          "the same rows and columns, whoever publishes them");
+    check(copydefinition_publishers(old) == NULL,
+          "the same rows and columns, whoever publishes them");
+    check(strcmp(copydefinition_publishers("aa - 1, 2,"), "- 1, 2,") == 0,
+          "the same rows and columns, whoever publishes them");
+
+    check(copydefinition_stayed("aa - 1,2, ", "aa - 2,3, "),
+          "an entry that publishes each change was there all the time");
+    check(
+        copydefinition_stayed("aa - 1, 2,", "aa - 2, 1,"),
+        "an entry that publishes each change was there all the time"); /* it was not read before */
+    check(!copydefinition_stayed("aa - 1, ", "aa - 2, "),
+          "an entry that publishes each change was there all the time");
+    check(
+        !copydefinition_stayed("aa - 1, ", "aa - 2, 1,"),
+        "an entry that publishes each change was there all the time"); /* it is not read any more */
+    check(!copydefinition_stayed("aa - 12, ", "aa - 1, "),
+          "an entry that publishes each change was there all the time");
+    check(!copydefinition_stayed("aa - 1, ", "aa -  "),
+          "an entry that publishes each change was there all the time");
+
+    check(!copydefinition_stayed("aa - 1,~2, ", "aa - 3,~2, "),
+          "one that publishes a part of them tells nothing alone");
+    check(!copydefinition_stayed("aa - 1,2, ", "aa - 3,~2, "),
+          "one that publishes a part of them tells nothing alone");
+    check(!copydefinition_stayed("aa - 1,~2, ", "aa - 3,2, "),
+          "one that publishes a part of them tells nothing alone");
+    check(copydefinition_stayed("aa - ~1,~2, ", "aa - ~1,~2,3, "),
+          "one that publishes a part of them tells nothing alone");
+    check(copydefinition_stayed("aa - ~1, ", "ab - 1, "),
+          "the first word tells that an entry publishes other rows");
+    check(!copydefinition_stayed("aa - ~1,~2, ", "aa - ~2, "),
+          "one that publishes a part of them tells nothing alone");
+
+    check(copydefinition_stayed("aa cc 1, ", "aa cc 1, "),
+          "a partition that was attached all the time");
+    check(!copydefinition_stayed("aa cc 1, ", "aa dd 1, "),
+          "a partition that was attached all the time");
+    check(copydefinition_published("aa cc 1, ", "aa dd 1, "),
+          "a partition that was attached all the time");
+    check(copydefinition_stayed("aa cc 1, ", "aa - 1, "),
+          "a partition that was attached all the time");
+
+    check(copydefinition_stayed(old, "aa - 1, "), "a definition of an older walpipe does not tell");
+    check(copydefinition_stayed("aa - 1, ", old), "a definition of an older walpipe does not tell");
+    check(copydefinition_stayed("", "aa - 1, "), "a definition of an older walpipe does not tell");
+
+    return check_done();
+}
