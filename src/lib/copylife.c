@@ -29,6 +29,7 @@ replace_stand_in(struct copying *c, struct copypart *part)
     if (stand_in == NULL)
         return;
     part->state = stand_in->state;
+    part->behind = stand_in->behind;
     stand_in->gone = true;
     copyparts_changed(c, stand_in);
 }
