@@ -190,12 +190,14 @@ static const char drop_workers[] =
     "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND shard >= $4::integer "
     "AND $3::integer IS NOT NULL AND $5::bigint IS NOT NULL";
 
+/* And that for all tables, which shard 0 writes. */
 static const char read_own[] =
     "SELECT relid, part, schema, name, state, l0, file, definition, done, rows, target, "
     "EXISTS (SELECT FROM walpipe.tables AS o WHERE o.pipeline = $1 AND o.sink = $2 "
     "AND o.relid = t.relid AND o.behind) "
-    "FROM walpipe.tables AS t WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer "
-    "AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL ORDER BY relid DESC, part";
+    "FROM walpipe.tables AS t WHERE pipeline = $1 AND sink = $2 "
+    "AND (shard = $3::integer OR relid = 0) AND $4::integer IS NOT NULL "
+    "AND $5::bigint IS NOT NULL ORDER BY relid DESC, part";
 
 static uint64_t
 number(const PGresult *rows, int row, int column)
@@ -490,7 +492,8 @@ is_last(const struct copypart *part, const struct copying *c)
 }
 
 /* With the table's last note go those of the other workers: if the table comes back, they must not
- * stand for it. A worker that has noted the new one already has no definition yet. */
+ * stand for it. A worker that has noted the new one already has no definition yet. Part 0 is the
+ * note of a table whose parts were not known, which goes when they are. */
 static int
 remove_note(const struct copynotes *n, struct session *s, const struct copypart *part,
             const struct copying *c, struct params *p, struct err *err)
@@ -507,8 +510,8 @@ remove_note(const struct copynotes *n, struct session *s, const struct copypart 
         return -1;
     return run(s, "delete from walpipe.tables",
                "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid = $6::oid "
-               "AND ((shard = $3::integer AND part = $7::oid) OR ($8::boolean AND definition <> "
-               "'')) AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL",
+               "AND ((shard = $3::integer AND part = $7::oid) OR ($8::boolean AND $7::oid <> 0 "
+               "AND definition <> '')) AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL",
                8, p, err);
 }
 
