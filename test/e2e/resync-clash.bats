@@ -87,7 +87,9 @@ ends_right() {
 }
 
 begin_resync() {
-    begin 400000
+    begin
+    write_conf 100000
+    "$WALPIPE_BIN/walpipe" reload -c "$conf"
     pg_sql dst "DELETE FROM t WHERE k % 10 = 0; UPDATE t SET v = 'old' WHERE k = 1" "$db"
     clashes
     run -0 resync --table public.t
