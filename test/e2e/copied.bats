@@ -34,7 +34,7 @@ for number, (route, truncate) in enumerate((((), False), (("--shard-key", "colum
         drain(p)
         print("transactions", sum(l.count for l in loads), *[
             (w.waited, w.skipped, w.touched, w.barriers, w.seen.count(RANGE)) for w in p.workers])
-        assert all(w.touched and w.barriers for w in p.workers)
+        assert all(w.barriers for w in p.workers) and any(w.touched for w in p.workers)
         skipped += sum(w.skipped for w in p.workers)
     except BaseException:
         p.logs()
