@@ -282,9 +282,13 @@ time.sleep(600)" 3>&- &
     says 0 "ok    copy: 1 table\(s\)" "ok    sink olap: table public.t -> "
 }
 
-state_of() { # SINK
+state_of() { # SINK [TABLE]
     "$WALPIPE_BIN/walpipe" tables -c "$conf" --json |
-        jq -re --arg s "$1" '.sinks[] | select(.sink == $s).tables[] | select(.table == "t").state'
+        jq -re --arg s "$1" --arg t "${2:-t}" '.sinks[] | select(.sink == $s).tables[] | select(.table == $t).state'
+}
+
+is_streaming() { # SINK TABLE
+    [ "$(state_of "$1" "$2")" = streaming ]
 }
 
 both_are() { # STATE
@@ -344,6 +348,7 @@ unnoted() {
     says 0
     run ! grep "public.d has no" <<<"$output"
     pipeline_start "$conf"
+    wait_until 60 is_streaming dst d
     pg_sql src "UPDATE d SET v = 'new'" "$db"
     caught_up "$conf" src "$db"
     [ "$(pg_sql dst "SELECT v FROM d" "$db")" = new ]
