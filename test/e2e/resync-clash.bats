@@ -70,9 +70,8 @@ clashes() {
 }
 
 ends_right() {
-    pipeline_stop "$conf"
     write_conf
-    pipeline_start "$conf"
+    "$WALPIPE_BIN/walpipe" reload -c "$conf"
     wait_until 90 all_streaming 2 2
     pipeline_lives "$conf"
     caught_up "$conf" src "$db"
