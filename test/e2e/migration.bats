@@ -1,20 +1,39 @@
 #!/usr/bin/env bats
 # docs/migration.md: a native subscription is taken over and given back by the commands of the page,
-# while the source is written to, and no change is lost or applied twice.
+# while the source is written to, and no change is lost or applied twice. With one worker and with
+# several, and from other major versions.
 
 bats_require_minimum_version 1.5.0
 
 setup() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/majors.bash"
     source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
     source "$BATS_TEST_DIRNAME/../lib/compare.bash"
     page=$WALPIPE_ROOT/docs/migration.md
-    pg_new src
-    pg_new dst
+    CONF=$SCRATCH/orders.conf
+    export CONF PATH=$WALPIPE_BIN:$PATH
+}
+
+# servers [SOURCE_MAJOR [TARGET_MAJOR]]: of the usual version, unless a major version is named.
+servers() {
+    local major
+    for major; do
+        major_or_skip "$major"
+    done
+    server src "${1:-}"
+    server dst "${2:-}"
     SOURCE=$(pg_conninfo src)
     TARGET=$(pg_conninfo dst)
-    CONF=$SCRATCH/orders.conf
-    export SOURCE TARGET CONF PATH=$WALPIPE_BIN:$PATH
+    export SOURCE TARGET
+}
+
+server() {
+    if [ -z "$2" ]; then
+        pg_new "$1"
+    else
+        major_new "$1" "$2"
+    fi
 }
 
 teardown() {
@@ -74,10 +93,12 @@ goes_on() {
     wait_until 60 eval '[ "$(transactions '"$1"')" -gt '"$now"' ]'
 }
 
+# write_conf N [WORKERS]: the config of the page, with the Nth state directory.
 write_conf() {
     sed -n '/^```ini/,/^```/p' "$page" | grep -v '^```' |
         sed "s|^state_dir.*|state_dir = $SCRATCH/state$1|; s|^conninfo *= host=db1.*|conninfo = $SOURCE|
             s|^conninfo *= host=db3.*|conninfo = $TARGET|" >"$CONF"
+    [ -z "${2:-}" ] || echo "shards = $2" >>"$CONF"
 }
 
 equal() {
@@ -87,7 +108,8 @@ equal() {
     done
 }
 
-@test "a subscription is taken over under load, given back, taken over again and dropped; all rows are equal" {
+# moves WORKERS: there with so many workers, back, and there again for good, under load.
+moves() {
     local lsn tables="CREATE TABLE t (id int PRIMARY KEY, v int); CREATE TABLE audit (n int)"
     pg_sql src "$tables; INSERT INTO t SELECT g, g FROM generate_series(1, 1000) g; CREATE PUBLICATION orders FOR ALL TABLES"
     # a target that would take a transaction of audit twice is no help in finding one
@@ -97,7 +119,7 @@ equal() {
     wait_until 60 eval '[ "$(psql "$TARGET" -At -c "SELECT bool_and(srsubstate = '"'r'"') FROM pg_subscription_rel")" = t ]'
     goes_on dst
 
-    write_conf 1
+    write_conf 1 "$1"
     [[ $(part "Is it possible?") == *ready* ]]
     run part "Take it over"
     [ "$status" -eq 0 ]
@@ -107,12 +129,21 @@ equal() {
     goes_on dst
     pipeline_stop "$CONF"
     no_restart "$CONF"
+    [ "$(pg_sql dst "SELECT count(*) FROM walpipe.progress")" -eq "$1" ]
 
+    if [ "$1" -gt 1 ]; then
+        run ! part "Go back" 2
+        [[ $output == *"no rows returned"* ]]
+        write_conf 1 1
+        pipeline_start "$CONF"
+        goes_on dst
+        pipeline_stop "$CONF"
+    fi
     part "Go back"
     goes_on dst
     [ "$(pg_sql dst "SELECT count(*) FROM walpipe.progress")" -eq 0 ]
 
-    write_conf 2
+    write_conf 2 "$1"
     part "Take it over"
     pipeline_start "$CONF"
     goes_on dst
@@ -124,8 +155,29 @@ equal() {
     pipeline_stop "$CONF"
 }
 
+@test "a subscription is taken over under load, given back, taken over again and dropped; all rows are equal" {
+    servers
+    moves 1
+}
+
+@test "a sink of three workers takes it over, and one worker gives it back" {
+    servers
+    moves 3
+}
+
+@test "PostgreSQL 10 as source, two workers" {
+    servers 10
+    moves 2
+}
+
+@test "PostgreSQL 18 as source and target, two workers" {
+    servers 18 18
+    moves 2
+}
+
 # subscribed: t is replicated by the subscription orders_sub; a database beside has one of the same name.
 subscribed() {
+    servers
     pg_sql src "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1); CREATE PUBLICATION orders FOR ALL TABLES"
     pg_sql dst "CREATE TABLE t (id int PRIMARY KEY, v int)"
     pg_sql dst "CREATE DATABASE beside"
