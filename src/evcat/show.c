@@ -356,6 +356,20 @@ show_layout(struct show *s, struct cursor *body, uint32_t elements)
 }
 
 static bool
+show_left_out(struct show *s, struct cursor *body, uint32_t elements)
+{
+    uint32_t relid;
+    struct json j;
+
+    if (!left_out_decode(body, elements, &relid))
+        return false;
+    put_begin(s->out, &j, "left_out");
+    json_uint(&j, "relid", relid);
+    put_end(&j);
+    return true;
+}
+
+static bool
 show_barrier(struct show *s, struct cursor *body, uint32_t elements)
 {
     struct barrier_event barrier;
@@ -412,6 +426,9 @@ show_event(struct show *s, uint8_t type, struct cursor *body, uint32_t elements,
         break;
     case FRAME_BARRIER:
         ok = show_barrier(s, body, elements);
+        break;
+    case FRAME_LEFT_OUT:
+        ok = show_left_out(s, body, elements);
         break;
     case FRAME_LAYOUT:
         ok = show_layout(s, body, elements);

@@ -55,6 +55,18 @@ copying_meet(struct copying *c, const struct relation *relation, struct err *err
     return 0;
 }
 
+void
+copying_left_out(struct copying *c, uint32_t relid)
+{
+    for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next) {
+        if (at->gone || at->out)
+            continue;
+        at->out = true;
+        copyparts_changed(c, at);
+        c->urgent = true;
+    }
+}
+
 static bool
 same_bytes(const struct buf *a, const struct buf *b)
 {

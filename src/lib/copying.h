@@ -18,6 +18,10 @@
 int copying_relation(struct copying *c, const struct relation *relation, uint32_t xid, bool changed,
                      struct err *err) MUST_CHECK;
 
+/* route leaves the table's changes out from here on. Its note says so at the latest with the commit
+ * of the first one. */
+void copying_left_out(struct copying *c, uint32_t relid);
+
 /* Call it before a table's first change. A table without a note gets one, COPY_NEW. EXIT_REFUSED if
  * it cannot be copied. */
 int copying_meet(struct copying *c, const struct relation *relation, struct err *err) MUST_CHECK;

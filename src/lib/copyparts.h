@@ -59,7 +59,8 @@ struct copypart {
     bool noted;   /* a note has been written */
     bool changed; /* the note must be written */
     bool gone;    /* no longer published, so the note must be removed */
-    bool out;     /* the reader's list ended without it, so changes may be lost: part of the note */
+    bool out;     /* the reader's list ended without it, or route leaves it out, so changes may be
+                     lost: part of the note */
     bool behind;  /* rows of the target are in the way of its changes, so that it lacks some of them
                      until its resync ends: part of the note of a PostgreSQL sink */
     bool met;     /* only the stream brought it, and no list of this run can have had it yet */

@@ -406,3 +406,21 @@ layout_decode(struct cursor *body, uint32_t elements, struct bytes *text)
 {
     return elements == 1 && mp_str(body, text) && body->left == 0;
 }
+
+/* ---- left out: [29, relid] ---- */
+
+int
+left_out_encode(struct buf *buf, uint32_t relid)
+{
+    struct packer p;
+
+    frame_begin(&p, buf, FRAME_LEFT_OUT, 2);
+    pack_uint(&p, relid);
+    return frame_end(&p);
+}
+
+bool
+left_out_decode(struct cursor *body, uint32_t elements, uint32_t *relid)
+{
+    return elements == 1 && mp_uint32(body, relid) && body->left == 0;
+}

@@ -176,4 +176,9 @@ bool barrier_decode(struct cursor *body, uint32_t elements,
 int layout_encode(struct buf *buf, struct bytes text) MUST_CHECK;
 bool layout_decode(struct cursor *body, uint32_t elements, struct bytes *text) MUST_CHECK;
 
+/* Comes from route in place of the relation event of a table that the sink does not take. Changes
+ * of the table that follow do not reach the sink. */
+int left_out_encode(struct buf *buf, uint32_t relid) MUST_CHECK;
+bool left_out_decode(struct cursor *body, uint32_t elements, uint32_t *relid) MUST_CHECK;
+
 #endif

@@ -34,6 +34,7 @@ enum frame_type {
     FRAME_BARRIER = 26,
     FRAME_LAYOUT = 27,
     FRAME_TABLEINFO = 28,
+    FRAME_LEFT_OUT = 29,
     /* event stream, rows that exist already */
     FRAME_COPYTABLE = 32,
     FRAME_RANGE = 33,

@@ -236,6 +236,11 @@ take_other(struct intake *in, struct intake_item *item, struct err *err)
     case FRAME_TABLEINFO:
         item->kind = INTAKE_TABLEINFO;
         return 0;
+    case FRAME_LEFT_OUT:
+        item->kind = INTAKE_LEFT_OUT;
+        return left_out_decode(&item->body, item->elements, &item->left_out)
+                   ? 0
+                   : malformed(in, "left out", err);
     case FRAME_WATERMARK:
         return take_watermark(in, item, err);
     case FRAME_BARRIER:

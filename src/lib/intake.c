@@ -307,7 +307,8 @@ intake_next_relation(struct intake *in, struct relation *relation, struct err *e
 
     do
         rc = intake_next(in, 0, &item, err);
-    while (rc == 0 && (item.kind == INTAKE_IDLE || item.kind == INTAKE_TABLEINFO));
+    while (rc == 0 && (item.kind == INTAKE_IDLE || item.kind == INTAKE_TABLEINFO ||
+                       item.kind == INTAKE_LEFT_OUT));
     if (rc != 0 || item.kind == INTAKE_END)
         return rc < 0 ? -1 : 1;
     if (item.kind == INTAKE_RELATION)

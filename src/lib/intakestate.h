@@ -13,6 +13,7 @@ enum intake_kind {
     INTAKE_ORIGIN,    /* origin */
     INTAKE_RELATION,  /* frame; the caller calls relation_decode on body and elements */
     INTAKE_TABLEINFO, /* the caller calls tableinfo_decode on body and elements */
+    INTAKE_LEFT_OUT,  /* left_out */
     INTAKE_ROW,       /* type, header; the caller calls row_decode_rest on body, past the header
                        */
     INTAKE_TRUNCATE,  /* truncate */
@@ -45,6 +46,7 @@ struct intake_item {
     struct message_event message;
     const struct truncate_event *truncate;
     uint64_t watermark;
+    uint32_t left_out; /* the table's relid */
 };
 
 struct intake {

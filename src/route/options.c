@@ -1,5 +1,5 @@
-/* options.c: see options.h. --stream, --shard-key, --layout, --tables and --to belong to the --sink
- * before them. */
+/* options.c: see options.h. --stream, --shard-key, --layout, --tables, --left-out and --to belong
+ * to the --sink before them. */
 #include "route/options.h"
 
 #include <string.h>
@@ -43,6 +43,19 @@ set_stream(const struct opt_spec *spec, const char *value, void *options, struct
     if (strcmp(value, "1") != 0 && strcmp(value, "2") != 0)
         return err_set(err, EXIT_REFUSED, "--%s: \"%s\" is not 1 or 2", spec->name, value);
     sink->version = (uint32_t)(value[0] - '0');
+    return 0;
+}
+
+static int
+set_hears(const struct opt_spec *spec, const char *value, void *options, struct err *err)
+{
+    struct sink *sink = last_sink(spec, options, err);
+
+    if (sink == NULL)
+        return -1;
+    if (strcmp(value, "tell") != 0)
+        return err_set(err, EXIT_REFUSED, "--%s: \"%s\" is not tell", spec->name, value);
+    sink->hears = true;
     return 0;
 }
 
@@ -109,6 +122,8 @@ static const struct opt_spec specs[] = {
      .take = set_layout},
     {"tables", "LIST", "tables it takes: public.*, !public.audit (default: all)", OPT_CALL,
      .take = add_tables},
+    {"left-out", "tell", "its workers hear of tables that --tables leaves out", OPT_CALL,
+     .take = set_hears},
     {"to", "PATH", "a worker: FIFO, /dev/fd/N or Unix socket; as many as shards", OPT_CALL,
      .take = add_worker},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
@@ -120,7 +135,7 @@ static const struct opt_spec specs[] = {
 static const struct opt_program program = {
     .name = "route",
     .usage = "[--copy PATH] --sink NAME [--stream VERSION] [--shard-key KEY] [--layout FILE] "
-             "[--tables LIST] --to PATH [--to PATH]... "
+             "[--tables LIST] [--left-out tell] --to PATH [--to PATH]... "
              "[--sink NAME ...]",
     .purpose = "Gives each worker of each sink its share of the event stream.",
     .specs = specs,

@@ -126,6 +126,17 @@ route_hello(struct router *r, const struct frame *frame, struct err *err)
 
 /* ---- relation ---- */
 
+/* A sink that may have rows of the table notes that it lacks changes from here on, with the commit
+ * of the first one at the latest. */
+static int
+tell_left_out(struct sink *sink, uint32_t relid, struct err *err)
+{
+    for (uint32_t i = 0; i < shards_of(sink); i++)
+        if (left_out_encode(&sink->workers[i].out, relid) != 0)
+            return out_of_memory(err);
+    return 0;
+}
+
 static int
 route_relation_to_sink(struct sink *sink, const struct relation *relation, struct bytes raw,
                        struct err *err)
@@ -134,7 +145,11 @@ route_relation_to_sink(struct sink *sink, const struct relation *relation, struc
 
     if (tables_learn(&sink->tables, relation, &taken, err) != 0)
         return route_name_sink(sink, err);
-    return taken ? forward_to_sink(sink, raw, err) : 0;
+    if (taken)
+        return forward_to_sink(sink, raw, err);
+    return sink->hears || sink->version == STREAM_VERSION_COPY
+               ? tell_left_out(sink, relation->relid, err)
+               : 0;
 }
 
 static int

@@ -28,6 +28,7 @@ struct worker {
 struct sink {
     const char *name;
     uint32_t version; /* of its stream, 0 for STREAM_VERSION */
+    bool hears;       /* of tables that it does not take, also without STREAM_VERSION_COPY */
     struct tables tables;
     uint64_t barrier_id;
     struct worker *workers;

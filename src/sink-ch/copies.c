@@ -239,6 +239,16 @@ copies_touched(struct worker *w, struct intake_item *item, struct err *err)
                            err);
 }
 
+/* Where nothing else is noted, the note is written at once. */
+int
+copies_left_out(struct worker *w, uint32_t relid, struct err *err)
+{
+    if (!is_on(w))
+        return copynotes_leave_out(&w->copies.notes, relid, err);
+    copying_left_out(&w->copies.copying, relid);
+    return 0;
+}
+
 int
 copies_frame(struct worker *w, struct intake_item *item, struct err *err)
 {

@@ -21,6 +21,7 @@ int copies_row(struct worker *worker, struct table *table, const struct intake_i
 int copies_truncate(struct worker *worker, struct table *table, bool *pass,
                     struct err *err) MUST_CHECK;
 int copies_touched(struct worker *worker, struct intake_item *item, struct err *err) MUST_CHECK;
+int copies_left_out(struct worker *worker, uint32_t relid, struct err *err) MUST_CHECK;
 int copies_frame(struct worker *worker, struct intake_item *item, struct err *err) MUST_CHECK;
 
 /* A barrier was reported: other workers may take rows away that ranges hold, until the transaction
@@ -40,7 +41,7 @@ bool copies_are_ready(struct worker *worker);
 void copies_look_at_pause(struct worker *worker, bool idle);
 
 /* Whether it must be called before the next transaction: that a table is followed is noted before
- * its first rows are sent. */
+ * its first rows are sent, and that it is left out before the position is reported. */
 bool copies_must_note(const struct worker *worker);
 
 /* When the batch is sent: writes the rows of ranges whose marks have come, then the notes, and

@@ -165,6 +165,16 @@ any_resyncs(struct group g)
     return false;
 }
 
+/* One worker alone may have passed changes of it over, and may be no more. */
+static bool
+any_is_out(struct group g)
+{
+    for (const struct note *note = g.first; note < g.end; note++)
+        if (note->part.out)
+            return true;
+    return false;
+}
+
 static const struct note *
 of_shard(struct group g, uint32_t shard)
 {
@@ -213,6 +223,7 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
     copy.done = (struct spans){0};
     if (own == NULL)
         copy.rows = 0;
+    copy.out = any_is_out(part);
     if (!same && copy.state == COPY_STREAMING && !all_stream(part))
         copy.state = COPY_COPYING;
     if (copy.state != COPY_RESYNC && !copy.out && any_resyncs(table)) {
@@ -224,7 +235,7 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
         copy.l0 = n->found;
     }
     take_keyless(&copy, part);
-    copy.changed = !same || copy.state != own->part.state;
+    copy.changed = !same || copy.state != own->part.state || copy.out != own->part.out;
     if (look_at_note(n, c, &copy, own != NULL ? own : part.first, err) != 0)
         return -1;
     for (size_t i = 0;
@@ -344,6 +355,7 @@ copynotes_require_none(struct copynotes *n, struct err *err)
 
     if (notetable_exists(&n->rows.table, NOTETABLE_TABLES, &exists, err) != 0)
         return -1;
+    n->exist = exists;
     if (!exists)
         return 0;
     rc = noterows_add_columns(&n->rows, err);
@@ -355,6 +367,31 @@ copynotes_require_none(struct copynotes *n, struct err *err)
         rc = forget_default(n, &notes, err);
     notes_free(&notes);
     return rc;
+}
+
+/* Each worker does it, with the same rows. */
+static void
+put_out(struct noterows *rows, struct note *note)
+{
+    note->part.out = true;
+    noterows_put(rows, note, copyparts_state_text(&note->part));
+}
+
+int
+copynotes_leave_out(struct copynotes *n, uint32_t relid, struct err *err)
+{
+    struct notes notes = {0};
+    int rc;
+
+    if (!n->exist)
+        return 0;
+    rc = noterows_read(&n->rows, &notes, err);
+    n->rows.version++;
+    for (size_t i = 0; i < notes.count && rc == 0; i++)
+        if (notes.list[i].part.relid == relid && !notes.list[i].part.out)
+            put_out(&n->rows, &notes.list[i]);
+    notes_free(&notes);
+    return rc == 0 ? noterows_write(&n->rows, err) : -1;
 }
 
 /* ---- notes that have changed ---- */

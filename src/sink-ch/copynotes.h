@@ -19,6 +19,7 @@ struct copynotes {
     const struct layout *layout;
     uint64_t found; /* the sink had everything up to here at its start, or passed it over */
     uint64_t layout_hash;
+    bool exist; /* set by copynotes_require_none: an earlier run has made the table */
 };
 
 /* Makes walpipe_tables where it is missing, brings the worker's notes to the stream's layout and
@@ -28,6 +29,10 @@ int copynotes_load(struct copynotes *n, struct copying *c, bool followed,
 
 /* Of a sink that takes no copies. EXIT_REFUSED where a copy has not ended. */
 int copynotes_require_none(struct copynotes *n, struct err *err) MUST_CHECK;
+
+/* Of such a sink, which passes the table's changes over from here on: the notes of all workers say
+ * that it is out. Returns when they are durable. */
+int copynotes_leave_out(struct copynotes *n, uint32_t relid, struct err *err) MUST_CHECK;
 
 /* Writes the notes that have changed. EXIT_REFUSED for a new table whose target has rows, or is
  * missing where none may be made. Returns when they are durable. */

@@ -252,7 +252,7 @@ on_change(struct worker *w, struct intake_item *item, struct err *err)
 static int
 flush_copies(struct worker *w, struct err *err)
 {
-    return copies_are_ready(w) ? flush(w, err) : 0;
+    return copies_are_ready(w) || copies_must_note(w) ? flush(w, err) : 0;
 }
 
 static int
@@ -390,6 +390,8 @@ on_item(struct worker *w, struct intake_item *item, struct err *err)
     case INTAKE_ORIGIN:
     case INTAKE_MESSAGE:
         break;
+    case INTAKE_LEFT_OUT:
+        return copies_left_out(w, item->left_out, err);
     case INTAKE_TOUCHED:
         return copies_touched(w, item, err);
     case INTAKE_COPY:

@@ -328,6 +328,17 @@ copies_relation(struct worker *w, const struct intake_item *item, bool changed, 
     return rc;
 }
 
+/* Where nothing else is noted, the note is written at once. */
+int
+copies_left_out(struct worker *w, uint32_t relid, struct err *err)
+{
+    if (copying(w) == NULL)
+        return w->copies.notes.exist ? deliver_left_out(&w->deliver, &w->copies.notes, relid, err)
+                                     : 0;
+    copying_left_out(copying(w), relid);
+    return 0;
+}
+
 int
 copies_frame(struct worker *w, const struct intake_item *item, struct cursor body, struct err *err)
 {

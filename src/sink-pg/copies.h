@@ -28,6 +28,7 @@ int copies_truncate(struct worker *worker, struct truncate_event *truncate,
                     struct err *err) MUST_CHECK;
 int copies_touched(struct worker *worker, const struct intake_item *item,
                    struct err *err) MUST_CHECK;
+int copies_left_out(struct worker *worker, uint32_t relid, struct err *err) MUST_CHECK;
 int copies_relation(struct worker *worker, const struct intake_item *item, bool changed,
                     struct err *err) MUST_CHECK;
 

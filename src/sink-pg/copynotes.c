@@ -161,6 +161,14 @@ static const char add_worker[] =
     "WHERE pipeline = $1 AND sink = $2 AND relid <> 0 AND $4::integer IS NOT NULL "
     "ORDER BY relid, part, shard ON CONFLICT DO NOTHING";
 
+/* One worker alone may have passed changes of it over, and may be no more. */
+static const char leave_out[] =
+    "UPDATE walpipe.tables AS t SET state = 'out-' || state WHERE pipeline = $1 AND sink = $2 "
+    "AND shard = $3::integer AND state NOT LIKE 'out-%' AND EXISTS (SELECT FROM walpipe.tables AS "
+    "o "
+    "WHERE o.pipeline = $1 AND o.sink = $2 AND o.relid = t.relid AND o.part = t.part "
+    "AND o.state LIKE 'out-%') AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL";
+
 /* If one worker follows a table, others must not pass over its changes. A row may have come to the
  * worker that now goes to another. */
 static const char follow_all[] =
@@ -285,8 +293,8 @@ read_notes(const struct copynotes *n, struct session *s, const struct params *p,
 static int
 load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
 {
-    static const char *const steps[] = {
-        add_sink, drop_stand_ins, unite, add_worker, follow_all, drop_workers, read_missing_keys};
+    static const char *const steps[] = {add_sink,  drop_stand_ins, unite,        add_worker,
+                                        leave_out, follow_all,     drop_workers, read_missing_keys};
     struct params p;
 
     if (fill_params(n, &p, err) != 0 ||
@@ -334,7 +342,7 @@ forget_default(struct session *s, const char *const *params, struct err *err)
 }
 
 int
-copynotes_require_none(const struct copynotes *n, struct session *s, struct err *err)
+copynotes_require_none(struct copynotes *n, struct session *s, struct err *err)
 {
     static const char what[] = "read walpipe.tables";
     const char *params[] = {n->pipeline, n->hello->sink};
@@ -343,6 +351,7 @@ copynotes_require_none(const struct copynotes *n, struct session *s, struct err 
 
     if (owntables_exist(s, own, &exist, err) != 0)
         return -1;
+    n->exist = exist;
     if (!exist)
         return 0;
     rows = pqx_exec_params(
@@ -361,6 +370,23 @@ copynotes_require_none(const struct copynotes *n, struct session *s, struct err 
     exist = PQntuples(rows) == 1;
     PQclear(rows);
     return exist ? -1 : forget_default(s, params, err);
+}
+
+int
+copynotes_leave_out(const struct copynotes *n, struct session *s, uint32_t relid, struct err *err)
+{
+    char oid[16];
+    const char *params[] = {n->pipeline, n->hello->sink, oid};
+    PGresult *result;
+
+    snprintf(oid, sizeof oid, "%" PRIu32, relid);
+    result = pqx_exec_params(
+        s->conn, "write walpipe.tables",
+        "UPDATE walpipe.tables SET state = 'out-' || state, updated_at = pg_catalog.now() "
+        "WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND state NOT LIKE 'out-%'",
+        3, params, err);
+    PQclear(result);
+    return result == NULL ? -1 : 0;
 }
 
 /* ---- notes ---- */

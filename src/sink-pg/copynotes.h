@@ -24,6 +24,7 @@ struct copynotes {
     const struct copyheld *held;
     const struct staging *staging;
     struct copymissing missing;
+    bool exist; /* set by copynotes_require_none: an earlier run has made the tables */
 };
 
 /* Creates the tables if they are missing, makes the rows those of the stream's layout, and hands
@@ -32,8 +33,12 @@ int copynotes_load(struct copynotes *n, struct session *s, struct copying *c,
                    struct err *err) MUST_CHECK;
 
 /* For a sink that takes no copies. EXIT_REFUSED if a copy has not ended. */
-int copynotes_require_none(const struct copynotes *n, struct session *s,
-                           struct err *err) MUST_CHECK;
+int copynotes_require_none(struct copynotes *n, struct session *s, struct err *err) MUST_CHECK;
+
+/* For such a sink, which passes the table's changes over from here on: the notes of all workers say
+ * that it is out, in the open transaction or at once. */
+int copynotes_leave_out(const struct copynotes *n, struct session *s, uint32_t relid,
+                        struct err *err) MUST_CHECK;
 
 /* Sets err to the message about a new table whose target has rows. Returns -1. */
 int copynotes_refuse_rows(const char *schema, const char *name, struct err *err);

@@ -303,6 +303,20 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
     return target_up(d, err);
 }
 
+int
+deliver_left_out(struct deliver *d, const struct copynotes *notes, uint32_t relid, struct err *err)
+{
+    struct session *s = &d->applier.session;
+    const struct tries tries = {.pieces = s->tx_open};
+
+    while (copynotes_leave_out(notes, s, relid, err) != 0)
+        if (tries.pieces || outcome_of(s, err) != OUTCOME_RETRY ||
+            recover(d, &tries, NULL, err) != 0)
+            return -1;
+    *err = (struct err){0};
+    return target_up(d, err);
+}
+
 void
 deliver_free(struct deliver *d)
 {

@@ -5,6 +5,7 @@
 
 #include "lib/intake.h"
 #include "sink-pg/apply.h"
+#include "sink-pg/copynotes.h"
 #include "sink-pg/origin.h"
 
 /* Zero-initialise, then set applier's session and progress, origin, log and intake. */
@@ -23,6 +24,11 @@ int deliver_start(struct deliver *d, struct err *err) MUST_CHECK;
  * progress. The caller drops ops and descriptions. */
 int deliver_batch(struct deliver *d, struct batch *batch, uint32_t to,
                   const struct position *commit, struct err *err) MUST_CHECK;
+
+/* Runs copynotes_leave_out, and waits for the target where it must. Inside the target's open
+ * transaction the note is durable with that one. */
+int deliver_left_out(struct deliver *d, const struct copynotes *notes, uint32_t relid,
+                     struct err *err) MUST_CHECK;
 
 /* The idle connection has become readable, usually because the server is gone. Connects again
  * then. */

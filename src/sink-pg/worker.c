@@ -435,6 +435,8 @@ on_item(struct worker *w, const struct intake_item *item, struct err *err)
         return on_idle(w, err);
     case INTAKE_TARGET:
         return deliver_look(&w->deliver, err);
+    case INTAKE_LEFT_OUT:
+        return copies_left_out(w, item->left_out, err);
     case INTAKE_TOUCHED:
         return copies_touched(w, item, err);
     case INTAKE_COPY:

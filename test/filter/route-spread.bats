@@ -387,3 +387,27 @@ PY
     [ "$status" -eq 100 ]
     grep -q 'malformed tableinfo event' "$T/err"
 }
+
+@test "workers hear of a table that is left out where its description would be, if they shall" {
+    build <<'PY'
+e = Events()
+cols = [col("id", key=True), col("v")]
+e.table(7, "public", "t", cols).table(8, "public", "u", cols)
+e.begin().insert(7, ["1", "x"]).insert(8, ["1", "x"]).commit()
+out(e.end())
+PY
+    spread 2 --tables public.u
+    [ "$status" -eq 0 ]
+    worker 0 'map(.type) | index("left_out") == null'
+    for tell in "--left-out tell" "--stream 2"; do
+        # shellcheck disable=SC2086 # two words
+        spread 2 --tables public.u $tell
+        [ "$status" -eq 0 ]
+        for w in 0 1; do
+            worker $w 'map(.type)[2:4] == ["left_out", "relation"] and .[2].relid == 7'
+        done
+    done
+    spread 1 --left-out hide
+    [ "$status" -eq 100 ]
+    grep -q -- 'hide.* is not tell' "$T/err"
+}

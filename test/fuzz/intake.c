@@ -106,6 +106,8 @@ follow(struct model *m, struct intake_item *item)
     case INTAKE_TABLEINFO:
         follow_tableinfo(item);
         break;
+    case INTAKE_LEFT_OUT:
+        break;
     case INTAKE_WATERMARK:
         require(!m->in_transaction);
         break;

@@ -27,7 +27,7 @@ takes(const uint8_t *body, size_t len)
     struct keepalive_frame keepalive;
     struct row_event row;
     struct err err;
-    uint32_t elements;
+    uint32_t elements, relid;
     uint64_t lsn;
     uint8_t type;
     char reason[32];
@@ -66,6 +66,8 @@ takes(const uint8_t *body, size_t len)
         return watermark_decode(&c, elements, &lsn);
     case FRAME_BARRIER:
         return barrier_decode(&c, elements, &barrier);
+    case FRAME_LEFT_OUT:
+        return left_out_decode(&c, elements, &relid);
     default:
         return false;
     }
@@ -111,6 +113,8 @@ test_small_frames(void)
     check_strict(&buf, "origin");
     check(barrier_encode(&buf, &barrier) == 0, "barrier");
     check_strict(&buf, "barrier");
+    check(left_out_encode(&buf, UINT32_MAX) == 0, "left out");
+    check_strict(&buf, "left out");
     check(message_encode(&buf, &message) == 0, "message");
     check_strict(&buf, "message");
     check(watermark_encode(&buf, UINT64_MAX) == 0, "watermark");

@@ -173,6 +173,8 @@ put_other(char word)
         return watermark_encode(&stream, lsn - 0x80);
     case 'W':
         return watermark_encode(&stream, lsn + 0x1000);
+    case 'O':
+        return left_out_encode(&stream, 7);
     case 'a':
     case 'A':
         return put_barrier(++barrier, word == 'a' ? 1 : 0);
@@ -338,7 +340,8 @@ drain(struct worker *w, struct err *err)
         [INTAKE_TABLEINFO] = 'i', [INTAKE_ROW] = 'R',     [INTAKE_TRUNCATE] = 't',
         [INTAKE_MESSAGE] = 'm',   [INTAKE_BARRIER] = 'a', [INTAKE_COMMIT] = 'c',
         [INTAKE_WATERMARK] = 'w', [INTAKE_TOUCHED] = 'T', [INTAKE_COPY] = 'C',
-        [INTAKE_END] = 'e',       [INTAKE_IDLE] = '.',    [INTAKE_TARGET] = '!'};
+        [INTAKE_END] = 'e',       [INTAKE_IDLE] = '.',    [INTAKE_TARGET] = '!',
+        [INTAKE_LEFT_OUT] = 'h'};
     static char out[100];
     struct intake_item item;
     size_t n = 0;
@@ -382,6 +385,7 @@ test_in_order(void)
     expect("bcbcwwbe", "bcbcwwbe$", "");
     expect("rbiaiatAAice", "rbRaRataaRce$", "");
     expect("rbae", "rbae$", "");
+    expect("bOrice", "bhrRce$", "");
 }
 
 static void
@@ -469,8 +473,11 @@ test_malformed(void)
     struct worker w;
     struct err err = {0};
 
-    for (uint8_t type = FRAME_RELATION + 1; type <= FRAME_BARRIER; type++) {
+    for (uint8_t type = FRAME_RELATION + 1; type <= FRAME_LEFT_OUT; type++) {
         struct packer p;
+
+        if (type == FRAME_LAYOUT || type == FRAME_TABLEINFO)
+            continue;
 
         start(&w);
         frame_begin(&p, &stream, type, 1);
