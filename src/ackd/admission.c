@@ -113,7 +113,8 @@ same_history(const struct ack_source *s, const struct ack_register *w, struct er
     else
         err_set(err, EXIT_REFUSED,
                 "the progress of sink %s/%" PRIu32 " is of timeline %" PRIu32
-                ", the source is on timeline %" PRIu32 ", which came out of timeline %" PRIu32,
+                ", the source is on timeline %" PRIu32
+                ", which branched off from timeline %" PRIu32,
                 w->sink, w->shard, w->timeline, s->timeline, s->previous_timeline);
     return err_hint(err,
                     "the source may have failed over to a standby that lacked these changes: stop "

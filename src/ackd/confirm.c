@@ -23,8 +23,8 @@ note_sink_changes(const struct ackd *a)
 
         if (shards == 0)
             log_write(&a->log, LOG_WARNING,
-                      "sink \"%s\" is new to this pipeline: it gets changes after %s, and what was "
-                      "there before only if it was copied",
+                      "sink \"%s\" is new to this pipeline: it gets the changes after %s, and "
+                      "older rows only if they are copied",
                       s->name, lsn_format(a->source.confirmed_lsn).text);
         else if (shards != s->shards)
             log_write(&a->log, LOG_WARNING,

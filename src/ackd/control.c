@@ -72,14 +72,13 @@ control_request(struct ackd *a, struct conn *conn, const struct copy_control *co
 
     if (!a->running || a->draining || !ledger_complete(&a->ledger)) {
         refuse(a, conn, "the pipeline is starting or ending",
-               "try again; walpipe status says how it is");
+               "try again; walpipe status shows its state");
         return;
     }
     if (!waits && (a->copier == NULL || !a->copier_served)) {
-        refuse(
-            a, conn, "no table can be copied: the pipeline runs without pg-table-read",
-            "set copy = yes in the sink and start again; a table that is streaming is not copied "
-            "by that, only by walpipe resync");
+        refuse(a, conn, "no table can be copied: the pipeline runs without pg-table-read",
+               "set copy = yes in the sink and start again; this does not copy tables that are "
+               "streaming, so run walpipe resync then");
         return;
     }
     if (slot == NULL) {

@@ -62,8 +62,9 @@ copier_hello(struct ackd *a, struct conn *conn, const struct ack_message *m)
 
     if (a->copier != NULL || a->copier_served) {
         err_set(&why, EXIT_REFUSED, "this run has or had another pg-table-read");
-        err_hint(&why,
-                 "start no pg-table-read by hand: walpipe run starts the only one of a pipeline");
+        err_hint(
+            &why,
+            "do not start pg-table-read by hand: walpipe run starts the only one of a pipeline");
         refuse(a, conn, &why);
         return;
     }

@@ -36,11 +36,11 @@ lag_seconds_families(const struct ackd *a, struct buf *page)
 
     if (report_lag_micros(a, &micros))
         promtext_seconds(page, "replicator_lag_seconds",
-                         "How long ago the source was in the state that every sink has.",
+                         "How long ago the source was in the state that every sink has reached.",
                          (double)micros / 1e6);
     if (a->running && durable != 0)
         promtext_seconds(page, "replicator_durable_commit_timestamp_seconds",
-                         "Time of the source up to which every sink has its commits.",
+                         "Time of the source's last commit that every sink has.",
                          unix_seconds(durable));
     if (a->running && f->received.moment != 0)
         promtext_seconds(page, "replicator_received_commit_timestamp_seconds",
@@ -54,10 +54,10 @@ source_families(const struct ackd *a, struct buf *page)
     uint64_t lag;
 
     promtext_single(page, "replicator_source_up", "gauge",
-                    "Whether the reader of the source is connected and accepted.",
+                    "Whether pg-wal-read is connected and accepted.",
                     a->running && a->reader != NULL);
     promtext_single(page, "replicator_standby", "gauge",
-                    "Whether this walpipe waits for another one to let go of the slot.",
+                    "Whether this walpipe waits because another one uses the slot.",
                     a->waiting.standby);
     promtext_single(page, "replicator_restarts_total", "counter",
                     "Restarts of the whole pipeline since its supervisor started.", a->restarts);
@@ -65,11 +65,10 @@ source_families(const struct ackd *a, struct buf *page)
                     "Whether the last write of the checkpoint file succeeded.",
                     !a->checkpoint_failing);
     if (report_lag(a, &lag))
-        promtext_single(
-            page, "replicator_lag_bytes", "gauge",
-            "WAL of the source that is not yet confirmed to be in every sink; as last known "
-            "while the source is away.",
-            lag);
+        promtext_single(page, "replicator_lag_bytes", "gauge",
+                        "WAL of the source that is not yet confirmed to be in every sink; while "
+                        "the source does not answer, as of its last known position.",
+                        lag);
     lag_seconds_families(a, page);
     if (a->running)
         promtext_single(page, "replicator_received_lsn", "gauge",
@@ -90,16 +89,16 @@ slot_families(const struct ackd *a, struct buf *page)
         return;
     promtext_single(page, "replicator_slot_retained_bytes", "gauge",
                     "WAL that the source keeps for the replication slot.", a->slot.retained_bytes);
-    promtext_single(
-        page, "replicator_slot_xmin_age", "gauge",
-        "Transactions since the slot's catalog_xmin: VACUUM keeps dead catalog rows so long.",
-        a->slot.xmin_age);
+    promtext_single(page, "replicator_slot_xmin_age", "gauge",
+                    "Transactions since the slot's catalog_xmin: VACUUM keeps catalog rows that "
+                    "died since then.",
+                    a->slot.xmin_age);
     promtext_single(page, "replicator_reader_output_full", "gauge",
                     "Whether the reader waits for the pipeline, not for the source.",
                     a->slot.output_full);
     promtext_family(
         page, "replicator_slot_safe_wal_size_bytes", "gauge",
-        "WAL that may still be written before the source gives the slot up; +Inf: no limit.");
+        "WAL that may still be written before the source invalidates the slot; +Inf: no limit.");
     if (a->slot.safe_wal_size < 0)
         promtext_add(page, "replicator_slot_safe_wal_size_bytes +Inf\n");
     else
@@ -107,7 +106,7 @@ slot_families(const struct ackd *a, struct buf *page)
                      a->slot.safe_wal_size);
     if (history_slot_seconds(&a->history, &left))
         promtext_seconds(page, "replicator_slot_seconds_until_lost",
-                         "Time until the source gives the slot up, at the rate of the last ten "
+                         "Time until the source invalidates the slot, at the rate of the last ten "
                          "minutes; +Inf: never.",
                          left);
     promtext_family(page, "replicator_slot_wal_status", "gauge",
@@ -235,7 +234,7 @@ worker_families(const struct ackd *a, struct buf *page)
     worker_family(a, page, "replicator_target_up", "gauge",
                   "Whether the worker is registered and its target answers.", target_up);
     worker_family(a, page, "replicator_target_reconnects_total", "counter",
-                  "How often the target came back after it was down.", reconnects_of);
+                  "How often the target answered again after it was down.", reconnects_of);
     worker_family(a, page, "replicator_target_retries_total", "counter",
                   "Attempts to reach the target that failed.", retries_of);
     worker_family(a, page, "replicator_events_processed_total", "counter",
@@ -322,10 +321,9 @@ add_difference(const struct ackd *a, struct buf *page, const struct counted_tabl
 static void
 difference_family(const struct ackd *a, struct buf *page)
 {
-    promtext_family(
-        page, "replicator_differences_total", "counter",
-        "Changes that did not find in the target what they should have found; table \"\": those "
-        "beyond the first 200 tables.");
+    promtext_family(page, "replicator_differences_total", "counter",
+                    "Changes for which the target had another row than expected; table \"\": those "
+                    "beyond the first 200 tables.");
     for (uint32_t i = 0; i < a->differences.count; i++) {
         const struct counted_table *t = &a->differences.tables[i];
 

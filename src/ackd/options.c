@@ -93,7 +93,7 @@ static const struct opt_spec specs[] = {
      TO(http)},
     {"pipeline", "NAME", "the pipeline's name, which the checkpoint must carry", OPT_CALL,
      .take = take_pipeline},
-    {"check", NULL, "say whether the checkpoint can be gone on from", OPT_FLAG, TO(check)},
+    {"check", NULL, "print whether a run can continue from the checkpoint", OPT_FLAG, TO(check)},
     {"system-identifier", "N", "--check: the source's, to be compared with the checkpoint",
      OPT_NUMBER, TO(system_identifier), .min = 1, .max = UINT64_MAX},
     {"timeline", "N", "--check: the source's", OPT_NUMBER, TO(timeline), .min = 1,
@@ -113,8 +113,7 @@ static const struct opt_spec specs[] = {
 static const struct opt_program program = {
     .name = "ackd",
     .usage = "--socket PATH --state DIR --sink NAME=SHARDS [--sink ...] [OPTION]...",
-    .purpose = "Collects what the workers of all sinks have made durable and confirms to the "
-               "source what is safe.",
+    .purpose = "Collects the durable LSNs of all workers and confirms the safe LSN to the source.",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs};
 

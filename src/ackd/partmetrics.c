@@ -27,7 +27,7 @@ waiting_family(const struct ackd *a, struct buf *page)
     static const char name[] = "replicator_waiting";
     enum waits reader = waits_reader(a);
 
-    promtext_family(page, name, "gauge", "1 for the thing that the program waits for.");
+    promtext_family(page, name, "gauge", "1 for the reason why the program waits.");
     for (size_t i = 0; i < sizeof of_reader / sizeof *of_reader; i++)
         promtext_add(page, "%s{program=\"pg-wal-read\",for=\"%s\"} %d\n", name,
                      waits_word(of_reader[i]), of_reader[i] == reader);

@@ -48,8 +48,8 @@ begin_run(struct ackd *a, struct conn *conn, const struct ack_message *message, 
     if (new_timeline)
         log_write(&a->log, LOG_WARNING,
                   "the source moved from timeline %" PRIu32 " to %" PRIu32 "; its slot is at %s, "
-                  "the checkpoint at %s: going on. If the old primary had sent changes that the "
-                  "new one never had, the targets hold them still",
+                  "the checkpoint at %s: continuing. If the old primary had sent changes that the "
+                  "new one never received, the targets still have them",
                   a->checkpoint.timeline, s->timeline, lsn.text,
                   lsn_format(a->checkpoint.safe_lsn).text);
     if (a->checkpoint_known && admission_needs_proof(&a->checkpoint, s))
@@ -161,7 +161,7 @@ watch_slot(struct ackd *a, const struct ack_slot *s)
     if (danger && !a->slot_warned)
         log_write(&a->log, LOG_WARNING,
                   "replication slot \"%s\" is %s: it keeps %" PRIu64 " bytes of WAL, %" PRId64
-                  " bytes more and the source gives it up; see which sink is slow, or raise "
+                  " bytes more and the source invalidates it; find the slow sink, or raise "
                   "max_slot_wal_keep_size",
                   a->source.slot, s->wal_status, s->retained_bytes, s->safe_wal_size);
     a->slot_warned = danger;

@@ -90,8 +90,7 @@ worker_register(struct ackd *a, struct conn *conn, const struct ack_message *mes
     struct worker *w;
 
     if (!a->running || !run_id_equal(&message->run_id, &a->run_id)) {
-        log_write(&a->log, LOG_WARNING,
-                  "turned away worker %s/%" PRIu32 " of another run (%s): it counts for nothing",
+        log_write(&a->log, LOG_WARNING, "refused worker %s/%" PRIu32 " of another run (%s)",
                   r->sink, r->shard, run_id_format(&message->run_id).text);
         conn->closing = true;
         return 0;
@@ -135,7 +134,7 @@ keep_target_error(struct ackd *a, const struct worker *w, const char *message)
 
     snprintf(who, sizeof who, "sink %s", ackd_worker_name(a, w).text);
     err_set(&err, EXIT_DONE, "%s", message);
-    err_hint(&err, "the sink waits for its target and goes on by itself");
+    err_hint(&err, "the sink waits for its target and continues by itself");
     lasterror_write(a->dir_path, who, &err);
     troubles_add(&a->troubles, who, message);
 }

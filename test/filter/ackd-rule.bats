@@ -159,7 +159,7 @@ with Ackd() as a:
         stale.expect_closed()
     except BrokenPipeError:
         pass  # closed before it could say so
-    a.wait_log("turned away worker dst/0 of another run \\(0102030405060708090a0b0c0d0e0f10\\)")
+    a.wait_log("refused worker dst/0 of another run \\(0102030405060708090a0b0c0d0e0f10\\)")
     w = Worker(a).start()
     r.got(900)
     r.never_more_than(100, 0.5)
