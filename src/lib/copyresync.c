@@ -18,7 +18,7 @@ copyresync_require_key(const char *label, const struct relation *relation, struc
 {
     return copyparts_has_key(relation)
                ? 0
-               : copyresync_refuse(label, "the source's table has no key that tells its rows apart",
+               : copyresync_refuse(label, "the source's table has no key that identifies its rows",
                                    "give it a primary key that is not DEFERRABLE and REPLICA "
                                    "IDENTITY DEFAULT, or a "
                                    "unique index by REPLICA IDENTITY USING INDEX",

@@ -166,7 +166,7 @@ names_next(const char **at, char name[NAME_MAX_BYTES + 1], struct err *err)
 {
     if (take_name(at, name, NAME_MAX_BYTES, err) == 0 && end_element(at, err) == 0)
         return 0;
-    return err_hint(err, "expected names with commas between them, odd ones in double quotes: "
+    return err_hint(err, "expected names with commas between them, unusual ones in double quotes: "
                          "orders, \"Odd,name\"");
 }
 
@@ -186,7 +186,7 @@ names_next_pattern(const char **at, struct table_pattern *pattern, struct err *e
     if (take_pattern(at, pattern, err) == 0)
         return 0;
     return err_hint(err, "expected SCHEMA.TABLE with commas between several, with * for any "
-                         "characters and ! to leave out, odd names in double quotes: "
+                         "characters and ! to leave out, unusual names in double quotes: "
                          "public.*, !public.audit");
 }
 
@@ -209,9 +209,8 @@ names_next_mapping(const char **at, struct table_mapping *mapping, struct err *e
 {
     if (take_mapping(at, mapping, err) == 0)
         return 0;
-    return err_hint(err,
-                    "expected SCHEMA.TABLE -> TARGET with commas between several, odd names in "
-                    "double quotes: public.orders -> sales.\"Odd,name\"");
+    return err_hint(err, "expected SCHEMA.TABLE -> TARGET with commas between several, unusual "
+                         "names in double quotes: public.orders -> sales.\"Odd,name\"");
 }
 
 /* The length of the type's text, up to the comma or the end. 0 if a quote or parenthesis is
@@ -257,8 +256,8 @@ names_next_typed(const char **at, struct typed_name *typed, struct err *err)
 {
     if (take_typed(at, typed, err) == 0)
         return 0;
-    return err_hint(err, "expected COLUMN -> TYPE with commas between several, odd names in double "
-                         "quotes: note -> LowCardinality(String), \"Odd,name\" -> Int64");
+    return err_hint(err, "expected COLUMN -> TYPE with commas between several, unusual names in "
+                         "double quotes: note -> LowCardinality(String), \"Odd,name\" -> Int64");
 }
 
 int
@@ -273,7 +272,8 @@ names_table(const char *text, struct table_name *table, struct err *err)
             return 0;
         (void)unexpected(at, "the end", err);
     }
-    return err_hint(err, "expected one SCHEMA.TABLE, odd names in double quotes: public.orders");
+    return err_hint(err,
+                    "expected one SCHEMA.TABLE, unusual names in double quotes: public.orders");
 }
 
 /* ---- matching ---- */

@@ -24,10 +24,9 @@ print_help(const struct opt_program *program)
     }
     printf("  %-28s %s\n", "--help", "this text");
     printf("  %-28s %s\n", "--version", "the version");
-    printf(
-        "\nExit codes: 0 done; 100 usage, config or a state only a person can mend; 101 a bug of\n"
-        "walpipe's own; 111 a peer or the system failed, restart. See %s(1).\n",
-        program->name);
+    printf("\nExit codes: 0 done; 100 usage, config or a problem that a person must solve; "
+           "101 a bug of\nwalpipe; 111 a peer or the system failed, restart. See %s(1).\n",
+           program->name);
 }
 
 /* Takes digits only. strtoull alone would take spaces and a minus sign. */

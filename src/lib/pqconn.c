@@ -191,8 +191,8 @@ handshake_hint(enum outcome outcome)
 {
     if (outcome == FAILED_BY_US)
         return "sslrootcert must name a file with the certificate of the authority that signed the "
-               "server's, and with sslmode=verify-full that one must name the host; see its dates "
-               "too";
+               "server's, and with sslmode=verify-full the server's certificate must name the "
+               "host; check also whether it has expired";
     if (outcome == NO_TLS)
         return "the server needs ssl = on, and the files of sslrootcert, sslcert and sslkey must "
                "be readable, which libpq looks for below $HOME if conninfo does not name them";
@@ -212,7 +212,7 @@ judge_passfile(const char *path, struct err *err)
     else if ((st.st_mode & 077) != 0)
         err_hint(err,
                  "passfile \"%s\" is open to other users (mode %04o), and libpq ignores it: chmod "
-                 "0600 it, or use password_file, which takes a file of root's with mode 0440 too",
+                 "0600 it, or use password_file, which may also be a file of root with mode 0440",
                  path, (unsigned)(st.st_mode & 07777));
     else
         err_hint(err,

@@ -153,7 +153,8 @@ resync_request(struct copy *copy, const struct copy_control *c, struct err *err)
                       c->sink, c->sink[0] == '\0' ? "" : "\"", c->schema, c->name);
     if (crewset_is_empty(&wants))
         return refuse(copy, c->number, err, "try again in a moment",
-                      "no worker has told yet whether %s.%s is to be copied", c->schema, c->name);
+                      "no worker has reported yet whether %s.%s is to be copied", c->schema,
+                      c->name);
     if (!is_idle(copy, life))
         return refuse(copy, c->number, err, "walpipe tables shows how far it is",
                       "%s.%s is being copied already, or waits for that", c->schema, c->name);
@@ -165,7 +166,7 @@ resync_request(struct copy *copy, const struct copy_control *c, struct err *err)
             "target, stop walpipe, "
             "in one transaction of the target empty the table and delete its rows from "
             "walpipe.tables and walpipe.held, and start again: it is copied",
-            "%s.%s has no key that tells its rows apart", c->schema, c->name);
+            "%s.%s has no key that identifies its rows", c->schema, c->name);
     return begin(copy, life, &wants, c->number);
 }
 

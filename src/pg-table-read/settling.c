@@ -70,6 +70,6 @@ settling_check_server(const struct copy *copy, const struct life *life, struct e
         return 0;
     return err_set(err, EXIT_PEER,
                    "%s: what is published of it has changed; a server before PostgreSQL 14 "
-                   "publishes it rightly to a new connection only, so the run begins anew",
+                   "publishes it correctly only to a new connection, so the run begins again",
                    life->part->name);
 }

@@ -36,16 +36,15 @@ name_changed(const struct copy *copy)
                 "it was not published are lost",
                 life->part->name);
         if (life->moved)
-            log_write(
-                copy->log, LOG_WARNING,
-                "%s: another table has it now; its rows stay in the target of the table before",
-                life->part->name);
+            log_write(copy->log, LOG_WARNING,
+                      "%s: it is a partition of another table now; its rows stay in the target of "
+                      "the earlier table",
+                      life->part->name);
         if (life->rewritten)
-            log_write(
-                copy->log, LOG_WARNING,
-                "%s: it was rewritten, or truncated without its root; if it was truncated, its "
-                "rows of before stay in the target",
-                life->part->name);
+            log_write(copy->log, LOG_WARNING,
+                      "%s: it was rewritten, or truncated without its root; if it was truncated, "
+                      "its earlier rows stay in the target",
+                      life->part->name);
         life->changed = life->moved = life->rewritten = false;
     }
 }
@@ -353,7 +352,7 @@ leave(struct copy *copy, struct life *life, bool look, struct err *err)
         life_leave(life);
         life->state = LIFE_LEAVING;
         log_write(copy->log, LOG_DEBUG,
-                  "%s is no longer published: waiting until the workers have what was before",
+                  "%s is no longer published: waiting until the workers have its earlier changes",
                   life->part->name);
     }
     if (state_has_ackd(copy))

@@ -231,7 +231,7 @@ create_missing_slot(struct reader *r, struct err *err)
     /* A new one would begin behind the changes that its user had still to get. */
     if (r->slot_seen)
         return err_set(err, EXIT_PEER,
-                       "replication slot \"%s\" was there, and was dropped before we could read it",
+                       "replication slot \"%s\" existed, and was dropped before it could be read",
                        r->options->source.slot);
     if (!r->options->source.create_slot) {
         err_set(err, EXIT_REFUSED, "replication slot \"%s\" does not exist",

@@ -171,8 +171,8 @@ check_publication(struct source *source, const char *name, struct err *err)
         return 0;
     err_set(err, EXIT_REFUSED, "publication \"%s\" does not exist in database \"%s\"", name,
             source->database);
-    return err_hint(err, "create it before the slot: a slot cannot decode what was written before "
-                         "its publication existed");
+    return err_hint(err, "create it before the slot: a slot cannot decode changes that are older "
+                         "than its publication");
 }
 
 static int

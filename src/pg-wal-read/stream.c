@@ -376,14 +376,14 @@ check_server(struct stream *s, struct err *err)
         err_set(err, EXIT_PEER,
                 "the source shuts down and waits for the last confirmations: disconnected, so "
                 "that it can end");
-        return err_hint(err, "nothing is lost: the slot has it");
+        return err_hint(err, "nothing is lost: the slot keeps the rest");
     }
     if (s->ack != NULL && !wants_source(s) && s->watch->ending >= ENDING_ANSWERS) {
         err_set(err, EXIT_PEER,
                 "the source ends the connection, which is not read while the pipeline is full: "
                 "disconnected");
-        return err_hint(err, "its log says why; a slot that it gives up keeps its checkpoints "
-                             "waiting until then");
+        return err_hint(err, "the source's log has the reason; if it invalidates the slot, its "
+                             "checkpoints wait until this connection has ended");
     }
     return 0;
 }

@@ -56,7 +56,7 @@ give_up(struct tableask *ask, const char *why)
 {
     log_write(ask->log, ask->said ? LOG_DEBUG : LOG_WARNING,
               "could not ask the source's catalog about table oid %" PRIu32
-              ": %s; sinks do not learn its primary key and defaults",
+              ": %s; sinks do not get its primary key and defaults",
               ask->relid, why);
     ask->said = true;
     disconnect(ask);

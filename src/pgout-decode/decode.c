@@ -214,7 +214,7 @@ false_identity(const struct known_relation *known, uint8_t tag, const struct row
             return "the old row is not whole";
     for (uint32_t i = 0; !known->full && i < known->key_count; i++)
         if (old[known->key[i]].kind == VALUE_NULL)
-            return "the old row has not all columns of the key";
+            return "the old row lacks columns of the key";
     return NULL;
 }
 
@@ -250,7 +250,7 @@ decode_row(struct decoder *d, uint8_t tag, struct cursor *c, struct buf *out, st
         return malformed(tag, what, err);
     }
     if (!columns_match(known, tag, row)) {
-        snprintf(what, sizeof what, "it has not the %" PRIu32 " columns of table oid %" PRIu32,
+        snprintf(what, sizeof what, "it does not have the %" PRIu32 " columns of table oid %" PRIu32,
                  known->columns_count, row->header.relid);
         return malformed(tag, what, err);
     }

@@ -27,8 +27,8 @@ struct options {
 static const struct opt_spec specs[] = {
     {"in", "PATH", "listen on this Unix socket for the wal stream, not stdin", OPT_TEXT, TO(in)},
     {"out", "PATH", "send the event stream to this Unix socket, not stdout", OPT_TEXT, TO(out)},
-    {"origin", "any|none", "none: drop the changes of what came to the source by replication",
-     OPT_WORD, TO(origin), .words = origins},
+    {"origin", "any|none", "none: drop changes that came to the source by replication", OPT_WORD,
+     TO(origin), .words = origins},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
     {"log-format", "FORMAT", "text, json or auto: text on a terminal (default: auto)", OPT_WORD,

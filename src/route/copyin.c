@@ -93,7 +93,7 @@ find_sink(const struct router *r, struct bytes name, size_t *index, struct err *
         return err_hint(err, "give route --stream 2 for this sink if it reads copies, or leave the "
                              "sink out of the copy");
     }
-    return err_set(err, EXIT_REFUSED, "the copy is for sink \"%.*s\", which is not here",
+    return err_set(err, EXIT_REFUSED, "the copy is for sink \"%.*s\", which does not exist",
                    (int)name.len, (const char *)name.data);
 }
 

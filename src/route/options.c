@@ -13,7 +13,7 @@ add_sink(const struct opt_spec *spec, const char *value, void *options, struct e
     if (o->sinks_count == WORKERS_MAX)
         return err_set(err, EXIT_REFUSED, "more than %u sinks", WORKERS_MAX);
     if (value[0] == '\0' || strlen(value) > NAME_MAX_BYTES)
-        return err_set(err, EXIT_REFUSED, "sink name \"%s\" has not 1 to %d bytes", value,
+        return err_set(err, EXIT_REFUSED, "sink name \"%s\" must have 1 to %d bytes", value,
                        NAME_MAX_BYTES);
     for (size_t i = 0; i < o->sinks_count; i++)
         if (strcmp(o->sinks[i].name, value) == 0)

@@ -172,7 +172,8 @@ adopt_run(struct worker *w, struct err *err)
     if (refused == 1)
         verdict_say(&a.verdicts, VERDICT_WARN, "%s%s", a.doing ? "adopted: " : "", why.message);
     else if (!a.any)
-        verdict_say(&a.verdicts, VERDICT_OK, "nothing to adopt: no table holds another history");
+        verdict_say(&a.verdicts, VERDICT_OK,
+                    "nothing to adopt: no table has rows of another cluster or timeline");
     if (a.verdicts.failed)
         return 1;
     if (!a.doing || (refused == 0 && !a.any))

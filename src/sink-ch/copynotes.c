@@ -339,9 +339,10 @@ require_all_streaming(const struct notes *notes, struct err *err)
 
         if (part->relid == 0 || part->out || part->state == COPY_STREAMING)
             continue;
-        err_set(err, EXIT_REFUSED, "the copy of %s.%s has not ended, and this stream brings none",
+        err_set(err, EXIT_REFUSED,
+                "the copy of %s.%s has not ended, and the sink does not copy any more",
                 part->schema, part->name);
-        return err_hint(err, "set copy = yes in the sink: the copy goes on where it was");
+        return err_hint(err, "set copy = yes in the sink: the copy continues where it stopped");
     }
     return 0;
 }

@@ -88,8 +88,8 @@ look_at_column(struct worker *w, const struct table *table, uint32_t number, str
     if (past == PAST_UNKNOWN)
         return say(w, table, err,
                    "column \"%s\" was added to %s; older rows show NULL there, or the default of a "
-                   "type without NULL, whatever they hold in the source: its catalog does not say "
-                   "it, or was ahead of the stream, or the chosen type has no such DEFAULT",
+                   "type without NULL, whatever they hold in the source: its catalog does not have "
+                   "the value, or was ahead of the stream, or the chosen type has no such DEFAULT",
                    name, table->target_sql);
     if (past == PAST_THERE && same != NULL && attnum != 0 && same->attnum != 0 &&
         same->attnum != attnum)

@@ -97,7 +97,7 @@ refuse_rows(const struct hello *hello, const char *target_sql, const struct mark
         err_set(why, EXIT_REFUSED,
                 "%s holds rows of timeline %" PRIu32
                 ", up to %s, the source is on timeline %" PRIu32
-                ", which came out of timeline %" PRIu32,
+                ", which branched off from timeline %" PRIu32,
                 target_sql, mark->timeline, lsn_format(within(mark->offset, lsn)).text,
                 hello->timeline, hello->previous_timeline);
     err_hint(why, "%s", copy_anew);

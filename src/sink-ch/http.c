@@ -416,7 +416,7 @@ classify_failure(const struct http *http, struct http_answer *answer, CURLcode c
         return HTTP_GONE;
     case CURLE_PEER_FAILED_VERIFICATION:
         answer->hint = "ca_file must name a file with the certificate of the authority that signed "
-                       "the server's, and that one must name the host of url; see its dates too";
+                       "the server's, which must name the host of url and must not have expired";
         return HTTP_STOP;
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:

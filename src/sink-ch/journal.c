@@ -83,11 +83,10 @@ add_layout(struct journal *j, struct err *err)
     if (err->code != EXIT_REFUSED)
         return -1;
     if (j->hello->shards > 1)
-        log_write(
-            j->server->log, LOG_WARNING,
-            "%s; going on without: after a start, the positions of several workers prove only "
-            "that the slot is right; %s",
-            err->message, err->hint);
+        log_write(j->server->log, LOG_WARNING,
+                  "%s; continuing without it: after a start, the positions of several workers "
+                  "prove only that the slot is right; %s",
+                  err->message, err->hint);
     *err = (struct err){0};
     return 0;
 }
@@ -243,7 +242,7 @@ refuse_seen(const struct journal *j, const struct seen *seen, struct err *err)
     else
         err_set(err, EXIT_REFUSED,
                 "the progress of sink %s is of timeline %" PRIu32 ", up to %s, the source is on "
-                "timeline %" PRIu32 ", which came out of timeline %" PRIu32,
+                "timeline %" PRIu32 ", which branched off from timeline %" PRIu32,
                 hello->sink, seen->last_timeline, lsn_format(seen->last_lsn).text, hello->timeline,
                 hello->previous_timeline);
     return err_hint(
@@ -293,10 +292,11 @@ journal_open(struct journal *j, uint64_t *durable, struct err *err)
     }
     if (rc != 0) {
         j->off = true;
-        log_write(j->server->log, LOG_WARNING,
-                  "%s; going on without: a second walpipe, on another machine, could not take over "
-                  "from this one without its state directory",
-                  err->message);
+        log_write(
+            j->server->log, LOG_WARNING,
+            "%s; continuing without it: a second walpipe, on another machine, could not take over "
+            "from this one without its state directory",
+            err->message);
         *err = (struct err){0};
         return 0;
     }

@@ -25,7 +25,7 @@
 
 #define EXAMPLE_MAX 100
 
-/* ---- versions that the source has not come to ---- */
+/* ---- versions that the source has not reached ---- */
 
 static struct version
 version_at(const struct table *table, uint64_t lsn)
@@ -127,8 +127,9 @@ refuse_from(struct worker *w, const struct table *table, uint64_t lsn, struct er
     if (condition.failed)
         return err_set(err, EXIT_PEER, "out of memory for a message");
     err_set(err, EXIT_REFUSED,
-            "%s cannot be copied again: %" PRIu64 " of its rows have versions that the source has "
-            "not come to (%s), and hide the source's rows; one has the key %s",
+            "%s cannot be copied again: %" PRIu64
+            " of its rows have versions that the source has not reached (%s), and hide the "
+            "source's rows; one has the key %s",
             table->target_sql, count, lsn_format(lsn).text, example);
     err_hint(err,
              "if nothing else writes to it, run in ClickHouse ALTER TABLE %s DELETE WHERE %s; when "

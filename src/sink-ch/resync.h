@@ -20,7 +20,7 @@ uint64_t resync_since(const struct copying *c, uint32_t relid);
 int resync_begin(struct worker *worker, struct err *err) MUST_CHECK;
 
 /* The first range of the part's life is about to be written. EXIT_REFUSED: rows of the target have
- * versions that the source has not come to, and would hide its rows. */
+ * versions that the source has not reached, and would hide its rows. */
 int resync_range(struct worker *worker, struct copypart *part, const struct heldrange *range,
                  struct err *err) MUST_CHECK;
 

@@ -75,8 +75,8 @@ bad_value(const struct change *change, const struct tuple *tuple, const struct c
             column->name, change->table->source_name, change->table->target_sql, column->type_text,
             key[0] == '\0' ? "" : ", row ", key, text, reason);
     err_hint(err,
-             "give the ClickHouse column a type that holds the value%s; nothing was lost, the "
-             "pipeline goes on from here when it is started again",
+             "give the ClickHouse column a type that holds the value%s; nothing is lost, after a "
+             "restart the pipeline continues here",
              column->key ? "" : ", or set on_overflow");
     return table_error(change->table, change->worker->transaction.commit_lsn, err);
 }

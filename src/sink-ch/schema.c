@@ -154,7 +154,7 @@ check_engine(struct table *table, const struct options *options, const struct de
             "%s is a view", table->target_sql);
     } else if (strcmp(d->engine, "Buffer") == 0) {
         report_say(report, FINDING_FAIL, "set map to send the rows to the table behind it",
-                   "%s is a Buffer, which answers before its rows are anywhere but in memory",
+                   "%s is a Buffer, which answers while its rows are only in memory",
                    table->target_sql);
     } else if (table->keyed && !replacing) {
         report_say(report, FINDING_FAIL, "updates and deletes need ENGINE = ReplacingMergeTree",

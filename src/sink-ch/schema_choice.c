@@ -340,7 +340,7 @@ schema_choice_check(const struct server *server, const struct table *table, stru
 /* ---- a table that is there ---- */
 
 static const char is_older[] =
-    "the table stays as it is: make it anew, or let the config say what it is";
+    "the table stays as it is: make it anew, or change the config to match it";
 
 bool
 schema_choice_same(const char *a, const char *b)

@@ -117,10 +117,11 @@ warn_of_taken(struct worker *w)
     uint32_t taken = copying_taken(copying(w));
 
     if (taken > 0 && w->intake.hello.shard == 0)
-        log_write(w->log, LOG_WARNING,
-                  "tables that are not copied, because the sink has followed them without copies: "
-                  "%" PRIu32,
-                  taken);
+        log_write(
+            w->log, LOG_WARNING,
+            "tables that are not copied, because the sink has replicated them without copies: "
+            "%" PRIu32,
+            taken);
 }
 
 int

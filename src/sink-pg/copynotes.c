@@ -363,9 +363,10 @@ copynotes_require_none(struct copynotes *n, struct session *s, struct err *err)
     if (rows == NULL)
         return -1;
     if (PQntuples(rows) == 1) {
-        err_set(err, EXIT_REFUSED, "the copy of %s.%s has not ended, and this stream brings none",
+        err_set(err, EXIT_REFUSED,
+                "the copy of %s.%s has not ended, and the sink does not copy any more",
                 PQgetvalue(rows, 0, 0), PQgetvalue(rows, 0, 1));
-        err_hint(err, "set copy = yes in the sink: the copy goes on where it was");
+        err_hint(err, "set copy = yes in the sink: the copy continues where it stopped");
     }
     exist = PQntuples(rows) == 1;
     PQclear(rows);

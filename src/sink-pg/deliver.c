@@ -133,7 +133,7 @@ reconnect(struct deliver *d, const struct position *commit, bool *applied, struc
     }
     if (position_equal(&found, durable))
         return commit != NULL && !moves ? require_repeatable(d, err) : 0;
-    err_set(err, EXIT_PEER, "the progress in the target is not where this worker left it");
+    err_set(err, EXIT_PEER, "the progress in the target is not the one that this worker wrote");
     err->lsn = found.lsn;
     return err_hint(
         err, "the target lost transactions, or somebody changed walpipe.progress: after the "

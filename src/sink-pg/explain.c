@@ -144,7 +144,8 @@ explain_loss(const struct plan *plan, struct err *err)
     snprintf(value, sizeof value, "%.*s", (int)(end - colon - 2), colon + 2);
     for (uint32_t i = 0; i < plan->columns_count; i++)
         if (plan->columns[i].number == number) {
-            err_set(err, EXIT_REFUSED, "column \"%s\": its type %s would make \"%s\" of the value",
+            err_set(err, EXIT_REFUSED,
+                    "column \"%s\": its type %s would change the value to \"%s\"",
                     plan->columns[i].name, plan->columns[i].full_type, value);
             err_hint(err, "give the target's column the source's type, or a wider one");
         }

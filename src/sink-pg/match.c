@@ -184,7 +184,7 @@ match_require_overwrites(const struct plan *plan, const char *label, struct err 
         return 0;
     snprintf(err->relation, sizeof err->relation, "%s", label);
     err_set(err, EXIT_REFUSED,
-            "%s cannot take copied rows: %s, so a row that the stream has brought already would be "
+            "%s cannot take copied rows: %s, so a row that a change has already inserted would be "
             "there twice, or stop the copy",
             label,
             plan->index == INDEX_NONE

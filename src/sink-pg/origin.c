@@ -117,16 +117,17 @@ warn(struct origin *origin, const struct session *s, struct outcome o, const str
         return;
     origin->warned = true;
     if (is(o, "42501"))
-        log_write(s->log, LOG_WARNING,
-                  "the target's role may not use replication origins: whoever replicates from the "
-                  "target cannot tell these changes from its own, and two directions would loop; "
-                  "it needs " NEEDED_GRANTS);
+        log_write(
+            s->log, LOG_WARNING,
+            "the target's role may not use replication origins: replication from the target cannot "
+            "distinguish these changes from its own, so replication in both directions would loop; "
+            "it needs " NEEDED_GRANTS);
     /* configuration_limit_exceeded, or object_not_in_prerequisite_state if the limit is 0 */
     else if (is(o, "53400") || is(o, "55000"))
         log_write(s->log, LOG_WARNING,
-                  "the target has no room for replication origin \"%s\": whoever replicates from "
-                  "the target cannot tell these changes from its own, and two directions would "
-                  "loop; raise %s there (%s)",
+                  "the target has no room for replication origin \"%s\": replication from the "
+                  "target cannot distinguish these changes from its own, so replication in both "
+                  "directions would loop; raise %s there (%s)",
                   origin->name, setting_name(s), err->message);
     else
         log_write(s->log, LOG_WARNING, "replication origin \"%s\" is not used: %s", origin->name,
@@ -207,13 +208,14 @@ origin_check(struct session *s, const char *pipeline, const char *sink, uint32_t
     others = strtoul(PQgetvalue(r, 0, CHECK_OTHERS), NULL, 10);
     if (PQgetvalue(r, 0, CHECK_MAY)[0] != 't')
         verdict_say(verdicts, VERDICT_WARN,
-                    "target: the role may not use replication origins, without which two "
-                    "directions would loop: " NEEDED_GRANTS);
+                    "target: the role may not use replication origins, without which replication "
+                    "in both directions would loop: " NEEDED_GRANTS);
     else if (others + workers > limit)
-        verdict_say(verdicts, VERDICT_WARN,
-                    "target: %s = %lu may be too low for the replication origins of %" PRIu32
-                    " worker(s) and %lu others, without which two directions would loop",
-                    setting_name(s), limit, workers, others);
+        verdict_say(
+            verdicts, VERDICT_WARN,
+            "target: %s = %lu may be too low for the replication origins of %" PRIu32
+            " worker(s) and %lu others, without which replication in both directions would loop",
+            setting_name(s), limit, workers, others);
     else
         verdict_say(verdicts, VERDICT_OK, "target: replication origins are permitted");
     PQclear(r);

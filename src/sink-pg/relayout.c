@@ -229,7 +229,7 @@ judge(const struct relayout *r, const struct stored *st, struct err *err)
     if (!st->known) {
         err_set(err, EXIT_REFUSED,
                 "the %" PRIu32 " workers of sink \"%s\" did not stop at one position, and an older "
-                "walpipe did not note which of them had which row",
+                               "walpipe did not record which worker had which rows",
                 st->layer.layout.shards, r->hello->sink);
         return err_hint(err,
                         "run the older walpipe with its own configuration once more and stop it "
@@ -240,7 +240,7 @@ judge(const struct relayout *r, const struct stored *st, struct err *err)
         return 0;
     err_set(err, EXIT_REFUSED,
             "the workers of sink \"%s\" did not stop at one position, and now both the source's "
-            "timeline and the layout are others",
+            "timeline and the layout differ",
             r->hello->sink);
     return err_hint(
         err, "set shards and shard_key back to their old values and start again, or stop walpipe, "
@@ -442,8 +442,8 @@ static int
 refuse_layer(const struct relayout *r, struct err *err)
 {
     err_set(err, EXIT_REFUSED,
-            "the layout of sink \"%s\" changed %d times before its workers had passed where those "
-            "of the first one stopped",
+            "the layout of sink \"%s\" changed %d times before its workers had passed the "
+            "positions at which those of the first layout stopped",
             r->hello->sink, LAYERS_MAX);
     return err_hint(err, "set shards and shard_key back to their old values until walpipe status "
                          "shows that the sink has caught up");
@@ -474,8 +474,8 @@ settle_layers(const struct relayout *r, struct session *s, const struct stored *
     if (left == 0 || !st->other_timeline)
         return 0;
     err_set(err, EXIT_REFUSED,
-            "the source's timeline changed before the workers of sink \"%s\" had passed where "
-            "those of an older layout stopped",
+            "the source's timeline changed before the workers of sink \"%s\" had passed the "
+            "positions at which those of an older layout stopped",
             r->hello->sink);
     return err_hint(err, "stop walpipe, run walpipe drop, empty the tables in the targets, set "
                          "copy = yes, and start again");

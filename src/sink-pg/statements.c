@@ -273,9 +273,8 @@ incomplete_insert(struct err *err)
             "the source did not send a TOASTed value that it took for "
             "unchanged: the publication's row filter turned an update into "
             "this insert");
-    return err_hint(err,
-                    "go on without the table (tables = ..., !schema.table), then copy it anew; "
-                    "REPLICA IDENTITY FULL on the source table prevents it");
+    return err_hint(err, "exclude the table (tables = ..., !schema.table), then copy it again; "
+                         "REPLICA IDENTITY FULL on the source table prevents it");
 }
 
 int

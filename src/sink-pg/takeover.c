@@ -46,7 +46,7 @@ takeover(struct session *s, const char *pipeline, const struct hello *hello, str
     if (ask(s, "end an earlier worker's session", end_holder, name, &refused, &why) != 0)
         goto lost;
     if (refused)
-        log_write(s->log, LOG_WARNING, "%s: it is left to itself", why.message);
+        log_write(s->log, LOG_WARNING, "%s: the session is not ended", why.message);
     if (session_exec(s, "set lock_timeout", "SET lock_timeout = '5s'", &why) != 0 ||
         ask(s, "take the worker's lock", take_lock, name, &refused, &why) != 0 ||
         session_exec(s, "set lock_timeout", "SET lock_timeout = 0", &why) != 0)

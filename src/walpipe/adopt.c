@@ -84,7 +84,7 @@ static bool
 confirmed(void)
 {
     puts(
-        "Whatever the source sends will win against the rows above. Rows that the source does not "
+        "Rows that the source sends will replace the rows above. Rows that the source does not "
         "have, and rows that differ there and are not changed any more, stay as they are for ever, "
         "unless you have repaired these tables or copied them anew: see Histories in sink-ch(1).");
     return confirm("do these tables hold the source's rows, and shall they be adopted?",

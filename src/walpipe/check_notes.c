@@ -6,7 +6,7 @@
 
 #include "walpipe/sinknotes.h"
 
-/* ---- a sink that takes no copies ---- */
+/* ---- a sink that does not copy ---- */
 
 static bool
 is_unfinished(const struct copynote *part)
@@ -23,10 +23,11 @@ check_unfinished(struct checking *c, const struct sink_config *sink, const struc
 
         if (!is_unfinished(part))
             continue;
-        verdict_say(&c->verdicts, VERDICT_FAIL,
-                    "sink %s: the copy of %s.%s has not ended, and run stops there, since the sink "
-                    "does not copy: set copy = yes, and the copy goes on where it was",
-                    sink->name, part->schema, part->name);
+        verdict_say(
+            &c->verdicts, VERDICT_FAIL,
+            "sink %s: the copy of %s.%s has not ended, and walpipe run would stop there, since the "
+            "sink does not copy: set copy = yes, and the copy continues where it stopped",
+            sink->name, part->schema, part->name);
         return;
     }
 }

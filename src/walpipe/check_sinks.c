@@ -81,7 +81,7 @@ check_command(struct checking *c, const char *whose, const struct sink_config *s
         verdict_say(&c->verdicts, VERDICT_FAIL, "%scannot run \"%s\": %s", whose, path,
                     strerror(errno));
     else
-        verdict_say(&c->verdicts, VERDICT_OK, "%sa program of yours, not tried: %s", whose,
+        verdict_say(&c->verdicts, VERDICT_OK, "%syour own program, not tested: %s", whose,
                     sink->command);
 }
 

@@ -40,7 +40,7 @@ choose_copy(struct config *config, struct sink_config *sink, struct err *err)
     if (choice != COPY_YES && choice != COPY_ONLY)
         return 0;
     if (!can_copy(sink->type))
-        return refuse(config, sink, "a sink of this type takes no copies:",
+        return refuse(config, sink, "a sink of this type does not copy:",
                       choice == COPY_ONLY ? "give it a config file of its own"
                                           : "set copy = no in its section",
                       err);

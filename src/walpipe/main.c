@@ -196,7 +196,7 @@ take_override(const struct opt_spec *spec, const char *value, void *options, str
 static const struct opt_spec specs[] = {
     {"config", "FILE", "the config file, walpipe.conf(5); -c FILE is the same", OPT_TEXT,
      TO(config), .letter = 'c'},
-    {"set", "SECTION.KEY=VALUE", "instead of what the config file says, as in sink.dst.shards=2",
+    {"set", "SECTION.KEY=VALUE", "overrides a key of the config file, as in sink.dst.shards=2",
      OPT_CALL, .take = take_override},
     {"json", NULL, "status, tables: one JSON object instead of a table", OPT_FLAG, TO(json)},
     {"yes", NULL, "drop, adopt: do not ask", OPT_FLAG, TO(yes)},
@@ -218,20 +218,19 @@ static const struct opt_spec specs[] = {
 static const struct opt_program program = {
     .name = "walpipe",
     .usage = "COMMAND -c FILE | init FILE --source CONNINFO [--pg CONNINFO] [--ch URL]",
-    .purpose =
-        "Replicate a PostgreSQL database by logical decoding: run, watch and drop a "
-        "pipeline.\n\n"
-        "  run       run the pipeline in the foreground; SIGTERM or SIGINT drains it\n"
-        "  check     try everything that can be tried without moving a row\n"
-        "  print     the shell pipeline that run would build, ready to edit and tee\n"
-        "  status    LSNs, lag, rates and health of the running pipeline\n"
-        "  tables    how far each table is in each sink\n"
-        "  schema    print the SQL for the targets' tables, or make them\n"
-        "  drop      drop the slot and the progress rows, after asking\n"
-        "  adopt     let the source win in ClickHouse tables of another history, after asking\n"
-        "  reload    let the running pipeline read its config file again\n"
-        "  init      write a first config FILE with comments, and check it\n"
-        "  resync    copy one table again while everything goes on",
+    .purpose = "Replicate a PostgreSQL database by logical decoding: run, watch and drop a "
+               "pipeline.\n\n"
+               "  run       run the pipeline in the foreground; SIGTERM or SIGINT drains it\n"
+               "  check     test everything that can be tested without copying a row\n"
+               "  print     the shell pipeline that run would build, ready to edit and tee\n"
+               "  status    LSNs, lag, rates and health of the running pipeline\n"
+               "  tables    the progress of each table in each sink\n"
+               "  schema    print the SQL for the targets' tables, or make them\n"
+               "  drop      drop the slot and the progress rows, after asking\n"
+               "  adopt     accept ClickHouse tables with rows of another cluster, after asking\n"
+               "  reload    let the running pipeline read its config file again\n"
+               "  init      write a first config FILE with comments, and check it\n"
+               "  resync    copy one table again during replication",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
     .operand = take_command,

@@ -126,7 +126,7 @@ require_history(const struct tablelist *list, const struct pqsystem *source, str
                        lsn_format(list->lsn).text);
     return err_set(err, EXIT_REFUSED,
                    "sink %s has rows of timeline %" PRIu32 ", the source is on timeline %" PRIu32
-                   ", which came out of timeline %" PRIu32,
+                   ", which branched off from timeline %" PRIu32,
                    list->sink->name, list->timeline, source->timeline, source->previous_timeline);
 }
 
@@ -288,7 +288,7 @@ finish(struct looking *l, const struct log *log, struct err *err)
         return -1;
     list = unfinished(l, &left);
     if (list != NULL) {
-        log_write(log, LOG_WARNING, "sink %s has not copied %s.%s to its end: the copy goes on",
+        log_write(log, LOG_WARNING, "sink %s has not copied %s.%s to its end: the copy continues",
                   list->sink->name, left->schema, left->name);
         return 0;
     }

@@ -114,13 +114,14 @@ print_head(struct printing *p, const char *programs)
 {
     const struct config *c = p->config;
 
-    fprintf(p->out,
-            "#!/bin/bash\n"
-            "# Pipeline \"%s\", from %s: what `walpipe run` starts, once.\n"
-            "# Ctrl-C, or SIGTERM to pg-wal-read, drains it. Exit codes: 0 drained, 100 a person\n"
-            "# must mend something, 111 run it again. Take the # away before a tee to keep a copy\n"
-            "# of a stream; evcat < FILE shows one.\n",
-            c->name, words_quote(&p->pool, c->path));
+    fprintf(
+        p->out,
+        "#!/bin/bash\n"
+        "# Pipeline \"%s\", from %s: what `walpipe run` starts, once.\n"
+        "# Ctrl-C, or SIGTERM to pg-wal-read, drains it. Exit codes: 0 drained, 100 a person\n"
+        "# must solve the problem, 111 run it again. Take the # away before a tee to keep a copy\n"
+        "# of a stream; evcat < FILE shows one.\n",
+        c->name, words_quote(&p->pool, c->path));
     print_overrides(p);
     print_open_choices(p);
     print_only(p);

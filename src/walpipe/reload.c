@@ -62,8 +62,9 @@ read_fresh(const struct reload *r, struct config *fresh, struct pool *pool, stru
     if ((r->config->only || fresh->only) &&
         configdiff_list(r->config, fresh, CONFIGDIFF_RENEW, pool)[0] != '\0') {
         err_set(err, EXIT_REFUSED,
-                "with copy = only nothing but copy_workers and copy_rate can change while it runs");
-        return err_hint(err, "set the rest back, or stop walpipe and start it with the new file");
+                "with copy = only, only copy_workers and copy_rate can change while it runs");
+        return err_hint(err,
+                        "set the other keys back, or stop walpipe and start it with the new file");
     }
     identity = configdiff_list(r->config, fresh, CONFIGDIFF_IDENTITY, pool);
     if (identity[0] == '\0')
@@ -195,8 +196,8 @@ cannot_be_undone(const struct reload *r, const struct log *log)
 
     if (any)
         log_write(log, LOG_ERROR,
-                  "what %s said before is not taken back, since changes may have been confirmed "
-                  "with the new one, and these decide which rows a target gets: %s",
+                  "the earlier content of %s is not used again, since changes may have been "
+                  "confirmed with the new one, and these keys decide which rows a target gets: %s",
                   r->config->path, changes);
     pool_free(&pool);
     return any;
@@ -219,7 +220,7 @@ reload_undo(struct reload *r, const struct err *why, bool started, const struct 
             r->config->path, why->message);
     log_write(
         log, LOG_ERROR,
-        "%s; what it said before is in force again, so mend it before walpipe is started anew",
+        "%s; walpipe runs with its earlier content again, so correct it before you restart walpipe",
         refusal.message);
     reloadnote_write(r->config, RELOAD_REFUSED, &refusal, log);
     return true;

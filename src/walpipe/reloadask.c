@@ -69,7 +69,7 @@ wait_for_outcome(struct asking *a, struct err *err)
 
     while (!look(a)) {
         if (!statedir_is_run(a->config->state_dir)) {
-            err_set(err, EXIT_PEER, "walpipe has ended before the new config was in force");
+            err_set(err, EXIT_PEER, "walpipe has ended before it used the new config");
             return err_hint(err, "its log says why");
         }
         if (clock_micros() >= deadline) {

@@ -51,7 +51,7 @@ check_sink(const struct sink_config *sink, struct err *err)
     }
     if (sink->copies)
         return 0;
-    err_set(err, EXIT_REFUSED, "sink \"%s\" takes no copies", sink->name);
+    err_set(err, EXIT_REFUSED, "sink \"%s\" does not copy", sink->name);
     return err_hint(err,
                     "set copy = yes in [sink %s] and restart walpipe, which copies no table that "
                     "is streaming; then run walpipe resync again",

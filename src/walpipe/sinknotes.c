@@ -84,7 +84,7 @@ judge(struct sinknotes *notes, const char *program, int code, bool readable, str
 {
     if (code == EXIT_DONE && (!readable || !notes->known))
         fail(notes, EXIT_REFUSED,
-             pool_print(pool, "%s printed what this walpipe does not understand", program));
+             pool_print(pool, "%s printed output that this walpipe does not understand", program));
     else if (code == ENDED_BY(SIGALRM))
         fail(notes, EXIT_PEER, "the target did not answer in time");
     else if (code != EXIT_DONE)

@@ -71,7 +71,7 @@ spawn_error(const struct spawn *s, int why, struct err *err)
     err_set(err, final ? EXIT_REFUSED : EXIT_PEER, "could not start \"%s\": %s", s->file,
             strerror(why));
     if (final)
-        err_hint(err, "walpipe's programs must stand in one directory with walpipe itself");
+        err_hint(err, "walpipe's programs must be in the same directory as walpipe");
     return -1;
 }
 

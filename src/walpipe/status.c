@@ -74,7 +74,7 @@ open_ackd(const struct config *config, struct ackconn *conn, struct err *err)
         memcpy(why, err->message, sizeof why);
         err_set(err, EXIT_PEER, "pipeline \"%s\" is %s: %.900s", config->name,
                 is_run ? "starting" : "not running", why);
-        return is_run ? err_hint(err, "the log of walpipe run says what keeps it from starting")
+        return is_run ? err_hint(err, "the log of walpipe run shows why it does not start")
                       : err_hint(err, "start it with walpipe run -c %.400s", config->path);
     }
     setsockopt(conn->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);

@@ -156,7 +156,8 @@ print_differences(const struct ack_status *s, FILE *out)
     if (s->tables_count == 0)
         return;
     fprintf(out,
-            "\nchanges that did not find what they should have found:\n%-40s  %14s  %14s  %s  %s\n",
+            "\nchanges for which the target had another row than expected:\n%-40s  %14s  %14s  %s  "
+            "%s\n",
             "table", "updates of no", "deletes of no", "inserts over a row", "schema changes");
     for (uint32_t i = 0; i < s->tables_count; i++) {
         const struct ack_differences *d = &s->tables[i].differences;

@@ -248,8 +248,8 @@ stop(struct unit *u)
         if (u->state != UNIT_ENDING) {
             u->forced = true;
             log_write(u->log, LOG_WARNING,
-                      "told to stop twice: killing the pipeline before it "
-                      "has drained; the next start repeats what is missing");
+                      "second signal: killing the pipeline before it has drained; the source sends "
+                      "the rest again at the next start");
             enter(u, UNIT_ENDING, 0);
         }
         kill_all(u);
@@ -305,8 +305,8 @@ deadline_passed(struct unit *u)
     list_alive(u, list, sizeof list);
     if (u->state == UNIT_DRAINING && u->renew && !u->asked) {
         log_write(u->log, LOG_WARNING,
-                  "could not drain the pipeline within %d seconds, killing: %s; the start with the "
-                  "new config repeats what is missing",
+                  "could not drain the pipeline within %d seconds, killing: %s; the source sends "
+                  "the rest again after the start with the new config",
                   UNIT_RENEW_MILLIS / 1000, list);
         u->state = UNIT_ENDING;
     } else if (u->state == UNIT_DRAINING) {

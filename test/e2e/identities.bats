@@ -271,7 +271,7 @@ flush_interval = 50ms"
     src "$(tree r default default) $(fill r 1)"
     start_with_olap
     src "ALTER TABLE r_1 REPLICA IDENTITY USING INDEX r_1_index"
-    refused "DELETE FROM r WHERE part = 1 AND id = 1" "table public.r: it announces a replica identity, but the old row has not all columns of the key"
+    refused "DELETE FROM r WHERE part = 1 AND id = 1" "table public.r: it announces a replica identity, but the old row lacks columns of the key"
 }
 
 # No row can prove it: the partition logs no old row for a change of the root's key.

@@ -254,7 +254,7 @@ pids() {
     run "$WALPIPE_BIN/walpipe" reload -c "$conf"
     echo "$output"
     [ "$status" -eq 100 ] && [[ $output == *"cannot run with the new $conf: "*nowhere* ]]
-    logged "it said before is in force again"
+    logged "runs with its earlier content again"
     [ "$(pipeline_pid "$conf")" = "$pid" ]
     pg_sql src "INSERT INTO t VALUES (50000, 'new')" "$db"
     caught_up "$conf" src "$db"
@@ -287,7 +287,7 @@ pids() {
     [ "$status" -ne 0 ]
     wait_until 60 test -s "$conf.exit"
     [ "$(cat "$conf.exit")" -eq 100 ]
-    logged "is not taken back, since changes may have been confirmed.*sink dst. tables"
+    logged "is not used again, since changes may have been confirmed.*sink dst. tables"
 }
 
 @test "a sink whose target is down is removed; SIGTERM right after SIGHUP stops the pipeline" {

@@ -293,7 +293,7 @@ copied() {
     pipeline_stop "$conf"
 }
 
-# ---- rows with versions that the source has not come to ----
+# ---- rows with versions that the source has not reached ----
 
 # What the hint tells to run in ClickHouse.
 mend() {
@@ -310,7 +310,7 @@ plant() { # VALUES
 
 ended() {
     wait_until 60 test -s "$conf.exit" && [ "$(cat "$conf.exit")" -eq 100 ]
-    grep -q 'of its rows have versions that the source has not come to' "$conf.log"
+    grep -q 'of its rows have versions that the source has not reached' "$conf.log"
 }
 
 refuses_planted() {
@@ -331,7 +331,7 @@ refuses_planted() {
     pg_sql src "UPDATE t SET v = 'hidden' WHERE k = 5" "$db"
     run -100 resync --table public.t
     echo "$output"
-    [[ $output == *'1 of its rows have versions that the source has not come to'*"one has the key 5"* ]]
+    [[ $output == *'1 of its rows have versions that the source has not reached'*"one has the key 5"* ]]
     all_are streaming 2
     pipeline_lives "$conf"
     mend <<<"$output"
@@ -629,7 +629,7 @@ command = exec /usr/bin/python3 $BATS_TEST_DIRNAME/exec_sink.py $dir/beside"
     wait_until 60 all_are streaming 2
     for pipeline in runs "does not run"; do
         note_refused 'no table public.x is published' --table public.x
-        note_refused 'has no key that tells its rows apart' --table public.n
+        note_refused 'has no key that identifies its rows' --table public.n
         note_refused 'only a table of PostgreSQL or ClickHouse can be copied again' --sink none --table public.t
         note_refused 'has no sink' --sink other --table public.t
         [ "$pipeline" != runs ] || pipeline_stop "$conf"
@@ -637,7 +637,7 @@ command = exec /usr/bin/python3 $BATS_TEST_DIRNAME/exec_sink.py $dir/beside"
     # what comes into the way behind the note is refused at the start, and the hint leads on
     run -0 resync --sink olap --table public.t
     pg_sql src "ALTER TABLE t DROP CONSTRAINT t_pkey" "$db"
-    refused_at_start "has no key that tells its rows apart.*UPDATE state = 'streaming'"
+    refused_at_start "has no key that identifies its rows.*UPDATE state = 'streaming'"
     mutate walpipe_tables "UPDATE state = 'streaming' WHERE name = 't'"
     pg_sql src "ALTER TABLE t ADD PRIMARY KEY (k); INSERT INTO t VALUES (1)" "$db"
     pipeline_start "$conf"

@@ -590,7 +590,7 @@ tables = !public.u"
     pipeline_start "$conf"
     wait_until 60 all_are streaming 5
     pipeline_stop "$conf"
-    note_refused 'has no key that tells its rows apart' --table public.n
+    note_refused 'has no key that identifies its rows' --table public.n
     note_refused 'several source tables share its rows' --table public.a
     note_refused 'several source tables share its rows' --table public.b
     note_refused 'triggers' --table public.fired
@@ -716,7 +716,7 @@ sink_waits() {
     pg_sql dst "DROP TRIGGER x ON t; DELETE FROM t WHERE k > 50" "$db"
     run -0 resync --table public.t
     pg_sql src "ALTER TABLE t DROP CONSTRAINT t_pkey" "$db"
-    refused_at_start "no key that tells its rows apart.*set state = 'streaming'"
+    refused_at_start "no key that identifies its rows.*set state = 'streaming'"
     pg_sql src "ALTER TABLE t ADD PRIMARY KEY (k)" "$db"
     pipeline_start "$conf"
     wait_until 60 all_are streaming 2

@@ -485,7 +485,7 @@ page_says() {
     [[ $output != *FAIL* ]]
     grep -x "ok    replica identity: 1 published table(s), 0 with identity full" <<<"$output"
     grep "^ok    sink dst: " <<<"$output"
-    grep "^ok    sink audit: a program of yours, not tried: " <<<"$output"
+    grep "^ok    sink audit: your own program, not tested: " <<<"$output"
     [ ! -e "$dir/state" ]
     [ -z "$(slot slot_name)" ]
     start

@@ -67,7 +67,7 @@ status_json() {
     src "CREATE TABLE c1 (); CREATE TABLE c2 (); CREATE TABLE c3 ()"
     wait_until 20 eval 'status_json | jq -e ".slot.xmin_age >= 3"'
     src "INSERT INTO t SELECT g, repeat(md5(g::text), 40) FROM generate_series(10001, 41000) g"
-    wait_until 30 logged "replication slot .* is \(reserved\|extended\|unreserved\): it keeps .* see which sink is slow"
+    wait_until 30 logged "replication slot .* is \(reserved\|extended\|unreserved\): it keeps .* find the slow sink"
     run ! logged "is lost"
     src "INSERT INTO t SELECT g, repeat(md5(g::text), 40) FROM generate_series(50001, 80000) g"
     pg_sql src "SELECT pg_switch_wal()" >/dev/null

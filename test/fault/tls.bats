@@ -195,7 +195,7 @@ check_sink_ch() {
     wait_until 20 refused_as 'does not match host name' 'must name the host'
     pg_sql source "ALTER SYSTEM SET ssl_cert_file = '$tls/expired.pem'"
     pg_sql source "$settings"
-    wait_until 20 refused_as 'certificate verify failed' 'see its dates too'
+    wait_until 20 refused_as 'certificate verify failed' 'has expired'
     pg_sql source "ALTER SYSTEM SET ssl = off"
     pg_sql source "$settings"
     wait_until 20 refused_as 'server does not support SSL' 'the server needs ssl = on'

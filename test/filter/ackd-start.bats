@@ -209,7 +209,7 @@ with Ackd("dst=1") as a:
     a.own = False
 with Ackd("dst=2 olap=1", state=state) as a:
     Reader(a).start(100)
-    a.wait_log('sink ."olap." is new to this pipeline: it gets changes after 0/64')
+    a.wait_log('sink ."olap." is new to this pipeline: it gets the changes after 0/64')
     a.wait_log('sink ."dst." had 1 shards and has 2 now')
     assert a.checkpoint()["sinks"] == "dst/2 olap/1"
 with Ackd("olap=1 dst=2", state=state) as a:

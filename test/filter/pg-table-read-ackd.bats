@@ -527,7 +527,7 @@ with Crew() as crew:
     crew.copied("public.b", seconds=40)
     crew.same("public.b", "id::text")
     # Nothing in the stream takes the rows away.
-    assert "public.low: another table has it now; its rows stay in the target of the table before" in crew.log()
+    assert "public.low: it is a partition of another table now; its rows stay in the target of the earlier table" in crew.log()
     sql("drop table low")
     crew.until(lambda: "public.low: it is no longer a partition of public.b; its rows stay in the target" in crew.log(), 40)
 PY

@@ -266,7 +266,7 @@ refused(100, "malformed frame of type 34", start, rows(1, 1, [["1", "x"]]))  # n
 refused(100, "malformed rows", start, frame(34, 1, 1, 1, b"\x92\xa11", bytes(8)))
 refused(100, "malformed rows", start, frame(34, 1, 1, 1, b"\x91\xa11\x91\xa12", bytes(8)))
 refused(100, "malformed rows", start, frame(34, 1, 1, 2, b"\x91\xa11", bytes(16)))
-refused(100, 'for sink \\\\"no\\\\", which is not here', copytable(2, *T, sinks=["no"]))
+refused(100, 'for sink \\\\"no\\\\", which does not exist', copytable(2, *T, sinks=["no"]))
 refused(100, 'for sink \\\\"old\\\\", which does not read copies', copytable(2, *T, sinks=["old"]))
 refused(100, "follows the end frame", end() + horizon(1, 1))
 refused(100, "frame", b"\xff" * 64)

@@ -163,7 +163,7 @@ PY
 1 1 0 streaming '
     told_is table_state 'select(.relid == 1) | .state' '"h"'
     # the bug was that nothing said so
-    log_has "not copied, because the sink has followed them without copies: 1"
+    log_has "not copied, because the sink has replicated them without copies: 1"
     # a table that comes later is a new one
     copied <<'PY'
 e.lsn = 0x2200
@@ -347,7 +347,7 @@ PY
     # what has begun must not be forgotten
     small >"$DIR/in"
     exits 100 sink <"$DIR/in"
-    log_has "the copy of public.t has not ended, and this stream brings none"
+    log_has "the copy of public.t has not ended, and the sink does not copy any more"
     "$WALPIPE_BIN/sink-ch" --url "$URL" --database "$DB" --pipeline p --drop-progress --sink olap 2>>"$DIR/log"
     is "SELECT count() FROM walpipe_tables" 0
     sink <"$DIR/in"

@@ -238,7 +238,7 @@ e.table(1, "public", "buffer", [col("v")], identity="n")
 e.begin(); e.insert(1, ["a"]); e.commit(); e.end()
 EOF
     exits 100 sink <"$DIR/buffered"
-    log_has "\`$DB\`.\`buffer\` is a Buffer, which answers before its rows are anywhere but in memory"
+    log_has "\`$DB\`.\`buffer\` is a Buffer, which answers while its rows are only in memory"
     events >"$DIR/own" <<'EOF'
 e.table(1, "public", "walpipe_progress", [col("id", True, INT4), col("v")])
 e.begin(); e.insert(1, ["1", "a"]); e.commit(); e.end()

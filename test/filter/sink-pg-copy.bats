@@ -509,7 +509,7 @@ PY
     [ "$(sql "SELECT relid, part, state FROM walpipe.tables ORDER BY relid" | xargs)" = "0|0|waiting 1|1|streaming" ]
     [ "$(told table_state 'select(.relid == 1) | .state')" = '"h"' ]
     # the bug was that nothing said so
-    said "not copied, because the sink has followed them without copies: 1"
+    said "not copied, because the sink has replicated them without copies: 1"
     # a table that comes later is a new one
     stream "$T/s" <<PY
 $COPY_PRELUDE
@@ -611,7 +611,7 @@ e.end(); out(e)
 PY
     sink <"$T/s"
     [ "$status" -eq 100 ]
-    said "the copy of public.t has not ended, and this stream brings none"
+    said "the copy of public.t has not ended, and the sink does not copy any more"
     "$WALPIPE_BIN/sink-pg" --conninfo "$(pg_conninfo dst "$db")" --pipeline p --drop-progress --sink dst
     [ "$(sql "SELECT count(*) FROM walpipe.tables")" = 0 ]
     sink <"$T/s"

@@ -226,10 +226,10 @@ load walpipe
     kill -TERM "$run_pid"
     sleep 2.2 # within two seconds both are one
     process_alive "$run_pid"
-    run ! logged "told to stop twice"
+    run ! logged "second signal: killing"
     kill -TERM "$run_pid"
     ends 111
-    logged "told to stop twice"
+    logged "second signal: killing"
     process_gone "$(pid_of sink-a-0)"
 }
 
