@@ -10,6 +10,7 @@ A world is a dict that JSON can hold:
                            copied, resync"""
 
 import random
+import re
 
 import chunits
 import odd
@@ -19,6 +20,7 @@ KINDS = {**units.KINDS, **odd.KINDS}
 INSTALLED = 15
 OTHER_MAJORS = [13, 14, 16, 17, 18]
 WAITS = [0.3, 1.0] * 8 + [23]  # seconds of a lock; siblings get impatient after 20
+NAME = r'(ONLY )?("[^"]*"|[^" ]*)'  # in front of a list of columns or a filter
 PROGRAMS = ["sink-pg", "sink-pg", "route", "pg-wal-read", "pgout-decode", "ackd"]
 
 
@@ -258,6 +260,18 @@ def with_publications(r, world):
     world["more publications"] = [f"CREATE PUBLICATION pub2 FOR TABLE {', '.join(second)}{options}"]
 
 
+def with_leaving(r, world):
+    """A table leaves the publication for some steps, while the pipeline runs or not."""
+    tables = [t for u in world["units"] for t in u["publish"] if t in world["publication"]]
+    steps = world["steps"]
+    start = steps.index({"do": "start"})
+    table = r.choice(tables)
+    gone, back = sorted(r.sample(range(start + 1, len(steps) + 2), 2))
+    steps.insert(gone, {"do": "tx", "sql": [f"ALTER PUBLICATION pub DROP TABLE {re.match(NAME, table)[0]}"]})
+    steps.insert(back, {"do": "tx", "sql": [f"ALTER PUBLICATION pub ADD TABLE {table}"]})
+    world["leaves"] = True
+
+
 def with_copy(r, world):
     """Rows are there before the slot, and walpipe copies them. One table may be published later."""
     world["copy"] = True
@@ -283,6 +297,8 @@ def with_copy(r, world):
         with_publications(r, world)
     if r.random() < 0.8:
         with_resyncs(r, world)
+    if " FOR TABLE " in world["publication"] and r.random() < 0.25:
+        with_leaving(r, world)
 
 
 def runs_on(major, units):

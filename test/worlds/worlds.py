@@ -37,6 +37,7 @@ def describe(world):
     role = "" if world["role"] == "postgres" else f" role={world['role']}"
     role += " copy" if world.get("copy") else ""
     role += " pub2" if world.get("more publications") else ""
+    role += " leaves" if world.get("leaves") else ""
     resyncs = sum(s["do"] == "resync" for s in world["steps"])
     role += f" resyncs={resyncs}" if resyncs else ""
     for step in world["steps"]:
