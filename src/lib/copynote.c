@@ -9,10 +9,10 @@
 
 static const char *const kinds[] = {"sink", "part", "missing", "error"};
 
-enum { KINDS = sizeof kinds / sizeof *kinds, FIELDS_MAX = 12 };
+enum { KINDS = sizeof kinds / sizeof *kinds, FIELDS_MAX = 13 };
 
 /* For each kind, including its name. */
-static const size_t fields_of[KINDS] = {8, 12, 3, 2};
+static const size_t fields_of[KINDS] = {8, 13, 3, 2};
 
 /* ---- there ---- */
 
@@ -58,6 +58,7 @@ add_part(struct buf *out, const struct copynote *n)
     add_number(out, n->file);
     add_number(out, n->count);
     add_number(out, n->updated);
+    add_number(out, n->behind);
     add_text(out, n->done);
     add_text(out, n->schema);
     add_text(out, n->name);
@@ -172,13 +173,13 @@ static bool
 read_part(char *const *fields, struct copynote *n)
 {
     n->state = fields[4];
-    n->done = fields[9];
-    n->schema = fields[10];
-    n->name = fields[11];
+    n->done = fields[10];
+    n->schema = fields[11];
+    n->name = fields[12];
     return read_u32(fields[1], &n->relid) && read_u32(fields[2], &n->part) &&
            read_u32(fields[3], &n->shard) && lsn_parse(fields[5], &n->lsn) &&
            read_u32(fields[6], &n->file) && read_number(fields[7], UINT64_MAX, &n->count) &&
-           read_number(fields[8], UINT64_MAX, &n->updated);
+           read_number(fields[8], UINT64_MAX, &n->updated) && read_bool(fields[9], &n->behind);
 }
 
 static bool

@@ -3,7 +3,7 @@
  * fields:
  *
  *     sink     STATE POSITION WORKERS NOTED SETTLED SYSTEM TIMELINE
- *     part     RELID PART SHARD STATE L0 FILE ROWS UPDATED DONE SCHEMA NAME
+ *     part     RELID PART SHARD STATE L0 FILE ROWS UPDATED BEHIND DONE SCHEMA NAME
  *     missing  RELID KEYS
  *     error    MESSAGE
  *
@@ -34,6 +34,7 @@ struct copynote {
     uint32_t file;     /* the file that `done` is about, 0 if none */
     uint64_t count;    /* a part's rows written, or the number of missing keys */
     uint64_t updated;  /* microseconds since 1970 */
+    bool behind;       /* 1 or 0: rows of the target are in the way of the table's changes */
     const char *done;  /* in the form of spans.h */
     const char *schema; /* of the published table */
     const char *name;

@@ -28,9 +28,11 @@ static const char read_beyond[] =
     "p "
     "WHERE p.pipeline = b.pipeline AND p.sink = b.sink) LIMIT 1";
 
+/* Tables of an older walpipe lack the column behind. There the name means that of `older`. */
 static const char read_parts[] =
-    "SELECT relid, part, shard, state, l0, file, rows, (pg_catalog.date_part('epoch', updated_at) "
-    "* 1000000)::bigint, done, schema, name FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
+    "SELECT t.* FROM (SELECT false AS behind) AS older CROSS JOIN LATERAL (SELECT relid, part, "
+    "shard, state, l0, file, rows, (pg_catalog.date_part('epoch', updated_at) * 1000000)::bigint, "
+    "done, schema, name, behind FROM walpipe.tables WHERE pipeline = $1 AND sink = $2) AS t "
     "ORDER BY relid, part, shard";
 
 static const char read_missing[] =
@@ -106,7 +108,8 @@ print_parts(const PGresult *rows, struct copynote *sink, struct buf *out)
                                 .updated = number(rows, i, 7),
                                 .done = PQgetvalue(rows, i, 8),
                                 .schema = PQgetvalue(rows, i, 9),
-                                .name = PQgetvalue(rows, i, 10)};
+                                .name = PQgetvalue(rows, i, 10),
+                                .behind = PQgetvalue(rows, i, 11)[0] == 't'};
 
         if (!lsn_parse(PQgetvalue(rows, i, 4), &part.lsn))
             part.lsn = 0;
@@ -135,7 +138,7 @@ static int
 print_notes(struct session *s, const char *const params[2], struct copynote *sink, struct buf *out,
             struct err *err)
 {
-    PGresult *parts = ask(s, read_parts, params, PQX_ROWS, "vvvvvvvvvvv", err);
+    PGresult *parts = ask(s, read_parts, params, PQX_ROWS, "vvvvvvvvvvvv", err);
     PGresult *missing = parts == NULL ? NULL : ask(s, read_missing, params, PQX_ROWS, "vv", err);
     int rc = missing == NULL ? -1 : 0;
 

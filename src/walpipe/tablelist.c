@@ -155,6 +155,7 @@ add_notes(struct table_progress *t, const struct copynote *notes, size_t count,
 {
     for (size_t i = 0; i < count; i++) {
         t->copied = t->copied || notes[i].lsn != 0;
+        t->behind = t->behind || notes[i].behind;
         t->rows += notes[i].count;
         if (notes[i].lsn > t->l0)
             t->l0 = notes[i].lsn;

@@ -14,6 +14,7 @@ struct table_progress {
                           workers */
     bool published;    /* false if the source is not known */
     bool copied;       /* a life of it has begun, and the fields below are about its copy */
+    bool behind;       /* rows of the target are in the way of its changes, so it shows none */
     bool sized;        /* the source reports its size */
     uint64_t l0;       /* the highest position at which a worker's first life began */
     uint64_t rows;     /* written by all workers */

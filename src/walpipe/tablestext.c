@@ -173,6 +173,27 @@ print_tables(const struct tablelist *list, struct tablestext_how how, FILE *out)
         fprintf(out, "and %zu more\n", unfinished - most);
 }
 
+/* The event that ends it, or the command. */
+static void
+print_behind(const struct tablelist *list, const struct table_progress *t, FILE *out)
+{
+    char name[NAME_SIZE];
+
+    show_name(t, name);
+    fprintf(out,
+            "%s is behind: rows of the target are in the way of its changes, so the target shows "
+            "none of them ",
+            name);
+    if (strcmp(t->state, "resync") == 0)
+        fputs("until the resync ends, which removes these rows\n", out);
+    else if (strcmp(t->state, "out-resync") == 0)
+        fputs("until the table is published again, and in the sink's tables, and its resync "
+              "ends\n",
+              out);
+    else
+        fprintf(out, "until you run walpipe resync --sink %s --table %s\n", list->sink->name, name);
+}
+
 static void
 print_totals(const struct tablelist *list, FILE *out)
 {
@@ -196,6 +217,9 @@ tablestext_sink(const struct tablelist *list, struct tablestext_how how, FILE *o
     }
     print_totals(list, out);
     print_tables(list, how, out);
+    for (size_t i = 0; i < list->count; i++)
+        if (list->tables[i].behind)
+            print_behind(list, &list->tables[i], out);
 }
 
 /* ---- json, where null means not known ---- */
@@ -235,6 +259,7 @@ json_table(struct json *j, const struct tablelist *list, const struct table_prog
     else
         json_null(j, "published");
     json_bool(j, "copied_by_walpipe", t->copied);
+    json_bool(j, "behind", t->behind);
     json_uint(j, "rows", t->rows);
     json_tenths_or_null(j, "rows_per_second", t->rows_speed);
     json_progress(j, list, t->sized && has_copy(t), t->done, t->blocks, t->speed);

@@ -105,6 +105,8 @@ begin_resync() {
         INSERT INTO t (k, r, v) VALUES (20003, '[20003,20005)', 'c');
         UPDATE t SET v = 'new' WHERE k = 1; UPDATE w SET v = 'beside' WHERE k = 1" "$db"
     wait_until 60 arrived 1 beside
+    run -0 "$WALPIPE_BIN/walpipe" tables -c "$conf"
+    [[ "$output" == *"public.t is behind: "*"until the resync ends"* ]]
     # readers see the table as it was
     [ "$(pg_sql dst "SELECT v FROM t WHERE k = 1" "$db")" = old ]
     grep -q 'a row of the target is in the way.*"exit_code":111' "$conf.log"

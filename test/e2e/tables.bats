@@ -287,6 +287,29 @@ d\", left_out, new"
     says '.sinks[0] | [.tables_total, .tables_streaming, .lsn]' '[3,3,"0/100"]'
 }
 
+@test "a table that is behind, in each state, and notes of a walpipe that knew none" {
+    pg_sql src "create table a (id int primary key); create table \"B\" (id int primary key);
+        create table c (id int primary key); create table d (id int primary key); create publication p for all tables"
+    write_conf "shards = 2"
+    note_tables 2
+    for shard in 0 1; do
+        note a a $shard resync ''
+        note '"B"' '"B"' $shard streaming ''
+        note c c $shard out-resync ''
+        note d d $shard streaming ''
+    done
+    # one worker's note counts, whatever the other one's says
+    pg_sql dst "update walpipe.tables set behind = true where name <> 'd' and shard = 1 and relid <> 0"
+    says '.sinks[0].tables | map([.table, .behind])' '[["a",true],["c",true],["B",true],["d",false]]'
+    run -0 "$walpipe" tables -c "$conf"
+    grep -x 'public.a is behind: .* until the resync ends, which removes these rows' <<<"$output"
+    grep -x 'public.c is behind: .* until the table is published again, .*, and its resync ends' <<<"$output"
+    grep -x 'public."B" is behind: .* until you run walpipe resync --sink dst --table public."B"' <<<"$output"
+    [ "$(grep -c 'is behind' <<<"$output")" = 3 ]
+    pg_sql dst "alter table walpipe.tables drop behind"
+    says '.sinks[0].tables | map([.table, .behind])' '[["a",false],["c",false],["B",false],["d",false]]'
+}
+
 @test "partitions through their root: each counts, and one that no worker knows is waiting" {
     pg_sql src "create table root (id int primary key, v text) partition by range (id);
         create table low partition of root for values from (0) to (1000);

@@ -18,7 +18,7 @@ same(const struct copynote *a, const struct copynote *b)
            a->noted == b->noted && a->settled == b->settled && a->system == b->system &&
            a->timeline == b->timeline && a->relid == b->relid && a->part == b->part &&
            a->shard == b->shard && a->file == b->file && a->count == b->count &&
-           a->updated == b->updated && same_text(a->state, b->state) &&
+           a->updated == b->updated && a->behind == b->behind && same_text(a->state, b->state) &&
            same_text(a->done, b->done) && same_text(a->schema, b->schema) &&
            same_text(a->name, b->name) && same_text(a->message, b->message);
 }
@@ -40,6 +40,7 @@ static const struct copynote notes[] = {
      .file = 9,
      .count = 12345678901234567,
      .updated = 1764157483000001,
+     .behind = true,
      .done = "(0,0)-(512,0),(1024,0)-",
      .schema = "a\tb\nc\rd\\e\\t",
      .name = "\xc3\xa4 \"odd\" name"},
@@ -94,8 +95,9 @@ test_malformed(void)
     is_none("sink\twaiting\\\t0/0\t1\t0\t0\t0\t0\n");
     is_none("missing\t4294967296\t1\n");
     is_none("missing\t1\t12345678901234567890\n");
-    is_none("part\t1\t1\t1\twaiting\t0/0\t1\t1\t1\t\ta\n");
-    is_none("part\t1\t1\t1\twaiting\t0/0\t1\t1\t1\t\ta\tb\tc\n");
+    is_none("part\t1\t1\t1\twaiting\t0/0\t1\t1\t1\t0\t\ta\n");
+    is_none("part\t1\t1\t1\twaiting\t0/0\t1\t1\t1\t0\t\ta\tb\tc\n");
+    is_none("part\t1\t1\t1\twaiting\t0/0\t1\t1\t1\t2\t\ta\tb\n");
     is_none("whatever\t1\n");
 }
 
