@@ -28,7 +28,7 @@ struct worker_metrics {
     uint64_t retries;    /* attempts to reach it that failed */
     struct histogram batch_rows;
     struct histogram flush_micros;
-    bool copies_known;         /* the worker has said how its tables are; then */
+    bool copies_known;         /* the worker has reported the states of its tables; then */
     struct copy_counts copies; /* rows and bytes of this run */
     uint64_t ranges_written, ranges_dropped;
 };

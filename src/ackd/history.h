@@ -38,9 +38,9 @@ void history_add(struct history *history, const struct history_point *point);
 /* The i-th of history->count points, from the oldest on. */
 const struct history_point *history_at(const struct history *history, uint32_t i);
 
-/* Sets the time until the source gives the slot up, if its safe_wal_size goes on falling as in the
- * last ten minutes. It is INFINITY when it does not fall or has no limit. Returns false as long as
- * there is less than a minute to judge by. */
+/* Sets the time until the source invalidates the slot, if its safe_wal_size continues to decrease
+ * as in the last ten minutes. It is INFINITY if safe_wal_size does not decrease or has no limit.
+ * Returns false until there are points of at least one minute. */
 bool history_slot_seconds(const struct history *history, double *seconds);
 
 #endif

@@ -17,7 +17,8 @@
 #include "ackd/report.h"
 #include "ackd/statusjson.h"
 
-/* Enough for a scraper, a health checker, a person, and their successors. */
+/* Enough for a scraper, a health checker and a person, and for new connections of each before the
+ * old ones are closed. */
 #define HTTP_CONNECTIONS_MAX 32
 #define HTTP_TIMEOUT_SECONDS 10
 

@@ -15,7 +15,7 @@
 #include "lib/clock.h"
 #include "lib/lasterror.h"
 
-/* A longer time until the slot is lost is none. */
+/* A longer time until the slot is lost is not shown. */
 #define SLOT_SECONDS_MAX 1e9
 
 static void

@@ -1,4 +1,4 @@
-/* waits.h: the thing that each program waits for, as far as ackd can tell from the messages. */
+/* waits.h: the reason why each program waits, which ackd infers from the messages. */
 #ifndef WALPIPE_ACKD_WAITS_H
 #define WALPIPE_ACKD_WAITS_H
 
@@ -8,7 +8,7 @@ enum waits {
     WAITS_NOTHING,    /* it works */
     WAITS_START,      /* for the other programs, or for its target, before it begins */
     WAITS_TIMER,      /* to try the source again */
-    WAITS_SLOT,       /* that another process lets go of the slot */
+    WAITS_SLOT,       /* until another process does not use the slot any more */
     WAITS_UPSTREAM,   /* for changes: it has written all that came */
     WAITS_DOWNSTREAM, /* for the next program, which is slower */
     WAITS_TARGET,     /* for its target, which is down, or busy for more than a second */

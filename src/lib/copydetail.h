@@ -29,9 +29,8 @@ struct copydetail_refusal {
 void copydetail_refusal_encode(struct buf *buf, const struct copydetail_refusal *refusal);
 bool copydetail_refusal_decode(struct bytes detail, struct copydetail_refusal *refusal) MUST_CHECK;
 
-/* The keys of `missing`, one behind the other. Each has the values of the columns that are the
- * identity of the life's relation, in its order. Appends one. If memory runs out, buf remembers
- * it. */
+/* The keys of `missing`, one after the other. Each has the values of the columns of the life's
+ * identity, in the order of its relation. Appends one. If memory runs out, buf remembers it. */
 void copydetail_key_add(struct buf *keys, const struct tuple *key);
 
 /* Takes the next key, whose values point into the message. Returns false if it is malformed, or

@@ -1,6 +1,7 @@
 /* copylife.h: the life of each table that is copied (docs/copy.md). pg-table-read asks about a
- * table, begins its life, ends it, and ends its list of tables. These functions set the state of
- * the table's parts. For copying.c, which decodes the frames. Knows neither rows nor commits. */
+ * table, begins its life, ends it, and ends its list of tables. For each of these steps a function
+ * sets the state of the table's parts. copying.c, which decodes the frames, calls them. Knows
+ * neither rows nor commits. */
 #ifndef WALPIPE_COPYLIFE_H
 #define WALPIPE_COPYLIFE_H
 

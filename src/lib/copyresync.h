@@ -9,32 +9,32 @@
 
 /* ---- whether it can be copied again ---- */
 
-/* The target's table `label` cannot be. Returns -1. */
+/* Sets err: the target's table `label` cannot be copied again. Returns -1. */
 int copyresync_refuse(const char *label, const char *why, const char *hint, struct err *err);
 
-/* EXIT_REFUSED for a table whose rows no key tells apart. */
+/* EXIT_REFUSED for a table without a key that identifies its rows. */
 int copyresync_require_key(const char *label, const struct relation *relation,
                            struct err *err) MUST_CHECK;
 
-/* EXIT_REFUSED: its rows share the target's table with those of other source tables, which would be
- * taken for surplus. */
+/* Refuses a table that shares its target table with other source tables (EXIT_REFUSED), because
+ * their rows would be removed as surplus. */
 int copyresync_refuse_shared(const char *label, struct err *err);
 
 /* ---- the end ---- */
 
-/* Of the table with this first part: a part that has just ended, where all have. NULL: some are not
- * read. */
+/* Returns a part of the table (given by its first part) that has just ended, if all its parts have
+ * ended, otherwise NULL. */
 const struct copypart *copyresync_last_ended(const struct copypart *first);
 
-/* The table is streaming, or (not done) in resync as before, because keys are missing. The caller
- * then sets the missing keys of the parts that have ended. */
+/* Ends the resync. If done, the table is streaming. Otherwise keys are missing, so it stays in
+ * resync, and the caller sets the missing keys of the parts that have ended. */
 void copyresync_set(struct copypart *first, bool done);
 
 /* ---- a pipeline that does not run ---- */
 
-/* Gives copying the source's tables that the sink takes, from a stream that describes them as for
- * --check, when its hello was read. *relation, to be freed, is that of the table. EXIT_REFUSED if
- * it is not among them. */
+/* Reads a stream that describes the source's tables as for --check, after its hello, and enters the
+ * tables of the sink into copying. Sets *relation, which the caller frees, to that of the requested
+ * table. EXIT_REFUSED if the stream does not have it. */
 int copyresync_read(struct copying *c, struct relation *relation, struct intake *in,
                     const char *sink, const struct table_name *table, struct err *err) MUST_CHECK;
 

@@ -49,7 +49,7 @@ heldranges_begin(struct heldranges *held, const struct range_event *range, struc
     return 0;
 }
 
-/* Of the open range, or the stream is not in order. */
+/* The frame must be of the open range. Otherwise the stream is not in order. */
 static int
 require_open(const struct heldranges *held, uint64_t life, uint64_t number, struct err *err)
 {

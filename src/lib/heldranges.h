@@ -38,17 +38,18 @@ struct heldranges {
 int heldranges_begin(struct heldranges *held, const struct range_event *range,
                      struct err *err) MUST_CHECK;
 
-/* Rows, or absent keys, of the open range. type is that of the frame. */
+/* Adds rows, or absent keys, to the open range. type is that of the frame. */
 int heldranges_rows(struct heldranges *held, uint8_t type, const struct rows_event *rows,
                     struct err *err) MUST_CHECK;
 
-/* The open range is whole. Its rows are compared with the count at its end. */
+/* Ends the open range, which is whole then. Compares the number of its rows with the count in the
+ * frame. */
 int heldranges_end(struct heldranges *held, const struct range_end_event *end,
                    struct err *err) MUST_CHECK;
 
 /* ---- ranges that are held ---- */
 
-/* The next whole range at or behind `from` (NULL if none) whose mark is not above position. */
+/* Returns the first whole range from `from` on whose mark is not above position, or NULL. */
 struct heldrange *heldranges_due(struct heldrange *from, uint64_t position);
 
 /* Frees a range, which is whole. */

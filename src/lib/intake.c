@@ -10,7 +10,8 @@
 #include "lib/clock.h"
 #include "lib/grammar.h"
 
-/* For waiting for a target. A person who has mended it expects rows within seconds. */
+/* The longest wait between two attempts to reach a target. A person who has repaired it expects
+ * rows within seconds. */
 #define BACKOFF_FIRST_MILLIS 100
 #define BACKOFF_MOST_MILLIS  5000
 

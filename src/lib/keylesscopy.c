@@ -29,8 +29,8 @@ keylesscopy_spoil(struct copying *c, struct copypart *part)
     copyparts_changed(c, part);
 }
 
-/* With a key and without one, rows go to different workers. If one worker empties the table, it may
- * remove rows that another one has written just now. */
+/* The rows of a table go to other workers with a key than without one. If one worker empties the
+ * table, it may remove rows that another one has just written. */
 static int
 refuse_other_kind(const struct copying *c, const struct copypart *part, struct err *err)
 {
@@ -77,8 +77,8 @@ keylesscopy_range(struct copypart *part, const struct range_event *range, struct
                    range->life, range->number, part->schema, part->name);
 }
 
-/* One that was spoiled after its ranges had been written: a key that is no key makes pg-table-read
- * begin another one. */
+/* The life failed after its ranges had been written. A missing key without values makes
+ * pg-table-read begin another life. */
 void
 keylesscopy_end(struct copying *c, struct copypart *part)
 {

@@ -7,25 +7,25 @@
 
 #include "lib/copyparts.h"
 
-/* The table's part that has such a life. NULL: none has. */
+/* Returns the part of the table that has such a life, or NULL. */
 struct copypart *keylesscopy_of(const struct copying *c, uint32_t relid);
 
-/* Whether the transaction's changes are to be held, or, of those that are, to be applied: false
- * when the snapshot contains it. */
+/* Whether the snapshot may lack the transaction. Then its changes must be held, and held changes of
+ * it must be applied at the end of the copy. */
 bool keylesscopy_lacks(const struct copypart *part, uint32_t xid);
 
-/* Its life comes to nothing: further changes are passed over, and its ranges are dropped, so that
+/* Lets the life fail. Further changes are skipped, and its ranges are dropped, so that
  * pg-table-read begins another one. Held changes may be removed. */
 void keylesscopy_spoil(struct copying *c, struct copypart *part);
 
 /* ---- for copying.c ---- */
 
-/* A life begins, of any table; state is still that of before. EXIT_REFUSED where the rows that an
- * earlier one has left were copied with a key, and now there is none, or the other way round. */
+/* Call it when the life of any table begins, before its state changes. EXIT_REFUSED if an earlier
+ * life copied rows with a key and the table has none now, or the other way round. */
 int keylesscopy_begin(struct copying *c, struct copypart *part, bool has_key,
                       struct err *err) MUST_CHECK;
 
-/* -1 with err: EXIT_BUG for a range under another snapshot, or out of memory. */
+/* Returns 0, or -1 with err. EXIT_BUG means that the range was read under another snapshot. */
 int keylesscopy_range(struct copypart *part, const struct range_event *range,
                       struct err *err) MUST_CHECK;
 

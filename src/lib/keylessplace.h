@@ -1,5 +1,6 @@
-/* keylessplace.h: the worker of a table without a key. All its rows go to one, which removes the
- * rows that an earlier life of its copy has left (docs/copy.md, "Tables without a key"). */
+/* keylessplace.h: the worker of a table without a key. All its rows go to this worker. It also
+ * removes the rows of an earlier life of the table's copy (docs/copy.md, "Tables without a key").
+ */
 #ifndef WALPIPE_KEYLESSPLACE_H
 #define WALPIPE_KEYLESSPLACE_H
 

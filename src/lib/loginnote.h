@@ -1,9 +1,9 @@
 /* loginnote.h: notes whether a login has worked before. A login that is refused at the first
- * attempt is a mistake in the config, which only a person can mend. If it worked before, somebody
- * changed it at the server, for example with a new password. It may work again at any moment, so it
- * is tried again. The note is a file, because the program whose login is refused may be another one
- * than the program whose login worked. The program that starts a pipeline removes the file
- * first. */
+ * attempt is a mistake in the config, which only a person can correct. If it worked before,
+ * somebody changed it at the server, for example with a new password. It may work again at any
+ * moment, so it is tried again. The note is a file, because the program whose login is refused may
+ * be another one than the program whose login worked. The program that starts a pipeline removes
+ * the file first. */
 #ifndef WALPIPE_LOGINNOTE_H
 #define WALPIPE_LOGINNOTE_H
 

@@ -1,7 +1,7 @@
 /* pqconn.h: makes every connection to a PostgreSQL server. A notice never reaches stderr, not even
  * one that the server sends during the login. The server's SQLSTATE and the stage of the connection
- * decide whether a failure heals by waiting. The words of a message never do, because they depend
- * on the server's lc_messages.
+ * decide whether a failure is temporary. The words of a message never do, because they depend on
+ * the server's lc_messages.
  *
  * libpq tries several hosts in their order. It tries the next host if one cannot be reached, starts
  * up or shuts down, or is not of the kind that target_session_attrs requires. It stops at the first

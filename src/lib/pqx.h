@@ -38,7 +38,7 @@ PGresult *pqx_shaped(PGresult *result, const char *what, int least, int most, co
  * message, detail and SQLSTATE. Always -1. */
 int pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *err);
 
-/* EXIT_PEER for the SQLSTATE classes that heal by waiting, otherwise EXIT_REFUSED. "" or NULL (the
+/* EXIT_PEER for the SQLSTATE classes of temporary errors, otherwise EXIT_REFUSED. "" or NULL (the
  * connection broke) is EXIT_PEER. The source is the appendix "PostgreSQL Error Codes". */
 enum exit_code pqx_exit_code(const char *sqlstate);
 

@@ -123,8 +123,8 @@ end_lives(struct copy *copy, struct err *err)
     return 0;
 }
 
-/* An empty stream looks like the death of this program: before hello the end has to wait. If the
- * run never begins, the next program goes, or ackd. */
+/* An empty stream would mean that this program has died, so it must write hello before the end. If
+ * the run never begins, the next program or ackd ends, which ends this one, too. */
 int
 copy_stop(struct copy *copy, struct err *err)
 {

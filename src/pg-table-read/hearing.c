@@ -10,7 +10,8 @@
 #include "pg-table-read/resync.h"
 #include "pg-table-read/turns.h"
 
-/* How long ackd may take to hear that the stream has ended, after the next program has. */
+/* The time within which ackd must learn that the stream has ended, after the next program has
+ * ended. */
 #define PATIENCE_MICROS UINT64_C(10000000)
 
 /* ---- workers ---- */
@@ -60,7 +61,7 @@ take_answer(struct copy *copy, const struct ackcopy_report *report, int worker, 
     return life_answer(life, &note, err);
 }
 
-/* Workers that a TRUNCATE of the root did not concern have the file of before. */
+/* Workers that did not apply a TRUNCATE of the root still have the number of the earlier file. */
 static void
 take_file(struct life *life, uint32_t file)
 {
@@ -70,7 +71,7 @@ take_file(struct life *life, uint32_t file)
         life->listed_file = 0;
 }
 
-/* A target has the table as it was published before, or its rows of another file. */
+/* The target has the table as it was published earlier, or rows of another file. */
 static void
 compare_note(struct life *life, const struct table_state *state)
 {
@@ -84,7 +85,7 @@ compare_note(struct life *life, const struct table_state *state)
         life->changed = true;
 }
 
-/* Its note may say that the copy is a resync. */
+/* The worker's note may record that the copy is a resync. */
 static void
 take_want(struct life *life, const struct table_state *state, int worker)
 {
@@ -148,7 +149,7 @@ take_copied(struct copy *copy, const struct ackcopy_report *report, int worker, 
     return crewset_equal(&flight->reported, &life->crew) ? finish_flight(copy, flight, err) : 0;
 }
 
-/* For a life that has ended as done. Another one reads the keys. */
+/* The life has ended as done, so another one reads the keys. */
 static void
 begin_for_keys(struct copy *copy, uint64_t number, const char *sink)
 {

@@ -58,8 +58,9 @@ ask(PGconn *conn, const char *sql, const char *columns, struct err *err)
     return pqx_shaped(pqx_exec(conn, what, sql, err), what, 1, 1, columns, err);
 }
 
-/* Before the snapshot is taken, and without a lock that would be kept: if the file is the same when
- * a range has its lock, the table was not written anew in between. 0: the table is gone. */
+/* Reads the file's number before the snapshot is taken, and without keeping a lock. If a range
+ * finds the same number under its lock, the table was not rewritten in between. 0 means that the
+ * table is gone. */
 static int
 read_file(PGconn *conn, struct life *life, struct err *err)
 {

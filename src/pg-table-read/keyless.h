@@ -6,21 +6,23 @@
 
 #include "pg-table-read/state.h"
 
-/* EXIT_REFUSED for a table that cannot be read so: one whose rows are in several partitions. Any
- * other table passes. */
+/* EXIT_REFUSED for a table that cannot be read under one snapshot, because its rows are in several
+ * partitions. */
 int keyless_check(const struct life *life, struct err *err) MUST_CHECK;
 
-/* Not while a table rests whose last life came to nothing. */
+/* Returns false while the table must wait because its last life failed. */
 bool keyless_may_begin(const struct life *life);
 
-/* Its transactions have ended: exports the snapshot. snapshot, mark and file are the life's then. A
- * table that is gone becomes LIFE_CHANGED. -1 with err: the source cannot be asked. */
+/* Exports the snapshot, after the transactions that the life waited for have ended. Sets snapshot,
+ * mark and file of the life. If the table is gone, the life becomes LIFE_CHANGED. Returns -1 with
+ * err if the source does not answer. */
 int keyless_export(struct copy *copy, struct life *life, struct err *err) MUST_CHECK;
 
-/* The life ends: lets go of its snapshot, if it has one. To be called before life_end. */
+/* Releases the snapshot of a life that ends, if it has one. Call it before life_end. */
 void keyless_drop(struct copy *copy, const struct life *life);
 
-/* After life_end: one that is to be read again rests, longer each time. */
+/* Call it after life_end. If the table must be read again, it waits before that, longer each time.
+ */
 void keyless_rest(struct life *life);
 
 void keyless_free(struct copy *copy);

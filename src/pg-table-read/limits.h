@@ -5,8 +5,8 @@
 
 #include "pg-table-read/state.h"
 
-/* Reads the file, if there is one, and logs values that differ from those of before. A file that
- * cannot be read, or that is malformed, changes nothing and is a warning in the log. */
+/* Reads the file, if there is one, and logs values that have changed. If the file cannot be read or
+ * is malformed, it changes nothing and logs a warning. */
 void limits_read(struct copy *copy);
 
 #endif

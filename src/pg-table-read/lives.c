@@ -7,14 +7,15 @@
 #include "lib/copydefinition.h"
 #include "pg-table-read/rangeread.h"
 
-/* 512 blocks are 4 MiB of heap. More text comes only from values that are compressed or TOASTed. A
- * range with much more than RANGE_BYTES_MAX is cut, which costs a cancel. One with much less costs
- * a transaction for little. */
+/* 512 blocks are 4 MiB of heap. More text comes only from values that are compressed or TOASTed. If
+ * a range has much more than RANGE_BYTES_MAX, the reader cancels it. If it has much less, the
+ * transaction is hardly worth its cost. */
 #define STEP_FIRST 512u
 #define STEP_LEAST 8u
 #define STEP_MOST  4096u
 
-/* Bytes of rows in a block. Where that is far too little, the first range is given up early. */
+/* Bytes of rows in a block. If this is far too low for a table, its first range is given up early.
+ */
 #define DENSITY_FIRST 8192u
 
 /* For a range that was dropped. */
@@ -53,7 +54,7 @@ add_rest(struct life *life, const struct span *span)
     return 0;
 }
 
-/* Blocks of the former file have no meaning now. */
+/* Blocks of the earlier file have no meaning any more. */
 static int
 read_all_again(struct life *life)
 {
@@ -203,8 +204,8 @@ life_start(struct life *life)
 
 /* ---- the next range ---- */
 
-/* Takes a range of it, if there is one. It is the beginning of a rest that is larger than a
- * step. */
+/* Takes the next range of blocks, if there is one. If more blocks are left than one range may have,
+ * it takes the first ones. */
 static bool
 take_blocks(struct life *life, struct span *span)
 {
@@ -322,7 +323,7 @@ adapt(struct life *life, bool cut, const struct range_found *found)
         life->step = life->step / 2 < STEP_LEAST ? STEP_LEAST : life->step / 2;
 }
 
-/* After a range that was too dense, one that was read with ctids tells. */
+/* After a range that had too many bytes, only a range with ctids shows the bytes per block. */
 static void
 measure(struct life *life, const struct range_order *order, const struct ctid *next,
         const struct range_found *found)
@@ -467,7 +468,7 @@ life_is_finished(const struct life *life)
            life->in_flight == 0 && life->unreported == 0;
 }
 
-/* Its rows may be those that workers miss. */
+/* Workers may miss rows of this part. */
 static bool
 is_unread(const struct life *life)
 {

@@ -19,11 +19,11 @@
 enum life_state {
     LIFE_NEW,      /* seen in the catalog */
     LIFE_ASKED,    /* the workers were asked how much of it they have */
-    LIFE_WANTED,   /* to be copied when its turn comes */
-    LIFE_SETTLING, /* then the workers must reach all that was written before */
+    LIFE_WANTED,   /* is going to be copied */
+    LIFE_SETTLING, /* waits until the workers have everything that was written before */
     LIFE_BEGUN,    /* the workers were told of the life, and some have not answered */
     LIFE_GO,       /* all have answered */
-    LIFE_WAITING,  /* for transactions that are not visible yet */
+    LIFE_WAITING,  /* waits for transactions that are not visible yet */
     LIFE_READING,
     LIFE_CHANGED, /* so it ends, and the catalog tells how */
     LIFE_LEAVING, /* it is gone, which the workers must reach before they are told */
@@ -39,9 +39,10 @@ struct life {
     struct life *next;
     uint64_t number; /* 0 before LIFE_BEGUN */
     enum life_state state;
-    bool listed;    /* the last catalog has it */
-    bool early;     /* it was published when the run began, and since then as now */
-    bool settled;   /* workers have reached all that was written before it was as now */
+    bool listed;  /* the last catalog has it */
+    bool early;   /* it was published when the run began, and its publication has not changed since
+                     then */
+    bool settled; /* workers have everything that was written before its last change */
     uint64_t reach; /* while SETTLING, LEAVING: see settling.h */
     bool stale;     /* it has changed since it was described */
     bool changed;   /* its published rows or columns changed after it was copied, which must be
@@ -50,28 +51,30 @@ struct life {
                                             if there was none */
     uint32_t listed_file; /* of a partition: that of the last list, or of the workers' notes, 0 if
                              not known */
-    bool rewritten;       /* it is another one, perhaps by a TRUNCATE, which must be reported */
+    bool rewritten;       /* the file has changed, perhaps by a TRUNCATE, which must be reported */
     bool was_out; /* it was not published for a while, so changes are lost. The workers must see a
                      list without it */
-    bool moved;   /* another table has it now, after it was copied. To be reported. */
-    struct catalog *catalog; /* in which it was found, with relation and part */
+    bool moved;   /* after it was copied, it became a partition of another table, which must be
+                     reported */
+    struct catalog
+        *catalog; /* the catalog in which it was found, to which relation and part belong */
     const struct relation *relation;
     const struct catalog_part *part;
     struct keyhash hash;
     struct waiting waiting;
     char *match; /* the condition that compares keys, NULL before it is asked for */
     uint64_t floor;
-    bool keyless; /* nothing tells its rows apart: it is read under one snapshot, see keyless.h */
+    bool keyless; /* it has no key, so it is read under one snapshot, see keyless.h */
     char snapshot[KEYLESS_SNAPSHOT_BYTES]; /* its name, of such a life */
     uint64_t mark;
-    struct backoff again;  /* after a life of such a table that came to nothing */
-    uint64_t again_at;     /* of clock_micros: the next one does not begin before */
+    struct backoff again;  /* the last life of such a table failed */
+    uint64_t again_at;     /* the next life does not begin before this time (clock_micros) */
     uint64_t ended;        /* the number of its last life, when that has ended */
     struct crewset wants;  /* workers that want it, by their answers to life 0 */
     struct crewset takers; /* workers that have answered life 0, so that they take the table */
     bool resync;           /* it is copied again; see resync.h */
     uint64_t control;      /* the number of the request that waits for this life, 0 if none */
-    struct copydetail_refusal *kept; /* a worker did not take it, NULL if none said so */
+    struct copydetail_refusal *kept; /* the reason why a worker refused it, NULL if none did */
     struct crewset crew;             /* workers that have answered this life */
     bool noted; /* one of them has a note; done and file are common to all of one file */
     struct spans done;
@@ -84,8 +87,9 @@ struct life {
     size_t rests_count, rests_size;
     struct missing missing;
     bool called;         /* the workers were asked for missing keys, after the last was read */
-    bool keys_only;      /* it was read, and waits for a life, or lives, for keys */
-    uint32_t in_flight;  /* ranges that were given out and have not come back, also of earlier lives
+    bool keys_only;      /* all ranges of blocks are read, and keys may have to be read by a life */
+    uint32_t in_flight;  /* ranges that were given to connections and are not read yet, also of
+                          * earlier lives
                           */
     uint32_t unreported; /* of this life, read and not yet reported by all workers */
     struct backoff backoff; /* after a range that was dropped */
@@ -123,7 +127,7 @@ int life_go(struct life *life) MUST_CHECK;
 /* The table has no replica identity of columns. */
 bool life_is_keyless(const struct life *life);
 
-/* No transaction is waited for any more: ranges may be read. */
+/* The transactions have ended, so ranges may be read. */
 void life_start(struct life *life);
 
 /* Returns NULL if no life has this number. */
@@ -133,10 +137,10 @@ struct life *lives_find(const struct lives *lives, uint64_t number);
  * LIFE_UNPUBLISHED. Ranges in flight are void. */
 void life_end(struct life *life, enum life_state state);
 
-/* It is not as it was before, so the positions of the workers mean nothing. */
+/* Call it if the table has changed, after which the workers' positions have no meaning for it. */
 void life_unsettle(struct life *life);
 
-/* The same of what they have. */
+/* The same for the notes of the workers. */
 void life_leave(struct life *life);
 
 /* Chooses the next range that may be read now. It is one of blocks. When these are finished it is
@@ -158,8 +162,8 @@ struct range_left {
 int life_read(struct range_order *order, const struct range_left *left,
               const struct range_found *found) MUST_CHECK;
 
-/* Behind life_read with 1: its rows up to `to` become the order `piece`, which is reported, or
- * dropped, on its own. */
+/* Call it after life_read returned 1. The rows up to `to` become the order `piece`, which workers
+ * report or drop separately. */
 void life_split(struct range_order *order, const struct ctid *to, struct range_order *piece);
 
 /* All workers have written their parts. */
@@ -176,17 +180,18 @@ int life_again(struct range_order *order) MUST_CHECK;
 /* The same, because its blocks have more bytes than was known. */
 int life_dense(struct range_order *order) MUST_CHECK;
 
-/* The table has another file, so blocks mean other rows: all of it is to be read again, without a
- * key in another life. -1: out of memory. */
+/* The table has another file, in which the same blocks hold other rows. All of it must be read
+ * again, for a table without a key in another life. Returns -1 when memory is out. */
 int life_moved(const struct range_order *order) MUST_CHECK;
 
-/* Nothing is left to be read or to be reported. */
+/* Returns true if nothing is left to read or to report. */
 bool life_is_finished(const struct life *life);
 
-/* It is read, and no key was asked for. */
+/* Returns true if all ranges are read and no missing key was reported. */
 bool life_is_quiet(const struct life *life);
 
-/* Another part of the published table is not read yet. Workers miss its rows as well. */
+/* Returns true if another part of the published table is not read yet. Then workers may also miss
+ * rows of that part. */
 bool lives_have_unread(const struct lives *lives, const struct life *life);
 
 /* From LIFE_BEGUN to LIFE_READ. */

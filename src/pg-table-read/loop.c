@@ -21,7 +21,7 @@ struct loop {
     struct pollfd fds[COPY_WORKERS_MAX + 3]; /* the readers, the output, signals, ackd */
 };
 
-/* The next program is gone. At the stream's end it goes before us. */
+/* The next program is gone. At the end of the stream it ends before this program. */
 static int
 output_gone(struct loop *l, struct err *err)
 {
@@ -98,8 +98,8 @@ take_signal(struct loop *l, struct err *err)
     return 0;
 }
 
-/* n is the number of readers that were waited for. ackd may let further ones begin. The signal
- * comes first: who was told to stop may lose ackd before a run begins. */
+/* n is the number of readers that were waited for. ackd may let further ones begin. The signal is
+ * handled first, because ackd may end, too, if the pipeline is told to stop before a run begins. */
 static int
 serve(struct loop *l, size_t n, struct err *err)
 {

@@ -10,7 +10,7 @@
 
 struct life;
 
-/* Its life outlives it, and keeps the data that it points to. */
+/* Its life exists longer than the order, and owns the data that the order points to. */
 struct range_order {
     struct life *owner;
     uint64_t life;

@@ -215,7 +215,7 @@ read_answer(struct rangeread *r, const PGresult *a, struct err *err)
     return 0;
 }
 
-/* Whether rows may be taken under this answer. */
+/* Whether the answer allows to use the rows that follow. */
 static enum rangeread_result
 judge_answer(const struct rangeread *r, const PGresult *a)
 {
@@ -280,7 +280,7 @@ has_ctids(const struct rangeread *r)
     return r->order.kind == RANGE_BLOCKS && r->order.piece_blocks == 0;
 }
 
-/* The row must lie behind the one before. */
+/* The row's ctid must be higher than that of the row before. */
 static int
 take_place(struct rangeread *r, const struct value *value, struct err *err)
 {

@@ -6,7 +6,7 @@
 #include "lib/clock.h"
 #include "pg-table-read/horizon.h"
 
-/* For a lock that does not come, and for other errors that heal by waiting. */
+/* The wait after a lock timeout, and after other temporary errors. */
 #define BACKOFF_FIRST_MILLIS 200
 #define BACKOFF_MOST_MILLIS  10000
 
@@ -38,7 +38,7 @@ ranges_open(struct copy *copy, struct err *err)
     return 0;
 }
 
-/* The last ones go first, when they have nothing to read. */
+/* Closes the connections with the highest numbers first, when they have nothing to read. */
 static void
 close_surplus(struct copy *copy)
 {
@@ -53,7 +53,7 @@ close_surplus(struct copy *copy)
 
 /* ---- ranges that were read ---- */
 
-/* The bytes that were read count against the time in which the rate allows them. */
+/* The next range must wait for the time in which the rate allows the bytes that were read. */
 static void
 keep_rate(struct copy *copy, uint64_t bytes)
 {
@@ -119,7 +119,7 @@ take_range(struct copy *copy, struct copy_reader *reader, bool cut, struct err *
 
 /* ---- failures ---- */
 
-/* The rest prevents that a table that changes all the time takes all of our time. */
+/* Without this wait, a table that changes all the time would occupy the connections. */
 static void
 rest(struct copy_reader *reader, uint64_t *millis)
 {

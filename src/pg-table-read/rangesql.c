@@ -10,8 +10,8 @@
 #include "pg-table-read/pieces.h"
 #include "pg-table-read/text.h"
 
-/* The lock comes before the snapshot: one from before a rewrite would see an empty table. The
- * position of WAL is read while the SELECT runs, so after its snapshot was taken. */
+/* The lock comes before the snapshot, because a snapshot from before a rewrite would see an empty
+ * table. The position of WAL is read while the SELECT runs, and so after its snapshot was taken. */
 static const char begin_sql[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;%s"
                                 "LOCK TABLE %s IN ACCESS SHARE MODE;"
                                 "SELECT %s, pg_catalog.pg_relation_filenode(c.oid),"
@@ -27,8 +27,8 @@ static const char order_sql[] =
     "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off;"
     "SET LOCAL enable_bitmapscan = off;";
 
-/* A snapshot that was exported is taken over before the lock: whether the table has been written
- * anew since, its file's number tells. */
+/* An exported snapshot is imported before the lock. The file's number shows whether the table has
+ * been rewritten since then. */
 static void
 import_snapshot(const struct range_order *order, char sql[128])
 {

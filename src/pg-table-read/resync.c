@@ -55,7 +55,7 @@ is_part_of(const struct life *life, const struct life *of)
     return life->listed && life->part->relid == of->part->relid;
 }
 
-/* Every part is there, in all sinks. */
+/* Every part of the table is copied, in all sinks. */
 static bool
 is_idle(const struct copy *copy, const struct life *of)
 {
@@ -89,7 +89,7 @@ begin(struct copy *copy, struct life *life, const struct crewset *wants, uint64_
     return 0;
 }
 
-/* Whether workers have still to report their notes of it. */
+/* Whether workers still have to report their notes about it. */
 static bool
 is_early(const struct copy *copy, const struct life *of)
 {
@@ -192,7 +192,7 @@ forget(struct life *life)
     life->control = 0;
 }
 
-/* The workers that took it note that they follow it as before. */
+/* The workers that accepted the resync restore their earlier notes. */
 static int
 end_kept(struct copy *copy, struct life *life, struct err *err)
 {
@@ -207,7 +207,7 @@ end_kept(struct copy *copy, struct life *life, struct err *err)
     return rc;
 }
 
-/* Of these no worker has been told, but each has them in state resync as well. */
+/* No worker was asked about these parts, but each worker has them in state resync as well. */
 static void
 begin_others(struct copy *copy, const struct life *first)
 {

@@ -32,7 +32,7 @@ PGconn *session_open_same(const char *conninfo, const char *login_note,
 /* SQL for the snapshot's text, by version. */
 const char *session_snapshot_sql(const PGconn *conn);
 
-/* A snapshot of now. Ownership as snapshot_parse's. */
+/* Takes a new snapshot. Ownership as in snapshot_parse. */
 int session_snapshot(PGconn *conn, struct snapshot *snapshot, struct err *err) MUST_CHECK;
 
 /* An insert LSN as a mark. At the start of a page it lies behind the page's header. On an idle
@@ -40,7 +40,8 @@ int session_snapshot(PGconn *conn, struct snapshot *snapshot, struct err *err) M
  * XLogBytePosToRecPtr(). */
 uint64_t session_mark(const struct session_server *server, uint64_t insert_lsn);
 
-/* The insert LSN of now as a mark. Positions and marks of later moments are not below it. */
+/* Returns the current insert LSN as a mark. Positions and marks that are read later are not below
+ * it. */
 int session_position(PGconn *conn, const struct session_server *server, uint64_t *lsn,
                      struct err *err) MUST_CHECK;
 

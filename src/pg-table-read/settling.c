@@ -1,8 +1,8 @@
 /* settling.c: see settling.h. */
 #include "pg-table-read/settling.h"
 
-/* ackd does not send by itself how far all workers are. It is asked with a status request, over
- * another connection. */
+/* ackd does not send the position of all workers by itself, so it is asked with a status request,
+ * over another connection. */
 static int
 ask_ackd(const struct copy *copy, uint64_t *safe_lsn, struct err *err)
 {

@@ -6,8 +6,8 @@
 #include "pg-table-read/state.h"
 
 /* One step. The moment is life->reach. It is 0 while it is not known, and is set when the
- * transactions of now have ended. With `look`, the source and ackd may be asked again. Returns 1
- * when the workers are there, otherwise 0, or -1 with err. */
+ * transactions that run at the first step have ended. With `look`, the source and ackd may be asked
+ * again. Returns 1 when the workers are there, otherwise 0, or -1 with err. */
 int settling_look(struct copy *copy, struct life *life, bool look, struct err *err) MUST_CHECK;
 
 /* The WAL position that the workers will reach. */

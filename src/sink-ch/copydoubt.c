@@ -12,7 +12,7 @@ copydoubt_spoil(struct worker *w, struct copypart *part, const char *why)
               part->schema, part->name, why);
 }
 
-/* A life that has ended is not noted yet. */
+/* The end of a life may not be noted yet. */
 void
 copydoubt_lost(struct worker *w, const struct table *table)
 {

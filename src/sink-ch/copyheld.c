@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-/* Those that come between the snapshot and its first range must fit: some seconds of a busy
- * table. */
+/* The changes between the snapshot and its first range must fit, which are those of some seconds of
+ * a busy table. */
 #define CHANGES_MAX (8u << 20)
 
 /* 2 million transactions, in the time that the copy waits for those that were open before it. */

@@ -1,7 +1,7 @@
 /* copyheld.h: changes of tables without a key that wait for the snapshot of their copy
- * (docs/copy.md, "ClickHouse"). They are in memory only: after a crash the copy begins again, under
- * a snapshot that contains them. Of a table with many the oldest are given up, of which only the
- * transactions' xids are kept. Those of before the snapshot are in it. */
+ * (docs/copy.md, "ClickHouse"). They are only in memory. After a crash the copy begins again, under
+ * a snapshot that contains them. If a table has too many, the oldest are given up, and only the
+ * xids of their transactions are kept. This is enough if the snapshot contains them. */
 #ifndef WALPIPE_SINKCH_COPYHELD_H
 #define WALPIPE_SINKCH_COPYHELD_H
 
@@ -34,7 +34,7 @@ int copyheld_add(struct copyheld *held, uint32_t relid, const struct heldchange 
 /* The changes of the table that wait. NULL if there are none. */
 struct heldtable *copyheld_of(const struct copyheld *held, uint32_t relid);
 
-/* Whether a change was given up that the snapshot lacks. */
+/* Whether the snapshot lacks a change that was given up. */
 bool copyheld_lacks(const struct heldtable *table, const struct snapshot *snapshot);
 
 /* Takes the oldest change. Its body is valid until the next call of copyheld_add. Returns false if

@@ -1,8 +1,9 @@
 /* copykeyless.c: see copykeyless.h.
  *
- * Inserts that the snapshot lacks are sent at once: nothing changes their rows. Until the snapshot
- * is known they wait in memory. They can be confirmed meanwhile, since the note says that the table
- * is copied: after a crash its copy begins again, and the next snapshot contains them. */
+ * Inserts that the snapshot lacks are sent at once, because no later change can affect their rows.
+ * Until the snapshot is known they wait in memory. ackd may confirm them during this time. After a
+ * crash the note shows that the table is being copied, so its copy begins again, and the next
+ * snapshot contains them. */
 #include "sink-ch/copykeyless.h"
 
 #include <inttypes.h>
@@ -23,7 +24,7 @@ is_mine(const struct worker *w, const struct relation *relation, bool *mine, str
     return keylessplace_look(&w->intake.hello, &w->intake.layout, relation, mine, err);
 }
 
-/* Its columns play no part: where they do, it is refused before. */
+/* The table's columns need no check, because a table that needs one was refused before. */
 static int
 part_is_mine(const struct worker *w, const struct copypart *part, bool *mine, struct err *err)
 {
@@ -68,7 +69,7 @@ copykeyless_row(struct worker *w, const struct table *table, uint8_t type, struc
     return 0;
 }
 
-/* Of one that the snapshot lacks the ranges may still bring rows. */
+/* If the snapshot lacks the TRUNCATE, ranges may still contain rows from before it. */
 int
 copykeyless_truncate(struct worker *w, const struct table *table, struct err *err)
 {
@@ -238,7 +239,8 @@ empty(struct worker *w, const struct table *table, struct err *err)
 
     server_put_text(&sql, "TRUNCATE TABLE ");
     server_put_text(&sql, table->target_sql);
-    /* A late insert, or a late TRUNCATE, must not meet the rows of the new life. */
+    /* A late insert or TRUNCATE of an earlier request must not be executed when the new life has
+     * rows. */
     while (outcome == HTTP_RETRY && repeated_wait(w, err) == 0) {
         struct http_request request = {.query_id = query_id,
                                        .body = {.data = sql.data, .len = buf_len(&sql)},
@@ -296,7 +298,8 @@ count_rows(struct worker *w, const struct table *table, uint64_t *count, struct 
     return 0;
 }
 
-/* A request of a killed sink may have come late. Fewer rows may be the table's TTL. */
+/* More rows mean that a request of a killed sink was executed late. Fewer rows may be an effect of
+ * the table's TTL. */
 static int
 look_at_rows(struct worker *w, struct copypart *part, struct err *err)
 {
@@ -313,8 +316,8 @@ look_at_rows(struct worker *w, struct copypart *part, struct err *err)
 }
 
 /* Every transaction that committed before this position is in the target, or was in the snapshot,
- * so a replay must not bring it again. So it is noted that the sink has come so far before it is
- * noted that the table is streaming. */
+ * so a replay must not apply it again. Therefore the sink's position is noted before the table's
+ * state streaming. */
 static int
 look_at_end(struct worker *w, struct copypart *part, struct err *err)
 {

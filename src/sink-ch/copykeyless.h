@@ -1,6 +1,6 @@
 /* copykeyless.h: copies of tables without a key (docs/copy.md, "Tables without a key"). Rows are
- * only added to such a table, so each must be sent once. After a crash or a lost answer nobody
- * knows which rows are there, so the next life empties the table first. */
+ * only added to such a table, so each must be sent once. After a crash or a lost answer it is not
+ * known which rows are there, so the next life empties the table first. */
 #ifndef WALPIPE_SINKCH_COPYKEYLESS_H
 #define WALPIPE_SINKCH_COPYKEYLESS_H
 
@@ -19,7 +19,7 @@ int copykeyless_truncate(struct worker *worker, const struct table *table,
 /* Adds the changes to the batch that have waited for their snapshot. */
 int copykeyless_apply(struct worker *worker, struct err *err) MUST_CHECK;
 
-/* Looks at lives that begin, before they are noted, and at those that have ended. */
+/* Prepares lives that begin, before they are noted, and checks those that have ended. */
 int copykeyless_look(struct worker *worker, struct err *err) MUST_CHECK;
 
 /* When the notes are written: empties the tables whose lives begin. */

@@ -10,7 +10,7 @@ static const char columns[] = "relid, shard, names, key, missing, version";
 static const char types[] = "relid UInt32, shard UInt32, names String, key String, missing UInt8";
 static const char key_columns[] = "relid, names, key";
 
-/* So many keys fit into one report only if they are small. The others come the next time. */
+/* This many keys fit into one report only if they are small. The others are in the next report. */
 #define LIST_MAX "5000"
 
 static void
@@ -144,7 +144,7 @@ copymissing_any_of(struct copymissing *m, uint32_t relid, bool *any, struct err 
     return 0;
 }
 
-/* Of workers that are no more worker 0 speaks. */
+/* Worker 0 reports the keys of workers that do not exist any more. */
 static void
 put_own(const struct copymissing *m, struct buf *sql)
 {
@@ -200,7 +200,7 @@ put_hex(struct bytes bytes, struct buf *sql)
     server_put_text(sql, "')");
 }
 
-/* Keys of other columns, as rows that say that they are found. */
+/* Writes keys of other columns as found. */
 static void
 put_others(struct copymissing *m, const struct relation *relation, uint64_t position,
            struct buf *sql)

@@ -1,10 +1,10 @@
 /* copymissing.h: walpipe_missing: keys of rows that a change with unchanged TOASTed values has not
  * found, in tables that are copied. pg-table-read reads them again.
  *
- * A row says of a key whether it is missing. Its version is made of the position in the stream that
- * it is of, so that of two workers' rows the one counts that is of the later position; a key that
- * was found counts more than one that was missed at the same position, since ranges are written
- * behind the changes. */
+ * A row records for a key whether its row is missing. The version is made of a position in the
+ * stream, so of two workers' rows the one of the later position is valid. At the same position a
+ * key that was found has a higher version than one that was missed, since ranges are written after
+ * the changes. */
 #ifndef WALPIPE_SINKCH_COPYMISSING_H
 #define WALPIPE_SINKCH_COPYMISSING_H
 
@@ -19,11 +19,11 @@ struct copymissing {
     struct buf names; /* and types of the columns of a key */
 };
 
-/* Makes walpipe_missing where it is missing, and looks into it. */
+/* Creates walpipe_missing if it does not exist, and reads it. */
 int copymissing_load(struct copymissing *m, struct err *err) MUST_CHECK;
 
-/* Appends the key of a row, as the reader takes it. An unchanged value is that of the old row
- * (NULL: none). EXIT_REFUSED: a value of it is not text. */
+/* Appends the key of a row in the form that pg-table-read expects. An unchanged value is taken from
+ * the old row (NULL: none). EXIT_REFUSED: a value of it is not text. */
 int copymissing_put_key(const struct relation *relation, const struct tuple *row,
                         const struct tuple *old, struct buf *out, struct err *err) MUST_CHECK;
 
@@ -48,8 +48,8 @@ int copymissing_any_of(struct copymissing *m, uint32_t relid, bool *any,
 int copymissing_list(struct copymissing *m, uint32_t relid, struct buf *keys,
                      struct err *err) MUST_CHECK;
 
-/* Forgets keys that are of other columns, or types, than the table's identity has now: since it was
- * changed all its rows are read again. */
+/* Forgets keys of other columns, or types, than the table's identity has now. All rows of the table
+ * are read again after such a change. */
 int copymissing_forget_others(struct copymissing *m, const struct relation *relation,
                               uint64_t position, struct err *err) MUST_CHECK;
 

@@ -165,7 +165,7 @@ any_resyncs(struct group g)
     return false;
 }
 
-/* One worker alone may have passed changes of it over, and may be no more. */
+/* A single worker may have skipped changes of it, and this worker may not exist any more. */
 static bool
 any_is_out(struct group g)
 {
@@ -196,7 +196,7 @@ look_at_note(const struct copynotes *n, const struct copying *c, struct copypart
     return rc;
 }
 
-/* The rows of a table without a key may have gone to another worker before. */
+/* The rows of a table without a key may have gone to another worker earlier. */
 static void
 take_keyless(struct copypart *copy, struct group part)
 {
@@ -210,8 +210,8 @@ take_keyless(struct copypart *copy, struct group part)
 }
 
 /* Under another layout a worker has other rows. A physical table that some worker has not finished
- * is not finished. Nobody knows which of its rows belong to the present workers. Where one worker
- * follows the table, the others must not pass its changes over. */
+ * is not finished. It is not known which of its rows belong to the present workers. If one worker
+ * applies the table's changes, the others must not skip them. */
 static int
 take_part(struct copynotes *n, struct copying *c, struct group table, struct group part,
           struct err *err)
@@ -248,8 +248,8 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
     return copy.changed ? put_part(n, &copy, err) : 0;
 }
 
-/* Those of workers that are no more, and a row that stood for a table whose parts are known by now,
- * say nothing any more. */
+/* Notes of workers that do not exist any more have no meaning, and neither has the note for a table
+ * whose parts are known by now. */
 static void
 remove_old(struct copynotes *n, struct group part, bool stand_in)
 {
@@ -320,7 +320,7 @@ copynotes_load(struct copynotes *n, struct copying *c, bool followed, struct err
     return rc;
 }
 
-/* Rows that come without a copy from now on are of tables that are streaming. */
+/* Tables that appear from now on are not copied, so they are streaming. */
 static int
 forget_default(struct copynotes *n, const struct notes *notes, struct err *err)
 {
@@ -418,9 +418,9 @@ table_is_gone(const struct copying *c, uint32_t relid)
     return at != NULL;
 }
 
-/* With a table's last note go those of the other workers. If the table comes back, they must not
- * stand for it, also when a worker that is slower writes another one. A worker that has noted the
- * new table already has no definition of it yet. */
+/* With a table's last note the notes of the other workers are removed. If the table comes back,
+ * they must not be valid for it, even if a slower worker writes another one. If a worker has
+ * already noted the new table, its note has no definition yet. */
 static int
 forget_gone(struct copynotes *n, const struct copying *c, struct err *err)
 {
@@ -458,7 +458,8 @@ copynotes_write(struct copynotes *n, struct copying *c, struct err *err)
     if (look_at_others(n, c, err) != 0)
         return -1;
     n->rows.version++;
-    /* A table that was gone may be back under the same key, which counts more. */
+    /* A table that was gone may have come back with the same key, and then the new note is valid.
+     */
     for (const struct copypart *part = c->parts; part != NULL; part = part->next)
         if (part->changed && part->gone)
             put_row(n, part, shard, noterows_gone, "");

@@ -1,9 +1,10 @@
 /* copynotes.h: the table walpipe_tables. It has the state of the copy for each physical table and
  * worker.
  *
- * A row with source `*` and relid 0 has the state of all tables without a row.
- * "waiting": it is to be copied. "streaming": a walpipe that kept no such rows had all its tables
- * streaming. Written where a copy was asked for first. A row that is "gone" is none. */
+ * A row with source `*` and relid 0 has the state of all tables without a row. "waiting" means that
+ * such a table must be copied. "streaming" means that an older walpipe without these rows has
+ * replicated all its tables. The row is written when the sink copies for the first time. A row with
+ * the state "gone" counts as deleted. */
 #ifndef WALPIPE_SINKCH_COPYNOTES_H
 #define WALPIPE_SINKCH_COPYNOTES_H
 
@@ -17,29 +18,29 @@ struct copynotes {
     struct noterows rows;
     const struct options *options;
     const struct layout *layout;
-    uint64_t found; /* the sink had everything up to here at its start, or passed it over */
+    uint64_t found; /* the sink had applied or skipped everything up to here at its start */
     uint64_t layout_hash;
     bool exist; /* set by copynotes_require_none: an earlier run has made the table */
 };
 
-/* Makes walpipe_tables where it is missing, brings the worker's notes to the stream's layout and
- * hands them to copying. followed: the sink has progress that it made before. */
+/* Creates walpipe_tables if it does not exist, converts the worker's notes to the stream's layout
+ * and enters them into copying. followed: the sink has progress from an earlier run. */
 int copynotes_load(struct copynotes *n, struct copying *c, bool followed,
                    struct err *err) MUST_CHECK;
 
-/* Of a sink that takes no copies. EXIT_REFUSED where a copy has not ended. */
+/* Call it for a sink that does not copy. EXIT_REFUSED if a copy has not ended. */
 int copynotes_require_none(struct copynotes *n, struct err *err) MUST_CHECK;
 
-/* Of such a sink, which passes the table's changes over from here on: the notes of all workers say
- * that it is out. Returns when they are durable. */
+/* Call it for such a sink when it skips the table's changes from now on. Marks the table as out in
+ * the notes of all workers. Returns when they are durable. */
 int copynotes_leave_out(struct copynotes *n, uint32_t relid, struct err *err) MUST_CHECK;
 
 /* Writes the notes that have changed. EXIT_REFUSED for a new table whose target has rows, or is
  * missing where none may be made. Returns when they are durable. */
 int copynotes_write(struct copynotes *n, struct copying *c, struct err *err) MUST_CHECK;
 
-/* Of a table without a note. Only rows that a worker of this sink has noted may be in its target,
- * and none has. EXIT_REFUSED if it has rows, or is missing where none may be made. */
+/* Checks a table without a note. Its target may only have rows of a table that this sink has noted,
+ * so it must be empty. EXIT_REFUSED if it has rows, or is missing where none may be made. */
 int copynotes_require_empty(const struct copynotes *n, const struct copypart *part,
                             const char *target_sql, struct err *err) MUST_CHECK;
 

@@ -145,7 +145,7 @@ end_of(const struct hello *hello, const struct mark *mark)
 
 /* Checks that rows of the history that mark names are the source's, up to the LSN where it left
  * that timeline. Rows with version 0 were copied by hand since. A truncate beyond the end is
- * forgotten if the table was filled anew. Returns 0, 1 with why if they are not, or -1 with err. */
+ * ignored if the table was filled again. Returns 0, 1 with why if they are not, or -1 with err. */
 static int
 judge(struct worker *w, const char *target_sql, uint32_t width, struct mark *mark, struct err *why,
       struct err *err)

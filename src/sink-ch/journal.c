@@ -1,11 +1,12 @@
 /* journal.c: see journal.h.
  *
  * A row records the progress of one of `shards` workers under one layout. Positions of another
- * cluster, timeline or slot have no meaning for this one. Under another layout another worker had
- * the rows of this one, so each new worker has everything that all of the old ones had, and no
- * more. Tables of before layouts were noted may mix them in one position, which proves that the
- * slot is right, but not that a worker may pass over changes behind it. A row with 0 workers is no
- * progress. It records that rows up to its LSN may be in ClickHouse. */
+ * cluster, timeline or slot have no meaning for this one. Under another layout other workers had
+ * the rows of this one, so a new worker only has everything up to the lowest position of all old
+ * workers. Older tables of walpipe have no column for the layout, and a position in them may be of
+ * several layouts. It proves that the slot is right, but not that a worker may skip changes before
+ * it. A row with 0 workers does not record progress. It records that rows up to its LSN may be in
+ * ClickHouse. */
 #include "sink-ch/journal.h"
 
 #include <inttypes.h>
@@ -68,8 +69,8 @@ as_notetable(const struct journal *j)
     return (struct notetable){.server = j->server, .database = j->database};
 }
 
-/* An old table has no layout. It is not in that table's sorting key then, so a row may replace that
- * of another layout. The rows that are left are true. */
+/* An old table has no column for the layout. Then the layout is not in its sorting key, so a row
+ * may replace one of another layout. The rows that remain are still correct. */
 static int
 add_layout(struct journal *j, struct err *err)
 {
@@ -470,7 +471,7 @@ put_note(struct journal *j, const char *slot, uint32_t shard, uint32_t shards, u
     return server_statement(j->server, "note the progress in " TABLE, &sql, err);
 }
 
-/* Without the right to write them, notes are off for good. */
+/* Without the right to write notes, the worker does not try again. */
 static int
 note_as(struct journal *j, uint32_t shards, uint64_t lsn, struct err *err)
 {

@@ -9,7 +9,7 @@
 #include "lib/layout.h"
 #include "sink-ch/server.h"
 
-/* The journal's answer about the rows that are there already. */
+/* The result of journal_open for the rows that are in ClickHouse already. */
 enum journal_known {
     JOURNAL_NOTHING,
     JOURNAL_OURS,    /* they were of this source and timeline */
@@ -31,7 +31,8 @@ struct journal {
     uint64_t announced;   /* in this run, by journal_announce */
     uint64_t layout_hash; /* in the notes of this run, if the table has_layout */
     bool has_layout;
-    bool off; /* the user has no right to it, so nothing is noted or can be proved */
+    bool off; /* the user has no right to the table, so nothing is recorded and nothing can be
+                 proved */
 };
 
 /* Makes the table if it is missing and reads its rows about this source. *durable is the LSN up to
@@ -46,7 +47,7 @@ int journal_look(struct journal *journal, struct err *why, struct err *err) MUST
 
 /* The notes of a sink, read without a stream. */
 struct journal_summary {
-    bool any;                   /* it has applied or adopted something once, of any source */
+    bool any;                   /* it has applied or adopted rows of any source before */
     uint64_t system_identifier; /* of the latest note, 0 if there is none */
     uint64_t durable;           /* LSN up to which all workers have that source's rows, or 0 */
     uint32_t workers;           /* at the latest note, 0 if not known */
@@ -62,8 +63,9 @@ int journal_sum_up(struct journal *journal, struct journal_summary *summary,
 int journal_note(struct journal *journal, uint64_t lsn, struct err *err) MUST_CHECK;
 
 /* Call it before changes of the transaction at commit_lsn go to tables whose mark cannot record the
- * origin of their rows (mark.h). A sink that is killed after such rows has no other note of them,
- * and a source that never had the transaction must hear of it. It is no progress. */
+ * origin of their rows (mark.h). If the sink is killed after it has sent such rows, this is the
+ * only record of them, and a source that never had the transaction must be refused by it. The
+ * record is not progress. */
 int journal_announce(struct journal *journal, uint64_t commit_lsn, struct err *err) MUST_CHECK;
 
 /* Records that this source's rows come into the database. Call it before the first row of a table
@@ -73,7 +75,7 @@ int journal_claim(struct journal *journal, struct err *err) MUST_CHECK;
 /* Deletes all notes of sinks of this name. Returns when they are gone. */
 int journal_drop(struct journal *journal, const char *sink, struct err *err) MUST_CHECK;
 
-/* A person decided that the source's history counts from now on. Call journal_adopt before the
+/* A person decided that the source's history is valid from now on. Call journal_adopt before the
  * first mark gets an offset. After all marks have one, journal_forget_others deletes the notes of
  * other histories. Both return 0, or -1 with err. */
 int journal_adopt(struct journal *journal, struct err *err) MUST_CHECK;

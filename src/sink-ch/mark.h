@@ -1,6 +1,6 @@
 /* mark.h: a table's mark in ClickHouse, in the comment of its version column. It records the origin
- * of the table's rows, and how far it was truncated. It outlives rows and merges, and goes when the
- * table is dropped. Judges nothing.
+ * of the table's rows, and how far it was truncated. It stays when rows are deleted or merged, and
+ * is removed with the table. This file decides nothing by it.
  *
  *     walpipe: rows of 7300000000000000001/1 public.t
  *     walpipe: truncated at 167772160.0; rows of 7300000000000000001/1 public.t
@@ -27,7 +27,7 @@ int mark_read(struct server *server, const struct options *options, struct table
 int mark_write(struct server *server, const struct options *options, struct table *table,
                struct err *why, struct err *err) MUST_CHECK;
 
-/* Appends the mark of a table that holds nothing but its source's rows, as a literal. */
+/* Appends the mark of a table that has only rows of its source, as an SQL literal. */
 void mark_put_new(const struct table *table, struct buf *sql);
 
 /* Parses the comment in text. Another comment leaves an empty mark that is not writable. */

@@ -25,7 +25,7 @@ void notes_free(struct notes *notes);
  * that has looked and adds it to the version count more. */
 #define NOTEROWS_VERSIONS_AHEAD (UINT64_C(1) << 32)
 
-/* The state of a row that is none. */
+/* The state of a row that counts as deleted. */
 extern const char noterows_gone[];
 
 /* Zero-initialise, then set table. */

@@ -23,7 +23,7 @@ struct notetable {
 int notetable_make(const struct notetable *n, const char *table, const char *columns,
                    const char *key, struct err *err) MUST_CHECK;
 
-/* Adds a column where it is missing. Rows of before have the type's default. */
+/* Adds a column where it is missing. Older rows have the type's default. */
 int notetable_add_column(const struct notetable *n, const char *table, const char *column,
                          const char *type, struct err *err) MUST_CHECK;
 int notetable_has_column(const struct notetable *n, const char *table, const char *column,

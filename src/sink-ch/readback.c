@@ -311,7 +311,7 @@ find(const struct found *found, struct bytes key)
     return number == BATCH_NONE ? NULL : &found->rows.entries[number];
 }
 
-/* Makes the row anew at the arena's end, the holes filled from the row `from`. */
+/* Writes the row again at the arena's end, with the holes filled from the row `from`. */
 static int
 fill(struct readback *rb, struct batch_entry *entry, const struct batch_entry *from,
      struct err *err)
@@ -416,8 +416,8 @@ is_older(const struct readback *rb, const struct batch_entry *found, struct vers
     return version_compare(version_of(rb->table, &rb->latest.rows, found), own) < 0;
 }
 
-/* Rows of before a resync, and rows that have left another key since, may have wrong values.
- * Nothing tells of the latter whether their first key is noted as missing. */
+/* Rows from before a resync, and rows whose key was changed since then, may have wrong values. For
+ * the latter it is not known whether their first key is noted as missing. */
 static bool
 is_doubtful(const struct readback *rb, const struct batch_entry *entry,
             const struct batch_entry *from)

@@ -1,9 +1,9 @@
 /* resync.c: see resync.h.
  *
- * Copied rows win over older ones, so a resync needs no second table. Rows that neither the copy
- * nor a change has brought since it began are surplus: they have lower versions. A tombstone of
- * them gets the version of the beginning: it wins against all that was there before, and loses
- * against whatever the key gets later. */
+ * Copied rows have higher versions than older ones, so a resync needs no second table. Rows that
+ * neither the copy nor a change has written since it began are surplus, and have lower versions.
+ * Their tombstones get the version of the beginning. This is higher than every version before, and
+ * lower than every later version of the key. */
 #include "sink-ch/resync.h"
 
 #include <inttypes.h>
@@ -110,7 +110,7 @@ count_from(struct worker *w, const struct table *table, struct version from, uin
     return text == NULL ? -1 : 0;
 }
 
-/* Nobody else knows of these rows: no change and no copy has brought them. */
+/* No change and no copy has written these rows. */
 static int
 refuse_from(struct worker *w, const struct table *table, uint64_t lsn, struct err *err)
 {
@@ -224,8 +224,8 @@ resync_since(const struct copying *c, uint32_t relid)
     return since > COPIES_BELOW_POSITION ? since - COPIES_BELOW_POSITION : since;
 }
 
-/* The rows that are there now have positions below the one that the reader asks the source for when
- * all workers have answered: the floor of the life's ranges. */
+/* The rows that are there now have positions below the floor of the life's ranges, which
+ * pg-table-read asks the source for when all workers have answered. */
 int
 resync_begin(struct worker *w, struct err *err)
 {
@@ -241,8 +241,8 @@ resync_begin(struct worker *w, struct err *err)
     return 0;
 }
 
-/* Rows that were copied may have been merged away by those that hide them. So all are read again.
- */
+/* A merge may have removed copied rows in favour of the rows that hide them. So all rows are read
+ * again. */
 static int
 refuse_planted(struct worker *w, const struct table *table, uint64_t lsn, struct err *err)
 {
@@ -251,9 +251,9 @@ refuse_planted(struct worker *w, const struct table *table, uint64_t lsn, struct
     return refuse_from(w, table, lsn, err);
 }
 
-/* All that committed below the floor is in the ranges of this life, whose rows are written at
- * positions that are not below it. So from there on versions are of this resync, if no range of an
- * earlier life stands. */
+/* The ranges of this life contain everything that committed below the floor, and their rows are
+ * written at positions that are not below it. So versions from the floor on are of this resync,
+ * unless finished ranges of an earlier life are kept. */
 int
 resync_range(struct worker *w, struct copypart *part, const struct heldrange *range,
              struct err *err)
@@ -313,7 +313,7 @@ count_surplus(struct worker *w, const struct table *table, uint64_t since, uint6
     return text == NULL ? -1 : 0;
 }
 
-/* Of their other columns a tombstone has no values, as that of a delete has none. */
+/* As for a delete, the tombstone has no values in the other columns. */
 static int
 bury(struct worker *w, const struct table *table, uint64_t since, struct err *err)
 {
@@ -357,7 +357,7 @@ remove_surplus(struct worker *w, const struct table *table, uint64_t since, uint
     return table_error(table, 0, err);
 }
 
-/* Worker 0, while the others stand still. */
+/* Worker 0 does this, while the others wait. */
 static int
 finish(struct worker *w, const struct copypart *ended, struct err *err)
 {

@@ -1,5 +1,6 @@
-/* resync.h: a table that is copied again (docs/copy.md, "Copying again"): whether the target takes
- * that, which of its rows may be wrong meanwhile, and the end, when its surplus rows go. */
+/* resync.h: a table that is copied again (docs/copy.md, "Copying again"). Checks whether the target
+ * allows it, which of its rows may be wrong until the end, and removes the surplus rows at the end.
+ */
 #ifndef WALPIPE_SINKCH_RESYNC_H
 #define WALPIPE_SINKCH_RESYNC_H
 
@@ -16,7 +17,7 @@ int resync_check(void *context, const struct relation *relation, struct err *err
  * one, or if it has not begun. */
 uint64_t resync_since(const struct copying *c, uint32_t relid);
 
-/* Of lives that begin with the notes that are about to be written. */
+/* Call it before the notes of lives that begin are written. */
 int resync_begin(struct worker *worker, struct err *err) MUST_CHECK;
 
 /* The first range of the part's life is about to be written. EXIT_REFUSED: rows of the target have
@@ -24,12 +25,13 @@ int resync_begin(struct worker *worker, struct err *err) MUST_CHECK;
 int resync_range(struct worker *worker, struct copypart *part, const struct heldrange *range,
                  struct err *err) MUST_CHECK;
 
-/* Behind all changes and ranges. Of a table whose last part has ended worker 0 removes the surplus
- * rows, and sets the notes of all workers. The others, which stand still meanwhile, look how it
- * ended. Where keys are missing the state stays. */
+/* Call it after all changes and ranges. If the last part of a table has ended, worker 0 removes the
+ * surplus rows, and sets the notes of all workers. The others wait, and then read the result. If
+ * keys are missing, the state does not change. */
 int resync_settle(struct worker *worker, struct err *err) MUST_CHECK;
 
-/* The run has failed. If the reason is that a resync must begin again, the notes say so. */
+/* Call it when the run has failed. If the reason is that a resync must begin again, it records this
+ * in the notes. */
 void resync_failed(struct worker *worker);
 
 #endif

@@ -1,4 +1,4 @@
-/* resyncask.c: see resyncask.h. A worker makes the rest of the notes of it when it loads them. */
+/* resyncask.c: see resyncask.h. A worker completes these notes when it loads them. */
 #include "sink-ch/resyncask.h"
 
 #include <stdio.h>

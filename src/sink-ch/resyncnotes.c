@@ -12,7 +12,7 @@ is_of(const struct note *note, uint32_t relid)
 
 /* ---- reading ---- */
 
-/* Of parts that the last list had. */
+/* The parts that were in the last list. */
 static void
 look_at(const struct copynotes *n, const struct notes *notes, uint32_t relid, uint64_t *since)
 {
@@ -79,7 +79,7 @@ begin_again(struct note *note)
     note->part.l0 = note->part.rows = note->part.file = 0;
 }
 
-/* Reads them, and sets the version for those that take their place. */
+/* Reads the notes, and sets the version of the notes that replace them. */
 static int
 read_all(struct copynotes *n, struct notes *notes, struct err *err)
 {
@@ -123,7 +123,7 @@ resyncnotes_restart(struct copynotes *n, uint32_t relid, struct err *err)
 
 /* ---- a pipeline that does not run ---- */
 
-/* Its rows go to the target of now. */
+/* Its rows go to the present target. */
 static int
 ask_again(struct copynotes *n, struct note *note, const struct copypart *part, struct err *err)
 {

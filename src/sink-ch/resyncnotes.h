@@ -9,20 +9,20 @@
 int resyncnotes_since(struct copynotes *n, uint32_t relid, uint64_t *since,
                       struct err *err) MUST_CHECK;
 
-/* All workers' notes say that the table is streaming. Later ones of a worker count only if it looks
- * before: resyncnotes_are_done does. */
+/* Sets the table to streaming in the notes of all workers. Later notes of a worker are valid only
+ * if it has called resyncnotes_are_done before. */
 int resyncnotes_end(struct copynotes *n, uint32_t relid, struct err *err) MUST_CHECK;
 
-/* Whether those of this worker do. */
+/* Whether the notes of this worker say so. */
 int resyncnotes_are_done(struct copynotes *n, uint32_t relid, bool *done,
                          struct err *err) MUST_CHECK;
 
-/* All workers' notes say that the resync has not begun. Later ones of workers that have not looked
- * do not count. */
+/* Sets the resync to not begun in the notes of all workers. Later notes of workers that have not
+ * read these are ignored. */
 int resyncnotes_restart(struct copynotes *n, uint32_t relid, struct err *err) MUST_CHECK;
 
-/* The table is to be copied again, as its next start finds. part has its names now, and relid;
- * notes of another table of that name go. Where it has none it gets one. */
+/* Records that the next start copies the table again. part has the table's present names and relid.
+ * Notes of another table of that name are removed. A table without a note gets one. */
 int resyncnotes_ask(struct copynotes *n, const struct copypart *part, struct err *err) MUST_CHECK;
 
 #endif

@@ -240,7 +240,7 @@ drop(struct server *server, const struct table *table, struct err *err)
     return server_statement(server, "drop the view of current rows", &sql, err);
 }
 
-/* After an error. Another worker, which makes the view anew, has dropped it since we asked. */
+/* After an error. Another worker, which replaces the view, has dropped it since we asked. */
 static bool
 is_gone(const struct server *server)
 {

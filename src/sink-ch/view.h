@@ -5,9 +5,9 @@
 #include "sink-ch/describe.h"
 
 /* Creates the view if there is none. That includes a table that existed, because a sink may have
- * died between the table and its view. A view's columns and types are fixed when it is created. Our
- * view is made anew if the source's columns or the table's types differ. A view of another owner
- * stays. `described` is the table. */
+ * died between the table and its view. A view's columns and types are fixed when it is created.
+ * Replaces the view if walpipe made it and the source's columns or the table's types differ. A view
+ * of another owner stays. `described` is the table. */
 int view_keep(struct server *server, const struct options *options, const struct table *table,
               const struct described *described, struct err *err) MUST_CHECK;
 

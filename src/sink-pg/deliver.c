@@ -202,8 +202,7 @@ struct tries {
     bool careful;
 };
 
-/* Continues after a failure that heals by waiting. Returns 0 to try again, 1 if the batch is there
- * already. */
+/* Continues after a temporary failure. Returns 0 to try again, 1 if the batch is there already. */
 static int
 recover(struct deliver *d, const struct tries *tries, const struct position *commit,
         struct err *err)

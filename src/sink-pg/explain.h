@@ -1,5 +1,5 @@
-/* explain.h: explains the target's refusal of a change to the person who has to mend it. It uses
- * SQLSTATE, names and numbers, never words, which depend on the target's language. */
+/* explain.h: explains the target's refusal of a change to the person who has to correct the cause.
+ * It uses SQLSTATE, names and numbers, never words, which depend on the target's language. */
 #ifndef SINK_PG_EXPLAIN_H
 #define SINK_PG_EXPLAIN_H
 

@@ -7,8 +7,8 @@
 enum outcome {
     OUTCOME_DONE,
     OUTCOME_NOT, /* not possible in this way, and the transaction is as it was before the attempt */
-    OUTCOME_RETRY,   /* err is set, because the connection is lost, or the server's error heals by
-                        waiting */
+    OUTCOME_RETRY, /* err is set, because the connection is lost, or the server's error is temporary
+                    */
     OUTCOME_REFUSED, /* err is set, because of the data, the target's tables or rights */
     OUTCOME_FAILED   /* err is set, because another worker took over, or by a bug */
 };
