@@ -2,12 +2,13 @@
  * (trap 177).
  *
  * A walsender begins to read the WAL before the slot's position, and needs a snapshot of the
- * catalog to decode with. It has saved one in pg_logical/snapshots. Where that file is missing,
- * because somebody copied the slot alone to this server, it gathers a new one and waits until all
- * transactions of that time have ended. It drops those that commit meanwhile, without a word in the
- * stream. Its log says from where on it decodes, and the client hears that at client_min_messages =
- * log. The words depend on the server's language, so the file of the message and the LSN in it
- * decide, and a detail that counts transactions says that the walsender waits. */
+ * catalog to decode with. It has saved one in pg_logical/snapshots. If that file is missing,
+ * because somebody copied only the slot to this server, the walsender builds a new snapshot, and
+ * waits until all transactions of that time have ended. It silently leaves out those that commit
+ * during this wait. Its log has the LSN from which on it decodes, and the client gets this message
+ * with client_min_messages = log. The words depend on the server's language, so the message is
+ * recognized by its source file and the LSN in it. A detail that counts transactions shows that the
+ * walsender waits. */
 #ifndef WALPIPE_DECODESTART_H
 #define WALPIPE_DECODESTART_H
 

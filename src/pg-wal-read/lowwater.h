@@ -3,8 +3,8 @@
  * stream is busy. While it is not busy, a lone commit must not wait. Must not know the messages'
  * content.
  *
- * A walsender on this machine pays for more than our waking up. Each of its messages goes through
- * the whole of TCP up to our socket, as long as our socket has room. Without room, a message is
+ * A walsender on this machine has further costs. The kernel processes each of its messages in the
+ * walsender's time up to our socket, as long as our socket has room. Without room, a message is
  * only added to the walsender's own socket. So on one machine our socket is made small, and left
  * alone for a moment. (15, 1 million rows of 100 bytes: 0.8 s of system time in the walsender
  * instead of 1.7.) Between machines the small buffer would be a limit, and is not set.

@@ -19,7 +19,7 @@ enum published {
 };
 
 /* Asks and judges, on an ordinary connection of its own. Never use the replication connection. A
- * query there fills the walsender's caches with the catalog of today, and the walsender would
+ * query there would fill the walsender's caches with the present catalog, and the walsender would
  * decode older WAL with it. */
 enum published published_check(const struct source_options *options, struct err *err) MUST_CHECK;
 

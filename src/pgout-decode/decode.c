@@ -197,9 +197,9 @@ columns_match(const struct known_relation *known, uint8_t tag, const struct row_
 }
 
 /* Under publish_via_partition_root the table announces the root's replica identity, but old rows
- * follow the partition's. Some signs prove that an old row breaks the announced identity. FULL
- * always has an old row. A value that was not sent because it is TOASTed cannot have been NULL. No
- * column of an identity can be NULL. */
+ * follow the partition's. In some cases an old row proves that the announced identity is wrong.
+ * FULL always has an old row. A value that was not sent because it is TOASTed cannot have been
+ * NULL. No column of an identity can be NULL. */
 static const char *
 false_identity(const struct known_relation *known, uint8_t tag, const struct row_event *row)
 {
@@ -250,7 +250,8 @@ decode_row(struct decoder *d, uint8_t tag, struct cursor *c, struct buf *out, st
         return malformed(tag, what, err);
     }
     if (!columns_match(known, tag, row)) {
-        snprintf(what, sizeof what, "it does not have the %" PRIu32 " columns of table oid %" PRIu32,
+        snprintf(what, sizeof what,
+                 "it does not have the %" PRIu32 " columns of table oid %" PRIu32,
                  known->columns_count, row->header.relid);
         return malformed(tag, what, err);
     }

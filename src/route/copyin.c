@@ -140,7 +140,7 @@ gather(struct copyin *c, const bool sinks[WORKERS_MAX], struct bytes raw, struct
     return 0;
 }
 
-/* One worker ends the resync while the others stand still. */
+/* One worker ends the resync while the others wait. */
 static int
 put_barrier(struct sink *sink)
 {

@@ -1,10 +1,10 @@
-/* copyin.h: route's second input, which brings rows that exist already from pg-table-read
- * (docs/copy.md).
+/* copyin.h: route's second input, with copied rows from pg-table-read (docs/copy.md).
  *
- * A unit that may stand between two transactions is gathered as a whole in the workers' shares. It
- * is one of the frames table, horizon and table end, or a range from its first frame to its last.
- * So nobody waits for a range, and an incomplete one reaches no worker. Then `ready` is set, and no
- * frame is taken before copyin_pass_on. Pure. */
+ * A unit is one of the frames table, horizon and table end, or a range from its first frame to its
+ * last. A whole unit is gathered in the workers' shares, and is then passed on between two
+ * transactions. So no worker waits for the rest of a range, and an incomplete range reaches no
+ * worker. When a unit is complete `ready` is set, and no frame is taken before copyin_pass_on.
+ * Pure. */
 #ifndef WALPIPE_COPYIN_H
 #define WALPIPE_COPYIN_H
 
@@ -13,8 +13,8 @@
 /* Most lives that are open at a time, the same as ackd's open questions. */
 #define COPYIN_LIVES_MAX 256
 
-/* After this many bytes a range gets no further frame of rows. pg-table-read ends a range behind
- * the row with which it has 4 MiB of text, and a row of small values is twice as long here. */
+/* After this many bytes a range gets no further frame of rows. pg-table-read ends a range after the
+ * row that reaches 4 MiB of text, and a row of small values is twice as long here. */
 #define COPYIN_RANGE_MAX (16u << 20)
 
 struct copyin_life {

@@ -87,7 +87,8 @@ is_full(const struct loop *l)
 
 /* ---- the copy ---- */
 
-/* Here it counts, because no range is queued behind another one that is still unread. */
+/* Here the worker's part of a range counts, because a range is not queued while another one is
+ * still unread. */
 static bool
 is_full_for_copy(const struct loop *l)
 {
@@ -146,7 +147,7 @@ routed(const struct loop *l)
     return l->reader.bytes_read - buf_len(&l->reader.buf);
 }
 
-/* The stream goes first. While it has input, it gets as many bytes as the copy got before. */
+/* The stream has priority. While it has input, it gets as many bytes as the copy got before. */
 static int
 pass_copy_on(struct loop *l, struct err *err)
 {

@@ -21,7 +21,7 @@ malformed(uint8_t type, struct err *err)
     return err_set(err, EXIT_REFUSED, "malformed frame of type %u in the event stream", type);
 }
 
-/* The stream breaks a promise of the program before. An event was lost, or came twice. */
+/* The stream is not as pgout-decode writes it. An event was lost, or came twice. */
 static int
 out_of_place(const struct router *r, const char *what, struct err *err)
 {
@@ -126,8 +126,8 @@ route_hello(struct router *r, const struct frame *frame, struct err *err)
 
 /* ---- relation ---- */
 
-/* A sink that may have rows of the table notes that it lacks changes from here on, with the commit
- * of the first one at the latest. */
+/* Tells a sink that may have rows of the table that it lacks changes from here on. The sink records
+ * this at the latest with the commit of the first one. */
 static int
 tell_left_out(struct sink *sink, uint32_t relid, struct err *err)
 {

@@ -1,5 +1,5 @@
-/* touched.h: the frames `touched`. They tell a sink's workers of a change that another worker
- * applies behind a barrier, if rows of its table are, or were, copied in this run. Pure. */
+/* touched.h: the frames `touched`. They inform a sink's workers about a change that another worker
+ * applies after a barrier, if rows of its table are, or were, copied in this run. Pure. */
 #ifndef WALPIPE_TOUCHED_H
 #define WALPIPE_TOUCHED_H
 

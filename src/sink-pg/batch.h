@@ -58,8 +58,8 @@ uint32_t op_list_next(const struct op_list *list, uint32_t at);
 int batch_add_row(struct batch *b, struct table *table, uint8_t type, struct bytes body,
                   uint64_t commit_lsn, struct err *err) MUST_CHECK;
 
-/* Every relid must be known to tables. The staging tables of those that double are truncated, too,
- * and alone if the table is behind. */
+/* Every relid must be known to tables. If changes of a table also go to its staging table, that one
+ * is truncated, too. If the table is behind, only the staging table is truncated. */
 int batch_add_truncate(struct batch *b, const struct tables *tables,
                        const struct truncate_event *truncate, uint64_t commit_lsn,
                        struct err *err) MUST_CHECK;
@@ -80,7 +80,7 @@ struct change {
                                     otherwise from the new one */
     bool key_changed;
     bool complete; /* no unchanged TOAST value is left in new_row */
-    bool copied;   /* its table is being copied, so its row may be missing yet */
+    bool copied;   /* its table is being copied, so its row may not be there yet */
 };
 
 /* The same bytes in the same format. */

@@ -6,7 +6,7 @@
 
 #define INDEX_COLUMNS_MAX 32
 
-/* Strings are the answers' and live as long as the struct catalog. */
+/* Strings belong to the query results and are valid as long as the struct catalog. */
 struct catalog_column {
     const char *name;
     int16_t number;

@@ -7,9 +7,9 @@
 #include "sink-pg/plan.h"
 #include "sink-pg/session.h"
 
-/* Says nothing where a copy may begin, or where none will: the target has notes about the table, or
- * it got rows before there were notes. Otherwise the table must be empty. Until the copy has ended,
- * an insert of a table with a key must be able to take another row's place. */
+/* Reports nothing if a copy may begin, or if none will begin because the target has notes about the
+ * table, or has rows from before there were notes. Otherwise the table must be empty. In a table
+ * with a key, an insert must be able to replace an existing row until the copy has ended. */
 void checkcopy_table(struct session *session, const char *pipeline, const char *sink,
                      const struct relation *relation, const struct plan *plan, const char *schema,
                      const char *name, struct verdicts *verdicts);

@@ -1,22 +1,21 @@
 /* compact.h: reduces many changes of one table to one net change per key, so that a set-based
  * statement sees each row once (traps 79 to 81). Pure, without a connection.
  *
- * - Insert, then update is an insert of the final row.
- * - Update, then update is one update. Values that the later one did not send stay as in the
- *   earlier one.
- * - Any change, then delete is a delete. That holds also after an insert, because the row may be
- *   older than the batch.
- * - Delete, then insert is a replace, in which the row goes and a new one comes.
- * - An update that changes the key is a delete of the old key and an insert of the new one.
+ * - Insert, then update is an insert of the final row. - Update, then update is one update. Values
+ * that the later one did not send stay as in the earlier one. - Any change, then delete is a
+ * delete. That holds also after an insert, because the row may be older than the batch. - Delete,
+ * then insert is a replace, in which the row goes and a new one comes. - An update that changes the
+ * key is a delete of the old key and an insert of the new one.
  *
  * Under REPLICA IDENTITY FULL the source's key may be deferrable. It can belong to two rows for a
  * moment, and one of them may be there since before the batch. So a row is compared with the row
- * that the changes before it left, and a row that comes and goes leaves the key alone.
+ * that the earlier changes left, and a row that is inserted and deleted again does not affect the
+ * key.
  *
  * Changes that cannot be expressed in this way are odd, and are then applied one by one.
  *
  * By row, under FULL only, there is one net change per row with all its values. It has the rows
- * that go and those that come, no matter which keys they shared on the way. */
+ * that are removed and those that are added, no matter which keys they had in between. */
 #ifndef SINK_PG_COMPACT_H
 #define SINK_PG_COMPACT_H
 

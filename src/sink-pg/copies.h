@@ -1,5 +1,5 @@
 /* copies.h: the worker's part in copies (docs/copy.md): the treatment of changes of tables that are
- * copied, and when ranges are written. Nothing happens here on a stream that brings no copies.
+ * copied, and when ranges are written. These functions do nothing on a stream without copies.
  * worker.c decides when a batch is applied. */
 #ifndef SINK_PG_COPIES_H
 #define SINK_PG_COPIES_H
@@ -11,10 +11,11 @@
 /* When hello has come. */
 void copies_wire(struct worker *worker);
 
-/* Reads the target's notes. On a stream without copies it requires that there are none. */
+/* Reads the target's notes. On a stream without copies it refuses notes of copies that have not
+ * ended. */
 int copies_load(struct worker *worker, struct err *err) MUST_CHECK;
 
-/* The run ends with an error. Drops a staging table that is void. */
+/* Call it when the run ends with an error. Drops a staging table that is not valid any more. */
 void copies_unstage(struct worker *worker);
 
 /* ---- the stream's items ---- */
@@ -23,7 +24,7 @@ void copies_unstage(struct worker *worker);
 int copies_row(struct worker *worker, struct table *table, const struct intake_item *item,
                struct err *err) MUST_CHECK;
 
-/* Leaves out those of the truncate's tables that the ranges will bring in their state after it. */
+/* Leaves out those tables of the truncate whose later ranges will be read after it. */
 int copies_truncate(struct worker *worker, struct truncate_event *truncate,
                     struct err *err) MUST_CHECK;
 int copies_touched(struct worker *worker, const struct intake_item *item,
@@ -32,31 +33,31 @@ int copies_left_out(struct worker *worker, uint32_t relid, struct err *err) MUST
 int copies_relation(struct worker *worker, const struct intake_item *item, bool changed,
                     struct err *err) MUST_CHECK;
 
-/* A frame of a copy. body is item's. */
+/* Takes a frame of a copy. body is that of the item. */
 int copies_frame(struct worker *worker, const struct intake_item *item, struct cursor body,
                  struct err *err) MUST_CHECK;
 
 /* ---- commits ---- */
 
-/* Ranges wait whose marks have come, or notes. */
+/* Returns true if notes, or ranges whose marks have been reached, wait to be written. */
 bool copies_are_due(struct worker *worker);
 
-/* And it is their turn. */
+/* Whether they may be written now. */
 bool copies_may_go(struct worker *worker);
 
-/* They have had their turn, which began then. */
+/* They were written. `began` is when that started. */
 void copies_gone(struct worker *worker, uint64_t began);
 
 /* Notes wait. */
 bool copies_have_notes(struct worker *worker);
 
-/* Ranges have waited for a pause of the stream for too long. */
+/* Returns true if ranges have waited too long for a pause of the stream. */
 bool copies_starve(struct worker *worker);
 
-/* Ranges must be written before the frame. body is item's. */
+/* Returns true if ranges must be written before the frame. body is that of the item. */
 bool copies_precede(struct worker *worker, const struct intake_item *item, struct cursor body);
 
-/* A note must be durable before the next item. */
+/* Returns true if a note must be durable before the next item. */
 bool copies_are_urgent(const struct worker *worker);
 
 /* Marks the ranges that the next commit writes, if it is their turn. commit is NULL inside a
@@ -64,7 +65,7 @@ bool copies_are_urgent(const struct worker *worker);
 int copies_collect(struct worker *worker, const struct position *commit,
                    struct err *err) MUST_CHECK;
 
-/* A batch could not be applied. If rows of the target are in the way of a table that is copied
+/* A batch could not be applied. If the reason is a conflict with rows of a table that is copied
  * again, its changes go to the staged rows alone from the next start on. Returns -1. */
 int copies_refused(struct worker *worker, struct err *err);
 

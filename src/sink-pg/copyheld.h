@@ -1,7 +1,7 @@
 /* copyheld.h: changes of tables without a key that wait in the target until the ranges are written
  * (docs/copy.md, "Tables without a key"):
  *
- *     walpipe.held   the changes, and for each life that goes on a row of piece 0. By this row
+ *     walpipe.held the changes, and for each life that has not ended a row of piece 0. By this row
  * a restart knows that it must empty the target's table before the next life
  *
  * Only the worker that gets the table's rows writes there. */
@@ -43,12 +43,12 @@ int copyheld_drop(struct session *s, const char *pipeline, const char *sink,
 
 /* ---- the stream ---- */
 
-/* *mine: this worker gets the table's rows. EXIT_REFUSED where they go to several workers. */
+/* *mine: this worker gets the table's rows. EXIT_REFUSED if they go to several workers. */
 int copyheld_place(const struct copyheld *h, const struct relation *relation, bool *mine,
                    struct err *err) MUST_CHECK;
 
-/* A change of a table that is COPYING_HOLD's: kept, unless the snapshot contains it. body is that
- * of the frame; of a truncate its flags as one byte. */
+/* Keeps a change of a table that is COPYING_HOLD, unless the snapshot contains it. body is that of
+ * the frame, and for a truncate its flags as one byte. */
 int copyheld_add(struct copyheld *h, struct copying *c, const struct relation *relation,
                  const struct heldchange *change, struct bytes body, const struct log *log,
                  struct err *err) MUST_CHECK;

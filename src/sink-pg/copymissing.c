@@ -62,7 +62,7 @@ copymissing_look(struct copymissing *m, struct session *s, struct err *err)
     return 0;
 }
 
-/* That columns are those of $6. Notes of before have no types. */
+/* That columns are those of $6. Older notes have no types. */
 #define OF_COLUMNS                                                                                 \
     "m.columns IN ($6::text[], ($6::text[])[1:pg_catalog.cardinality($6::text[]) / 2]) "
 
@@ -197,8 +197,8 @@ copymissing_drop(const struct copymissing *m, struct session *s, uint32_t relid,
                PARAMS_OWN, &p, err);
 }
 
-/* Of one key the values come one behind the other. Keys of workers that are no more are worker 0's.
- */
+/* Of one key the values come one behind the other. Worker 0 takes over the keys of workers that do
+ * not exist any more. */
 static const char read_missing[] =
     "SELECT m.n, k.value FROM (SELECT pg_catalog.row_number() OVER () AS n, key "
     "FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND "

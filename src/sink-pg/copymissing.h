@@ -11,10 +11,10 @@
 struct copymissing {
     const char *pipeline;
     const struct hello *hello;
-    bool any; /* the table may have rows of this sink; other workers' may come unseen */
+    bool any; /* the table may have rows of this sink; other workers may add some at any time */
 };
 
-/* Looks whether the table has rows of the sink. */
+/* Checks whether the table has rows of the sink. */
 int copymissing_look(struct copymissing *m, struct session *s, struct err *err) MUST_CHECK;
 
 /* Adds the keys of those of the first `to` changes that have met no row. */

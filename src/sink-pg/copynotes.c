@@ -161,7 +161,7 @@ static const char add_worker[] =
     "WHERE pipeline = $1 AND sink = $2 AND relid <> 0 AND $4::integer IS NOT NULL "
     "ORDER BY relid, part, shard ON CONFLICT DO NOTHING";
 
-/* One worker alone may have passed changes of it over, and may be no more. */
+/* A single worker may have skipped changes of it, and this worker may not exist any more. */
 static const char leave_out[] =
     "UPDATE walpipe.tables AS t SET state = 'out-' || state WHERE pipeline = $1 AND sink = $2 "
     "AND shard = $3::integer AND state NOT LIKE 'out-%' AND EXISTS (SELECT FROM walpipe.tables AS "

@@ -27,16 +27,16 @@ struct copynotes {
     bool exist; /* set by copynotes_require_none: an earlier run has made the tables */
 };
 
-/* Creates the tables if they are missing, makes the rows those of the stream's layout, and hands
- * them to copying. Call it after progress_start. */
+/* Creates the tables if they are missing, converts the rows to the stream's layout, and enters them
+ * into copying. Call it after progress_start. */
 int copynotes_load(struct copynotes *n, struct session *s, struct copying *c,
                    struct err *err) MUST_CHECK;
 
-/* For a sink that takes no copies. EXIT_REFUSED if a copy has not ended. */
+/* For a sink that does not copy. EXIT_REFUSED if a copy has not ended. */
 int copynotes_require_none(struct copynotes *n, struct session *s, struct err *err) MUST_CHECK;
 
-/* For such a sink, which passes the table's changes over from here on: the notes of all workers say
- * that it is out, in the open transaction or at once. */
+/* For such a sink, when it skips the table's changes from now on. Marks the table as out in the
+ * notes of all workers, in the open transaction or at once. */
 int copynotes_leave_out(const struct copynotes *n, struct session *s, uint32_t relid,
                         struct err *err) MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* deliver.h: applies a batch in spite of failures of the target. It waits, connects again, and
+/* deliver.h: applies a batch and handles failures of the target. It waits, connects again, and
  * finds out whether a commit whose answer was lost was carried out. */
 #ifndef SINK_PG_DELIVER_H
 #define SINK_PG_DELIVER_H
@@ -14,10 +14,10 @@ struct deliver {
     struct origin origin;
     struct differences differences;
     const struct log *log;
-    struct intake *intake; /* watched during a wait for the target, and hears of the target */
+    struct intake *intake; /* polled during a wait for the target, and told about the target */
 };
 
-/* Connects to the target, waiting for it as long as it takes, and takes the progress row. */
+/* Connects to the target, waits for it without a limit, and takes over the progress row. */
 int deliver_start(struct deliver *d, struct err *err) MUST_CHECK;
 
 /* Applies the first `to` ops of the batch. With commit it is durable afterwards, with that
@@ -30,8 +30,8 @@ int deliver_batch(struct deliver *d, struct batch *batch, uint32_t to,
 int deliver_left_out(struct deliver *d, const struct copynotes *notes, uint32_t relid,
                      struct err *err) MUST_CHECK;
 
-/* The idle connection has become readable, usually because the server is gone. Connects again
- * then. */
+/* Call it when the idle connection has become readable. Usually the server is gone, and it connects
+ * again. */
 int deliver_look(struct deliver *d, struct err *err) MUST_CHECK;
 
 void deliver_free(struct deliver *d);

@@ -6,7 +6,7 @@
 
 #include "lib/base.h"
 
-/* The typmod of a domain's base type, which the stream does not tell. */
+/* The typmod of a domain's base type, which the stream does not contain. */
 #define FITS_TYPMOD_UNKNOWN (-2)
 
 struct fits_type {
@@ -15,8 +15,8 @@ struct fits_type {
 };
 
 /* The part of a value that the target's input function would silently drop, for a message, as in
- * "digits would be rounded away". NULL if there is none, as far as the types tell. The server then
- * reports an error for a value that does not fit. */
+ * "digits would be rounded away". NULL if the types show no such loss. The server then reports an
+ * error for a value that does not fit. */
 const char *fits_loss(struct fits_type from, struct fits_type to) MUST_CHECK;
 
 /* Whether the target's input function silently drops a part of some texts. Not for an array or a

@@ -1,7 +1,7 @@
-/* layers.h: finds the worker that had a change before the sink's layout was changed. One rule leads
- * from any layout and any stop to any other. A change is applied if and only if its position is
- * beyond the progress of the worker that owned it under each older layout. Pure, without a
- * connection. */
+/* layers.h: finds the worker that had a change before the sink's layout was changed. One rule is
+ * enough for every change of the layout and for all positions at which workers have stopped. A
+ * change is applied if and only if its position is beyond the progress of the worker that owned it
+ * under each older layout. Pure, without a connection. */
 #ifndef SINK_PG_LAYERS_H
 #define SINK_PG_LAYERS_H
 
@@ -32,7 +32,7 @@ struct layers {
     uint32_t count;
     uint64_t highest;     /* no layer has any part of a transaction that commits here or later */
     struct relmap places; /* relid to a struct placement for each layer */
-    struct row_values *values; /* lent, for the row in hand */
+    struct row_values *values; /* borrowed, for the current row */
 };
 
 /* The first commit LSN of which a layer has no part. */

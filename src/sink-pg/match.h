@@ -7,8 +7,8 @@
 /* Fills the plan's keys, match, index, overwrites and coarse_key. Its columns must be there. */
 int match_choose(struct plan *plan, const struct plan_input *input, struct err *err) MUST_CHECK;
 
-/* For a copy of a table with a key. A row of a range may be there already, because the stream has
- * brought it. EXIT_REFUSED if it would not take that one's place. label is the target's name. */
+/* For a copy of a table with a key. A change may have inserted a row of a range before.
+ * EXIT_REFUSED if the copied row could not replace that one. label is the target's name. */
 int match_require_overwrites(const struct plan *plan, const char *label,
                              struct err *err) MUST_CHECK;
 

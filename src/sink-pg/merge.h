@@ -12,7 +12,7 @@ struct merge {
     bool savepoint; /* the attempt has sent it */
     struct compact compact;
     struct copyout copy;
-    struct row_values *values; /* lent, for the row in hand */
+    struct row_values *values; /* borrowed, for the current row */
     struct buf sql;
     struct buf masks; /* one byte per column, mask after mask */
     uint32_t masks_count;
@@ -34,7 +34,7 @@ struct row_source {
 enum outcome merge_copy(struct merge *m, struct session *s, const struct op_list *list,
                         struct err *err);
 
-/* Inserts rows. They go to COPY as they come, and are not kept. */
+/* Inserts rows. Each is passed to COPY at once, and not kept. */
 enum outcome merge_copy_rows(struct merge *m, struct session *s, struct table *table,
                              const struct row_source *rows, struct err *err);
 

@@ -1,5 +1,5 @@
-/* neighbours.h: other parties that the target's changes concern. These are the source itself, if it
- * is the same database, and everybody who replicates from the target. */
+/* neighbours.h: other databases that are affected by the target's changes. These are the source
+ * itself, if it is the same database, and all that replicate from the target. */
 #ifndef SINK_PG_NEIGHBOURS_H
 #define SINK_PG_NEIGHBOURS_H
 

@@ -27,7 +27,7 @@ enum origin_state {
     ORIGIN_SET,    /* everything that this session writes has it */
     ORIGIN_UNUSED, /* the server refuses it, which is logged once, and the worker continues
                     */
-    ORIGIN_HELD,   /* another session, perhaps of a killed worker, has it still */
+    ORIGIN_HELD,   /* another session, perhaps of a killed worker, still uses it */
     ORIGIN_FAILED  /* the connection is lost, and err is set */
 };
 

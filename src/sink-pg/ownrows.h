@@ -5,8 +5,8 @@
 #include "lib/buf.h"
 #include "sink-pg/session.h"
 
-/* Appends it to rows. An ordinary table's are not those of tables that inherit from it; a
- * partitioned table's are those of its partitions. */
+/* Appends it to rows. The rows of tables that inherit from an ordinary table are not its own. The
+ * rows of partitions are those of the partitioned table. */
 int ownrows_name(struct session *s, const char *schema, const char *name, struct buf *rows,
                  struct err *err) MUST_CHECK;
 

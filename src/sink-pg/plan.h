@@ -50,9 +50,10 @@ enum plan_match {
 
 /* The way to insert a row that may be there already. */
 enum insert_way {
-    INSERT_PLAINLY,   /* a row of its key is an error */
-    INSERT_OVER,      /* it takes the place of a row of its key */
-    INSERT_AND_NOTICE /* the same, but affects the row of its key if that had other values */
+    INSERT_PLAINLY,   /* a row with the same key is an error */
+    INSERT_OVER,      /* it replaces a row with the same key */
+    INSERT_AND_NOTICE /* the same, but counts as an effect if the row with this key had other values
+                       */
 };
 
 /* One prepared statement of a table, for one shape of change. */

@@ -229,7 +229,7 @@ judge(const struct relayout *r, const struct stored *st, struct err *err)
     if (!st->known) {
         err_set(err, EXIT_REFUSED,
                 "the %" PRIu32 " workers of sink \"%s\" did not stop at one position, and an older "
-                               "walpipe did not record which worker had which rows",
+                "walpipe did not record which worker had which rows",
                 st->layer.layout.shards, r->hello->sink);
         return err_hint(err,
                         "run the older walpipe with its own configuration once more and stop it "

@@ -15,8 +15,8 @@ struct resyncask {
 
 /* `sink-pg --resync`, on a session that is open. in has the event stream that describes the
  * source's tables, as for --check. A table of this name with another oid was dropped: its notes go.
- * A worker that lives nevertheless cannot commit afterwards. EXIT_REFUSED if the target has no
- * notes yet, or if the table cannot be copied again. */
+ * If a worker still runs, it cannot commit afterwards. EXIT_REFUSED if the target has no notes yet,
+ * or if the table cannot be copied again. */
 int resyncask_note(struct session *s, const struct resyncask *ask, int in,
                    struct err *err) MUST_CHECK;
 

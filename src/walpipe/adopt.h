@@ -1,5 +1,5 @@
-/* adopt.h: walpipe adopt, with which ClickHouse tables that hold rows of another history take the
- * source's. */
+/* adopt.h: walpipe adopt, which marks ClickHouse tables that hold rows of another history, so that
+ * the source's rows replace the old ones. */
 #ifndef WALPIPE_ADOPT_H
 #define WALPIPE_ADOPT_H
 

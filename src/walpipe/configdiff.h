@@ -1,4 +1,4 @@
-/* configdiff.h: the places where two config files say different things. */
+/* configdiff.h: the keys and sections in which two config files differ. */
 #ifndef WALPIPE_CONFIGDIFF_H
 #define WALPIPE_CONFIGDIFF_H
 

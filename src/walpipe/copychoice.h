@@ -1,5 +1,5 @@
 /* copychoice.h: whether a sink copies the rows that its tables have already, where the config file
- * does not say. A pure function of the evidence, so that a test can try all of it. */
+ * does not say. It is a pure function of the evidence, so that a test can try every combination. */
 #ifndef WALPIPE_COPYCHOICE_H
 #define WALPIPE_COPYCHOICE_H
 

@@ -1,5 +1,5 @@
-/* lastwords.h: the reason why a program ended, in its own words. log_failure writes it into the
- * file that the environment variable LOG_LAST_WORDS names. */
+/* lastwords.h: the error with which a program ended. log_failure writes it into the file that the
+ * environment variable LOG_LAST_WORDS names. */
 #ifndef WALPIPE_LASTWORDS_H
 #define WALPIPE_LASTWORDS_H
 

@@ -23,8 +23,8 @@ void notify_open(struct notify *notify, int ready_fd);
  * because a source that is down at boot must not make the start fail. */
 void notify_ready(struct notify *notify);
 
-/* Before this process starts another walpipe in its own place. That one finds the same environment
- * and descriptors as notify_open, but its newline goes to /dev/null. */
+/* Call it before this process executes another walpipe. That one finds the same environment and
+ * descriptors as notify_open, but its newline goes to /dev/null. */
 void notify_hand_on(const struct notify *notify);
 
 /* The pipeline drains. */

@@ -1,11 +1,10 @@
-/* override.h: the options --set SECTION.KEY=VALUE, which take the place of keys in the config file.
- */
+/* override.h: the options --set SECTION.KEY=VALUE, which override keys of the config file. */
 #ifndef WALPIPE_OVERRIDE_H
 #define WALPIPE_OVERRIDE_H
 
 #include "walpipe/inifile.h"
 
-/* All keys of a pipeline with many sinks. More are a slip of a script. */
+/* Enough for all keys of a pipeline with many sinks. More are a mistake in a script. */
 #define OVERRIDES_MAX 64
 
 /* As given, for example "source.slot=orders", "sink.dst.shards=2" or

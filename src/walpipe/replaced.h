@@ -1,6 +1,6 @@
 /* replaced.h: notices that the file of walpipe itself has been replaced, as an upgrade does, and
  * continues as the new one. The programs that run keep their old files until they end, and all of
- * them end together, so that between two lives of the pipeline no old and new program ever meet. */
+ * them end together. So old and new programs never run in one pipeline. */
 #ifndef WALPIPE_REPLACED_H
 #define WALPIPE_REPLACED_H
 

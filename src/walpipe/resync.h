@@ -1,5 +1,5 @@
-/* resync.h: walpipe resync, which has one table copied again. Where the pipeline does not run, it
- * notes that in the targets, and the next start does so. */
+/* resync.h: walpipe resync, which lets the pipeline copy one table again. If the pipeline does not
+ * run, it records the request in the targets for the next start. */
 #ifndef WALPIPE_RESYNC_H
 #define WALPIPE_RESYNC_H
 

@@ -1,4 +1,4 @@
-/* spawn.h: starts one program as a child that dies with walpipe. */
+/* spawn.h: starts one program as a child, which the kernel kills if walpipe ends. */
 #ifndef WALPIPE_SPAWN_H
 #define WALPIPE_SPAWN_H
 
