@@ -7,6 +7,11 @@
 /* Stands before an entry that does not publish each change. */
 #define IN_PART '~'
 
+/* Between the words of an entry: the oids of its rows, the publication's version, its owner and
+ * name, and, of an entry for a schema, the table's place in it. An older walpipe wrote the first
+ * one only. */
+#define WITHIN '.'
+
 bool
 copydefinition_same(const char *a, const char *b)
 {
@@ -46,11 +51,52 @@ next_entry(const char **at, bool all, struct entry *entry)
     return true;
 }
 
+/* Its next word. False behind the last one. */
+static bool
+next_word(struct entry *entry, struct entry *word)
+{
+    const char *dot;
+
+    if (entry->text == NULL)
+        return false;
+    dot = memchr(entry->text, WITHIN, entry->len);
+    *word = *entry;
+    if (dot != NULL)
+        word->len = (size_t)(dot - entry->text);
+    entry->text = dot == NULL ? NULL : dot + 1;
+    entry->len -= word->len + (dot != NULL);
+    return true;
+}
+
+static bool
+same_text(const struct entry *a, const struct entry *b)
+{
+    return a->len == b->len && strncmp(a->text, b->text, a->len) == 0;
+}
+
+/* Whether the table was published by it all the time. A new owner or name gives the publication
+ * another version, too, so a change of its options beside that is not seen. */
+static bool
+same_entry(struct entry a, struct entry b)
+{
+    struct entry id[2], version[2], owner[2], place[2];
+
+    if (!next_word(&a, &id[0]) || !next_word(&b, &id[1]) || !same_text(&id[0], &id[1]))
+        return false;
+    if (!next_word(&a, &version[0]) || !next_word(&b, &version[1]) || !next_word(&a, &owner[0]) ||
+        !next_word(&b, &owner[1]))
+        return true;
+    if (!same_text(&version[0], &version[1]) && same_text(&owner[0], &owner[1]))
+        return false;
+    return !next_word(&a, &place[0]) || !next_word(&b, &place[1]) ||
+           same_text(&place[0], &place[1]);
+}
+
 static bool
 find_entry(const char *entries, bool all, const struct entry *wanted, struct entry *found)
 {
     while (next_entry(&entries, all, found))
-        if (found->len == wanted->len && strncmp(found->text, wanted->text, wanted->len) == 0)
+        if (same_entry(*found, *wanted))
             return true;
     return false;
 }

@@ -12,7 +12,7 @@ bool copydefinition_same(const char *a, const char *b);
 const char *copydefinition_publishers(const char *definition);
 
 /* Whether all of the table's changes between the two were published. Either an entry that
- * publishes each change is in both, also if its publication was not read before, or all entries of
+ * publishes each change is in both, and its publication has the same options all the time, also if its publication was not read before, or all entries of
  * `before` that were read are there still, and are read. True where one of them does not tell. */
 bool copydefinition_published(const char *before, const char *now);
 

@@ -338,13 +338,13 @@ refuse_back(const struct copying *c, const struct copypart *part, struct err *er
     if (part->part != 0 && part->part != part->relid)
         err_set(err, EXIT_REFUSED,
                 "a partition of %s.%s (oid %" PRIu32 ") was truncated or detached, or was left out "
-                "of the sink's tables or of the publication, and its changes of that time are lost",
+                "of the sink's tables or of the publication, or was published otherwise, and its "
+                "changes of that time are lost",
                 part->schema, part->name, part->part);
     else
         err_set(err, EXIT_REFUSED,
-                "%s.%s was left out of the sink's tables or of the publication, and its changes of "
-                "that "
-                "time are lost",
+                "%s.%s was left out of the sink's tables or of the publication, or was published "
+                "otherwise, and its changes of that time are lost",
                 part->schema, part->name);
     return err_hint(err, "%s", c->back_hint);
 }

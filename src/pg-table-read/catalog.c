@@ -89,9 +89,21 @@ catalog_definition_sql(int server_version, const char *publications)
                        "", publications, "");
 }
 
-/* An entry that does not publish each change of the table has "~" in front. A partition may be
- * published as itself or as its root. `of` is empty for the given publications, and "NOT " for all
- * others. */
+/* SET SCHEMA, and nothing else, gives a table another row there. A schema that cannot be dropped
+ * has none. */
+static const char place_sql[] =
+    "CASE WHEN s.oid IS NOT NULL THEN (SELECT string_agg(d.xmin::pg_catalog.text, '/' "
+    "ORDER BY d.objid) FROM pg_catalog.pg_depend d"
+    " WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+    "   AND d.objid IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid)"
+    "     UNION SELECT c.oid) AND d.objsubid = 0"
+    "   AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+    "   AND d.refobjid = s.pnnspid) END";
+
+/* The words of an entry have spaces between. An entry that does not publish each change of the
+ * table has "~" in front. Each ALTER PUBLICATION ... SET (...) gives the publication another xmin,
+ * and so do a new owner and a new name. A partition may be published as itself or as its root. `of`
+ * is empty for the given publications, and "NOT " for all others. */
 static char *
 members_sql(int server_version, const char *of, const char *publications)
 {
@@ -100,11 +112,12 @@ members_sql(int server_version, const char *of, const char *publications)
                                                   " OR coalesce(r.prrelid = c.oid, false) END"
                                                 : "";
     char *list = text_print(
-        "'%%s%%s/%%s/%s,', CASE WHEN p.pubinsert AND p.pubupdate AND p.pubdelete%s%s%s"
-        " THEN '' ELSE '~' END, p.oid, r.oid%s), ''",
+        "'%%s%%s/%%s/%s %%s %%s/%%s %%s,', CASE WHEN p.pubinsert AND p.pubupdate"
+        " AND p.pubdelete%s%s%s THEN '' ELSE '~' END, p.oid, r.oid%s, p.xmin, p.pubowner,"
+        " pg_catalog.hashname(p.pubname), %s), ''",
         server_version >= 150000 ? "%s" : "", server_version >= 110000 ? " AND p.pubtruncate" : "",
         server_version >= 150000 ? " AND r.prqual IS NULL AND r.prattrs IS NULL" : "", root,
-        server_version >= 150000 ? ", s.oid" : "");
+        server_version >= 150000 ? ", s.oid" : "", server_version >= 150000 ? place_sql : "''");
     char *sql = list == NULL
                     ? NULL
                     : entries_sql(server_version, list, of, publications,
@@ -159,18 +172,39 @@ catalog_shape_sql(const char *relid)
  * one that left, which is safe. */
 #define ENTRIES_MAX 6
 
-/* Two that differ get the same once in 2^48. */
+/* Takes the next word of an entry, which may be empty, and gives the first bits of its hash. */
+static uint64_t
+hash_word(const char **at, int bits)
+{
+    size_t len = strcspn(*at, " ,");
+    uint64_t h = hash_finish(hash_bytes(HASH_SEED, *at, len));
+
+    *at += len + ((*at)[len] == ' ');
+    return h >> (64 - bits);
+}
+
+/* Two rows that differ get the same word once in 2^48, and two versions once in 2^32. */
 static void
 add_entries(struct catalog_part *part, const char *entries, int *room)
 {
-    const char *at = entries, *comma;
+    const char *at = entries;
 
-    for (; *room > 0 && (comma = strchr(at, ',')) != NULL; at = comma + 1, --*room) {
-        const char *mark = *at == '~' ? "~" : "", *entry = at + (*at == '~');
-        uint64_t h = hash_finish(hash_bytes(HASH_SEED, entry, (size_t)(comma - entry)));
-        size_t len = strlen(part->digest);
+    for (; *room > 0 && *at != '\0'; at++, --*room) {
+        char *end = part->digest + strlen(part->digest);
+        size_t size = sizeof part->digest - (size_t)(end - part->digest);
+        const char *mark = *at == '~' ? "~" : "";
+        uint64_t id, version, owner;
 
-        snprintf(part->digest + len, sizeof part->digest - len, "%s%012" PRIx64 ",", mark, h >> 16);
+        at += *at == '~';
+        id = hash_word(&at, 48);
+        version = hash_word(&at, 32);
+        owner = hash_word(&at, 16);
+        if (*at == ',')
+            snprintf(end, size, "%s%012" PRIx64 ".%08" PRIx64 ".%04" PRIx64 ",", mark, id, version,
+                     owner);
+        else
+            snprintf(end, size, "%s%012" PRIx64 ".%08" PRIx64 ".%04" PRIx64 ".%08" PRIx64 ",", mark,
+                     id, version, owner, hash_word(&at, 32));
     }
 }
 

@@ -61,6 +61,27 @@ main(void)
     check(copydefinition_stayed("aa cc 1, ", "aa - 1, "),
           "a partition that was attached all the time");
 
+    check(copydefinition_stayed("aa - 1.5.a, ", "ab - 1.5.a, "),
+          "a publication whose options stayed");
+    check(!copydefinition_stayed("aa - 1.5.a, ", "ab - 1.6.a, "),
+          "a publication whose options changed");
+    check(copydefinition_stayed("aa - 1.5.a, ", "ab - 1.6.b, "), "one with another owner or name");
+    check(!copydefinition_stayed("aa - 1.5.a,~2.5.b, ", "ab - 1.6.a,~2.5.b, "),
+          "one that publishes a part of them tells nothing alone");
+    check(copydefinition_stayed("aa - 1.5.a,2.5.b, ", "ab - 1.6.a,2.5.b, "),
+          "another one publishes each change");
+    check(copydefinition_stayed("aa - 1.5.a.7, ", "aa - 1.5.a.7, "),
+          "a table that stayed in its schema");
+    check(!copydefinition_stayed("aa - 1.5.a.7, ", "aa - 1.5.a.8, "),
+          "a table that left its schema");
+    check(!copydefinition_stayed("aa - 1.5.a.7, ", "aa - 1.6.b.8, "),
+          "a table that left its schema");
+    check(copydefinition_stayed("aa - 1, ", "aa - 1.6.b.8, ") &&
+              copydefinition_stayed("aa - 1.5.a, ", "aa - 1, "),
+          "an entry of an older walpipe does not tell");
+    check(!copydefinition_stayed("aa - 1, ", "aa - 11.6.b, "),
+          "an entry of an older walpipe does not tell");
+
     check(copydefinition_stayed(old, "aa - 1, "), "a definition of an older walpipe does not tell");
     check(copydefinition_stayed("aa - 1, ", old), "a definition of an older walpipe does not tell");
     check(copydefinition_stayed("", "aa - 1, "), "a definition of an older walpipe does not tell");
