@@ -158,3 +158,23 @@ copydefinition_stayed(const char *before, const char *now)
         return false;
     return copydefinition_published(before, now);
 }
+
+#define WORDS_BEFORE_FILE 4
+
+const char *
+copydefinition_file(const char *definition)
+{
+    for (int i = 0; i < WORDS_BEFORE_FILE && definition != NULL; i++) {
+        definition = strchr(definition, ' ');
+        definition += definition != NULL;
+    }
+    return definition;
+}
+
+void
+copydefinition_forget_file(char *definition)
+{
+    size_t kept = (size_t)(copydefinition_file(definition) - definition);
+
+    definition[kept - 1] = '\0';
+}

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "lib/copydefinition.h"
 #include "lib/copylife.h"
 #include "lib/copyrows.h"
 #include "lib/keylesscopy.h"
@@ -138,16 +139,22 @@ copying_touched(struct copying *c, const struct relation *relation, uint32_t xid
     return copyrows_track_key(c, relation, xid, &touched->key, err);
 }
 
-/* The partitions have other files now, and the reader must not take that for a TRUNCATE of some of
- * them. */
+/* The table has another file now. The reader must not take that for a TRUNCATE of some of its
+ * partitions, and nobody for a table that was unlogged. */
 void
 copying_truncated(struct copying *c, uint32_t relid)
 {
-    for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next)
-        if (at->part != relid && at->file != 0 && at->state == COPY_STREAMING && !at->gone) {
+    for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next) {
+        if (at->state != COPY_STREAMING || at->gone)
+            continue;
+        if (at->part != relid && at->file != 0) {
             at->file = 0;
             copyparts_changed(c, at);
+        } else if (at->part == relid && copydefinition_file(at->definition) != NULL) {
+            copydefinition_forget_file(at->definition);
+            copyparts_changed(c, at);
         }
+    }
 }
 
 /* ---- the frames of a copy ---- */
@@ -426,6 +433,18 @@ copying_taken(struct copying *c)
 
     c->taken -= taken;
     return taken;
+}
+
+struct copypart *
+copying_refiled(struct copying *c)
+{
+    struct copypart *part = c->parts;
+
+    while (part != NULL && !part->refiled)
+        part = part->next;
+    if (part != NULL)
+        part->refiled = false;
+    return part;
 }
 
 void

@@ -97,6 +97,10 @@ void copying_committed(struct copying *c);
  * it before copyreport_send. */
 uint32_t copying_taken(struct copying *c);
 
+/* A part that a list has in another file, with the same columns, or NULL. Each is given once. Only
+ * the worker that gets a TRUNCATE knows that none came. */
+struct copypart *copying_refiled(struct copying *c);
+
 void copying_free(struct copying *c);
 
 #endif

@@ -349,13 +349,28 @@ refuse_back(const struct copying *c, const struct copypart *part, struct err *er
     return err_hint(err, "%s", c->back_hint);
 }
 
+/* A table that is unlogged for a time gets another file, as a rewritten one does. */
+static bool
+has_other_file(const struct copypart *part, const char *definition)
+{
+    const char *before = copydefinition_file(part->definition);
+    const char *now = copydefinition_file(definition);
+
+    return part->part == part->relid && part->state == COPY_STREAMING && before != NULL &&
+           now != NULL && strcmp(before, now) != 0 &&
+           copydefinition_same(part->definition, definition);
+}
+
 /* It may have left and come back while nobody looked. */
 static void
 look_whether_stayed(struct copying *c, uint32_t relid, uint32_t oid, const char *definition)
 {
     struct copypart *part = copyparts_find(c, relid, oid);
 
-    if (part == NULL || part->out || copydefinition_stayed(part->definition, definition))
+    if (part == NULL || part->out)
+        return;
+    part->refiled = part->refiled || has_other_file(part, definition);
+    if (copydefinition_stayed(part->definition, definition))
         return;
     part->out = true;
     copyparts_changed(c, part);

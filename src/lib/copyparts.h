@@ -63,6 +63,7 @@ struct copypart {
                      lost: part of the note */
     bool behind;  /* rows of the target are in the way of its changes, so that it lacks some of them
                      until its resync ends: part of the note of a PostgreSQL sink */
+    bool refiled; /* a list has it in another file, which must be reported */
     bool met;     /* only the stream brought it, and no list of this run can have had it yet */
     enum copy_state
         told;     /* in a table's first part: the table's state that ackd was told, 0 for none */

@@ -25,7 +25,8 @@ static const char parts_sql[] =
     "  GROUP BY c.oid)"
     "SELECT t.oid, c.oid, pg_catalog.format('%%I.%%I', n.nspname, c.relname),"
     "  c.relpages,"
-    "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s, %s, %s, %s, c.relfilenode "
+    "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s, %s, %s, %s, c.relfilenode,"
+    "  EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prrelid = c.oid) "
     "FROM published t JOIN pg_catalog.pg_class c ON c.oid %s"
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE c.relkind = 'r' ORDER BY t.oid, c.oid";
@@ -49,7 +50,8 @@ enum parts_field {
     FIELD_MEMBERS,
     FIELD_OTHERS,
     FIELD_ATTACHED,
-    FIELD_FILE
+    FIELD_FILE,
+    FIELD_ENTERED
 };
 
 /* oid and xmin together identify a row. One that was deleted and inserted again has another oid,
@@ -226,6 +228,9 @@ digest(struct catalog_part *part)
     len = strlen(part->digest);
     snprintf(part->digest + len, sizeof part->digest - len, " ");
     add_entries(part, part->others, &room);
+    len = strlen(part->digest);
+    if (!part->entered)
+        snprintf(part->digest + len, sizeof part->digest - len, " f%" PRIx32, part->file);
 }
 
 static bool
@@ -259,7 +264,8 @@ fill(struct catalog *catalog, int server_version, struct err *err)
             .shape = PQgetvalue(r, row, FIELD_SHAPE),
             .members = PQgetvalue(r, row, FIELD_MEMBERS),
             .others = PQgetvalue(r, row, FIELD_OTHERS),
-            .attached = PQgetvalue(r, row, FIELD_ATTACHED)};
+            .attached = PQgetvalue(r, row, FIELD_ATTACHED),
+            .entered = PQgetvalue(r, row, FIELD_ENTERED)[0] == 't'};
         /* Before 14 a range without an end names every block of the table. */
         catalog->parts[row].measured = server_version >= 140000;
         catalog->parts[row].whole = is_partitioned(catalog, catalog->parts[row].relid);
@@ -297,7 +303,7 @@ ask(PGconn *conn, const char *publications, struct err *err)
     free(others);
     free(attached);
     free(sql);
-    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vvvvvv", err);
+    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vvvvvvv", err);
 }
 
 struct catalog *

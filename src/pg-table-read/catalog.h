@@ -17,6 +17,7 @@ struct catalog_part {
     uint64_t blocks;        /* an estimate */
     uint64_t rows;          /* an estimate, 0 if unknown */
     uint32_t file;          /* the number of its file */
+    bool entered;           /* a publication has an entry for it, so it cannot become unlogged */
     const char *filter;     /* an SQL expression, NULL for all rows */
     const char *definition; /* identifies the published rows and columns, from rows of the
                                publications' catalogs */

@@ -513,6 +513,22 @@ copies_must_note(const struct worker *w)
     return part != NULL;
 }
 
+/* Worker 0 applies each TRUNCATE. */
+static void
+warn_of_files(struct worker *w)
+{
+    const struct copypart *part;
+
+    while ((part = copying_refiled(&w->copies.copying)) != NULL)
+        if (w->intake.hello.shard == 0)
+            log_write(
+                w->log, LOG_WARNING,
+                "%s.%s has another file: if it was unlogged for a time, its changes of that "
+                "time are lost, and it must be copied again with walpipe resync; VACUUM FULL, "
+                "CLUSTER, TRUNCATE and ALTER TABLE lose nothing",
+                part->schema, part->name);
+}
+
 /* All workers find the same. */
 static void
 warn_of_taken(struct worker *w)
@@ -543,6 +559,7 @@ copies_write(struct worker *w, struct err *err)
         return -1;
     copying_committed(c);
     warn_of_taken(w);
+    warn_of_files(w);
     return copyreport_send(c, &w->intake.ack, err);
 }
 

@@ -110,6 +110,22 @@ copies_refused(struct worker *w, struct err *err)
                        err);
 }
 
+/* Worker 0 applies each TRUNCATE. */
+static void
+warn_of_files(struct worker *w)
+{
+    const struct copypart *part;
+
+    while ((part = copying_refiled(copying(w))) != NULL)
+        if (w->intake.hello.shard == 0)
+            log_write(
+                w->log, LOG_WARNING,
+                "%s.%s has another file: if it was unlogged for a time, its changes of that "
+                "time are lost, and it must be copied again with walpipe resync; VACUUM FULL, "
+                "CLUSTER, TRUNCATE and ALTER TABLE lose nothing",
+                part->schema, part->name);
+}
+
 /* All workers find the same. */
 static void
 warn_of_taken(struct worker *w)
@@ -131,6 +147,7 @@ copies_committed(struct worker *w, struct err *err)
         return 0;
     copying_committed(copying(w));
     warn_of_taken(w);
+    warn_of_files(w);
     return copyreport_send(copying(w), &w->intake.ack, err);
 }
 

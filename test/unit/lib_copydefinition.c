@@ -9,6 +9,7 @@
 int
 main(void)
 {
+    char filed[] = "aa - 1, 2, f5";
     static const char old[] = "0123456789abcdef"; /* an older walpipe */
 
     check(copydefinition_same("aa - 1,2, 3,", "aa - 1,  "),
@@ -85,6 +86,16 @@ main(void)
     check(copydefinition_stayed(old, "aa - 1, "), "a definition of an older walpipe does not tell");
     check(copydefinition_stayed("aa - 1, ", old), "a definition of an older walpipe does not tell");
     check(copydefinition_stayed("", "aa - 1, "), "a definition of an older walpipe does not tell");
+
+    check(copydefinition_file("aa - 1, ") == NULL && copydefinition_file("aa - 1, 2,") == NULL &&
+              copydefinition_file(old) == NULL,
+          "a definition without a file");
+    check(strcmp(copydefinition_file("aa - 1,  f5"), "f5") == 0, "one with a file");
+    check(copydefinition_stayed("aa - 1,  f5", "aa - 1,  f6") &&
+              !copydefinition_stayed("aa - 1,  f5", "aa - 2,  f5"),
+          "the file is no entry");
+    copydefinition_forget_file(filed);
+    check(strcmp(filed, "aa - 1, 2,") == 0, "the file is forgotten: \"%s\"", filed);
 
     return check_done();
 }
