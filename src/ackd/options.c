@@ -91,7 +91,7 @@ static const struct opt_spec specs[] = {
      .take = add_sink},
     {"http", "ADDR:PORT", "serve the status page, /healthz, /livez, /readyz and /metrics", OPT_TEXT,
      TO(http)},
-    {"pipeline", "NAME", "the pipeline's name, which the checkpoint must carry", OPT_CALL,
+    {"pipeline", "NAME", "the pipeline's name, which the checkpoint must have", OPT_CALL,
      .take = take_pipeline},
     {"check", NULL, "print whether a run can continue from the checkpoint", OPT_FLAG, TO(check)},
     {"system-identifier", "N", "--check: the source's, to be compared with the checkpoint",

@@ -23,7 +23,7 @@ static const struct opt_spec specs[] = {
 static const struct opt_program program = {
     .name = "evcat",
     .usage = "[--in PATH] < STREAM",
-    .purpose = "Shows walpipe's wal stream or event stream as JSON, one object a line.",
+    .purpose = "Shows walpipe's wal stream or event stream as JSON, one object per line.",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
 };

@@ -61,7 +61,7 @@ static const struct opt_spec specs[] = {
     {"batch-rows", "N", "rows per batch; default 10000", OPT_NUMBER, TO(batch_rows), .min = 1,
      .max = BATCH_ROWS_MAX},
     {"flush-interval", "TIME", "longest wait of a row; default 1s", OPT_DURATION, TO(flush_millis)},
-    {"map", "'a.b -> c.d, ...'", "source tables that go elsewhere; repeatable", OPT_CALL,
+    {"map", "'a.b -> c.d, ...'", "other target tables; may be repeated", OPT_CALL,
      .take = take_map},
     {"nullable", "WHICH", "always or source: which new columns are Nullable", OPT_CALL,
      .take = take_choice},

@@ -29,7 +29,7 @@ static const struct opt_spec specs[] = {
     {"ackd", "SOCKET", "ackd's socket", OPT_TEXT, TO(ackd)},
     {"login-note", "FILE", "made after a login; a later refusal is then retried", OPT_TEXT,
      TO(login_note)},
-    {"batch-rows", "N", "rows of a batch (default: 10000)", OPT_NUMBER, TO(batch_rows), .min = 1,
+    {"batch-rows", "N", "rows per batch (default: 10000)", OPT_NUMBER, TO(batch_rows), .min = 1,
      .max = BATCH_ROWS_MAX},
     {"flush-interval", "TIME", "longest wait of a row (default: 200ms)", OPT_DURATION,
      TO(flush_millis)},
