@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# walpipe check says before the start what run would stop at, and what it would do silently.
+# walpipe check reports before the start the reasons why run would stop, and silent effects of run.
 
 bats_require_minimum_version 1.5.0
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# A copy through the real programs, into workers that are played (copied_worker.py): rows that exist
-# already and the changes meanwhile become the source's rows.
+# A copy through the real programs, into simulated workers (copied_worker.py). The existing rows and
+# the changes during the copy must result in the source's rows.
 
 load copied
 

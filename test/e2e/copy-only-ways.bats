@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What stands around a run with copy = only: a second walpipe, another choice before and after it, a
-# table that comes too late, and slots that walpipe did not make.
+# Unusual cases of copy = only: a second walpipe, another value of copy before and after the run, a
+# table that is published too late, and slots that walpipe did not make.
 
 bats_require_minimum_version 1.5.0
 

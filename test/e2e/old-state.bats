@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# What the walpipe of an earlier commit left behind (test/golden/old-state made it): progress rows,
-# checkpoints, ClickHouse's journal, captured streams. Today's programs go on from there, or refuse,
-# say what to do, and touch nothing. walpipe run is complete but for pg-wal-read, in whose place
+# The state that the walpipe of an earlier commit left behind (test/golden/old-state made it):
+# progress rows, checkpoints, ClickHouse's journal, captured streams. Today's programs continue from
+# there, or refuse with a hint and change nothing. All programs run except pg-wal-read. Instead of it
 # test/lib/fake_reader.py sends the stream that was captured then.
 
 setup_file() {

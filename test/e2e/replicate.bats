@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The whole: a source, three sinks, walpipe run. Do the targets hold what the source holds?
+# The whole pipeline: a source, three sinks, walpipe run. The targets must have the source's rows.
 
 bats_require_minimum_version 1.5.0
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# walpipe resync into a PostgreSQL target whose garbage is in the way of the source's changes, by a
-# unique or an exclusion constraint. The resync is the way out, so it must come to its end.
+# walpipe resync into a PostgreSQL target whose surplus rows conflict with the source's changes, by a
+# unique or an exclusion constraint. The resync removes these rows, so it must be able to end.
 
 bats_require_minimum_version 1.5.0
 

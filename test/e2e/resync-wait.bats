@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# walpipe resync --wait while the pipeline fails: it says what holds the table up, goes on waiting as
-# long as the pipeline starts again, and ends when that has ended.
+# walpipe resync --wait while the pipeline fails: it reports why the table is delayed, waits while the
+# pipeline starts again, and ends when walpipe run has ended.
 
 bats_require_minimum_version 1.5.0
 

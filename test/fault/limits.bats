@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What runs out: descriptors, and the disks of the state directory and of both targets (traps 151,
-# 153). A clear line, nothing lost, and on it goes when there is room again.
+# Resources run out: descriptors, and the disks of the state directory and of both targets (traps
+# 151, 153). walpipe logs a clear line, loses nothing, and continues when there is room again.
 
 bats_require_minimum_version 1.5.0
 

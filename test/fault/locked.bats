@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Somebody holds a lock on the target's table, so that sink-pg waits in a statement, and meanwhile
-# ackd, walpipe or the whole pipeline is ended.
+# Another session holds a lock on the target's table, so sink-pg waits in a statement. Then ackd,
+# walpipe or the whole pipeline is ended.
 
 bats_require_minimum_version 1.5.0
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The source goes, comes back, is another one, or its slot is not where it was left.
+# The source stops, starts again, is another one, or its slot has another position than before.
 
 bats_require_minimum_version 1.5.0
 

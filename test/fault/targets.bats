@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The targets go, come back, lose answers, or lose what they had.
+# The targets stop, start again, lose answers, or lose changes that they had.
 
 bats_require_minimum_version 1.5.0
 

@@ -38,7 +38,7 @@ from rig import Failure, ROOT, Rig, proc_args, proc_state, wait_for
 from watch import Watch, lsn
 from workload import BASE, Workload
 
-# What no fault excuses. 100 is for what only a person can mend: here everything heals by itself.
+# What no fault excuses. 100 means that a person must solve a problem, but here every fault ends by itself.
 BAD_LOG = re.compile(
     r"AddressSanitizer|LeakSanitizer|runtime error:|ended with exit code (99|10[01])\b"
     r"|killed by signal (4|6|7|8|11)\b")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# ackd alone: pg-table-read, to which it passes on what the workers say of a copy.
+# ackd alone: it passes the workers' messages about copies on to pg-table-read.
 
 load ackd
 

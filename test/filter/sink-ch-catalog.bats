@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# sink-ch alone: what the source's catalog says of tables, which comes in the stream.
+# sink-ch alone: data of the source's catalog about tables, which is in the stream.
 
 load sink-ch
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# sink-ch alone: what the config chooses for single tables.
+# sink-ch alone: the config's choices for single tables.
 
 load sink-ch-choices
 

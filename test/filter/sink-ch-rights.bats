@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# sink-ch alone and a ClickHouse of today whose user has only some rights.
+# sink-ch alone with a new ClickHouse whose user has only some rights.
 
 WALPIPE_CH=modern
 load sink-ch

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# sink-ch alone: what the user's profile says, and what was cleaned away, must not change answers.
+# sink-ch alone: settings of the user's profile, and rows that were cleaned up, must not change results.
 
 load sink-ch
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# sink-pg alone: whose changes are followed while a table is copied (docs/copy.md): after a crash
-# between two workers' notes, under a key that was not sent again, under another name.
+# sink-pg alone: the changes that are applied while a table is copied (docs/copy.md), after a crash
+# between two workers' notes, with a key that was not sent again, and with another name.
 
 load sink-pg
 load sink-pg-copy

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Something that speaks PostgreSQL's protocol, like a pooler or a proxy, and answers what nobody
-# asked: every program says so and ends with 111.
+# A server, like a pooler or a proxy, that speaks PostgreSQL's protocol and gives unexpected answers.
+# Every program reports this and ends with 111.
 
 bats_require_minimum_version 1.5.0
 
