@@ -146,7 +146,7 @@ check_source(const struct source_options *options)
 }
 
 int
-drop_source_slot(const struct source_options *options, struct err *err)
+drop_source_slot(const struct source_options *options, bool *existed, struct err *err)
 {
     struct source source = {0};
     int result = source_connect(&source, options, err);
@@ -155,6 +155,7 @@ drop_source_slot(const struct source_options *options, struct err *err)
         result = source_read_slot(&source, options, err);
     if (result == 0 && source.slot.exists)
         result = source_drop_slot(&source, options, err);
+    *existed = source.slot.exists;
     source_close(&source);
     return result;
 }

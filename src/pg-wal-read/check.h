@@ -9,6 +9,7 @@
 enum exit_code check_source(const struct source_options *options);
 
 /* Drops the slot. A slot that does not exist is no error. */
-int drop_source_slot(const struct source_options *options, struct err *err) MUST_CHECK;
+int drop_source_slot(const struct source_options *options, bool *existed,
+                     struct err *err) MUST_CHECK;
 
 #endif

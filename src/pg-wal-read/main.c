@@ -1,5 +1,7 @@
 /* pg-wal-read writes the WAL of one logical replication slot as the wal stream to stdout, and sends
  * ackd's feedback to the server. */
+#include <stdio.h>
+
 #include "lib/sig.h"
 #include "pg-wal-read/check.h"
 #include "pg-wal-read/reader.h"
@@ -10,6 +12,7 @@ main(int argc, char **argv)
     static struct options options;
     struct log log = {.program = "pg-wal-read", .level = LOG_INFO};
     struct err err = {0};
+    bool existed;
 
     switch (options_parse(argc, argv, &options, &err)) {
     case OPT_GO:
@@ -25,7 +28,8 @@ main(int argc, char **argv)
         return (int)check_source(&options.source);
     if (!options.drop_slot)
         return reader_run(&log, &options);
-    if (drop_source_slot(&options.source, &err) != 0)
+    if (drop_source_slot(&options.source, &existed, &err) != 0)
         return log_failure(&log, &err);
+    puts(existed ? "dropped" : "missing");
     return EXIT_DONE;
 }

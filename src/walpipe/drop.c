@@ -44,7 +44,8 @@ run_drop(struct dropping *d, const char *what, struct helper *helper)
         printf("could not drop %s: %s ended with exit code %d\n", what, helper->argv[0], code);
         note_failure(d, code);
     } else {
-        printf("dropped %s\n", what);
+        printf(strcmp(output, "missing\n") == 0 ? "%s does not exist any more\n" : "dropped %s\n",
+               what);
     }
     fflush(stdout);
     return code == EXIT_DONE;

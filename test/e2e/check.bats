@@ -230,7 +230,8 @@ time.sleep(600)" 3>&- &
     says 100 "FAIL  replication slot \"$db\" is gone: changes after .* would be missing: .*walpipe drop"
     run_stops "slot"
     # what the hint says
-    "$WALPIPE_BIN/walpipe" drop --yes -c "$conf"
+    run -0 "$WALPIPE_BIN/walpipe" drop --yes -c "$conf"
+    [[ $output == *"slot $db does not exist any more"* ]]
     says 0
     pipeline_start "$conf"
 }
