@@ -276,6 +276,33 @@ names_table(const char *text, struct table_name *table, struct err *err)
                     "expected one SCHEMA.TABLE, unusual names in double quotes: public.orders");
 }
 
+static bool
+take_half(const char *text, size_t len, char out[NAME_MAX_BYTES + 1])
+{
+    if (len == 0 || len > NAME_MAX_BYTES)
+        return false;
+    memcpy(out, text, len);
+    out[len] = '\0';
+    return true;
+}
+
+int
+names_option_table(const char *text, struct table_name *table, struct err *err)
+{
+    const char *dot = strchr(text, '.');
+
+    if (names_table(text, table, err) == 0)
+        return 0;
+    if (dot == NULL || strchr(dot + 1, '.') != NULL || strchr(text, '"') != NULL ||
+        !take_half(text, (size_t)(dot - text), table->schema) ||
+        !take_half(dot + 1, strlen(dot + 1), table->table))
+        return err_hint(err, "expected one SCHEMA.TABLE, a name with a dot or a quote in double "
+                             "quotes, and all of it in single quotes for the shell: "
+                             "'public.\"Odd.name\"'");
+    *err = (struct err){0};
+    return 0;
+}
+
 /* ---- matching ---- */
 
 static bool
@@ -350,6 +377,19 @@ names_show(const char *name, char *out, size_t size)
         snprintf(out, size, "%s", name);
     else
         put_quoted(name, strlen(name), out, size, &at);
+}
+
+struct shown_table
+names_show_table(const char *schema, const char *table)
+{
+    struct shown_table shown;
+    size_t len;
+
+    names_show(schema, shown.text, sizeof shown.text / 2);
+    len = strlen(shown.text);
+    shown.text[len++] = '.';
+    names_show(table, shown.text + len, sizeof shown.text - len);
+    return shown;
 }
 
 /* Writes it bare if every character allows that. Stars always are bare. */

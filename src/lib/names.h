@@ -62,10 +62,21 @@ int names_next_typed(const char **at, struct typed_name *typed, struct err *err)
 /* text is one SCHEMA.TABLE without any other text. Returns 0, or -1 with err. */
 int names_table(const char *text, struct table_name *table, struct err *err) MUST_CHECK;
 
+/* As names_table, for an option of a command. A shell takes double quotes away, and messages have
+ * none. So text without them that names_table refuses is taken as it is, if its only dot divides
+ * it. */
+int names_option_table(const char *text, struct table_name *table, struct err *err) MUST_CHECK;
+
 bool names_match(const struct name_pattern *pattern, const char *name);
 
 /* Writes the name to out as people would write it, for messages. Cut where out is full. */
 void names_show(const char *name, char *out, size_t size);
+
+/* SCHEMA.TABLE in this form, which SQL and names_table take. It is not cut. */
+struct shown_table {
+    char text[2 * (2 * NAME_MAX_BYTES + 2) + 2];
+};
+struct shown_table names_show_table(const char *schema, const char *table);
 void names_show_pattern(const struct table_pattern *pattern, char *out, size_t size);
 
 #endif

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/names.h"
 #include "sink-ch/misses.h"
 
 static const char asking[] = "read back values that the source did not send";
@@ -362,7 +363,7 @@ not_found(const struct readback *rb, struct bytes key, struct version own, struc
              "under copy = yes run walpipe resync for the table, which brings rows that are "
              "missing, and start again; with ALTER TABLE %s REPLICA IDENTITY FULL on the source "
              "later changes have all values",
-             rb->table->source_name);
+             names_show_table(rb->table->relation.schema, rb->table->relation.name).text);
     return table_error(rb->table, source_lsn(rb->table, own), err);
 }
 

@@ -56,7 +56,7 @@ resyncask_note(struct worker *w, struct err *err)
     int rc = -1;
 
     w->copies.notes = (struct copynotes){.rows.table = table, .options = w->options};
-    if (names_table(w->options->resync, &name, err) == 0 &&
+    if (names_option_table(w->options->resync, &name, err) == 0 &&
         server_probe(&w->server, w->options->database, err) == 0 &&
         require_notes(w, &table, err) == 0 && read_journal(w, err) == 0 &&
         copyresync_read(&w->copies.copying, &relation, &w->intake, w->options->sink, &name, err) ==

@@ -5,6 +5,7 @@
  * (trap 103), the unchanged TOAST values are still in at least one of the two. */
 #include "sink-ch/rows.h"
 
+#include "lib/names.h"
 #include "sink-ch/displaced.h"
 #include "sink-ch/rows_value.h"
 
@@ -27,7 +28,7 @@ not_sent(const struct change *change, const struct column *column, struct err *e
     err_hint(
         err,
         "with ALTER TABLE %s REPLICA IDENTITY FULL on the source later changes have all values",
-        change->table->source_name);
+        names_show_table(change->table->relation.schema, change->table->relation.name).text);
     return table_error(change->table, change->worker->transaction.commit_lsn, err);
 }
 

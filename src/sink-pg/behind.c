@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/names.h"
+
 static const char set_behind[] =
     "UPDATE walpipe.tables SET behind = true WHERE pipeline = $1 AND sink = $2 "
     "AND relid = $3::oid AND state IN ('resync', 'out-resync')";
@@ -77,5 +79,6 @@ behind_require_resync(const struct copypart *part, struct err *err)
     snprintf(err->relation, sizeof err->relation, "%s.%s", part->schema, part->name);
     err_set(err, EXIT_REFUSED, "the target lacks changes of %s.%s, since its resync has not ended",
             part->schema, part->name);
-    return err_hint(err, "run walpipe resync for it");
+    return err_hint(err, "run walpipe resync --table '%s'",
+                    names_show_table(part->schema, part->name).text);
 }

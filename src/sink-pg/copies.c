@@ -431,6 +431,7 @@ copies_wire(struct worker *w)
     w->copies.context = w;
     if (hello->version == STREAM_VERSION_COPY)
         w->deliver.applier.copies = &w->copies;
+    w->deliver.applier.ways.rows.copies = w->deliver.applier.copies != NULL;
 }
 
 int

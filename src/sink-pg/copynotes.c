@@ -114,8 +114,8 @@ bring_columns(struct session *s, struct err *err)
     return 0;
 }
 
-static int
-make_tables(struct session *s, struct err *err)
+int
+copynotes_make(struct session *s, struct err *err)
 {
     bool exist;
 
@@ -303,7 +303,7 @@ load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
                      "SELECT pg_catalog.pg_advisory_xact_lock("
                      "pg_catalog.hashtextextended('walpipe.progress', 0))",
                      err) != 0 ||
-        make_tables(s, err) != 0 || copyheld_make(s, err) != 0 ||
+        copynotes_make(s, err) != 0 || copyheld_make(s, err) != 0 ||
         staging_load(n->staging, s, err) != 0)
         return -1;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)

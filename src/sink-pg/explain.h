@@ -7,8 +7,8 @@
 #include "sink-pg/statements.h"
 
 /* err has the server's message. Puts the column's name in front of it, and the remedy into its
- * hint. */
+ * hint. copies: the sink takes copies. */
 void explain_refusal(const struct op *op, const struct change *change,
-                     const struct pipe_failure *failure, struct err *err);
+                     const struct pipe_failure *failure, bool copies, struct err *err);
 
 #endif

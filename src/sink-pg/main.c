@@ -78,7 +78,8 @@ note_resync(const struct options *options, struct log *log, int in, struct err *
     int rc;
 
     alarm(ANSWER_PATIENCE_SECONDS);
-    if (names_table(options->resync, &ask.table, err) != 0 || session_open(&session, err) != 0)
+    if (names_option_table(options->resync, &ask.table, err) != 0 ||
+        session_open(&session, err) != 0)
         return -1;
     rc = resyncask_note(&session, &ask, in, err);
     session_close(&session);

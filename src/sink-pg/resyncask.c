@@ -7,6 +7,8 @@
 
 #include "lib/copyresync.h"
 #include "lib/pqmark.h"
+#include "sink-pg/copynotes.h"
+#include "sink-pg/owntables.h"
 #include "sink-pg/progress.h"
 #include "sink-pg/resync.h"
 
@@ -47,25 +49,37 @@ static const char *const steps[] = {
     "walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid) AND " TYPED};
 
 static int
-require_notes(struct session *s, const struct resyncask *ask, struct err *err)
+ask_bool(struct session *s, const char *what, const char *sql, int count, const char *const *params,
+         bool *yes, struct err *err)
 {
-    static const char what[] = "look for walpipe.tables in the target";
     PGresult *row =
-        pqx_shaped(pqx_exec(s->conn, what,
-                            "SELECT pg_catalog.to_regclass('walpipe.progress') IS NOT NULL AND "
-                            "pg_catalog.to_regclass('walpipe.tables') IS NOT NULL AND "
-                            "pg_catalog.to_regclass('walpipe.missing') IS NOT NULL",
-                            err),
-                   what, 1, 1, "v", err);
-    bool there;
+        pqx_shaped(pqx_exec_params(s->conn, what, sql, count, params, err), what, 1, 1, "v", err);
 
     if (row == NULL)
         return -1;
-    there = PQgetvalue(row, 0, 0)[0] == 't';
+    *yes = PQgetvalue(row, 0, 0)[0] == 't';
     PQclear(row);
-    if (there)
-        return 0;
-    return copyresync_refuse_new(ask->sink, err);
+    return 0;
+}
+
+/* A sink that has followed the source without copies gets its notes with the resync's. The first
+ * start of another sink copies all tables. */
+static int
+require_begun(struct session *s, const struct resyncask *ask, struct err *err)
+{
+    const char *params[] = {ask->pipeline, ask->sink};
+    bool begun = false, noted = false;
+
+    if (owntables_exist(s, "progress", &begun, err) != 0 ||
+        owntables_exist(s, "tables,missing", &noted, err) != 0)
+        return -1;
+    if (begun && !noted &&
+        ask_bool(s, "read walpipe.progress",
+                 "SELECT EXISTS (SELECT FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 "
+                 "AND lsn > '0/0')",
+                 2, params, &begun, err) != 0)
+        return -1;
+    return begun ? 0 : copyresync_refuse_new(ask->sink, err);
 }
 
 /* A worker that lives can commit nothing more once the epoch is raised. */
@@ -82,7 +96,7 @@ note(struct session *s, const struct resyncask *ask, uint32_t oid, struct err *e
                      "SELECT pg_catalog.pg_advisory_xact_lock("
                      "pg_catalog.hashtextextended('walpipe.progress', 0))",
                      err) != 0 ||
-        progress_fence(s, ask->pipeline, ask->sink, err) != 0 ||
+        progress_fence(s, ask->pipeline, ask->sink, err) != 0 || copynotes_make(s, err) != 0 ||
         staging_drop(&staging, s, oid, err) != 0)
         return -1;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
@@ -105,7 +119,7 @@ resyncask_note(struct session *s, const struct resyncask *ask, int in, struct er
     int rc = -1;
 
     intake_init(&intake, in);
-    if (require_notes(s, ask, err) == 0 && intake_hello(&intake, err) == 0 &&
+    if (require_begun(s, ask, err) == 0 && intake_hello(&intake, err) == 0 &&
         copyresync_read(&known, &relation, &intake, ask->sink, &ask->table, err) == 0 &&
         check(s, ask, &known, &relation, &intake, err) == 0)
         rc = note(s, ask, relation.relid, err);

@@ -83,7 +83,7 @@ explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
     if (op->type == FRAME_TRUNCATE ||
         change_decode(batch, op, rows->values, &change, &ignored) != 0)
         return;
-    explain_refusal(op, &change, f, err);
+    explain_refusal(op, &change, f, rows->copies, err);
     change_name(op, &change, err);
     if (strcmp(f->sqlstate, "23505") == 0 && op->type == FRAME_INSERT)
         op->table->plan->met = true;

@@ -14,12 +14,13 @@ struct rows_clash {
     uint32_t relid; /* of the source's table, 0 if a COMMIT found them */
 };
 
-/* Zero-initialise to use, and set values. Reused for the process's life. */
+/* Zero-initialise to use, and set values and copies. Reused for the process's life. */
 struct rows {
     struct pipe pipe;
     struct rows_clash clash; /* the last one; the caller resets it */
     struct parameters params;
     struct row_values *values; /* lent, for the row in hand */
+    bool copies;               /* the sink takes copies, for hints */
     struct buf sql;
 };
 

@@ -53,8 +53,8 @@ check_sink(const struct sink_config *sink, struct err *err)
         return 0;
     err_set(err, EXIT_REFUSED, "sink \"%s\" does not copy", sink->name);
     return err_hint(err,
-                    "set copy = yes in [sink %s] and restart walpipe, which copies no table that "
-                    "is streaming; then run walpipe resync again",
+                    "set copy = yes in [sink %s], which copies no table that is streaming; restart "
+                    "walpipe if it runs, and run walpipe resync again",
                     sink->name);
 }
 
@@ -77,8 +77,8 @@ check_config(const struct request *r, struct err *err)
     if (r->sink != NULL)
         return err_set(err, EXIT_REFUSED, "%s has no sink \"%s\"", r->config->path, r->sink);
     err_set(err, EXIT_REFUSED, "no sink of %s takes copies", r->config->path);
-    return err_hint(err, "set copy = yes in the sink and restart walpipe, which copies no table "
-                         "that is streaming; then run walpipe resync again");
+    return err_hint(err, "set copy = yes in the sink, which copies no table that is streaming; "
+                         "restart walpipe if it runs, and run walpipe resync again");
 }
 
 /* ---- a pipeline that does not run ---- */
@@ -389,7 +389,7 @@ resync_table(const struct config *config, const struct log *log, const char *sin
     struct err err = {0};
     int code = EXIT_DONE;
 
-    if (names_table(table, &r.table, &err) != 0 || check_config(&r, &err) != 0 ||
+    if (names_option_table(table, &r.table, &err) != 0 || check_config(&r, &err) != 0 ||
         request(&r, wait, &pool, &err) != 0)
         code = log_failure(log, &err);
     pool_free(&pool);

@@ -13,9 +13,6 @@
 #define NAME_WIDTH_MOST  40
 #define STATE_WIDTH_MOST 16 /* out-streaming is the longest that this walpipe knows */
 
-/* Two names with quotes. */
-#define NAME_SIZE (4 * NAME_MAX_BYTES + 8)
-
 static const struct amount_text unknown = {"-"};
 
 static bool
@@ -77,18 +74,15 @@ left_text(uint64_t blocks, double speed)
 }
 
 /* A name may contain characters that move a terminal's cursor. */
-static void
-show_name(const struct table_progress *t, char out[NAME_SIZE])
+static struct shown_table
+show_name(const struct table_progress *t)
 {
-    size_t len;
+    struct shown_table name = names_show_table(t->schema, t->name);
 
-    names_show(t->schema, out, NAME_SIZE / 2);
-    len = strlen(out);
-    out[len++] = '.';
-    names_show(t->name, out + len, NAME_SIZE - len);
-    for (char *c = out; *c != '\0'; c++)
+    for (char *c = name.text; *c != '\0'; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = '?';
+    return name;
 }
 
 static void
@@ -112,15 +106,14 @@ print_table(const struct tablelist *list, const struct table_progress *t, bool b
             struct widths widths, FILE *out)
 {
     bool sized = t->sized && has_copy(t);
-    char name[NAME_SIZE], rows[24] = "-", missing[24] = "-";
+    char rows[24] = "-", missing[24] = "-";
 
-    show_name(t, name);
     if (has_copy(t)) {
         snprintf(rows, sizeof rows, "%" PRIu64, t->rows);
         snprintf(missing, sizeof missing, "%" PRIu64, t->missing);
     }
-    fprintf(out, "%-*s  %-*s  %12s  %9s  %9s  %7s  %11s  %8s  %7s  %s", widths.name, name,
-            widths.state, t->state, rows,
+    fprintf(out, "%-*s  %-*s  %12s  %9s  %9s  %7s  %11s  %8s  %7s  %s", widths.name,
+            show_name(t).text, widths.state, t->state, rows,
             sized ? amount_bytes(t->done * list->block_size).text : "-",
             t->sized ? amount_bytes(t->blocks * list->block_size).text : "-",
             sized ? percent_text(t->done, t->blocks).text : "-", speed_text(list, t->speed).text,
@@ -143,13 +136,11 @@ static struct widths
 find_widths(const struct tablelist *list, const struct tablestext_how *how)
 {
     struct widths widths = {.name = 5, .state = 9};
-    char name[NAME_SIZE];
 
     for (size_t i = 0; i < list->count; i++) {
         if (how->unfinished_only && is_streaming(&list->tables[i]))
             continue;
-        show_name(&list->tables[i], name);
-        widths.name = wider(widths.name, name, NAME_WIDTH_MOST);
+        widths.name = wider(widths.name, show_name(&list->tables[i]).text, NAME_WIDTH_MOST);
         widths.state = wider(widths.state, list->tables[i].state, STATE_WIDTH_MOST);
     }
     return widths;
@@ -177,13 +168,12 @@ print_tables(const struct tablelist *list, struct tablestext_how how, FILE *out)
 static void
 print_behind(const struct tablelist *list, const struct table_progress *t, FILE *out)
 {
-    char name[NAME_SIZE];
+    struct shown_table name = show_name(t);
 
-    show_name(t, name);
     fprintf(out,
             "%s is behind: rows of the target are in the way of its changes, so the target shows "
             "none of them ",
-            name);
+            name.text);
     if (strcmp(t->state, "resync") == 0)
         fputs("until the resync ends, which removes these rows\n", out);
     else if (strcmp(t->state, "out-resync") == 0)
@@ -191,7 +181,8 @@ print_behind(const struct tablelist *list, const struct table_progress *t, FILE 
               "ends\n",
               out);
     else
-        fprintf(out, "until you run walpipe resync --sink %s --table %s\n", list->sink->name, name);
+        fprintf(out, "until you run walpipe resync --sink %s --table '%s'\n", list->sink->name,
+                name.text);
 }
 
 static void

@@ -105,8 +105,6 @@ begin_resync() {
         INSERT INTO t (k, r, v) VALUES (20003, '[20003,20005)', 'c');
         UPDATE t SET v = 'new' WHERE k = 1; UPDATE w SET v = 'beside' WHERE k = 1" "$db"
     wait_until 60 arrived 1 beside
-    run -0 "$WALPIPE_BIN/walpipe" tables -c "$conf"
-    [[ "$output" == *"public.t is behind: "*"until the resync ends"* ]]
     # readers see the table as it was
     [ "$(pg_sql dst "SELECT v FROM t WHERE k = 1" "$db")" = old ]
     grep -q 'a row of the target is in the way.*"exit_code":111' "$conf.log"
@@ -164,9 +162,40 @@ begin_resync() {
     pg_sql src "INSERT INTO t (k, u) VALUES (20001, 20001)" "$db"
     wait_until 60 is_behind
     pipeline_kill "$conf"
+    run -0 "$WALPIPE_BIN/walpipe" tables -c "$conf"
+    [[ "$output" == *"public.t is behind: "*"until the resync ends"* ]]
     pg_sql dst "UPDATE walpipe.tables SET state = 'streaming' WHERE name = 't'" "$db"
     run_is_refused 'the target lacks changes of public.t'
     run -0 resync --table public.t
     pipeline_start "$conf"
     ends_right
+}
+
+# Such a sink has no notes of its tables. The bug was that the hint did not name copy = yes, and that
+# resync asked for a start that the same change refused.
+@test "a sink that followed without copies: the hint leads on, with the name as it was printed" {
+    pg_sql src "CREATE TABLE \"Odd\" (k int PRIMARY KEY, u int UNIQUE); CREATE TABLE w (k int PRIMARY KEY, v text);
+        INSERT INTO w VALUES (1, 'w'); CREATE PUBLICATION p FOR TABLE \"Odd\", w" "$db"
+    target_tables
+    load_target
+    write_conf
+    run -100 resync --table public.Odd
+    [[ $output == *"has copied nothing yet"* ]]
+    sed -i 's/^copy = yes/copy = no/' "$conf"
+    pipeline_start "$conf"
+    pg_sql src "INSERT INTO \"Odd\" SELECT i, i FROM generate_series(1, 1000) AS i" "$db"
+    caught_up "$conf" src "$db"
+    pg_sql dst "INSERT INTO \"Odd\" VALUES (-1, 20001)" "$db"
+    pg_sql src "INSERT INTO \"Odd\" VALUES (20001, 20001)" "$db"
+    ends 100
+    logged 'insert into public.Odd.*set copy = yes in the sink and have walpipe resync replace the table.s rows'
+    run -100 resync --table public.Odd
+    [[ $output == *"no sink of $conf takes copies"* ]]
+    write_conf
+    run -0 resync --table public.Odd
+    pipeline_start "$conf" || pipeline_start "$conf"
+    wait_until 90 all_streaming 2 2
+    caught_up "$conf" src "$db"
+    equal '"Odd"' w
+    pipeline_stop "$conf"
 }

@@ -304,7 +304,7 @@ d\", left_out, new"
     run -0 "$walpipe" tables -c "$conf"
     grep -x 'public.a is behind: .* until the resync ends, which removes these rows' <<<"$output"
     grep -x 'public.c is behind: .* until the table is published again, .*, and its resync ends' <<<"$output"
-    grep -x 'public."B" is behind: .* until you run walpipe resync --sink dst --table public."B"' <<<"$output"
+    grep -x 'public."B" is behind: .* until you run walpipe resync --sink dst --table '"'public.\"B\"'"'$' <<<"$output"
     [ "$(grep -c 'is behind' <<<"$output")" = 3 ]
     pg_sql dst "alter table walpipe.tables drop behind"
     says '.sinks[0].tables | map([.table, .behind])' '[["a",false],["c",false],["B",false],["d",false]]'

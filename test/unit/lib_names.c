@@ -216,6 +216,34 @@ test_table(void)
         check(names_table(wrong[i], &table, &err) != 0, "refused: %s", wrong[i]);
 }
 
+/* As it may come through a shell, and as messages print it. */
+static void
+test_option_table(void)
+{
+    static const char *const wrong[] = {"",        "a",    "a.",     ".b",           "a.b.c",
+                                        "\"a.b.c", "a.B.", "a\"B.c", "a." NAME63 "B"};
+    static const char *const right[][3] = {{"Sales.OrderLine", "Sales", "OrderLine"},
+                                           {"\"Sales\".\"OrderLine\"", "Sales", "OrderLine"},
+                                           {"a.\"b.c\"", "a", "b.c"},
+                                           {" a . b ", "a", "b"},
+                                           {"a.b c-d", "a", "b c-d"}};
+    struct table_name table;
+    struct err err = {0};
+
+    for (size_t i = 0; i < COUNT(wrong); i++)
+        check(names_option_table(wrong[i], &table, &err) != 0 && err.hint[0] != '\0', "refused: %s",
+              wrong[i]);
+    for (size_t i = 0; i < COUNT(right); i++) {
+        check(names_option_table(right[i][0], &table, &err) == 0 &&
+                  strcmp(table.schema, right[i][1]) == 0 && strcmp(table.table, right[i][2]) == 0 &&
+                  err.message[0] == '\0' && err.hint[0] == '\0',
+              "taken: %s", right[i][0]);
+        check(names_table(names_show_table(right[i][1], right[i][2]).text, &table, &err) == 0 &&
+                  strcmp(table.schema, right[i][1]) == 0 && strcmp(table.table, right[i][2]) == 0,
+              "shown: %s", right[i][0]);
+    }
+}
+
 static void
 test_patterns(void)
 {
@@ -306,6 +334,7 @@ main(void)
     test_no_mappings();
     test_typed();
     test_table();
+    test_option_table();
     test_patterns();
     test_no_patterns();
     test_show_pattern();
