@@ -1,5 +1,5 @@
 /* copydetail.h: items of messages between workers and pg-table-read that ackd forwards unread
- * (docs/copy.md, "What the opaque items hold"). Encode and decode stand side by side. */
+ * (docs/copy.md, "The contents of the opaque items"). Encode and decode stand side by side. */
 #ifndef WALPIPE_COPYDETAIL_H
 #define WALPIPE_COPYDETAIL_H
 

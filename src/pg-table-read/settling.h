@@ -1,5 +1,5 @@
 /* settling.h: waits until all workers have everything that was written before a moment
- * (docs/copy.md, "When a life begins, and when a table is gone"). */
+ * (docs/copy.md, "Waiting for transactions that are decoded but not visible"). */
 #ifndef WALPIPE_PGTABLEREAD_SETTLING_H
 #define WALPIPE_PGTABLEREAD_SETTLING_H
 

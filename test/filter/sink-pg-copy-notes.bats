@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# sink-pg alone: the notes in walpipe.tables of tables that are copied (docs/copy.md, "What is stored"):
+# sink-pg alone: the notes in walpipe.tables of tables that are copied (docs/copy.md, "The stored state"):
 # of tables that get another target, leave, and come back.
 
 load sink-pg
