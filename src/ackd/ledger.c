@@ -25,7 +25,17 @@ ledger_begin(struct ledger *l, uint32_t workers_count, uint64_t confirmed_lsn)
 bool
 ledger_complete(const struct ledger *l)
 {
-    return l->registered_count == l->workers_count;
+    return l->registered_count + l->paused_count == l->workers_count;
+}
+
+void
+ledger_pause(struct ledger *l, uint32_t worker)
+{
+    struct ledger_worker *w = &l->workers[worker];
+
+    w->paused = true;
+    w->floor = w->reached = l->start;
+    l->paused_count++;
 }
 
 /* higher() ensures that the safe LSN never goes back, whatever the callers do. */

@@ -4,7 +4,10 @@
  * Until every worker has registered, nothing is safe beyond the slot's confirmed LSN at the start.
  * Then the safe LSN is the minimum of the LSNs that the workers reached, and it never goes back. It
  * stands still while a worker's target is ahead of the received LSN. Such a replay is in no hurry.
- * If the source lost WAL, the worker would skip changes that it never had. */
+ * If the source lost WAL, the worker would skip changes that it never had.
+ *
+ * A worker of a paused sink does not run. Its target has everything up to the slot's LSN at the
+ * start and perhaps no more, so nothing beyond this LSN is safe in the whole run. */
 #ifndef WALPIPE_ACKD_LEDGER_H
 #define WALPIPE_ACKD_LEDGER_H
 
@@ -13,6 +16,7 @@
 
 struct ledger_worker {
     bool registered;
+    bool paused;
     uint64_t floor;   /* the LSN at registration, below which reports are ignored */
     uint64_t reached; /* >= floor */
 };
@@ -23,6 +27,7 @@ struct ledger {
     uint64_t safe;     /* start <= safe <= received, and <= reached of every worker when it moves */
     uint32_t workers_count;
     uint32_t registered_count;
+    uint32_t paused_count;
     struct ledger_worker workers[WORKERS_MAX];
 };
 
@@ -36,6 +41,10 @@ enum ledger_verdict {
 /* A run of workers_count (1 to WORKERS_MAX) workers begins. */
 void ledger_begin(struct ledger *ledger, uint32_t workers_count, uint64_t confirmed_lsn);
 
+/* The worker's sink is paused for the whole run, so the worker does not register. To be called right
+ * after ledger_begin, once for each such worker. */
+void ledger_pause(struct ledger *ledger, uint32_t worker);
+
 /* durable_lsn is the progress found in the target. If it is 0 the target keeps none, and the slot's
  * confirmed LSN counts. It may be beyond the received LSN, and then a replay follows. A worker
  * registers once. */
@@ -47,6 +56,6 @@ enum ledger_verdict ledger_reached(struct ledger *ledger, uint32_t worker, uint6
 /* Returns LEDGER_OK or LEDGER_BACKWARDS. */
 enum ledger_verdict ledger_received(struct ledger *ledger, uint64_t lsn) MUST_CHECK;
 
-bool ledger_complete(const struct ledger *ledger); /* every worker has registered */
+bool ledger_complete(const struct ledger *ledger); /* every worker has registered, or is paused */
 
 #endif

@@ -158,7 +158,52 @@ explore(void)
     check(bad_steps == 0, "every step keeps the rule (%zu do not)", bad_steps);
 }
 
+/* ---- the closure with a paused worker ---- */
+
+/* Any messages of the others, in any order. The paused one sends none. */
+static void
+explore_paused(uint32_t paused)
+{
+    struct ledger first;
+    size_t moved = 0;
+
+    memset(seen, 0, sizeof seen);
+    queue_len = bad_steps = steps = 0;
+    ledger_begin(&first, WORKERS, START);
+    ledger_pause(&first, paused);
+    visit(&first);
+    for (size_t at = 0; at < queue_len; at++) {
+        struct ledger before = queue[at];
+
+        moved += before.safe != START || before.workers[paused].reached != START;
+        try_receiving(&before);
+        for (uint32_t i = 0; i < WORKERS; i++)
+            if (i != paused && before.workers[i].registered)
+                try_reporting(&before, i);
+            else if (i != paused)
+                try_registering(&before, i);
+    }
+    check(queue_len > 500, "worker %u is paused: reached %zu states by %zu steps", paused,
+          queue_len, steps);
+    check(moved == 0, "nothing beyond the slot's LSN at the start is safe in any of them");
+}
+
 /* ---- the stories behind it ---- */
+
+static void
+paused_worker(void)
+{
+    struct ledger l;
+
+    ledger_begin(&l, 2, 100);
+    ledger_pause(&l, 1);
+    check(!ledger_complete(&l), "a paused worker does not stand for the others");
+    ledger_register(&l, 0, 0);
+    check(ledger_complete(&l), "the run is complete without it");
+    check(ledger_received(&l, 900) == LEDGER_OK && ledger_reached(&l, 0, 900) == LEDGER_OK &&
+              l.safe == 100,
+          "and confirms nothing that it does not have");
+}
 
 static void
 late_worker(void)
@@ -217,6 +262,9 @@ int
 main(void)
 {
     explore();
+    for (uint32_t i = 0; i < WORKERS; i++)
+        explore_paused(i);
+    paused_worker();
     late_worker();
     target_ahead_of_the_slot();
     maximum();
