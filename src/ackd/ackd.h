@@ -32,6 +32,7 @@ struct sink {
     char name[NAME_MAX_BYTES + 1];
     uint32_t shards;
     uint32_t first_worker;
+    bool paused; /* none of its workers runs, and nothing beyond the slot's LSN is confirmed */
     struct barrier barrier;
 };
 

@@ -70,6 +70,9 @@ confirm_begin(struct ackd *a, bool new_timeline, struct err *err)
     a->checkpoint = c;
     a->checkpoint_known = true;
     ledger_begin(&a->ledger, a->workers_count, a->source.confirmed_lsn);
+    for (uint32_t i = 0; i < a->workers_count; i++)
+        if (a->sinks[a->workers[i].sink].paused)
+            ledger_pause(&a->ledger, i);
     pace_begin(&a->pace, clock_micros(), a->source.wal_sender_timeout_ms, a->source.confirmed_lsn);
     return 0;
 }
@@ -77,7 +80,7 @@ confirm_begin(struct ackd *a, bool new_timeline, struct err *err)
 void
 confirm_proved(struct ackd *a)
 {
-    if (!a->proving)
+    if (!a->proving || a->ledger.paused_count > 0)
         return;
     a->proving = false;
     log_write(&a->log, LOG_INFO,
@@ -175,7 +178,7 @@ static bool
 all_finished(const struct ackd *a)
 {
     for (uint32_t i = 0; i < a->workers_count; i++)
-        if (!a->workers[i].finished)
+        if (!a->workers[i].finished && !a->sinks[a->workers[i].sink].paused)
             return false;
     return true;
 }

@@ -8,7 +8,8 @@
  * or after every worker has proved that its target has everything. */
 int confirm_begin(struct ackd *ackd, bool new_timeline, struct err *err) MUST_CHECK;
 
-/* Every worker has registered, so everything that had to be proved is proved. */
+/* Every worker has registered, so everything that had to be proved is proved, unless a
+ * sink is paused. */
 void confirm_proved(struct ackd *ackd);
 
 /* Returns when confirm_turn has something to do next (clock_micros), 0 if nothing is planned. */

@@ -57,6 +57,18 @@ add_sink(const struct opt_spec *spec, const char *text, void *options, struct er
 }
 
 static int
+take_paused(const struct opt_spec *spec, const char *name, void *options, struct err *err)
+{
+    struct sink *s = ackd_find_sink(((struct options *)options)->ackd, name);
+
+    if (s == NULL)
+        return err_set(err, EXIT_REFUSED, "--%s: no --sink before it names \"%s\"", spec->name,
+                       name);
+    s->paused = true;
+    return 0;
+}
+
+static int
 take_pipeline(const struct opt_spec *spec, const char *value, void *options, struct err *err)
 {
     struct ackd *a = ((struct options *)options)->ackd;
@@ -89,6 +101,8 @@ static const struct opt_spec specs[] = {
      .required = true},
     {"sink", "NAME=SHARDS", "a sink and how many workers it has; repeat for each", OPT_CALL,
      .take = add_sink},
+    {"paused", "NAME", "a sink whose workers do not run, and for which the WAL is held", OPT_CALL,
+     .take = take_paused},
     {"http", "ADDR:PORT", "serve the status page, /healthz, /livez, /readyz and /metrics", OPT_TEXT,
      TO(http)},
     {"pipeline", "NAME", "the pipeline's name, which the checkpoint must have", OPT_CALL,

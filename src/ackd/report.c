@@ -138,6 +138,10 @@ worker_health(const struct ackd *a, uint32_t index, struct buf *page)
     const struct worker *w = &a->workers[index];
     const char *name = a->sinks[w->sink].name;
 
+    if (a->sinks[w->sink].paused) {
+        add_line(page, "sink %s/%" PRIu32 ": paused", name, w->shard);
+        return true;
+    }
     if (!w->registered)
         add_line(page, "sink %s/%" PRIu32 ": not registered", name, w->shard);
     else if (w->conn == NULL && !w->finished)

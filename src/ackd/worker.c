@@ -31,6 +31,12 @@ admit(struct ackd *a, const struct ack_register *r, struct err *err)
                       "in ackd's --sink");
         return NULL;
     }
+    if (s->paused) {
+        err_set(err, EXIT_REFUSED, "sink \"%s\" is paused, but its worker %" PRIu32 " was started",
+                r->sink, r->shard);
+        err_hint(err, "start no worker of it, or leave out ackd's --paused");
+        return NULL;
+    }
     w = &a->workers[s->first_worker + r->shard];
     if (w->registered) {
         err_set(err, EXIT_REFUSED, "worker %s/%" PRIu32 " is registered already", r->sink,

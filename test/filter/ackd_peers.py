@@ -191,9 +191,10 @@ class Ackd:
         self.checkpoint_path = os.path.join(self.state, "checkpoint")
         self.log_path = tempfile.mktemp(prefix="ackd-log.")
         argv = [os.path.join(BIN, "ackd"), "--socket", self.socket_path, "--state", self.state,
-                "--pipeline", pipeline, "--log-level", "debug", *extra]
+                "--pipeline", pipeline, "--log-level", "debug"]
         for sink in sinks.split():
             argv += ["--sink", sink]
+        argv += extra
         with open(self.log_path, "w") as log:
             self.process = subprocess.Popen(argv, stderr=log, stdout=log)
 
