@@ -20,6 +20,7 @@
 #include "ackd/history.h"
 #include "ackd/ledger.h"
 #include "ackd/pace.h"
+#include "ackd/reached.h"
 #include "ackd/tablestats.h"
 #include "ackd/troubles.h"
 #include "ackd/walend.h"
@@ -33,6 +34,8 @@ struct sink {
     uint32_t shards;
     uint32_t first_worker;
     bool paused; /* none of its workers runs, and nothing beyond the slot's LSN is confirmed */
+    uint64_t paused_since; /* Unix time */
+    uint64_t reached;      /* paused: by an earlier run, 0 if not known */
     struct barrier barrier;
 };
 
@@ -80,7 +83,9 @@ struct ackd {
     uint64_t checkpoint_retry_at;  /* when to try again */
     uint64_t checkpoint_safe_seen; /* safe LSN in the file when ackd started, 0 without a file */
     struct checkpoint checkpoint;
-    struct walend seen; /* end of the source's WAL, seen by this ackd or an earlier one */
+    struct walend seen;  /* end of the source's WAL, seen by this ackd or an earlier one */
+    char *reached;       /* the text of that file, NULL if there is none */
+    uint64_t reached_at; /* when it was written last */
     bool proving; /* the slot is ahead of the checkpoint, and some worker has not proved yet that
                      its target has everything */
 

@@ -47,6 +47,22 @@ make_checkpoint(const struct ackd *a, uint64_t safe_lsn, struct checkpoint *c)
     memcpy(c->sinks, a->sinks_line, sizeof c->sinks);
 }
 
+static void
+pause_workers(struct ackd *a)
+{
+    for (uint32_t i = 0; i < a->sinks_count; i++) {
+        struct sink *s = &a->sinks[i];
+
+        if (!s->paused)
+            continue;
+        s->reached = reached_find(a->reached, a->source.system_identifier, s->name);
+        for (uint32_t shard = 0; shard < s->shards; shard++)
+            ledger_pause(&a->ledger, s->first_worker + shard);
+        log_write(&a->log, LOG_INFO, "sink %s is paused: nothing beyond %s is confirmed", s->name,
+                  lsn_format(a->source.confirmed_lsn).text);
+    }
+}
+
 int
 confirm_begin(struct ackd *a, bool new_timeline, struct err *err)
 {
@@ -70,9 +86,7 @@ confirm_begin(struct ackd *a, bool new_timeline, struct err *err)
     a->checkpoint = c;
     a->checkpoint_known = true;
     ledger_begin(&a->ledger, a->workers_count, a->source.confirmed_lsn);
-    for (uint32_t i = 0; i < a->workers_count; i++)
-        if (a->sinks[a->workers[i].sink].paused)
-            ledger_pause(&a->ledger, i);
+    pause_workers(a);
     pace_begin(&a->pace, clock_micros(), a->source.wal_sender_timeout_ms, a->source.confirmed_lsn);
     return 0;
 }

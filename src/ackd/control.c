@@ -64,6 +64,16 @@ control_copier_served(struct ackd *a)
             forward(a, &a->controls[i]);
 }
 
+/* Its workers do not run, and pg-table-read would wait for them. */
+static bool
+names_paused(const struct ackd *a, const struct copy_control *control)
+{
+    for (uint32_t i = 0; i < a->sinks_count; i++)
+        if (a->sinks[i].paused && strcmp(a->sinks[i].name, control->sink) == 0)
+            return true;
+    return false;
+}
+
 void
 control_request(struct ackd *a, struct conn *conn, const struct copy_control *control)
 {
@@ -73,6 +83,10 @@ control_request(struct ackd *a, struct conn *conn, const struct copy_control *co
     if (!a->running || a->draining || !ledger_complete(&a->ledger)) {
         refuse(a, conn, "the pipeline is starting or ending",
                "try again; walpipe status shows its state");
+        return;
+    }
+    if (names_paused(a, control)) {
+        refuse(a, conn, "the sink is paused", "run walpipe resume first, then try again");
         return;
     }
     if (!waits && (a->copier == NULL || !a->copier_served)) {

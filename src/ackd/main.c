@@ -88,6 +88,8 @@ serve(struct ackd *a, const struct options *options, struct err *err)
     if (a->dir < 0 || statedir_lock(a->dir, a->dir_path, STATEDIR_ACKD, err) < 0 ||
         load_checkpoint(a, err) != 0)
         return -1;
+    if (reached_read(a->dir_path, &a->reached, err) != 0)
+        return -1;
     a->seen = walend_read(a->dir);
     if (options->http != NULL && (http = http_open(a, options->http, err)) == NULL)
         return -1;
@@ -129,6 +131,7 @@ main(int argc, char **argv)
     for (size_t i = 0; i < CONNS_MAX; i++)
         if (a->conns[i].fd >= 0)
             conn_close(&a->conns[i]);
+    free(a->reached);
     free(a);
     return code;
 }

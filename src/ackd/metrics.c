@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "ackd/ackd.h"
 #include "ackd/partmetrics.h"
@@ -159,7 +160,7 @@ retries_of(const struct ackd *a, uint32_t worker)
     return a->workers[worker].metrics.retries;
 }
 
-static uint64_t
+static bool
 target_up(const struct ackd *a, uint32_t worker)
 {
     return a->workers[worker].registered && a->workers[worker].target_alive;
@@ -227,12 +228,45 @@ worker_seconds_family(const struct ackd *a, struct buf *page)
 }
 
 static void
+pause_families(const struct ackd *a, struct buf *page)
+{
+    static const char paused[] = "replicator_sink_paused",
+                      seconds[] = "replicator_sink_paused_seconds";
+    time_t now = time(NULL);
+    bool any = false;
+
+    promtext_family(page, paused, "gauge", "Whether walpipe pause has set the sink aside.");
+    for (uint32_t i = 0; i < a->sinks_count; i++) {
+        any = any || a->sinks[i].paused;
+        promtext_add(page, "%s{sink=\"%s\"} %d\n", paused, a->sinks[i].name, a->sinks[i].paused);
+    }
+    if (any)
+        promtext_family(page, seconds, "gauge", "For how long the sink is paused.");
+    for (uint32_t i = 0; i < a->sinks_count; i++)
+        if (a->sinks[i].paused)
+            promtext_add(page, "%s{sink=\"%s\"} %.0f\n", seconds, a->sinks[i].name,
+                         difftime(now, (time_t)a->sinks[i].paused_since));
+}
+
+/* An alert on 0 is for targets that should answer. */
+static void
+target_family(const struct ackd *a, struct buf *page)
+{
+    static const char name[] = "replicator_target_up";
+
+    promtext_family(page, name, "gauge",
+                    "Whether the worker is registered and its target answers.");
+    for (uint32_t i = 0; i < a->workers_count; i++)
+        if (!a->sinks[a->workers[i].sink].paused)
+            promtext_add(page, "%s{%s} %d\n", name, labels_of(a, i).text, target_up(a, i));
+}
+
+static void
 worker_families(const struct ackd *a, struct buf *page)
 {
     uint64_t lag;
 
-    worker_family(a, page, "replicator_target_up", "gauge",
-                  "Whether the worker is registered and its target answers.", target_up);
+    target_family(a, page);
     worker_family(a, page, "replicator_target_reconnects_total", "counter",
                   "How often the target answered again after it was down.", reconnects_of);
     worker_family(a, page, "replicator_target_retries_total", "counter",
@@ -343,6 +377,7 @@ metrics_render(const struct ackd *a, struct buf *page)
     source_families(a, &lines);
     slot_families(a, &lines);
     worker_families(a, &lines);
+    pause_families(a, &lines);
     copy_families(a, &lines);
     difference_family(a, &lines);
     partmetrics_render(a, &lines);

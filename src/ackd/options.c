@@ -3,8 +3,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/lsn.h"
+
+/* As Unix time, the year 5138. */
+#define PAUSED_MAX UINT64_C(99999999999)
 
 /* Names appear in the labels of metrics, in the checkpoint and in "dst/0" without quoting. */
 static bool
@@ -57,15 +61,23 @@ add_sink(const struct opt_spec *spec, const char *text, void *options, struct er
 }
 
 static int
-take_paused(const struct opt_spec *spec, const char *name, void *options, struct err *err)
+take_paused(const struct opt_spec *spec, const char *text, void *options, struct err *err)
 {
-    struct sink *s = ackd_find_sink(((struct options *)options)->ackd, name);
+    struct ackd *a = ((struct options *)options)->ackd;
+    size_t len = strcspn(text, "=");
+    char name[NAME_MAX_BYTES + 1];
+    struct sink *s;
 
+    snprintf(name, sizeof name, "%.*s", (int)len, text);
+    s = len < sizeof name ? ackd_find_sink(a, name) : NULL;
     if (s == NULL)
-        return err_set(err, EXIT_REFUSED, "--%s: no --sink before it names \"%s\"", spec->name,
-                       name);
+        return err_set(err, EXIT_REFUSED, "--%s: no --sink before it names \"%.*s\"", spec->name,
+                       (int)len, text);
     s->paused = true;
-    return 0;
+    s->paused_since = (uint64_t)time(NULL);
+    return text[len] == '\0'
+               ? 0
+               : opt_number("--paused", text + len + 1, 1, PAUSED_MAX, &s->paused_since, err);
 }
 
 static int
@@ -101,7 +113,7 @@ static const struct opt_spec specs[] = {
      .required = true},
     {"sink", "NAME=SHARDS", "a sink and how many workers it has; repeat for each", OPT_CALL,
      .take = add_sink},
-    {"paused", "NAME", "a sink whose workers do not run, and for which the WAL is held", OPT_CALL,
+    {"paused", "NAME[=SECONDS]", "a sink, paused since then, whose workers do not run", OPT_CALL,
      .take = take_paused},
     {"http", "ADDR:PORT", "serve the status page, /healthz, /livez, /readyz and /metrics", OPT_TEXT,
      TO(http)},

@@ -9,6 +9,7 @@
 
 #include "lib/clock.h"
 #include "lib/lasterror.h"
+#include "lib/utctime.h"
 
 /* ---- lag ---- */
 
@@ -139,7 +140,8 @@ worker_health(const struct ackd *a, uint32_t index, struct buf *page)
     const char *name = a->sinks[w->sink].name;
 
     if (a->sinks[w->sink].paused) {
-        add_line(page, "sink %s/%" PRIu32 ": paused", name, w->shard);
+        add_line(page, "sink %s/%" PRIu32 ": paused since %s", name, w->shard,
+                 utctime_at(a->sinks[w->sink].paused_since).text);
         return true;
     }
     if (!w->registered)
@@ -166,8 +168,8 @@ add_last_error(const struct ackd *a, struct buf *page)
              e.hint[0] == '\0' ? "" : " (", e.hint, e.hint[0] == '\0' ? "" : ")");
 }
 
-bool
-report_health(const struct ackd *a, struct buf *page)
+static bool
+health(const struct ackd *a, struct buf *page)
 {
     bool source = a->running && a->reader != NULL;
     bool well = source && !a->checkpoint_failing;
@@ -185,6 +187,21 @@ report_health(const struct ackd *a, struct buf *page)
     add_line(page, "checkpoint: %s",
              a->checkpoint_failing ? "could not be written, see ackd's log" : "ok");
     add_last_error(a, page);
+    return well;
+}
+
+bool
+report_health(const struct ackd *a, struct buf *page)
+{
+    struct buf lines = {0};
+    bool well = health(a, &lines);
+
+    for (uint32_t i = 0; i < a->sinks_count && well; i++)
+        if (a->sinks[i].paused)
+            add_line(page, "degraded: sink %s is paused, and walpipe resume --sink %s ends it",
+                     a->sinks[i].name, a->sinks[i].name);
+    buf_append(page, lines.data + lines.start, buf_len(&lines));
+    buf_free(&lines);
     return well;
 }
 
@@ -215,7 +232,8 @@ describe_worker(const struct ackd *a, uint32_t index, struct ack_worker_status *
                                       .events = w->metrics.events,
                                       .batches = w->metrics.batches,
                                       .copies_known = w->metrics.copies_known,
-                                      .copies = w->metrics.copies};
+                                      .copies = w->metrics.copies,
+                                      .paused_since = a->sinks[w->sink].paused_since};
     memcpy(out->sink, a->sinks[w->sink].name, sizeof out->sink);
     memcpy(out->target_message, w->target_message, sizeof out->target_message);
     (void)report_worker_lag(a, index, &out->lag_bytes);

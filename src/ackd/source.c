@@ -3,12 +3,16 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ackd/confirm.h"
 #include "ackd/copier.h"
 #include "lib/clock.h"
 #include "lib/lsn.h"
+
+/* A run that is killed has told this long before. */
+#define REACHED_MICROS UINT64_C(10000000)
 
 static int
 accept_reader(struct ackd *a, struct conn *conn, const struct ack_message *message, struct err *err)
@@ -184,7 +188,54 @@ check_wal_end(const struct ackd *a, uint64_t current_lsn, struct err *err)
             admission_wal_end(current_lsn, a->ledger.workers[i].floor, who, err) != 0)
             return -1;
     }
+    for (uint32_t i = 0; i < a->sinks_count; i++) {
+        char who[sizeof a->sinks[i].name + 16];
+
+        snprintf(who, sizeof who, "paused sink %s", a->sinks[i].name);
+        if (admission_wal_end(current_lsn, a->sinks[i].reached, who, err) != 0)
+            return -1;
+    }
     return 0;
+}
+
+/* The highest LSN that one of its workers has, or had when it was last seen. */
+static uint64_t
+reached_by(const struct ackd *a, const struct sink *s)
+{
+    uint64_t lsn = s->paused ? s->reached : 0;
+
+    for (uint32_t i = s->first_worker; i < s->first_worker + s->shards; i++)
+        if (a->workers[i].registered && a->ledger.workers[i].reached > lsn)
+            lsn = a->ledger.workers[i].reached;
+    return lsn != 0 ? lsn : reached_find(a->reached, a->source.system_identifier, s->name);
+}
+
+/* For the runs in which one of them is paused. */
+static void
+note_reached(struct ackd *a)
+{
+    struct err err = {0};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL)
+        return;
+    for (uint32_t i = 0; i < a->sinks_count; i++)
+        if (reached_by(a, &a->sinks[i]) != 0)
+            fprintf(out, "%" PRIu64 " %s %s\n", a->source.system_identifier, a->sinks[i].name,
+                    lsn_format(reached_by(a, &a->sinks[i])).text);
+    if (fclose(out) != 0)
+        return;
+    a->reached_at = clock_micros();
+    if (a->reached == NULL || strcmp(a->reached, text) != 0) {
+        if (reached_write(a->dir_path, text, &err) != 0)
+            log_write(&a->log, LOG_WARNING, "%s", err.message);
+        free(a->reached);
+        a->reached = text;
+    } else {
+        free(text);
+    }
 }
 
 /* Notes it for the next ackd, in case that the source is away by then. */
@@ -217,6 +268,8 @@ source_slot(struct ackd *a, const struct ack_slot *s, struct err *err)
     a->slot_known = true;
     freshness_end(&a->freshness, s->current_lsn, clock_postgres_now());
     note_wal_end(a);
+    if (clock_micros() - a->reached_at >= REACHED_MICROS)
+        note_reached(a);
     watch_slot(a, s);
     return 0;
 }
@@ -236,8 +289,10 @@ int
 source_gone(struct ackd *a, struct err *err)
 {
     a->reader = NULL;
-    if (a->running)
+    if (a->running) {
         note_wal_end(a);
+        note_reached(a);
+    }
     if (a->drained) {
         a->done = true;
         return 0;

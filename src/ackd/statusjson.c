@@ -66,6 +66,8 @@ worker_state(const struct ackd *a, uint32_t index)
 {
     const struct worker *w = &a->workers[index];
 
+    if (a->sinks[w->sink].paused)
+        return "paused";
     if (w->finished)
         return "finished";
     if (!w->registered || w->conn == NULL)
@@ -243,6 +245,8 @@ put_sinks(const struct ackd *a, struct json *j)
         json_open_member(j, NULL, '{');
         json_cstr(j, "name", a->sinks[i].name);
         json_uint(j, "shards", a->sinks[i].shards);
+        if (a->sinks[i].paused)
+            json_uint(j, "paused_since", a->sinks[i].paused_since);
         json_close(j, '}');
     }
     json_close(j, ']');

@@ -13,6 +13,19 @@ struct utctime_text {
     char text[128];
 };
 
+/* Of so many seconds since 1970, without their fractions. */
+static inline struct utctime_text
+utctime_at(uint64_t seconds)
+{
+    struct calendar_date date = calendar_date((int64_t)(seconds / 86400));
+    struct utctime_text out;
+
+    snprintf(out.text, sizeof out.text, "%04" PRId64 "-%02" PRId64 "-%02" PRId64 "T%02d:%02d:%02dZ",
+             date.year, date.month, date.day, (int)(seconds / 3600 % 24), (int)(seconds / 60 % 60),
+             (int)(seconds % 60));
+    return out;
+}
+
 static inline struct utctime_text
 utctime_now(void)
 {
