@@ -51,6 +51,8 @@ sig_open(unsigned further, struct err *err)
         sigaddset(&set, SIGCHLD);
     if (further & SIG_RELOAD)
         sigaddset(&set, SIGHUP);
+    if (further & SIG_PAUSES)
+        sigaddset(&set, SIGUSR1);
     sigprocmask(SIG_BLOCK, &set, NULL);
     fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)

@@ -15,7 +15,7 @@ void sig_ignore_pipe(void);
 void sig_wait_for_end(void);
 
 /* More signals for sig_open. */
-enum { SIG_CHILDREN = 1 /* SIGCHLD */, SIG_RELOAD = 2 /* SIGHUP */ };
+enum { SIG_CHILDREN = 1 /* SIGCHLD */, SIG_RELOAD = 2 /* SIGHUP */, SIG_PAUSES = 4 /* SIGUSR1 */ };
 
 /* A signalfd for SIGTERM, SIGINT and the set of further ones, which are blocked from then on. It is
  * close-on-exec and non-blocking. Returns -1 with err. */

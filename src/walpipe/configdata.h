@@ -45,6 +45,7 @@ struct sink_config {
     bool copies;        /* rows that are older than the slot, too */
     bool copy_open;     /* the file does not say it, and copydefault.h decides */
     bool choice_logged; /* by copydefault.c */
+    uint64_t paused;    /* since when, as pauses.h sets it, 0 if it is not */
     const char *password_file;
     const char *conninfo; /* pg: without its password */
     const char *password; /* NULL if none; of ch also NULL if sink-ch finds it itself */

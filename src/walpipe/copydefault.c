@@ -67,6 +67,13 @@ choice_of(const struct config *config, const struct sink_config *sink)
     return config->only ? COPY_ONLY : sink->copies ? COPY_YES : COPY_NO;
 }
 
+/* Nothing is decided for a sink that is paused before its first start. */
+static bool
+is_decided(const struct deciding *d, const struct sink_config *sink)
+{
+    return !sink->copy_open || sink->paused == 0 || remembered(d->memory, sink->name) != COPY_UNSET;
+}
+
 /* Also where the config file says it, so that the choice stays when its line is removed. */
 static int
 remember(struct deciding *d, struct err *err)
@@ -74,8 +81,9 @@ remember(struct deciding *d, struct err *err)
     const char *text = "";
 
     for (size_t i = 0; i < d->config->sinks_count; i++)
-        text = pool_print(&d->pool, "%s%s%s", text, d->config->sinks[i].name,
-                          words[choice_of(d->config, &d->config->sinks[i])]);
+        if (is_decided(d, &d->config->sinks[i]))
+            text = pool_print(&d->pool, "%s%s%s", text, d->config->sinks[i].name,
+                              words[choice_of(d->config, &d->config->sinks[i])]);
     if (d->memory != NULL && strcmp(d->memory, text) == 0)
         return 0;
     return statefile_write(path_of(d->config, &d->pool, "copies"), text, err);
@@ -218,7 +226,7 @@ decide(struct deciding *d, struct err *err)
     if (d->config->only)
         result = decide_only(d, err);
     for (size_t i = 0; i < d->config->sinks_count && result == COPYDEFAULT_DECIDED; i++)
-        if (d->config->sinks[i].copy_open)
+        if (d->config->sinks[i].copy_open && d->config->sinks[i].paused == 0)
             result = decide_sink(d, &d->config->sinks[i], err);
     copykeys_count(d->config);
     if (result == COPYDEFAULT_DECIDED && remember(d, err) != 0)

@@ -10,6 +10,7 @@
 #include "lib/statedir.h"
 #include "walpipe/confirm.h"
 #include "walpipe/dropslot.h"
+#include "walpipe/pauses.h"
 #include "walpipe/plan.h"
 
 struct dropping {
@@ -76,12 +77,13 @@ static bool
 is_trace(const char *name)
 {
     static const char *const beginnings[] = {"error.", "login.",      "layout.", "slot",
-                                             "copies", "copy_limits", "reload"};
+                                             "copies", "copy_limits", "reload",  PAUSES_PREFIX};
 
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
         if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
             return true;
-    return strcmp(name, "wal_end") == 0 || strcmp(name, "last_error") == 0;
+    return strcmp(name, "wal_end") == 0 || strcmp(name, "reached") == 0 ||
+           strcmp(name, "last_error") == 0;
 }
 
 static void

@@ -69,7 +69,7 @@ layoutfile_refresh(const struct config *config, const struct plan_place *place,
     int rc = 0;
 
     for (size_t i = 0; i < config->sinks_count && rc == 0; i++)
-        if (plan_has_layout(&config->sinks[i]))
+        if (config->sinks[i].paused == 0 && plan_has_layout(&config->sinks[i]))
             rc = refresh_sink(config, &config->sinks[i], place, log, &pool, err);
     pool_free(&pool);
     return rc;

@@ -13,6 +13,8 @@
 #include "walpipe/init.h"
 #include "walpipe/override.h"
 #include "walpipe/passwords.h"
+#include "walpipe/pauses.h"
+#include "walpipe/pausing.h"
 #include "walpipe/plan.h"
 #include "walpipe/print.h"
 #include "walpipe/reloadask.h"
@@ -122,6 +124,18 @@ resync_command(struct config *config, const struct options *o, const struct log 
     return resync_table(config, log, o->sink, o->table, o->wait);
 }
 
+static int
+pause_command(struct config *config, const struct options *o, const struct log *log)
+{
+    return pause_sink(config, log, o->sink);
+}
+
+static int
+resume_command(struct config *config, const struct options *o, const struct log *log)
+{
+    return pause_end(config, log, o->sink);
+}
+
 static const struct command {
     const char *name;
     int (*run)(struct config *config, const struct options *options, const struct log *log);
@@ -129,7 +143,8 @@ static const struct command {
     {"run", run_command},       {"check", check_command},   {"print", print_command},
     {"status", status_command}, {"tables", tables_command}, {"drop", drop_command},
     {"adopt", adopt_command},   {"init", check_command},    {"schema", schema_command},
-    {"reload", reload_command}, {"resync", resync_command},
+    {"reload", reload_command}, {"resync", resync_command}, {"pause", pause_command},
+    {"resume", resume_command},
 };
 
 static const struct command *
@@ -200,7 +215,7 @@ static const struct opt_spec specs[] = {
      OPT_CALL, .take = take_override},
     {"json", NULL, "status, tables: one JSON object instead of a table", OPT_FLAG, TO(json)},
     {"yes", NULL, "drop, adopt: do not ask", OPT_FLAG, TO(yes)},
-    {"sink", "NAME", "adopt, schema, resync: this sink only", OPT_TEXT, TO(sink)},
+    {"sink", "NAME", "adopt, schema, resync, pause, resume: this sink only", OPT_TEXT, TO(sink)},
     {"apply", NULL, "schema: make the objects instead of printing SQL", OPT_FLAG, TO(apply)},
     {"sequences", NULL, "schema: set the target's sequences instead of making tables", OPT_FLAG,
      TO(sequences)},
@@ -230,7 +245,9 @@ static const struct opt_program program = {
                "  adopt     accept ClickHouse tables with rows of another cluster, after asking\n"
                "  reload    let the running pipeline read its config file again\n"
                "  init      write a first config FILE with comments, and check it\n"
-               "  resync    copy one table again during replication",
+               "  resync    copy one table again during replication\n"
+               "  pause     set one sink aside while the others go on\n"
+               "  resume    let a paused sink go on",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
     .operand = take_command,
@@ -257,17 +274,28 @@ check_init_options(const struct options *o, struct err *err)
     return 0;
 }
 
+static bool
+takes_sink(const char *command)
+{
+    static const char *const takers[] = {"adopt", "schema", "resync", "pause", "resume"};
+
+    for (size_t i = 0; i < sizeof takers / sizeof *takers; i++)
+        if (strcmp(command, takers[i]) == 0)
+            return true;
+    return false;
+}
+
 static int
 check_options(const struct options *o, struct err *err)
 {
     if (o->command == NULL)
         err_set(err, EXIT_REFUSED,
                 "no command: expected run, check, print, status, tables, schema, drop, adopt, "
-                "init, reload or resync");
+                "init, reload, resync, pause or resume");
     else if (find_command(o->command) == NULL)
         err_set(err, EXIT_REFUSED,
                 "unknown command \"%s\": expected run, check, print, status, tables, schema, drop, "
-                "adopt, init, reload or resync",
+                "adopt, init, reload, resync, pause or resume",
                 o->command);
     else if (check_init_options(o, err) != 0)
         return err_hint(err, "see walpipe --help");
@@ -277,9 +305,9 @@ check_options(const struct options *o, struct err *err)
         err_set(err, EXIT_REFUSED, "option --json is only for walpipe status and tables");
     else if (o->yes && strcmp(o->command, "drop") != 0 && strcmp(o->command, "adopt") != 0)
         err_set(err, EXIT_REFUSED, "option --yes is only for walpipe drop and adopt");
-    else if (o->sink != NULL && strcmp(o->command, "adopt") != 0 &&
-             strcmp(o->command, "schema") != 0 && strcmp(o->command, "resync") != 0)
-        err_set(err, EXIT_REFUSED, "option --sink is only for walpipe adopt, schema and resync");
+    else if (o->sink != NULL && !takes_sink(o->command))
+        err_set(err, EXIT_REFUSED,
+                "option --sink is only for walpipe adopt, schema, resync, pause and resume");
     else if ((o->table != NULL || o->wait) && strcmp(o->command, "resync") != 0)
         err_set(err, EXIT_REFUSED, "options --table and --wait are only for walpipe resync");
     else if (o->table == NULL && strcmp(o->command, "resync") == 0)
@@ -338,6 +366,8 @@ with_config(const struct options *o, struct log *log)
     } else {
         log_begin(log, config.log_level, config.log_format);
         copydefault_recall(&config);
+        if (strcmp(o->command, "run") != 0)
+            pauses_show(&config);
         code = find_command(o->command)->run(&config, o, log);
     }
     config_free(&config);

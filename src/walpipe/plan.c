@@ -169,6 +169,11 @@ ackd_arguments(const struct config *config, struct pool *pool, uint64_t restarts
     for (size_t i = 0; i < config->sinks_count; i++)
         words_add_option(&w, "--sink",
                          pool_print(pool, "%s=%u", config->sinks[i].name, config->sinks[i].shards));
+    for (size_t i = 0; i < config->sinks_count; i++)
+        if (config->sinks[i].paused != 0)
+            words_add_option(&w, "--paused",
+                             pool_print(pool, "%s=%llu", config->sinks[i].name,
+                                        (unsigned long long)config->sinks[i].paused));
     if (config->http != NULL)
         words_add_option(&w, "--http", config->http);
     if (restarts > 0)
@@ -343,6 +348,26 @@ exec_arguments(struct pool *pool, const struct sink_config *sink)
     return w.list;
 }
 
+/* Of the sinks that are not paused. */
+static uint32_t
+count_workers(const struct config *config)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < config->sinks_count; i++)
+        count += config->sinks[i].paused == 0 ? config->sinks[i].shards : 0;
+    return count;
+}
+
+static bool
+any_copies(const struct config *config)
+{
+    for (size_t i = 0; i < config->sinks_count; i++)
+        if (config->sinks[i].paused == 0 && config->sinks[i].copies)
+            return true;
+    return false;
+}
+
 static const char *const *
 route_arguments(const struct config *config, struct pool *pool)
 {
@@ -350,12 +375,14 @@ route_arguments(const struct config *config, struct pool *pool)
     uint32_t worker = 0;
 
     words_add(&w, "route");
-    if (config->copies)
+    if (any_copies(config))
         words_add_option(&w, "--copy",
-                         pool_print(pool, "/dev/fd/%d", plan_copy_fd(config->workers_count)));
+                         pool_print(pool, "/dev/fd/%d", plan_copy_fd(count_workers(config))));
     for (size_t i = 0; i < config->sinks_count; i++) {
         const struct sink_config *sink = &config->sinks[i];
 
+        if (sink->paused != 0)
+            continue;
         words_add_option(&w, "--sink", sink->name);
         words_add_option(&w, "--shard-key", sink->shard_key);
         if (sink->copies)
@@ -390,7 +417,7 @@ static bool
 needs_table_info(const struct config *config)
 {
     for (size_t i = 0; i < config->sinks_count; i++)
-        if (config->sinks[i].type == SINK_CH)
+        if (config->sinks[i].type == SINK_CH && config->sinks[i].paused == 0)
             return true;
     return false;
 }
@@ -505,14 +532,15 @@ plan_make(struct plan *plan, const struct config *config, const struct plan_plac
 
     *plan = (struct plan){0};
     plan->waits = place->waits;
-    plan->copies = config->copies;
+    plan->copies = any_copies(config);
     plan->only = config->only;
     plan->programs = pool_take(pool, (5 + config->workers_count) * sizeof *plan->programs);
     add_last_words(
         pool, config,
         add_program(plan, PLAN_ACKD, place, ackd_arguments(config, pool, place->restarts)));
     for (size_t i = 0; i < config->sinks_count; i++)
-        for (uint32_t shard = 0; shard < config->sinks[i].shards; shard++)
+        for (uint32_t shard = 0; config->sinks[i].paused == 0 && shard < config->sinks[i].shards;
+             shard++)
             add_worker(plan, config, place, &config->sinks[i], shard);
     add_last_words(pool, config,
                    add_program(plan, PLAN_ROUTE, place, route_arguments(config, pool)));

@@ -10,6 +10,7 @@
 #include "lib/statefile.h"
 #include "walpipe/configdiff.h"
 #include "walpipe/passwords.h"
+#include "walpipe/pauses.h"
 #include "walpipe/plan.h"
 #include "walpipe/reloadnote.h"
 
@@ -68,7 +69,7 @@ read_fresh(const struct reload *r, struct config *fresh, struct pool *pool, stru
     }
     identity = configdiff_list(r->config, fresh, CONFIGDIFF_IDENTITY, pool);
     if (identity[0] == '\0')
-        return 0;
+        return pauses_apply(fresh, err);
     err_set(err, EXIT_REFUSED, "%s describes another pipeline than the running one: %s has changed",
             r->config->path, identity);
     return err_hint(err, "set it back, or stop walpipe and start it with the new file");
@@ -108,6 +109,19 @@ apply(struct reload *r, struct config *fresh, const char *changes, const struct 
     return true;
 }
 
+/* walpipe pause may have been killed before it could tell. */
+static const char *
+list_changes(const struct reload *r, const struct config *fresh, struct pool *pool)
+{
+    const char *changes = configdiff_list(r->config, fresh, CONFIGDIFF_RENEW, pool);
+    struct err ignored = {0};
+    bool differ;
+
+    if (pauses_differ(r->config, &differ, &ignored) != 0 || !differ)
+        return changes;
+    return pool_print(pool, "%s%spauses", changes, changes[0] == '\0' ? "" : ", ");
+}
+
 bool
 reload_read(struct reload *r, const struct log *log, pid_t table_reader)
 {
@@ -120,11 +134,28 @@ reload_read(struct reload *r, const struct log *log, pid_t table_reader)
         refuse(r, &err, log);
         config_free(&fresh);
     } else {
-        renew = apply(r, &fresh, configdiff_list(r->config, &fresh, CONFIGDIFF_RENEW, &pool), log,
-                      table_reader);
+        renew = apply(r, &fresh, list_changes(r, &fresh, &pool), log, table_reader);
     }
     pool_free(&pool);
     return renew;
+}
+
+bool
+reload_pauses(struct reload *r, const struct log *log)
+{
+    struct err err = {0};
+    bool differ;
+
+    if (pauses_differ(r->config, &differ, &err) != 0) {
+        log_failure(log, &err);
+        reloadnote_write(r->config, RELOAD_REFUSED, &err, log);
+        return false;
+    }
+    if (!differ)
+        return false;
+    log_write(log, LOG_INFO, "the programs are started again, since other sinks are paused now");
+    r->again = true;
+    return true;
 }
 
 /* ---- between two lives of the programs ---- */

@@ -1,4 +1,5 @@
-/* reload.h: reads the config file again while the pipeline runs, at SIGHUP. copy_workers and
+/* reload.h: reads the config file again while the pipeline runs, at SIGHUP, and looks at the pauses
+ * of its sinks again, at SIGUSR1. copy_workers and
  * copy_rate change at once. Everything else that may change does when the programs have been ended
  * and started again. If they refuse the new config soon, the one before is taken back. */
 #ifndef WALPIPE_RELOAD_H
@@ -17,6 +18,7 @@ struct reload {
     struct config next;    /* for the next start of the programs */
     struct config before;  /* taken back if the new one is refused */
     bool waiting;          /* there is a next one */
+    bool again;            /* the programs are started again for other pauses */
     bool trying;           /* there is one before */
     uint64_t taken_at;     /* clock_micros() of the last change */
 };
@@ -28,6 +30,10 @@ int reload_write_limits(const struct config *config, struct err *err) MUST_CHECK
  * programs have to be started again. A file with a mistake, or one that describes another pipeline,
  * changes nothing. Everything is logged. */
 bool reload_read(struct reload *reload, const struct log *log, pid_t table_reader);
+
+/* At SIGUSR1, from walpipe pause and resume. Returns whether the programs have to be started again,
+ * because other sinks are paused than before. The config file is not read. */
+bool reload_pauses(struct reload *reload, const struct log *log);
 
 /* When no program runs. Puts the next config in force, and returns whether there was one. */
 bool reload_take(struct reload *reload, const struct log *log);

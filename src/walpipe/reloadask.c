@@ -41,7 +41,7 @@ is_healthy(struct asking *a)
     if (status_ask(a->config, a->status, &ignored) != 0 || !a->status->source_alive)
         return false;
     for (uint32_t i = 0; i < a->status->workers_count; i++)
-        if (!a->status->workers[i].target_alive)
+        if (!a->status->workers[i].target_alive && a->status->workers[i].paused_since == 0)
             return false;
     return true;
 }

@@ -11,6 +11,7 @@
 #include "lib/lasterror.h"
 #include "lib/names.h"
 #include "lib/statedir.h"
+#include "lib/utctime.h"
 #include "walpipe/described.h"
 #include "walpipe/helper.h"
 #include "walpipe/plan.h"
@@ -35,14 +36,33 @@ struct request {
 static bool
 is_chosen(const struct request *r, const struct sink_config *sink)
 {
-    return r->sink == NULL ? sink->copies : strcmp(r->sink, sink->name) == 0;
+    return r->sink == NULL ? sink->copies && sink->paused == 0 : strcmp(r->sink, sink->name) == 0;
+}
+
+static void
+say_left_out(const struct request *r)
+{
+    for (size_t i = 0; i < r->config->sinks_count; i++) {
+        const struct sink_config *sink = &r->config->sinks[i];
+
+        if (r->sink == NULL && sink->copies && sink->paused != 0)
+            printf("not in sink %s, which is paused: run this again with --sink %s after walpipe "
+                   "resume\n",
+                   sink->name, sink->name);
+    }
 }
 
 /* ---- the config ---- */
 
 static int
-check_sink(const struct sink_config *sink, struct err *err)
+check_sink(const struct config *config, const struct sink_config *sink, struct err *err)
 {
+    if (sink->paused != 0) {
+        err_set(err, EXIT_REFUSED, "sink \"%s\" is paused since %s", sink->name,
+                utctime_at(sink->paused).text);
+        return err_hint(err, "run walpipe resume -c %.300s --sink %s first", config->path,
+                        sink->name);
+    }
     if (sink->type == SINK_EXEC) {
         err_set(err, EXIT_REFUSED,
                 "sink \"%s\": only a table of PostgreSQL or ClickHouse can be copied again",
@@ -69,7 +89,7 @@ check_config(const struct request *r, struct err *err)
         if (!is_chosen(r, sink))
             continue;
         any = true;
-        if (check_sink(sink, err) != 0)
+        if (check_sink(r->config, sink, err) != 0)
             return -1;
     }
     if (any)
@@ -208,6 +228,8 @@ note(const struct request *r, struct pool *pool, struct err *err)
     if (n.source >= 0)
         close(n.source);
     catalog_free(&n.catalog);
+    if (rc == 0)
+        say_left_out(r);
     if (rc == 0)
         printf("%s is noted; the next start of the pipeline copies it again\n", r->text);
     return rc;
@@ -375,6 +397,7 @@ request(const struct request *r, bool wait, struct pool *pool, struct err *err)
         *err = (struct err){0};
         return note(r, pool, err);
     }
+    say_left_out(r);
     printf("%s is copied again%s\n", r->text, wait ? "" : "; walpipe tables shows how far it is");
     fflush(stdout);
     return wait ? wait_for_end(r, &w, err) : 0;

@@ -10,6 +10,7 @@
 #include "lib/lasterror.h"
 #include "lib/sig.h"
 #include "lib/statedir.h"
+#include "lib/utctime.h"
 #include "walpipe/copydefault.h"
 #include "walpipe/layoutfile.h"
 #include "walpipe/nofile.h"
@@ -17,6 +18,8 @@
 #include "walpipe/only.h"
 #include "walpipe/orphans.h"
 #include "walpipe/passwords.h"
+#include "walpipe/pauses.h"
+#include "walpipe/pausetrial.h"
 #include "walpipe/plan.h"
 #include "walpipe/reload.h"
 #include "walpipe/replaced.h"
@@ -34,6 +37,7 @@
 struct running {
     struct config *config;
     struct reload reload;
+    struct pausetrial trial;
     struct log own_log; /* log_level may change */
     const struct log *log;
     struct plan_place place;
@@ -133,6 +137,26 @@ live_planned(struct running *r)
     return end.copied ? finish(r, end) : end;
 }
 
+/* No program runs, so all of them are started with the same pauses. */
+static int
+take_pauses(struct running *r, struct err *err)
+{
+    if (pauses_apply(r->config, err) != 0)
+        return -1;
+    for (size_t i = 0; i < r->config->sinks_count; i++) {
+        const struct sink_config *sink = &r->config->sinks[i];
+
+        if (sink->paused != 0)
+            log_write(r->log, LOG_WARNING,
+                      "sink %s is paused since %s and is not started; the source keeps the WAL for "
+                      "it until walpipe resume -c %s --sink %s",
+                      sink->name, utctime_at(sink->paused).text, r->config->path, sink->name);
+    }
+    if (pausetrial_begin(&r->trial, r->config))
+        r->created = false;
+    return 0;
+}
+
 static struct unit_end
 live_once(struct running *r)
 {
@@ -143,7 +167,7 @@ live_once(struct running *r)
                   err.message);
         err = (struct err){0};
     }
-    if (choose_copies(r, &err) != 0)
+    if (take_pauses(r, &err) != 0 || choose_copies(r, &err) != 0)
         return note_failure(r, &err);
     if (r->finished)
         return (struct unit_end){.code = EXIT_DONE};
@@ -153,13 +177,14 @@ live_once(struct running *r)
     return live_planned(r);
 }
 
-/* Returns true if a signal to stop came before millis were over. A new config ends the pause. */
+/* Returns true if a signal to stop came before millis were over. A new config, or another pause of
+ * a sink, ends the wait. */
 static bool
 wait_or_stop(struct running *r, uint64_t millis)
 {
     uint64_t deadline = clock_micros() + millis * 1000;
 
-    while (clock_micros() < deadline && !r->reload.waiting) {
+    while (clock_micros() < deadline && !r->reload.waiting && !r->reload.again) {
         struct pollfd waiting = {.fd = r->signals, .events = POLLIN};
         int signo;
 
@@ -167,19 +192,22 @@ wait_or_stop(struct running *r, uint64_t millis)
         while ((signo = sig_read(r->signals)) != 0)
             if (signo == SIGHUP)
                 (void)reload_read(&r->reload, r->log, 0);
+            else if (signo == SIGUSR1)
+                (void)reload_pauses(&r->reload, r->log);
             else if (signo != SIGCHLD)
                 return true;
     }
     return false;
 }
 
-/* Returns only if walpipe's file is the one that runs, or if the new one cannot be started. */
+/* Returns only if walpipe's file is the one that runs, or if the new one cannot be started. The new
+ * one would not know that a sink is resumed, which is on trial now. */
 static void
 become_new(struct running *r)
 {
     struct err err = {0};
 
-    if (!replaced_seen(&r->replaced))
+    if (r->reload.again || !replaced_seen(&r->replaced))
         return;
     log_write(r->log, LOG_INFO, "\"%s\" was replaced: it is started in this process's place",
               r->replaced.file);
@@ -209,8 +237,8 @@ begin_config(struct running *r)
         log_failure(r->log, &err);
 }
 
-/* Whether the programs start again at once with another config, a new one, or the one before if the
- * new one was refused. */
+/* Whether the programs start again at once with another config or other pauses, new ones, or those
+ * before if the new ones were refused. */
 static bool
 has_other_config(struct running *r, const struct unit_end *end)
 {
@@ -218,10 +246,14 @@ has_other_config(struct running *r, const struct unit_end *end)
 
     if (end->asked || r->finished)
         return false;
-    if (r->reload.waiting)
+    if (r->reload.waiting || r->reload.again)
         return true;
     why.code = end->code;
-    if (end->code == EXIT_DONE || !reload_undo(&r->reload, &why, end->started, r->log))
+    if (end->code == EXIT_DONE)
+        return false;
+    if (pausetrial_undo(&r->trial, r->config, &why, end->started, r->log))
+        return true;
+    if (!reload_undo(&r->reload, &why, end->started, r->log))
         return false;
     begin_config(r);
     return true;
@@ -234,6 +266,8 @@ live_and_restart(struct running *r)
         uint64_t started = clock_micros(), wait;
         struct unit_end end;
 
+        pausetrial_note(&r->trial, r->config);
+        r->reload.again = false;
         if (reload_take(&r->reload, r->log))
             begin_config(r);
         end = live_once(r);
@@ -290,7 +324,7 @@ prepare(struct running *r, struct pool *pool, struct err *err)
 {
     r->place.env = (const char *const *)environ;
     log_variables(r, pool);
-    r->signals = sig_open(SIG_CHILDREN | SIG_RELOAD, err);
+    r->signals = sig_open(SIG_CHILDREN | SIG_RELOAD | SIG_PAUSES, err);
     if (r->signals < 0)
         return -1;
     r->place.programs = plan_programs_directory(pool, err);
@@ -332,6 +366,7 @@ run_pipeline(struct config *config, const struct log *log, int ready_fd, char *c
                       config->only ? " before everything was copied" : "");
     }
     reload_free(&r.reload);
+    pausetrial_free(&r.trial);
     pool_free(&pool);
     return code;
 }

@@ -425,7 +425,7 @@ schema_lacks_table(struct config *config, struct sink_config *sink, bool *lacks,
 static bool
 creates(const struct sink_config *sink)
 {
-    return sink->type == SINK_PG && sink->create_tables;
+    return sink->type == SINK_PG && sink->create_tables && sink->paused == 0;
 }
 
 int

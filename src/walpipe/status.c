@@ -188,6 +188,7 @@ status_show(const struct config *config, const struct log *log, bool json)
         err_set(&err, EXIT_PEER, "out of memory for the status");
         return log_failure(log, &err);
     }
+    samples->config = config;
     wholelist_read(&samples->wholes, config, &pool);
     if (sample_twice(config, samples, &err) != 0 || read_copies(samples, config, &pool, &err) != 0)
         code = EXIT_PEER;

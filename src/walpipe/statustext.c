@@ -6,7 +6,9 @@
 
 #include "lib/ackjson.h"
 #include "lib/lsn.h"
+#include "lib/utctime.h"
 #include "walpipe/amount.h"
+#include "walpipe/pausetext.h"
 #include "walpipe/tablestext.h"
 
 #define WHOLES_SHOWN 20
@@ -68,6 +70,8 @@ lag_text(const struct ack_status *s, uint64_t bytes)
 static const char *
 worker_state(const struct ack_status *s, const struct ack_worker_status *w)
 {
+    if (w->paused_since != 0)
+        return "paused";
     if (!w->registered)
         return "not connected";
     if (!w->target_alive)
@@ -258,6 +262,7 @@ statustext_table(const char *pipeline, const struct status_samples *s, FILE *out
             "events", "events/s", "batches", "silent", "state");
     for (uint32_t i = 0; i < now->workers_count; i++)
         print_worker(s, &now->workers[i], out);
+    pausetext_status(s->config, now, out);
     print_copies(s, out);
     print_differences(now, out);
     print_wholes(&s->wholes, out);
@@ -333,6 +338,7 @@ json_worker(struct json *j, const struct status_samples *s, const struct ack_wor
     else
         json_null(j, "events_per_second");
     json_cstr(j, "state", worker_state(&s->now, w));
+    json_cstr(j, "paused_since", w->paused_since == 0 ? "" : utctime_at(w->paused_since).text);
     json_cstr(j, "target_message", w->target_message);
     ackjson_copies(j, w->copies_known ? &w->copies : NULL);
     json_close(j, '}');

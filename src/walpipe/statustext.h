@@ -10,6 +10,7 @@
 #include "walpipe/wholelist.h"
 
 struct status_samples {
+    const struct config *config; /* with the pauses of the next start */
     struct ack_status before;
     struct ack_status now;
     uint64_t micros; /* between them */

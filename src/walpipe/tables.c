@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "walpipe/pausetext.h"
 #include "walpipe/plan.h"
 #include "walpipe/tablestext.h"
 
@@ -95,6 +96,7 @@ show_text(const struct config *config, const struct sourcetables *source,
     for (size_t i = 0; i < config->sinks_count; i++) {
         if (i > 0)
             putchar('\n');
+        pausetext_tables(config, &config->sinks[i], stdout);
         tablestext_sink(&lists[i], how, stdout);
     }
 }

@@ -6,8 +6,8 @@
  *
  * A failed child leads from everywhere to ENDING. Only pg-wal-read is told to stop. The others wait
  * for the stream's `end` (trap 142). If pg-table-read alone ends with 0, the pipeline is drained
- * after UNIT_NOTICE_MILLIS and starts again. A new config drains it too. In a plan that only waits,
- * the end of pg-wal-read ends all at once, since nothing was begun. */
+ * after UNIT_NOTICE_MILLIS and starts again. A new config or a pause drains it too. In a plan that
+ * only waits, the end of pg-wal-read ends all at once, since nothing was begun. */
 #include "walpipe/unit.h"
 
 #include <errno.h>
@@ -56,7 +56,7 @@ struct unit {
     bool failed;         /* a child failed, and the pipeline ends because of it */
     bool failed_unasked; /* and that was before the signal to stop */
     bool forced;         /* killed before it had drained */
-    bool renew;          /* drained for a new config */
+    bool renew;          /* drained for a new config, or for other pauses */
     bool again;          /* drained because pg-table-read ended before the stream */
     bool only;           /* its end is that of the run */
     bool copied;         /* and it has come */
@@ -281,7 +281,8 @@ drain_without_reader(struct unit *u)
     enter(u, UNIT_DRAINING, UNIT_DRAIN_MILLIS);
 }
 
-/* For a new config. An older one that waits for the same end is only replaced. */
+/* For a new config, or for other pauses. An older one that waits for the same end is only replaced.
+ */
 static void
 renew(struct unit *u)
 {
@@ -306,7 +307,7 @@ deadline_passed(struct unit *u)
     if (u->state == UNIT_DRAINING && u->renew && !u->asked) {
         log_write(u->log, LOG_WARNING,
                   "could not drain the pipeline within %d seconds, killing: %s; the source sends "
-                  "the rest again after the start with the new config",
+                  "the rest again after the next start",
                   UNIT_RENEW_MILLIS / 1000, list);
         u->state = UNIT_ENDING;
     } else if (u->state == UNIT_DRAINING) {
@@ -349,6 +350,9 @@ watch(struct unit *u, int signals)
         while ((signo = sig_read(signals)) != 0)
             if (signo == SIGHUP) {
                 if (reload_read(u->reload, u->log, table_reader(u)))
+                    renew(u);
+            } else if (signo == SIGUSR1) {
+                if (reload_pauses(u->reload, u->log))
                     renew(u);
             } else if (signo != SIGCHLD) {
                 reap(u); /* a program that ended before the signal did not end because of it */

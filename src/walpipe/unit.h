@@ -32,8 +32,8 @@ struct unit_end {
 
 /* Starts the plan's programs and returns when all have ended. signals is sig_open's
  * descriptor. Events are logged here, because there are several of them. notify hears of the start
- * and of the drain, and gets signs of life. At SIGHUP the config is read again, and if the programs
- * must be started again for it, they are drained. */
+ * and of the drain, and gets signs of life. At SIGHUP the config is read again, and at SIGUSR1 the
+ * pauses. If the programs must be started again for it, they are drained. */
 struct unit_end unit_live(const struct plan *plan, struct reload *reload, const struct log *log,
                           int signals, struct notify *notify);
 

@@ -1,0 +1,171 @@
+/* pauses.c: see pauses.h. */
+#include "walpipe/pauses.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/statefile.h"
+
+static const char *
+path_of(const struct config *config, struct pool *pool, const char *sink)
+{
+    return pool_print(pool, "%s/" PAUSES_PREFIX "%s", config->state_dir, sink);
+}
+
+struct pause
+pauses_now(void)
+{
+    struct pause pause = {.since = (uint64_t)time(NULL)};
+    const struct passwd *user = getpwuid(geteuid());
+
+    if (user != NULL)
+        snprintf(pause.by, sizeof pause.by, "%s", user->pw_name);
+    else
+        snprintf(pause.by, sizeof pause.by, "user id %u", (unsigned)geteuid());
+    return pause;
+}
+
+/* ---- one file ---- */
+
+/* Whether text is a number above 0 and a name, in the form of the header. */
+static bool
+parse(const char *text, struct pause *pause)
+{
+    static const char since[] = "since=", by[] = "\nby=";
+    const char *number = text + strlen(since), *name;
+    size_t len;
+    char *rest;
+
+    if (strncmp(text, since, strlen(since)) != 0 || strspn(number, "0123456789") == 0 ||
+        strspn(number, "0123456789") > 12)
+        return false;
+    pause->since = strtoull(number, &rest, 10);
+    if (pause->since == 0 || strncmp(rest, by, strlen(by)) != 0)
+        return false;
+    name = rest + strlen(by);
+    len = strcspn(name, "\n");
+    if (len >= sizeof pause->by || strcmp(name + len, "\n") != 0)
+        return false;
+    memcpy(pause->by, name, len);
+    return true;
+}
+
+int
+pauses_read(const struct config *config, const char *sink, struct pause *pause, struct err *err)
+{
+    struct pool pool = {0};
+    const char *path = path_of(config, &pool, sink);
+    char *text = NULL;
+    int rc = statefile_read(path, &text, err);
+
+    *pause = (struct pause){0};
+    if (rc != 0)
+        err->code = EXIT_REFUSED;
+    else if (text != NULL && !parse(text, pause))
+        rc = err_set(err, EXIT_REFUSED, "\"%s\" does not have the form of a pause", path);
+    if (rc != 0) {
+        *pause = (struct pause){0};
+        err_hint(err,
+                 "walpipe pause -c %.300s --sink %s writes it again, and walpipe resume "
+                 "removes it",
+                 config->path, sink);
+    }
+    free(text);
+    pool_free(&pool);
+    return rc;
+}
+
+int
+pauses_write(const struct config *config, const char *sink, const struct pause *pause,
+             struct err *err)
+{
+    struct pool pool = {0};
+    int rc = statefile_write(
+        path_of(config, &pool, sink),
+        pool_print(&pool, "since=%llu\nby=%s\n", (unsigned long long)pause->since, pause->by), err);
+
+    pool_free(&pool);
+    return rc;
+}
+
+int
+pauses_remove(const struct config *config, const char *sink, struct err *err)
+{
+    struct pool pool = {0};
+    int rc = statefile_remove(path_of(config, &pool, sink), err);
+
+    pool_free(&pool);
+    return rc;
+}
+
+/* ---- all files ---- */
+
+static int
+refuse_only(const struct config *config, const char *sink, struct err *err)
+{
+    err_set(err, EXIT_REFUSED,
+            "sink \"%s\" is paused, but with copy = only the pipeline would end without it", sink);
+    return err_hint(err, "run walpipe resume -c %.300s --sink %s", config->path, sink);
+}
+
+/* found has one element for each sink. */
+static int
+read_all(const struct config *config, struct pause *found, struct err *err)
+{
+    size_t paused = 0;
+
+    for (size_t i = 0; i < config->sinks_count; i++) {
+        if (pauses_read(config, config->sinks[i].name, &found[i], err) != 0)
+            return -1;
+        if (found[i].since != 0 && config->only)
+            return refuse_only(config, config->sinks[i].name, err);
+        paused += found[i].since != 0;
+    }
+    if (paused == 0 || paused < config->sinks_count)
+        return 0;
+    err_set(err, EXIT_REFUSED, "every sink of %s is paused", config->path);
+    return err_hint(err, "run walpipe resume -c %.300s --sink %s", config->path,
+                    config->sinks[0].name);
+}
+
+int
+pauses_apply(struct config *config, struct err *err)
+{
+    struct pool pool = {0};
+    struct pause *found = pool_take(&pool, config->sinks_count * sizeof *found);
+    int rc = read_all(config, found, err);
+
+    for (size_t i = 0; i < config->sinks_count && rc == 0; i++)
+        config->sinks[i].paused = found[i].since;
+    pool_free(&pool);
+    return rc;
+}
+
+int
+pauses_differ(const struct config *config, bool *differ, struct err *err)
+{
+    struct pool pool = {0};
+    struct pause *found = pool_take(&pool, config->sinks_count * sizeof *found);
+    int rc = read_all(config, found, err);
+
+    *differ = false;
+    for (size_t i = 0; i < config->sinks_count && rc == 0; i++)
+        *differ = *differ || (config->sinks[i].paused != 0) != (found[i].since != 0);
+    pool_free(&pool);
+    return rc;
+}
+
+void
+pauses_show(struct config *config)
+{
+    struct err ignored = {0};
+    struct pause pause;
+
+    for (size_t i = 0; i < config->sinks_count; i++)
+        if (pauses_read(config, config->sinks[i].name, &pause, &ignored) == 0)
+            config->sinks[i].paused = pause.since;
+}

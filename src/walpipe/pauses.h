@@ -1,0 +1,45 @@
+/* pauses.h: the sinks that walpipe pause has set aside. Each has a file paused.SINK in the state
+ * directory, which walpipe run reads before each start of the programs. It has these lines:
+ *
+ *     since=1795747200
+ *     by=root
+ *
+ * Any other file is refused, since a paused sink must neither be started nor be forgotten. */
+#ifndef WALPIPE_PAUSES_H
+#define WALPIPE_PAUSES_H
+
+#include "walpipe/config.h"
+
+#define PAUSES_PREFIX "paused."
+
+/* Of one sink. */
+struct pause {
+    uint64_t since; /* Unix time, 0 if the sink is not paused */
+    char by[64];    /* the user who did it */
+};
+
+/* A pause that begins now, by this user. */
+struct pause pauses_now(void);
+
+/* Reads the file of one sink, in the config or not. Returns -1 with err, EXIT_REFUSED for a file
+ * that has another form. */
+int pauses_read(const struct config *config, const char *sink, struct pause *pause,
+                struct err *err) MUST_CHECK;
+
+/* When these return 0 the file, or its removal, is on disk. */
+int pauses_write(const struct config *config, const char *sink, const struct pause *pause,
+                 struct err *err) MUST_CHECK;
+int pauses_remove(const struct config *config, const char *sink, struct err *err) MUST_CHECK;
+
+/* Puts the files' pauses into the sinks. Returns -1 with err, and changes nothing, if a file cannot
+ * be read or if the programs could not start so: every sink is paused, or the pipeline ends when it
+ * has copied everything. */
+int pauses_apply(struct config *config, struct err *err) MUST_CHECK;
+
+/* Whether the files say something else than the sinks. The same errors. */
+int pauses_differ(const struct config *config, bool *differ, struct err *err) MUST_CHECK;
+
+/* Reads them for a command that only shows them. A file that cannot be read counts as none. */
+void pauses_show(struct config *config);
+
+#endif

@@ -1,0 +1,109 @@
+/* pausetrial.c: see pausetrial.h. */
+#include "walpipe/pausetrial.h"
+
+#include <string.h>
+
+#include "lib/clock.h"
+#include "walpipe/pauses.h"
+#include "walpipe/reload.h"
+#include "walpipe/reloadnote.h"
+
+struct trial_sink {
+    struct trial_sink *next;
+    const char *name;
+    struct pause pause;
+};
+
+static struct trial_sink *
+add(struct pausetrial *t, struct trial_sink *next, const char *name, uint64_t since)
+{
+    struct trial_sink *sink = pool_take(&t->pool, sizeof *sink);
+
+    *sink = (struct trial_sink){.next = next, .name = pool_copy(&t->pool, name)};
+    sink->pause = pauses_now();
+    sink->pause.since = since;
+    return sink;
+}
+
+static bool
+is_on_trial(const struct pausetrial *t)
+{
+    return t->began_at != 0 && clock_micros() - t->began_at < UINT64_C(1000) * RELOAD_TRIAL_MILLIS;
+}
+
+void
+pausetrial_note(struct pausetrial *t, const struct config *config)
+{
+    if (!is_on_trial(t))
+        pausetrial_free(t);
+    t->paused = NULL;
+    for (size_t i = 0; i < config->sinks_count; i++)
+        if (config->sinks[i].paused != 0)
+            t->paused = add(t, t->paused, config->sinks[i].name, config->sinks[i].paused);
+}
+
+static bool
+runs(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->sinks_count; i++)
+        if (strcmp(config->sinks[i].name, name) == 0)
+            return config->sinks[i].paused == 0;
+    return false;
+}
+
+/* A sink that is on trial for its time already stays so for the rest of it. */
+bool
+pausetrial_begin(struct pausetrial *t, const struct config *config)
+{
+    for (const struct trial_sink *s = t->paused; s != NULL; s = s->next)
+        if (runs(config, s->name)) {
+            t->resumed = add(t, t->resumed, s->name, s->pause.since);
+            t->began_at = clock_micros();
+        }
+    return t->began_at != 0;
+}
+
+static int
+pause_again(struct pausetrial *t, const struct config *config, const char **names, struct err *err)
+{
+    *names = "";
+    for (const struct trial_sink *s = t->resumed; s != NULL; s = s->next) {
+        if (!runs(config, s->name))
+            continue;
+        if (pauses_write(config, s->name, &s->pause, err) != 0)
+            return -1;
+        *names = pool_print(&t->pool, "%s%s%s", *names, (*names)[0] == '\0' ? "" : ", ", s->name);
+    }
+    return 0;
+}
+
+bool
+pausetrial_undo(struct pausetrial *t, const struct config *config, const struct err *why,
+                bool started, const struct log *log)
+{
+    struct err refusal = *why, err = {0};
+    const char *names;
+
+    if (!is_on_trial(t) || (started && why->code != EXIT_REFUSED))
+        return false;
+    t->began_at = 0;
+    if (pause_again(t, config, &names, &err) != 0) {
+        log_failure(log, &err);
+        return false;
+    }
+    if (names[0] == '\0')
+        return false;
+    err_set(&refusal, EXIT_REFUSED, "the pipeline cannot run with sink %s: %.800s", names,
+            why->message);
+    log_write(log, LOG_ERROR, "%s; the sink is paused again, and the others go on",
+              refusal.message);
+    reloadnote_write(config, RELOAD_REFUSED, &refusal, log);
+    return true;
+}
+
+void
+pausetrial_free(struct pausetrial *t)
+{
+    pool_free(&t->pool);
+    *t = (struct pausetrial){0};
+}
