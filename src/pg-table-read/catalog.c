@@ -27,7 +27,7 @@ static const char parts_sql[] =
     "  c.relpages,"
     "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s, %s, %s, %s, c.relfilenode,"
     "  EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prrelid = c.oid) "
-    "FROM published t JOIN pg_catalog.pg_class c ON c.oid %s"
+    "FROM published t %s"
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE c.relkind = 'r' ORDER BY t.oid, c.oid";
 
@@ -35,8 +35,14 @@ static const char filter_sql[] =
     "CASE WHEN bool_or(p.rowfilter IS NULL) THEN NULL"
     " ELSE string_agg('(' || p.rowfilter || ')', ' OR ' ORDER BY p.pubname) END";
 
-static const char leaves_sql[] = "= t.oid OR c.oid IN (SELECT l.relid FROM "
-                                 "pg_catalog.pg_partition_tree(t.oid) l WHERE l.isleaf)";
+/* Each line keeps the planner from comparing all pairs of tables: an OR would, and so would a join
+ * with the leaves, which it takes for a thousand. */
+static const char leaves_sql[] =
+    "CROSS JOIN LATERAL (SELECT t.oid UNION SELECT l.relid::pg_catalog.oid FROM "
+    "pg_catalog.pg_partition_tree(t.oid) l WHERE l.isleaf) f "
+    "CROSS JOIN LATERAL (SELECT i.oid, i.relname, i.relnamespace, i.relkind, i.relpages, "
+    "i.reltuples, i.relfilenode, i.relispartition FROM pg_catalog.pg_class i "
+    "WHERE i.oid = f.oid OFFSET 0) c ";
 
 enum parts_field {
     FIELD_RELID,
@@ -95,11 +101,12 @@ catalog_definition_sql(int server_version, const char *publications)
  * has none. */
 static const char place_sql[] =
     "CASE WHEN s.oid IS NOT NULL THEN (SELECT string_agg(d.xmin::pg_catalog.text, '/' "
-    "ORDER BY d.objid) FROM pg_catalog.pg_depend d"
-    " WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
-    "   AND d.objid IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid)"
-    "     UNION SELECT c.oid) AND d.objsubid = 0"
-    "   AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+    "ORDER BY l.relid::pg_catalog.oid) FROM (SELECT relid FROM "
+    "pg_catalog.pg_partition_ancestors(c.oid)"
+    "   UNION SELECT c.oid) l CROSS JOIN LATERAL (SELECT e.xmin, e.refclassid, e.refobjid"
+    "   FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+    "   AND e.objid = l.relid AND e.objsubid = 0 OFFSET 0) d"
+    " WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
     "   AND d.refobjid = s.pnnspid) END";
 
 /* The words of an entry have spaces between. An entry that does not publish each change of the
@@ -290,7 +297,8 @@ ask(PGconn *conn, const char *publications, struct err *err)
             ? NULL
             : text_print(parts_sql, version >= 150000 ? filter_sql : "NULL::pg_catalog.text",
                          definition, shape, members, others, attached,
-                         version >= 130000 ? leaves_sql : "= t.oid ");
+                         version >= 130000 ? leaves_sql
+                                           : "JOIN pg_catalog.pg_class c ON c.oid = t.oid ");
     PGresult *result = NULL;
 
     if (sql == NULL)
