@@ -41,8 +41,8 @@ enum ledger_verdict {
 /* A run of workers_count (1 to WORKERS_MAX) workers begins. */
 void ledger_begin(struct ledger *ledger, uint32_t workers_count, uint64_t confirmed_lsn);
 
-/* The worker's sink is paused for the whole run, so the worker does not register. To be called right
- * after ledger_begin, once for each such worker. */
+/* The worker's sink is paused for the whole run, so the worker does not register. To be called
+ * right after ledger_begin, once for each such worker. */
 void ledger_pause(struct ledger *ledger, uint32_t worker);
 
 /* durable_lsn is the progress found in the target. If it is 0 the target keeps none, and the slot's
