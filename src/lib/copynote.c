@@ -7,12 +7,12 @@
 
 #include "lib/lsn.h"
 
-static const char *const kinds[] = {"sink", "part", "missing", "error"};
+static const char *const kinds[] = {"sink", "part", "missing", "error", "lacks", "skip"};
 
 enum { KINDS = sizeof kinds / sizeof *kinds, FIELDS_MAX = 13 };
 
 /* For each kind, including its name. */
-static const size_t fields_of[KINDS] = {8, 13, 3, 2};
+static const size_t fields_of[KINDS] = {8, 13, 3, 2, 6, 4};
 
 /* ---- there ---- */
 
@@ -87,6 +87,18 @@ copynote_print(const struct copynote *n, struct buf *out)
         break;
     case COPYNOTE_ERROR:
         add_text(out, n->message);
+        break;
+    case COPYNOTE_LACKS:
+        add_number(out, n->relid);
+        add_text(out, lsn_format(n->lsn).text);
+        add_number(out, n->count);
+        add_text(out, n->schema);
+        add_text(out, n->name);
+        break;
+    case COPYNOTE_SKIP:
+        add_text(out, lsn_format(n->lsn).text);
+        add_text(out, n->schema);
+        add_text(out, n->name);
         break;
     }
     add(out, "\n");
@@ -208,6 +220,15 @@ read_fields(char *const *fields, size_t count, struct copynote *n)
     case COPYNOTE_ERROR:
         n->message = fields[1];
         return true;
+    case COPYNOTE_LACKS:
+        n->schema = fields[4];
+        n->name = fields[5];
+        return read_u32(fields[1], &n->relid) && lsn_parse(fields[2], &n->lsn) &&
+               read_number(fields[3], UINT64_MAX, &n->count);
+    case COPYNOTE_SKIP:
+        n->schema = fields[2];
+        n->name = fields[3];
+        return lsn_parse(fields[1], &n->lsn);
     }
     return false;
 }

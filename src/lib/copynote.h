@@ -5,6 +5,8 @@
  *     sink     STATE POSITION WORKERS NOTED SETTLED SYSTEM TIMELINE
  *     part     RELID PART SHARD STATE L0 FILE ROWS UPDATED BEHIND DONE SCHEMA NAME
  *     missing  RELID KEYS
+ *     lacks    RELID LSN COUNT SCHEMA NAME
+ *     skip     LSN SCHEMA NAME
  *     error    MESSAGE
  *
  * In texts a tab, a line's end and a backslash are written as \t, \n, \r and \\. */
@@ -15,14 +17,23 @@
 
 #include "lib/buf.h"
 
-enum copynote_kind { COPYNOTE_SINK, COPYNOTE_PART, COPYNOTE_MISSING, COPYNOTE_ERROR };
+/* A lack is of changes that were skipped, and a skip is of a transaction that is not passed yet. */
+enum copynote_kind {
+    COPYNOTE_SINK,
+    COPYNOTE_PART,
+    COPYNOTE_MISSING,
+    COPYNOTE_ERROR,
+    COPYNOTE_LACKS,
+    COPYNOTE_SKIP
+};
 
 /* Unused fields are 0 and NULL. Texts belong to the caller, or point into the line that was
  * read. */
 struct copynote {
     enum copynote_kind kind;
     const char *state; /* waiting, copying or streaming; for a sink that of tables without a note */
-    uint64_t lsn;      /* a sink's position, or where a part's first life began, 0 if none */
+    uint64_t lsn;      /* a sink's position, or where a part's first life began, 0 if none,
+                          or the commit LSN of a transaction that is skipped */
     uint32_t workers;  /* of the sink, from its position, 0 if not known */
     bool noted;        /* 1 or 0: the sink took copies in its last run */
     bool settled;      /* 1 or 0: all workers stopped at the position, and nobody was beyond it */
@@ -32,11 +43,11 @@ struct copynote {
     uint32_t part;     /* of the physical one, 0 if it represents all */
     uint32_t shard;    /* the worker of the note */
     uint32_t file;     /* the file that `done` is about, 0 if none */
-    uint64_t count;    /* a part's rows written, or the number of missing keys */
+    uint64_t count;    /* a part's rows written, or the number of missing keys or changes */
     uint64_t updated;  /* microseconds since 1970 */
     bool behind;       /* 1 or 0: rows of the target are in the way of the table's changes */
     const char *done;  /* in the form of spans.h */
-    const char *schema; /* of the published table */
+    const char *schema; /* of the published table, empty in a skip of all tables */
     const char *name;
     const char *message; /* the reason why the notes could not be read */
 };

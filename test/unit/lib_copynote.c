@@ -47,6 +47,13 @@ static const struct copynote notes[] = {
     {.kind = COPYNOTE_PART, .state = "", .done = "", .schema = "", .name = ""},
     {.kind = COPYNOTE_MISSING, .relid = 16384, .count = 5},
     {.kind = COPYNOTE_ERROR, .message = "could not connect:\n\tno"},
+    {.kind = COPYNOTE_LACKS,
+     .relid = 7,
+     .lsn = 0x16B374D848,
+     .count = 3,
+     .schema = "public",
+     .name = "a\tb"},
+    {.kind = COPYNOTE_SKIP, .lsn = 0x16B374D848, .schema = "", .name = ""},
 };
 
 static void
