@@ -38,6 +38,7 @@ struct batch_entry {
     uint32_t table;
     uint32_t next;      /* of the same table, BATCH_NONE for the last */
     uint32_t killed_by; /* a later entry of the same key, BATCH_NONE while this one is alive */
+    uint64_t lsn;       /* of its last change's commit record */
     uint32_t hole;      /* index of its last place, BATCH_NONE without holes */
     bool tombstone;
 };

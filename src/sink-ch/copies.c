@@ -181,6 +181,17 @@ look_for_hot(struct worker *w, const struct relation *relation, uint8_t type,
 }
 
 int
+copies_pass(struct worker *w, struct table *table, bool *passes, struct err *err)
+{
+    enum copying_way way;
+
+    if (ask_way(w, table, &way, err) != 0)
+        return -1;
+    *passes = way == COPYING_PASS;
+    return 0;
+}
+
+int
 copies_row(struct worker *w, struct table *table, const struct intake_item *item,
            const struct row_event *row, bool *pass, struct err *err)
 {

@@ -15,6 +15,10 @@ int copies_start(struct worker *worker, struct err *err) MUST_CHECK;
 int copies_relation(struct worker *worker, const struct relation *relation, bool changed,
                     struct err *err) MUST_CHECK;
 
+/* *passes: ranges will bring the table's changes. */
+int copies_pass(struct worker *worker, struct table *table, bool *passes,
+                struct err *err) MUST_CHECK;
+
 /* A change of a table; *pass: leave it, the ranges will have it. */
 int copies_row(struct worker *worker, struct table *table, const struct intake_item *item,
                const struct row_event *row, bool *pass, struct err *err) MUST_CHECK;

@@ -6,6 +6,7 @@
 
 #include "lib/copynote.h"
 #include "sink-ch/notetable.h"
+#include "sink-ch/skipnotes.h"
 
 static const char columns[] =
     "SELECT relid, part, shard, state, l0, file, rows, toUInt64(updated_at), done, schema, name";
@@ -190,5 +191,5 @@ copylist_read(struct server *server, const struct options *options, struct buf *
         journal_sum_up(&journal, &progress, err) != 0 ||
         find_source(&table, &progress, &hello.system_identifier, err) != 0)
         return -1;
-    return read_notes(&table, &progress, lines, err);
+    return read_notes(&table, &progress, lines, err) != 0 ? -1 : skipnotes_list(&table, lines, err);
 }

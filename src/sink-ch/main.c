@@ -17,6 +17,7 @@
 #include "sink-ch/resync.h"
 #include "sink-ch/resyncask.h"
 #include "sink-ch/secrets.h"
+#include "sink-ch/skipnotes.h"
 #include "sink-ch/worker.h"
 
 #define PASSWORD_SIZE 1024
@@ -41,7 +42,7 @@ say(void *context, bool warning, const char *text)
 static bool
 is_worker(const struct options *o)
 {
-    return !o->check && !o->drop_progress && !o->tables && o->resync == NULL &&
+    return !o->check && !o->drop_progress && !o->tables && o->resync == NULL && o->skip == NULL &&
            o->schema == SCHEMA_NOT && o->adopt == ADOPT_NOT;
 }
 
@@ -98,12 +99,14 @@ replicate(struct worker *w, struct err *err)
     if (intake_connect(&w->intake, "sink-ch", w->options->ackd, err) != 0 ||
         open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0 ||
         journal_open(&w->journal, &durable, err) != 0 || history_open(w, err) != 0 ||
-        copies_start(w, err) != 0 ||
+        skipnotes_load(w, err) != 0 || copies_start(w, err) != 0 ||
         intake_register(&w->intake, "sink-ch", durable, w->intake.hello.timeline, err) != 0)
         return -1;
     w->convert.limits = w->server.limits;
     log_write(w->log, LOG_INFO, "replicating into ClickHouse %s", w->server.version);
     rc = worker_run(w, err);
+    if (rc != 0 && err->code == EXIT_REFUSED && err->lsn != 0 && w->skips.helps)
+        skips_hint(w->intake.hello.sink, err);
     if (rc != 0)
         resync_failed(w);
     return rc;
@@ -120,7 +123,9 @@ drop_progress(struct worker *w, struct err *err)
     if (open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0)
         return -1;
     if (notetable_drop(&notes, NOTETABLE_TABLES, w->options->sink, err) != 0 ||
-        notetable_drop(&notes, NOTETABLE_MISSING, w->options->sink, err) != 0)
+        notetable_drop(&notes, NOTETABLE_MISSING, w->options->sink, err) != 0 ||
+        notetable_drop(&notes, NOTETABLE_SKIPS, w->options->sink, err) != 0 ||
+        notetable_drop(&notes, NOTETABLE_LACKS, w->options->sink, err) != 0)
         return -1;
     return journal_drop(&w->journal, w->options->sink, err);
 }
@@ -158,6 +163,14 @@ note_resync(struct worker *w, struct err *err)
 }
 
 static int
+note_skip(struct worker *w, struct err *err)
+{
+    alarm(ANSWER_PATIENCE_SECONDS);
+    set_journal(w);
+    return open_server(w, err) != 0 ? -1 : skipnotes_ask(w, err);
+}
+
+static int
 work(struct worker *w, struct log *log, struct err *err)
 {
     int rc, in;
@@ -184,6 +197,8 @@ work(struct worker *w, struct log *log, struct err *err)
         return replicate(w, err);
     if (w->options->resync != NULL)
         return note_resync(w, err);
+    if (w->options->skip != NULL)
+        return note_skip(w, err);
     if (w->options->check) {
         set_journal(w);
         rc = open_server(w, err) != 0 ? -1 : check_run(w, err);

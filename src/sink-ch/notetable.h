@@ -1,7 +1,7 @@
 /* notetable.h: the tables in which walpipe records the progress of copies (docs/copy.md, "The
- * stored state"): walpipe_tables and walpipe_missing in the sink's database. A row is never
- * changed: one with a higher version takes its place. Every row begins with pipeline, sink and the
- * source's system identifier. Knows no note. */
+ * stored state") and skips (skipnotes.h), in the sink's database. A row is never changed: one
+ * with a higher version takes its place. Every row begins with pipeline, sink and the source's
+ * system identifier. Knows no note. */
 #ifndef WALPIPE_SINKCH_NOTETABLE_H
 #define WALPIPE_SINKCH_NOTETABLE_H
 
@@ -10,6 +10,8 @@
 
 #define NOTETABLE_TABLES  "walpipe_tables"
 #define NOTETABLE_MISSING "walpipe_missing"
+#define NOTETABLE_SKIPS   "walpipe_skips"
+#define NOTETABLE_LACKS   "walpipe_lacks"
 
 struct notetable {
     struct server *server;

@@ -34,8 +34,11 @@ struct options {
     bool tables;
     enum schema_mode schema;
     enum adopt_mode adopt;
-    const char *resync; /* a table of the source, or NULL */
-    const char *sink;   /* of --drop-progress, --tables and --resync */
+    const char *resync;     /* a table of the source, or NULL */
+    const char *skip;       /* an LSN, or NULL */
+    const char *skip_table; /* of --skip, NULL for all tables */
+    bool repaired;
+    const char *sink; /* of --drop-progress, --tables and --resync */
     uint64_t batch_rows;
     uint64_t flush_millis;
     enum log_level log_level;

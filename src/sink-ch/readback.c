@@ -364,6 +364,7 @@ not_found(const struct readback *rb, struct bytes key, struct version own, struc
              "missing, and start again; with ALTER TABLE %s REPLICA IDENTITY FULL on the source "
              "later changes have all values",
              names_show_table(rb->table->relation.schema, rb->table->relation.name).text);
+    rb->worker->skips.helps = true;
     return table_error(rb->table, source_lsn(rb->table, own), err);
 }
 

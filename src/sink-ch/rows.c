@@ -29,6 +29,7 @@ not_sent(const struct change *change, const struct column *column, struct err *e
         err,
         "with ALTER TABLE %s REPLICA IDENTITY FULL on the source later changes have all values",
         names_show_table(change->table->relation.schema, change->table->relation.name).text);
+    change->worker->skips.helps = true;
     return table_error(change->table, change->worker->transaction.commit_lsn, err);
 }
 
@@ -198,6 +199,7 @@ add_entry(const struct change *change, size_t at, size_t key_len, bool tombstone
                                 .len = buf_len(&batch->arena) - at,
                                 .key_len = key_len,
                                 .table = change->table->number,
+                                .lsn = change->worker->transaction.commit_lsn,
                                 .hole = hole,
                                 .tombstone = tombstone};
 

@@ -78,6 +78,7 @@ bad_value(const struct change *change, const struct tuple *tuple, const struct c
              "give the ClickHouse column a type that holds the value%s; nothing is lost, after a "
              "restart the pipeline continues here",
              column->key ? "" : ", or set on_overflow");
+    change->worker->skips.helps = true;
     return table_error(change->table, change->worker->transaction.commit_lsn, err);
 }
 

@@ -26,10 +26,15 @@
 /* max_partitions_per_insert_block of the servers that have it. This many rows touch no more. */
 #define PARTITIONS_MAX 100
 
+/* Rows of a refused request are sent again in so many requests. */
+#define NARROWER 16
+
 struct sending {
     struct worker *worker;
     const struct table *table;
     uint64_t rows_max; /* of one request */
+    uint64_t lsn;      /* of the table's first row, then of the request's rows, 0 if they are of
+                          several transactions */
 };
 
 /* The position up to which a table's rows are sent. Tombstones come last. A request that is cut
@@ -54,7 +59,7 @@ step(const struct sending *sending, struct place *place)
 
 /* Rows from *place on, up to rows_max. *place moves to the first one left out. */
 static int
-fill_body(const struct sending *sending, struct place *place, struct err *err)
+fill_body(struct sending *sending, struct place *place, struct err *err)
 {
     const struct batch *batch = &sending->worker->batch;
     struct buf *body = &sending->worker->body;
@@ -73,6 +78,7 @@ fill_body(const struct sending *sending, struct place *place, struct err *err)
         if (row->killed_by != BATCH_NONE || row->tombstone != place->tombstones)
             continue;
         buf_append(body, batch_bytes_at(batch, row->at), row->len);
+        sending->lsn = rows == 0 || sending->lsn == row->lsn ? row->lsn : 0;
         rows++;
     }
     if (!body->failed)
@@ -96,9 +102,23 @@ explain_refusal(const struct sending *sending, struct err *err)
     if (schema_changed(&sending->worker->server, sending->table)) {
         say_changed(sending, err);
     } else if (err->hint[0] == '\0') {
+        sending->worker->skips.helps = true;
         err_hint(err, "nothing was confirmed; correct the table in ClickHouse and start again");
     }
-    return table_error(sending->table, sending->worker->transaction.commit_lsn, err);
+    return table_error(sending->table, sending->lsn, err);
+}
+
+/* After a refusal of rows of several transactions. Smaller requests find the one that is the cause.
+ * Rows that are sent again replace themselves. */
+static bool
+narrow_down(struct sending *sending)
+{
+    if (sending->lsn != 0 || sending->rows_max == 1 || sending->table->filling)
+        return false;
+    if (sending->rows_max > sending->worker->batch.tables[sending->table->number].alive)
+        sending->rows_max = sending->worker->batch.tables[sending->table->number].alive;
+    sending->rows_max = (sending->rows_max + NARROWER - 1) / NARROWER;
+    return true;
 }
 
 static enum http_outcome
@@ -137,7 +157,7 @@ leave_out(const struct sending *sending, const struct place *place, bool all, ui
     if (!sending->table->filling)
         n = repeated_drop(sending->worker, sending->table, place->entry, all, err);
     if (n < 0)
-        return table_error(sending->table, sending->worker->transaction.commit_lsn, err);
+        return table_error(sending->table, sending->lsn, err);
     *left -= (uint64_t)n;
     return 0;
 }
@@ -163,11 +183,13 @@ send_rows(struct sending *sending, struct err *err)
             break;
         case HTTP_PARTITIONS:
             if (sending->rows_max <= PARTITIONS_MAX)
-                return table_error(sending->table, sending->worker->transaction.commit_lsn, err);
+                return table_error(sending->table, sending->lsn, err);
             sending->rows_max = PARTITIONS_MAX;
             break;
         case HTTP_DATA:
         case HTTP_STOP:
+            if (narrow_down(sending))
+                break;
             return explain_refusal(sending, err);
         case HTTP_RETRY:
             if (sending->table->filling) {
@@ -210,7 +232,7 @@ look_at_types(const struct sending *sending, bool sent, struct err *err)
             "nothing was confirmed, and the rows are sent again; delete rows that the source does "
             "not have from the table, or let walpipe resync replace its rows, then start again");
     }
-    return table_error(sending->table, worker->transaction.commit_lsn, err);
+    return table_error(sending->table, sending->lsn, err);
 }
 
 static int
@@ -234,6 +256,7 @@ send_batch(struct worker *worker, struct err *err)
             .worker = worker,
             .table = worker->by_number[number],
             .rows_max = worker->server.max_insert_rows,
+            .lsn = worker->batch.entries[worker->batch.tables[number].first].lsn,
         };
 
         if (send_table(&sending, err) != 0)

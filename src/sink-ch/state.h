@@ -4,6 +4,7 @@
 
 #include "lib/intake.h"
 #include "lib/relmap.h"
+#include "lib/skips.h"
 #include "sink-ch/batch.h"
 #include "sink-ch/copyheld.h"
 #include "sink-ch/copyhot.h"
@@ -71,6 +72,8 @@ struct worker {
     struct written written; /* by the open transaction */
     struct progress progress;
     struct copies copies;
+    struct skips skips; /* transactions that a person skips */
+    char skips_directory[DEADLETTER_PATH_SIZE];
 };
 
 /* The position in the stream up to which everything has come. */

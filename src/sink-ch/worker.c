@@ -4,6 +4,7 @@
 
 #include "sink-ch/rows.h"
 #include "sink-ch/send.h"
+#include "sink-ch/skipnotes.h"
 #include "sink-ch/tables.h"
 #include "sink-ch/truncate.h"
 
@@ -79,8 +80,10 @@ flush_all(struct worker *w, bool last, struct err *err)
     if (w->batch.entries_count > 0 && send_batch(w, err) != 0)
         return -1;
     w->progress.first_row_at = 0;
-    if (copies_write(w, err) != 0)
+    if (copies_write(w, err) != 0) {
+        err->lsn = 0; /* no transaction of the stream is the cause */
         return -1;
+    }
     return report(w, rows, rows > 0 ? clock_micros() - started : 0, last, err);
 }
 
@@ -144,6 +147,8 @@ on_relation(struct worker *w, struct intake_item *item, struct err *err)
     old = relmap_get(&w->tables, relation.relid);
     same = old != NULL && tables_same_relation(&old->relation, &relation);
     rc = old != NULL && !same ? flush(w, err) : 0;
+    if (!same)
+        deadletter_forget(&w->skips.letter);
     if (rc == 0)
         rc = copies_relation(w, &relation, old != NULL && !same, err);
     if (rc != 0 || same) {
@@ -191,16 +196,33 @@ malformed_row(const struct worker *w, const struct table *table, const char *wha
     return table_error(table, w->transaction.commit_lsn, err);
 }
 
+/* Ranges will bring what is passed over, so nothing is skipped then. */
+static int
+is_skipped(struct worker *w, struct table *table, bool *skipped, struct err *err)
+{
+    bool passes;
+
+    *skipped = skips_take(&w->skips, w->transaction.commit_lsn, &table->relation);
+    if (!*skipped)
+        return 0;
+    if (copies_pass(w, table, &passes, err) != 0)
+        return -1;
+    *skipped = !passes;
+    return 0;
+}
+
 static int
 apply_row(struct worker *w, struct intake_item *item, struct err *err)
 {
     struct row_event row = {.header = item->header};
     struct table *table = known_table(w, item->header.relid, err);
     uint32_t columns;
-    bool pass;
+    bool pass, skipped;
 
-    if (table == NULL)
+    if (table == NULL || is_skipped(w, table, &skipped, err) != 0)
         return -1;
+    if (skipped)
+        return skips_row(&w->skips, &w->intake.begin, item, &table->relation, err);
     columns = table->relation.columns_count;
     if (!row_decode_rest(&item->body, item->type, item->elements, &row, &w->values))
         return malformed_row(w, table, "it cannot be decoded", err);
@@ -218,19 +240,50 @@ apply_row(struct worker *w, struct intake_item *item, struct err *err)
     return 0;
 }
 
+/* *relations, to be freed, has those of tables whose part of the truncate went to the file. */
+static int
+skip_truncate(struct worker *w, const struct truncate_event *truncate,
+              const struct relation ***relations, struct err *err)
+{
+    *relations = calloc(truncate->count + 1, sizeof **relations);
+    if (*relations == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for a truncate");
+    for (uint32_t i = 0; i < truncate->count; i++) {
+        struct table *table = known_table(w, truncate->relids[i], err);
+        bool skipped;
+
+        if (table == NULL || is_skipped(w, table, &skipped, err) != 0)
+            return -1;
+        (*relations)[i] = skipped ? &table->relation : NULL;
+    }
+    return skips_truncate(&w->skips, &w->intake.begin, truncate, *relations, err);
+}
+
+static int
+truncate_table(struct worker *w, struct table *table, uint64_t ordinal, struct err *err)
+{
+    bool pass;
+
+    if (copies_truncate(w, table, &pass, err) != 0)
+        return -1;
+    if (pass)
+        return 0;
+    return tables_make_ready(w, table, err) != 0 ? -1 : truncate_apply(w, table, ordinal, err);
+}
+
 static int
 apply_truncate(struct worker *w, const struct truncate_event *truncate, struct err *err)
 {
+    const struct relation **skipped = NULL;
     int rc = flush(w, err);
 
-    for (uint32_t i = 0; rc == 0 && i < truncate->count; i++) {
-        struct table *table = known_table(w, truncate->relids[i], err);
-        bool pass = false;
-
-        rc = table == NULL ? -1 : copies_truncate(w, table, &pass, err);
-        if (rc == 0 && !pass && tables_make_ready(w, table, err) == 0)
-            rc = truncate_apply(w, table, truncate->ordinal, err);
-    }
+    if (rc == 0)
+        rc = skip_truncate(w, truncate, &skipped, err);
+    for (uint32_t i = 0; rc == 0 && i < truncate->count; i++)
+        if (skipped[i] == NULL)
+            rc = truncate_table(w, relmap_get(&w->tables, truncate->relids[i]), truncate->ordinal,
+                                err);
+    free(skipped);
     return rc;
 }
 
@@ -261,8 +314,20 @@ on_begin(struct worker *w, const struct begin_event *begin, struct err *err)
     if ((copies_are_ready(w) || copies_must_note(w)) && flush(w, err) != 0)
         return -1;
     written_forget(&w->written);
+    skips_begin(&w->skips, begin->commit_lsn);
     w->transaction = (struct transaction){
         .open = true, .commit_lsn = begin->commit_lsn, .mark = w->batch.entries_count};
+    return 0;
+}
+
+/* What the position passes is in the file, and in ClickHouse's notes. */
+static int
+end_skipped(struct worker *w, const struct commit_event *commit, struct err *err)
+{
+    if (skips_finish(&w->skips, commit->end_lsn, 0, err) != 0 ||
+        skipnotes_write(w, commit->commit_lsn, err) != 0)
+        return -1;
+    skips_noted(&w->skips, commit->end_lsn, 0);
     return 0;
 }
 
@@ -270,6 +335,8 @@ static int
 on_commit(struct worker *w, const struct commit_event *commit, struct err *err)
 {
     w->transaction.open = false;
+    if (w->skips.lacks_count > 0 && end_skipped(w, commit, err) != 0)
+        return -1;
     w->progress.committed = commit->end_lsn;
     copies_go_on(w);
     return flush_copies(w, err);
@@ -427,6 +494,7 @@ worker_free(struct worker *w)
         table_free(w->by_number[i]);
     free(w->by_number);
     copies_free(&w->copies);
+    skips_free(&w->skips);
     relmap_free(&w->tables);
     relmap_free(&w->range_tables);
     batch_free(&w->batch);

@@ -196,6 +196,24 @@ note_commit(struct applier *a, const struct apply_work *work)
     a->session.tx_open = false;
 }
 
+/* The commit LSN of the batch's only transaction, 0 if it has several. */
+static uint64_t
+only_transaction(const struct apply_work *work)
+{
+    uint64_t only = 0;
+
+    for (uint32_t i = 0; i < work->to; i++) {
+        const struct op *op = &work->batch->ops[i];
+
+        if (op->type == BATCH_CUT)
+            continue;
+        if (only != 0 && only != op->commit_lsn)
+            return 0;
+        only = op->commit_lsn;
+    }
+    return only;
+}
+
 /* Ends a pipeline that ends with queue_end's commands. */
 static enum outcome
 finish(struct applier *a, const struct apply_work *work, struct err *err)
@@ -211,6 +229,9 @@ finish(struct applier *a, const struct apply_work *work, struct err *err)
         progress_fenced(&a->progress, err);
         return OUTCOME_FAILED;
     }
+    a->refused_commit = !f->lost && f->kind == STEP_COMMIT;
+    if (a->refused_commit)
+        err->lsn = only_transaction(work);
     a->changed = signatures_differ(f);
     a->noticed = !f->lost && f->kind == STEP_WATCH;
     return rows_outcome(rows, err);
@@ -399,6 +420,19 @@ apply_truncate(struct applier *a, const struct op_truncate *truncate, struct err
     return savepoint_keep(s, err);
 }
 
+static const char check_constraints[] =
+    "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED";
+
+/* Whether the transaction of op ends before the change at this place. */
+static bool
+ends_transaction(const struct apply_work *work, const struct op *op, uint32_t at)
+{
+    while (at < work->to && work->batch->ops[at].type == BATCH_CUT)
+        at++;
+    return op->type != BATCH_CUT &&
+           (at == work->to || work->batch->ops[at].commit_lsn != op->commit_lsn);
+}
+
 static enum outcome
 apply_segments(struct applier *a, const struct apply_work *work, struct err *err)
 {
@@ -409,7 +443,8 @@ apply_segments(struct applier *a, const struct apply_work *work, struct err *err
         const struct op *op = &work->batch->ops[at];
         uint32_t end = at;
 
-        while (end < work->to && work->batch->ops[end].table != NULL)
+        while (end < work->to && work->batch->ops[end].table != NULL &&
+               !(work->each && work->batch->ops[end].commit_lsn != op->commit_lsn))
             end++;
         if (op->type == FRAME_TRUNCATE) {
             outcome = apply_truncate(a, op->truncate, err);
@@ -418,6 +453,12 @@ apply_segments(struct applier *a, const struct apply_work *work, struct err *err
             outcome = apply_segment(a, work, at, end, err);
         }
         at = end > at ? end : at + 1;
+        if (work->each && outcome == OUTCOME_DONE && ends_transaction(work, op, at) &&
+            session_exec(&a->session, "commit", check_constraints, err) != 0) {
+            err->lsn = op->commit_lsn;
+            a->refused_commit = true;
+            return outcome_of(&a->session, err);
+        }
     }
     return outcome;
 }
@@ -468,6 +509,22 @@ any_missed(const struct apply_work *work)
     return i < work->to;
 }
 
+/* The commit passes a transaction that is skipped. */
+static bool
+notes_skips(const struct applier *a, const struct apply_work *work)
+{
+    const struct position *to = work->commit;
+    size_t i = 0;
+
+    if (a->skips == NULL || to == NULL)
+        return false;
+    while (i < a->skips->count &&
+           !(a->skips->list[i].met &&
+             skips_passes(a->skips->list[i].lsn, to->lsn, to->partial_commit_lsn)))
+        i++;
+    return i < a->skips->count;
+}
+
 static enum outcome
 apply_in_parts(struct applier *a, const struct apply_work *work, struct err *err)
 {
@@ -485,6 +542,9 @@ apply_in_parts(struct applier *a, const struct apply_work *work, struct err *err
     outcome = apply_segments(a, work, err);
     if (outcome == OUTCOME_DONE && (is_copying(a) || any_missed(work)))
         outcome = apply_copies(a, work, err);
+    if (outcome == OUTCOME_DONE && notes_skips(a, work) &&
+        skipnotes_write(a->skipnotes, &a->session, a->skips, work->commit, err) != 0)
+        outcome = outcome_of(&a->session, err);
     return outcome == OUTCOME_DONE ? end_alone(a, work, err) : outcome;
 }
 
@@ -537,7 +597,7 @@ attempt(struct applier *a, const struct apply_work *work, struct err *err)
     if (each_table(a, work, let_lack_nothing, err) != 0 || plan_tables(a, work, err) != 0)
         return outcome_of(&a->session, err);
     watch_begin(&a->watch, a->session.generation);
-    if (work->careful || ways_suit_set(&all) || writes_copies(a, work))
+    if (work->careful || ways_suit_set(&all) || writes_copies(a, work) || notes_skips(a, work))
         return apply_in_parts(a, work, err);
     why = *err;
     outcome = apply_direct(a, work, &why);
@@ -559,7 +619,7 @@ apply_batch(struct applier *a, const struct apply_work *work, struct err *err)
     err->lsn = 0;
     err->relation[0] = '\0';
     err->hint[0] = '\0';
-    a->changed = a->noticed = false;
+    a->changed = a->noticed = a->refused_commit = false;
     a->ways.rows.clash = (struct rows_clash){0};
     outcome = attempt(a, work, err);
     if (outcome == OUTCOME_DONE) {

@@ -5,6 +5,7 @@
 
 #include "sink-pg/copyranges.h"
 #include "sink-pg/progress.h"
+#include "sink-pg/skipnotes.h"
 #include "sink-pg/ways.h"
 #include "sink-pg/wholes.h"
 
@@ -23,7 +24,11 @@ struct applier {
                      the catalog again */
     const struct wholes *wholes; /* of a sink with several workers, otherwise NULL */
     struct copyranges *copies;   /* NULL if the stream brings none */
-    bool unplaced;               /* a table is at the wrong worker, and only a restart helps */
+    const struct skips *skips;   /* changes that were skipped, and the notes of them */
+    const struct skipnotes *skipnotes;
+    bool refused_commit; /* the server has refused the COMMIT, so any of the batch's transactions
+                            may be the cause */
+    bool unplaced;       /* a table is at the wrong worker, and only a restart helps */
 };
 
 /* The first `to` ops of a batch. */
@@ -32,6 +37,7 @@ struct apply_work {
     uint32_t to;
     const struct position *commit; /* committed with the transaction, NULL to leave it open */
     bool careful;                  /* one by one, with constraints deferred */
+    bool each;  /* careful, and they are checked behind each of the source's transactions */
     bool apart; /* the transaction's own changes of the tables do not count, because it stays open,
                    is longer than this, or changed them before */
 };

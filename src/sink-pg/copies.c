@@ -262,6 +262,17 @@ take_twice(struct worker *w, struct table *table, const struct intake_item *item
 }
 
 int
+copies_pass(struct worker *w, struct table *table, bool *passes, struct err *err)
+{
+    enum copying_way way;
+
+    if (ask_copying(w, table, &way, err) != 0)
+        return -1;
+    *passes = way == COPYING_PASS;
+    return 0;
+}
+
+int
 copies_row(struct worker *w, struct table *table, const struct intake_item *item, struct err *err)
 {
     struct row_change change = {

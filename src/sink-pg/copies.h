@@ -20,6 +20,10 @@ void copies_unstage(struct worker *worker);
 
 /* ---- the stream's items ---- */
 
+/* *passes: ranges will bring the table's changes. */
+int copies_pass(struct worker *worker, struct table *table, bool *passes,
+                struct err *err) MUST_CHECK;
+
 /* Adds the change to the batch, or holds it, or leaves it to the ranges. */
 int copies_row(struct worker *worker, struct table *table, const struct intake_item *item,
                struct err *err) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include "lib/copynote.h"
 #include "lib/lsn.h"
 #include "sink-pg/owntables.h"
+#include "sink-pg/skipnotes.h"
 
 static const char what[] = "read walpipe.tables";
 
@@ -155,6 +156,7 @@ print_notes(struct session *s, const char *const params[2], struct copynote *sin
 static int
 look(struct session *s, const char *const params[2], struct buf *out, struct err *err)
 {
+    const struct skipnotes skips = {.pipeline = params[0], .sink = params[1]};
     struct copynote sink = {.kind = COPYNOTE_SINK, .state = "waiting"};
     bool progress, notes;
 
@@ -165,10 +167,11 @@ look(struct session *s, const char *const params[2], struct buf *out, struct err
         return -1;
     if (progress && fill_sink(s, params, &sink, err) != 0)
         return -1;
-    if (notes)
-        return print_notes(s, params, &sink, out, err);
-    copynote_print(&sink, out);
-    return 0;
+    if (notes && print_notes(s, params, &sink, out, err) != 0)
+        return -1;
+    if (!notes)
+        copynote_print(&sink, out);
+    return skipnotes_list(&skips, s, out, err);
 }
 
 int

@@ -200,6 +200,7 @@ struct tries {
     uint32_t changes; /* how often a table changed under the batch */
     bool pieces;      /* earlier pieces of the transaction are in the target's open transaction */
     bool careful;
+    bool each; /* see apply.h */
 };
 
 /* Continues after a temporary failure. Returns 0 to try again, 1 if the batch is there already. */
@@ -226,12 +227,19 @@ recover(struct deliver *d, const struct tries *tries, const struct position *com
 }
 
 /* After a refusal by the server. Our copy of its catalog may be out of date, or the order of tables
- * or the time of a constraint's check may matter. */
+ * or the time of a constraint's check may matter. If it has refused a COMMIT, the third try finds
+ * out which transaction is the cause. */
 static bool
-worth_another_try(struct tries *tries)
+worth_another_try(const struct applier *a, struct tries *tries, const struct err *err)
 {
-    if (tries->pieces || tries->careful)
+    if (tries->pieces)
         return false;
+    if (tries->careful) {
+        if (tries->each || !a->refused_commit || err->lsn != 0)
+            return false;
+        tries->each = true;
+        return true;
+    }
     tries->careful = true;
     return true;
 }
@@ -255,7 +263,8 @@ try_again(struct deliver *d, struct tries *tries, const struct position *commit,
 {
     bool applied = false;
 
-    if (d->applier.changed ? !survives_change(d, tries, err) : !worth_another_try(tries))
+    if (d->applier.changed ? !survives_change(d, tries, err)
+                           : !worth_another_try(&d->applier, tries, err))
         return -1;
     d->applier.stale = true;
     if (d->applier.session.conn == NULL && reconnect(d, commit, &applied, err) != 0)
@@ -273,6 +282,7 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
 
     while (rc == 0) {
         work.careful = tries.careful;
+        work.each = tries.each;
         work.apart = tries.pieces || commit == NULL || tries.changes >= CHANGES_OF_OTHERS;
         forget_found(batch, to);
         switch (apply_batch(&d->applier, &work, err)) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "lib/io.h"
+#include "lib/lsn.h"
 #include "lib/names.h"
 #include "lib/sig.h"
 #include "sink-pg/check.h"
@@ -21,6 +22,7 @@ drop_progress(const struct options *options, struct log *log, struct err *err)
     struct session session = {.conninfo = options->conninfo,
                               .application_name = "walpipe sink-pg --drop-progress",
                               .log = log};
+    const struct skipnotes skips = {.pipeline = options->pipeline, .sink = options->sink};
     int rc;
 
     if (session_open(&session, err) != 0)
@@ -28,6 +30,8 @@ drop_progress(const struct options *options, struct log *log, struct err *err)
     rc = progress_drop(&session, options->pipeline, options->sink, err);
     if (rc == 0)
         rc = copynotes_drop(&session, options->pipeline, options->sink, err);
+    if (rc == 0)
+        rc = skipnotes_drop(&skips, &session, err);
     if (rc == 0)
         rc = origin_drop(&session, options->pipeline, options->sink, err);
     session_close(&session);
@@ -87,6 +91,29 @@ note_resync(const struct options *options, struct log *log, int in, struct err *
 }
 
 static int
+note_skip(const struct options *options, struct log *log, struct err *err)
+{
+    struct session session = {.conninfo = options->conninfo,
+                              .application_name = "walpipe sink-pg --skip",
+                              .log = log,
+                              .warned = true};
+    const struct skipnotes notes = {.pipeline = options->pipeline, .sink = options->sink};
+    struct skip skip = {0};
+    int rc;
+
+    alarm(ANSWER_PATIENCE_SECONDS);
+    if (!lsn_parse(options->skip, &skip.lsn))
+        return err_set(err, EXIT_REFUSED, "--skip: \"%s\" is not an LSN", options->skip);
+    if ((options->skip_table != NULL && names_table(options->skip_table, &skip.table, err) != 0) ||
+        session_open(&session, err) != 0)
+        return -1;
+    rc = options->repaired ? skipnotes_repaired(&notes, &session, &skip, err)
+                           : skipnotes_ask(&notes, &session, &skip, err);
+    session_close(&session);
+    return rc;
+}
+
+static int
 run(const struct options *options, struct log *log, int in, struct err *err)
 {
     static struct worker worker; /* large: decoded rows */
@@ -127,6 +154,8 @@ main(int argc, char **argv)
         rc = print_layout(&options, &log, &err);
     } else if (options.tables) {
         rc = print_tables(&options, &log, &err);
+    } else if (options.skip != NULL) {
+        rc = note_skip(&options, &log, &err);
     } else if ((in = io_open_input(options.in, &err)) < 0) {
         rc = -1;
     } else if (options.resync != NULL) {

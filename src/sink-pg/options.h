@@ -12,7 +12,7 @@ struct options {
     const char *pipeline;
     const char *ackd;
     const char *login_note; /* loginnote.h's path, or NULL */
-    const char *sink;       /* --drop-progress, --layout, --tables */
+    const char *sink;       /* --drop-progress, --layout, --tables, --skip */
     bool check;
     bool binary;        /* with check: values come in binary format */
     bool copies;        /* with check: the sink copies tables */
@@ -21,6 +21,9 @@ struct options {
     bool layout;
     const char *resync; /* a table, NULL if none */
     bool tables;
+    const char *skip;       /* an LSN, NULL if none */
+    const char *skip_table; /* of --skip, NULL for all tables */
+    bool repaired;
     uint64_t batch_rows;
     uint64_t flush_millis;
     uint64_t hold_bytes; /* of changes of a table without a key while it is copied */

@@ -8,6 +8,7 @@
 #include "lib/lsn.h"
 #include "lib/pqmark.h"
 #include "sink-pg/copies.h"
+#include "sink-pg/skipping.h"
 
 /* ---- to the target ---- */
 
@@ -52,12 +53,15 @@ flush(struct worker *w, uint32_t to, const struct position *commit, struct err *
 {
     uint64_t began = clock_micros();
     uint32_t rows = w->batch.rows;
+    bool pieces = w->deliver.applier.session.tx_open;
 
     intake_release(&w->intake);
-    if (copies_collect(w, commit, err) != 0)
+    if (skipping_finish(w, commit, err) != 0 || copies_collect(w, commit, err) != 0)
         return -1;
-    if (deliver_batch(&w->deliver, &w->batch, to, commit, err) != 0)
+    if (deliver_batch(&w->deliver, &w->batch, to, commit, err) != 0) {
+        skipping_refused(w, pieces, err);
         return copies_refused(w, err);
+    }
     batch_drop(&w->batch, to);
     heldlist_drop(held(w));
     w->applied_rows += rows - w->batch.rows;
@@ -70,7 +74,9 @@ flush(struct worker *w, uint32_t to, const struct position *commit, struct err *
         return 0;
     w->written_at = clock_micros();
     w->row_since = w->batch.count > 0 ? w->written_at : 0;
-    return copies_committed(w, err) != 0 ? -1 : report(w, err);
+    if (skipping_committed(w, commit, err) != 0 || copies_committed(w, err) != 0)
+        return -1;
+    return report(w, err);
 }
 
 /* Changes of transactions whose commit has come wait. */
@@ -172,6 +178,7 @@ on_begin(struct worker *w, const struct intake_item *item)
 {
     w->skip = item->begin.commit_lsn < durable(w)->lsn;
     w->layered = item->begin.commit_lsn < layers(w)->highest;
+    skips_begin(&w->skips, item->begin.commit_lsn);
 }
 
 static bool
@@ -187,6 +194,8 @@ on_commit(struct worker *w, const struct intake_item *item, struct err *err)
     struct position *p = &w->position;
 
     w->stands_still = false;
+    if (skips_finish(&w->skips, commit->end_lsn, 0, err) != 0)
+        return -1;
     w->batch.boundary = w->batch.count;
     held(w)->boundary = held(w)->count;
     if (p->partial_commit_lsn == commit->commit_lsn)
@@ -240,7 +249,7 @@ static int
 on_row(struct worker *w, const struct intake_item *item, struct err *err)
 {
     struct table *table = tables_get(&w->tables, item->header.relid);
-    bool old;
+    bool old, skipped = false;
 
     if (table == NULL)
         return intake_unknown_relation(&w->intake, item->header.relid, err);
@@ -249,7 +258,9 @@ on_row(struct worker *w, const struct intake_item *item, struct err *err)
         w->row_since = clock_micros();
     if (is_old(w, item, &old, err) != 0)
         return -1;
-    if (!old && copies_row(w, table, item, err) != 0)
+    if (!old && skipping_row(w, table, item, &skipped, err) != 0)
+        return -1;
+    if (!old && !skipped && copies_row(w, table, item, err) != 0)
         return -1;
     return after_change(w, err);
 }
@@ -262,6 +273,8 @@ on_truncate(struct worker *w, const struct intake_item *item, struct err *err)
 
     w->stands_still = false;
     if (is_old(w, item, &old, err) != 0)
+        return -1;
+    if (!old && skipping_truncate(w, &truncate, err) != 0)
         return -1;
     if (!old && copies_truncate(w, &truncate, err) != 0)
         return -1;
@@ -345,6 +358,7 @@ on_relation(struct worker *w, const struct intake_item *item, struct err *err)
         return -1;
     if (!changed)
         return 0;
+    deadletter_forget(&w->skips.letter);
     /* Changes from before must not wait for a target that has only the new description, or only the
      * old one. */
     if (w->batch.boundary > 0 && flush_whole(w, err) != 0)
@@ -499,7 +513,8 @@ start(struct worker *w, struct err *err)
         intake_connect(&w->intake, "sink-pg", w->options->ackd, err) != 0)
         return -1;
     wire(w);
-    if (deliver_start(&w->deliver, err) != 0 || copies_load(w, err) != 0 ||
+    if (deliver_start(&w->deliver, err) != 0 || skipping_load(w, err) != 0 ||
+        copies_load(w, err) != 0 ||
         pqmark_find(w->deliver.applier.session.conn, &w->intake.hello.run_id,
                     &w->tables.target_is_source, err) != 0)
         return -1;
@@ -537,6 +552,7 @@ void
 worker_free(struct worker *w)
 {
     deliver_free(&w->deliver);
+    skips_free(&w->skips);
     copyranges_free(&w->copies);
     batch_free(&w->batch);
     tables_free(&w->tables);

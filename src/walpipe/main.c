@@ -21,6 +21,7 @@
 #include "walpipe/resync.h"
 #include "walpipe/run.h"
 #include "walpipe/schema.h"
+#include "walpipe/skip.h"
 #include "walpipe/status.h"
 #include "walpipe/tables.h"
 
@@ -34,6 +35,8 @@ struct options {
     const char *sink;
     const char *table;
     bool wait;
+    const char *lsn;
+    bool repaired;
     uint64_t ready_fd; /* 0 if none */
     char **argv;       /* main's */
     struct init init;
@@ -136,6 +139,15 @@ resume_command(struct config *config, const struct options *o, const struct log 
     return pause_end(config, log, o->sink);
 }
 
+static int
+skip_command(struct config *config, const struct options *o, const struct log *log)
+{
+    const struct skip_request request = {
+        .sink = o->sink, .lsn = o->lsn, .table = o->table, .repaired = o->repaired};
+
+    return skip_transaction(config, log, &request);
+}
+
 static const struct command {
     const char *name;
     int (*run)(struct config *config, const struct options *options, const struct log *log);
@@ -144,7 +156,7 @@ static const struct command {
     {"status", status_command}, {"tables", tables_command}, {"drop", drop_command},
     {"adopt", adopt_command},   {"init", check_command},    {"schema", schema_command},
     {"reload", reload_command}, {"resync", resync_command}, {"pause", pause_command},
-    {"resume", resume_command},
+    {"resume", resume_command}, {"skip", skip_command},
 };
 
 static const struct command *
@@ -215,12 +227,17 @@ static const struct opt_spec specs[] = {
      OPT_CALL, .take = take_override},
     {"json", NULL, "status, tables: one JSON object instead of a table", OPT_FLAG, TO(json)},
     {"yes", NULL, "drop, adopt: do not ask", OPT_FLAG, TO(yes)},
-    {"sink", "NAME", "adopt, schema, resync, pause, resume: this sink only", OPT_TEXT, TO(sink)},
+    {"sink", "NAME", "adopt, schema, resync, pause, resume, skip: this sink only", OPT_TEXT,
+     TO(sink)},
     {"apply", NULL, "schema: make the objects instead of printing SQL", OPT_FLAG, TO(apply)},
     {"sequences", NULL, "schema: set the target's sequences instead of making tables", OPT_FLAG,
      TO(sequences)},
-    {"table", "SCHEMA.TABLE", "resync: the table, as the source names it", OPT_TEXT, TO(table)},
+    {"table", "SCHEMA.TABLE", "resync, skip: the table, as the source names it", OPT_TEXT,
+     TO(table)},
     {"wait", NULL, "resync: return when the table is streaming again", OPT_FLAG, TO(wait)},
+    {"lsn", "LSN", "skip: the lsn of the sink's error", OPT_TEXT, TO(lsn)},
+    {"repaired", NULL, "skip: its tables are repaired, so the note that they lack changes goes",
+     OPT_FLAG, TO(repaired)},
     {"ready-fd", "N", "run: write a newline to descriptor N when the programs run, as s6 expects",
      OPT_NUMBER, TO(ready_fd), .min = 3, .max = 1023},
     {"source", "CONNINFO", "init: the source, in libpq's form; no password here", OPT_LINE,
@@ -247,7 +264,8 @@ static const struct opt_program program = {
                "  init      write a first config FILE with comments, and check it\n"
                "  resync    copy one table again during replication\n"
                "  pause     set one sink aside while the others go on\n"
-               "  resume    let a paused sink go on",
+               "  resume    let a paused sink go on\n"
+               "  skip      let one sink skip one transaction that it cannot apply",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
     .operand = take_command,
@@ -277,12 +295,31 @@ check_init_options(const struct options *o, struct err *err)
 static bool
 takes_sink(const char *command)
 {
-    static const char *const takers[] = {"adopt", "schema", "resync", "pause", "resume"};
+    static const char *const takers[] = {"adopt", "schema", "resync", "pause", "resume", "skip"};
 
     for (size_t i = 0; i < sizeof takers / sizeof *takers; i++)
         if (strcmp(command, takers[i]) == 0)
             return true;
     return false;
+}
+
+/* Of resync and skip. */
+static int
+check_table_options(const struct options *o, struct err *err)
+{
+    bool resync = strcmp(o->command, "resync") == 0, skip = strcmp(o->command, "skip") == 0;
+
+    if (o->table != NULL && !resync && !skip)
+        return err_set(err, EXIT_REFUSED, "option --table is only for walpipe resync and skip");
+    if (o->wait && !resync)
+        return err_set(err, EXIT_REFUSED, "option --wait is only for walpipe resync");
+    if ((o->lsn != NULL || o->repaired) && !skip)
+        return err_set(err, EXIT_REFUSED, "options --lsn and --repaired are only for walpipe skip");
+    if (resync && o->table == NULL)
+        return err_set(err, EXIT_REFUSED, "no table: walpipe resync needs --table SCHEMA.TABLE");
+    if (skip && (o->sink == NULL || o->lsn == NULL))
+        return err_set(err, EXIT_REFUSED, "walpipe skip needs --sink NAME and --lsn LSN");
+    return 0;
 }
 
 static int
@@ -291,11 +328,11 @@ check_options(const struct options *o, struct err *err)
     if (o->command == NULL)
         err_set(err, EXIT_REFUSED,
                 "no command: expected run, check, print, status, tables, schema, drop, adopt, "
-                "init, reload, resync, pause or resume");
+                "init, reload, resync, pause, resume or skip");
     else if (find_command(o->command) == NULL)
         err_set(err, EXIT_REFUSED,
                 "unknown command \"%s\": expected run, check, print, status, tables, schema, drop, "
-                "adopt, init, reload, resync, pause or resume",
+                "adopt, init, reload, resync, pause, resume or skip",
                 o->command);
     else if (check_init_options(o, err) != 0)
         return err_hint(err, "see walpipe --help");
@@ -307,11 +344,9 @@ check_options(const struct options *o, struct err *err)
         err_set(err, EXIT_REFUSED, "option --yes is only for walpipe drop and adopt");
     else if (o->sink != NULL && !takes_sink(o->command))
         err_set(err, EXIT_REFUSED,
-                "option --sink is only for walpipe adopt, schema, resync, pause and resume");
-    else if ((o->table != NULL || o->wait) && strcmp(o->command, "resync") != 0)
-        err_set(err, EXIT_REFUSED, "options --table and --wait are only for walpipe resync");
-    else if (o->table == NULL && strcmp(o->command, "resync") == 0)
-        err_set(err, EXIT_REFUSED, "no table: walpipe resync needs --table SCHEMA.TABLE");
+                "option --sink is only for walpipe adopt, schema, resync, pause, resume and skip");
+    else if (check_table_options(o, err) != 0)
+        return err_hint(err, "see walpipe --help");
     else if ((o->apply || o->sequences) && strcmp(o->command, "schema") != 0)
         err_set(err, EXIT_REFUSED, "options --apply and --sequences are only for walpipe schema");
     else if (o->ready_fd != 0 && strcmp(o->command, "run") != 0)

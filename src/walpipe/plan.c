@@ -254,6 +254,28 @@ plan_resync_arguments(const struct config *config, struct pool *pool,
 }
 
 const char *const *
+plan_skip_arguments(const struct config *config, struct pool *pool, const struct sink_config *sink,
+                    const struct plan_skip *skip)
+{
+    struct words w = {.pool = pool};
+
+    words_add(&w, sink->type == SINK_PG ? "sink-pg" : "sink-ch");
+    if (sink->type == SINK_PG)
+        add_pg_options(&w, sink);
+    else
+        add_ch_options(&w, sink);
+    words_add_option(&w, "--pipeline", config->name);
+    words_add_option(&w, "--sink", sink->name);
+    words_add_option(&w, "--skip", skip->lsn);
+    if (skip->table != NULL)
+        words_add_option(&w, "--skip-table", skip->table);
+    if (skip->repaired)
+        words_add(&w, "--repaired");
+    plan_add_log(&w, config);
+    return w.list;
+}
+
+const char *const *
 plan_sink_arguments(const struct config *config, struct pool *pool, const struct sink_config *sink,
                     enum plan_use use)
 {

@@ -125,6 +125,16 @@ const char *const *plan_sink_arguments(const struct config *config, struct pool 
 const char *const *plan_resync_arguments(const struct config *config, struct pool *pool,
                                          const struct sink_config *sink, const char *table);
 
+/* The same for `sink-pg --skip`. */
+struct plan_skip {
+    const char *lsn;
+    const char *table; /* NULL for all */
+    bool repaired;
+};
+const char *const *plan_skip_arguments(const struct config *config, struct pool *pool,
+                                       const struct sink_config *sink,
+                                       const struct plan_skip *skip);
+
 struct words;
 
 /* Adds the log level and format of a program of the pipeline. */

@@ -48,6 +48,12 @@ take(struct sinknotes *notes, const struct copynote *note)
     case COPYNOTE_ERROR:
         notes->why = note->message;
         break;
+    case COPYNOTE_LACKS:
+        notes->lacks[notes->lacks_count++] = *note;
+        break;
+    case COPYNOTE_SKIP:
+        notes->skips[notes->skips_count++] = *note;
+        break;
     }
 }
 
@@ -73,6 +79,8 @@ take_lines(struct sinknotes *notes, char *text, struct pool *pool)
 
     notes->parts = pool_take(pool, (lines + 1) * sizeof *notes->parts);
     notes->missing = pool_take(pool, (lines + 1) * sizeof *notes->missing);
+    notes->lacks = pool_take(pool, (lines + 1) * sizeof *notes->lacks);
+    notes->skips = pool_take(pool, (lines + 1) * sizeof *notes->skips);
     while ((found = copynote_next(&text, &note)) == 1)
         take(notes, &note);
     qsort(notes->parts, notes->parts_count, sizeof *notes->parts, compare_parts);

@@ -15,6 +15,10 @@ struct sinknotes {
     size_t parts_count;
     struct copynote *missing;
     size_t missing_count;
+    struct copynote *lacks; /* ordered by relid */
+    size_t lacks_count;
+    struct copynote *skips;
+    size_t skips_count;
 };
 
 /* Asks the program in the directory programs. The results are in pool. */

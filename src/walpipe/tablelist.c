@@ -323,6 +323,10 @@ tablelist_make(struct tablelist *list, const struct sink_config *sink,
         if (tablefilter_takes(&sink->filter, source->tables[i].schema, source->tables[i].name))
             add_published(&m, &source->tables[i]);
     add_noted(&m);
+    list->lacks = notes->lacks;
+    list->lacks_count = notes->lacks_count;
+    list->skips = notes->skips;
+    list->skips_count = notes->skips_count;
     qsort(list->tables, list->count, sizeof *list->tables, compare_tables);
 }
 

@@ -39,6 +39,12 @@ struct tablelist {
     struct table_progress *tables; /* tables that are being copied first, then those that wait */
     size_t count;
     size_t streaming, copying, resync; /* tables */
+    /* Of the notes: changes that tables lack because they were skipped, and skips that are not
+       passed yet. */
+    const struct copynote *lacks;
+    size_t lacks_count;
+    const struct copynote *skips;
+    size_t skips_count;
     /* Of all that were, are or will be copied. */
     uint64_t blocks, done;
     double speed;

@@ -200,6 +200,33 @@ print_totals(const struct tablelist *list, FILE *out)
     fputc('\n', out);
 }
 
+static struct shown_table
+show_note(const struct copynote *note)
+{
+    return show_name(&(struct table_progress){.schema = note->schema, .name = note->name});
+}
+
+/* Behind the tables: the target differs from the source there, until somebody acts. */
+static void
+print_lacks(const struct tablelist *list, FILE *out)
+{
+    for (size_t i = 0; i < list->lacks_count; i++) {
+        const struct copynote *lack = &list->lacks[i];
+
+        fprintf(out,
+                "%s lacks %" PRIu64 " changes of the transaction at %s, which was skipped; "
+                "walpipe resync copies it again\n",
+                show_note(lack).text, lack->count, lsn_format(lack->lsn).text);
+    }
+    for (size_t i = 0; i < list->skips_count; i++) {
+        const struct copynote *skip = &list->skips[i];
+
+        fprintf(out, "the transaction at %s is to be skipped%s%s, and is not passed yet\n",
+                lsn_format(skip->lsn).text, skip->schema[0] == '\0' ? "" : " in ",
+                skip->schema[0] == '\0' ? "" : show_note(skip).text);
+    }
+}
+
 void
 tablestext_sink(const struct tablelist *list, struct tablestext_how how, FILE *out)
 {
@@ -212,6 +239,7 @@ tablestext_sink(const struct tablelist *list, struct tablestext_how how, FILE *o
     for (size_t i = 0; i < list->count; i++)
         if (list->tables[i].behind)
             print_behind(list, &list->tables[i], out);
+    print_lacks(list, out);
 }
 
 /* ---- json, where null means not known ---- */
@@ -260,6 +288,19 @@ json_table(struct json *j, const struct tablelist *list, const struct table_prog
     json_close(j, '}');
 }
 
+/* A lack, or a skip, which has no table if it is of all. */
+static void
+json_skip(struct json *j, const struct copynote *note)
+{
+    json_open_member(j, NULL, '{');
+    json_lsn(j, "lsn", note->lsn);
+    json_cstr(j, "schema", note->schema);
+    json_cstr(j, "table", note->name);
+    if (note->kind == COPYNOTE_LACKS)
+        json_uint(j, "changes", note->count);
+    json_close(j, '}');
+}
+
 void
 tablestext_json(struct json *j, const struct tablelist *list, bool unfinished_only)
 {
@@ -279,5 +320,13 @@ tablestext_json(struct json *j, const struct tablelist *list, bool unfinished_on
     for (size_t i = 0; i < list->count; i++)
         if (!unfinished_only || !is_streaming(&list->tables[i]))
             json_table(j, list, &list->tables[i]);
+    json_close(j, ']');
+    json_open_member(j, "lacks", '[');
+    for (size_t i = 0; i < list->lacks_count; i++)
+        json_skip(j, &list->lacks[i]);
+    json_close(j, ']');
+    json_open_member(j, "skips", '[');
+    for (size_t i = 0; i < list->skips_count; i++)
+        json_skip(j, &list->skips[i]);
     json_close(j, ']');
 }
