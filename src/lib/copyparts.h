@@ -1,5 +1,5 @@
-/* copyparts.h: the tables of struct copying and their parts. For copying.c; a sink uses copying.h.
- */
+/* copyparts.h: the tables of struct copying and their parts. For copying.c and copylife.c; a sink
+ * uses copying.h. */
 #ifndef WALPIPE_COPYPARTS_H
 #define WALPIPE_COPYPARTS_H
 

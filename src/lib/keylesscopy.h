@@ -18,7 +18,7 @@ bool keylesscopy_lacks(const struct copypart *part, uint32_t xid);
  * pg-table-read begins another one. Held changes may be removed. */
 void keylesscopy_spoil(struct copying *c, struct copypart *part);
 
-/* ---- for copying.c ---- */
+/* ---- for copying.c and copylife.c ---- */
 
 /* Call it when the life of any table begins, before its state changes. EXIT_REFUSED if an earlier
  * life copied rows with a key and the table has none now, or the other way round. */

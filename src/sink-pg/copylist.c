@@ -5,6 +5,7 @@
 
 #include "lib/copynote.h"
 #include "lib/lsn.h"
+#include "sink-pg/notetables.h"
 #include "sink-pg/owntables.h"
 #include "sink-pg/skipnotes.h"
 
@@ -163,7 +164,7 @@ look(struct session *s, const char *const params[2], struct buf *out, struct err
     if (session_open(s, err) != 0 || session_exec(s, what, begin, err) != 0)
         return -1;
     if (owntables_exist(s, "progress", &progress, err) != 0 ||
-        owntables_exist(s, "tables,missing", &notes, err) != 0)
+        notetables_exist(s, &notes, err) != 0)
         return -1;
     if (progress && fill_sink(s, params, &sink, err) != 0)
         return -1;

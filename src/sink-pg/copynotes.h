@@ -27,9 +27,6 @@ struct copynotes {
     bool exist; /* set by copynotes_require_none: an earlier run has made the tables */
 };
 
-/* Inside a transaction: creates the tables, or their newer columns, if they are missing. */
-int copynotes_make(struct session *s, struct err *err) MUST_CHECK;
-
 /* Creates the tables if they are missing, converts the rows to the stream's layout, and enters them
  * into copying. Call it after progress_start. */
 int copynotes_load(struct copynotes *n, struct session *s, struct copying *c,

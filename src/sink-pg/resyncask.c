@@ -7,7 +7,7 @@
 
 #include "lib/copyresync.h"
 #include "lib/pqmark.h"
-#include "sink-pg/copynotes.h"
+#include "sink-pg/notetables.h"
 #include "sink-pg/owntables.h"
 #include "sink-pg/progress.h"
 #include "sink-pg/resync.h"
@@ -70,8 +70,7 @@ require_begun(struct session *s, const struct resyncask *ask, struct err *err)
     const char *params[] = {ask->pipeline, ask->sink};
     bool begun = false, noted = false;
 
-    if (owntables_exist(s, "progress", &begun, err) != 0 ||
-        owntables_exist(s, "tables,missing", &noted, err) != 0)
+    if (owntables_exist(s, "progress", &begun, err) != 0 || notetables_exist(s, &noted, err) != 0)
         return -1;
     if (begun && !noted &&
         ask_bool(s, "read walpipe.progress",
@@ -96,7 +95,7 @@ note(struct session *s, const struct resyncask *ask, uint32_t oid, struct err *e
                      "SELECT pg_catalog.pg_advisory_xact_lock("
                      "pg_catalog.hashtextextended('walpipe.progress', 0))",
                      err) != 0 ||
-        progress_fence(s, ask->pipeline, ask->sink, err) != 0 || copynotes_make(s, err) != 0 ||
+        progress_fence(s, ask->pipeline, ask->sink, err) != 0 || notetables_make(s, err) != 0 ||
         staging_drop(&staging, s, oid, err) != 0)
         return -1;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
