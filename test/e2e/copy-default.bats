@@ -3,28 +3,17 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../lib/copied
+
 setup_file() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
     pg_new src wal_sender_timeout=2s
     pg_new dst
 }
 
-teardown_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    servers_end
-}
-
-# Each test has databases, a slot and a state directory of its own, and 1,000 rows in the source.
+# And 1,000 rows in the source.
 setup() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
-    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
-    db=d$BATS_TEST_NUMBER
-    dir=$SCRATCH/$db
-    conf=$dir/walpipe.conf
-    mkdir "$dir"
-    pg_sql src "CREATE DATABASE $db"
-    pg_sql dst "CREATE DATABASE $db"
+    copied_setup
     pg_sql dst "CREATE DATABASE ${db}_2"
     pg_sql src "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION p FOR ALL TABLES;
         INSERT INTO t SELECT g, repeat('v', 500) FROM generate_series(1, 1000) g" "$db"

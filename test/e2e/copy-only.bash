@@ -1,29 +1,12 @@
 # copy-only.bash: a source and a PostgreSQL target with copy = only, for copy-only.bats and
 # copy-only-ways.bats.
 
+load ../lib/copied
+
 setup_file() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
     pg_new src wal_sender_timeout=5s wal_keep_size=1GB
     pg_new dst
-}
-
-teardown_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    servers_end
-}
-
-# Each test has databases, a slot and a state directory of its own.
-setup() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
-    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
-    db=o$BATS_TEST_NUMBER
-    dir=$SCRATCH/$db
-    conf=$dir/walpipe.conf
-    mkdir "$dir"
-    for server in src dst; do
-        pg_sql $server "CREATE DATABASE $db"
-    done
 }
 
 teardown() {
@@ -81,24 +64,6 @@ small_tables() {
     target_tables
 }
 
-target_tables() {
-    "$(pg_bindir)/pg_dump" --schema-only --no-publications "$(pg_conninfo src "$db")" >"$dir/schema.sql"
-    pg_sql dst - "$db" <"$dir/schema.sql" >/dev/null
-}
-
-load_start() {
-    "$(pg_bindir)/pgbench" -n -c 3 -R "${1:-100}" -T 600 "$(pg_conninfo src "$db")" >"$dir/load" 2>&1 3>&- &
-    load_pid=$!
-    kill_later "$load_pid"
-}
-
-load_stop() {
-    [ -n "${load_pid:-}" ] || return 0
-    kill "$load_pid" 2>/dev/null || true
-    wait "$load_pid" || true
-    load_pid=
-}
-
 # runs CODE [CONF]: walpipe run, to its end.
 runs() {
     local config=${2:-$conf}
@@ -134,22 +99,9 @@ starts() {
     grep -c '"message":"started the pipeline' "$conf.log" || true
 }
 
-last_error() {
-    grep '"level":"error"' "$conf.log" | tail -n 1
-}
-
 rows() { # TABLE
     pg_sql dst "SELECT count(*) FROM $1" "$db"
 }
-
-equal() {
-    local table
-    for table in "$@"; do
-        diff <(pg_digest src "$table" "$db") <(pg_digest dst "$table" "$db")
-    done
-}
-
-BENCH='pgbench_accounts pgbench_branches pgbench_tellers pgbench_history'
 
 # The position that the end's log line names, of sink SINK.
 end_lsn() {

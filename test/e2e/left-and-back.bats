@@ -4,41 +4,13 @@
 
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    pg_new src
-    pg_new dst
-}
+load ../lib/copied
 
-teardown_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    servers_end
-}
-
-setup() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
-    source "$BATS_TEST_DIRNAME/../lib/majors.bash"
-    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
-    db=t$BATS_TEST_NUMBER
-    dir=$SCRATCH/$db
-    conf=$dir/walpipe.conf
-    source=src
-    mkdir "$dir"
-    for server in src dst; do
-        pg_sql $server "CREATE DATABASE $db"
-    done
-}
+source=src
 
 teardown() {
-    [ -z "${BATS_ERROR_STATUS:-}" ] || {
-        tail -n 40 "$conf.log"
-        pg_sql dst "SELECT name, part, shard, state, definition FROM walpipe.tables" "$db"
-    } 2>/dev/null
-    [ ! -s "$conf.exit" ] && [ -e "$conf.pid" ] && pipeline_kill "$conf"
+    copied_teardown
     [ "$source" = src ] || end_process "$(pg_pid "$source")" INT 20
-    pg_sql src "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
-                 WHERE slot_name = '$db' AND NOT active" >/dev/null
 }
 
 # write_conf [PIPELINE_LINES [COPY]]
@@ -81,13 +53,6 @@ tables() {
 all_are() {
     [ -e "$conf.exit" ] || [ "$(pg_sql dst "SELECT count(*) FILTER (WHERE state = '$1') = $2
         FROM walpipe.tables WHERE relid <> 0" "$db")" = t ]
-}
-
-equal() {
-    local table
-    for table in "$@"; do
-        diff <(pg_digest "$source" "$table" "$db") <(pg_digest dst "$table" "$db")
-    done
 }
 
 # Changes of t of which walpipe hears nothing.
@@ -272,6 +237,7 @@ has_some_rows() {
 
 # of_major MAJOR
 of_major() {
+    source "$BATS_TEST_DIRNAME/../lib/majors.bash"
     major_or_skip "$1"
     source=pg$1
     major_new "$source" "$1"

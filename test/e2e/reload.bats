@@ -3,27 +3,10 @@
 
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    pg_new src
-    pg_new dst
-}
-
-teardown_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    servers_end
-}
+load ../lib/copied
 
 setup() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
-    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
-    db=r$BATS_TEST_NUMBER
-    dir=$SCRATCH/$db
-    conf=$dir/walpipe.conf
-    mkdir "$dir"
-    pg_sql src "CREATE DATABASE $db"
-    pg_sql dst "CREATE DATABASE $db"
+    copied_setup
     pg_sql src "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION p FOR ALL TABLES;
         ALTER TABLE t ALTER v SET STORAGE PLAIN;
         INSERT INTO t SELECT g, repeat('v', 1000) FROM generate_series(1, 40000) g" "$db"
@@ -43,13 +26,6 @@ type = pg
 conninfo = $(pg_conninfo dst "$db")
 flush_interval = 50ms
 CONF
-}
-
-teardown() {
-    [ -z "${BATS_ERROR_STATUS:-}" ] || tail -n 60 "$conf.log" 2>/dev/null
-    [ ! -s "$conf.exit" ] && [ -e "$conf.pid" ] && pipeline_kill "$conf"
-    pg_sql src "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
-                 WHERE slot_name = '$db' AND NOT active" >/dev/null || true
 }
 
 logged() {

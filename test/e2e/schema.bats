@@ -3,6 +3,8 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../lib/copied
+
 setup_file() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
     pg_new src
@@ -10,29 +12,9 @@ setup_file() {
     pg_sql src "CREATE ROLE reader LOGIN REPLICATION"
 }
 
-teardown_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    servers_end
-}
-
-# Each test has databases, a slot and a state directory of its own.
 setup() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
+    copied_setup
     source "$BATS_TEST_DIRNAME/../lib/majors.bash"
-    db=s$BATS_TEST_NUMBER
-    dir=$SCRATCH/$db
-    conf=$dir/walpipe.conf
-    mkdir "$dir"
-    pg_sql src "CREATE DATABASE $db"
-    pg_sql dst "CREATE DATABASE $db"
-}
-
-teardown() {
-    [ -z "${BATS_ERROR_STATUS:-}" ] || tail -n 40 "$conf.log" || true
-    [ ! -s "$conf.exit" ] && [ -e "$conf.pid" ] && pipeline_kill "$conf"
-    pg_sql src "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
-                 WHERE slot_name = '$db' AND NOT active" >/dev/null
 }
 
 # write_conf [SINK_LINES [COPY [SOURCE_SERVER [MORE]]]]

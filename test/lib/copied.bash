@@ -1,6 +1,6 @@
 # copied.bash: what the tests of copies through walpipe run share: servers src and dst, of which each
 # test has databases of its own, pgbench's tables, a load, and comparisons. A file that needs another
-# config defines write_conf behind `load ../lib/copied`.
+# config, or more than that, defines functions again behind `load ../lib/copied`.
 # shellcheck disable=SC1091,SC2119,SC2120 # paths are of the test's folder; few tests pass options
 
 setup_file() {
@@ -14,8 +14,12 @@ teardown_file() {
     servers_end
 }
 
-# Each test has databases, a slot and a state directory of its own.
 setup() {
+    copied_setup
+}
+
+# Each test has databases, a slot and a state directory of its own.
+copied_setup() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
     source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
     source "$BATS_TEST_DIRNAME/../lib/compare.bash"
@@ -121,7 +125,7 @@ copied_some() {
 equal() {
     local table
     for table in "$@"; do
-        diff <(pg_digest src "$table" "$db") <(pg_digest dst "$table" "$db")
+        diff <(pg_digest "${source:-src}" "$table" "$db") <(pg_digest dst "$table" "$db")
     done
 }
 
