@@ -3,8 +3,9 @@
  *
  * Until every worker has registered, nothing is safe beyond the slot's confirmed LSN at the start.
  * Then the safe LSN is the minimum of the LSNs that the workers reached, and it never goes back. It
- * stands still while a worker's target is ahead of the received LSN. Such a replay is in no hurry.
- * If the source lost WAL, the worker would skip changes that it never had.
+ * stands still while a worker's target is ahead of the received LSN, because the source then sends
+ * changes again that this target has, and nothing is lost by waiting. If the source lost WAL, new
+ * changes could come at LSNs that the target has passed, and the worker would skip them.
  *
  * A worker of a paused sink does not run. Its target has everything up to the slot's LSN at the
  * start and perhaps no more, so nothing beyond this LSN is safe in the whole run. */

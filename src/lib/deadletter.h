@@ -1,6 +1,7 @@
 /* deadletter.h: the file for changes of a transaction that a worker skips, because a person asked
- * for it. It is an event stream of its own (docs/events.7), so evcat shows it. It is on disk before
- * the position that passes the changes is, and only then it has its name:
+ * for it. It is an event stream of its own (docs/events.7), so evcat shows it. The file gets its
+ * name when its content is on disk. Only after that the sink stores a position that passes the
+ * changes:
  *
  *     DIRECTORY/skipped.SINK.LSN.SHARD.ORDINAL
  *

@@ -1,11 +1,13 @@
 /* compact.h: reduces many changes of one table to one net change per key, so that a set-based
  * statement sees each row once (traps 79 to 81). Pure, without a connection.
  *
- * - Insert, then update is an insert of the final row. - Update, then update is one update. Values
- * that the later one did not send stay as in the earlier one. - Any change, then delete is a
- * delete. That holds also after an insert, because the row may be older than the batch. - Delete,
- * then insert is a replace, in which the row goes and a new one comes. - An update that changes the
- * key is a delete of the old key and an insert of the new one.
+ * - Insert, then update is an insert of the final row.
+ * - Update, then update is one update. Values that the later one did not send stay as in the
+ *   earlier one.
+ * - Any change, then delete is a delete. That holds also after an insert, because the row may be
+ *   older than the batch.
+ * - Delete, then insert is a replace, in which the row goes and a new one comes.
+ * - An update that changes the key is a delete of the old key and an insert of the new one.
  *
  * Under REPLICA IDENTITY FULL the source's key may be deferrable. It can belong to two rows for a
  * moment, and one of them may be there since before the batch. So a row is compared with the row
