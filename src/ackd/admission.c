@@ -138,9 +138,12 @@ admission_worker(const struct checkpoint *unproven, const struct ack_source *s,
             "progress %s: changes in %" PRIu64 " bytes of WAL would be missing",
             w->sink, w->shard, lsn_format(s->confirmed_lsn).text, lsn_format(w->durable_lsn).text,
             s->confirmed_lsn - w->durable_lsn);
-    return err_hint(err, "somebody moved the slot or made it again, or restored the target from a "
-                         "backup: stop walpipe, run walpipe drop, empty the tables in the targets, "
-                         "set copy = yes, and start again");
+    return err_hint(err,
+                    "the sink was left out of the config for a time, or somebody moved the slot or "
+                    "made it again, or restored the target from a backup: stop walpipe, run "
+                    "walpipe drop, empty the tables in the targets, set copy = yes, and start "
+                    "again; or let this sink alone begin anew (Add and remove a sink in "
+                    "docs/operations.md)");
 }
 
 int

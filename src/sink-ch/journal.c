@@ -28,6 +28,10 @@
 #define OPEN_TRIES       3
 #define OPEN_WAIT_MILLIS 200
 
+/* How long a node of a cluster may lack the last notes. */
+#define BEHIND_TRIES       25
+#define BEHIND_WAIT_MILLIS 200
+
 /* How long a mutation may take. */
 #define DROP_TRIES       300
 #define DROP_WAIT_MILLIS 100
@@ -164,6 +168,22 @@ read_table(struct journal *j, uint64_t *lsn, struct err *err)
     return 0;
 }
 
+/* Less than the confirmed LSN means that the changes between never came here: the sink was left out
+ * of the config for a time, or the target is an older copy of itself. */
+static int
+read_settled(struct journal *j, uint64_t *lsn, struct err *err)
+{
+    for (int i = 0; i < BEHIND_TRIES; i++) {
+        if (i > 0)
+            poll(NULL, 0, BEHIND_WAIT_MILLIS);
+        if (read_table(j, lsn, err) != 0)
+            return -1;
+        if (*lsn == 0 || *lsn >= j->hello->start_lsn)
+            return 0;
+    }
+    return 0;
+}
+
 /* ---- other histories ---- */
 
 /* No slot has an empty name. Such a row records that a history was adopted. */
@@ -287,7 +307,7 @@ journal_open(struct journal *j, uint64_t *durable, struct err *err)
         if (rc == 0)
             rc = add_layout(j, err);
         if (rc == 0)
-            rc = read_table(j, &lsn, err);
+            rc = read_settled(j, &lsn, err);
         if (rc != 0 && err->code != EXIT_REFUSED)
             return -1;
     }
@@ -301,11 +321,7 @@ journal_open(struct journal *j, uint64_t *durable, struct err *err)
         *err = (struct err){0};
         return 0;
     }
-    /* Less than the confirmed LSN is no proof of a loss, because a node of a cluster may have
-     * missed the last notes. */
-    j->found = lsn;
-    if (lsn >= j->hello->start_lsn)
-        *durable = lsn;
+    j->found = *durable = lsn;
     return judge_seen(j, err);
 }
 

@@ -1,6 +1,6 @@
 /* journal.h: the table walpipe_progress in the sink's database, with the LSN up to which each
- * worker has everything in ClickHouse. The sink decides nothing by it, because rows carry versions
- * and may come again. It proves to ackd that another walpipe moved a slot correctly, so a note is
+ * worker has everything in ClickHouse. The sink skips nothing by it, because rows carry versions
+ * and may come again. It shows ackd whether the target has all that was confirmed, so a note is
  * written before its LSN is reported. Must not know a batch or a table of the source. */
 #ifndef WALPIPE_SINKCH_JOURNAL_H
 #define WALPIPE_SINKCH_JOURNAL_H

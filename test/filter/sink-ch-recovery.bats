@@ -77,7 +77,7 @@ reached_more_than() {
     registered 0
     sink --create-tables <"$DIR/in"
     registered "$lsn"
-    # what others noted, and less than the slot says, is no proof
+    # what others noted is no proof, and of less than the slot says ackd hears
     ch_sql ch "TRUNCATE TABLE walpipe_progress" "$DB"
     ch_sql ch "INSERT INTO walpipe_progress (pipeline, sink, shard, shards, system_identifier, timeline, slot, lsn, layout)
         SELECT 'p', 'olap', arrayJoin([0, 1]), 3, 7000000000000000001, 1, 's', 9000000, 7" "$DB"
@@ -85,7 +85,7 @@ reached_more_than() {
         VALUES ('p', 'olap', 0, 1, 8, 1, 's', 9000000), ('p', 'olap', 0, 1, 7000000000000000001, 1, 't', 9000000),
         ('p2', 'olap', 0, 1, 7000000000000000001, 1, 's', 9000000), ('p', 'olap', 0, 1, 7000000000000000001, 1, 's', 1)" "$DB"
     sink --create-tables <"$DIR/in"
-    registered 0
+    registered 1
     # what all of another number of workers had, this one has
     ch_sql ch "INSERT INTO walpipe_progress (pipeline, sink, shard, shards, system_identifier, timeline, slot, lsn, layout)
         VALUES ('p', 'olap', 2, 3, 7000000000000000001, 1, 's', 8000000, 7)" "$DB"
