@@ -100,19 +100,12 @@ remove_traces(const char *path)
     closedir(dir);
 }
 
-/* A slot that is still there may be used again. Then only the checkpoint shows whether it was moved
- * meanwhile. */
 static void
-drop_checkpoint(struct dropping *d, bool slot_gone)
+drop_checkpoint(struct dropping *d)
 {
     const char *path = pool_print(&d->pool, "%s/checkpoint", d->config->state_dir);
     struct err err = {0};
 
-    if (!slot_gone) {
-        if (access(path, F_OK) == 0)
-            printf("kept %s, since the slot was not dropped\n", path);
-        return;
-    }
     remove_traces(d->config->state_dir);
     if (unlink(path) == 0) {
         printf("removed %s\n", path);
@@ -159,12 +152,15 @@ drop_pipeline(const struct config *config, const struct log *log, bool yes)
     if (prepare(&d, &err) != 0) {
         d.code = log_failure(log, &err);
     } else if (yes || confirmed(config)) {
-        bool slot_gone = drop_slot(&d);
-
-        for (size_t i = 0; i < config->sinks_count; i++)
-            if (config->sinks[i].type != SINK_EXEC)
-                drop_progress(&d, &config->sinks[i]);
-        drop_checkpoint(&d, slot_gone);
+        /* While the slot is there the pipeline can go on, unless something else is gone. */
+        if (drop_slot(&d)) {
+            for (size_t i = 0; i < config->sinks_count; i++)
+                if (config->sinks[i].type != SINK_EXEC)
+                    drop_progress(&d, &config->sinks[i]);
+            drop_checkpoint(&d);
+        } else {
+            printf("kept the progress in the targets and in %s\n", config->state_dir);
+        }
     } else {
         d.code = EXIT_DECLINED;
     }
