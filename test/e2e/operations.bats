@@ -160,7 +160,7 @@ new_certificates() {
     cp -a "$(machine_dir walpipe1)/etc/walpipe/." "$(machine_dir walpipe2)/etc/walpipe/"
     # the machines share their loopback address
     sed -i 's/:9187/:9189/' "$(machine_dir walpipe2)/etc/walpipe/orders.conf"
-    page "Move walpipe to another machine"
+    page "Move walpipe to another machine" "18. The machine of walpipe is gone"
     changes 60000
     all_equal
     # and back, as the page says of the pair
