@@ -7,7 +7,7 @@
  * tracked_truncate or tracked_relation for each change of a table that is in a life, in the order
  * of the stream. It does so when it takes the change into its batch and before it applies it. That
  * holds also if the target's transaction fails and the batch is applied again. A range is written
- * only at a position that is applied, and a change that is remembered for nothing costs memory
+ * only at a position that is applied, and a change that is remembered without need costs memory
  * only. A change that the worker skips, because the target has it from an earlier run, need not be
  * remembered. These changes must not survive the run.
  *

@@ -1,7 +1,7 @@
 /* reload.h: reads the config file again while the pipeline runs, at SIGHUP, and looks at the pauses
- * of its sinks again, at SIGUSR1. copy_workers and
- * copy_rate change at once. Everything else that may change does when the programs have been ended
- * and started again. If they refuse the new config soon, the one before is taken back. */
+ * of its sinks again, at SIGUSR1. copy_workers and copy_rate take effect at once. For every other
+ * change the programs are ended and started again. If they refuse the new config within 30 seconds,
+ * walpipe goes back to the one before, unless rows could then be missing. */
 #ifndef WALPIPE_RELOAD_H
 #define WALPIPE_RELOAD_H
 
