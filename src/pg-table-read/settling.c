@@ -1,6 +1,24 @@
 /* settling.c: see settling.h. */
 #include "pg-table-read/settling.h"
 
+/* The position that all workers of this run have. A paused sink, which has none, takes no part in
+ * copies, but holds the safe LSN. Without one the safe LSN is this position. */
+static uint64_t
+position_of_all(const struct ack_status *s)
+{
+    uint64_t lsn = s->received_lsn;
+    bool paused = false;
+
+    for (uint32_t i = 0; i < s->workers_count; i++) {
+        const struct ack_worker_status *w = &s->workers[i];
+
+        paused = paused || w->paused_since != 0;
+        if (w->paused_since == 0 && w->reached_lsn < lsn)
+            lsn = w->reached_lsn;
+    }
+    return paused ? lsn : s->safe_lsn;
+}
+
 /* ackd does not send the position of all workers by itself, so it is asked with a status request,
  * over another connection. */
 static int
@@ -18,7 +36,7 @@ ask_ackd(const struct copy *copy, uint64_t *safe_lsn, struct err *err)
     if (rc == 0 && (message.type != ACK_STATUS || !ackmsg_status_decode(message.status, &status)))
         rc = err_set(err, EXIT_BUG, "ackd does not answer with its status");
     if (rc == 0)
-        *safe_lsn = status.safe_lsn;
+        *safe_lsn = position_of_all(&status);
     ackconn_close(&conn);
     return rc;
 }

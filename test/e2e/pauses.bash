@@ -47,7 +47,11 @@ CONF
 
 pauses_teardown() {
     rm -f "$dir/load"
-    [ -z "${BATS_ERROR_STATUS:-}" ] || tail -n 60 "$conf.log" 2>/dev/null
+    [ -z "${BATS_ERROR_STATUS:-}" ] || {
+        tail -n 60 "$conf.log"
+        walpipe tables
+        walpipe status
+    } 2>&1
     [ ! -s "$conf.exit" ] && [ -e "$conf.pid" ] && pipeline_kill "$conf"
     pg_sql src "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
                  WHERE slot_name = '$db' AND NOT active" >/dev/null || true
