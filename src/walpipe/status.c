@@ -63,12 +63,12 @@ sample(struct ackconn *conn, struct ack_status *status, struct err *err)
 }
 
 static int
-open_ackd(const struct config *config, struct ackconn *conn, struct err *err)
+open_ackd(const struct config *config, bool waits, struct ackconn *conn, struct err *err)
 {
     struct timeval patience = {.tv_sec = ANSWER_SECONDS};
     bool is_run = statedir_is_run(config->state_dir);
 
-    if (ackconn_open(conn, config->socket, is_run ? START_PATIENCE_MILLIS : 0, err) != 0) {
+    if (ackconn_open(conn, config->socket, waits && is_run ? START_PATIENCE_MILLIS : 0, err) != 0) {
         char why[sizeof err->message];
 
         memcpy(why, err->message, sizeof why);
@@ -101,7 +101,7 @@ static int
 sample_twice(const struct config *config, struct status_samples *s, struct err *err)
 {
     struct ackconn conn;
-    int result = open_ackd(config, &conn, err);
+    int result = open_ackd(config, true, &conn, err);
 
     if (result == 0)
         result = sample(&conn, &s->before, err);
@@ -115,7 +115,7 @@ int
 status_ask(const struct config *config, struct ack_status *status, struct err *err)
 {
     struct ackconn conn;
-    int result = open_ackd(config, &conn, err);
+    int result = open_ackd(config, false, &conn, err);
 
     if (result == 0)
         result = sample(&conn, status, err);

@@ -10,8 +10,8 @@
  * if the pipeline does not run. */
 int status_show(const struct config *config, const struct log *log, bool json);
 
-/* Asks the running ackd once. Between two starts of the pipeline it waits for the next one, as
- * status_show does. */
+/* Asks the running ackd once. Between two starts of the pipeline it does not wait for the next one,
+ * since its callers try again, and must notice when walpipe run has ended. */
 int status_ask(const struct config *config, struct ack_status *status, struct err *err) MUST_CHECK;
 
 #endif
