@@ -3,8 +3,9 @@
  *
  *     walpipe.held  the changes, and a row of piece 0 for each table that is copied in this way
  *
- * The row of piece 0 stays when the copy has ended. By this row a restart knows that the copy is one
- * without a key, and empties the target's table before the next life.
+ * The row of piece 0 stays when the copy has ended. By this row a restart knows that the copy is
+ * one without a key, and empties the target's table before the next life.
+ *
  * Only the worker that gets the table's rows writes there. */
 #ifndef SINK_PG_COPYHELD_H
 #define SINK_PG_COPYHELD_H
