@@ -4,7 +4,7 @@
 
 #include "sink-ch/rows.h"
 #include "sink-ch/send.h"
-#include "sink-ch/skipnotes.h"
+#include "sink-ch/skipping.h"
 #include "sink-ch/tables.h"
 #include "sink-ch/truncate.h"
 
@@ -196,21 +196,6 @@ malformed_row(const struct worker *w, const struct table *table, const char *wha
     return table_error(table, w->transaction.commit_lsn, err);
 }
 
-/* Ranges will bring what is passed over, so nothing is skipped then. */
-static int
-is_skipped(struct worker *w, struct table *table, bool *skipped, struct err *err)
-{
-    bool passes;
-
-    *skipped = skips_take(&w->skips, w->transaction.commit_lsn, &table->relation);
-    if (!*skipped)
-        return 0;
-    if (copies_pass(w, table, &passes, err) != 0)
-        return -1;
-    *skipped = !passes;
-    return 0;
-}
-
 static int
 apply_row(struct worker *w, struct intake_item *item, struct err *err)
 {
@@ -219,7 +204,7 @@ apply_row(struct worker *w, struct intake_item *item, struct err *err)
     uint32_t columns;
     bool pass, skipped;
 
-    if (table == NULL || is_skipped(w, table, &skipped, err) != 0)
+    if (table == NULL || skipping_row(w, table, &skipped, err) != 0)
         return -1;
     if (skipped)
         return skips_row(&w->skips, &w->intake.begin, item, &table->relation, err);
@@ -238,25 +223,6 @@ apply_row(struct worker *w, struct intake_item *item, struct err *err)
     if (w->progress.first_row_at == 0)
         w->progress.first_row_at = clock_micros();
     return 0;
-}
-
-/* *relations, to be freed, has those of tables whose part of the truncate went to the file. */
-static int
-skip_truncate(struct worker *w, const struct truncate_event *truncate,
-              const struct relation ***relations, struct err *err)
-{
-    *relations = calloc(truncate->count + 1, sizeof **relations);
-    if (*relations == NULL)
-        return err_set(err, EXIT_PEER, "out of memory for a truncate");
-    for (uint32_t i = 0; i < truncate->count; i++) {
-        struct table *table = known_table(w, truncate->relids[i], err);
-        bool skipped;
-
-        if (table == NULL || is_skipped(w, table, &skipped, err) != 0)
-            return -1;
-        (*relations)[i] = skipped ? &table->relation : NULL;
-    }
-    return skips_truncate(&w->skips, &w->intake.begin, truncate, *relations, err);
 }
 
 static int
@@ -278,7 +244,7 @@ apply_truncate(struct worker *w, const struct truncate_event *truncate, struct e
     int rc = flush(w, err);
 
     if (rc == 0)
-        rc = skip_truncate(w, truncate, &skipped, err);
+        rc = skipping_truncate(w, truncate, &skipped, err);
     for (uint32_t i = 0; rc == 0 && i < truncate->count; i++)
         if (skipped[i] == NULL)
             rc = truncate_table(w, relmap_get(&w->tables, truncate->relids[i]), truncate->ordinal,
@@ -320,22 +286,11 @@ on_begin(struct worker *w, const struct begin_event *begin, struct err *err)
     return 0;
 }
 
-/* What the position passes is in the file, and in ClickHouse's notes. */
-static int
-end_skipped(struct worker *w, const struct commit_event *commit, struct err *err)
-{
-    if (skips_finish(&w->skips, commit->end_lsn, 0, err) != 0 ||
-        skipnotes_write(w, commit->commit_lsn, err) != 0)
-        return -1;
-    skips_noted(&w->skips, commit->end_lsn, 0);
-    return 0;
-}
-
 static int
 on_commit(struct worker *w, const struct commit_event *commit, struct err *err)
 {
     w->transaction.open = false;
-    if (w->skips.lacks_count > 0 && end_skipped(w, commit, err) != 0)
+    if (w->skips.lacks_count > 0 && skipping_commit(w, commit, err) != 0)
         return -1;
     w->progress.committed = commit->end_lsn;
     copies_go_on(w);
