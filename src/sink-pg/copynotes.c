@@ -315,16 +315,18 @@ copynotes_require_none(struct copynotes *n, struct session *s, struct err *err)
 int
 copynotes_leave_out(const struct copynotes *n, struct session *s, uint32_t relid, struct err *err)
 {
-    char oid[16];
-    const char *params[] = {n->pipeline, n->hello->sink, oid};
+    char oid[16], shard[16];
+    const char *params[] = {n->pipeline, n->hello->sink, oid, shard};
     PGresult *result;
 
     snprintf(oid, sizeof oid, "%" PRIu32, relid);
+    snprintf(shard, sizeof shard, "%" PRIu32, n->hello->shard);
     result = pqx_exec_params(
         s->conn, "write walpipe.tables",
         "UPDATE walpipe.tables SET state = 'out-' || state, updated_at = pg_catalog.now() "
-        "WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND state NOT LIKE 'out-%'",
-        3, params, err);
+        "WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND shard = $4::integer "
+        "AND state NOT LIKE 'out-%'",
+        4, params, err);
     PQclear(result);
     return result == NULL ? -1 : 0;
 }

@@ -35,8 +35,9 @@ int copynotes_load(struct copynotes *n, struct session *s, struct copying *c,
 /* For a sink that does not copy. EXIT_REFUSED if a copy has not ended. */
 int copynotes_require_none(struct copynotes *n, struct session *s, struct err *err) MUST_CHECK;
 
-/* For such a sink, when it skips the table's changes from now on. Marks the table as out in the
- * notes of all workers, in the open transaction or at once. */
+/* For such a sink, when it skips the table's changes from now on. Marks the table as out in this
+ * worker's notes, in the open transaction or at once. The notes of the others stay as they are,
+ * because their locks would be held until the commit. */
 int copynotes_leave_out(const struct copynotes *n, struct session *s, uint32_t relid,
                         struct err *err) MUST_CHECK;
 

@@ -243,3 +243,20 @@ passed_without_a_copy() {
     pipeline_start "$conf"
     equal
 }
+
+# The bug was that each worker updated the notes of all inside the transaction: one waited for the
+# other's lock, so it did not read, and route could not send the commit to the other one.
+@test "a table is left out within a large transaction, and copy = no" {
+    begin
+    write_conf no "tables = public.u
+batch_rows = 100"
+    pipeline_start "$conf"
+    sql "BEGIN; INSERT INTO u SELECT i, repeat('x', 100) FROM generate_series(2000, 12000) AS i;
+        DELETE FROM t WHERE k = 1;
+        INSERT INTO u SELECT i, repeat('x', 100) FROM generate_series(20000, 220000) AS i; COMMIT"
+    caught_up "$conf" src "$db"
+    pipeline_stop "$conf"
+    [ "$(notes "count(*)" "state = 'out-streaming' AND name = 't'")" = "$shards" ]
+    write_conf
+    refused t
+}
