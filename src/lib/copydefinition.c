@@ -1,7 +1,7 @@
 /* copydefinition.c: see copydefinition.h. */
 #include "lib/copydefinition.h"
 
-#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Stands before an entry that does not publish each change. */
@@ -160,21 +160,81 @@ copydefinition_stayed(const char *before, const char *now)
 }
 
 #define WORDS_BEFORE_FILE 4
+#define FILE_LETTER       'f'
 
-const char *
-copydefinition_file(const char *definition)
+/* The word of the file, or NULL. */
+static const char *
+file_of(const char *definition)
 {
     for (int i = 0; i < WORDS_BEFORE_FILE && definition != NULL; i++) {
         definition = strchr(definition, ' ');
         definition += definition != NULL;
     }
-    return definition;
+    return definition != NULL && *definition == FILE_LETTER ? definition : NULL;
+}
+
+bool
+copydefinition_other_file(const char *before, const char *now)
+{
+    before = file_of(before);
+    now = file_of(now);
+    return before != NULL && now != NULL && !copydefinition_same(before, now);
+}
+
+bool
+copydefinition_forget_file(char *definition)
+{
+    const char *file = file_of(definition);
+    const char *rest;
+
+    if (file == NULL)
+        return false;
+    rest = file + strcspn(file, " ");
+    memmove(definition + (file - 1 - definition), rest, strlen(rest) + 1);
+    return true;
+}
+
+/* ---- the publications that a run reads ---- */
+
+#define READ_LISTED   's'
+#define READ_UNLISTED 'u'
+
+/* Their word, or NULL. */
+static char *
+read_of(char *definition)
+{
+    size_t len = strlen(definition);
+    char *word = definition + len - COPYDEFINITION_READ_LEN - 1;
+
+    return len > COPYDEFINITION_READ_LEN + 1 && word[-1] == ' ' &&
+                   (*word == READ_LISTED || *word == READ_UNLISTED)
+               ? word
+               : NULL;
 }
 
 void
-copydefinition_forget_file(char *definition)
+copydefinition_add_read(char *definition, size_t size, const char *publications)
 {
-    size_t kept = (size_t)(copydefinition_file(definition) - definition);
+    size_t len = strlen(definition);
+    const char *at = definition;
+    int spaces = 0;
 
-    definition[kept - 1] = '\0';
+    for (; (at = strchr(at, ' ')) != NULL; at++)
+        spaces++;
+    if (spaces >= WORDS_BEFORE_FILE - 1 && publications[0] != '\0')
+        snprintf(definition + len, size - len, " %c%s", READ_LISTED, publications);
+}
+
+enum copydefinition_read
+copydefinition_begin_read(char *definition, const char *publications)
+{
+    char *word = read_of(definition);
+
+    if (word == NULL || strcmp(word + 1, publications) == 0)
+        return COPYDEFINITION_READ_SAME;
+    if (*word == READ_UNLISTED)
+        return COPYDEFINITION_READ_LOST;
+    *word = READ_UNLISTED;
+    memcpy(word + 1, publications, COPYDEFINITION_READ_LEN);
+    return COPYDEFINITION_READ_OTHER;
 }

@@ -4,6 +4,7 @@
 #define WALPIPE_COPYDEFINITION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The same rows and columns are published. */
 bool copydefinition_same(const char *a, const char *b);
@@ -20,10 +21,28 @@ bool copydefinition_published(const char *before, const char *now);
 /* The same, and the partition was not detached meanwhile. */
 bool copydefinition_stayed(const char *before, const char *now);
 
-/* The word of the table's file, or NULL. */
-const char *copydefinition_file(const char *definition);
+/* Both have the word of the table's file, and not the same one. */
+bool copydefinition_other_file(const char *before, const char *now);
 
-/* Removes it. */
-void copydefinition_forget_file(char *definition);
+/* Removes it. False: there was none. */
+bool copydefinition_forget_file(char *definition);
+
+/* ---- the publications that a run reads ---- */
+
+/* The last word of a note names the publications that were read when a list had the table. It is a
+ * letter and COPYDEFINITION_READ_LEN digits. */
+#define COPYDEFINITION_READ_LEN 8
+
+enum copydefinition_read {
+    COPYDEFINITION_READ_SAME,  /* or the note lacks the word */
+    COPYDEFINITION_READ_OTHER, /* the note says so from now on */
+    COPYDEFINITION_READ_LOST   /* others were read meanwhile, and no list came */
+};
+
+/* Adds the word to a list's definition, if that has the others and there is room. */
+void copydefinition_add_read(char *definition, size_t size, const char *publications);
+
+/* A run begins that reads these publications. */
+enum copydefinition_read copydefinition_begin_read(char *definition, const char *publications);
 
 #endif

@@ -16,7 +16,7 @@
 /* Bytes of a table's definition. It has four words: a hash of the published rows and columns, one
  * of the partition's attachment ("-": it needs none), one of each entry of a publication that
  * publishes it, and one of each other publication's. A comma stands behind each entry. */
-#define COPY_DEFINITION_MAX 280u
+#define COPY_DEFINITION_MAX 290u
 
 struct copytable_event {
     uint64_t life; /* 0 for a question, which begins no life */

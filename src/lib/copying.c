@@ -1,11 +1,15 @@
 /* copying.c: see copying.h. */
 #include "lib/copying.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/copydefinition.h"
 #include "lib/copylife.h"
 #include "lib/copyrows.h"
+#include "lib/hash.h"
 #include "lib/keylesscopy.h"
 
 static int
@@ -54,6 +58,43 @@ copying_meet(struct copying *c, const struct relation *relation, struct err *err
         return -1;
     part->met = true;
     return 0;
+}
+
+void
+copying_name_read(const struct hello *hello, char read[COPYDEFINITION_READ_LEN + 1])
+{
+    uint64_t all = 0;
+
+    for (uint32_t i = 0; i < hello->publications_count; i++) {
+        const char *name = hello->publications[i];
+
+        all += hash_finish(hash_bytes(HASH_SEED, name, strlen(name)));
+    }
+    snprintf(read, COPYDEFINITION_READ_LEN + 1, "%08" PRIx32, (uint32_t)(all >> 32));
+}
+
+bool
+copying_begin_read(struct copypart *part, const char *read)
+{
+    enum copydefinition_read how;
+
+    if (part->out || part->state == COPY_WAITING)
+        return false;
+    how = copydefinition_begin_read(part->definition, read);
+    part->out = how == COPYDEFINITION_READ_LOST;
+    return how != COPYDEFINITION_READ_SAME;
+}
+
+void
+copying_begin(struct copying *c, const struct hello *hello)
+{
+    copying_name_read(hello, c->read);
+    for (struct copypart *part = c->parts; part != NULL; part = part->next) {
+        if (part->gone || !copying_begin_read(part, c->read))
+            continue;
+        copyparts_changed(c, part);
+        c->urgent = true;
+    }
 }
 
 void
@@ -150,8 +191,7 @@ copying_truncated(struct copying *c, uint32_t relid)
         if (at->part != relid && at->file != 0) {
             at->file = 0;
             copyparts_changed(c, at);
-        } else if (at->part == relid && copydefinition_file(at->definition) != NULL) {
-            copydefinition_forget_file(at->definition);
+        } else if (at->part == relid && copydefinition_forget_file(at->definition)) {
             copyparts_changed(c, at);
         }
     }
@@ -174,6 +214,7 @@ on_table(struct copying *c, struct cursor body, uint32_t elements, uint64_t posi
 
     if (copytable_decode(&body, elements, &table, err) != 0)
         return -1;
+    copydefinition_add_read(table.definition, sizeof table.definition, c->read);
     if (table.sinks.count == 0 || sinklist_has(&table.sinks, c->sink))
         rc = table.life == 0 ? copylife_ask(c, &table, err)
                              : copylife_begin(c, &table, position, err);

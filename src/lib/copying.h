@@ -10,6 +10,21 @@
 
 #include "lib/copyparts.h"
 
+/* ---- the publications ---- */
+
+/* A run that reads other publications than the one before may pass over changes of a table that it
+ * does not read, and no list may come that says so. Until one does, the notes say which are read.
+ * If the next run reads others again, the table is out. */
+
+/* Names the stream's publications. */
+void copying_name_read(const struct hello *hello, char read[COPYDEFINITION_READ_LEN + 1]);
+
+/* Of one note. True if it has changed. */
+bool copying_begin_read(struct copypart *part, const char *read);
+
+/* Call it when the notes are loaded. */
+void copying_begin(struct copying *c, const struct hello *hello);
+
 /* ---- the stream ---- */
 
 /* The stream described a table, for the first time in this run or (changed) with another

@@ -353,11 +353,8 @@ refuse_back(const struct copying *c, const struct copypart *part, struct err *er
 static bool
 has_other_file(const struct copypart *part, const char *definition)
 {
-    const char *before = copydefinition_file(part->definition);
-    const char *now = copydefinition_file(definition);
-
-    return part->part == part->relid && part->state == COPY_STREAMING && before != NULL &&
-           now != NULL && strcmp(before, now) != 0 &&
+    return part->part == part->relid && part->state == COPY_STREAMING &&
+           copydefinition_other_file(part->definition, definition) &&
            copydefinition_same(part->definition, definition);
 }
 

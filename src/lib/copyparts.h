@@ -3,6 +3,7 @@
 #ifndef WALPIPE_COPYPARTS_H
 #define WALPIPE_COPYPARTS_H
 
+#include "lib/copydefinition.h"
 #include "lib/heldranges.h"
 #include "lib/relmap.h"
 #include "lib/spans.h"
@@ -126,7 +127,8 @@ struct copying {
     struct err kept;   /* the reason for parts that are kept */
     uint32_t unstage;  /* the run ends, and the staged rows of this table are void; 0 if none are */
     bool carried_over; /* every table without a note is streaming: an older walpipe made them so */
-    uint32_t taken;    /* tables that this run has noted so since copying_taken */
+    char read[COPYDEFINITION_READ_LEN + 1]; /* names the publications that are read */
+    uint32_t taken; /* tables that this run has noted so since copying_taken */
     struct copypart *parts;
     struct relmap tables; /* relid to its first part */
     uint32_t unfinished;  /* number of parts that are not streaming */

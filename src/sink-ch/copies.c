@@ -92,6 +92,7 @@ copies_start(struct worker *w, struct err *err)
     if (copynotes_load(&c->notes, &c->copying, w->journal.highest > 0, err) != 0 ||
         copymissing_load(&c->missing, err) != 0)
         return -1;
+    copying_begin(&c->copying, &w->intake.hello);
     return c->missing.any ? read_missing_keys(c, err) : 0;
 }
 

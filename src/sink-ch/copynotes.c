@@ -347,6 +347,23 @@ require_all_streaming(const struct notes *notes, struct err *err)
     return 0;
 }
 
+/* As copying_begin does it, where a list never comes. */
+static int
+begin_read(struct copynotes *n, struct notes *notes, struct err *err)
+{
+    char read[COPYDEFINITION_READ_LEN + 1];
+
+    copying_name_read(n->rows.table.hello, read);
+    n->rows.version++;
+    for (size_t i = 0; i < notes->count; i++) {
+        struct note *note = &notes->list[i];
+
+        if (note->part.relid != 0 && copying_begin_read(&note->part, read))
+            noterows_put(&n->rows, note, copyparts_state_text(&note->part));
+    }
+    return noterows_write(&n->rows, err);
+}
+
 int
 copynotes_require_none(struct copynotes *n, struct err *err)
 {
@@ -366,6 +383,8 @@ copynotes_require_none(struct copynotes *n, struct err *err)
         rc = require_all_streaming(&notes, err);
     if (rc == 0)
         rc = forget_default(n, &notes, err);
+    if (rc == 0)
+        rc = begin_read(n, &notes, err);
     notes_free(&notes);
     return rc;
 }

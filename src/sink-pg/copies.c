@@ -450,8 +450,12 @@ copies_load(struct worker *w, struct err *err)
 {
     struct session *s = &w->deliver.applier.session;
 
-    return copying(w) != NULL ? copynotes_load(&w->copies.notes, s, copying(w), err)
-                              : copynotes_require_none(&w->copies.notes, s, err);
+    if (copying(w) == NULL)
+        return copynotes_require_none(&w->copies.notes, s, err);
+    if (copynotes_load(&w->copies.notes, s, copying(w), err) != 0)
+        return -1;
+    copying_begin(copying(w), &w->intake.hello);
+    return 0;
 }
 
 void

@@ -280,6 +280,27 @@ forget_default(struct session *s, const char *const *params, struct err *err)
     return result == NULL ? -1 : 0;
 }
 
+/* As copying_begin does it, where a list never comes. */
+static int
+begin_read(const struct copynotes *n, struct session *s, struct err *err)
+{
+    char read[COPYDEFINITION_READ_LEN + 1];
+    const char *params[] = {n->pipeline, n->hello->sink, read};
+    PGresult *result;
+
+    copying_name_read(n->hello, read);
+    result = pqx_exec_params(
+        s->conn, "write walpipe.tables",
+        "UPDATE walpipe.tables SET state = CASE WHEN definition ~ ' u[0-9a-f]{8}$' "
+        "THEN 'out-' || state ELSE state END, "
+        "definition = pg_catalog.regexp_replace(definition, ' s[0-9a-f]{8}$', ' u' || $3::text) "
+        "WHERE pipeline = $1 AND sink = $2 AND relid <> 0 AND state NOT LIKE 'out-%' "
+        "AND definition ~ ' [su][0-9a-f]{8}$' AND pg_catalog.right(definition, 8) <> $3::text",
+        3, params, err);
+    PQclear(result);
+    return result == NULL ? -1 : 0;
+}
+
 int
 copynotes_require_none(struct copynotes *n, struct session *s, struct err *err)
 {
@@ -309,7 +330,7 @@ copynotes_require_none(struct copynotes *n, struct session *s, struct err *err)
     }
     exist = PQntuples(rows) == 1;
     PQclear(rows);
-    return exist ? -1 : forget_default(s, params, err);
+    return exist || forget_default(s, params, err) != 0 ? -1 : begin_read(n, s, err);
 }
 
 int

@@ -25,6 +25,7 @@ setup() {
     conf=$dir/walpipe.conf
     into=pg
     shards=2
+    publications=p,q
     mkdir "$dir"
     for server in src dst; do
         pg_sql $server "CREATE DATABASE $db"
@@ -53,7 +54,7 @@ copy = ${1:-yes}
 [source]
 conninfo = $(pg_conninfo src "$db")
 slot = $db
-publication = p
+publication = $publications
 [sink dst]
 $(target)
 flush_interval = 50ms
@@ -100,7 +101,7 @@ begin() {
             INSERT INTO $table SELECT i, 'v' FROM generate_series(1, 1000) AS i"
         [ "$into" = ch ] || pg_sql dst "CREATE TABLE $table (k int PRIMARY KEY, v text)" "$db"
     done
-    sql "CREATE PUBLICATION p FOR TABLE t, u"
+    sql "CREATE PUBLICATION p FOR TABLE t; CREATE PUBLICATION q FOR TABLE u"
     write_conf
     pipeline_start "$conf"
     wait_until 60 all_are streaming $((2 * shards))
@@ -259,4 +260,67 @@ batch_rows = 100"
     [ "$(notes "count(*)" "state = 'out-streaming' AND name = 't'")" = "$shards" ]
     write_conf
     refused t
+}
+
+# The bug was that nothing noted it. While nothing lists the tables, the notes name the publications.
+read_others() {
+    begin
+    publications=q
+    write_conf "$1"
+    if [ "$1" = no ]; then
+        pipeline_start "$conf"
+    else
+        start_without_lists
+    fi
+    unheard
+    caught_up "$conf" src "$db"
+    pipeline_kill "$conf"
+    publications=q,p
+    write_conf
+    pipeline_start "$conf" || true
+    wait_until 60 test -s "$conf.exit"
+    "$WALPIPE_BIN/walpipe" resync -c "$conf" --table public.u
+    refused t
+}
+
+@test "a publication is not read for a time, and no list comes, PostgreSQL" {
+    read_others yes
+}
+
+@test "a publication is not read for a time, and no list comes, ClickHouse" {
+    into=ch
+    read_others yes
+}
+
+@test "a publication is not read for a time while copy = no, PostgreSQL" {
+    read_others no
+}
+
+@test "a publication is not read for a time while copy = no, ClickHouse" {
+    into=ch
+    read_others no
+}
+
+# all_have PATTERN: the tables' definitions
+all_have() {
+    [ -e "$conf.exit" ] || [ "$(notes "count(*)" "definition ~ '$1'")" = $((2 * shards)) ]
+}
+
+@test "a list settles that other publications are read" {
+    begin
+    sql "CREATE PUBLICATION r FOR TABLE t, u"
+    pipeline_start "$conf"
+    wait_until 60 all_have '(,.*){2} s[0-9a-f]{8}$'
+    pipeline_stop "$conf"
+    for publications in q,r r; do
+        write_conf
+        start_without_lists
+        sql "UPDATE t SET v = '$publications' WHERE k = 3"
+        caught_up "$conf" src "$db"
+        all_have ' u[0-9a-f]{8}$'
+        pipeline_kill "$conf"
+        pipeline_start "$conf"
+        wait_until 60 all_have ' s[0-9a-f]{8}$'
+        equal
+    done
 }

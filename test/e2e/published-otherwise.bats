@@ -189,7 +189,7 @@ warned() {
 }
 
 has_file() {
-    [ "$(pg_sql dst "SELECT definition ~ (' f' || to_hex($(sql "SELECT relfilenode FROM pg_class WHERE oid = 't'::regclass")) || '$')
+    [ "$(pg_sql dst "SELECT definition ~ (' f' || to_hex($(sql "SELECT relfilenode FROM pg_class WHERE oid = 't'::regclass")) || ' ')
         FROM walpipe.tables WHERE relid <> 0" "$db")" = t ]
 }
 

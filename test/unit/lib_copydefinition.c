@@ -9,7 +9,7 @@
 int
 main(void)
 {
-    char filed[] = "aa - 1, 2, f5";
+    char filed[64] = "aa - 1, 2, f5";
     static const char old[] = "0123456789abcdef"; /* an older walpipe */
 
     check(copydefinition_same("aa - 1,2, 3,", "aa - 1,  "),
@@ -87,15 +87,27 @@ main(void)
     check(copydefinition_stayed("aa - 1, ", old), "a definition of an older walpipe does not tell");
     check(copydefinition_stayed("", "aa - 1, "), "a definition of an older walpipe does not tell");
 
-    check(copydefinition_file("aa - 1, ") == NULL && copydefinition_file("aa - 1, 2,") == NULL &&
-              copydefinition_file(old) == NULL,
+    check(!copydefinition_other_file("aa - 1, ", "aa - 1,  f5") &&
+              !copydefinition_other_file("aa - 1, 2,", "aa - 1, 2,") &&
+              !copydefinition_other_file(old, "aa - 1,  f5"),
           "a definition without a file");
-    check(strcmp(copydefinition_file("aa - 1,  f5"), "f5") == 0, "one with a file");
+    check(copydefinition_other_file("aa - 1,  f5", "aa - 1,  f6") &&
+              !copydefinition_other_file("aa - 1,  f5", "aa - 1,  f5 s00000001"),
+          "one with a file");
     check(copydefinition_stayed("aa - 1,  f5", "aa - 1,  f6") &&
               !copydefinition_stayed("aa - 1,  f5", "aa - 2,  f5"),
           "the file is no entry");
-    copydefinition_forget_file(filed);
-    check(strcmp(filed, "aa - 1, 2,") == 0, "the file is forgotten: \"%s\"", filed);
+    copydefinition_add_read(filed, sizeof filed, "00000001");
+    check(strcmp(filed, "aa - 1, 2, f5 s00000001") == 0, "the publications: \"%s\"", filed);
+    check(copydefinition_begin_read(filed, "00000001") == COPYDEFINITION_READ_SAME &&
+              copydefinition_begin_read(filed, "00000002") == COPYDEFINITION_READ_OTHER &&
+              strcmp(filed, "aa - 1, 2, f5 u00000002") == 0 &&
+              copydefinition_begin_read(filed, "00000002") == COPYDEFINITION_READ_SAME &&
+              copydefinition_begin_read(filed, "00000001") == COPYDEFINITION_READ_LOST,
+          "other publications are read: \"%s\"", filed);
+    check(copydefinition_forget_file(filed) && !copydefinition_forget_file(filed),
+          "it is forgotten");
+    check(strcmp(filed, "aa - 1, 2, u00000002") == 0, "the file is forgotten: \"%s\"", filed);
 
     return check_done();
 }
