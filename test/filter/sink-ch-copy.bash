@@ -148,7 +148,7 @@ PY
     reached=$(q "SELECT max(lsn) FROM walpipe_progress")
     reached=$(printf '0/%X' "$reached")
     source=$(q "SELECT concat(toString(any(system_identifier)), ' ', toString(any(timeline))) FROM walpipe_progress")
-    part="part 1 1 0 copying 0/1000 1 1 $(updated 1) (0,0)-(512,0) public t"
+    part="part 1 1 0 copying 0/1000 1 1 $(updated 1) 0 (0,0)-(512,0) public t"
     tables_are "$part
 sink waiting $reached 1 1 1 $source
 missing 1 2"
@@ -163,7 +163,7 @@ missing 1 2"
     note "$system" 3 streaming "a\\tb\\'c\\\\d\\ne" 1000
     note 1 4 copying t 2000
     tables_are "$part
-part 3 3 0 streaming 0/10 3 5 $(updated 3)  s a\\tb'c\\\\d\\ne
+part 3 3 0 streaming 0/10 3 5 $(updated 3) 0  s a\\tb'c\\\\d\\ne
 sink waiting $reached 1 1 1 $source
 missing 1 2"
     # workers of two more layouts: one has not noted anything, so the position is of those before
@@ -186,7 +186,7 @@ missing 1 2"
     sink_is "sink waiting 0/20000 3 1 0 $source"
     # without walpipe_progress the source is that of the latest note
     q "DROP TABLE walpipe_progress"
-    tables_are "part 4 4 0 copying 0/10 3 5 $(updated 4)  s t
+    tables_are "part 4 4 0 copying 0/10 3 5 $(updated 4) 0  s t
 sink waiting 0/0 0 0 0 0 0"
     [ "$(sink --tables --sink other)" = $'sink\twaiting\t0/0\t0\t0\t0\t0\t0' ]
 }
