@@ -1,6 +1,5 @@
 /* readback.c: reads unchanged TOAST values that the source did not send from ClickHouse, before the
- * row is written. It uses one query for all holes of a table. The keys are sent as a RowBinary
- * table of the request, never as SQL text.
+ * row is written. One query serves all holes of a table. Its keys are RowBinary, never SQL text.
  *
  * At a replay ClickHouse may be ahead of the current row, or anywhere between the batch's beginning
  * and its end. A row with holes has been at one or more places (batch.h), which are keys, each from
