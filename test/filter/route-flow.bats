@@ -357,7 +357,7 @@ unexpected argument "x"|--sink a --to /dev/null x
 descriptor 77 of "/dev/fd/77" is not open|--sink a --to /dev/fd/77
 CASES
     try "$route" --sink "$(printf 'x%.0s' $(seq 64))"
-    one_error 100 "has not 1 to 63 bytes"
+    one_error 100 "must have 1 to 63 bytes"
     try "$route" $(for n in $(seq 257); do echo "--sink s$n --to /dev/null"; done)
     one_error 100 "more than 256"
 }
