@@ -184,7 +184,7 @@ command = exec $dir/none --any flags" write_conf
     pg_sql dst "GRANT UPDATE (v) ON t TO ${db}_apply; CREATE TABLE part_1 PARTITION OF part DEFAULT" "$db"
     printf '#!/bin/sh\n' >"$dir/none" && chmod +x "$dir/none"
     sed -i '/^type = pg/a tables = public.t, public.part' "$conf"
-    says 0 "ok    sink own: a program of yours, not tried"
+    says 0 "ok    sink own: your own program, not tested"
 }
 
 @test "a state directory that cannot be made" {
