@@ -463,7 +463,7 @@ all_eight() {
     run "$walpipe" status -c "$conf"
     [ "$status" -eq 111 ]
     jq -e '.level == "warning" and .exit_code == 100 and .hint == "the log says more" and
-        (.message | test("^the last error of the pipeline, at 20[-0-9T:.]+Z: sink a/1: sink a/1 .* exit code 100$"))
+        (.message | test("^the last error of the pipeline, at 20[-0-9T:.]+Z: sink a/[01]: sink a/[01] .* exit code 100$"))
         ' <<<"${lines[0]}"
     [[ ${lines[1]} == *'pipeline \"t\" is not running'* ]]
     settings FAILS=none
