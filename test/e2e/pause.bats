@@ -97,7 +97,7 @@ teardown() {
 }
 
 @test "a stopped pipeline: the file alone is written and removed, and an odd one stops the start" {
-    cat >>"$conf" <<<$'[sink audit]\ntype = exec\ncommand = exec cat'
+    cat >>"$conf" <<<$'[sink audit]\ntype = exec\ncopy = no\ncommand = exec cat'
     pause_sink olap
     [[ $output == *"sink olap is paused: the next start leaves it out"* ]]
     [[ $output == *"at the resume, a table of sink olap that has neither a key nor a version column gets its rows"* ]]
