@@ -172,8 +172,9 @@ snapshot_is_there() {
     equal $WORKLOAD_TABLES
     pipeline_stop "$conf"
     no_restart "$conf"
-    # every row was found where it had to be
-    ! grep 'found no row' "$conf.log"
+    # Every row was found where it had to be. TRUNCATE is not MVCC-safe, so pg_dump may have read less
+    # of the table that is truncated.
+    ! grep 'found no row' "$conf.log" | grep -v w_truncated
 }
 
 capture_has() {

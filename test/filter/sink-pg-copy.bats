@@ -183,7 +183,7 @@ PY
     exec 8>"$T/in"
     cat "$T/s" >&8
     mkfifo "$T/in0"
-    "$WALPIPE_BIN/sink-pg" --conninfo "$(pg_conninfo dst "$db")" --pipeline p --ackd "$ack" <"$T/in0" 2>>"$T/err0" 3>&- &
+    "$WALPIPE_BIN/sink-pg" --conninfo "$(pg_conninfo dst "$db")" --pipeline p --ackd "$ack" <"$T/in0" 2>>"$T/err0" 3>&- 8>&- &
     pids+=("$!")
     exec 9>"$T/in0"
     cat "$T/s0" >&9
