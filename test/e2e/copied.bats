@@ -167,7 +167,7 @@ for victim in ("sink-pg/0", "pg-table-read", "route", "ackd", None):
             time.sleep(random.random())  # anywhere in the copy
             kill(p, victim)
             continue
-        p.wait(streaming, 180)
+        p.wait(streaming, 400) # three clients write without a pause, and the stream goes first
         for load in loads:
             load.stop = True
         for load in loads:
