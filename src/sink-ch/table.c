@@ -203,8 +203,13 @@ table_put_version(uint32_t width, struct version version, struct buf *sql)
 int
 table_check_own(const char *source_name, const char *target, struct err *err)
 {
-    if (strcmp(target, JOURNAL_TABLE) != 0 && strcmp(target, NOTETABLE_TABLES) != 0 &&
-        strcmp(target, NOTETABLE_MISSING) != 0)
+    static const char *const own[] = {JOURNAL_TABLE, NOTETABLE_TABLES, NOTETABLE_MISSING,
+                                      NOTETABLE_SKIPS, NOTETABLE_LACKS};
+    bool is_own = false;
+
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        is_own = is_own || strcmp(target, own[i]) == 0;
+    if (!is_own)
         return 0;
     err_set(err, EXIT_REFUSED,
             "table \"%s\" of the source goes to %s, where walpipe keeps notes of its own",

@@ -484,7 +484,7 @@ block(7, 2, [], kind="q", mark=e.lsn); e.add(table_end(7)); e.end()'
     log_has 'for rows of \"public.t\" does not exist in ClickHouse'
     notes_are '0 0 0 waiting '
     sink --create-tables <"$DIR/in"
-    for name in walpipe_tables walpipe_missing walpipe_progress; do
+    for name in walpipe_tables walpipe_missing walpipe_progress walpipe_skips walpipe_lacks; do
         events <<PY >"$DIR/in"
 e.table(1, "public", "$name", [col("id", True, INT4), col("v")])
 e.begin(); e.insert(1, ["1", "a"]); e.commit(); e.end()
