@@ -69,6 +69,9 @@ drained() {
     local pid=$!
     kill_later "$pid"
     replicates_and_survives
+    # the bug was that nobody counted restarts
+    curl -sf --noproxy '*' "http://$http/metrics" | tee /dev/stderr |
+        grep -E '^replicator_restarts_total\{pipeline="orders"\} ([2-9]|[1-9][0-9])$'
     insert 301 5000
     s6-svscanctl -t "$dir"
     wait_until 30 process_gone "$pid"
