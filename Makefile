@@ -226,7 +226,7 @@ install-files:
 	chmod 644 $(UNIT)
 	install -D -m 644 scripts/completion/walpipe.bash $(COMPLETION)
 	cp -r scripts/s6 scripts/s6-run scripts/supervisor scripts/prometheus scripts/container scripts/kubernetes \
-	    scripts/example-sink.py $(EXAMPLES)
+	    scripts/example-sink.py scripts/orders.conf $(EXAMPLES)
 	sed -i 's,^PATH=/usr/local/bin,PATH=$(PROGRAMDIR),' $(EXAMPLES)/s6/pipeline.sh
 	sed -i -E 's,^command = (ackd|sink-pg|route|pgout-decode|pg-wal-read) ,command = $(PROGRAMDIR)/\1 ,' \
 	    $(EXAMPLES)/supervisor/walpipe.conf
