@@ -125,6 +125,9 @@ changes() { # N
 }
 
 @test "planned work: schema, tables, resync, sinks" {
+    page "Work on one target"
+    changes 15000
+    all_equal
     page "Change the schema"
     changes 20000
     all_equal
@@ -269,6 +272,11 @@ back_to_work() { # N
     sql db1 "UPDATE purchase SET amount = 5000 WHERE id = 20"
     wait_until 60 failed
     page "10. The target refuses a value"
+    back_to_work 119000
+    sql db3 "ALTER TABLE purchase ADD CONSTRAINT purchase_amount_check CHECK (amount < 6000) NOT VALID"
+    sql db1 "UPDATE purchase SET amount = 7000 WHERE id = 20; UPDATE item SET price = 2 WHERE id = 2"
+    wait_until 60 failed
+    page "Continue without a transaction"
     back_to_work 120000
     sql db1 "ALTER PUBLICATION orders DROP TABLE purchase"
     changes 121000

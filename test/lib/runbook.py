@@ -3,7 +3,8 @@
 
     runbook.py run PAGE RAN HEADING ...    runs the sh blocks below these headings, in their order
     runbook.py left PAGE RAN               prints the sh blocks that no run has had; exit 1 if any
-    runbook.py skipped PAGE                prints the blocks that the page itself says are not run
+    runbook.py skipped PAGE                prints the blocks that the page itself says are not run,
+                                           and indented commands that are in no block that runs
 
 A block between ```sh and ``` is a script for bash -euo pipefail on the machine that its first line
 names ("# on db1"), by default walpipe1. The machines are those of machines.bash. ```sh exit=N has to
@@ -155,8 +156,23 @@ def left(page, ran):
     return 1 if missing else 0
 
 
+def indented(page):
+    """The indented lines between the blocks, with their numbers."""
+    fenced = False
+    with open(page, encoding="utf-8") as f:
+        for number, line in enumerate(f, 1):
+            fenced ^= line.startswith("```")
+            if not fenced and line.startswith("    "):
+                yield number, line.strip()
+
+
 def skipped(page):
     unsaid = 0
+    commands = {line.strip() for b in parse(page)[1] if b.runs() for line in b.text.split("\n")}
+    for number, line in indented(page):
+        if line not in commands:
+            print(f"{page}:{number}: this line is in no block that runs: {line}")
+            unsaid += 1
     for block in parse(page)[1]:
         if not block.runs():
             said = "not run" in squeezed(block.before)
