@@ -48,10 +48,7 @@ static int
 run(struct session *s, const char *what, const char *sql, int count, const struct params *p,
     struct err *err)
 {
-    PGresult *result = pqx_exec_params(s->conn, what, sql, count, p->list, err);
-
-    PQclear(result);
-    return result == NULL ? -1 : 0;
+    return session_run(s, what, sql, count, p->list, err);
 }
 
 static int

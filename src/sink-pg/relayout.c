@@ -51,24 +51,6 @@ struct stored {
     uint64_t lowest;
 };
 
-static PGresult *
-ask(struct session *s, const char *what, const char *sql, int n, const char *const *params,
-    const char *shape, struct err *err)
-{
-    return pqx_shaped(pqx_exec_params(s->conn, what, sql, n, params, err), what, 0, PQX_ROWS, shape,
-                      err);
-}
-
-static int
-run(struct session *s, const char *what, const char *sql, int n, const char *const *params,
-    struct err *err)
-{
-    PGresult *result = pqx_exec_params(s->conn, what, sql, n, params, err);
-
-    PQclear(result);
-    return result == NULL ? -1 : 0;
-}
-
 static int
 tables_exist(struct session *s, bool *exist, struct err *err)
 {
@@ -156,10 +138,11 @@ take_layout(const struct relayout *r, struct session *s, struct stored *st, stru
     if (st->generation[0] == '\0' && st->layer.layout.shards != 1)
         return 0;
     if (st->generation[0] != '\0') {
-        result = ask(s, "read walpipe.layout",
-                     "SELECT layout FROM walpipe.layout WHERE pipeline = $1 AND sink = $2 AND "
-                     "generation = $3::bigint",
-                     3, params, "v", err);
+        result =
+            session_ask(s, "read walpipe.layout",
+                        "SELECT layout FROM walpipe.layout WHERE pipeline = $1 AND sink = $2 AND "
+                        "generation = $3::bigint",
+                        3, params, "v", err);
         if (result == NULL)
             return -1;
         text = PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : NULL;
@@ -189,7 +172,7 @@ read_stored(const struct relayout *r, struct session *s, bool lock, struct store
 
     *st = (struct stored){0};
     snprintf(sql, sizeof sql, rows_query, lock ? " FOR UPDATE" : "");
-    st->rows = ask(s, "read walpipe.progress", sql, 2, params, "vvvv???", err);
+    st->rows = session_ask(s, "read walpipe.progress", sql, 2, params, "vvvv???", err);
     if (st->rows == NULL)
         return -1;
     st->settled = true;
@@ -254,10 +237,11 @@ static int
 next_generation(const struct relayout *r, struct session *s, char out[24], struct err *err)
 {
     const char *params[] = {r->pipeline, r->hello->sink};
-    PGresult *result = ask(s, "read walpipe.layout",
-                           "SELECT coalesce(pg_catalog.max(generation), 0) + 1 FROM walpipe.layout "
-                           "WHERE pipeline = $1 AND sink = $2",
-                           2, params, "v", err);
+    PGresult *result =
+        session_ask(s, "read walpipe.layout",
+                    "SELECT coalesce(pg_catalog.max(generation), 0) + 1 FROM walpipe.layout "
+                    "WHERE pipeline = $1 AND sink = $2",
+                    2, params, "v", err);
 
     if (result == NULL)
         return -1;
@@ -283,10 +267,11 @@ put_layout(const struct relayout *r, struct session *s, const struct layout *lay
         return err_set(err, EXIT_PEER, "out of memory for a layout");
     }
     params[3] = (const char *)text.data + text.start;
-    rc = run(s, "insert into walpipe.layout",
-             "INSERT INTO walpipe.layout (pipeline, sink, generation, layout) VALUES ($1, $2, "
-             "$3::bigint, $4)",
-             4, params, err);
+    rc = session_run(
+        s, "insert into walpipe.layout",
+        "INSERT INTO walpipe.layout (pipeline, sink, generation, layout) VALUES ($1, $2, "
+        "$3::bigint, $4)",
+        4, params, err);
     buf_free(&text);
     return rc;
 }
@@ -299,12 +284,13 @@ keep_layer(const struct relayout *r, struct session *s, struct stored *st, struc
 
     if (st->generation[0] == '\0' && put_layout(r, s, &st->layer.layout, st->generation, err) != 0)
         return -1;
-    return run(s, "insert into walpipe.progress_before",
-               "INSERT INTO walpipe.progress_before (pipeline, sink, generation, shard, timeline, "
-               "lsn, partial_commit_lsn, partial_ordinal) SELECT pipeline, sink, $3::bigint, "
-               "shard, timeline, lsn, partial_commit_lsn, partial_ordinal FROM walpipe.progress "
-               "WHERE pipeline = $1 AND sink = $2",
-               3, params, err);
+    return session_run(
+        s, "insert into walpipe.progress_before",
+        "INSERT INTO walpipe.progress_before (pipeline, sink, generation, shard, timeline, "
+        "lsn, partial_commit_lsn, partial_ordinal) SELECT pipeline, sink, $3::bigint, "
+        "shard, timeline, lsn, partial_commit_lsn, partial_ordinal FROM walpipe.progress "
+        "WHERE pipeline = $1 AND sink = $2",
+        3, params, err);
 }
 
 static int
@@ -320,18 +306,19 @@ replace_rows(const struct relayout *r, struct session *s, const struct stored *s
     snprintf(shards, sizeof shards, "%" PRIu32, r->hello->shards);
     snprintf(system, sizeof system, "%" PRIu64, r->hello->system_identifier);
     snprintf(timeline, sizeof timeline, "%" PRIu32, r->hello->timeline);
-    return run(s, "replace the rows of walpipe.progress",
-               "WITH old AS (DELETE FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 "
-               "RETURNING *), one AS (SELECT coalesce(pg_catalog.max(epoch) + 1, 0) AS epoch, "
-               "coalesce(pg_catalog.max(timeline), $6::bigint) AS timeline FROM old) "
-               "INSERT INTO walpipe.progress (pipeline, sink, shard, shards, system_identifier, "
-               "timeline, slot, epoch, lsn, layout) SELECT $1, $2, n, $4::integer, $5, timeline, "
-               "$7, epoch, $8::pg_lsn, $3::bigint FROM one, "
-               "pg_catalog.generate_series(0, $4::integer - 1) AS n ON CONFLICT (pipeline, sink, "
-               "shard) DO UPDATE SET shards = EXCLUDED.shards, epoch = EXCLUDED.epoch, lsn = "
-               "EXCLUDED.lsn, partial_commit_lsn = NULL, partial_ordinal = NULL, layout = "
-               "EXCLUDED.layout, updated_at = pg_catalog.now()",
-               8, params, err);
+    return session_run(
+        s, "replace the rows of walpipe.progress",
+        "WITH old AS (DELETE FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 "
+        "RETURNING *), one AS (SELECT coalesce(pg_catalog.max(epoch) + 1, 0) AS epoch, "
+        "coalesce(pg_catalog.max(timeline), $6::bigint) AS timeline FROM old) "
+        "INSERT INTO walpipe.progress (pipeline, sink, shard, shards, system_identifier, "
+        "timeline, slot, epoch, lsn, layout) SELECT $1, $2, n, $4::integer, $5, timeline, "
+        "$7, epoch, $8::pg_lsn, $3::bigint FROM one, "
+        "pg_catalog.generate_series(0, $4::integer - 1) AS n ON CONFLICT (pipeline, sink, "
+        "shard) DO UPDATE SET shards = EXCLUDED.shards, epoch = EXCLUDED.epoch, lsn = "
+        "EXCLUDED.lsn, partial_commit_lsn = NULL, partial_ordinal = NULL, layout = "
+        "EXCLUDED.layout, updated_at = pg_catalog.now()",
+        8, params, err);
 }
 
 /* ---- layers ---- */
@@ -374,12 +361,13 @@ relayout_layers(const struct relayout *r, struct session *s, struct layers *laye
         return -1;
     if (!exist)
         return 0;
-    rows = ask(s, "read walpipe.progress_before",
-               "SELECT b.generation, l.layout, b.shard, b.lsn, b.partial_commit_lsn, "
-               "b.partial_ordinal FROM walpipe.progress_before AS b JOIN walpipe.layout AS l "
-               "USING (pipeline, sink, generation) WHERE b.pipeline = $1 AND b.sink = $2 "
-               "ORDER BY b.generation, b.shard",
-               2, params, "vvvv??", err);
+    rows =
+        session_ask(s, "read walpipe.progress_before",
+                    "SELECT b.generation, l.layout, b.shard, b.lsn, b.partial_commit_lsn, "
+                    "b.partial_ordinal FROM walpipe.progress_before AS b JOIN walpipe.layout AS l "
+                    "USING (pipeline, sink, generation) WHERE b.pipeline = $1 AND b.sink = $2 "
+                    "ORDER BY b.generation, b.shard",
+                    2, params, "vvvv??", err);
     if (rows == NULL)
         return -1;
     for (int i = 0; rc == 0 && i < PQntuples(rows); i++)
@@ -397,12 +385,13 @@ drop_unused_texts(const struct relayout *r, struct session *s, struct err *err)
 {
     const char *params[] = {r->pipeline, r->hello->sink};
 
-    return run(s, "delete from walpipe.layout",
-               "DELETE FROM walpipe.layout WHERE pipeline = $1 AND sink = $2 AND generation NOT IN "
-               "(SELECT layout FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 AND layout "
-               "IS NOT NULL UNION ALL SELECT generation FROM walpipe.progress_before WHERE "
-               "pipeline = $1 AND sink = $2)",
-               2, params, err);
+    return session_run(
+        s, "delete from walpipe.layout",
+        "DELETE FROM walpipe.layout WHERE pipeline = $1 AND sink = $2 AND generation NOT IN "
+        "(SELECT layout FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 AND layout "
+        "IS NOT NULL UNION ALL SELECT generation FROM walpipe.progress_before WHERE "
+        "pipeline = $1 AND sink = $2)",
+        2, params, err);
 }
 
 /* Drops the layers that all workers have passed. Refuses one more than there may be. */
@@ -425,10 +414,11 @@ drop_passed(const struct relayout *r, struct session *s, uint64_t lowest, uint32
         }
         snprintf(generation, sizeof generation, "%" PRId64, layers->list[i]->generation);
         params[2] = generation;
-        rc = run(s, "delete from walpipe.progress_before",
-                 "DELETE FROM walpipe.progress_before WHERE pipeline = $1 AND sink = $2 AND "
-                 "generation = $3::bigint",
-                 3, params, err);
+        rc =
+            session_run(s, "delete from walpipe.progress_before",
+                        "DELETE FROM walpipe.progress_before WHERE pipeline = $1 AND sink = $2 AND "
+                        "generation = $3::bigint",
+                        3, params, err);
     }
     if (rc == 0 && *left < layers->count)
         rc = drop_unused_texts(r, s, err);
@@ -535,7 +525,7 @@ relayout_drop(struct session *s, const char *pipeline, const char *sink, struct 
     if (tables_exist(s, &exist, err) != 0)
         return -1;
     for (size_t i = 0; exist && i < sizeof statements / sizeof *statements; i++)
-        if (run(s, "delete a sink's layout", statements[i], 2, params, err) != 0)
+        if (session_run(s, "delete a sink's layout", statements[i], 2, params, err) != 0)
             return -1;
     return 0;
 }

@@ -43,6 +43,24 @@ session_exec(struct session *s, const char *what, const char *sql, struct err *e
     return 0;
 }
 
+int
+session_run(struct session *s, const char *what, const char *sql, int count,
+            const char *const *params, struct err *err)
+{
+    PGresult *result = pqx_exec_params(s->conn, what, sql, count, params, err);
+
+    PQclear(result);
+    return result == NULL ? -1 : 0;
+}
+
+PGresult *
+session_ask(struct session *s, const char *what, const char *sql, int count,
+            const char *const *params, const char *columns, struct err *err)
+{
+    return pqx_shaped(pqx_exec_params(s->conn, what, sql, count, params, err), what, 0, PQX_ROWS,
+                      columns, err);
+}
+
 static int
 check_server(struct session *s, struct err *err)
 {

@@ -39,6 +39,15 @@ int session_forget(struct session *s, struct err *err) MUST_CHECK;
 /* Runs sql, one or more commands. Returns -1 with err. */
 int session_exec(struct session *s, const char *what, const char *sql, struct err *err) MUST_CHECK;
 
+/* Runs one command with count text parameters, and ignores its rows. Returns -1 with err. */
+int session_run(struct session *s, const char *what, const char *sql, int count,
+                const char *const *params, struct err *err) MUST_CHECK;
+
+/* The same, and returns its rows, of the columns that pqx_shape describes. The caller clears them.
+ * NULL with err. */
+PGresult *session_ask(struct session *s, const char *what, const char *sql, int count,
+                      const char *const *params, const char *columns, struct err *err);
+
 /* Rolls back an open transaction, ignoring failures. */
 void session_rollback(struct session *s);
 

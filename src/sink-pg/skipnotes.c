@@ -35,24 +35,6 @@ exist(struct session *s, const char *names, bool *there, struct err *err)
     return owntables_exist(s, names, there, err);
 }
 
-static int
-run(struct session *s, const char *what, const char *sql, int count, const char *const *params,
-    struct err *err)
-{
-    PGresult *result = pqx_exec_params(s->conn, what, sql, count, params, err);
-
-    PQclear(result);
-    return result == NULL ? -1 : 0;
-}
-
-static PGresult *
-ask(struct session *s, const char *what, const char *sql, int count, const char *const *params,
-    const char *columns, struct err *err)
-{
-    return pqx_shaped(pqx_exec_params(s->conn, what, sql, count, params, err), what, 0, PQX_ROWS,
-                      columns, err);
-}
-
 /* ---- a worker ---- */
 
 static void
@@ -89,7 +71,8 @@ static int
 remove_skips(const struct skipnotes *n, struct session *s, struct err *err)
 {
     const char *params[] = {n->pipeline, n->sink};
-    PGresult *rows = ask(s, "delete from walpipe.skips", remove_passed, 2, params, "vvvvv", err);
+    PGresult *rows =
+        session_ask(s, "delete from walpipe.skips", remove_passed, 2, params, "vvvvv", err);
 
     if (rows == NULL)
         return -1;
@@ -109,9 +92,10 @@ remove_lacks(const struct skipnotes *n, struct session *s, struct err *err)
         return -1;
     if (!copies)
         return 0;
-    return run(s, "delete from walpipe.lacks",
-               "DELETE FROM walpipe.lacks AS k WHERE pipeline = $1 AND sink = $2 AND " COPIED_SINCE,
-               2, params, err);
+    return session_run(
+        s, "delete from walpipe.lacks",
+        "DELETE FROM walpipe.lacks AS k WHERE pipeline = $1 AND sink = $2 AND " COPIED_SINCE, 2,
+        params, err);
 }
 
 static int
@@ -134,10 +118,10 @@ static int
 load_skips(const struct skipnotes *n, struct session *s, struct skips *skips, struct err *err)
 {
     const char *params[] = {n->pipeline, n->sink};
-    PGresult *rows = ask(s, "read walpipe.skips",
-                         "SELECT lsn, schema, name, met FROM walpipe.skips "
-                         "WHERE pipeline = $1 AND sink = $2 ORDER BY lsn",
-                         2, params, "vvvv", err);
+    PGresult *rows = session_ask(s, "read walpipe.skips",
+                                 "SELECT lsn, schema, name, met FROM walpipe.skips "
+                                 "WHERE pipeline = $1 AND sink = $2 ORDER BY lsn",
+                                 2, params, "vvvv", err);
     int rc = rows == NULL ? -1 : take_skips(rows, skips, err);
 
     PQclear(rows);
@@ -149,11 +133,12 @@ static int
 warn_of_lacks(const struct skipnotes *n, struct session *s, struct err *err)
 {
     const char *params[] = {n->pipeline, n->sink};
-    PGresult *rows = ask(s, "read walpipe.lacks",
-                         "SELECT lsn, pg_catalog.sum(changes), schema, name FROM walpipe.lacks "
-                         "WHERE pipeline = $1 AND sink = $2 GROUP BY relid, lsn, schema, name "
-                         "ORDER BY schema, name, lsn LIMIT 20",
-                         2, params, "vvvv", err);
+    PGresult *rows =
+        session_ask(s, "read walpipe.lacks",
+                    "SELECT lsn, pg_catalog.sum(changes), schema, name FROM walpipe.lacks "
+                    "WHERE pipeline = $1 AND sink = $2 GROUP BY relid, lsn, schema, name "
+                    "ORDER BY schema, name, lsn LIMIT 20",
+                    2, params, "vvvv", err);
 
     if (rows == NULL)
         return -1;
@@ -194,12 +179,13 @@ note_lack(const struct skipnotes *n, struct session *s, const struct lack *lack,
     snprintf(relid, sizeof relid, "%" PRIu32, lack->relid);
     snprintf(shard, sizeof shard, "%" PRIu32, n->shard);
     snprintf(changes, sizeof changes, "%" PRIu64, lack->changes);
-    return run(s, "write walpipe.lacks",
-               "INSERT INTO walpipe.lacks AS k (pipeline, sink, relid, lsn, shard, schema, name, "
-               "changes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
-               "ON CONFLICT (pipeline, sink, relid, lsn, shard) DO UPDATE "
-               "SET changes = k.changes + EXCLUDED.changes, skipped_at = pg_catalog.now()",
-               8, params, err);
+    return session_run(
+        s, "write walpipe.lacks",
+        "INSERT INTO walpipe.lacks AS k (pipeline, sink, relid, lsn, shard, schema, name, "
+        "changes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+        "ON CONFLICT (pipeline, sink, relid, lsn, shard) DO UPDATE "
+        "SET changes = k.changes + EXCLUDED.changes, skipped_at = pg_catalog.now()",
+        8, params, err);
 }
 
 static int
@@ -208,10 +194,11 @@ note_met(const struct skipnotes *n, struct session *s, const struct skip *skip, 
     struct lsn_text lsn = lsn_format(skip->lsn);
     const char *params[] = {n->pipeline, n->sink, lsn.text};
 
-    return run(s, "write walpipe.skips",
-               "UPDATE walpipe.skips SET met = true WHERE pipeline = $1 AND sink = $2 AND lsn = $3 "
-               "AND NOT met",
-               3, params, err);
+    return session_run(
+        s, "write walpipe.skips",
+        "UPDATE walpipe.skips SET met = true WHERE pipeline = $1 AND sink = $2 AND lsn = $3 "
+        "AND NOT met",
+        3, params, err);
 }
 
 int
@@ -312,10 +299,10 @@ note_skip(const struct skipnotes *n, struct session *s, const char *lsn, const s
 {
     const char *params[] = {n->pipeline, n->sink, lsn, skip->table.schema, skip->table.table};
 
-    return run(s, "write walpipe.skips",
-               "INSERT INTO walpipe.skips (pipeline, sink, lsn, schema, name) "
-               "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-               5, params, err);
+    return session_run(s, "write walpipe.skips",
+                       "INSERT INTO walpipe.skips (pipeline, sink, lsn, schema, name) "
+                       "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                       5, params, err);
 }
 
 static int
@@ -410,15 +397,15 @@ list_lacks(const struct skipnotes *n, struct session *s, struct buf *out, struct
 
     if (exist(s, "tables", &copies, err) != 0)
         return -1;
-    rows = ask(s, "read walpipe.lacks",
-               copies ? "SELECT relid, lsn, pg_catalog.sum(changes), schema, name "
-                        "FROM walpipe.lacks AS k WHERE pipeline = $1 AND sink = $2 "
-                        "AND " COPIED_SINCE " IS NOT TRUE "
-                        "GROUP BY relid, lsn, schema, name ORDER BY relid, lsn"
-                      : "SELECT relid, lsn, pg_catalog.sum(changes), schema, name "
-                        "FROM walpipe.lacks WHERE pipeline = $1 AND sink = $2 "
-                        "GROUP BY relid, lsn, schema, name ORDER BY relid, lsn",
-               2, params, "vvvvv", err);
+    rows = session_ask(s, "read walpipe.lacks",
+                       copies ? "SELECT relid, lsn, pg_catalog.sum(changes), schema, name "
+                                "FROM walpipe.lacks AS k WHERE pipeline = $1 AND sink = $2 "
+                                "AND " COPIED_SINCE " IS NOT TRUE "
+                                "GROUP BY relid, lsn, schema, name ORDER BY relid, lsn"
+                              : "SELECT relid, lsn, pg_catalog.sum(changes), schema, name "
+                                "FROM walpipe.lacks WHERE pipeline = $1 AND sink = $2 "
+                                "GROUP BY relid, lsn, schema, name ORDER BY relid, lsn",
+                       2, params, "vvvvv", err);
     if (rows == NULL)
         return -1;
     for (int i = 0; i < PQntuples(rows); i++) {
@@ -474,9 +461,11 @@ skipnotes_drop(const struct skipnotes *n, struct session *s, struct err *err)
         return -1;
     if (!there)
         return 0;
-    return run(s, "delete from walpipe.skips",
-               "DELETE FROM walpipe.skips WHERE pipeline = $1 AND sink = $2", 2, params, err) != 0
+    return session_run(s, "delete from walpipe.skips",
+                       "DELETE FROM walpipe.skips WHERE pipeline = $1 AND sink = $2", 2, params,
+                       err) != 0
                ? -1
-               : run(s, "delete from walpipe.lacks",
-                     "DELETE FROM walpipe.lacks WHERE pipeline = $1 AND sink = $2", 2, params, err);
+               : session_run(s, "delete from walpipe.lacks",
+                             "DELETE FROM walpipe.lacks WHERE pipeline = $1 AND sink = $2", 2,
+                             params, err);
 }

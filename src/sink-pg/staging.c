@@ -75,24 +75,6 @@ staging_misfit(struct copying *c, const struct table *table, bool *unplaced, str
 
 /* ---- statements ---- */
 
-static PGresult *
-ask(struct session *s, const char *what, const char *sql, int count, const char *const *params,
-    const char *columns, struct err *err)
-{
-    return pqx_shaped(pqx_exec_params(s->conn, what, sql, count, params, err), what, 0, PQX_ROWS,
-                      columns, err);
-}
-
-static int
-run(struct session *s, const char *what, const char *sql, int count, const char *const *params,
-    struct err *err)
-{
-    PGresult *result = pqx_exec_params(s->conn, what, sql, count, params, err);
-
-    PQclear(result);
-    return result == NULL ? -1 : 0;
-}
-
 int
 staging_drop(const struct staging *g, struct session *s, uint32_t relid, struct err *err)
 {
@@ -115,7 +97,7 @@ staging_drop_all(const struct staging *g, struct session *s, struct err *err)
     int rc = 0;
 
     snprintf(hash, sizeof hash, "%08" PRIx32, hash_of(g));
-    rows = ask(s, "look for staging tables", find, 1, params, "v", err);
+    rows = session_ask(s, "look for staging tables", find, 1, params, "v", err);
     if (rows == NULL)
         return -1;
     for (int i = 0; i < PQntuples(rows) && rc == 0; i++)
@@ -139,7 +121,8 @@ staging_fits(const struct staging *g, struct session *s, uint32_t relid,
         "AS t(oid), (SELECT pg_catalog.to_regclass('walpipe.' || $3::text)::oid) AS s(oid)";
     struct staging_name name = staging_name(g, relid);
     const char *params[] = {target[0], target[1], name.text};
-    PGresult *rows = ask(s, "compare a staging table with its target", sql, 3, params, "v", err);
+    PGresult *rows =
+        session_ask(s, "compare a staging table with its target", sql, 3, params, "v", err);
 
     if (rows == NULL)
         return -1;
@@ -190,7 +173,7 @@ check_staged(const struct staging *g, struct session *s, const PGresult *rows, i
         return 0;
     if (staging_drop(g, s, relid, err) != 0)
         return -1;
-    return run(s, "write walpipe.tables", forget_staged, 3, params, err);
+    return session_run(s, "write walpipe.tables", forget_staged, 3, params, err);
 }
 
 int
@@ -200,9 +183,9 @@ staging_load(const struct staging *g, struct session *s, struct err *err)
     PGresult *rows;
     int rc = 0;
 
-    if (run(s, "write walpipe.tables", resync_all, 2, params, err) != 0)
+    if (session_run(s, "write walpipe.tables", resync_all, 2, params, err) != 0)
         return -1;
-    rows = ask(s, "read walpipe.tables", read_staged, 2, params, "vvvv", err);
+    rows = session_ask(s, "read walpipe.tables", read_staged, 2, params, "vvvv", err);
     if (rows == NULL)
         return -1;
     for (int i = 0; i < PQntuples(rows) && rc == 0; i++)
@@ -221,7 +204,7 @@ staging_oid(const struct staging *g, struct session *s, uint32_t relid, uint32_t
         "SELECT coalesce(pg_catalog.to_regclass('walpipe.' || $1::text)::oid, 0::oid)";
     struct staging_name name = staging_name(g, relid);
     const char *params[] = {name.text};
-    PGresult *rows = ask(s, "look for a staging table", sql, 1, params, "v", err);
+    PGresult *rows = session_ask(s, "look for a staging table", sql, 1, params, "v", err);
 
     if (rows == NULL)
         return -1;
@@ -265,7 +248,7 @@ lock(const struct staging *g, struct session *s, uint32_t relid, struct err *err
     struct staging_name name = staging_name(g, relid);
     const char *params[] = {name.text};
 
-    return run(s, "lock a staging table", sql, 1, params, err);
+    return session_run(s, "lock a staging table", sql, 1, params, err);
 }
 
 /* Some worker's note says that a part of the table is staged. */
@@ -280,7 +263,7 @@ is_noted(const struct staging *g, struct session *s, uint32_t relid, bool *noted
     PGresult *rows;
 
     snprintf(oid, sizeof oid, "%" PRIu32, relid);
-    rows = ask(s, "look what is staged", sql, 3, params, "v", err);
+    rows = session_ask(s, "look what is staged", sql, 3, params, "v", err);
     if (rows == NULL)
         return -1;
     *noted = PQntuples(rows) == 1 && PQgetvalue(rows, 0, 0)[0] == 't';
