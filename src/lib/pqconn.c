@@ -497,6 +497,16 @@ pqconn_open(const char *conninfo, const struct pqconn_keyword *forced, size_t fo
     return NULL;
 }
 
+PGconn *
+pqconn_open_as(const char *conninfo, const char *application_name, const char *password,
+               struct err *err)
+{
+    const struct pqconn_keyword forced[] = {{"application_name", application_name},
+                                            {"password", password}};
+
+    return pqconn_open(conninfo, forced, password == NULL ? 1 : 2, err);
+}
+
 /* ---- the session ---- */
 
 int

@@ -33,6 +33,10 @@ struct pqconn_keyword {
 PGconn *pqconn_open(const char *conninfo, const struct pqconn_keyword *forced, size_t forced_count,
                     struct err *err) MUST_CHECK;
 
+/* The same with this application_name, and this password unless it is NULL. */
+PGconn *pqconn_open_as(const char *conninfo, const char *application_name, const char *password,
+                       struct err *err) MUST_CHECK;
+
 /* The same for an event loop. The caller continues with PQconnectPoll and keeps its own deadline. A
  * connection that failed at once has CONNECTION_BAD. Returns NULL with err for a malformed
  * conninfo, or when memory is out. */

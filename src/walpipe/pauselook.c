@@ -19,10 +19,8 @@ static PGresult *
 ask(const struct source_config *source, struct err *err)
 {
     static const char what[] = "ask for the settings of the source";
-    const struct pqconn_keyword forced[] = {{"application_name", "walpipe"},
-                                            {"password", source->password}};
     const char *params[] = {source->slot};
-    PGconn *conn = pqconn_open(source->conninfo, forced, source->password == NULL ? 1 : 2, err);
+    PGconn *conn = pqconn_open_as(source->conninfo, "walpipe", source->password, err);
     PGresult *rows;
 
     if (conn == NULL)

@@ -65,9 +65,7 @@ static const char keys_sql[] =
 PGconn *
 schematarget_open(const struct sink_config *sink, struct err *err)
 {
-    const struct pqconn_keyword forced[] = {{"application_name", "walpipe schema"},
-                                            {"password", sink->password}};
-    PGconn *conn = pqconn_open(sink->conninfo, forced, sink->password == NULL ? 1 : 2, err);
+    PGconn *conn = pqconn_open_as(sink->conninfo, "walpipe schema", sink->password, err);
     PGresult *r;
 
     if (conn == NULL)

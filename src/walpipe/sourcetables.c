@@ -126,21 +126,12 @@ publications_of(const struct config *config, struct err *err)
     return pgrelations_publications((const char(*)[NAME_MAX_BYTES + 1]) names, count, err);
 }
 
-static PGconn *
-connect_source(const struct config *config, struct err *err)
-{
-    const struct pqconn_keyword forced[] = {{"application_name", "walpipe tables"},
-                                            {"password", config->source.password}};
-
-    return pqconn_open(config->source.conninfo, forced, config->source.password == NULL ? 1 : 2,
-                       err);
-}
-
 void
 sourcetables_read(struct sourcetables *s, const struct config *config, struct pool *pool)
 {
     struct err err = {0};
-    PGconn *conn = connect_source(config, &err);
+    PGconn *conn =
+        pqconn_open_as(config->source.conninfo, "walpipe tables", config->source.password, &err);
     char *publications = conn == NULL ? NULL : publications_of(config, &err);
 
     *s = (struct sourcetables){0};
