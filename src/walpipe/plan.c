@@ -233,18 +233,25 @@ add_ch_options(struct words *w, const struct sink_config *sink)
     add_choices(w, sink);
 }
 
+/* The program of a sink's type, and its target. */
+static void
+add_sink_program(struct words *w, const struct config *config, const struct sink_config *sink)
+{
+    words_add(w, sink->type == SINK_PG ? "sink-pg" : "sink-ch");
+    if (sink->type == SINK_PG)
+        add_pg_options(w, sink);
+    else
+        add_ch_options(w, sink);
+    words_add_option(w, "--pipeline", config->name);
+}
+
 const char *const *
 plan_resync_arguments(const struct config *config, struct pool *pool,
                       const struct sink_config *sink, const char *table)
 {
     struct words w = {.pool = pool};
 
-    words_add(&w, sink->type == SINK_PG ? "sink-pg" : "sink-ch");
-    if (sink->type == SINK_PG)
-        add_pg_options(&w, sink);
-    else
-        add_ch_options(&w, sink);
-    words_add_option(&w, "--pipeline", config->name);
+    add_sink_program(&w, config, sink);
     words_add_option(&w, "--sink", sink->name);
     words_add_option(&w, "--resync", table);
     for (size_t i = 0; i < sink->maps_count; i++)
@@ -259,12 +266,7 @@ plan_skip_arguments(const struct config *config, struct pool *pool, const struct
 {
     struct words w = {.pool = pool};
 
-    words_add(&w, sink->type == SINK_PG ? "sink-pg" : "sink-ch");
-    if (sink->type == SINK_PG)
-        add_pg_options(&w, sink);
-    else
-        add_ch_options(&w, sink);
-    words_add_option(&w, "--pipeline", config->name);
+    add_sink_program(&w, config, sink);
     words_add_option(&w, "--sink", sink->name);
     words_add_option(&w, "--skip", skip->lsn);
     if (skip->table != NULL)
@@ -281,12 +283,7 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
 {
     struct words w = {.pool = pool};
 
-    words_add(&w, sink->type == SINK_PG ? "sink-pg" : "sink-ch");
-    if (sink->type == SINK_PG)
-        add_pg_options(&w, sink);
-    else
-        add_ch_options(&w, sink);
-    words_add_option(&w, "--pipeline", config->name);
+    add_sink_program(&w, config, sink);
     for (size_t i = 0; i < sink->maps_count; i++)
         words_add_option(&w, "--map", sink->maps[i]);
     if (use == PLAN_CHECK) {
