@@ -122,7 +122,7 @@ fault_end() {
     local pid
     [ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 40 "$SCRATCH/$db".*log 2>/dev/null || true
     for pid in $(programs); do
-        kill -CONT "$pid" 2>/dev/null || true
+        process_continue "$pid"
     done
     if [ -e "$conf.pid" ] && pid=$(pipeline_pid "$conf"); then
         end_process "$pid" KILL 5

@@ -34,7 +34,8 @@ teardown_file() {
 pids=()
 
 stop_process() {
-    kill "$1" 2>/dev/null && kill -CONT "$1" 2>/dev/null
+    process_continue "$1"
+    end_process "$1" TERM 60
     wait "$1" 2>/dev/null
 }
 

@@ -85,6 +85,12 @@ process_gone() {
     ! process_alive "$1"
 }
 
+# process_continue PID: SIGCONT to one that SIGSTOP has stopped. To one that ends, it would take back the
+# stop of the leak check's ptrace, and the check would wait for ever.
+process_continue() {
+    [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null)" != T ] || kill -CONT "$1"
+}
+
 kill_later() {
     echo "$1" >>"$SCRATCH/pids"
 }
