@@ -37,11 +37,20 @@ def query(text, *values):
     return result
 
 class Load(threading.Thread):
-    """Transactions of all kinds on t and u until stop is set."""
+    """Transactions of all kinds on t and u until stop is set. most_behind: where the pipeline is so many
+    bytes behind, they wait for it. Each step of a copy waits for the stream, so a copy beside clients that
+    are faster than the pipeline takes ever longer."""
 
-    def __init__(self, seed, truncate):
+    def __init__(self, seed, truncate, most_behind=None):
         super().__init__(daemon=True)
         self.dice, self.truncate, self.stop, self.count = random.Random(seed), truncate, False, 0
+        self.most_behind = most_behind
+
+    def is_behind(self, cursor):
+        if self.most_behind is None or self.count % 20 != 0:
+            return False
+        cursor.execute("select pg_current_wal_lsn() - confirmed_flush_lsn > %s from pg_replication_slots", (self.most_behind,))
+        return any(behind for behind, in cursor.fetchall())
 
     def statement(self):
         d, table = self.dice, self.dice.choice("ttu")
@@ -64,6 +73,9 @@ class Load(threading.Thread):
         c = psycopg2.connect(os.environ["CONNINFO"])
         while not self.stop:
             with c, c.cursor() as cursor:
+                if self.is_behind(cursor):
+                    time.sleep(0.02)
+                    continue
                 try:
                     for _ in range(self.dice.randrange(1, 4)):
                         cursor.execute(self.statement())

@@ -155,7 +155,7 @@ def streaming():
 
 folder = sys.argv[1] + "/f"
 os.mkdir(folder)
-loads = [Load(seed, False) for seed in range(3)]
+loads = [Load(seed, False, 500000) for seed in range(3)]
 for load in loads:
     load.start()
 for victim in ("sink-pg/0", "pg-table-read", "route", "ackd", None):
@@ -167,7 +167,7 @@ for victim in ("sink-pg/0", "pg-table-read", "route", "ackd", None):
             time.sleep(random.random())  # anywhere in the copy
             kill(p, victim)
             continue
-        p.wait(streaming, 400) # three clients write without a pause, and the stream goes first
+        p.wait(streaming, 180)
         for load in loads:
             load.stop = True
         for load in loads:
