@@ -159,6 +159,7 @@ not_passed() {
         fi
         moves_on dst
         not_passed
+        wait_until 60 test -s "$dir/code"
     done
     walpipe resume
     load_end
