@@ -106,7 +106,7 @@ put_where_sink(const struct journal *j, const char *sink, struct buf *sql)
 }
 
 static void
-put_where(const struct journal *j, struct buf *sql)
+put_where(const struct journal *j, uint32_t timeline, struct buf *sql)
 {
     server_put_text(sql, " FROM ");
     put_table(j, sql);
@@ -114,31 +114,31 @@ put_where(const struct journal *j, struct buf *sql)
     server_put_text(sql, " AND system_identifier = ");
     put_number(sql, j->hello->system_identifier);
     server_put_text(sql, " AND timeline = ");
-    put_number(sql, j->hello->timeline);
+    put_number(sql, timeline);
     server_put_text(sql, " AND slot = ");
     server_put_literal(sql, j->hello->slot);
 }
 
 /* The lowest position of each group of workers that is complete. */
 static void
-put_groups(const struct journal *j, struct buf *sql)
+put_groups(const struct journal *j, uint32_t timeline, struct buf *sql)
 {
     server_put_text(sql, "SELECT if(layout_ = " LAYOUT_UNKNOWN " AND shards > 1, least(min(l), ");
     put_number(sql, j->hello->start_lsn);
     server_put_text(sql, "), min(l)) AS x FROM (SELECT shards, shard, ");
     server_put_text(sql, j->has_layout ? LAYOUT : LAYOUT_UNKNOWN);
     server_put_text(sql, " AS layout_, max(lsn) AS l");
-    put_where(j, sql);
+    put_where(j, timeline, sql);
     server_put_text(sql, " GROUP BY shards, shard, layout_) GROUP BY shards, layout_ "
                          "HAVING count() = shards");
 }
 
 /* That of this worker. */
 static void
-put_own(const struct journal *j, struct buf *sql)
+put_own(const struct journal *j, uint32_t timeline, struct buf *sql)
 {
     server_put_text(sql, "SELECT max(lsn) AS x");
-    put_where(j, sql);
+    put_where(j, timeline, sql);
     server_put_text(sql, " AND shards = ");
     put_number(sql, j->hello->shards);
     server_put_text(sql, " AND shard = ");
@@ -148,15 +148,15 @@ put_own(const struct journal *j, struct buf *sql)
 }
 
 static int
-read_table(struct journal *j, uint64_t *lsn, struct err *err)
+read_table(struct journal *j, uint32_t timeline, uint64_t *lsn, struct err *err)
 {
     struct buf sql = {0}, *answer = &j->server->answer.body;
 
     server_put_text(&sql, "SELECT max(x) FROM (");
-    put_groups(j, &sql);
+    put_groups(j, timeline, &sql);
     if (j->has_layout) {
         server_put_text(&sql, " UNION ALL ");
-        put_own(j, &sql);
+        put_own(j, timeline, &sql);
     }
     server_put_text(&sql, ") FORMAT TabSeparated");
     if (server_query(j->server, "read " TABLE, &sql, err) != 0)
@@ -176,11 +176,27 @@ read_settled(struct journal *j, uint64_t *lsn, struct err *err)
     for (int i = 0; i < BEHIND_TRIES; i++) {
         if (i > 0)
             poll(NULL, 0, BEHIND_WAIT_MILLIS);
-        if (read_table(j, lsn, err) != 0)
+        if (read_table(j, j->hello->timeline, lsn, err) != 0)
             return -1;
         if (*lsn == 0 || *lsn >= j->hello->start_lsn)
             return 0;
     }
+    return 0;
+}
+
+/* A position of the timeline before is not used as one of this timeline. But if the slot is ahead
+ * of it, the changes between never came here. */
+static int
+look_before(struct journal *j, uint64_t *durable, struct err *err)
+{
+    uint64_t lsn;
+
+    if (*durable != 0 || j->hello->previous_timeline == 0)
+        return 0;
+    if (read_table(j, j->hello->previous_timeline, &lsn, err) != 0)
+        return -1;
+    if (lsn < j->hello->start_lsn)
+        *durable = lsn;
     return 0;
 }
 
@@ -322,7 +338,7 @@ journal_open(struct journal *j, uint64_t *durable, struct err *err)
         return 0;
     }
     j->found = *durable = lsn;
-    return judge_seen(j, err);
+    return judge_seen(j, err) != 0 ? -1 : look_before(j, durable, err);
 }
 
 static int
