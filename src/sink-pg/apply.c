@@ -196,6 +196,16 @@ note_commit(struct applier *a, const struct apply_work *work)
     a->session.tx_open = false;
 }
 
+static bool
+writes_copied_rows(struct applier *a)
+{
+    const struct table *table = written_tables(a);
+
+    while (table != NULL && table->count == 0)
+        table = table->segment_next;
+    return table != NULL || (is_copying(a) && a->copies->held.applied != NULL);
+}
+
 /* The commit LSN of the batch's only transaction, 0 if it has several. */
 static uint64_t
 only_transaction(const struct apply_work *work)
@@ -230,8 +240,9 @@ finish(struct applier *a, const struct apply_work *work, struct err *err)
         return OUTCOME_FAILED;
     }
     a->refused_commit = !f->lost && f->kind == STEP_COMMIT;
+    a->refused_copy = a->refused_commit && writes_copied_rows(a);
     if (a->refused_commit)
-        err->lsn = only_transaction(work);
+        err->lsn = a->refused_copy ? 0 : only_transaction(work);
     a->changed = signatures_differ(f);
     a->noticed = !f->lost && f->kind == STEP_WATCH;
     return rows_outcome(rows, err);
@@ -472,7 +483,11 @@ apply_copies(struct applier *a, const struct apply_work *work, struct err *err)
 
     if (outcome != OUTCOME_DONE || work->commit == NULL)
         return outcome;
-    return copyranges_write(a->copies, &a->ways, &a->session, &a->unplaced, err);
+    outcome = copyranges_write(a->copies, &a->ways, &a->session, &a->unplaced, err);
+    a->refused_copy = outcome != OUTCOME_DONE;
+    if (a->refused_copy)
+        err->lsn = 0; /* that of a range is no transaction's */
+    return outcome;
 }
 
 /* ---- a batch ---- */
@@ -619,7 +634,7 @@ apply_batch(struct applier *a, const struct apply_work *work, struct err *err)
     err->lsn = 0;
     err->relation[0] = '\0';
     err->hint[0] = '\0';
-    a->changed = a->noticed = a->refused_commit = false;
+    a->changed = a->noticed = a->refused_commit = a->refused_copy = false;
     a->ways.rows.clash = (struct rows_clash){0};
     outcome = attempt(a, work, err);
     if (outcome == OUTCOME_DONE) {

@@ -28,6 +28,8 @@ struct applier {
     const struct skipnotes *skipnotes;
     bool refused_commit; /* the server has refused the COMMIT, so any of the batch's transactions
                             may be the cause */
+    bool refused_copy;   /* rows of ranges or held changes are the cause, or may be: they are of no
+                            transaction that is still to come */
     bool unplaced;       /* a table is at the wrong worker, and only a restart helps */
 };
 

@@ -162,7 +162,7 @@ skipping_refused(const struct worker *w, bool pieces, struct err *err)
 {
     const struct applier *a = &w->deliver.applier;
 
-    if (err->code != EXIT_REFUSED)
+    if (err->code != EXIT_REFUSED || a->refused_copy)
         return;
     if (pieces && err->lsn == 0)
         err->lsn = w->intake.begin.commit_lsn;
