@@ -47,6 +47,8 @@ read_missing_keys(struct copies *c, struct err *err)
         if (buf_len(&c->key) == 0)
             continue;
         part->state = COPY_COPYING;
+        if (part->l0 == 0)
+            part->l0 = 1; /* rows that it lacks, or has too many, stay so */
         copyparts_changed(&c->copying, part);
     }
     return 0;

@@ -122,9 +122,11 @@ static const char drop_stand_ins[] =
     "AND $3::integer IS NOT NULL AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL";
 
 /* A streaming table without a life misses the keys of partitions that came. The next list's life
- * reads them. */
+ * reads them. The target keeps its rows, so a table that was never copied must not get the position
+ * of this life, as if it had all rows from there. */
 static const char read_missing_keys[] =
-    "UPDATE walpipe.tables AS t SET state = 'copying' WHERE pipeline = $1 AND sink = $2 "
+    "UPDATE walpipe.tables AS t SET state = 'copying', "
+    "l0 = CASE WHEN l0 = '0/0' THEN '0/1' ELSE l0 END WHERE pipeline = $1 AND sink = $2 "
     "AND shard = $3::integer AND state = 'streaming' AND relid <> 0 AND EXISTS "
     "(SELECT FROM walpipe.missing AS m WHERE m.pipeline = $1 AND m.sink = $2 "
     "AND m.relid = t.relid AND (m.shard = $3::integer OR ($3::integer = 0 "
