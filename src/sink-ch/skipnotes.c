@@ -12,6 +12,10 @@
 
 static const char gone[] = "gone", asked[] = "asked";
 
+/* The transaction is skipped again at each start until the slot has passed it. A table that was
+ * repaired since does not lack it again. */
+#define LACK_VERSION 1
+
 static const char skips_columns[] = "lsn, schema, name, state, version";
 static const char skips_types[] = "lsn UInt64, schema String, name String, state String";
 static const char skips_key[] = "lsn, schema, name";
@@ -56,7 +60,7 @@ put_lack(const struct notetable *t, const struct lack *lack, uint32_t shard, con
     notetable_add_cstr(rows, lack->table.table);
     notetable_add_number(rows, lack->changes, 8);
     notetable_add_cstr(rows, state);
-    notetable_add_number(rows, next_version(), 8);
+    notetable_add_number(rows, strcmp(state, gone) == 0 ? next_version() : LACK_VERSION, 8);
 }
 
 static int
@@ -440,7 +444,7 @@ skipnotes_ask(struct worker *w, struct err *err)
     if (!lsn_parse(w->options->skip, &skip.lsn))
         return err_set(err, EXIT_REFUSED, "--skip: \"%s\" is not an LSN", w->options->skip);
     if ((w->options->skip_table != NULL &&
-         names_table(w->options->skip_table, &skip.table, err) != 0) ||
+         names_option_table(w->options->skip_table, &skip.table, err) != 0) ||
         server_probe(&w->server, w->options->database, err) != 0)
         return -1;
     if (w->intake.hello.system_identifier == 0)

@@ -216,3 +216,28 @@ skips_left() {
     [ "$(in_ch "SELECT count() FROM t_current WHERE k IN (10, 11, 12, 13)")" = 4 ]
     pipeline_stop "$conf"
 }
+
+@test "a table that was repaired stays so, while a paused sink holds the slot before the transaction" {
+    begin 1
+    ch_sql ch "CREATE DATABASE ${db}o"
+    sed -n '/^\[sink olap\]/,$p' "$conf" | sed "s/sink olap/sink other/; s/^database = .*/database = ${db}o/" >"$dir/other"
+    pipeline_stop "$conf"
+    cat "$dir/other" >>"$conf"
+    pipeline_start "$conf"
+    wait_until 60 eval '"$WALPIPE_BIN/walpipe" tables -c "$conf" | grep "sink other: 2 of 2 tables streaming"'
+    "$WALPIPE_BIN/walpipe" pause -c "$conf" --sink other
+    poison
+    skip --lsn "$lsn"
+    pipeline_start "$conf"
+    wait_until 60 eval '[ "$(rows t)" = "1,1 2,2 5,5 " ]'
+    run -0 tables
+    [[ $output == *"public.t lacks 3 changes of the transaction at $lsn"* ]]
+    skip --lsn "$lsn" --repaired --table public.t
+    pipeline_stop "$conf"
+    pipeline_start "$conf"
+    pg_sql src "INSERT INTO t VALUES (6, 6)" "$db"
+    wait_until 60 eval '[ "$(rows t)" = "1,1 2,2 5,5 6,6 " ]'
+    run -0 tables --json
+    [ "$(jq -c '.sinks[0].lacks | map(.table)' <<<"$output")" = '["u"]' ]
+    pipeline_stop "$conf"
+}
