@@ -104,7 +104,8 @@ note_skip(const struct options *options, struct log *log, struct err *err)
     alarm(ANSWER_PATIENCE_SECONDS);
     if (!lsn_parse(options->skip, &skip.lsn))
         return err_set(err, EXIT_REFUSED, "--skip: \"%s\" is not an LSN", options->skip);
-    if ((options->skip_table != NULL && names_table(options->skip_table, &skip.table, err) != 0) ||
+    if ((options->skip_table != NULL &&
+         names_option_table(options->skip_table, &skip.table, err) != 0) ||
         session_open(&session, err) != 0)
         return -1;
     rc = options->repaired ? skipnotes_repaired(&notes, &session, &skip, err)

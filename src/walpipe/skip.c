@@ -43,7 +43,7 @@ find_sink(struct skipping *s, struct err *err)
         err_set(err, EXIT_REFUSED, "--lsn: \"%s\" is not an LSN", s->request->lsn);
         return err_hint(err, "give the lsn of the sink's error, such as 0/15E4A38");
     }
-    return s->request->table == NULL ? 0 : names_table(s->request->table, &table, err);
+    return s->request->table == NULL ? 0 : names_option_table(s->request->table, &table, err);
 }
 
 static int
@@ -136,6 +136,8 @@ say_next(const struct skipping *s)
 
     if (s->request->repaired)
         puts("walpipe takes the tables for whole again");
+    else if (s->sink->paused != 0)
+        puts("the sink is paused, and skips it after walpipe resume");
     else if (!runs)
         puts("the next start of the pipeline skips it");
     else if (s->sink->type == SINK_PG)

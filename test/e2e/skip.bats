@@ -189,6 +189,7 @@ waits_for_lock() {
     # Not a commit's LSN, and a table that the transaction does not have: nothing is skipped.
     skip --lsn "${lsn%?}$(printf %X $((0x${lsn: -1} ^ 1)))"
     skip --lsn "$lsn" --table public.other
+    skip --lsn "$lsn" --table public.Odd
     pipeline_start "$conf" || true
     ends 100
     [ "$(error_lsn)" = "$lsn" ]
@@ -198,6 +199,7 @@ waits_for_lock() {
     wait_until 30 no_skips
     logged "nothing was skipped for ${lsn%?}.: no transaction with changes for this sink has committed there"
     logged "nothing was skipped for $lsn: the transaction has no change of public.other"
+    logged "nothing was skipped for $lsn: the transaction has no change of public.Odd"
     run -100 skip --lsn "$lsn"
     [[ $output == *"has passed it"* ]]
     pipeline_stop "$conf"
