@@ -51,50 +51,65 @@ runs(const struct config *config, const char *name)
     return false;
 }
 
+/* Its trial is over, or begins anew. */
+static void
+forget(struct pausetrial *t, const char *name)
+{
+    struct trial_sink **at = &t->resumed;
+
+    while (*at != NULL && strcmp((*at)->name, name) != 0)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = (*at)->next;
+}
+
 /* A sink that is on trial for its time already stays so for the rest of it. */
 bool
 pausetrial_begin(struct pausetrial *t, const struct config *config)
 {
     for (const struct trial_sink *s = t->paused; s != NULL; s = s->next)
         if (runs(config, s->name)) {
+            forget(t, s->name);
             t->resumed = add(t, t->resumed, s->name, s->pause.since);
             t->began_at = clock_micros();
         }
     return t->began_at != 0;
 }
 
+/* fault: NULL if it may be of each. The others stay on trial. */
 static int
-pause_again(struct pausetrial *t, const struct config *config, const char **names, struct err *err)
+pause_again(struct pausetrial *t, const struct config *config, const struct sink_config *fault,
+            const char **names, struct err *err)
 {
     *names = "";
     for (const struct trial_sink *s = t->resumed; s != NULL; s = s->next) {
-        if (!runs(config, s->name))
+        if (!runs(config, s->name) || (fault != NULL && strcmp(fault->name, s->name) != 0))
             continue;
         if (pauses_write(config, s->name, &s->pause, err) != 0)
             return -1;
         *names = pool_print(&t->pool, "%s%s%s", *names, (*names)[0] == '\0' ? "" : ", ", s->name);
+        forget(t, s->name);
     }
     return 0;
 }
 
 bool
-pausetrial_undo(struct pausetrial *t, const struct config *config, const struct err *why,
-                bool started, const struct log *log)
+pausetrial_undo(struct pausetrial *t, const struct config *config, const struct unit_end *end,
+                const struct log *log)
 {
-    struct err refusal = *why, err = {0};
+    struct err refusal = end->why, err = {0};
     const char *names;
 
-    if (!is_on_trial(t) || (started && why->code != EXIT_REFUSED))
+    if (!is_on_trial(t) || (end->started && end->code != EXIT_REFUSED))
         return false;
-    t->began_at = 0;
-    if (pause_again(t, config, &names, &err) != 0) {
+    if (pause_again(t, config, end->sink, &names, &err) != 0) {
         log_failure(log, &err);
         return false;
     }
     if (names[0] == '\0')
         return false;
     err_set(&refusal, EXIT_REFUSED, "the pipeline cannot run with sink %s: %.800s", names,
-            why->message);
+            end->why.message);
     log_write(log, LOG_ERROR, "%s; the sink is paused again, and the others go on",
               refusal.message);
     reloadnote_write(config, RELOAD_REFUSED, &refusal, log);

@@ -5,6 +5,7 @@
 
 #include "lib/log.h"
 #include "walpipe/config.h"
+#include "walpipe/unit.h"
 
 struct pausetrial {
     struct pool pool;
@@ -19,10 +20,11 @@ void pausetrial_note(struct pausetrial *trial, const struct config *config);
 /* Before the next life, when config has its pauses. Returns whether a sink is on trial. */
 bool pausetrial_begin(struct pausetrial *trial, const struct config *config);
 
-/* The programs did not start, or refused to go on, because of why. Pauses the sinks that are on
- * trial again, and returns true, if there are any and this is their fault. */
-bool pausetrial_undo(struct pausetrial *trial, const struct config *config, const struct err *why,
-                     bool started, const struct log *log);
+/* The programs did not start, or refused to go on. Pauses the sink whose fault this is again, and
+ * returns true, if it is on trial. Where no worker of a sink has failed, it may be the fault of
+ * each that is on trial. */
+bool pausetrial_undo(struct pausetrial *trial, const struct config *config,
+                     const struct unit_end *end, const struct log *log);
 
 void pausetrial_free(struct pausetrial *trial);
 

@@ -251,7 +251,7 @@ has_other_config(struct running *r, const struct unit_end *end)
     why.code = end->code;
     if (end->code == EXIT_DONE)
         return false;
-    if (pausetrial_undo(&r->trial, r->config, &why, end->started, r->log))
+    if (pausetrial_undo(&r->trial, r->config, end, r->log))
         return true;
     if (!reload_undo(&r->reload, &why, end->started, r->log))
         return false;

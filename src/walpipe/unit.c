@@ -62,6 +62,7 @@ struct unit {
     bool copied;         /* and it has come */
     size_t ended;
     const char *program; /* unit_end's */
+    const struct sink_config *sink;
     struct err why;
 };
 
@@ -447,6 +448,7 @@ log_culprit(struct unit *u, enum exit_code code)
     }
     why->code = code;
     u->program = c->program->label;
+    u->sink = c->program->sink;
 }
 
 static struct unit_end
@@ -472,6 +474,7 @@ run_programs(struct unit *u, const struct plan *plan, int signals)
                              .started = started,
                              .copied = u->copied && code == EXIT_DONE,
                              .program = u->program,
+                             .sink = u->sink,
                              .why = u->why};
 }
 

@@ -27,7 +27,8 @@ struct unit_end {
     bool started;        /* all programs were */
     bool copied; /* copy = only: pg-table-read found nothing left to copy, and all drained */
     const char *program; /* the plan's label of the program that failed, NULL if none did */
-    struct err why;      /* its reason, whose code is the pipeline's */
+    const struct sink_config *sink; /* whose worker it is, NULL if it is not a worker */
+    struct err why;                 /* its reason, whose code is the pipeline's */
 };
 
 /* Starts the plan's programs and returns when all have ended. signals is sig_open's

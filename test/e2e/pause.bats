@@ -191,6 +191,34 @@ teardown() {
     pipeline_stop "$conf"
 }
 
+@test "only the sink that refuses is paused again: not one that was resumed shortly before, or when another fails" {
+    local target="${db}_three" before
+    pipeline_start "$conf"
+    wait_until 60 all_streaming
+    pause_sink three
+    pause_sink olap
+    sed -i '/^create_tables = yes/d' "$conf"
+    walpipe reload
+    before=$(pg_sql src "SELECT pg_current_wal_insert_lsn()" "$db")
+    pg_sql dst "ALTER TABLE t RENAME TO gone" "$target"
+    pg_sql src "INSERT INTO t SELECT g, 'new' FROM generate_series(10000, 10100) g" "$db"
+    moves_on dst
+    run -0 walpipe skip --sink three --lsn "$before"
+    [[ $output == *"the sink is paused, and skips it after walpipe resume" ]]
+    resume_sink olap
+    refused 100 "cannot run with sink three: " resume --sink three
+    [ -e "$dir/state/paused.three" ] && [ ! -e "$dir/state/paused.olap" ]
+    moves_on dst
+    walpipe status --json | jq -e 'all(.workers[]; (.sink == "three") == (.state == "paused"))'
+    pg_sql dst "ALTER TABLE gone RENAME TO t" "$target"
+    resume_sink three
+    pg_sql dst "ALTER TABLE t ADD CHECK (v <> 'bad')" "$db"
+    pg_sql src "INSERT INTO t VALUES (20000, 'bad')" "$db"
+    wait_until 60 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" -eq 100 ]
+    [ -z "$(find "$dir/state" -name 'paused.*')" ]
+}
+
 @test "a sink whose target is down is paused, and its target need not be there for a start" {
     pipeline_start "$conf"
     wait_until 60 all_streaming
