@@ -195,19 +195,32 @@ forget_logins(const struct config *old, const struct config *now)
     pool_free(&pool);
 }
 
+/* The oldest first: each is in the pool of the next one. */
+static void
+free_before(struct reload_before *before)
+{
+    if (before == NULL)
+        return;
+    free_before(before->next);
+    config_free(&before->config);
+}
+
 bool
 reload_take(struct reload *r, const struct log *log)
 {
+    struct reload_before *before;
+
     if (!r->waiting)
         return false;
     forget_logins(r->config, &r->next);
-    /* While a config is on trial, the last proven one stays the one to go back to. */
-    if (is_on_trial(r)) {
-        config_free(r->config);
-    } else {
-        config_free(&r->before);
-        r->before = *r->config;
+    /* A config that is on trial may be refused still, after the new one was. */
+    if (!is_on_trial(r)) {
+        free_before(r->before);
+        r->before = NULL;
     }
+    before = pool_take(&r->next.pool, sizeof *before);
+    *before = (struct reload_before){.next = r->before, .config = *r->config};
+    r->before = before;
     *r->config = r->next;
     r->next = (struct config){0};
     r->waiting = false;
@@ -222,7 +235,7 @@ static bool
 cannot_be_undone(const struct reload *r, const struct log *log)
 {
     struct pool pool = {0};
-    const char *changes = configdiff_list(&r->before, r->config, CONFIGDIFF_ROWS, &pool);
+    const char *changes = configdiff_list(&r->before->config, r->config, CONFIGDIFF_ROWS, &pool);
     bool any = changes[0] != '\0';
 
     if (any)
@@ -238,15 +251,18 @@ bool
 reload_undo(struct reload *r, const struct err *why, bool started, const struct log *log)
 {
     struct err refusal = *why;
+    struct reload_before before;
 
     if (!is_on_trial(r) || (started && why->code != EXIT_REFUSED) ||
         (started && cannot_be_undone(r, log)))
         return false;
-    r->trying = false;
-    forget_logins(r->config, &r->before);
+    before = *r->before;
+    forget_logins(r->config, &before.config);
     config_free(r->config);
-    *r->config = r->before;
-    r->before = (struct config){0};
+    *r->config = before.config;
+    r->before = before.next;
+    r->trying = r->before != NULL;
+    r->taken_at = clock_micros();
     err_set(&refusal, EXIT_REFUSED, "the pipeline cannot run with the new %s: %.800s",
             r->config->path, why->message);
     log_write(
@@ -261,5 +277,5 @@ void
 reload_free(struct reload *r)
 {
     config_free(&r->next);
-    config_free(&r->before);
+    free_before(r->before);
 }

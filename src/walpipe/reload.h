@@ -13,14 +13,20 @@
 /* The time in which a refusal is taken for one of the new config. */
 #define RELOAD_TRIAL_MILLIS 30000
 
+/* In the pool of the config that came behind it. */
+struct reload_before {
+    struct reload_before *next; /* NULL, or what was on trial when config was, and earlier */
+    struct config config;
+};
+
 struct reload {
-    struct config *config; /* in force, owned by the caller */
-    struct config next;    /* for the next start of the programs */
-    struct config before;  /* taken back if the new one is refused */
-    bool waiting;          /* there is a next one */
-    bool again;            /* the programs are started again for other pauses */
-    bool trying;           /* there is one before */
-    uint64_t taken_at;     /* clock_micros() of the last change */
+    struct config *config;        /* in force, owned by the caller */
+    struct config next;           /* for the next start of the programs */
+    struct reload_before *before; /* taken back if the new one is refused */
+    bool waiting;                 /* there is a next one */
+    bool again;                   /* the programs are started again for other pauses */
+    bool trying;                  /* there is one before */
+    uint64_t taken_at;            /* clock_micros() of the last change */
 };
 
 /* Writes the limits for pg-table-read, which it reads at its start. Returns -1 with err. */

@@ -250,6 +250,37 @@ pids() {
     pipeline_stop "$conf"
 }
 
+@test "the bug was that a refused file took back a good one of shortly before, too" {
+    pg_sql src "TRUNCATE t" "$db"
+    sed -i '/^copy_/d' "$conf"
+    cp "$conf" "$dir/first"
+    add_sink gone "${db}g"
+    pipeline_start "$conf"
+    wait_until 60 streaming gone
+    cp "$dir/first" "$conf"
+    reload
+    pg_sql src "INSERT INTO t VALUES (1, 'not for gone')" "$db"
+    caught_up "$conf" src "$db"
+    add_sink wrong "${db}w"
+    sed -i '/sink wrong/,$s/dbname=[^ ]*/dbname=nowhere/' "$conf"
+    run -100 "$WALPIPE_BIN/walpipe" reload -c "$conf"
+    [[ $output == *"cannot run with the new $conf: "*nowhere* ]]
+    pg_sql src "INSERT INTO t VALUES (2, 'not for gone')" "$db"
+    caught_up "$conf" src "$db"
+    equal "$db"
+    [ "$("$WALPIPE_BIN/walpipe" status -c "$conf" --json | jq -c '[.workers[].sink]')" = '["dst"]' ]
+    # Two files that are refused, the second before the first one is: the one before both is used.
+    sed -i 's/sink wrong/sink other/' "$conf"
+    kill -HUP "$(pipeline_pid "$conf")"
+    sed -i 's/sink other/sink wrong/' "$conf"
+    run -100 "$WALPIPE_BIN/walpipe" reload -c "$conf"
+    wait_until 60 logged "runs with its earlier content again" 3
+    pg_sql src "INSERT INTO t VALUES (3, 'not for gone')" "$db"
+    caught_up "$conf" src "$db"
+    equal "$db"
+    pipeline_stop "$conf"
+}
+
 # Changes of "t" that come while the new file is tried would be missing in "dst".
 @test "a refused file that also changes which rows an old target gets is not taken back" {
     sed -i '/^copy_/d' "$conf"
