@@ -20,6 +20,7 @@
 #include "walpipe/checking.h"
 #include "walpipe/nofile.h"
 #include "walpipe/only.h"
+#include "walpipe/pauses.h"
 #include "walpipe/plan.h"
 #include "walpipe/words.h"
 
@@ -73,7 +74,7 @@ static bool
 check_state_dir(struct checking *c)
 {
     const char *dir = c->config->state_dir;
-    struct err err = {0};
+    struct err err = {0}, unknown = {0};
     int fd = statedir_open_existing(dir, &err);
     int lock = fd < 0 ? -1 : statedir_lock(fd, dir, STATEDIR_WALPIPE, &err);
 
@@ -86,6 +87,8 @@ check_state_dir(struct checking *c)
         verdict_fail(&c->verdicts, "state directory", &err);
     else
         verdict_say(&c->verdicts, VERDICT_OK, "state directory %s", dir);
+    if (fd >= 0 && pauses_require_known(c->config, &unknown) != 0)
+        verdict_fail(&c->verdicts, NULL, &unknown);
     if (lock >= 0)
         close(lock);
     if (fd >= 0)

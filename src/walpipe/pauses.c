@@ -1,6 +1,7 @@
 /* pauses.c: see pauses.h. */
 #include "walpipe/pauses.h"
 
+#include <dirent.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,12 +113,57 @@ refuse_only(const struct config *config, const char *sink, struct err *err)
     return err_hint(err, "run walpipe resume -c %.300s --sink %s", config->path, sink);
 }
 
+static bool
+is_known(const struct config *config, const char *sink)
+{
+    for (size_t i = 0; i < config->sinks_count; i++)
+        if (strcmp(config->sinks[i].name, sink) == 0)
+            return true;
+    return false;
+}
+
+/* The changes since the pause would be lost for it, also if it came back. */
+static int
+refuse_unknown(const struct config *config, const char *sink, struct err *err)
+{
+    err_set(err, EXIT_REFUSED, "sink \"%s\" is paused, but %s has no section for it", sink,
+            config->path);
+    return err_hint(err,
+                    "put [sink %s] back, and resume it before you remove it; or, if its target is "
+                    "never to get the changes since the pause, remove \"%.300s/" PAUSES_PREFIX
+                    "%s\"",
+                    sink, config->state_dir, sink);
+}
+
+int
+pauses_require_known(const struct config *config, struct err *err)
+{
+    DIR *dir = opendir(config->state_dir);
+    const struct dirent *entry;
+    int rc = 0;
+
+    if (dir == NULL)
+        return 0;
+    /* The name of a sink has no dot, but that of a file that was not finished. */
+    while (rc == 0 && (entry = readdir(dir)) != NULL) {
+        const char *sink = entry->d_name + strlen(PAUSES_PREFIX);
+
+        if (strncmp(entry->d_name, PAUSES_PREFIX, strlen(PAUSES_PREFIX)) == 0 &&
+            strchr(sink, '.') == NULL && !is_known(config, sink))
+            rc = refuse_unknown(config, sink, err);
+    }
+    closedir(dir);
+    return rc;
+}
+
 /* found has one element for each sink. */
 static int
 read_all(const struct config *config, struct pause *found, struct err *err)
 {
     size_t paused = 0;
 
+    if (pauses_require_known(config, err) != 0)
+        return -1;
     for (size_t i = 0; i < config->sinks_count; i++) {
         if (pauses_read(config, config->sinks[i].name, &found[i], err) != 0)
             return -1;

@@ -31,9 +31,12 @@ int pauses_write(const struct config *config, const char *sink, const struct pau
                  struct err *err) MUST_CHECK;
 int pauses_remove(const struct config *config, const char *sink, struct err *err) MUST_CHECK;
 
+/* EXIT_REFUSED if a sink is paused that the config does not have. */
+int pauses_require_known(const struct config *config, struct err *err) MUST_CHECK;
+
 /* Puts the files' pauses into the sinks. Returns -1 with err, and changes nothing, if a file cannot
- * be read or if the programs could not start so: every sink is paused, or the pipeline ends when it
- * has copied everything. */
+ * be read, if a paused sink is not in the config, or if the programs could not start so: every sink
+ * is paused, or the pipeline ends when it has copied everything. */
 int pauses_apply(struct config *config, struct err *err) MUST_CHECK;
 
 /* Whether the files say something else than the sinks. The same errors. */

@@ -92,6 +92,11 @@ round_trip(void)
     check(pauses_remove(&config, "olap.2", &err) == 0 &&
               pauses_read(&config, "olap.2", &pause, &err) == 0 && pause.since == 0,
           "and no pause any more");
+    check(pauses_write(&config, "gone", &now, &err) == 0 && pauses_apply(&config, &err) != 0 &&
+              err.code == EXIT_REFUSED && strstr(err.message, "\"gone\"") != NULL,
+          "a sink that is not in the config may not be paused");
+    check(pauses_remove(&config, "gone", &err) == 0 && pauses_apply(&config, &err) == 0,
+          "and then nothing is refused");
     put("since=5\nby=x\nmore");
     check(pauses_apply(&config, &err) != 0, "an odd file stops the start");
     unlink(path);
