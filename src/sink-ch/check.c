@@ -10,6 +10,7 @@
 #include "sink-ch/stated.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/verdict.h"
@@ -29,6 +30,39 @@ say(void *context, enum finding finding, const char *text, const char *hint)
                 "table %s: %s%s%s", check->table, text, hint[0] == '\0' ? "" : ": ", hint);
 }
 
+/* Longer than some seconds, which a crash after a TRUNCATE can hit all the same. */
+#define OLD_PARTS_MOST_SECONDS 10
+
+static void
+check_old_parts(struct worker *w, struct check *check)
+{
+    struct buf sql = {0};
+    struct err err = {0};
+    const struct buf *answer = &w->server.answer.body;
+    struct bytes value;
+    struct cursor c;
+    char seconds[24];
+
+    server_put_text(&sql, "SELECT value FROM system.merge_tree_settings WHERE name = "
+                          "'old_parts_lifetime' FORMAT RowBinary");
+    if (server_query(&w->server, "ask how long it keeps old parts", &sql, &err) != 0) {
+        verdict_say(&check->verdicts, VERDICT_WARN, "%s", err.message);
+        return;
+    }
+    c = cursor_over(answer->data, buf_len(answer));
+    if (!server_read_string(&c, &value) || value.len >= sizeof seconds)
+        return;
+    memcpy(seconds, value.data, value.len);
+    seconds[value.len] = '\0';
+    if (strtoull(seconds, NULL, 10) > OLD_PARTS_MOST_SECONDS)
+        verdict_say(&check->verdicts, VERDICT_WARN,
+                    "ClickHouse %s keeps merged parts for %s s, and a restart within this time "
+                    "brings back rows that TRUNCATE has removed: set <merge_tree>"
+                    "<old_parts_lifetime>1</old_parts_lifetime></merge_tree> in its configuration, "
+                    "and restart it",
+                    w->server.version, seconds);
+}
+
 static int
 check_server(struct worker *w, struct check *check)
 {
@@ -46,6 +80,8 @@ check_server(struct worker *w, struct check *check)
                     "ClickHouse %s has no UInt128: in transactions of more than 16,383 changes "
                     "the later ones rely on their order of arrival",
                     w->server.version);
+    if (w->server.revives)
+        check_old_parts(w, check);
     return 0;
 }
 

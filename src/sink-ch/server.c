@@ -219,6 +219,7 @@ probe_version(struct server *server, struct err *err)
     if (sscanf(server->version, "%u.%u", &major, &minor) != 2)
         return malformed(what, err);
     server->has_is_deleted = major > 23 || (major == 23 && minor >= 2);
+    server->revives = major < 20 || (major == 20 && minor <= 3);
     server->has_wide_dates = major > 22 || (major == 22 && minor >= 8);
     return 0;
 }

@@ -28,6 +28,7 @@ struct server {
     bool has_uint128, has_bool, has_date32, has_datetime64, has_decimal256, has_is_deleted;
     bool has_token;  /* inserts may carry a token, by which the server recognizes a repeated one */
     bool has_header; /* compares types that stand before the rows of an insert */
+    bool revives;    /* a restart loads merged parts that TRUNCATE has removed */
     bool no_query_cache;      /* it refused a query because of its cache */
     bool has_json;            /* takes JSON columns as Strings in RowBinary */
     bool has_wide_dates;      /* Date32 and DateTime64 from 1900 to 2299 */

@@ -345,6 +345,20 @@ EOF
 
 # ---- check ----
 
+@test "--check names a server that brings truncated rows back" {
+    ch_new reviving
+    ch_stop reviving
+    sed -i 's#<old_parts_lifetime>1</old_parts_lifetime>##' "$SCRATCH/reviving/config.xml"
+    ch_start reviving
+    events >"$DIR/in" <<'EOF'
+e.end()
+EOF
+    timeout -s KILL 60 "$WALPIPE_BIN/sink-ch" --check --url "$(ch_url reviving)" --database default \
+        <"$DIR/in" >"$DIR/out" 3>&-
+    grep '^warn  ClickHouse 18.16.1 keeps merged parts for 480 s, .*<old_parts_lifetime>1</old_parts_lifetime>' "$DIR/out"
+    ch_stop reviving
+}
+
 @test "--check: one line a finding, exit 0 or 100, nothing is written" {
     table good "id Int32, v String" id
     q "CREATE TABLE bad (id Int32, v Int32, _version UInt64, _is_deleted UInt8) ENGINE = ReplacingMergeTree(_version) ORDER BY (id, v)"
@@ -357,6 +371,7 @@ EOF
     }
     check <"$DIR/in" >"$DIR/out"
     grep '^ok    ClickHouse 18.16.1 at' "$DIR/out"
+    exits 1 grep 'keeps merged parts' "$DIR/out"
     grep '^ok    table public.good -> `'"$DB"'`.`good`: 2 columns' "$DIR/out"
     exits 1 grep FAIL "$DIR/out"
     events >"$DIR/in" <<'EOF'

@@ -324,6 +324,7 @@ ch_new() {
     <timezone>UTC</timezone>
     <mark_cache_size>67108864</mark_cache_size>
     <max_concurrent_queries>100</max_concurrent_queries>
+    <merge_tree><old_parts_lifetime>1</old_parts_lifetime></merge_tree>
 </yandex>
 XML
     cat >"$dir/users.xml" <<XML
