@@ -159,35 +159,84 @@ copydefinition_stayed(const char *before, const char *now)
     return copydefinition_published(before, now);
 }
 
-#define WORDS_BEFORE_FILE 4
-#define FILE_LETTER       'f'
+/* ---- the table's storage ---- */
 
-/* The word of the file, or NULL. */
+#define WORDS_BEFORE_STORAGE 4
+#define TOAST_LETTER         't'
+#define FILE_LETTER          'f'
+
+/* Its word, or NULL. */
 static const char *
-file_of(const char *definition)
+storage_of(const char *definition)
 {
-    for (int i = 0; i < WORDS_BEFORE_FILE && definition != NULL; i++) {
+    for (int i = 0; i < WORDS_BEFORE_STORAGE && definition != NULL; i++) {
         definition = strchr(definition, ' ');
         definition += definition != NULL;
     }
-    return definition != NULL && *definition == FILE_LETTER ? definition : NULL;
+    return definition != NULL && (*definition == TOAST_LETTER || *definition == FILE_LETTER)
+               ? definition
+               : NULL;
+}
+
+/* The words of its word. */
+struct storage {
+    char letter;
+    struct entry number; /* of the TOAST table, or of the file */
+    struct entry method; /* the access method */
+    struct entry types;  /* of its columns */
+    struct entry own;    /* its oldest entry in a publication, 0 without one */
+};
+
+/* An older walpipe wrote the number only. */
+static bool
+read_storage(const char *definition, struct storage *s)
+{
+    const char *word = storage_of(definition);
+    struct entry rest;
+
+    if (word == NULL)
+        return false;
+    s->letter = *word;
+    rest = (struct entry){.text = word + 1, .len = strcspn(word + 1, " ")};
+    return next_word(&rest, &s->number) && next_word(&rest, &s->method) &&
+           next_word(&rest, &s->types) && next_word(&rest, &s->own);
+}
+
+/* Rewriting ALTER TABLEs give a table another TOAST table, too. They change types or the access
+ * method, or they compute the values of a column anew. */
+enum copydefinition_storage
+copydefinition_storage(const char *before, const char *now)
+{
+    struct storage a, b;
+    bool altered, entered;
+
+    if (!read_storage(before, &a) || !read_storage(now, &b) || a.letter != b.letter ||
+        same_text(&a.number, &b.number))
+        return COPYDEFINITION_STORAGE_SAME;
+    altered = !same_text(&a.method, &b.method) || !same_text(&a.types, &b.types);
+    entered = b.own.text[0] != '0' && same_text(&a.own, &b.own);
+    if (entered && (altered || b.letter == FILE_LETTER))
+        return COPYDEFINITION_STORAGE_SAME;
+    return entered || altered || b.letter == FILE_LETTER ? COPYDEFINITION_STORAGE_OTHER
+                                                         : COPYDEFINITION_STORAGE_LOST;
 }
 
 bool
-copydefinition_other_file(const char *before, const char *now)
+copydefinition_refiled(const char *before, const char *now)
 {
-    before = file_of(before);
-    now = file_of(now);
-    return before != NULL && now != NULL && !copydefinition_same(before, now);
+    struct storage a, b;
+
+    return read_storage(before, &a) && read_storage(now, &b) && a.letter == FILE_LETTER &&
+           b.letter == FILE_LETTER && !same_text(&a.number, &b.number);
 }
 
 bool
 copydefinition_forget_file(char *definition)
 {
-    const char *file = file_of(definition);
+    const char *file = storage_of(definition);
     const char *rest;
 
-    if (file == NULL)
+    if (file == NULL || *file != FILE_LETTER)
         return false;
     rest = file + strcspn(file, " ");
     memmove(definition + (file - 1 - definition), rest, strlen(rest) + 1);
@@ -221,7 +270,7 @@ copydefinition_add_read(char *definition, size_t size, const char *publications)
 
     for (; (at = strchr(at, ' ')) != NULL; at++)
         spaces++;
-    if (spaces >= WORDS_BEFORE_FILE - 1 && publications[0] != '\0')
+    if (spaces >= WORDS_BEFORE_STORAGE - 1 && publications[0] != '\0')
         snprintf(definition + len, size - len, " %c%s", READ_LISTED, publications);
 }
 

@@ -21,10 +21,24 @@ bool copydefinition_published(const char *before, const char *now);
 /* The same, and the partition was not detached meanwhile. */
 bool copydefinition_stayed(const char *before, const char *now);
 
-/* Both have the word of the table's file, and not the same one. */
-bool copydefinition_other_file(const char *before, const char *now);
+/* ---- the table's storage ---- */
 
-/* Removes it. False: there was none. */
+/* SET UNLOGGED and SET LOGGED give a table another TOAST table, which VACUUM FULL, CLUSTER, SET
+ * TABLESPACE and TRUNCATE keep. A table without TOAST tells only by its file, which all of these
+ * give it. A table with an entry of its own in a publication cannot become unlogged. */
+enum copydefinition_storage {
+    COPYDEFINITION_STORAGE_SAME,  /* or one of them does not tell, or nothing can be lost */
+    COPYDEFINITION_STORAGE_OTHER, /* it may have been unlogged, but something else is as likely */
+    COPYDEFINITION_STORAGE_LOST   /* it was unlogged, or ALTER TABLE has changed its values */
+};
+
+enum copydefinition_storage copydefinition_storage(const char *before, const char *now);
+
+/* Both have the word of a table without TOAST, and its file is another one. */
+bool copydefinition_refiled(const char *before, const char *now);
+
+/* A TRUNCATE gave the table another file. Removes the word of a table without TOAST. False: there
+ * was none. */
 bool copydefinition_forget_file(char *definition);
 
 /* ---- the publications that a run reads ---- */

@@ -13,10 +13,11 @@
 
 /* ---- table: begins a life, or asks the workers how much of it they have ---- */
 
-/* Bytes of a table's definition. It has four words: a hash of the published rows and columns, one
+/* Bytes of a table's definition. It has five words: a hash of the published rows and columns, one
  * of the partition's attachment ("-": it needs none), one of each entry of a publication that
- * publishes it, and one of each other publication's. A comma stands behind each entry. */
-#define COPY_DEFINITION_MAX 290u
+ * publishes it, one of each other publication's, and one of the table's storage. A comma stands
+ * behind each entry. */
+#define COPY_DEFINITION_MAX 310u
 
 struct copytable_event {
     uint64_t life; /* 0 for a question, which begins no life */

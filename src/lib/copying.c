@@ -180,20 +180,30 @@ copying_touched(struct copying *c, const struct relation *relation, uint32_t xid
     return copyrows_track_key(c, relation, xid, &touched->key, err);
 }
 
+/* True: the note has changed. A list that is ahead of the stream may have had the new file. */
+static bool
+forget_file(struct copypart *part)
+{
+    bool ahead = part->ahead;
+
+    part->ahead = false;
+    return !ahead && copydefinition_forget_file(part->definition);
+}
+
 /* The table has another file now. The reader must not take that for a TRUNCATE of some of its
  * partitions, and nobody for a table that was unlogged. */
 void
 copying_truncated(struct copying *c, uint32_t relid)
 {
     for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next) {
-        if (at->state != COPY_STREAMING || at->gone)
-            continue;
-        if (at->part != relid && at->file != 0) {
+        bool changed = !at->gone && forget_file(at);
+
+        if (!at->gone && at->state == COPY_STREAMING && at->part != relid && at->file != 0) {
             at->file = 0;
-            copyparts_changed(c, at);
-        } else if (at->part == relid && copydefinition_forget_file(at->definition)) {
-            copyparts_changed(c, at);
+            changed = true;
         }
+        if (changed)
+            copyparts_changed(c, at);
     }
 }
 

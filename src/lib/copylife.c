@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "lib/copyback.h"
 #include "lib/copydefinition.h"
 #include "lib/keylesscopy.h"
 
@@ -41,7 +42,7 @@ copylife_ask(struct copying *c, const struct copytable_event *table, struct err 
 
     copyparts_rename(c, &table->relation);
     if (table->life == 0 &&
-        copyparts_listed(c, table->relation.relid, table->part, table->definition, err) != 0)
+        copyback_listed(c, table->relation.relid, table->part, table->definition, err) != 0)
         return -1;
     if (part == NULL) {
         part = copyparts_new(c, &table->relation, table->part, err);
@@ -50,7 +51,7 @@ copylife_ask(struct copying *c, const struct copytable_event *table, struct err 
         replace_stand_in(c, part);
     }
     if (table->life == 0)
-        copyparts_published(c, part, table->definition);
+        copyback_published(c, part, table->definition);
     c->pending = true;
     if (table->life != 0) {
         part->asked_begun = true;

@@ -65,6 +65,7 @@ struct copypart {
     bool behind;  /* rows of the target are in the way of its changes, so that it lacks some of them
                      until its resync ends: part of the note of a PostgreSQL sink */
     bool refiled; /* a list has it in another file, which must be reported */
+    bool ahead;   /* a list of this run has brought another storage, whose TRUNCATE may follow */
     bool met;     /* only the stream brought it, and no list of this run can have had it yet */
     enum copy_state
         told;     /* in a table's first part: the table's state that ackd was told, 0 for none */
@@ -195,16 +196,6 @@ void copyparts_look(struct copying *c);
 
 /* The part's note must be written with the next commit. */
 void copyparts_changed(struct copying *c, struct copypart *part);
-
-/* The reader's list has the physical table `part`, with this definition. EXIT_REFUSED if an earlier
- * list was without the table, or what publishes it now is not what did when the note was written,
- * and rows of it are in the target. */
-int copyparts_listed(struct copying *c, uint32_t relid, uint32_t part, const char *definition,
-                     struct err *err) MUST_CHECK;
-
-/* Behind it. The note gets what publishes the part now, and keeps the definition of what was
- * copied. */
-void copyparts_published(struct copying *c, struct copypart *part, const char *definition);
 
 /* For a part that the sink has found in the target: its note names the target table `noted`, empty
  * if an older walpipe wrote it, and its rows go to `target` now. Before its first life nothing was

@@ -26,7 +26,13 @@ static const char parts_sql[] =
     "SELECT t.oid, c.oid, pg_catalog.format('%%I.%%I', n.nspname, c.relname),"
     "  c.relpages,"
     "  greatest(c.reltuples, 0)::pg_catalog.int8, t.filter, %s, %s, %s, %s, %s, c.relfilenode,"
-    "  EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prrelid = c.oid) "
+    "  c.reltoastrelid, c.relam,"
+    "  (SELECT coalesce(min(r.oid), 0) FROM pg_catalog.pg_publication_rel r"
+    "    WHERE r.prrelid = c.oid),"
+    "  (SELECT coalesce(string_agg(pg_catalog.format('%%s/%%s/%%s/%%s', a.attnum, a.atttypid,"
+    "    a.atttypmod, a.attcollation), ',' ORDER BY a.attnum), '')"
+    "    FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0"
+    "    AND NOT a.attisdropped) || ' ' || c.relnatts "
     "FROM published t %s"
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE c.relkind = 'r' ORDER BY t.oid, c.oid";
@@ -41,7 +47,8 @@ static const char leaves_sql[] =
     "CROSS JOIN LATERAL (SELECT t.oid UNION SELECT l.relid::pg_catalog.oid FROM "
     "pg_catalog.pg_partition_tree(t.oid) l WHERE l.isleaf) f "
     "CROSS JOIN LATERAL (SELECT i.oid, i.relname, i.relnamespace, i.relkind, i.relpages, "
-    "i.reltuples, i.relfilenode, i.relispartition FROM pg_catalog.pg_class i "
+    "i.reltuples, i.relfilenode, i.relispartition, i.reltoastrelid, i.relam, i.relnatts "
+    "FROM pg_catalog.pg_class i "
     "WHERE i.oid = f.oid OFFSET 0) c ";
 
 enum parts_field {
@@ -57,7 +64,10 @@ enum parts_field {
     FIELD_OTHERS,
     FIELD_ATTACHED,
     FIELD_FILE,
-    FIELD_ENTERED
+    FIELD_TOAST,
+    FIELD_METHOD,
+    FIELD_OWN,
+    FIELD_TYPES
 };
 
 /* oid and xmin together identify a row. One that was deleted and inserted again has another oid,
@@ -217,6 +227,18 @@ add_entries(struct catalog_part *part, const char *entries, int *room)
     }
 }
 
+/* relnatts tells of columns that were added and dropped again. */
+static void
+add_storage(struct catalog_part *part)
+{
+    uint64_t types = hash_finish(hash_bytes(HASH_SEED, part->types, strlen(part->types)));
+    size_t len = strlen(part->digest);
+
+    snprintf(part->digest + len, sizeof part->digest - len,
+             " %c%" PRIx32 ".%" PRIx32 ".%08" PRIx64 ".%" PRIx32, part->toast != 0 ? 't' : 'f',
+             part->toast != 0 ? part->toast : part->file, part->method, types >> 32, part->own);
+}
+
 /* Two that differ get the same once in 2^64. */
 static void
 digest(struct catalog_part *part)
@@ -235,9 +257,7 @@ digest(struct catalog_part *part)
     len = strlen(part->digest);
     snprintf(part->digest + len, sizeof part->digest - len, " ");
     add_entries(part, part->others, &room);
-    len = strlen(part->digest);
-    if (!part->entered)
-        snprintf(part->digest + len, sizeof part->digest - len, " f%" PRIx32, part->file);
+    add_storage(part);
 }
 
 static bool
@@ -272,7 +292,10 @@ fill(struct catalog *catalog, int server_version, struct err *err)
             .members = PQgetvalue(r, row, FIELD_MEMBERS),
             .others = PQgetvalue(r, row, FIELD_OTHERS),
             .attached = PQgetvalue(r, row, FIELD_ATTACHED),
-            .entered = PQgetvalue(r, row, FIELD_ENTERED)[0] == 't'};
+            .toast = (uint32_t)strtoul(PQgetvalue(r, row, FIELD_TOAST), NULL, 10),
+            .method = (uint32_t)strtoul(PQgetvalue(r, row, FIELD_METHOD), NULL, 10),
+            .own = (uint32_t)strtoul(PQgetvalue(r, row, FIELD_OWN), NULL, 10),
+            .types = PQgetvalue(r, row, FIELD_TYPES)};
         /* Before 14 a range without an end names every block of the table. */
         catalog->parts[row].measured = server_version >= 140000;
         catalog->parts[row].whole = is_partitioned(catalog, catalog->parts[row].relid);
@@ -311,7 +334,7 @@ ask(PGconn *conn, const char *publications, struct err *err)
     free(others);
     free(attached);
     free(sql);
-    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vvvvvvv", err);
+    return pqx_shaped(result, what, 0, PQX_ROWS, "vvvvv?vvvvvvvvvv", err);
 }
 
 struct catalog *

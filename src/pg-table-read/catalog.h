@@ -17,7 +17,10 @@ struct catalog_part {
     uint64_t blocks;        /* an estimate */
     uint64_t rows;          /* an estimate, 0 if unknown */
     uint32_t file;          /* the number of its file */
-    bool entered;           /* a publication has an entry for it, so it cannot become unlogged */
+    uint32_t toast;         /* its TOAST table, 0 without one */
+    uint32_t method;        /* its access method */
+    uint32_t own;           /* its oldest entry in any publication, 0 without one */
+    const char *types;      /* of its columns */
     const char *filter;     /* an SQL expression, NULL for all rows */
     const char *definition; /* identifies the published rows and columns, from rows of the
                                publications' catalogs */

@@ -42,8 +42,9 @@ name_changed(const struct copy *copy)
                       life->part->name);
         if (life->rewritten)
             log_write(copy->log, LOG_WARNING,
-                      "%s: it was rewritten, or truncated without its root; if it was truncated, "
-                      "its earlier rows stay in the target",
+                      "%s: it was rewritten, or truncated without its root, or unlogged for a "
+                      "time; if it was truncated or unlogged, the target lacks these changes, and "
+                      "its table must be copied again with walpipe resync",
                       life->part->name);
         life->changed = life->moved = life->rewritten = false;
     }

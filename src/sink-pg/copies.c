@@ -120,9 +120,9 @@ warn_of_files(struct worker *w)
         if (w->intake.hello.shard == 0)
             log_write(
                 w->log, LOG_WARNING,
-                "%s.%s has another file: if it was unlogged for a time, its changes of that "
-                "time are lost, and it must be copied again with walpipe resync; VACUUM FULL, "
-                "CLUSTER, TRUNCATE and ALTER TABLE lose nothing",
+                "%s.%s has another file: if it was unlogged for a time, or ALTER TABLE ... USING "
+                "gave it other values, these changes are lost, and it must be copied again with "
+                "walpipe resync; VACUUM FULL, CLUSTER, TRUNCATE and other rewrites lose nothing",
                 part->schema, part->name);
 }
 

@@ -182,36 +182,3 @@ refused_then_resynced() {
     sql "VACUUM FULL pg_depend; VACUUM FULL pg_publication; VACUUM FULL t; DELETE FROM t WHERE k <= 10"
     stayed
 }
-
-# warned N: of another file
-warned() {
-    [ "$(grep -c '"message":"public.t has another file: if it was unlogged' "$conf.log")" -eq "$1" ]
-}
-
-has_file() {
-    [ "$(pg_sql dst "SELECT definition ~ (' f' || to_hex($(sql "SELECT relfilenode FROM pg_class WHERE oid = 't'::regclass")) || ' ')
-        FROM walpipe.tables WHERE relid <> 0" "$db")" = t ]
-}
-
-# The bug was that nothing told of it. VACUUM FULL looks the same.
-@test "a table becomes unlogged and logged again: it is named once, and a TRUNCATE is not taken for that" {
-    begin "FOR ALL TABLES"
-    has_file
-    sql "ALTER TABLE t SET UNLOGGED; DELETE FROM t WHERE k <= 10; ALTER TABLE t SET LOGGED"
-    pipeline_start "$conf"
-    wait_until 30 warned 1
-    wait_until 30 has_file
-    pipeline_stop "$conf"
-    "$WALPIPE_BIN/walpipe" resync -c "$conf" --table public.t
-    stayed
-    pipeline_start "$conf"
-    wait_until 30 streams
-    sql "UPDATE t SET v = 'before' WHERE k = 21"
-    caught_up "$conf" src "$db"
-    sql "TRUNCATE t; INSERT INTO t VALUES (20, 'new')"
-    caught_up "$conf" src "$db"
-    wait_until 30 has_file
-    pipeline_stop "$conf"
-    stayed
-    warned 1
-}

@@ -129,7 +129,7 @@ out_for_a_while() {
 is_refused_back() {
     for _ in 1 2; do
         ends 100
-        logged "public.$1 was left out of the sink's tables or of the publication, or was published otherwise, and its changes of that time are lost"
+        logged "public.$1 was left out of the sink's tables or of the publication, or was published otherwise or unlogged, and its changes of that time are lost"
         noted "bool_and(state = '$2')" "AND name = '$1'"
         pipeline_start "$conf" || true
     done

@@ -372,7 +372,7 @@ forgotten() {
     copied <<<'e.add(table_end(0, "l")).end()'
     state_is out-copying
     exits 100 copied <<<'ask(); e.end()'
-    log_has "public.t was left out of the sink's tables or of the publication, or was published otherwise, and its changes of that time are lost"
+    log_has "public.t was left out of the sink's tables or of the publication, or was published otherwise or unlogged, and its changes of that time are lost"
     state_is out-copying
     # A stream without copies brings no such table.
     small >"$DIR/in"

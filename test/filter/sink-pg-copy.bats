@@ -709,7 +709,7 @@ e.add(horizon(200, 200)).add(table_end(7))'
     [ "$(sql "SELECT id FROM t")" = 9 ]
     asks 0x2500 "ask()"
     [ "$status" -eq 100 ]
-    said "public.t was left out of the sink's tables or of the publication, or was published otherwise, and its changes of that time are lost"
+    said "public.t was left out of the sink's tables or of the publication, or was published otherwise or unlogged, and its changes of that time are lost"
     said "set state = 'waiting', done = '' and rows = 0 in its rows of walpipe.tables"
     state_is out-copying
     # A stream without copies brings no such table.

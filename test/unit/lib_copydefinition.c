@@ -6,10 +6,58 @@
 
 #include "check.h"
 
+static void
+test_storages(void)
+{
+    static const char old[] = "0123456789abcdef"; /* an older walpipe */
+    char toast[] = "aa - 1,  t5.2.ab.0", before[64], now[64];
+    static const struct {
+        const char *before, *now;
+        enum copydefinition_storage expected;
+    } storages[] = {
+        {"t5.2.ab.0", "t5.2.ab.0", COPYDEFINITION_STORAGE_SAME},
+        {"t5.2.ab.0", "t6.2.ab.0", COPYDEFINITION_STORAGE_LOST},
+        {"t5.2.ab.0", "t6.3.ab.0", COPYDEFINITION_STORAGE_OTHER},
+        {"t5.2.ab.0", "t6.2.ac.0", COPYDEFINITION_STORAGE_OTHER},
+        {"t5.2.ab.9", "t6.2.ab.9", COPYDEFINITION_STORAGE_OTHER},
+        {"t5.2.ab.9", "t6.2.ac.9", COPYDEFINITION_STORAGE_SAME},
+        {"t5.2.ab.9", "t6.3.ab.9", COPYDEFINITION_STORAGE_SAME},
+        {"t5.2.ab.9", "t6.2.ab.a", COPYDEFINITION_STORAGE_LOST},
+        {"t5.2.ab.9", "t6.2.ab.0", COPYDEFINITION_STORAGE_LOST},
+        {"t5.2.ab.0", "t6.2.ab.9", COPYDEFINITION_STORAGE_LOST},
+        {"f5.2.ab.0", "f6.2.ab.0", COPYDEFINITION_STORAGE_OTHER},
+        {"f5.2.ab.0", "f6.2.ac.0", COPYDEFINITION_STORAGE_OTHER},
+        {"f5.2.ab.9", "f6.2.ab.9", COPYDEFINITION_STORAGE_SAME},
+        {"f5.2.ab.9", "f6.2.ab.a", COPYDEFINITION_STORAGE_OTHER},
+        {"f5.2.ab.0", "t6.2.ab.0", COPYDEFINITION_STORAGE_SAME},
+        {"t5.2.ab.0", "f6.2.ab.0", COPYDEFINITION_STORAGE_SAME},
+        {"f5", "f6.2.ab.0", COPYDEFINITION_STORAGE_SAME}, /* an older walpipe */
+    };
+
+    for (size_t i = 0; i < sizeof storages / sizeof *storages; i++) {
+        snprintf(before, sizeof before, "aa - 1,  %s", storages[i].before);
+        snprintf(now, sizeof now, "bb - 1,  %s s00000001", storages[i].now);
+        check(copydefinition_storage(before, now) == storages[i].expected, "%s, %s",
+              storages[i].before, storages[i].now);
+    }
+    check(copydefinition_storage(old, "aa - 1,  t5.2.ab.0") == COPYDEFINITION_STORAGE_SAME,
+          "a definition without a storage");
+    check(copydefinition_refiled("aa - 1,  f5.2.ab.0", "aa - 1,  f6.2.ab.0") &&
+              !copydefinition_refiled("aa - 1,  f5.2.ab.0", "aa - 1,  f5.2.ab.0 s00000001") &&
+              !copydefinition_refiled("aa - 1,  t5.2.ab.0", "aa - 1,  t6.2.ab.0") &&
+              !copydefinition_refiled("aa - 1, ", "aa - 1,  f6.2.ab.0"),
+          "another file");
+    check(copydefinition_stayed("aa - 1,  f5.2.ab.0", "aa - 1,  f6.2.ab.0") &&
+              !copydefinition_stayed("aa - 1,  f5.2.ab.0", "aa - 2,  f5.2.ab.0"),
+          "the storage is no entry");
+    check(!copydefinition_forget_file(toast) && strcmp(toast, "aa - 1,  t5.2.ab.0") == 0,
+          "a TRUNCATE keeps the TOAST table");
+}
+
 int
 main(void)
 {
-    char filed[64] = "aa - 1, 2, f5";
+    char filed[64] = "aa - 1, 2, f5.2.ab.0";
     static const char old[] = "0123456789abcdef"; /* an older walpipe */
 
     check(copydefinition_same("aa - 1,2, 3,", "aa - 1,  "),
@@ -87,21 +135,12 @@ main(void)
     check(copydefinition_stayed("aa - 1, ", old), "a definition of an older walpipe does not tell");
     check(copydefinition_stayed("", "aa - 1, "), "a definition of an older walpipe does not tell");
 
-    check(!copydefinition_other_file("aa - 1, ", "aa - 1,  f5") &&
-              !copydefinition_other_file("aa - 1, 2,", "aa - 1, 2,") &&
-              !copydefinition_other_file(old, "aa - 1,  f5"),
-          "a definition without a file");
-    check(copydefinition_other_file("aa - 1,  f5", "aa - 1,  f6") &&
-              !copydefinition_other_file("aa - 1,  f5", "aa - 1,  f5 s00000001"),
-          "one with a file");
-    check(copydefinition_stayed("aa - 1,  f5", "aa - 1,  f6") &&
-              !copydefinition_stayed("aa - 1,  f5", "aa - 2,  f5"),
-          "the file is no entry");
+    test_storages();
     copydefinition_add_read(filed, sizeof filed, "00000001");
-    check(strcmp(filed, "aa - 1, 2, f5 s00000001") == 0, "the publications: \"%s\"", filed);
+    check(strcmp(filed, "aa - 1, 2, f5.2.ab.0 s00000001") == 0, "the publications: \"%s\"", filed);
     check(copydefinition_begin_read(filed, "00000001") == COPYDEFINITION_READ_SAME &&
               copydefinition_begin_read(filed, "00000002") == COPYDEFINITION_READ_OTHER &&
-              strcmp(filed, "aa - 1, 2, f5 u00000002") == 0 &&
+              strcmp(filed, "aa - 1, 2, f5.2.ab.0 u00000002") == 0 &&
               copydefinition_begin_read(filed, "00000002") == COPYDEFINITION_READ_SAME &&
               copydefinition_begin_read(filed, "00000001") == COPYDEFINITION_READ_LOST,
           "other publications are read: \"%s\"", filed);
