@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/copyback.h"
 #include "lib/copydefinition.h"
 #include "lib/copylife.h"
 #include "lib/copyrows.h"
@@ -97,9 +98,37 @@ copying_begin(struct copying *c, const struct hello *hello)
     }
 }
 
-void
-copying_left_out(struct copying *c, uint32_t relid)
+/* The values of skips. */
+static char skipped, came_back;
+
+static int
+set_skip(struct copying *c, uint32_t relid, void *value, struct err *err)
 {
+    void *replaced;
+
+    return relmap_put(&c->skips, relid, value, &replaced) == 0 ? 0 : out_of_memory(err);
+}
+
+int
+copying_skip(struct copying *c, uint32_t relid, struct err *err)
+{
+    return set_skip(c, relid, &skipped, err);
+}
+
+bool
+copying_came_back(struct copying *c, uint32_t relid)
+{
+    struct err ignored;
+
+    return relmap_get(&c->skips, relid) == &skipped &&
+           set_skip(c, relid, &came_back, &ignored) == 0;
+}
+
+int
+copying_left_out(struct copying *c, uint32_t relid, struct err *err)
+{
+    if (copying_skip(c, relid, err) != 0)
+        return -1;
     for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next) {
         if (at->gone || at->out)
             continue;
@@ -107,6 +136,7 @@ copying_left_out(struct copying *c, uint32_t relid)
         copyparts_changed(c, at);
         c->urgent = true;
     }
+    return 0;
 }
 
 static bool
@@ -137,6 +167,8 @@ copying_relation(struct copying *c, const struct relation *relation, uint32_t xi
     bool same = false;
 
     copyparts_rename(c, relation);
+    if (copying_came_back(c, relation->relid) && copyback_take(c, relation->relid, err) != 0)
+        return -1;
     if (!copyparts_lives(c, relation->relid))
         return 0;
     if (!changed && is_as_described(c, relation, &same, err) != 0)
@@ -512,6 +544,7 @@ copying_free(struct copying *c)
         free(part);
     }
     relmap_free(&c->tables);
+    relmap_free(&c->skips);
     tracked_free(&c->tracked);
     heldranges_free(&c->held);
     buf_free(&c->key);

@@ -34,8 +34,19 @@ int copying_relation(struct copying *c, const struct relation *relation, uint32_
                      struct err *err) MUST_CHECK;
 
 /* route leaves the table's changes out from here on. Its note says so at the latest with the commit
- * of the first one. */
-void copying_left_out(struct copying *c, uint32_t relid);
+ * of the first one. If the table's description comes again, its name has changed to and fro, and
+ * copying_relation refuses it. */
+int copying_left_out(struct copying *c, uint32_t relid, struct err *err) MUST_CHECK;
+
+/* The same without a copy, where no note is in memory. copying_came_back is true once for each
+ * time. */
+int copying_skip(struct copying *c, uint32_t relid, struct err *err) MUST_CHECK;
+bool copying_came_back(struct copying *c, uint32_t relid) MUST_CHECK;
+
+/* The warning of it. */
+#define COPYING_CAME_BACK                                                                          \
+    "%s.%s had a name for a time that the sink's tables leave out; its changes of that time are "  \
+    "lost"
 
 /* Call it before a table's first change. A table without a note gets one, COPY_NEW. EXIT_REFUSED if
  * it cannot be copied. */

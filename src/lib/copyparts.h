@@ -132,6 +132,7 @@ struct copying {
     uint32_t taken; /* tables that this run has noted so since copying_taken */
     struct copypart *parts;
     struct relmap tables; /* relid to its first part */
+    struct relmap skips;  /* relid to copying_skipped, if route leaves the table out */
     uint32_t unfinished;  /* number of parts that are not streaming */
     uint64_t followed;    /* not less than any table's */
     struct tracked tracked;

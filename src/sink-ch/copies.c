@@ -103,9 +103,11 @@ copies_start(struct worker *w, struct err *err)
 int
 copies_relation(struct worker *w, const struct relation *relation, bool changed, struct err *err)
 {
-    return is_on(w)
-               ? copying_relation(&w->copies.copying, relation, w->intake.begin.xid, changed, err)
-               : 0;
+    if (is_on(w))
+        return copying_relation(&w->copies.copying, relation, w->intake.begin.xid, changed, err);
+    if (copying_came_back(&w->copies.copying, relation->relid) && w->intake.hello.shard == 0)
+        log_write(w->log, LOG_WARNING, COPYING_CAME_BACK, relation->schema, relation->name);
+    return 0;
 }
 
 /* Where the sink had everything at its start. Of a table without a key one worker has all, so the
@@ -257,10 +259,11 @@ copies_touched(struct worker *w, struct intake_item *item, struct err *err)
 int
 copies_left_out(struct worker *w, uint32_t relid, struct err *err)
 {
-    if (!is_on(w))
-        return copynotes_leave_out(&w->copies.notes, relid, err);
-    copying_left_out(&w->copies.copying, relid);
-    return 0;
+    if (is_on(w))
+        return copying_left_out(&w->copies.copying, relid, err);
+    return copying_skip(&w->copies.copying, relid, err) == 0
+               ? copynotes_leave_out(&w->copies.notes, relid, err)
+               : -1;
 }
 
 int

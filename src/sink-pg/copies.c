@@ -346,13 +346,14 @@ copies_relation(struct worker *w, const struct intake_item *item, bool changed, 
 {
     struct cursor body = item->body;
     struct relation relation;
-    int rc;
+    int rc = 0;
 
-    if (copying(w) == NULL)
-        return 0;
     if (relation_decode(&body, item->elements, &relation, err) != 0)
         return -1;
-    rc = copying_relation(copying(w), &relation, w->intake.begin.xid, changed, err);
+    if (copying(w) != NULL)
+        rc = copying_relation(copying(w), &relation, w->intake.begin.xid, changed, err);
+    else if (w->intake.hello.shard == 0 && copying_came_back(&w->copies.copying, relation.relid))
+        log_write(w->log, LOG_WARNING, COPYING_CAME_BACK, relation.schema, relation.name);
     relation_free(&relation);
     return rc;
 }
@@ -361,11 +362,11 @@ copies_relation(struct worker *w, const struct intake_item *item, bool changed, 
 int
 copies_left_out(struct worker *w, uint32_t relid, struct err *err)
 {
-    if (copying(w) == NULL)
-        return w->copies.notes.exist ? deliver_left_out(&w->deliver, &w->copies.notes, relid, err)
-                                     : 0;
-    copying_left_out(copying(w), relid);
-    return 0;
+    if (copying(w) != NULL)
+        return copying_left_out(copying(w), relid, err);
+    if (copying_skip(&w->copies.copying, relid, err) != 0)
+        return -1;
+    return w->copies.notes.exist ? deliver_left_out(&w->deliver, &w->copies.notes, relid, err) : 0;
 }
 
 int

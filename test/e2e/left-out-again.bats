@@ -1,0 +1,68 @@
+#!/usr/bin/env bats
+# Tables that a sink leaves out for a time only, under another name or in another schema, or before
+# it has a note of any table.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    pg_new src
+    pg_new dst
+    ch_new ch
+}
+
+teardown_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    servers_end
+}
+
+setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
+    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
+    source "$BATS_TEST_DIRNAME/left-out.bash"
+    left_out_setup
+}
+
+teardown() {
+    left_out_teardown
+}
+
+# The bug was that later changes of it were applied, and only the next start refused it.
+out_and_in_again() {
+    begin
+    write_conf yes "tables = public.t, public.u"
+    pipeline_start "$conf"
+    wait_until 30 grep -q 'published tables are to be copied' "$conf.log"
+    sql "ALTER TABLE t RENAME TO other"
+    unheard other
+    sql "ALTER TABLE other RENAME TO t"
+    sql "UPDATE t SET v = 'later' WHERE k = 500"
+    wait_until 60 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" -eq 100 ]
+    refused t
+}
+
+@test "a name is left out and given back between two lists, PostgreSQL" {
+    out_and_in_again
+}
+
+@test "a name is left out and given back between two lists, ClickHouse" {
+    into=ch
+    out_and_in_again
+}
+
+@test "a name is left out and given back, and copy = no: a warning" {
+    begin
+    write_conf no "tables = public.t, public.u"
+    pipeline_start "$conf"
+    sql "ALTER TABLE t RENAME TO other"
+    unheard other
+    sql "ALTER TABLE other RENAME TO t"
+    sql "UPDATE t SET v = 'later' WHERE k = 500"
+    wait_until 60 grep -q '"message":"public.t had a name for a time that the sink.s tables leave out' "$conf.log"
+    caught_up "$conf" src "$db"
+    pipeline_stop "$conf"
+    write_conf
+    refused t
+}
