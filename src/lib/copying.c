@@ -124,10 +124,22 @@ copying_came_back(struct copying *c, uint32_t relid)
            set_skip(c, relid, &came_back, &ignored) == 0;
 }
 
+/* While every table without a note is streaming, no list has named this one yet. */
+static int
+note_unknown(struct copying *c, uint32_t relid, struct err *err)
+{
+    struct copypart part = {.relid = relid, .state = COPY_STREAMING};
+
+    snprintf(part.name, sizeof part.name, "oid %" PRIu32, relid);
+    return !c->carried_over || copyparts_known(c, relid) || copyparts_add(c, &part) != NULL
+               ? 0
+               : out_of_memory(err);
+}
+
 int
 copying_left_out(struct copying *c, uint32_t relid, struct err *err)
 {
-    if (copying_skip(c, relid, err) != 0)
+    if (copying_skip(c, relid, err) != 0 || note_unknown(c, relid, err) != 0)
         return -1;
     for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next) {
         if (at->gone || at->out)

@@ -66,3 +66,40 @@ out_and_in_again() {
     write_conf
     refused t
 }
+
+# The bug was that it was taken as streaming, because no note of it was there.
+of_a_sink_without_notes() {
+    write_conf no
+    sql "CREATE PUBLICATION p FOR TABLE t; CREATE PUBLICATION q FOR TABLE u"
+    pipeline_start "$conf"
+    for table in t u; do
+        sql "INSERT INTO $table SELECT i, 'v' FROM generate_series(1, 1000) AS i"
+    done
+    caught_up "$conf" src "$db"
+    pipeline_stop "$conf"
+    write_conf yes "tables = public.u"
+    start_without_lists
+    unheard
+    caught_up "$conf" src "$db"
+    pipeline_kill "$conf"
+    write_conf
+    refused t
+}
+
+@test "no table has a note yet, since the sink followed without copies, PostgreSQL" {
+    local table
+    for table in t u; do
+        sql "CREATE TABLE $table (k int PRIMARY KEY, v text)"
+        pg_sql dst "CREATE TABLE $table (k int PRIMARY KEY, v text)" "$db"
+    done
+    of_a_sink_without_notes
+}
+
+@test "no table has a note yet, since the sink followed without copies, ClickHouse" {
+    local table
+    into=ch
+    for table in t u; do
+        sql "CREATE TABLE $table (k int PRIMARY KEY, v text)"
+    done
+    of_a_sink_without_notes
+}
