@@ -410,7 +410,7 @@ route_arguments(const struct config *config, struct pool *pool)
             words_add_option(&w, "--layout", plan_layout_path(config, pool, sink));
         if (sink->tables != NULL)
             words_add_option(&w, "--tables", sink->tables);
-        if (sink->tables != NULL && !sink->copies && sink->type != SINK_EXEC)
+        if (!sink->copies && sink->type != SINK_EXEC)
             words_add_option(&w, "--left-out", "tell");
         for (uint32_t shard = 0; shard < sink->shards; shard++)
             words_add_option(&w, "--to", pool_print(pool, "/dev/fd/%d", plan_worker_fd(worker++)));

@@ -103,3 +103,18 @@ of_a_sink_without_notes() {
     done
     of_a_sink_without_notes
 }
+
+# The bug was that route told of it only where the sink had tables.
+@test "a table is in the schema walpipe for a time, and copy = no" {
+    begin
+    sql "CREATE SCHEMA walpipe"
+    write_conf no
+    pipeline_start "$conf"
+    sql "ALTER TABLE t SET SCHEMA walpipe"
+    unheard walpipe.t
+    sql "ALTER TABLE walpipe.t SET SCHEMA public"
+    caught_up "$conf" src "$db"
+    pipeline_stop "$conf"
+    write_conf
+    refused t
+}

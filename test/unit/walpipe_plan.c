@@ -91,7 +91,8 @@ test_arguments(const struct plan *plan)
     is(p[3].argv, "sh -c my sink ", "exec sink");
     check(strcmp(p[3].file, "/bin/sh") == 0 && p[3].foreign, "by the shell");
     is(p[4].argv,
-       "route --sink dst --shard-key key --layout /s/layout.dst --to /dev/fd/3 --to /dev/fd/4 "
+       "route --sink dst --shard-key key --layout /s/layout.dst --left-out tell --to /dev/fd/3 "
+       "--to /dev/fd/4 "
        "--sink x --shard-key table "
        "--tables a.* --to /dev/fd/5 --log-level info ",
        "route");
