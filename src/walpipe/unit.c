@@ -451,6 +451,16 @@ log_culprit(struct unit *u, enum exit_code code)
     u->sink = c->program->sink;
 }
 
+/* A reader that was told to stop before it had begun ends the others, which miss its stream.
+ * Nothing failed then, even if they were found ended before the reader. */
+static bool
+is_failure(const struct unit *u)
+{
+    bool told_first = u->renew || !u->failed_unasked;
+
+    return u->failed && !(told_first && ended_before_begin(u, &u->children[u->reader]));
+}
+
 static struct unit_end
 run_programs(struct unit *u, const struct plan *plan, int signals)
 {
@@ -467,7 +477,7 @@ run_programs(struct unit *u, const struct plan *plan, int signals)
     }
     watch(u, signals);
     code = started ? outcome(u) : u->why.code;
-    if (started && (u->failed || code == EXIT_REFUSED))
+    if (started && (is_failure(u) || code == EXIT_REFUSED))
         log_culprit(u, code);
     return (struct unit_end){.code = code,
                              .asked = u->asked,

@@ -355,6 +355,17 @@ load walpipe
     ends 0
 }
 
+@test "the bug was that a sink was blamed for the end of a pipeline that was stopped while it waited for the source" {
+    settings NEVER_BEGINS=1
+    start
+    wait_until 10 started
+    kill -TERM "$run_pid"
+    ends 0
+    logged "pg-wal-read (pid [0-9]*) was killed by signal 15 .* before it had begun"
+    run ! logged "the pipeline ended because"
+    [ ! -e "$SCRATCH/state/last_error" ]
+}
+
 # copying: the config of a pipeline that copies, and so has pg-table-read as its eighth program.
 copying() {
     sed -i '/^\[sink a\]/a copy = yes' "$conf"

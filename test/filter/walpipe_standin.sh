@@ -3,7 +3,8 @@
 # walpipe.bats. Passes lines on; "end" is the last one. It writes beside its own directory, NAME
 # being the program or, for a worker, sink-SINK-SHARD: started.NAME, args.NAME, env.NAME, fds.NAME,
 # told, heard, finished. The file settings there may say FAILS=NAME and CODE, that one exits with CODE at
-# once, ENDS=NAME, that one does with 0, the first time only, NEVER_ENDS=NAME, that one hangs, or LATE=NAME, that one refuses after the others ended.
+# once, ENDS=NAME, that one does with 0, the first time only, NEVER_ENDS=NAME, that one hangs, LATE=NAME, that one refuses after the others ended, or
+# NEVER_BEGINS=1, pg-wal-read ends by the signal, and later than the others.
 
 me=${0##*/}
 place=$(cd "$(dirname "$0")/.." && pwd) # walpipe passes no variable of the test's
@@ -64,6 +65,7 @@ case $me in
 pg-wal-read)
     # a trap runs at once in wait, not in sleep
     until [ -e "$place/told" ]; do sleep 0.1 & wait "$!"; done
+    [ -z "${NEVER_BEGINS:-}" ] || { exec >&- && sleep 0.5 && trap - TERM && kill "$$"; }
     echo end
     drained
     ;;
