@@ -4,7 +4,9 @@ walpipe@NAME. ExecStart, User and RestartPreventExitStatus come from the unit fi
 service manager's other promises (limits, hardening, the watchdog) are not kept.
 
     systemctl start|stop|restart|reload|enable [--now]|disable [--now]|is-active|status UNIT
-    journalctl -u UNIT [-o cat] [-n LINES]"""
+    journalctl -u UNIT [-t walpipe] [-o cat] [-n LINES]
+
+As in a real journal, the unit's log also has lines of systemd, which -t walpipe leaves out."""
 
 import os
 import pwd
@@ -68,6 +70,10 @@ class Unit:
         os.umask(0o077)
         os.chdir("/")
 
+    def say(self, line):
+        with open(self.log, "a", encoding="utf-8") as log:
+            log.write(f"{self.unit}.service: {line}\n")
+
     def run_once(self, environment):
         with open(self.log, "ab") as log:
             child = subprocess.Popen(self.settings["ExecStart"].split(), stdin=subprocess.DEVNULL, stdout=log,
@@ -95,6 +101,9 @@ class Unit:
                     self.put("state", "active")
         while True:
             code = self.run_once(environment)
+            if code != 0:
+                self.say(f"Main process exited, code=exited, status={code}/n/a")
+                self.say("Failed with result 'exit-code'.")
             if code == 0 or self.get("stop"):
                 return "inactive"
             if str(code) in self.settings["RestartPreventExitStatus"].split():
@@ -155,6 +164,8 @@ def journalctl(arguments):
     unit = Unit(arguments[arguments.index("-u") + 1])
     with open(unit.log, encoding="utf-8") as f:
         lines = f.readlines()
+    if "-t" in arguments:
+        lines = [line for line in lines if not line.startswith(f"{unit.unit}.service: ")]
     if "-n" in arguments:
         lines = lines[-int(arguments[arguments.index("-n") + 1]):]
     sys.stdout.writelines(lines)
