@@ -6,8 +6,10 @@ import random
 import signal
 import time
 
+from pauses import Pauses
+from poisons import Poisons
 from resyncs import Resyncs
-from rig import LINKS, Failure
+from rig import LINKS, Failure, proc_state
 
 PG_LINKS = ("one", "three")
 WORKS = 15  # seconds, at most, until a pipeline that is left alone works
@@ -21,6 +23,8 @@ class Faults:
         self.lives = lives
         self.resyncs = Resyncs(rig, lives, lambda: random.Random(self.random.random()))
         self.random = random.Random("%s faults" % seed)
+        self.poisons = Poisons(rig, random.Random("%s poisons" % seed))
+        self.pauses = Pauses(rig, random.Random("%s pauses" % seed), self)
         self.undo = []  # (time, number, what, function)
         self.number = 0
         self.began = time.monotonic()
@@ -37,7 +41,7 @@ class Faults:
             (2, self.drain_walpipe), (3, self.stall), (2, self.delay), (3, self.cut),
             (5, self.cut_at_byte), (1, self.refuse), (6, self.cut_at_commit),
             (5, self.cut_at_request), (6, self.add_table), (4, self.drop_table),
-            (4, self.copy_again),
+            (4, self.copy_again), (5, self.pause_or_resume), (3, self.poison),
             (6, self.resync), (2, self.resync_stopped), (3, self.rewrite)]
 
     def note(self, kind, text, kill=False):
@@ -73,6 +77,7 @@ class Faults:
                 self.work_for(self.random.choice((0, 0.5, 2, 4)), min(end, time.monotonic() + WORKS), check)
             while True:
                 self.undo_due()
+                self.pauses.look()
                 check()
                 if time.monotonic() >= pause:
                     break
@@ -93,6 +98,8 @@ class Faults:
     def resync_in_peace(self, check):
         """Where faults come fast a pipeline seldom begins a resync: few faults, while clients write."""
         self.all_well()
+        self.revive()
+        self.pauses.end(check)
         self.await_copies(check)
         for ask in (self.resync, self.resync):
             ask()
@@ -129,6 +136,10 @@ class Faults:
 
     @staticmethod
     def send(pid, signo):
+        # SIGCONT to a program that ends would take back the stop of the leak check's ptrace, and the
+        # check would wait for ever.
+        if signo == signal.SIGCONT and proc_state(pid) != "T":
+            return
         try:
             os.kill(pid, signo)
         except ProcessLookupError:
@@ -167,6 +178,10 @@ class Faults:
         self.send(pid, signal.SIGSTOP)
         self.later(seconds, "SIGCONT to %d" % pid, lambda: self.send(pid, signal.SIGCONT))
 
+    def ended_well(self, code):
+        """100 where a transaction is under way that a target cannot take."""
+        return code in (0, 111) or code == 100 and self.poisons.pending
+
     def start_walpipe(self):
         self.rig.pipeline.start()
         self.down.discard("walpipe")
@@ -195,7 +210,7 @@ class Faults:
         self.down.add("walpipe")
         code = self.rig.pipeline.drain()
         self.note("drain walpipe", "exit code %d" % code)
-        if code not in (0, 111):
+        if not self.ended_well(code):
             raise Failure("walpipe was told to drain and ended with %d" % code)
         self.drained += code == 0
         self.start_walpipe()
@@ -213,7 +228,7 @@ class Faults:
         self.down.add("walpipe")
         self.all_well()
         code = pipeline.drain(told=True)
-        if code not in (0, 111):
+        if not self.ended_well(code):
             raise Failure("walpipe was told to drain, lost a program and ended with %d" % code)
         self.start_walpipe()
 
@@ -228,7 +243,7 @@ class Faults:
             self.say("walpipe waits: told to stop, and started again")
             code = pipeline.drain()
             # it may have begun to start again at that moment
-            if code not in (0, 111):
+            if not self.ended_well(code):
                 raise Failure("walpipe was told to stop while it waited and ended with %d" % code)
         else:
             self.say("walpipe waits: killed, and started again")
@@ -275,6 +290,12 @@ class Faults:
 
     def rewrite(self):
         self.lives.rewrite(self)
+
+    def poison(self):
+        self.poisons.act(self)
+
+    def pause_or_resume(self):
+        self.pauses.act()
 
     def resync(self):
         self.resyncs.ask(self)

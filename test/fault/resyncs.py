@@ -229,7 +229,7 @@ class Resyncs:
 
     def choose(self, faults, sinks=("one", "three")):
         sink = faults.random.choice(sinks)
-        able = [r for r in self.lives.relations(sink) if not r.heap or faults.random.random() < 0.05]
+        able = [r for r in self.lives.copied(sink) if not r.heap or faults.random.random() < 0.05]
         return sink, faults.random.choice(able)
 
     def stopped(self, faults):

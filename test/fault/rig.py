@@ -265,6 +265,8 @@ class Rig:
         for server, db in (("source", "torture"), ("target", "one"), ("target", "three")):
             s.bash('pg_sql %s "CREATE DATABASE %s"' % (server, db))
             s.bash("pg_sql %s - %s <<'SQL'\n%s\nSQL" % (server, db, workload.SCHEMA))
+        for db in ("one", "three"):
+            s.bash('pg_sql target "%s" %s' % (workload.REFUSES, db))
         s.bash("pg_sql source - torture <<'SQL'\n%s\n%s\nSQL" % (rows, publication))
         # tells what happened to a row that differs
         s.bash("pg_sql source \"SELECT pg_create_logical_replication_slot('witness', 'test_decoding')\" torture")

@@ -9,7 +9,8 @@ A source that has rows, a PostgreSQL target (a sink with one worker, one with th
 the source at random. In rounds: some seconds of faults at random moments (programs killed and
 stopped, servers crashed, connections stalled and cut), then few, then none. Meanwhile tables are made
 and published, written anew, dropped, and copied again (lives.py), and damaged tables of a PostgreSQL
-target are copied again by walpipe resync (resyncs.py). Everything must become confirmed with no pause
+target are copied again by walpipe resync (resyncs.py), sinks are paused and resumed (pauses.py), and transactions
+that a target cannot take are skipped (poisons.py). Everything must become confirmed with no pause
 of a minute (--patience, and --ease, for a busy machine), each table must come to the end of its copy, and every table of every target
 must hold the source's rows. All the while the slot's confirmed_flush_lsn must not pass what any
 PostgreSQL worker has in walpipe.progress, nor ackd's checkpoint; no program may end with 101, need
@@ -42,6 +43,7 @@ from workload import BASE, Workload
 BAD_LOG = re.compile(
     r"AddressSanitizer|LeakSanitizer|runtime error:|ended with exit code (99|10[01])\b"
     r"|killed by signal (4|6|7|8|11)\b")
+POISONED = re.compile(r"sink (one|three)/\d+ [^\"]*ended with exit code 100\b")  # a transaction that is to be skipped
 
 
 def query(conninfo, sql):
@@ -194,6 +196,9 @@ class Torture:
             raise RuntimeError("nobody watches any more")
         process = self.rig.pipeline.process
         if "walpipe" not in self.faults.down and process.poll() is not None:
+            if process.returncode == 100 and self.faults.poisons.pending:
+                self.faults.poisons.take(self.faults)
+                return
             raise Failure("walpipe ended by itself, exit code %d" % process.returncode)
 
     def check_log(self):
@@ -202,7 +207,7 @@ class Torture:
             new = f.read()
             self.log_seen = f.tell()
         for line in new.splitlines():
-            if BAD_LOG.search(line):
+            if BAD_LOG.search(line) and not (self.faults.poisons.number and POISONED.search(line)):
                 raise Failure("in walpipe's log: " + line)
 
     def await_confirmed(self, target):
@@ -223,6 +228,8 @@ class Torture:
         self.workload.pause()
         self.check()
         self.faults.revive()
+        self.faults.pauses.end(self.check)
+        self.faults.poisons.remove()
         target = query(self.source(), "SELECT pg_current_wal_lsn()")[0][0]
         self.faults.say("no faults any more; the source is at " + target)
         began = time.monotonic()
@@ -233,6 +240,7 @@ class Torture:
         self.faults.resyncs.settle(self.check)
         self.lives.await_copied(self.check, self.options.patience * 1.5)
         self.faults.say("all is copied, after %.1f s" % (time.monotonic() - began))
+        self.faults.poisons.repair(self.check)
         self.faults.resyncs.leftovers()
 
     def compare(self):
@@ -309,6 +317,8 @@ class Torture:
             "through their root" if self.lives.via_root else "by themselves"))
         for what, n in sorted(self.faults.resyncs.counts.items()):
             print("# %5d  resync: %s" % (n, what))
+        for what, n in sorted((self.faults.pauses.counts + self.faults.poisons.counts).items()):
+            print("# %5d  %s" % (n, what))
         print("# confirmed at the latest %.1f s after the last fault; %d samples of the slot; %d "
               "truncated rows that ClickHouse brought back" % (
                   self.slowest, self.watch.samples, self.came_back))

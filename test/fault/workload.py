@@ -18,7 +18,7 @@ Relation = collections.namedtuple("Relation", "name columns tree heap olap", def
 
 BASE = [Relation("account", "id, v, note"), Relation("toast", "id, n, big, other"), Relation("pair", "a, b, v"),
         Relation("log", "client, seq, note", heap=True, olap=False), Relation("cleared", "id, v"), Relation("uniq", "id, u"),
-        Relation("whole", "id, v, w", heap=True, olap=False)]
+        Relation("whole", "id, v, w", heap=True, olap=False), Relation("poison", "id, v")]
 
 SCHEMA = """
 CREATE TABLE account (id int PRIMARY KEY, v int, note text);
@@ -30,7 +30,11 @@ CREATE TABLE cleared (id int PRIMARY KEY, v text);
 CREATE TABLE uniq (id int PRIMARY KEY, u int UNIQUE);
 CREATE TABLE whole (id int PRIMARY KEY, v text, w int);
 ALTER TABLE whole REPLICA IDENTITY FULL;
+CREATE TABLE poison (id int PRIMARY KEY, v text);
 """
+
+# What the PostgreSQL targets have, and the source has not.
+REFUSES = "ALTER TABLE poison ADD CONSTRAINT no_poison CHECK (v <> 'poison')"
 
 # Under REPLICA IDENTITY FULL the stream does not say what the key is.
 CLICKHOUSE = (
