@@ -1,8 +1,8 @@
 /* ackd.h: the state of one ackd, which lives for one run. The parts that can be understood alone
  * (ledger, pace, barrier, admission, freshness, history, troubles, tablestats, checkpoint, conn,
  * counters) do not include this file. The parts that act on the whole state do. loop calls source,
- * worker and copier. source and worker call confirm and copier, and copier calls control. None of
- * them calls back.
+ * worker and copier. source and worker call confirm, detach and copier, and copier calls control.
+ * None of them calls back.
  *
  * Functions that return int return 0, or -1 with err. After -1 ackd ends, and the run with it. A
  * connection that is merely unwelcome is closed, and the log gets a line. */
@@ -33,9 +33,13 @@ struct sink {
     char name[NAME_MAX_BYTES + 1];
     uint32_t shards;
     uint32_t first_worker;
-    bool paused; /* none of its workers runs, and nothing beyond the slot's LSN is confirmed */
+    bool paused;   /* none of its workers runs, and nothing beyond the slot's LSN is confirmed */
+    bool detached; /* paused is set, too, but nothing waits for the sink: detach.h */
     uint64_t paused_since; /* Unix time */
     uint64_t reached;      /* paused: by an earlier run, 0 if not known */
+    uint64_t lacks_from;   /* detached: its target has the changes up to there, 0 if not known */
+    uint64_t detach_after; /* bytes of WAL, 0 if it is never given up */
+    bool detach_failed;    /* it should have been */
     struct barrier barrier;
 };
 
@@ -49,6 +53,7 @@ struct worker {
     bool finished;
     bool target_alive;
     char target_message[256]; /* why it is not alive */
+    uint64_t down_since;      /* of clock_micros() */
     uint64_t heard_at;        /* when its last message came */
     struct worker_metrics metrics;
 };
@@ -94,6 +99,7 @@ struct ackd {
     struct ack_waiting waiting; /* of the reader, message "" if it does not wait */
     bool running; /* pg-wal-read was accepted, so run_id, source, ledger and pace are set */
     bool draining, drained, done;
+    uint64_t began_at; /* clock_micros() */
     struct run_id run_id;
     struct ack_source source;
     bool slot_known;

@@ -123,6 +123,15 @@ same_history(const struct ack_source *s, const struct ack_register *w, struct er
                     "target, set timeline in the sink's progress rows to the source's");
 }
 
+bool
+admission_is_behind(const struct ack_source *s, const struct ack_register *w)
+{
+    struct err ignored = {0};
+
+    return w->durable_lsn != 0 && w->durable_lsn < s->confirmed_lsn &&
+           same_history(s, w, &ignored) == 0;
+}
+
 int
 admission_worker(const struct checkpoint *unproven, const struct ack_source *s,
                  const struct ack_register *w, struct err *err)

@@ -30,6 +30,10 @@ bool admission_needs_proof(const struct checkpoint *checkpoint, const struct ack
 int admission_worker(const struct checkpoint *unproven, const struct ack_source *source,
                      const struct ack_register *worker, struct err *err) MUST_CHECK;
 
+/* Whether the source has removed changes that the worker's target lacks, and that the target could
+ * have got: it is of this source's history. */
+bool admission_is_behind(const struct ack_source *source, const struct ack_register *worker);
+
 /* Returns 0, or -1 with err if the source's WAL ends before lsn, which `who` already has. */
 int admission_wal_end(uint64_t current_lsn, uint64_t lsn, const char *who,
                       struct err *err) MUST_CHECK;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/detachnote.h"
 #include "lib/feedback.h"
 #include "lib/lsn.h"
 
@@ -47,13 +48,30 @@ make_checkpoint(const struct ackd *a, uint64_t safe_lsn, struct checkpoint *c)
     memcpy(c->sinks, a->sinks_line, sizeof c->sinks);
 }
 
+/* The file decides nothing here: the sink's LSN is for people. */
 static void
-pause_workers(struct ackd *a)
+detach_workers(struct ackd *a, struct sink *s)
+{
+    struct detachnote note;
+    struct err ignored = {0};
+
+    if (detachnote_read(a->dir_path, s->name, &note, &ignored) == 0)
+        s->lacks_from = note.lsn;
+    for (uint32_t shard = 0; shard < s->shards; shard++)
+        ledger_detach(&a->ledger, s->first_worker + shard);
+    log_write(&a->log, LOG_WARNING,
+              "sink %s is detached: changes are confirmed that its target does not get", s->name);
+}
+
+static void
+set_aside(struct ackd *a)
 {
     for (uint32_t i = 0; i < a->sinks_count; i++) {
         struct sink *s = &a->sinks[i];
 
-        if (!s->paused)
+        if (s->detached)
+            detach_workers(a, s);
+        if (!s->paused || s->detached)
             continue;
         s->reached = reached_find(a->reached, a->source.system_identifier, s->name);
         for (uint32_t shard = 0; shard < s->shards; shard++)
@@ -86,7 +104,7 @@ confirm_begin(struct ackd *a, bool new_timeline, struct err *err)
     a->checkpoint = c;
     a->checkpoint_known = true;
     ledger_begin(&a->ledger, a->workers_count, a->source.confirmed_lsn);
-    pause_workers(a);
+    set_aside(a);
     pace_begin(&a->pace, clock_micros(), a->source.wal_sender_timeout_ms, a->source.confirmed_lsn);
     return 0;
 }

@@ -65,19 +65,20 @@ control_copier_served(struct ackd *a)
 }
 
 /* Its workers do not run, and pg-table-read would wait for them. */
-static bool
-names_paused(const struct ackd *a, const struct copy_control *control)
+static const struct sink *
+find_aside(const struct ackd *a, const struct copy_control *control)
 {
     for (uint32_t i = 0; i < a->sinks_count; i++)
         if (a->sinks[i].paused && strcmp(a->sinks[i].name, control->sink) == 0)
-            return true;
-    return false;
+            return &a->sinks[i];
+    return NULL;
 }
 
 void
 control_request(struct ackd *a, struct conn *conn, const struct copy_control *control)
 {
     struct control *slot = free_slot(a);
+    const struct sink *aside = find_aside(a, control);
     bool waits = copier_will_come(a);
 
     if (!a->running || a->draining || !ledger_complete(&a->ledger)) {
@@ -85,8 +86,10 @@ control_request(struct ackd *a, struct conn *conn, const struct copy_control *co
                "try again; walpipe status shows its state");
         return;
     }
-    if (names_paused(a, control)) {
-        refuse(a, conn, "the sink is paused", "run walpipe resume first, then try again");
+    if (aside != NULL) {
+        refuse(a, conn, aside->detached ? "the sink is detached" : "the sink is paused",
+               aside->detached ? "run walpipe resume first, which copies all its tables again"
+                               : "run walpipe resume first, then try again");
         return;
     }
     if (!waits && (a->copier == NULL || !a->copier_served)) {

@@ -25,7 +25,7 @@ ledger_begin(struct ledger *l, uint32_t workers_count, uint64_t confirmed_lsn)
 bool
 ledger_complete(const struct ledger *l)
 {
-    return l->registered_count + l->paused_count == l->workers_count;
+    return l->registered_count + l->paused_count + l->detached_count == l->workers_count;
 }
 
 void
@@ -38,6 +38,13 @@ ledger_pause(struct ledger *l, uint32_t worker)
     l->paused_count++;
 }
 
+void
+ledger_detach(struct ledger *l, uint32_t worker)
+{
+    l->workers[worker].detached = true;
+    l->detached_count++;
+}
+
 /* higher() ensures that the safe LSN never goes back, whatever the callers do. */
 static void
 settle(struct ledger *l)
@@ -47,6 +54,8 @@ settle(struct ledger *l)
     if (!ledger_complete(l))
         return;
     for (uint32_t i = 0; i < l->workers_count; i++) {
+        if (l->workers[i].detached)
+            continue;
         if (l->workers[i].reached > l->received)
             return;
         minimum = lower(minimum, l->workers[i].reached);

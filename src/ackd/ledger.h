@@ -8,7 +8,10 @@
  * changes could come at LSNs that the target has passed, and the worker would skip them.
  *
  * A worker of a paused sink does not run. Its target has everything up to the slot's LSN at the
- * start and perhaps no more, so nothing beyond this LSN is safe in the whole run. */
+ * start and perhaps no more, so nothing beyond this LSN is safe in the whole run.
+ *
+ * A worker of a detached sink does not run either, and nobody waits for it. Its target lacks what
+ * was confirmed without it, so the sink does not run again before it has begun anew. */
 #ifndef WALPIPE_ACKD_LEDGER_H
 #define WALPIPE_ACKD_LEDGER_H
 
@@ -18,6 +21,7 @@
 struct ledger_worker {
     bool registered;
     bool paused;
+    bool detached;
     uint64_t floor;   /* the LSN at registration, below which reports are ignored */
     uint64_t reached; /* >= floor */
 };
@@ -25,10 +29,12 @@ struct ledger_worker {
 struct ledger {
     uint64_t start;    /* the slot's confirmed LSN when the run began */
     uint64_t received; /* highest LSN received on this connection, >= start */
-    uint64_t safe;     /* start <= safe <= received, and <= reached of every worker when it moves */
+    uint64_t
+        safe; /* start <= safe <= received, and <= reached of every attached worker when it moves */
     uint32_t workers_count;
     uint32_t registered_count;
     uint32_t paused_count;
+    uint32_t detached_count; /* never all of them */
     struct ledger_worker workers[WORKERS_MAX];
 };
 
@@ -46,6 +52,9 @@ void ledger_begin(struct ledger *ledger, uint32_t workers_count, uint64_t confir
  * right after ledger_begin, once for each such worker. */
 void ledger_pause(struct ledger *ledger, uint32_t worker);
 
+/* The same for a worker whose sink is detached. Some worker is not. */
+void ledger_detach(struct ledger *ledger, uint32_t worker);
+
 /* durable_lsn is the progress found in the target. If it is 0 the target keeps none, and the slot's
  * confirmed LSN counts. It may be beyond the received LSN, and then a replay follows. A worker
  * registers once. */
@@ -57,6 +66,7 @@ enum ledger_verdict ledger_reached(struct ledger *ledger, uint32_t worker, uint6
 /* Returns LEDGER_OK or LEDGER_BACKWARDS. */
 enum ledger_verdict ledger_received(struct ledger *ledger, uint64_t lsn) MUST_CHECK;
 
-bool ledger_complete(const struct ledger *ledger); /* every worker has registered, or is paused */
+bool
+ledger_complete(const struct ledger *ledger); /* every worker has registered, or is set aside */
 
 #endif

@@ -227,25 +227,49 @@ worker_seconds_family(const struct ackd *a, struct buf *page)
     }
 }
 
-static void
-pause_families(const struct ackd *a, struct buf *page)
+struct aside_family {
+    const char *name, *help, *seconds, *seconds_help;
+    bool detached;
+};
+
+static bool
+is_of(const struct aside_family *f, const struct sink *s)
 {
-    static const char paused[] = "replicator_sink_paused",
-                      seconds[] = "replicator_sink_paused_seconds";
+    return s->paused && s->detached == f->detached;
+}
+
+static void
+aside_family(const struct ackd *a, const struct aside_family *f, struct buf *page)
+{
     time_t now = time(NULL);
     bool any = false;
 
-    promtext_family(page, paused, "gauge", "Whether walpipe pause has set the sink aside.");
+    promtext_family(page, f->name, "gauge", f->help);
     for (uint32_t i = 0; i < a->sinks_count; i++) {
-        any = any || a->sinks[i].paused;
-        promtext_add(page, "%s{sink=\"%s\"} %d\n", paused, a->sinks[i].name, a->sinks[i].paused);
+        any = any || is_of(f, &a->sinks[i]);
+        promtext_add(page, "%s{sink=\"%s\"} %d\n", f->name, a->sinks[i].name,
+                     is_of(f, &a->sinks[i]));
     }
     if (any)
-        promtext_family(page, seconds, "gauge", "For how long the sink is paused.");
+        promtext_family(page, f->seconds, "gauge", f->seconds_help);
     for (uint32_t i = 0; i < a->sinks_count; i++)
-        if (a->sinks[i].paused)
-            promtext_add(page, "%s{sink=\"%s\"} %.0f\n", seconds, a->sinks[i].name,
+        if (is_of(f, &a->sinks[i]))
+            promtext_add(page, "%s{sink=\"%s\"} %.0f\n", f->seconds, a->sinks[i].name,
                          difftime(now, (time_t)a->sinks[i].paused_since));
+}
+
+static void
+aside_families(const struct ackd *a, struct buf *page)
+{
+    static const struct aside_family families[] = {
+        {"replicator_sink_paused", "Whether walpipe pause has set the sink aside.",
+         "replicator_sink_paused_seconds", "For how long the sink is paused.", false},
+        {"replicator_sink_detached",
+         "Whether the sink was given up, so that its target lacks changes.",
+         "replicator_sink_detached_seconds", "For how long the sink is detached.", true}};
+
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        aside_family(a, &families[i], page);
 }
 
 /* An alert on 0 is for targets that should answer. */
@@ -377,7 +401,7 @@ metrics_render(const struct ackd *a, struct buf *page)
     source_families(a, &lines);
     slot_families(a, &lines);
     worker_families(a, &lines);
-    pause_families(a, &lines);
+    aside_families(a, &lines);
     copy_families(a, &lines);
     difference_family(a, &lines);
     partmetrics_render(a, &lines);

@@ -60,8 +60,10 @@ add_sink(const struct opt_spec *spec, const char *text, void *options, struct er
     return 0;
 }
 
-static int
-take_paused(const struct opt_spec *spec, const char *text, void *options, struct err *err)
+/* The sink that the text "NAME" or "NAME=VALUE" names. *value is behind the name, at its '='. */
+static struct sink *
+find_sink(const struct opt_spec *spec, const char *text, void *options, const char **value,
+          struct err *err)
 {
     struct ackd *a = ((struct options *)options)->ackd;
     size_t len = strcspn(text, "=");
@@ -71,13 +73,42 @@ take_paused(const struct opt_spec *spec, const char *text, void *options, struct
     snprintf(name, sizeof name, "%.*s", (int)len, text);
     s = len < sizeof name ? ackd_find_sink(a, name) : NULL;
     if (s == NULL)
-        return err_set(err, EXIT_REFUSED, "--%s: no --sink before it names \"%.*s\"", spec->name,
-                       (int)len, text);
+        err_set(err, EXIT_REFUSED, "--%s: no --sink before it names \"%.*s\"", spec->name, (int)len,
+                text);
+    *value = text + len;
+    return s;
+}
+
+/* Of --paused and --detached. */
+static int
+take_aside(const struct opt_spec *spec, const char *text, void *options, struct err *err)
+{
+    const char *value;
+    struct sink *s = find_sink(spec, text, options, &value, err);
+    bool detached;
+
+    if (s == NULL)
+        return -1;
+    detached = strcmp(spec->name, "detached") == 0;
+    s->detached = s->detached || detached;
     s->paused = true;
     s->paused_since = (uint64_t)time(NULL);
-    return text[len] == '\0'
-               ? 0
-               : opt_number("--paused", text + len + 1, 1, PAUSED_MAX, &s->paused_since, err);
+    return *value == '\0' ? 0
+                          : opt_number(detached ? "--detached" : "--paused", value + 1, 1,
+                                       PAUSED_MAX, &s->paused_since, err);
+}
+
+static int
+take_detach_after(const struct opt_spec *spec, const char *text, void *options, struct err *err)
+{
+    const char *value;
+    struct sink *s = find_sink(spec, text, options, &value, err);
+
+    if (s == NULL)
+        return -1;
+    if (*value == '\0')
+        return err_set(err, EXIT_REFUSED, "--%s: \"%s\" is not NAME=BYTES", spec->name, text);
+    return opt_number("--detach-after", value + 1, 1, UINT64_MAX, &s->detach_after, err);
 }
 
 static int
@@ -114,7 +145,11 @@ static const struct opt_spec specs[] = {
     {"sink", "NAME=SHARDS", "a sink and how many workers it has; repeat for each", OPT_CALL,
      .take = add_sink},
     {"paused", "NAME[=SECONDS]", "a sink, paused since then, whose workers do not run", OPT_CALL,
-     .take = take_paused},
+     .take = take_aside},
+    {"detached", "NAME[=SECONDS]", "a sink that is given up since then: nothing waits for it",
+     OPT_CALL, .take = take_aside},
+    {"detach-after", "NAME=BYTES", "give up this sink if it is paused or fails, so far behind",
+     OPT_CALL, .take = take_detach_after},
     {"http", "ADDR:PORT", "serve the status page, /healthz, /livez, /readyz and /metrics", OPT_TEXT,
      TO(http)},
     {"pipeline", "NAME", "the pipeline's name, which the checkpoint must have", OPT_CALL,
@@ -165,10 +200,15 @@ check_options(const struct ackd *ackd, const struct options *options, struct err
                    : 0;
     if (opt_require(&program, "socket", options, err) != 0)
         return -1;
-    if (ackd->sinks_count > 0)
-        return 0;
-    err_set(err, EXIT_REFUSED, "option --sink is missing");
-    return err_hint(err, "see ackd --help");
+    if (ackd->sinks_count == 0) {
+        err_set(err, EXIT_REFUSED, "option --sink is missing");
+        return err_hint(err, "see ackd --help");
+    }
+    for (uint32_t i = 0; i < ackd->sinks_count; i++)
+        if (!ackd->sinks[i].detached)
+            return 0;
+    return err_set(err, EXIT_REFUSED,
+                   "every --sink is --detached: nobody would have the changes that are confirmed");
 }
 
 enum opt_status

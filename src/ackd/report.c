@@ -53,7 +53,10 @@ report_worker_lag(const struct ackd *a, uint32_t worker, uint64_t *bytes)
 {
     const struct ledger_worker *w = &a->ledger.workers[worker];
 
-    /* Every target has the confirmed LSN. */
+    if (a->sinks[a->workers[worker].sink].detached)
+        return distance(a, a->sinks[a->workers[worker].sink].lacks_from, bytes) &&
+               a->sinks[a->workers[worker].sink].lacks_from != 0;
+    /* Every other target has the confirmed LSN. */
     if (a->running && w->registered)
         return distance(a, w->reached, bytes);
     return distance(a, a->proving ? a->checkpoint.safe_lsn : report_confirmed(a), bytes);
@@ -87,6 +90,10 @@ report_worker_lag_micros(const struct ackd *a, uint32_t worker, uint64_t *micros
 {
     const struct ledger_worker *w = &a->ledger.workers[worker];
 
+    if (a->sinks[a->workers[worker].sink].detached) {
+        *micros = 0;
+        return false;
+    }
     return age(a, w->registered ? w->reached : report_confirmed(a), micros);
 }
 
@@ -139,6 +146,11 @@ worker_health(const struct ackd *a, uint32_t index, struct buf *page)
     const struct worker *w = &a->workers[index];
     const char *name = a->sinks[w->sink].name;
 
+    if (a->sinks[w->sink].detached) {
+        add_line(page, "sink %s/%" PRIu32 ": detached since %s: its tables lack changes", name,
+                 w->shard, utctime_at(a->sinks[w->sink].paused_since).text);
+        return true;
+    }
     if (a->sinks[w->sink].paused) {
         add_line(page, "sink %s/%" PRIu32 ": paused since %s", name, w->shard,
                  utctime_at(a->sinks[w->sink].paused_since).text);
@@ -197,7 +209,11 @@ report_health(const struct ackd *a, struct buf *page)
     bool well = health(a, &lines);
 
     for (uint32_t i = 0; i < a->sinks_count && well; i++)
-        if (a->sinks[i].paused)
+        if (a->sinks[i].detached)
+            add_line(page,
+                     "degraded: sink %s is detached, and walpipe resume --sink %s brings it back",
+                     a->sinks[i].name, a->sinks[i].name);
+        else if (a->sinks[i].paused)
             add_line(page, "degraded: sink %s is paused, and walpipe resume --sink %s ends it",
                      a->sinks[i].name, a->sinks[i].name);
     buf_append(page, lines.data + lines.start, buf_len(&lines));
@@ -233,7 +249,8 @@ describe_worker(const struct ackd *a, uint32_t index, struct ack_worker_status *
                                       .batches = w->metrics.batches,
                                       .copies_known = w->metrics.copies_known,
                                       .copies = w->metrics.copies,
-                                      .paused_since = a->sinks[w->sink].paused_since};
+                                      .paused_since = a->sinks[w->sink].paused_since,
+                                      .detached = a->sinks[w->sink].detached};
     memcpy(out->sink, a->sinks[w->sink].name, sizeof out->sink);
     memcpy(out->target_message, w->target_message, sizeof out->target_message);
     (void)report_worker_lag(a, index, &out->lag_bytes);

@@ -8,6 +8,7 @@
 
 #include "ackd/confirm.h"
 #include "ackd/copier.h"
+#include "ackd/detach.h"
 #include "lib/clock.h"
 #include "lib/lsn.h"
 
@@ -66,6 +67,7 @@ begin_run(struct ackd *a, struct conn *conn, const struct ack_message *message, 
     if (confirm_begin(a, new_timeline, err) != 0)
         return -1;
     a->running = true;
+    a->began_at = clock_micros();
     a->freshness = (struct freshness){0};
     log_write_fields(&a->log, LOG_INFO, fields, sizeof fields / sizeof *fields,
                      "the source is accepted, its slot is at %s", lsn.text);
@@ -271,7 +273,7 @@ source_slot(struct ackd *a, const struct ack_slot *s, struct err *err)
     if (clock_micros() - a->reached_at >= REACHED_MICROS)
         note_reached(a);
     watch_slot(a, s);
-    return 0;
+    return detach_look(a, err);
 }
 
 int

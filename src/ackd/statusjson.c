@@ -67,7 +67,7 @@ worker_state(const struct ackd *a, uint32_t index)
     const struct worker *w = &a->workers[index];
 
     if (a->sinks[w->sink].paused)
-        return "paused";
+        return a->sinks[w->sink].detached ? "detached" : "paused";
     if (w->finished)
         return "finished";
     if (!w->registered || w->conn == NULL)
@@ -246,7 +246,8 @@ put_sinks(const struct ackd *a, struct json *j)
         json_cstr(j, "name", a->sinks[i].name);
         json_uint(j, "shards", a->sinks[i].shards);
         if (a->sinks[i].paused)
-            json_uint(j, "paused_since", a->sinks[i].paused_since);
+            json_uint(j, a->sinks[i].detached ? "detached_since" : "paused_since",
+                      a->sinks[i].paused_since);
         json_close(j, '}');
     }
     json_close(j, ']');

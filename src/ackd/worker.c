@@ -7,6 +7,7 @@
 
 #include "ackd/confirm.h"
 #include "ackd/copier.h"
+#include "ackd/detach.h"
 #include "lib/clock.h"
 #include "lib/lasterror.h"
 #include "lib/lsn.h"
@@ -32,9 +33,10 @@ admit(struct ackd *a, const struct ack_register *r, struct err *err)
         return NULL;
     }
     if (s->paused) {
-        err_set(err, EXIT_REFUSED, "sink \"%s\" is paused, but its worker %" PRIu32 " was started",
-                r->sink, r->shard);
-        err_hint(err, "start no worker of it, or leave out ackd's --paused");
+        err_set(err, EXIT_REFUSED, "sink \"%s\" is %s, but its worker %" PRIu32 " was started",
+                r->sink, s->detached ? "detached" : "paused", r->shard);
+        err_hint(err, "start no worker of it, or leave out ackd's --%s",
+                 s->detached ? "detached" : "paused");
         return NULL;
     }
     w = &a->workers[s->first_worker + r->shard];
@@ -87,6 +89,20 @@ welcome(struct ackd *a, struct conn *conn, struct worker *w, const struct ack_re
     return conn_send(conn, &answer, err);
 }
 
+/* A worker is refused. If its target lacks changes that the source has removed, and the sink may be
+ * detached, only the sink is given up: it was detached by another walpipe, or left out of the
+ * config. */
+static int
+give_up(struct ackd *a, const struct ack_register *r, struct err *err)
+{
+    struct sink *s = ackd_find_sink(a, r->sink);
+
+    if (s == NULL || !detach_may(a, s) || !admission_is_behind(&a->source, r))
+        return 0;
+    return detach_sink(a, s, r->durable_lsn, "the source has removed changes that its target lacks",
+                       err);
+}
+
 int
 worker_register(struct ackd *a, struct conn *conn, const struct ack_message *message,
                 struct err *err)
@@ -102,6 +118,8 @@ worker_register(struct ackd *a, struct conn *conn, const struct ack_message *mes
         return 0;
     }
     w = admit(a, r, &why);
+    if (w == NULL && give_up(a, r, err) != 0)
+        return -1;
     if (w == NULL)
         return refuse(a, conn, &why, err);
     return welcome(a, conn, w, r, err);
@@ -154,6 +172,8 @@ take_target(struct ackd *a, struct worker *w, const struct ack_target *t)
     if (w->target_alive && !t->alive)
         log_write(&a->log, LOG_WARNING, "target of %s is down: %s", ackd_worker_name(a, w).text,
                   t->message);
+    if (w->target_alive && !t->alive)
+        w->down_since = clock_micros();
     if (!w->target_alive && t->alive) {
         w->metrics.reconnects++;
         log_write(&a->log, LOG_INFO, "target of %s is back", ackd_worker_name(a, w).text);

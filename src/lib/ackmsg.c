@@ -449,7 +449,7 @@ ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
 static void
 pack_worker_status(struct packer *p, const struct ack_worker_status *w)
 {
-    pack_array(p, 19);
+    pack_array(p, 20);
     pack_cstr(p, w->sink);
     pack_uint(p, w->shard);
     pack_bool(p, w->registered);
@@ -464,6 +464,7 @@ pack_worker_status(struct packer *p, const struct ack_worker_status *w)
     pack_bool(p, w->copies_known);
     copy_counts_pack(p, &w->copies);
     pack_uint(p, w->paused_since);
+    pack_bool(p, w->detached);
 }
 
 static bool
@@ -471,13 +472,13 @@ read_worker_status(struct cursor *c, struct ack_worker_status *w)
 {
     uint32_t elements;
 
-    return mp_array(c, &elements) && elements == 19 && mp_cstr(c, w->sink, sizeof w->sink) &&
+    return mp_array(c, &elements) && elements == 20 && mp_cstr(c, w->sink, sizeof w->sink) &&
            mp_uint32(c, &w->shard) && mp_bool(c, &w->registered) && mp_bool(c, &w->target_alive) &&
            mp_cstr(c, w->target_message, sizeof w->target_message) && mp_uint(c, &w->reached_lsn) &&
            mp_uint(c, &w->lag_bytes) && mp_int(c, &w->lag_micros) && mp_uint(c, &w->events) &&
            mp_uint(c, &w->batches) && mp_uint(c, &w->silent_millis) &&
            mp_bool(c, &w->copies_known) && copy_counts_read(c, &w->copies) &&
-           mp_uint(c, &w->paused_since);
+           mp_uint(c, &w->paused_since) && mp_bool(c, &w->detached);
 }
 
 static bool

@@ -200,7 +200,8 @@ struct ack_worker_status {
     uint64_t silent_millis;    /* since its last report */
     bool copies_known;         /* the worker has said how its tables are; then */
     struct copy_counts copies; /* rows and bytes of this run */
-    uint64_t paused_since;     /* Unix time, 0 if its sink is not paused */
+    uint64_t paused_since;     /* Unix time, 0 if its sink is not set aside */
+    bool detached;             /* it is detached since then, not paused */
 };
 
 /* Tables with differences that ackd counts one by one. All others of a sink are counted

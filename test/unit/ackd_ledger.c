@@ -58,6 +58,8 @@ step_is_sound(const struct ledger *before, const struct ledger *after)
     for (uint32_t i = 0; i < WORKERS; i++) {
         const struct ledger_worker *w = &after->workers[i];
 
+        if (w->detached)
+            continue;
         all = all && w->registered;
         ahead = ahead || w->reached > after->received;
         if (w->registered && w->reached < minimum)
@@ -188,7 +190,87 @@ explore_paused(uint32_t paused)
     check(moved == 0, "nothing beyond the slot's LSN at the start is safe in any of them");
 }
 
+/* ---- the closure with detached workers ---- */
+
+/* The rule holds for the attached ones, by step_is_sound: nothing is held back for a detached
+ * worker, and nothing is safe that an attached one lacks. It never moves by itself. */
+static void
+explore_detached(uint32_t first_detached, uint32_t count)
+{
+    struct ledger first;
+    size_t touched = 0, beyond = 0;
+
+    memset(seen, 0, sizeof seen);
+    queue_len = bad_steps = steps = 0;
+    ledger_begin(&first, WORKERS, START);
+    for (uint32_t i = 0; i < count; i++)
+        ledger_detach(&first, (first_detached + i) % WORKERS);
+    visit(&first);
+    for (size_t at = 0; at < queue_len; at++) {
+        struct ledger before = queue[at];
+
+        beyond += before.safe > START;
+        try_receiving(&before);
+        for (uint32_t i = 0; i < WORKERS; i++) {
+            touched += before.workers[i].detached && before.workers[i].reached != 0;
+            if (!before.workers[i].detached && before.workers[i].registered)
+                try_reporting(&before, i);
+            else if (!before.workers[i].detached)
+                try_registering(&before, i);
+        }
+    }
+    check(queue_len >= 50 && bad_steps == 0 && touched == 0,
+          "worker %u and %u more are detached: %zu states, every step of the others keeps the rule",
+          first_detached, count - 1, queue_len);
+    check(beyond > 0, "and the others move the safe LSN");
+}
+
+/* One is detached, one paused: the paused one holds, as without the other. */
+static void
+explore_both(uint32_t detached, uint32_t paused)
+{
+    struct ledger first;
+    size_t moved = 0;
+
+    memset(seen, 0, sizeof seen);
+    queue_len = bad_steps = steps = 0;
+    ledger_begin(&first, WORKERS, START);
+    ledger_detach(&first, detached);
+    ledger_pause(&first, paused);
+    visit(&first);
+    for (size_t at = 0; at < queue_len; at++) {
+        struct ledger before = queue[at];
+
+        moved += before.safe != START;
+        try_receiving(&before);
+        for (uint32_t i = 0; i < WORKERS; i++)
+            if (i != detached && i != paused && before.workers[i].registered)
+                try_reporting(&before, i);
+            else if (i != detached && i != paused)
+                try_registering(&before, i);
+    }
+    check(queue_len > 20 && moved == 0,
+          "worker %u is detached, and %u, paused, holds back all: %zu states", detached, paused,
+          queue_len);
+}
+
 /* ---- the stories behind it ---- */
+
+static void
+detached_worker(void)
+{
+    struct ledger l;
+
+    ledger_begin(&l, 3, 100);
+    ledger_detach(&l, 2);
+    ledger_register(&l, 0, 0);
+    check(!ledger_complete(&l), "a detached worker does not stand for another one");
+    ledger_register(&l, 1, 0);
+    check(ledger_complete(&l), "the run is complete without it");
+    check(ledger_received(&l, 900) == LEDGER_OK && ledger_reached(&l, 0, 900) == LEDGER_OK &&
+              l.safe == 100 && ledger_reached(&l, 1, 500) == LEDGER_OK && l.safe == 500,
+          "the slower one of the others decides, not the detached one");
+}
 
 static void
 paused_worker(void)
@@ -264,7 +346,14 @@ main(void)
     explore();
     for (uint32_t i = 0; i < WORKERS; i++)
         explore_paused(i);
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        explore_detached(i, 1);
+        explore_detached(i, 2);
+        explore_both(i, (i + 1) % WORKERS);
+        explore_both(i, (i + 2) % WORKERS);
+    }
     paused_worker();
+    detached_worker();
     late_worker();
     target_ahead_of_the_slot();
     maximum();
