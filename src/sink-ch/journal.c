@@ -296,6 +296,7 @@ judge_seen(struct journal *j, struct err *err)
 
     if (read_seen(j, &seen, err) != 0)
         return -1;
+    j->last_timeline = seen.last_timeline;
     if (seen.last_timeline == hello->timeline ||
         (seen.last_timeline != 0 && seen.last_timeline == hello->previous_timeline))
         j->before = seen.last_lsn;
@@ -544,12 +545,20 @@ journal_claim(struct journal *j, struct err *err)
 
 /* ---- forgetting ---- */
 
-/* Matches the notes of a sink. With `others`, only those of other histories than the source's. */
+enum forgotten {
+    FORGET_ALL,     /* notes of the sink */
+    FORGET_OTHERS,  /* of these, those of other histories than the source's */
+    FORGET_PROGRESS /* of these, those that record progress */
+};
+
 static void
-put_where_forgotten(const struct journal *j, const char *sink, bool others, struct buf *sql)
+put_where_forgotten(const struct journal *j, const char *sink, enum forgotten which,
+                    struct buf *sql)
 {
     put_where_sink(j, sink, sql);
-    if (!others)
+    if (which == FORGET_PROGRESS)
+        server_put_text(sql, " AND shards > 0");
+    if (which != FORGET_OTHERS)
         return;
     server_put_text(sql, " AND NOT (system_identifier = ");
     put_number(sql, j->hello->system_identifier);
@@ -559,13 +568,13 @@ put_where_forgotten(const struct journal *j, const char *sink, bool others, stru
 }
 
 static int
-count_notes(struct journal *j, const char *sink, bool others, bool *any, struct err *err)
+count_notes(struct journal *j, const char *sink, enum forgotten which, bool *any, struct err *err)
 {
     struct buf sql = {0}, *answer = &j->server->answer.body;
 
     server_put_text(&sql, "SELECT count() FROM ");
     put_table(j, &sql);
-    put_where_forgotten(j, sink, others, &sql);
+    put_where_forgotten(j, sink, which, &sql);
     server_put_text(&sql, " FORMAT TabSeparated");
     if (server_query(j->server, "read " TABLE, &sql, err) != 0)
         return -1;
@@ -574,24 +583,24 @@ count_notes(struct journal *j, const char *sink, bool others, bool *any, struct 
 }
 
 static int
-forget(struct journal *j, const char *sink, bool others, struct err *err)
+forget(struct journal *j, const char *sink, enum forgotten which, struct err *err)
 {
     struct buf sql = {0};
     bool any;
 
-    if (count_notes(j, sink, others, &any, err) != 0)
+    if (count_notes(j, sink, which, &any, err) != 0)
         return -1;
     if (!any)
         return 0;
     server_put_text(&sql, "ALTER TABLE ");
     put_table(j, &sql);
     server_put_text(&sql, " DELETE");
-    put_where_forgotten(j, sink, others, &sql);
+    put_where_forgotten(j, sink, which, &sql);
     if (server_statement(j->server, "delete from " TABLE, &sql, err) != 0)
         return -1;
     for (int i = 0; any && i < DROP_TRIES; i++) { /* it is carried out in the background */
         poll(NULL, 0, DROP_WAIT_MILLIS);
-        if (count_notes(j, sink, others, &any, err) != 0)
+        if (count_notes(j, sink, which, &any, err) != 0)
             return -1;
     }
     if (!any)
@@ -605,7 +614,7 @@ forget(struct journal *j, const char *sink, bool others, struct err *err)
 int
 journal_drop(struct journal *j, const char *sink, struct err *err)
 {
-    return make_table(j, err) != 0 ? -1 : forget(j, sink, false, err);
+    return make_table(j, err) != 0 ? -1 : forget(j, sink, FORGET_ALL, err);
 }
 
 int
@@ -617,5 +626,31 @@ journal_adopt(struct journal *j, struct err *err)
 int
 journal_forget_others(struct journal *j, struct err *err)
 {
-    return forget(j, j->hello->sink, true, err);
+    return forget(j, j->hello->sink, FORGET_OTHERS, err);
+}
+
+/* In the history of the last note, which journal_look has found to be the source's, or the one that
+ * it came from. The rows up to there must not come to another history. */
+static int
+announce_last(struct journal *j, struct err *err)
+{
+    const struct hello *hello = j->hello;
+    struct hello last = *hello;
+    int rc;
+
+    if (j->before == 0)
+        return 0;
+    last.timeline = j->last_timeline;
+    j->hello = &last;
+    rc = put_note(j, hello->slot, 0, ANNOUNCED_SHARDS, j->before, err);
+    j->hello = hello;
+    return rc;
+}
+
+int
+journal_begin_anew(struct journal *j, struct err *err)
+{
+    return make_table(j, err) != 0 || announce_last(j, err) != 0
+               ? -1
+               : forget(j, j->hello->sink, FORGET_PROGRESS, err);
 }

@@ -23,11 +23,12 @@ struct journal {
     const char *pipeline;
     const char *database;
     enum journal_known known;
-    uint64_t highest; /* LSN that was noted, of any history */
-    bool adopted;     /* a later history was adopted, so tables may have an offset (mark.h) */
-    uint64_t found;   /* everything up to here was in ClickHouse once, according to the rows at the
-                         start */
-    uint64_t before;  /* up to here rows of this history may have been sent by former runs */
+    uint64_t highest;       /* LSN that was noted, of any history */
+    uint32_t last_timeline; /* that was noted of this source, 0 if none */
+    bool adopted;           /* a later history was adopted, so tables may have an offset (mark.h) */
+    uint64_t found;  /* everything up to here was in ClickHouse once, according to the rows at the
+                        start */
+    uint64_t before; /* up to here rows of this history may have been sent by former runs */
     uint64_t announced;   /* in this run, by journal_announce */
     uint64_t layout_hash; /* in the notes of this run, if the table has_layout */
     bool has_layout;
@@ -71,6 +72,10 @@ int journal_announce(struct journal *journal, uint64_t commit_lsn, struct err *e
 /* Records that this source's rows come into the database. Call it before the first row of a table
  * whose mark cannot record that. */
 int journal_claim(struct journal *journal, struct err *err) MUST_CHECK;
+
+/* Forgets up to where the target has the changes, and keeps the record up to where it may have
+ * rows. After journal_look. Returns when the notes are gone. */
+int journal_begin_anew(struct journal *journal, struct err *err) MUST_CHECK;
 
 /* Deletes all notes of sinks of this name. Returns when they are gone. */
 int journal_drop(struct journal *journal, const char *sink, struct err *err) MUST_CHECK;

@@ -9,6 +9,7 @@
 #include "lib/io.h"
 #include "lib/sig.h"
 #include "sink-ch/adopt.h"
+#include "sink-ch/attach.h"
 #include "sink-ch/check.h"
 #include "sink-ch/copies.h"
 #include "sink-ch/copylist.h"
@@ -24,6 +25,9 @@
 
 /* walpipe waits for the answer of --tables: a target that hangs must not hold it. */
 #define ANSWER_PATIENCE_SECONDS 30
+
+/* For all tables. */
+#define ATTACH_PATIENCE_SECONDS 600
 
 static bool
 ackd_is_gone(void *context)
@@ -42,8 +46,8 @@ say(void *context, bool warning, const char *text)
 static bool
 is_worker(const struct options *o)
 {
-    return !o->check && !o->drop_progress && !o->tables && o->resync == NULL && o->skip == NULL &&
-           o->schema == SCHEMA_NOT && o->adopt == ADOPT_NOT;
+    return !o->check && !o->drop_progress && !o->tables && !o->attach && o->resync == NULL &&
+           o->skip == NULL && o->schema == SCHEMA_NOT && o->adopt == ADOPT_NOT;
 }
 
 /* Call it after hello was read, which names the sink. */
@@ -163,6 +167,14 @@ note_resync(struct worker *w, struct err *err)
 }
 
 static int
+note_attach(struct worker *w, struct err *err)
+{
+    alarm(ATTACH_PATIENCE_SECONDS);
+    set_journal(w);
+    return open_server(w, err) != 0 ? -1 : attach_note(w, err);
+}
+
+static int
 note_skip(struct worker *w, struct err *err)
 {
     alarm(ANSWER_PATIENCE_SECONDS);
@@ -197,6 +209,8 @@ work(struct worker *w, struct log *log, struct err *err)
         return replicate(w, err);
     if (w->options->resync != NULL)
         return note_resync(w, err);
+    if (w->options->attach)
+        return note_attach(w, err);
     if (w->options->skip != NULL)
         return note_skip(w, err);
     if (w->options->check) {

@@ -82,13 +82,15 @@ static const struct opt_spec specs[] = {
      TO(tables)},
     {"resync", "SCHEMA.TABLE", "note that the next start copies this table of the source again",
      OPT_TEXT, TO(resync)},
+    {"attach", NULL, "note that the sink begins anew and copies all tables again", OPT_FLAG,
+     TO(attach)},
     {"skip", "LSN", "note that the transaction that commits at this LSN is passed over", OPT_TEXT,
      TO(skip)},
     {"skip-table", "SCHEMA.TABLE", "with --skip: only changes of this table of the source",
      OPT_TEXT, TO(skip_table)},
     {"repaired", NULL, "with --skip: remove the note that tables lack its changes", OPT_FLAG,
      TO(repaired)},
-    {"sink", "NAME", "the sink of --drop-progress, --tables, --resync and --skip", OPT_TEXT,
+    {"sink", "NAME", "the sink of --drop-progress, --tables, --resync, --attach, --skip", OPT_TEXT,
      TO(sink)},
     {"adopt", "HOW", "look or do: accept rows of another cluster or timeline", OPT_WORD, TO(adopt),
      .words = adopt_modes},
@@ -114,8 +116,8 @@ static const struct opt_program program = {
 static int
 check_options(const struct options *options, struct err *err)
 {
-    bool alone = options->drop_progress || options->tables || options->resync != NULL ||
-                 options->skip != NULL;
+    bool alone = options->drop_progress || options->tables || options->attach ||
+                 options->resync != NULL || options->skip != NULL;
 
     if (!options->check && opt_require(&program, "pipeline", options, err) != 0)
         return -1;

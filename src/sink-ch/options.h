@@ -34,6 +34,7 @@ struct options {
     bool tables;
     enum schema_mode schema;
     enum adopt_mode adopt;
+    bool attach;
     const char *resync;     /* a table of the source, or NULL */
     const char *skip;       /* an LSN, or NULL */
     const char *skip_table; /* of --skip, NULL for all tables */

@@ -174,3 +174,82 @@ resyncnotes_ask(struct copynotes *n, const struct copypart *part, struct err *er
     notes_free(&notes);
     return rc == 0 ? noterows_write(&n->rows, err) : -1;
 }
+
+static struct resyncnotes_table *
+find_table(struct resyncnotes_table *tables, size_t count, uint32_t relid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (tables[i].part.relid == relid)
+            return &tables[i];
+    return NULL;
+}
+
+static bool
+has_name(const struct resyncnotes_table *tables, size_t count, const struct note *note)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(tables[i].part.schema, note->part.schema) == 0 &&
+            strcmp(tables[i].part.name, note->part.name) == 0)
+            return true;
+    return false;
+}
+
+/* The table of the note is not in the source, or not in the sink's tables. One that only waits has
+ * nothing in the target. */
+static void
+leave_out(struct copynotes *n, struct note *note)
+{
+    if (note->part.out || note->part.state == COPY_WAITING)
+        return;
+    note->part.out = true;
+    put(n, note);
+}
+
+static int
+attach_note_of(struct copynotes *n, struct note *note, struct resyncnotes_table *tables,
+               size_t count, struct err *err)
+{
+    struct resyncnotes_table *table = find_table(tables, count, note->part.relid);
+
+    if (note->part.relid == 0)
+        return 0;
+    if (table != NULL && !table->anew) {
+        table->noted = true;
+        return ask_again(n, note, &table->part, err);
+    }
+    if (table != NULL || has_name(tables, count, note))
+        noterows_put(&n->rows, note, noterows_gone);
+    else
+        leave_out(n, note);
+    return 0;
+}
+
+static int
+attach_new(struct copynotes *n, const struct resyncnotes_table *table, struct err *err)
+{
+    struct note new = {.part = table->part};
+    int rc = ask_again(n, &new, &table->part, err);
+
+    free(new.target);
+    return rc;
+}
+
+int
+resyncnotes_attach(struct copynotes *n, struct resyncnotes_table *tables, size_t count,
+                   struct err *err)
+{
+    static char none[] = "";
+    const struct note star = {.part = {.schema = "*", .name = "*"}, .target = none};
+    struct notes notes = {0};
+    int rc = read_all(n, &notes, err);
+
+    for (size_t i = 0; rc == 0 && i < notes.count; i++)
+        rc = attach_note_of(n, &notes.list[i], tables, count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (!tables[i].anew && !tables[i].noted)
+            rc = attach_new(n, &tables[i], err);
+    if (rc == 0)
+        noterows_put(&n->rows, &star, copyparts_state_name(COPY_WAITING));
+    notes_free(&notes);
+    return rc == 0 ? noterows_write(&n->rows, err) : -1;
+}

@@ -25,4 +25,16 @@ int resyncnotes_restart(struct copynotes *n, uint32_t relid, struct err *err) MU
  * Notes of another table of that name are removed. A table without a note gets one. */
 int resyncnotes_ask(struct copynotes *n, const struct copypart *part, struct err *err) MUST_CHECK;
 
+/* For all tables of a sink. part is as for resyncnotes_ask. */
+struct resyncnotes_table {
+    struct copypart part;
+    bool anew; /* it is copied as a new table: its notes are removed */
+    bool noted;
+};
+
+/* Records that the next start copies all these tables again, that other tables are out, and that a
+ * table without a note is a new one. Sets noted. */
+int resyncnotes_attach(struct copynotes *n, struct resyncnotes_table *tables, size_t count,
+                       struct err *err) MUST_CHECK;
+
 #endif

@@ -7,6 +7,7 @@
 #include "lib/lsn.h"
 #include "lib/names.h"
 #include "lib/sig.h"
+#include "sink-pg/attach.h"
 #include "sink-pg/check.h"
 #include "sink-pg/copylist.h"
 #include "sink-pg/resyncask.h"
@@ -15,6 +16,9 @@
 /* walpipe waits for the answer of --layout before it starts a pipeline, and for that of --tables: a
  * target that hangs must not hold it. */
 #define ANSWER_PATIENCE_SECONDS 30
+
+/* For all tables. */
+#define ATTACH_PATIENCE_SECONDS 600
 
 static int
 drop_progress(const struct options *options, struct log *log, struct err *err)
@@ -91,6 +95,25 @@ note_resync(const struct options *options, struct log *log, int in, struct err *
 }
 
 static int
+note_attach(const struct options *options, struct log *log, int in, struct err *err)
+{
+    struct session session = {.conninfo = options->conninfo,
+                              .application_name = "walpipe sink-pg --attach",
+                              .log = log,
+                              .warned = true};
+    const struct attach attach = {
+        .pipeline = options->pipeline, .sink = options->sink, .map = &options->mapping};
+    int rc;
+
+    alarm(ATTACH_PATIENCE_SECONDS);
+    if (session_open(&session, err) != 0)
+        return -1;
+    rc = attach_note(&session, &attach, in, err);
+    session_close(&session);
+    return rc;
+}
+
+static int
 note_skip(const struct options *options, struct log *log, struct err *err)
 {
     struct session session = {.conninfo = options->conninfo,
@@ -161,6 +184,9 @@ main(int argc, char **argv)
         rc = -1;
     } else if (options.resync != NULL) {
         rc = note_resync(&options, &log, in, &err);
+        close(in);
+    } else if (options.attach) {
+        rc = note_attach(&options, &log, in, &err);
         close(in);
     } else {
         sig_wait_for_end();

@@ -53,13 +53,15 @@ static const struct opt_spec specs[] = {
      TO(tables)},
     {"resync", "SCHEMA.TABLE", "note that the next start copies this table of the source again",
      OPT_TEXT, TO(resync)},
+    {"attach", NULL, "note that the sink begins anew and copies all tables again", OPT_FLAG,
+     TO(attach)},
     {"skip", "LSN", "note that the transaction that commits at this LSN is passed over", OPT_TEXT,
      TO(skip)},
     {"skip-table", "SCHEMA.TABLE", "with --skip: only changes of this table of the source",
      OPT_TEXT, TO(skip_table)},
     {"repaired", NULL, "with --skip: remove the note that tables lack its changes", OPT_FLAG,
      TO(repaired)},
-    {"sink", "NAME", "the sink of --drop-progress, --layout, --tables, --resync and --skip",
+    {"sink", "NAME", "the sink of --drop-progress, --layout, --tables, --resync, --attach, --skip",
      OPT_TEXT, TO(sink)},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
      TO(log_level)},
@@ -78,7 +80,8 @@ static const struct opt_program program = {
 static int
 check_options(const struct options *o, struct err *err)
 {
-    bool alone = o->drop_progress || o->layout || o->tables || o->resync != NULL || o->skip != NULL;
+    bool alone = o->drop_progress || o->layout || o->tables || o->attach || o->resync != NULL ||
+                 o->skip != NULL;
 
     if ((alone && opt_require(&program, "sink", o, err) != 0) ||
         (!alone && !o->check && opt_require(&program, "ackd", o, err) != 0))

@@ -19,6 +19,7 @@ struct options {
     bool create_tables; /* with check: walpipe run creates missing tables */
     bool drop_progress;
     bool layout;
+    bool attach;
     const char *resync; /* a table, NULL if none */
     bool tables;
     const char *skip;       /* an LSN, NULL if none */
