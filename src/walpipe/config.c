@@ -42,6 +42,7 @@ struct key {
 #define COPY_KEY      "copy"
 #define CONNINFO_KEY  "conninfo"
 #define COMMAND_KEY   "command"
+#define DETACH_KEY    "detach_after"
 
 /* conninfo and password are adjacent in both structs, as in struct conninfo_value. */
 static const struct key keys[] = {
@@ -73,6 +74,7 @@ static const struct key keys[] = {
     {"copy_hold", IN_PG, KEY_OPTIONAL, values_copy_hold, offsetof(struct sink_config, copy_hold)},
     {"batch_rows", IN_PG | IN_CH, KEY_OPTIONAL, values_batch_rows,
      offsetof(struct sink_config, batch_rows)},
+    {DETACH_KEY, IN_SINK, KEY_OPTIONAL, values_size, offsetof(struct sink_config, detach_after)},
     {"flush_interval", IN_PG | IN_CH, KEY_OPTIONAL, values_duration,
      offsetof(struct sink_config, flush_interval)},
     {MAP_KEY, IN_PG, KEY_MANY, values_map_pg, offsetof(struct sink_config, maps)},
@@ -313,6 +315,21 @@ check_sink_name(const struct reading *r, const struct inifile_section *section)
     return 0;
 }
 
+/* Nobody could bring back such a sink: what its program does with the rows is not known. */
+static int
+check_detach(const struct reading *r, const struct inifile_section *section,
+             const struct sink_config *sink)
+{
+    const struct inifile_entry *e = find_entry(section, DETACH_KEY);
+
+    if (e == NULL || sink->type != SINK_EXEC)
+        return 0;
+    return refuse_at(r, place_of(r, e),
+                     "a detached sink comes back when all its tables are copied again, which "
+                     "walpipe does for type = pg and ch; remove this line",
+                     "detach_after is not for sinks with type = exec: sink", sink->name);
+}
+
 static int
 read_sink(const struct reading *r, const struct inifile_section *section)
 {
@@ -333,7 +350,8 @@ read_sink(const struct reading *r, const struct inifile_section *section)
     sink->batch_rows = 10000;
     sink->flush_interval = sink->type == SINK_CH ? "1s" : "200ms";
     sink->user = "default";
-    if (read_keys(r, sink_keys(sink->type), section, sink) != 0 || read_maps(r, section, sink) != 0)
+    if (read_keys(r, sink_keys(sink->type), section, sink) != 0 ||
+        read_maps(r, section, sink) != 0 || check_detach(r, section, sink) != 0)
         return -1;
     config->workers_count += sink->shards;
     if (config->workers_count > WORKERS_MAX)

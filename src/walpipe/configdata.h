@@ -41,11 +41,14 @@ struct sink_config {
     struct tablefilter filter; /* the parsed tables */
     struct tablemap map;       /* the parsed maps */
     enum copy_choice copy;
-    uint64_t copy_hold; /* pg: bytes, 0 for sink-pg's default */
-    bool copies;        /* rows that are older than the slot, too */
-    bool copy_open;     /* the file does not say it, and copydefault.h decides */
-    bool choice_logged; /* by copydefault.c */
-    uint64_t paused;    /* since when, as pauses.h sets it, 0 if it is not */
+    uint64_t copy_hold;    /* pg: bytes, 0 for sink-pg's default */
+    bool copies;           /* rows that are older than the slot, too */
+    bool copy_open;        /* the file does not say it, and copydefault.h decides */
+    bool choice_logged;    /* by copydefault.c */
+    uint64_t paused;       /* set aside since when, as pauses.h sets it, 0 if it is not */
+    bool detached;         /* it is not paused, but detached */
+    uint64_t lacks_from;   /* detached: its target has the changes up to there */
+    uint64_t detach_after; /* bytes of WAL, 0 for never */
     const char *password_file;
     const char *conninfo; /* pg: without its password */
     const char *password; /* NULL if none; of ch also NULL if sink-ch finds it itself */

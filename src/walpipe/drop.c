@@ -76,8 +76,9 @@ drop_progress(struct dropping *d, const struct sink_config *sink)
 static bool
 is_trace(const char *name)
 {
-    static const char *const beginnings[] = {"error.", "login.",      "layout.", "slot",
-                                             "copies", "copy_limits", "reload",  PAUSES_PREFIX};
+    static const char *const beginnings[] = {"error.", "login.",      "layout.",
+                                             "slot",   "copies",      "copy_limits",
+                                             "reload", PAUSES_PREFIX, DETACHNOTE_PREFIX};
 
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
         if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)

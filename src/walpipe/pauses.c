@@ -55,6 +55,19 @@ parse(const char *text, struct pause *pause)
     return true;
 }
 
+static int
+read_detached(const struct config *config, const char *sink, struct detachnote *note,
+              struct err *err)
+{
+    if (detachnote_read(config->state_dir, sink, note, err) == 0)
+        return 0;
+    err->code = EXIT_REFUSED;
+    return err_hint(err,
+                    "walpipe resume -c %.300s --sink %s copies all tables of the sink again, and "
+                    "removes the file",
+                    config->path, sink);
+}
+
 int
 pauses_read(const struct config *config, const char *sink, struct pause *pause, struct err *err)
 {
@@ -77,6 +90,10 @@ pauses_read(const struct config *config, const char *sink, struct pause *pause, 
     }
     free(text);
     pool_free(&pool);
+    if (rc == 0 && read_detached(config, sink, &pause->detached, err) != 0) {
+        *pause = (struct pause){0};
+        rc = -1;
+    }
     return rc;
 }
 
@@ -85,10 +102,15 @@ pauses_write(const struct config *config, const char *sink, const struct pause *
              struct err *err)
 {
     struct pool pool = {0};
-    int rc = statefile_write(
-        path_of(config, &pool, sink),
-        pool_print(&pool, "since=%llu\nby=%s\n", (unsigned long long)pause->since, pause->by), err);
+    int rc = 0;
 
+    if (pause->detached.since != 0)
+        rc = detachnote_write(config->state_dir, sink, &pause->detached, err);
+    if (rc == 0 && pause->since != 0)
+        rc = statefile_write(
+            path_of(config, &pool, sink),
+            pool_print(&pool, "since=%llu\nby=%s\n", (unsigned long long)pause->since, pause->by),
+            err);
     pool_free(&pool);
     return rc;
 }
@@ -100,14 +122,20 @@ pauses_remove(const struct config *config, const char *sink, struct err *err)
     int rc = statefile_remove(path_of(config, &pool, sink), err);
 
     pool_free(&pool);
-    return rc;
+    return rc == 0 ? detachnote_remove(config->state_dir, sink, err) : -1;
 }
 
 /* ---- all files ---- */
 
 static int
-refuse_only(const struct config *config, const char *sink, struct err *err)
+refuse_only(const struct config *config, const char *sink, bool detached, struct err *err)
 {
+    if (detached) {
+        err_set(err, EXIT_REFUSED,
+                "sink \"%s\" is detached, but with copy = only the pipeline would end without it",
+                sink);
+        return err_hint(err, "set copy = yes");
+    }
     err_set(err, EXIT_REFUSED,
             "sink \"%s\" is paused, but with copy = only the pipeline would end without it", sink);
     return err_hint(err, "run walpipe resume -c %.300s --sink %s", config->path, sink);
@@ -156,24 +184,41 @@ pauses_require_known(const struct config *config, struct err *err)
     return rc;
 }
 
+static bool
+is_aside(const struct pause *pause)
+{
+    return pause->since != 0 || pause->detached.since != 0;
+}
+
+/* Into the sink of the config. */
+static void
+apply(struct sink_config *sink, const struct pause *pause)
+{
+    sink->detached = pause->detached.since != 0;
+    sink->paused = sink->detached ? pause->detached.since : pause->since;
+    sink->lacks_from = pause->detached.lsn;
+}
+
 /* found has one element for each sink. */
 static int
 read_all(const struct config *config, struct pause *found, struct err *err)
 {
-    size_t paused = 0;
+    size_t paused = 0, detached = 0;
 
     if (pauses_require_known(config, err) != 0)
         return -1;
     for (size_t i = 0; i < config->sinks_count; i++) {
         if (pauses_read(config, config->sinks[i].name, &found[i], err) != 0)
             return -1;
-        if (found[i].since != 0 && config->only)
-            return refuse_only(config, config->sinks[i].name, err);
-        paused += found[i].since != 0;
+        if (is_aside(&found[i]) && config->only)
+            return refuse_only(config, config->sinks[i].name, found[i].detached.since != 0, err);
+        paused += is_aside(&found[i]);
+        detached += found[i].detached.since != 0;
     }
     if (paused == 0 || paused < config->sinks_count)
         return 0;
-    err_set(err, EXIT_REFUSED, "every sink of %s is paused", config->path);
+    err_set(err, EXIT_REFUSED, "every sink of %s is paused%s", config->path,
+            detached > 0 ? " or detached" : "");
     return err_hint(err, "run walpipe resume -c %.300s --sink %s", config->path,
                     config->sinks[0].name);
 }
@@ -186,7 +231,7 @@ pauses_apply(struct config *config, struct err *err)
     int rc = read_all(config, found, err);
 
     for (size_t i = 0; i < config->sinks_count && rc == 0; i++)
-        config->sinks[i].paused = found[i].since;
+        apply(&config->sinks[i], &found[i]);
     pool_free(&pool);
     return rc;
 }
@@ -200,7 +245,8 @@ pauses_differ(const struct config *config, bool *differ, struct err *err)
 
     *differ = false;
     for (size_t i = 0; i < config->sinks_count && rc == 0; i++)
-        *differ = *differ || (config->sinks[i].paused != 0) != (found[i].since != 0);
+        *differ = *differ || (config->sinks[i].paused != 0) != is_aside(&found[i]) ||
+                  config->sinks[i].detached != (found[i].detached.since != 0);
     pool_free(&pool);
     return rc;
 }
@@ -213,5 +259,5 @@ pauses_show(struct config *config)
 
     for (size_t i = 0; i < config->sinks_count; i++)
         if (pauses_read(config, config->sinks[i].name, &pause, &ignored) == 0)
-            config->sinks[i].paused = pause.since;
+            apply(&config->sinks[i], &pause);
 }

@@ -1,13 +1,16 @@
-/* pauses.h: the sinks that walpipe pause has set aside. Each has a file paused.SINK in the state
- * directory, which walpipe run reads before each start of the programs. It has these lines:
+/* pauses.h: the sinks that are set aside. A detached sink has the file of detachnote.h. A sink that
+ * walpipe pause has set aside has a file paused.SINK in the state directory. walpipe run reads both
+ * before each start of the programs. The second one has these lines:
  *
  *     since=1795747200
  *     by=root
  *
- * Any other file is refused, since a paused sink must neither be started nor be forgotten. */
+ * Any other file is refused, since such a sink must neither be started nor be forgotten. A sink may
+ * have both files, and counts as detached. */
 #ifndef WALPIPE_PAUSES_H
 #define WALPIPE_PAUSES_H
 
+#include "lib/detachnote.h"
 #include "walpipe/config.h"
 
 #define PAUSES_PREFIX "paused."
@@ -16,17 +19,18 @@
 struct pause {
     uint64_t since; /* Unix time, 0 if the sink is not paused */
     char by[64];    /* the user who did it */
+    struct detachnote detached;
 };
 
 /* A pause that begins now, by this user. */
 struct pause pauses_now(void);
 
-/* Reads the file of one sink, in the config or not. Returns -1 with err, EXIT_REFUSED for a file
+/* Reads the files of one sink, in the config or not. Returns -1 with err, EXIT_REFUSED for a file
  * that has another form. */
 int pauses_read(const struct config *config, const char *sink, struct pause *pause,
                 struct err *err) MUST_CHECK;
 
-/* When these return 0 the file, or its removal, is on disk. */
+/* When these return 0 the files, or their removal, are on disk. */
 int pauses_write(const struct config *config, const char *sink, const struct pause *pause,
                  struct err *err) MUST_CHECK;
 int pauses_remove(const struct config *config, const char *sink, struct err *err) MUST_CHECK;

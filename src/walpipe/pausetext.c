@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lib/lsn.h"
 #include "lib/utctime.h"
 #include "walpipe/amount.h"
 
@@ -20,6 +21,29 @@ find(const struct ack_status *s, const char *sink, uint64_t *since, uint64_t *la
     return false;
 }
 
+static bool
+is_detached(const struct ack_status *s, const char *sink)
+{
+    for (uint32_t i = 0; i < s->workers_count; i++)
+        if (strcmp(s->workers[i].sink, sink) == 0)
+            return s->workers[i].detached;
+    return false;
+}
+
+static void
+say_detached(const struct config *config, const struct sink_config *sink, FILE *out)
+{
+    if (!sink->detached) {
+        fprintf(out, "\nsink %s is detached until the next start; walpipe reload -c %s starts it\n",
+                sink->name, config->path);
+        return;
+    }
+    fprintf(out, "\nsink %s is detached since %s; its tables lack changes after %s\n", sink->name,
+            utctime_at(sink->paused).text, lsn_format(sink->lacks_from).text);
+    fprintf(out, "walpipe resume -c %s --sink %s brings it back by copying all of them again\n",
+            config->path, sink->name);
+}
+
 void
 pausetext_status(const struct config *config, const struct ack_status *status, FILE *out)
 {
@@ -29,6 +53,10 @@ pausetext_status(const struct config *config, const struct ack_status *status, F
 
         if (!find(status, sink->name, &since, &lag))
             continue;
+        if (sink->detached || is_detached(status, sink->name)) {
+            say_detached(config, sink, out);
+            continue;
+        }
         if (since != 0 && sink->paused != 0)
             fprintf(
                 out,
@@ -54,7 +82,14 @@ pausetext_status(const struct config *config, const struct ack_status *status, F
 void
 pausetext_tables(const struct config *config, const struct sink_config *sink, FILE *out)
 {
-    if (sink->paused != 0)
+    if (sink->detached)
+        fprintf(
+            out,
+            "sink %s is detached since %s, its tables lack changes after %s, and walpipe resume "
+            "-c %s --sink %s copies all of them again\n",
+            sink->name, utctime_at(sink->paused).text, lsn_format(sink->lacks_from).text,
+            config->path, sink->name);
+    else if (sink->paused != 0)
         fprintf(out, "sink %s is paused since %s, and walpipe resume -c %s --sink %s ends it\n",
                 sink->name, utctime_at(sink->paused).text, config->path, sink->name);
 }

@@ -15,14 +15,25 @@ struct trial_sink {
 };
 
 static struct trial_sink *
-add(struct pausetrial *t, struct trial_sink *next, const char *name, uint64_t since)
+add(struct pausetrial *t, struct trial_sink *next, const char *name, const struct pause *pause)
 {
     struct trial_sink *sink = pool_take(&t->pool, sizeof *sink);
 
-    *sink = (struct trial_sink){.next = next, .name = pool_copy(&t->pool, name)};
-    sink->pause = pauses_now();
-    sink->pause.since = since;
+    *sink = (struct trial_sink){.next = next, .name = pool_copy(&t->pool, name), .pause = *pause};
     return sink;
+}
+
+/* As its files said it. */
+static struct pause
+pause_of(const struct sink_config *sink)
+{
+    struct pause pause = pauses_now();
+
+    pause.since = sink->detached ? 0 : sink->paused;
+    if (sink->detached)
+        pause.detached = (struct detachnote){
+            .since = sink->paused, .lsn = sink->lacks_from, .why = "it was refused at its resume"};
+    return pause;
 }
 
 static bool
@@ -38,8 +49,11 @@ pausetrial_note(struct pausetrial *t, const struct config *config)
         pausetrial_free(t);
     t->paused = NULL;
     for (size_t i = 0; i < config->sinks_count; i++)
-        if (config->sinks[i].paused != 0)
-            t->paused = add(t, t->paused, config->sinks[i].name, config->sinks[i].paused);
+        if (config->sinks[i].paused != 0) {
+            const struct pause pause = pause_of(&config->sinks[i]);
+
+            t->paused = add(t, t->paused, config->sinks[i].name, &pause);
+        }
 }
 
 static bool
@@ -70,7 +84,7 @@ pausetrial_begin(struct pausetrial *t, const struct config *config)
     for (const struct trial_sink *s = t->paused; s != NULL; s = s->next)
         if (runs(config, s->name)) {
             forget(t, s->name);
-            t->resumed = add(t, t->resumed, s->name, s->pause.since);
+            t->resumed = add(t, t->resumed, s->name, &s->pause);
             t->began_at = clock_micros();
         }
     return t->began_at != 0;
@@ -79,14 +93,16 @@ pausetrial_begin(struct pausetrial *t, const struct config *config)
 /* fault: NULL if it may be of each. The others stay on trial. */
 static int
 pause_again(struct pausetrial *t, const struct config *config, const struct sink_config *fault,
-            const char **names, struct err *err)
+            const char **names, bool *detached, struct err *err)
 {
     *names = "";
+    *detached = false;
     for (const struct trial_sink *s = t->resumed; s != NULL; s = s->next) {
         if (!runs(config, s->name) || (fault != NULL && strcmp(fault->name, s->name) != 0))
             continue;
         if (pauses_write(config, s->name, &s->pause, err) != 0)
             return -1;
+        *detached = *detached || s->pause.detached.since != 0;
         *names = pool_print(&t->pool, "%s%s%s", *names, (*names)[0] == '\0' ? "" : ", ", s->name);
         forget(t, s->name);
     }
@@ -99,10 +115,11 @@ pausetrial_undo(struct pausetrial *t, const struct config *config, const struct 
 {
     struct err refusal = end->why, err = {0};
     const char *names;
+    bool detached;
 
     if (!is_on_trial(t) || (end->started && end->code != EXIT_REFUSED))
         return false;
-    if (pause_again(t, config, end->sink, &names, &err) != 0) {
+    if (pause_again(t, config, end->sink, &names, &detached, &err) != 0) {
         log_failure(log, &err);
         return false;
     }
@@ -110,8 +127,8 @@ pausetrial_undo(struct pausetrial *t, const struct config *config, const struct 
         return false;
     err_set(&refusal, EXIT_REFUSED, "the pipeline cannot run with sink %s: %.800s", names,
             end->why.message);
-    log_write(log, LOG_ERROR, "%s; the sink is paused again, and the others go on",
-              refusal.message);
+    log_write(log, LOG_ERROR, "%s; the sink is %s again, and the others go on", refusal.message,
+              detached ? "detached" : "paused");
     reloadnote_write(config, RELOAD_REFUSED, &refusal, log);
     return true;
 }

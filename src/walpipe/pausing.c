@@ -13,6 +13,8 @@
 #include "lib/lockfile.h"
 #include "lib/statedir.h"
 #include "lib/utctime.h"
+#include "walpipe/amount.h"
+#include "walpipe/attach.h"
 #include "walpipe/pauselook.h"
 #include "walpipe/pauses.h"
 #include "walpipe/reloadnote.h"
@@ -188,12 +190,40 @@ put_in_force(struct pausing *p, bool *refused, struct err *err)
     return 0;
 }
 
+/* ---- a detached sink ---- */
+
+static bool
+is_detached(const struct pausing *p, size_t i)
+{
+    return p->before[i].detached.since != 0;
+}
+
+static bool
+is_aside(const struct pausing *p, size_t i)
+{
+    return p->before[i].since != 0 || is_detached(p, i);
+}
+
+static int
+attach(const struct pausing *p, struct err *err)
+{
+    for (size_t i = 0; i < p->config->sinks_count; i++) {
+        const struct sink_config *sink = &p->config->sinks[i];
+
+        if (!p->chosen[i] || p->pauses || !is_detached(p, i))
+            continue;
+        if (attach_sink(p->config, sink, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* ---- the files ---- */
 
 static int
 write_one(const struct pausing *p, size_t i, bool paused, struct err *err)
 {
-    struct pause pause = p->before[i].since != 0 ? p->before[i] : pauses_now();
+    struct pause pause = is_aside(p, i) ? p->before[i] : pauses_now();
     const char *sink = p->config->sinks[i].name;
 
     return paused ? pauses_write(p->config, sink, &pause, err)
@@ -215,7 +245,7 @@ take_back(const struct pausing *p)
     struct err err = {0};
 
     for (size_t i = 0; i < p->config->sinks_count; i++)
-        if (p->chosen[i] && write_one(p, i, p->before[i].since != 0, &err) != 0)
+        if (p->chosen[i] && write_one(p, i, is_aside(p, i), &err) != 0)
             log_failure(p->log, &err);
 }
 
@@ -227,7 +257,7 @@ carry_out(struct pausing *p, struct err *err)
 
     reloadnote_read(p->config, &note);
     p->answered = note.number;
-    if (check_programs(p, err) != 0 || write_all(p, err) != 0)
+    if (check_programs(p, err) != 0 || attach(p, err) != 0 || write_all(p, err) != 0)
         return -1;
     if (put_in_force(p, &refused, err) == 0)
         return 0;
@@ -244,13 +274,24 @@ choose(struct pausing *p, const char *sink, struct err *err)
     bool found = false;
 
     for (size_t i = 0; i < p->config->sinks_count; i++) {
-        p->chosen[i] =
-            sink == NULL ? p->before[i].since != 0 : strcmp(p->config->sinks[i].name, sink) == 0;
+        p->chosen[i] = sink == NULL ? p->before[i].since != 0 && !is_detached(p, i)
+                                    : strcmp(p->config->sinks[i].name, sink) == 0;
         found = found || p->chosen[i];
     }
     if (found || sink == NULL)
         return 0;
     return err_set(err, EXIT_REFUSED, "%s has no sink \"%s\"", p->config->path, sink);
+}
+
+/* After a file could not be read. If it is not known whether the sink is detached, it is. */
+static void
+recall_detached(struct pausing *p, size_t i)
+{
+    struct detachnote *note = &p->before[i].detached;
+    struct err ignored = {0};
+
+    if (detachnote_read(p->config->state_dir, p->config->sinks[i].name, note, &ignored) != 0)
+        *note = (struct detachnote){.since = p->before[i].since, .why = "the file was damaged"};
 }
 
 /* The pauses are a sink's only while nobody else changes them. A file of the chosen sink that
@@ -265,8 +306,9 @@ read_before(struct pausing *p, const char *sink, struct err *err)
             continue;
         if (sink == NULL || strcmp(sink, name) != 0)
             return -1;
-        *err = (struct err){0};
         p->before[i] = pauses_now();
+        recall_detached(p, i);
+        *err = (struct err){0};
         log_write(p->log, LOG_WARNING, "the file of the pause of sink %s could not be read", name);
     }
     return 0;
@@ -282,7 +324,14 @@ check_others(const struct pausing *p, const char *sink, struct err *err)
         return err_hint(err, "stop walpipe run instead; its next start continues the copies");
     }
     for (size_t i = 0; i < p->config->sinks_count; i++)
-        if (!p->chosen[i] && p->before[i].since == 0)
+        if (p->chosen[i] && is_detached(p, i)) {
+            err_set(err, EXIT_REFUSED, "sink \"%s\" is detached since %s", sink,
+                    utctime_at(p->before[i].detached.since).text);
+            return err_hint(err, "walpipe resume -c %.300s --sink %s brings it back",
+                            p->config->path, sink);
+        }
+    for (size_t i = 0; i < p->config->sinks_count; i++)
+        if (!p->chosen[i] && !is_aside(p, i))
             return 0;
     err_set(err, EXIT_REFUSED, "sink \"%s\" is the only one that is not paused", sink);
     return err_hint(err,
@@ -307,6 +356,18 @@ say_repeats(const struct config *config)
     }
 }
 
+/* Before the source loses the slot. */
+static void
+say_limit(const struct config *config, const char *sink)
+{
+    for (size_t i = 0; i < config->sinks_count; i++)
+        if (strcmp(config->sinks[i].name, sink) == 0 && config->sinks[i].detach_after != 0)
+            printf(
+                "beyond %s of WAL the sink is detached, and comes back only by a copy of all its "
+                "tables (detach_after)\n",
+                amount_bytes(config->sinks[i].detach_after).text);
+}
+
 static void
 say_paused(const struct pausing *p, const char *sink, const struct pauselook *look)
 {
@@ -322,6 +383,7 @@ say_paused(const struct pausing *p, const char *sink, const struct pauselook *lo
     else
         printf("the source keeps the WAL for it%s: watch its disk\n",
                look->known ? " without a limit (max_slot_wal_keep_size)" : "");
+    say_limit(config, sink);
     say_repeats(config);
     printf("another walpipe that waits for the slot does not know of this pause\n"
            "walpipe resume -c %s --sink %s ends it\n",
@@ -359,7 +421,13 @@ end(struct pausing *p, const char *sink, struct err *err)
         if (!p->chosen[i])
             continue;
         any = true;
-        if (p->before[i].since == 0)
+        if (is_detached(p, i))
+            printf(
+                "sink %s, detached since %s, %s, and copies all its tables again; walpipe tables "
+                "shows how far it is\n",
+                p->config->sinks[i].name, utctime_at(p->before[i].detached.since).text,
+                runs ? "runs again" : "runs again from the next start on");
+        else if (p->before[i].since == 0)
             printf("sink %s was not paused\n", p->config->sinks[i].name);
         else
             printf("sink %s, paused since %s, %s\n", p->config->sinks[i].name,
@@ -368,6 +436,10 @@ end(struct pausing *p, const char *sink, struct err *err)
     }
     if (!any)
         printf("no sink is paused\n");
+    for (size_t i = 0; i < p->config->sinks_count && sink == NULL; i++)
+        if (is_detached(p, i))
+            printf("sink %s is detached, and only walpipe resume -c %s --sink %s brings it back\n",
+                   p->config->sinks[i].name, p->config->path, p->config->sinks[i].name);
     return 0;
 }
 

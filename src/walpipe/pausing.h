@@ -1,5 +1,6 @@
-/* pausing.h: walpipe pause, which sets a sink aside while the others go on, and walpipe resume. A
- * pause is a file in the state directory (pauses.h). A running walpipe is told to look at it. */
+/* pausing.h: walpipe pause, which sets a sink aside while the others go on, and walpipe resume,
+ * also of a detached sink. A pause is a file in the state directory (pauses.h). A running walpipe
+ * is told to look at it. */
 #ifndef WALPIPE_PAUSING_H
 #define WALPIPE_PAUSING_H
 
@@ -10,8 +11,9 @@
  * EXIT_REFUSED if nothing was changed. */
 int pause_sink(const struct config *config, const struct log *log, const char *sink);
 
-/* Of sink, or of all sinks for NULL. Returns EXIT_DONE when the file is gone and the sink has
- * reached its target, EXIT_REFUSED if the programs refused it, so that it is paused as before. */
+/* Of sink, or of all paused sinks for NULL. Returns EXIT_DONE when the file is gone and the sink
+ * has reached its target, EXIT_REFUSED if the target or the programs refused it, so that it is
+ * paused or detached as before. */
 int pause_end(const struct config *config, const struct log *log, const char *sink);
 
 #endif

@@ -171,9 +171,14 @@ ackd_arguments(const struct config *config, struct pool *pool, uint64_t restarts
                          pool_print(pool, "%s=%u", config->sinks[i].name, config->sinks[i].shards));
     for (size_t i = 0; i < config->sinks_count; i++)
         if (config->sinks[i].paused != 0)
-            words_add_option(&w, "--paused",
+            words_add_option(&w, config->sinks[i].detached ? "--detached" : "--paused",
                              pool_print(pool, "%s=%llu", config->sinks[i].name,
                                         (unsigned long long)config->sinks[i].paused));
+    for (size_t i = 0; i < config->sinks_count; i++)
+        if (config->sinks[i].detach_after != 0 && !config->only)
+            words_add_option(&w, "--detach-after",
+                             pool_print(pool, "%s=%llu", config->sinks[i].name,
+                                        (unsigned long long)config->sinks[i].detach_after));
     if (config->http != NULL)
         words_add_option(&w, "--http", config->http);
     if (restarts > 0)
@@ -254,6 +259,26 @@ plan_resync_arguments(const struct config *config, struct pool *pool,
     add_sink_program(&w, config, sink);
     words_add_option(&w, "--sink", sink->name);
     words_add_option(&w, "--resync", table);
+    for (size_t i = 0; i < sink->maps_count; i++)
+        words_add_option(&w, "--map", sink->maps[i]);
+    plan_add_log(&w, config);
+    return w.list;
+}
+
+const char *const *
+plan_attach_arguments(const struct config *config, struct pool *pool,
+                      const struct sink_config *sink)
+{
+    struct words w = {.pool = pool};
+
+    words_add(&w, sink->type == SINK_PG ? "sink-pg" : "sink-ch");
+    if (sink->type == SINK_PG)
+        add_pg_options(&w, sink);
+    else
+        add_ch_options(&w, sink);
+    words_add_option(&w, "--pipeline", config->name);
+    words_add_option(&w, "--sink", sink->name);
+    words_add(&w, "--attach");
     for (size_t i = 0; i < sink->maps_count; i++)
         words_add_option(&w, "--map", sink->maps[i]);
     plan_add_log(&w, config);
@@ -367,7 +392,7 @@ exec_arguments(struct pool *pool, const struct sink_config *sink)
     return w.list;
 }
 
-/* Of the sinks that are not paused. */
+/* Of the sinks that are not set aside. */
 static uint32_t
 count_workers(const struct config *config)
 {

@@ -125,6 +125,10 @@ const char *const *plan_sink_arguments(const struct config *config, struct pool 
 const char *const *plan_resync_arguments(const struct config *config, struct pool *pool,
                                          const struct sink_config *sink, const char *table);
 
+/* The same for `sink-pg --attach`. */
+const char *const *plan_attach_arguments(const struct config *config, struct pool *pool,
+                                         const struct sink_config *sink);
+
 /* The same for `sink-pg --skip`. */
 struct plan_skip {
     const char *lsn;

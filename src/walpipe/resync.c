@@ -45,7 +45,11 @@ say_left_out(const struct request *r)
     for (size_t i = 0; i < r->config->sinks_count; i++) {
         const struct sink_config *sink = &r->config->sinks[i];
 
-        if (r->sink == NULL && sink->copies && sink->paused != 0)
+        if (r->sink == NULL && sink->copies && sink->detached)
+            printf("not in sink %s, which is detached: walpipe resume --sink %s copies all its "
+                   "tables again\n",
+                   sink->name, sink->name);
+        else if (r->sink == NULL && sink->copies && sink->paused != 0)
             printf("not in sink %s, which is paused: run this again with --sink %s after walpipe "
                    "resume\n",
                    sink->name, sink->name);
@@ -58,10 +62,10 @@ static int
 check_sink(const struct config *config, const struct sink_config *sink, struct err *err)
 {
     if (sink->paused != 0) {
-        err_set(err, EXIT_REFUSED, "sink \"%s\" is paused since %s", sink->name,
-                utctime_at(sink->paused).text);
-        return err_hint(err, "run walpipe resume -c %.300s --sink %s first", config->path,
-                        sink->name);
+        err_set(err, EXIT_REFUSED, "sink \"%s\" is %s since %s", sink->name,
+                sink->detached ? "detached" : "paused", utctime_at(sink->paused).text);
+        return err_hint(err, "run walpipe resume -c %.300s --sink %s%s", config->path, sink->name,
+                        sink->detached ? ", which copies all its tables again" : " first");
     }
     if (sink->type == SINK_EXEC) {
         err_set(err, EXIT_REFUSED,

@@ -8,6 +8,7 @@
 #include "lib/backoff.h"
 #include "lib/clock.h"
 #include "lib/lasterror.h"
+#include "lib/lsn.h"
 #include "lib/sig.h"
 #include "lib/statedir.h"
 #include "lib/utctime.h"
@@ -91,10 +92,7 @@ create_tables(struct running *r, struct err *err)
 {
     if (r->created)
         return 0;
-    if (schema_make_tables(r->config, r->log, err) != 0)
-        return -1;
-    r->created = true;
-    return 0;
+    return schema_make_tables(r->config, r->log, &r->created, err);
 }
 
 static struct unit_end
@@ -146,7 +144,13 @@ take_pauses(struct running *r, struct err *err)
     for (size_t i = 0; i < r->config->sinks_count; i++) {
         const struct sink_config *sink = &r->config->sinks[i];
 
-        if (sink->paused != 0)
+        if (sink->detached)
+            log_write(r->log, LOG_WARNING,
+                      "sink %s is detached since %s and is not started; its tables lack the "
+                      "changes after %s until walpipe resume -c %s --sink %s copies them again",
+                      sink->name, utctime_at(sink->paused).text, lsn_format(sink->lacks_from).text,
+                      r->config->path, sink->name);
+        else if (sink->paused != 0)
             log_write(r->log, LOG_WARNING,
                       "sink %s is paused since %s and is not started; the source keeps the WAL for "
                       "it until walpipe resume -c %s --sink %s",

@@ -428,21 +428,37 @@ creates(const struct sink_config *sink)
     return sink->type == SINK_PG && sink->create_tables && sink->paused == 0;
 }
 
+/* A sink that may be detached must not hold up the others. Its worker waits for the target. */
+static bool
+is_passed_over(const struct working *w, const struct err *err)
+{
+    if (w->sink->detach_after == 0 || err->code != EXIT_PEER)
+        return false;
+    log_write(w->log, LOG_WARNING, "sink %s: %s; the programs start without its missing tables",
+              w->sink->name, err->message);
+    return true;
+}
+
 int
-schema_make_tables(struct config *config, const struct log *log, struct err *err)
+schema_make_tables(struct config *config, const struct log *log, bool *made, struct err *err)
 {
     struct working w = {.config = config, .log = log, .tables_only = true};
     bool any = false;
     int rc = 0;
 
+    *made = true;
     for (size_t i = 0; i < config->sinks_count; i++)
         any = any || creates(&config->sinks[i]);
     if (any)
         rc = prepare(&w, err);
     for (size_t i = 0; rc == 0 && i < config->sinks_count; i++) {
         w.sink = &config->sinks[i];
-        if (creates(w.sink))
-            rc = make_missing(&w, err);
+        if (!creates(w.sink) || make_missing(&w, err) == 0)
+            continue;
+        *made = false;
+        rc = is_passed_over(&w, err) ? 0 : -1;
+        if (rc == 0)
+            *err = (struct err){0};
     }
     end(&w);
     return rc;

@@ -16,9 +16,11 @@ struct schema_choice {
 int schema_run(const struct schema_choice *choice);
 
 /* Makes the tables that the target of each PostgreSQL sink with create_tables lacks, with the
- * objects that a copy into them needs, and logs them. For run, before it starts the programs.
+ * objects that a copy into them needs, and logs them. For run, before it starts the programs. A
+ * sink with detach_after whose target does not answer is passed over, and then *made is false.
  * Returns 0, or -1 with err. */
-int schema_make_tables(struct config *config, const struct log *log, struct err *err) MUST_CHECK;
+int schema_make_tables(struct config *config, const struct log *log, bool *made,
+                       struct err *err) MUST_CHECK;
 
 /* Whether the target of the PostgreSQL sink lacks a table that run would make. Returns 0, or -1
  * with err. */

@@ -71,7 +71,7 @@ static const char *
 worker_state(const struct ack_status *s, const struct ack_worker_status *w)
 {
     if (w->paused_since != 0)
-        return "paused";
+        return w->detached ? "detached" : "paused";
     if (!w->registered)
         return "not connected";
     if (!w->target_alive)
@@ -338,7 +338,9 @@ json_worker(struct json *j, const struct status_samples *s, const struct ack_wor
     else
         json_null(j, "events_per_second");
     json_cstr(j, "state", worker_state(&s->now, w));
-    json_cstr(j, "paused_since", w->paused_since == 0 ? "" : utctime_at(w->paused_since).text);
+    json_cstr(j, "paused_since",
+              w->paused_since == 0 || w->detached ? "" : utctime_at(w->paused_since).text);
+    json_cstr(j, "detached_since", w->detached ? utctime_at(w->paused_since).text : "");
     json_cstr(j, "target_message", w->target_message);
     ackjson_copies(j, w->copies_known ? &w->copies : NULL);
     json_close(j, '}');

@@ -7,7 +7,7 @@
 #include "lib/tablefilter.h"
 
 static const char waiting[] = "waiting", copying[] = "copying", streaming[] = "streaming",
-                  resync[] = "resync";
+                  detached[] = "detached", resync[] = "resync";
 
 struct making {
     struct tablelist *list;
@@ -202,7 +202,7 @@ finish_table(const struct making *m, struct table_progress *t, const struct stat
 {
     struct tablelist *list = m->list;
 
-    t->state = state_of_all(states);
+    t->state = list->sink->detached ? detached : state_of_all(states);
     t->missing = missing_of(m->notes, t->relid);
     t->speed = t->rows_speed = -1;
     list->streaming += t->state == streaming;

@@ -11,7 +11,7 @@ struct table_progress {
     const char *schema;
     const char *name;
     const char *state; /* waiting, copying, resync or streaming, the least advanced state of its
-                          workers */
+                          workers; detached, if its sink is */
     bool published;    /* false if the source is not known */
     bool copied;       /* a life of it has begun, and the fields below are about its copy */
     bool behind;       /* rows of the target are in the way of its changes, so it shows none */

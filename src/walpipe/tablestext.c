@@ -305,8 +305,10 @@ void
 tablestext_json(struct json *j, const struct tablelist *list, bool unfinished_only)
 {
     json_cstr(j, "sink", list->sink->name);
-    json_cstr(j, "paused_since",
-              list->sink->paused == 0 ? "" : utctime_at(list->sink->paused).text);
+    json_cstr(
+        j, "paused_since",
+        list->sink->paused == 0 || list->sink->detached ? "" : utctime_at(list->sink->paused).text);
+    json_cstr(j, "detached_since", list->sink->detached ? utctime_at(list->sink->paused).text : "");
     json_bool(j, "known", list->known);
     json_cstr(j, "error", list->known ? "" : list->why);
     json_lsn_or_null(j, "lsn", list->lsn);

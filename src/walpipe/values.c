@@ -397,6 +397,27 @@ values_copy_hold(const char *value, void *out, struct pool *pool, struct err *er
     return refuse(err, expected);
 }
 
+/* The units of PostgreSQL's settings. */
+int
+values_size(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    static const char *const units[] = {"kB", "MB", "GB", "TB"};
+    size_t len = strspn(value, digits);
+    char number[16];
+    struct err ignored;
+    uint64_t n;
+
+    (void)pool;
+    snprintf(number, sizeof number, "%.*s", (int)len, value);
+    if (len < sizeof number && opt_number("", number, 1, UINT32_MAX, &n, &ignored) == 0)
+        for (unsigned i = 0; i < sizeof units / sizeof *units; i++)
+            if (strcmp(value + len, units[i]) == 0 && n <= UINT64_MAX >> (10 * (i + 2))) {
+                *(uint64_t *)out = n << (10 * (i + 1));
+                return 0;
+            }
+    return refuse(err, "a size such as 100GB, with the unit kB, MB, GB or TB");
+}
+
 int
 values_copy_rate(const char *value, void *out, struct pool *pool, struct err *err)
 {

@@ -41,6 +41,7 @@ value_parser values_batch_rows;   /* uint32_t */
 value_parser values_copy;         /* enum copy_choice, from yes, no or only */
 value_parser values_copy_workers; /* uint32_t */
 value_parser values_copy_hold;    /* uint64_t, bytes */
+value_parser values_size;         /* uint64_t, bytes, from a number with kB, MB, GB or TB */
 value_parser values_copy_rate;    /* uint32_t, 0 without a limit */
 
 /* A connection string, split. */

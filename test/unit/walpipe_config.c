@@ -160,6 +160,18 @@ test_copies(void)
     refuses(PIPELINE SOURCE SINK "copy_hold = 1099511627777\n", 11, "to 1099511627776");
     refuses(PIPELINE SOURCE SINK "copy_hold = 0\n", 11, "from 1");
     refuses(PIPELINE SOURCE CH "copy_hold = 1\n", 12, "expected one of");
+    if (reads(PIPELINE SOURCE SINK "detach_after = 100GB\n" CH "detach_after = 1kB\n", &c)) {
+        check(c.sinks[0].detach_after == UINT64_C(100) << 30 && c.sinks[1].detach_after == 1024,
+              "sizes in PostgreSQL's units");
+        config_free(&c);
+    }
+    refuses(PIPELINE SOURCE SINK "detach_after = 100\n", 11, "a size such as 100GB");
+    refuses(PIPELINE SOURCE SINK "detach_after = 100gb\n", 11, "a size such as 100GB");
+    refuses(PIPELINE SOURCE SINK "detach_after = -1GB\n", 11, "a size such as 100GB");
+    refuses(PIPELINE SOURCE SINK "detach_after = 0GB\n", 11, "a size such as 100GB");
+    refuses(PIPELINE SOURCE SINK "detach_after = 99999999999999999999TB\n", 11, "a size such");
+    refuses(PIPELINE SOURCE "[sink e]\ntype=exec\ncommand=x\ndetach_after = 1GB\n", 11,
+            "is not for sinks with type = exec");
     refuses(PIPELINE "copy = maybe\n", 4, "yes, no (also written on or off) or only");
     refuses(PIPELINE "copy = only\n" SOURCE SINK "[sink f]\ntype=pg\nconninfo=host=b\ncopy=no\n",
             12, "config file of their own");

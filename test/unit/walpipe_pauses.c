@@ -1,6 +1,6 @@
 /* walpipe_pauses.c: the file of a paused sink is read as it was written, odd ones are refused. */
 /* clang-format off: make reads one line
- * links: walpipe/pauses walpipe/pool lib/statefile lib/io lib/sock lib/lockfile lib/clock lib/opt lib/err */
+ * links: walpipe/pauses walpipe/pool lib/detachnote lib/lsn lib/statefile lib/io lib/sock lib/lockfile lib/clock lib/opt lib/err */
 /* clang-format on */
 #include "walpipe/pauses.h"
 
@@ -102,6 +102,54 @@ round_trip(void)
     unlink(path);
 }
 
+static bool
+detached_is_refused(const char *text)
+{
+    struct pause pause = {.since = 7};
+    struct err err = {0};
+
+    put(text);
+    return pauses_read(&config, "olap.2", &pause, &err) != 0 && err.code == EXIT_REFUSED &&
+           pause.since == 0 && pause.detached.since == 0 && strstr(err.hint, "resume") != NULL;
+}
+
+/* path is that of the file by now. */
+static void
+detached(void)
+{
+    static const char *const odd[] = {"",
+                                      "since=5\n",
+                                      "since=5\nlsn=0/1\nwhy=x",
+                                      "since=0\nlsn=0/1\nwhy=x\n",
+                                      "since=-5\nlsn=0/1\nwhy=x\n",
+                                      "since=1234567890123\nlsn=0/1\nwhy=x\n",
+                                      "since=5\nlsn=x\nwhy=x\n",
+                                      "since=5\nlsn=0/1\nwhy=x\n\n",
+                                      "lsn=0/1\nsince=5\nwhy=x\n"};
+    struct pause both = pauses_now(), pause;
+    struct err err = {0};
+    bool differ;
+
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+        check(detached_is_refused(odd[i]), "detached file %zu is refused", i);
+    unlink(path);
+    both.detached = (struct detachnote){.since = 9, .lsn = 0x10, .why = "a reason"};
+    check(pauses_write(&config, "olap.2", &both, &err) == 0 &&
+              pauses_read(&config, "olap.2", &pause, &err) == 0 && pause.since == both.since &&
+              pause.detached.since == 9 && pause.detached.lsn == 0x10 &&
+              strcmp(pause.detached.why, "a reason") == 0,
+          "a sink may be both");
+    check(pauses_apply(&config, &err) == 0 && sinks[1].detached && sinks[1].paused == 9 &&
+              sinks[1].lacks_from == 0x10 && !sinks[0].detached,
+          "and counts as detached");
+    unlink(path);
+    check(pauses_differ(&config, &differ, &err) == 0 && differ, "which is not the same as paused");
+    check(pauses_write(&config, "olap.2", &both, &err) == 0 &&
+              pauses_remove(&config, "olap.2", &err) == 0 && pauses_apply(&config, &err) == 0 &&
+              sinks[1].paused == 0 && !sinks[1].detached,
+          "both files are removed");
+}
+
 int
 main(void)
 {
@@ -111,6 +159,8 @@ main(void)
     snprintf(path, sizeof path, "%s/paused.olap.2", dir);
     forms();
     round_trip();
+    snprintf(path, sizeof path, "%s/detached.olap.2", dir);
+    detached();
     rmdir(dir);
     return check_done();
 }
