@@ -351,6 +351,8 @@ copy_families(const struct ackd *a, struct buf *page)
                offsetof(struct worker_metrics, copies.copying));
     copy_lines(a, page, tables, ",state=\"resync\"",
                offsetof(struct worker_metrics, copies.resync));
+    copy_lines(a, page, tables, ",state=\"parked\"",
+               offsetof(struct worker_metrics, copies.parked));
     copy_lines(a, page, tables, ",state=\"streaming\"",
                offsetof(struct worker_metrics, copies.streaming));
     promtext_family(page, rows, "counter", "Rows that the copy has written in this run.");

@@ -180,6 +180,33 @@ add_last_error(const struct ackd *a, struct buf *page)
              e.hint[0] == '\0' ? "" : " (", e.hint, e.hint[0] == '\0' ? "" : ")");
 }
 
+/* Every worker of a sink has the same tables. */
+static uint64_t
+count_parked(const struct ackd *a, uint32_t sink)
+{
+    uint64_t most = 0;
+
+    for (uint32_t i = 0; i < a->workers_count; i++) {
+        const struct worker_metrics *m = &a->workers[i].metrics;
+
+        if (a->workers[i].sink == sink && m->copies_known && m->copies.parked > most)
+            most = m->copies.parked;
+    }
+    return most;
+}
+
+/* The others go on, so a supervisor must not take the pipeline for dead. */
+static void
+add_parked(const struct ackd *a, struct buf *page)
+{
+    for (uint32_t i = 0; i < a->sinks_count; i++)
+        if (count_parked(a, i) > 0)
+            add_line(page,
+                     "degraded: sink %s: tables that are parked after an error: %" PRIu64
+                     "; walpipe tables says why, and walpipe resume --table brings each back",
+                     a->sinks[i].name, count_parked(a, i));
+}
+
 static bool
 health(const struct ackd *a, struct buf *page)
 {
@@ -216,6 +243,8 @@ report_health(const struct ackd *a, struct buf *page)
         else if (a->sinks[i].paused)
             add_line(page, "degraded: sink %s is paused, and walpipe resume --sink %s ends it",
                      a->sinks[i].name, a->sinks[i].name);
+    if (well)
+        add_parked(a, page);
     buf_append(page, lines.data + lines.start, buf_len(&lines));
     buf_free(&lines);
     return well;

@@ -50,8 +50,11 @@ tablestats_state(const struct tablestat *t)
     bool waits = memchr(t->states, 'w', sizeof t->states) != NULL;
     bool copies = memchr(t->states, 'c', sizeof t->states) != NULL;
     bool resyncs = memchr(t->states, 'r', sizeof t->states) != NULL;
+    bool parked = memchr(t->states, 'p', sizeof t->states) != NULL;
     bool streams = memchr(t->states, 's', sizeof t->states) != NULL;
 
+    if (parked)
+        return "parked";
     if (resyncs)
         return "resync";
     if (copies || (waits && streams))

@@ -26,8 +26,8 @@ struct tablestats {
 void tablestats_add(struct tablestats *all, uint32_t sink, uint32_t shard,
                     const struct ack_table_counts *more);
 
-/* "waiting", "copying", "resync" or "streaming", for all of the sink's workers together, or "" when
- * none has said. */
+/* "waiting", "copying", "resync", "parked" or "streaming", for all of the sink's workers together,
+ * or "" when none has said. */
 const char *tablestats_state(const struct tablestat *table);
 
 #endif

@@ -34,6 +34,7 @@ ackjson_copies(struct json *j, const struct copy_counts *counts)
     json_uint(j, "tables_waiting", counts->waiting);
     json_uint(j, "tables_copying", counts->copying);
     json_uint(j, "tables_resync", counts->resync);
+    json_uint(j, "tables_parked", counts->parked);
     json_uint(j, "tables_streaming", counts->streaming);
     json_uint(j, "rows", counts->rows);
     json_uint(j, "bytes", counts->bytes);

@@ -24,6 +24,7 @@ message_elements(enum ack_type type)
     case ACK_RECEIVED:
         return RECEIVED_ELEMENTS;
     case ACK_SLOT:
+    case ACK_COPY_COUNTS:
         return 9;
     case ACK_REGISTER:
         return REGISTER_ELEMENTS;
@@ -31,7 +32,6 @@ message_elements(enum ack_type type)
         return DIFFERENCES_ELEMENTS;
     case ACK_CONTROL:
         return 7;
-    case ACK_COPY_COUNTS:
     case ACK_TABLE_STATE:
     case ACK_TABLE_COUNTS:
         return 8;

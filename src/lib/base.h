@@ -26,15 +26,19 @@ enum exit_code {
 
 /* The reason for a failure. Libraries fill it. main logs it once and exits with its code. message
  * follows PostgreSQL's grammar, lower case without a full stop. hint may be empty. lsn is 0 and
- * relation is empty if they do not apply. */
+ * relation is empty if they do not apply. err_set empties the last four. */
 struct err {
     enum exit_code code;
     char message[1024];
     char hint[512];
     uint64_t lsn;
     char relation[132]; /* "schema.table", at most 63 + 1 + 63 bytes */
-    bool neighbour; /* the reason is that another program of the pipeline ended, and that program
-                       logs its own */
+    bool neighbour;   /* the reason is that another program of the pipeline ended, and that program
+                         logs its own */
+    char sqlstate[6]; /* if a PostgreSQL server gave the reason */
+    char schema[64];  /* of the table that it named with it, "" if it did not */
+    char table[64];
+    uint32_t culprit; /* the source's table, if the reason is its data or its definition alone */
 };
 
 /* Both return -1, so that a failing function can end with `return err_set(...)`. */

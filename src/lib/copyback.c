@@ -22,6 +22,7 @@ refuse_back(const struct copying *c, const struct copypart *part, struct err *er
                 "%s.%s was left out of the sink's tables or of the publication, or was published "
                 "otherwise or unlogged, and its changes of that time are lost",
                 part->schema, part->name);
+    err->culprit = part->relid;
     return err_hint(err, "%s", c->back_hint);
 }
 

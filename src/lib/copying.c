@@ -512,6 +512,7 @@ copying_committed(struct copying *c)
     for (struct copypart *part = c->parts; part != NULL; part = part->next) {
         part->changed = false;
         part->noted = true;
+        part->parked_noted = part->parked;
         part->stages = part->undone = false;
         part->all_read = part->all_read && part->state == COPY_RESYNC;
         keylesscopy_committed(part);

@@ -2,6 +2,7 @@
 #include "lib/copylife.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/copyback.h"
 #include "lib/copydefinition.h"
@@ -31,6 +32,8 @@ replace_stand_in(struct copying *c, struct copypart *part)
         return;
     part->state = stand_in->state;
     part->behind = stand_in->behind;
+    part->parked = stand_in->parked;
+    part->parked_noted = stand_in->parked_noted;
     stand_in->gone = true;
     copyparts_changed(c, stand_in);
 }
@@ -62,8 +65,76 @@ copylife_ask(struct copying *c, const struct copytable_event *table, struct err 
     return 0;
 }
 
-/* A table that is streaming is to be copied again. *kept: the sink does not take it, which is no
- * failure. */
+/* ---- a table that is copied again ---- */
+
+/* All parts of a table that is streaming, or set aside, are to be copied again. */
+static void
+resync_all(struct copying *c, uint32_t relid)
+{
+    for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next) {
+        if (at->gone || (at->out && !at->parked) || (at->state == COPY_RESYNC && !at->parked))
+            continue;
+        at->before = (struct copybefore){
+            .known = true, .parked = at->parked, .l0 = at->l0, .rows = at->rows, .file = at->file};
+        at->parked = false;
+        memcpy(at->before.definition, at->definition, sizeof at->definition);
+        at->state = COPY_RESYNC;
+        at->done.count = 0;
+        at->l0 = at->rows = at->file = 0;
+        at->all_read = false;
+        copyparts_changed(c, at);
+    }
+}
+
+static bool
+was_parked(const struct copypart *first)
+{
+    const struct copypart *at = first;
+
+    while (at != NULL && (at->gone || at->state != COPY_RESYNC || !at->before.parked))
+        at = at->table_next;
+    return at != NULL;
+}
+
+/* A part that came since was not copied yet. */
+static int
+keep_part(struct copying *c, struct copypart *part, bool parked, struct err *err)
+{
+    const struct copybefore *before = &part->before;
+
+    part->parked = parked;
+    part->state = parked ? COPY_RESYNC : before->known ? COPY_STREAMING : COPY_WAITING;
+    part->l0 = before->l0;
+    part->rows = before->rows;
+    part->file = before->file;
+    memcpy(part->definition, before->definition, sizeof part->definition);
+    part->done.count = 0;
+    part->stages = part->begins_staging = part->all_read = false;
+    part->staging = 0;
+    copyparts_changed(c, part);
+    return !before->known || parked || spans_add(&part->done, (struct span){.open = true}) == 0
+               ? 0
+               : out_of_memory(err);
+}
+
+/* Some worker has refused to copy the table again, so all parts are as they were. */
+static int
+keep_all(struct copying *c, uint32_t relid, struct err *err)
+{
+    struct copypart *first = copyparts_first(c, relid);
+    bool parked = was_parked(first);
+
+    for (struct copypart *at = first; at != NULL; at = at->table_next)
+        if (!at->gone && at->state == COPY_RESYNC && !at->parked &&
+            keep_part(c, at, parked, err) != 0)
+            return -1;
+    if (first != NULL)
+        first->undone = c->pending = c->urgent = true;
+    return 0;
+}
+
+/* A table that is streaming, or set aside, is to be copied again. *kept: the sink does not take it,
+ * which is no failure. */
 static int
 begin_resync(struct copying *c, struct copypart *part, const struct copytable_event *table,
              bool *kept, struct err *err)
@@ -74,7 +145,7 @@ begin_resync(struct copying *c, struct copypart *part, const struct copytable_ev
     if (c->check_resync == NULL)
         err_set(&c->kept, EXIT_REFUSED, "%s", none);
     else if (c->check_resync(c->context, &table->relation, &c->kept) == 0) {
-        copyparts_resync(c, part->relid);
+        resync_all(c, part->relid);
         return 0;
     }
     *kept = part->kept = true;
@@ -107,6 +178,7 @@ check_noted(struct copying *c, const struct copypart *part, const struct copytab
     if (part->state != COPY_RESYNC || copyparts_stages(c, part->relid) || c->check_resync == NULL ||
         c->check_resync(c->context, &table->relation, err) == 0)
         return 0;
+    err->culprit = part->relid;
     if (err->code != EXIT_REFUSED || copyparts_is_behind(c, part->relid))
         return -1;
     memcpy(hint, err->hint, sizeof hint);
@@ -124,7 +196,7 @@ copylife_begin(struct copying *c, const struct copytable_event *table, uint64_t 
         return not_in_order("a life of a table that was not asked about", err);
     if (part->life != 0)
         return not_in_order("a life begins before the one before has ended", err);
-    if (table->resync && part->state == COPY_STREAMING) {
+    if (table->resync && (part->state == COPY_STREAMING || part->parked)) {
         if (begin_resync(c, part, table, &kept, err) != 0)
             return -1;
         if (kept)
@@ -260,7 +332,7 @@ keep_table(struct copying *c, uint64_t life, struct err *err)
     if (part == NULL)
         return 0;
     part->life = 0;
-    return copyparts_keep(c, part->relid, err);
+    return keep_all(c, part->relid, err);
 }
 
 int

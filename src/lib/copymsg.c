@@ -91,6 +91,7 @@ copy_counts_pack(struct packer *p, const struct copy_counts *n)
     pack_uint(p, n->waiting);
     pack_uint(p, n->copying);
     pack_uint(p, n->resync);
+    pack_uint(p, n->parked);
     pack_uint(p, n->streaming);
     pack_uint(p, n->rows);
     pack_uint(p, n->bytes);
@@ -100,7 +101,8 @@ bool
 copy_counts_read(struct cursor *c, struct copy_counts *n)
 {
     return mp_uint(c, &n->waiting) && mp_uint(c, &n->copying) && mp_uint(c, &n->resync) &&
-           mp_uint(c, &n->streaming) && mp_uint(c, &n->rows) && mp_uint(c, &n->bytes);
+           mp_uint(c, &n->parked) && mp_uint(c, &n->streaming) && mp_uint(c, &n->rows) &&
+           mp_uint(c, &n->bytes);
 }
 
 void

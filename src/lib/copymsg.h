@@ -55,6 +55,7 @@ struct copy_counts {
     uint64_t waiting;
     uint64_t copying;
     uint64_t resync; /* copied again */
+    uint64_t parked; /* set aside after an error */
     uint64_t streaming;
     uint64_t rows;
     uint64_t bytes; /* of these rows, as the stream had them */

@@ -7,12 +7,12 @@
 
 #include "lib/lsn.h"
 
-static const char *const kinds[] = {"sink", "part", "missing", "error", "lacks", "skip"};
+static const char *const kinds[] = {"sink", "part", "missing", "error", "lacks", "skip", "parked"};
 
 enum { KINDS = sizeof kinds / sizeof *kinds, FIELDS_MAX = 13 };
 
 /* For each kind, including its name. */
-static const size_t fields_of[KINDS] = {8, 13, 3, 2, 6, 4};
+static const size_t fields_of[KINDS] = {8, 13, 3, 2, 6, 4, 6};
 
 /* ---- there ---- */
 
@@ -84,6 +84,13 @@ copynote_print(const struct copynote *n, struct buf *out)
     case COPYNOTE_MISSING:
         add_number(out, n->relid);
         add_number(out, n->count);
+        break;
+    case COPYNOTE_PARKED:
+        add_number(out, n->relid);
+        add_number(out, n->updated);
+        add_text(out, lsn_format(n->lsn).text);
+        add_text(out, n->message);
+        add_text(out, n->hint);
         break;
     case COPYNOTE_ERROR:
         add_text(out, n->message);
@@ -217,6 +224,11 @@ read_fields(char *const *fields, size_t count, struct copynote *n)
         return read_part(fields, n);
     case COPYNOTE_MISSING:
         return read_u32(fields[1], &n->relid) && read_number(fields[2], UINT64_MAX, &n->count);
+    case COPYNOTE_PARKED:
+        n->message = fields[4];
+        n->hint = fields[5];
+        return read_u32(fields[1], &n->relid) && read_number(fields[2], UINT64_MAX, &n->updated) &&
+               lsn_parse(fields[3], &n->lsn);
     case COPYNOTE_ERROR:
         n->message = fields[1];
         return true;

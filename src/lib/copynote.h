@@ -7,6 +7,7 @@
  *     missing  RELID KEYS
  *     lacks    RELID LSN COUNT SCHEMA NAME
  *     skip     LSN SCHEMA NAME
+ *     parked   RELID SINCE LSN REASON HINT
  *     error    MESSAGE
  *
  * In texts a tab, a line's end and a backslash are written as \t, \n, \r and \\. */
@@ -24,7 +25,8 @@ enum copynote_kind {
     COPYNOTE_MISSING,
     COPYNOTE_ERROR,
     COPYNOTE_LACKS,
-    COPYNOTE_SKIP
+    COPYNOTE_SKIP,
+    COPYNOTE_PARKED /* the state of its parts is resync */
 };
 
 /* Unused fields are 0 and NULL. Texts belong to the caller, or point into the line that was
@@ -33,7 +35,8 @@ struct copynote {
     enum copynote_kind kind;
     const char *state; /* waiting, copying or streaming; for a sink that of tables without a note */
     uint64_t lsn;      /* a sink's position, or where a part's first life began, 0 if none,
-                          or the commit LSN of a transaction that is skipped */
+                          or the commit LSN of a transaction that is skipped, or that
+                          parked a table */
     uint32_t workers;  /* of the sink, from its position, 0 if not known */
     bool noted;        /* 1 or 0: the sink took copies in its last run */
     bool settled;      /* 1 or 0: all workers stopped at the position, and nobody was beyond it */
@@ -44,12 +47,13 @@ struct copynote {
     uint32_t shard;    /* the worker of the note */
     uint32_t file;     /* the file that `done` is about, 0 if none */
     uint64_t count;    /* a part's rows written, or the number of missing keys or changes */
-    uint64_t updated;  /* microseconds since 1970 */
+    uint64_t updated;  /* or parked: microseconds since 1970 */
     bool behind;       /* 1 or 0: rows of the target are in the way of the table's changes */
     const char *done;  /* in the form of spans.h */
     const char *schema; /* of the published table, empty in a skip of all tables */
     const char *name;
-    const char *message; /* the reason why the notes could not be read */
+    const char *message; /* the reason why the notes could not be read, or the table is parked */
+    const char *hint;    /* how to mend that, "" if it is not known */
 };
 
 /* Appends the line. If memory runs out, out remembers it. */

@@ -18,6 +18,7 @@ copyparts_state_name(enum copy_state state)
 {
     return state == COPY_STREAMING ? "streaming"
            : state == COPY_RESYNC  ? "resync"
+           : state == COPY_PARKED  ? "parked"
            : state == COPY_COPYING ? "copying"
                                    : "waiting";
 }
@@ -246,54 +247,14 @@ copyparts_is_behind(const struct copying *c, uint32_t relid)
     return at != NULL;
 }
 
-void
-copyparts_resync(struct copying *c, uint32_t relid)
+bool
+copyparts_is_parked(const struct copying *c, uint32_t relid)
 {
-    for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next) {
-        if (at->gone || at->out || at->state == COPY_RESYNC)
-            continue;
-        at->before =
-            (struct copybefore){.known = true, .l0 = at->l0, .rows = at->rows, .file = at->file};
-        memcpy(at->before.definition, at->definition, sizeof at->definition);
-        at->state = COPY_RESYNC;
-        at->done.count = 0;
-        at->l0 = at->rows = at->file = 0;
-        at->all_read = false;
-        copyparts_changed(c, at);
-    }
-}
+    const struct copypart *at = copyparts_first(c, relid);
 
-/* A part that came since was not copied yet. */
-static int
-keep_part(struct copying *c, struct copypart *part, struct err *err)
-{
-    const struct copybefore *before = &part->before;
-
-    part->state = before->known ? COPY_STREAMING : COPY_WAITING;
-    part->l0 = before->l0;
-    part->rows = before->rows;
-    part->file = before->file;
-    memcpy(part->definition, before->definition, sizeof part->definition);
-    part->done.count = 0;
-    part->stages = part->begins_staging = part->all_read = false;
-    part->staging = 0;
-    copyparts_changed(c, part);
-    return !before->known || spans_add(&part->done, (struct span){.open = true}) == 0
-               ? 0
-               : out_of_memory(err);
-}
-
-int
-copyparts_keep(struct copying *c, uint32_t relid, struct err *err)
-{
-    struct copypart *first = copyparts_first(c, relid);
-
-    for (struct copypart *at = first; at != NULL; at = at->table_next)
-        if (!at->gone && at->state == COPY_RESYNC && keep_part(c, at, err) != 0)
-            return -1;
-    if (first != NULL)
-        first->undone = c->pending = c->urgent = true;
-    return 0;
+    while (at != NULL && (at->gone || !at->parked))
+        at = at->table_next;
+    return at != NULL;
 }
 
 int
@@ -356,6 +317,7 @@ copyparts_refuse(const struct relation *relation, const char *why, const char *h
 {
     snprintf(err->relation, sizeof err->relation, "%s.%s", relation->schema, relation->name);
     err_set(err, EXIT_REFUSED, "%s.%s cannot be copied: %s", relation->schema, relation->name, why);
+    err->culprit = relation->relid;
     return err_hint(err, "%s", hint);
 }
 
@@ -393,11 +355,15 @@ struct copypart *
 copyparts_new(struct copying *c, const struct relation *relation, uint32_t oid, struct err *err)
 {
     struct copypart part = {.relid = relation->relid, .part = oid, .state = COPY_NEW};
+    const struct copypart *first = copyparts_first(c, relation->relid);
     struct copypart *added;
 
     if (check_new(c, relation, err) != 0)
         return NULL;
     c->taken += c->carried_over && !copyparts_known(c, relation->relid);
+    part.behind = copyparts_is_behind(c, relation->relid);
+    part.parked = copyparts_is_parked(c, relation->relid);
+    part.parked_noted = first != NULL && first->parked_noted;
     if (copyparts_resyncs(c, relation->relid))
         part.state = COPY_RESYNC;
     else if (c->carried_over)

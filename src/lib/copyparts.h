@@ -16,7 +16,8 @@ enum copy_state {
     COPY_COPYING = 'c',
     COPY_RESYNC = 'r', /* copied again: see docs/copy.md. All parts of a table have this state, or
                           none */
-    COPY_STREAMING = 's'
+    COPY_STREAMING = 's',
+    COPY_PARKED = 'p' /* only of a whole table, for people: its parts are in COPY_RESYNC */
 };
 
 /* The treatment of a table's changes. */
@@ -35,6 +36,7 @@ enum copying_way {
 /* The note of a table that is copied again, as it was before. */
 struct copybefore {
     bool known;
+    bool parked;
     uint64_t l0;
     uint64_t rows;
     uint32_t file;
@@ -64,9 +66,12 @@ struct copypart {
                      lost: part of the note */
     bool behind;  /* rows of the target are in the way of its changes, so that it lacks some of them
                      until its resync ends: part of the note of a PostgreSQL sink */
-    bool refiled; /* a list has it in another file, which must be reported */
-    bool ahead;   /* a list of this run has brought another storage, whose TRUNCATE may follow */
-    bool met;     /* only the stream brought it, and no list of this run can have had it yet */
+    bool parked;  /* it is set aside. Its changes are passed over, and its resync waits for a person
+                     (docs/copy.md). The state is resync then */
+    bool parked_noted; /* the target says so */
+    bool refiled;      /* a list has it in another file, which must be reported */
+    bool ahead; /* a list of this run has brought another storage, whose TRUNCATE may follow */
+    bool met;   /* only the stream brought it, and no list of this run can have had it yet */
     enum copy_state
         told;     /* in a table's first part: the table's state that ackd was told, 0 for none */
     bool in_list; /* the reader asked about it since its last list ended */
@@ -179,11 +184,8 @@ bool copyparts_stages(const struct copying *c, uint32_t relid);
 /* And the target lacks changes that it got meanwhile. */
 bool copyparts_is_behind(const struct copying *c, uint32_t relid);
 
-/* All parts of a streaming table are to be copied again. */
-void copyparts_resync(struct copying *c, uint32_t relid);
-
-/* Some worker has refused to copy the table again, so all parts are as they were. */
-int copyparts_keep(struct copying *c, uint32_t relid, struct err *err) MUST_CHECK;
+/* The table is set aside. */
+bool copyparts_is_parked(const struct copying *c, uint32_t relid);
 
 /* The staged rows of the table are wrong. Always -1 (EXIT_PEER): the resync begins again. */
 int copyparts_unstage(struct copying *c, const struct copypart *part, const char *why,

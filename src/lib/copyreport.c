@@ -17,11 +17,14 @@ out_of_memory(struct err *err)
 static void
 add_detail(struct buf *detail, const struct copypart *part)
 {
-    struct copydetail_state state = {.file = part->file, .resync = part->state == COPY_RESYNC};
+    struct copydetail_state state = {.file = part->file,
+                                     .resync = part->state == COPY_RESYNC && !part->parked};
     struct buf done = {0};
 
     spans_print(&part->done, &done);
-    snprintf(state.definition, sizeof state.definition, "%s", part->definition);
+    /* A parked table is copied again anyway, so nobody need know what was published of it. */
+    if (!part->parked)
+        snprintf(state.definition, sizeof state.definition, "%s", part->definition);
     if (!done.failed && buf_len(&done) < COPYMSG_OPAQUE_MAX - 1024)
         state.done = (struct bytes){.data = done.data + done.start, .len = buf_len(&done)};
     copydetail_state_encode(detail, &state);
@@ -44,10 +47,11 @@ static int
 answer(const struct copying *c, struct copypart *part, uint64_t life, struct ackconn *ack,
        struct err *err)
 {
+    bool have = part->state == COPY_STREAMING || part->parked;
     struct table_state state = {.life = life,
                                 .relid = part->relid,
                                 .part = part->part,
-                                .want = part->state == COPY_STREAMING ? TABLE_HAVE : TABLE_WANT,
+                                .want = have ? TABLE_HAVE : TABLE_WANT,
                                 .last = life != 0};
     struct buf detail = {0};
     int rc;
@@ -138,7 +142,7 @@ report_list(struct copying *c, struct ackconn *ack, struct err *err)
 static enum copy_state
 table_state_of(const struct copypart *first)
 {
-    bool waits = false, copies = false, resyncs = false, streams = false;
+    bool waits = false, copies = false, resyncs = false, streams = false, parked = false;
 
     for (const struct copypart *at = first; at != NULL; at = at->table_next) {
         if (at->gone || at->out)
@@ -146,10 +150,11 @@ table_state_of(const struct copypart *first)
         waits = waits || at->state == COPY_NEW || at->state == COPY_WAITING;
         copies = copies || at->state == COPY_COPYING;
         resyncs = resyncs || at->state == COPY_RESYNC;
+        parked = parked || at->parked;
         streams = streams || at->state == COPY_STREAMING;
     }
     if (resyncs)
-        return COPY_RESYNC;
+        return parked ? COPY_PARKED : COPY_RESYNC;
     if (copies || (waits && streams))
         return COPY_COPYING;
     return waits ? COPY_WAITING : streams ? COPY_STREAMING : 0;
@@ -177,6 +182,7 @@ count_table(struct copypart *first, struct ackconn *ack, struct copy_counts *cou
 
     counts->copying += state == COPY_COPYING;
     counts->resync += state == COPY_RESYNC;
+    counts->parked += state == COPY_PARKED;
     counts->waiting += state == COPY_WAITING;
     counts->streaming += state == COPY_STREAMING;
     return tell_table(first, state, ack, err);

@@ -29,6 +29,14 @@ shows_row(const PGresult *result, const char *sqlstate)
                                  PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME) != NULL));
 }
 
+static void
+copy_name(const PGresult *result, int field, char name[64])
+{
+    const char *text = PQresultErrorField(result, field);
+
+    snprintf(name, 64, "%s", text == NULL ? "" : text);
+}
+
 int
 pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *err)
 {
@@ -53,6 +61,9 @@ pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *er
     err_set(err, pqx_exit_code(sqlstate), "could not %s: %s%s%.300s%s (SQLSTATE %s)", what, primary,
             detail == NULL ? "" : " (", detail == NULL ? "" : detail, detail == NULL ? "" : ")",
             sqlstate == NULL ? "none" : sqlstate);
+    snprintf(err->sqlstate, sizeof err->sqlstate, "%s", sqlstate == NULL ? "" : sqlstate);
+    copy_name(result, PG_DIAG_SCHEMA_NAME, err->schema);
+    copy_name(result, PG_DIAG_TABLE_NAME, err->table);
     /* The context describes the server's action. For a walsender these are slot, callback and
      * LSN. */
     if (hint == NULL)

@@ -26,23 +26,29 @@ utctime_at(uint64_t seconds)
     return out;
 }
 
+/* millis since 1970. */
+static inline struct utctime_text
+utctime_of(int64_t millis)
+{
+    struct calendar_date date = calendar_date(millis / 86400000);
+    int64_t seconds = millis / 1000 % 86400;
+    struct utctime_text out;
+
+    snprintf(out.text, sizeof out.text,
+             "%04" PRId64 "-%02" PRId64 "-%02" PRId64 "T%02" PRId64 ":%02" PRId64 ":%02" PRId64
+             ".%03" PRId64 "Z",
+             date.year, date.month, date.day, seconds / 3600, seconds / 60 % 60, seconds % 60,
+             millis % 1000);
+    return out;
+}
+
 static inline struct utctime_text
 utctime_now(void)
 {
-    struct utctime_text out;
-    struct calendar_date date;
     struct timespec now;
-    int64_t seconds;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    date = calendar_date(now.tv_sec / 86400);
-    seconds = now.tv_sec % 86400;
-    snprintf(out.text, sizeof out.text,
-             "%04" PRId64 "-%02" PRId64 "-%02" PRId64 "T%02" PRId64 ":%02" PRId64 ":%02" PRId64
-             ".%03ldZ",
-             date.year, date.month, date.day, seconds / 3600, seconds / 60 % 60, seconds % 60,
-             now.tv_nsec / 1000000);
-    return out;
+    return utctime_of(now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000);
 }
 
 #endif

@@ -4,6 +4,7 @@
  * table by table, each in the way that suits it. */
 #include "sink-pg/apply.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "sink-pg/savepoint.h"
@@ -385,16 +386,34 @@ apply_segment(struct applier *a, const struct apply_work *work, uint32_t from, u
                    : apply_by_table(a, work, from, to, err);
 }
 
-static const char *
-delete_all_sql(struct rows *rows, const struct op_truncate *truncate)
+static enum outcome
+delete_all(struct applier *a, const struct table *table, struct err *err)
 {
-    struct buf *sql = &rows->sql;
+    struct buf *sql = &a->ways.rows.sql;
 
     buf_reset(sql, 1u << 16);
-    sqltext_add(sql, SAVEPOINT_SET);
-    for (uint32_t i = 0; i < truncate->count; i++)
-        sqltext_add(sql, "; DELETE FROM %s", truncate->tables[i]->plan->rows);
-    return sqltext_get(sql);
+    sqltext_add(sql, "DELETE FROM %s", table->plan->rows);
+    if (sqltext_get(sql) == NULL) {
+        err_set(err, EXIT_PEER, "out of memory for a truncate");
+        return OUTCOME_FAILED;
+    }
+    if (session_exec(&a->session, "delete the rows of a truncated table", sqltext_get(sql), err) ==
+        0)
+        return OUTCOME_DONE;
+    snprintf(err->relation, sizeof err->relation, "%s", table->label);
+    err->culprit = table->relation.relid;
+    return outcome_of(&a->session, err);
+}
+
+/* One by one, so that an error is that of one table. */
+static enum outcome
+delete_rows(struct applier *a, const struct op_truncate *truncate, struct err *err)
+{
+    enum outcome outcome = savepoint_set(&a->session, err);
+
+    for (uint32_t i = 0; i < truncate->count && outcome == OUTCOME_DONE; i++)
+        outcome = delete_all(a, truncate->tables[i], err);
+    return outcome == OUTCOME_DONE ? savepoint_keep(&a->session, err) : outcome;
 }
 
 /* A table that a foreign key refers to cannot be truncated in any role of the session, so its rows
@@ -419,16 +438,7 @@ apply_truncate(struct applier *a, const struct op_truncate *truncate, struct err
     if (outcome_of(s, err) != OUTCOME_REFUSED)
         return outcome_of(s, err);
     outcome = savepoint_undo(s, err);
-    if (outcome != OUTCOME_DONE)
-        return outcome;
-    text = delete_all_sql(&a->ways.rows, truncate);
-    if (text == NULL) {
-        err_set(err, EXIT_PEER, "out of memory for a truncate");
-        return OUTCOME_FAILED;
-    }
-    if (session_exec(s, "delete the rows of truncated tables", text, err) != 0)
-        return outcome_of(s, err);
-    return savepoint_keep(s, err);
+    return outcome == OUTCOME_DONE ? delete_rows(a, truncate, err) : outcome;
 }
 
 static const char check_constraints[] =
@@ -635,6 +645,8 @@ apply_batch(struct applier *a, const struct apply_work *work, struct err *err)
     err->relation[0] = '\0';
     err->hint[0] = '\0';
     a->changed = a->noticed = a->refused_commit = a->refused_copy = false;
+    err->sqlstate[0] = err->schema[0] = err->table[0] = '\0';
+    err->culprit = 0;
     a->ways.rows.clash = (struct rows_clash){0};
     outcome = attempt(a, work, err);
     if (outcome == OUTCOME_DONE) {

@@ -194,6 +194,7 @@ refuse_without_identity(const struct op *op, struct err *err)
     err_set(err, EXIT_REFUSED,
             "cannot apply %s of %s: the source announces no replica identity for it",
             op->type == FRAME_UPDATE ? "an update" : "a delete", op->table->label);
+    err->culprit = op->table->relation.relid;
     return err_hint(err, "give the source's table a primary key, or REPLICA IDENTITY FULL; under "
                          "publish_via_partition_root the root needs it, not only its partitions");
 }

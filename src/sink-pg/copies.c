@@ -110,6 +110,15 @@ copies_refused(struct worker *w, struct err *err)
                        err);
 }
 
+int
+copies_park(struct worker *w, struct err *err)
+{
+    if (copying(w) == NULL)
+        return -1;
+    return park_table(&w->copies.notes.park, &w->deliver.applier.session, copying(w),
+                      w->position.lsn, err);
+}
+
 /* Worker 0 applies each TRUNCATE. */
 static void
 warn_of_files(struct worker *w)
@@ -418,6 +427,11 @@ copies_wire(struct worker *w)
                                          .hello = hello,
                                          .layout = &w->intake.layout,
                                          .map = &w->options->mapping};
+    w->copies.notes.park = (struct park){.pipeline = w->options->pipeline,
+                                         .hello = hello,
+                                         .progress = &w->deliver.applier.progress,
+                                         .tables = &w->tables,
+                                         .limit = w->options->park ? w->options->park_limit : 0};
     w->copies.notes.missing =
         (struct copymissing){.pipeline = w->options->pipeline, .hello = hello};
     w->copies.held = (struct copyheld){.pipeline = w->options->pipeline,
@@ -446,11 +460,23 @@ copies_wire(struct worker *w)
     w->deliver.applier.ways.rows.copies = w->deliver.applier.copies != NULL;
 }
 
+static int
+refuse_parking(struct err *err)
+{
+    err_set(err, EXIT_REFUSED,
+            "on_error = park needs copies: a parked table comes back by a copy, and this stream "
+            "brings none");
+    return err_hint(err, "set copy = yes in the sink, which copies no table that it has followed "
+                         "until now; or set on_error = stop");
+}
+
 int
 copies_load(struct worker *w, struct err *err)
 {
     struct session *s = &w->deliver.applier.session;
 
+    if (w->options->park && copying(w) == NULL)
+        return refuse_parking(err);
     if (copying(w) == NULL)
         return copynotes_require_none(&w->copies.notes, s, err);
     if (copynotes_load(&w->copies.notes, s, copying(w), err) != 0)

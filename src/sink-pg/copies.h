@@ -73,6 +73,10 @@ int copies_collect(struct worker *worker, const struct position *commit,
  * again, its changes go to the staged rows alone from the next start on. Returns -1. */
 int copies_refused(struct worker *worker, struct err *err);
 
+/* The run ends with err. A table that is its reason is set aside if errors park, so that the next
+ * run goes on without it. Returns -1. */
+int copies_park(struct worker *worker, struct err *err);
+
 /* Tells ackd. */
 int copies_committed(struct worker *worker, struct err *err) MUST_CHECK;
 

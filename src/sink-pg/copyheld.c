@@ -48,24 +48,19 @@ run(const struct copyheld *h, struct session *s, const char *what, const char *s
 {
     char text[16];
     const char *params[] = {h->pipeline, h->hello->sink, text};
-    PGresult *result;
 
     snprintf(text, sizeof text, "%" PRIu32, relid);
-    result = pqx_exec_params(s->conn, what, sql, 3, params, err);
-    PQclear(result);
-    return result == NULL ? -1 : 0;
+    return session_run(s, what, sql, 3, params, err);
 }
 
 int
 copyheld_load(const struct copyheld *h, struct session *s, struct copying *c, struct err *err)
 {
-    static const char what[] = "read walpipe.held";
     static const char sql[] =
         "SELECT relid FROM walpipe.held WHERE pipeline = $1 AND sink = $2 AND piece = 0";
     const char *params[] = {h->pipeline, h->hello->sink};
-    PGresult *rows = pqx_exec_params(s->conn, what, sql, 2, params, err);
+    PGresult *rows = session_ask(s, "read walpipe.held", sql, 2, params, "v", err);
 
-    rows = pqx_shaped(rows, what, 0, PQX_ROWS, "v", err);
     if (rows == NULL)
         return -1;
     for (int i = 0; i < PQntuples(rows); i++) {

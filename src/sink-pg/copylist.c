@@ -41,6 +41,10 @@ static const char read_missing[] =
     "SELECT relid, pg_catalog.count(*) FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 "
     "GROUP BY relid ORDER BY relid";
 
+static const char read_parked[] =
+    "SELECT relid, (pg_catalog.date_part('epoch', since) * 1000000)::bigint, lsn, reason, hint "
+    "FROM walpipe.parked WHERE pipeline = $1 AND sink = $2 AND resumed_at IS NULL ORDER BY relid";
+
 static uint64_t
 number(const PGresult *rows, int row, int column)
 {
@@ -137,6 +141,34 @@ print_missing(const PGresult *rows, struct buf *out)
 }
 
 static int
+print_parked(struct session *s, const char *const params[2], struct buf *out, struct err *err)
+{
+    PGresult *rows;
+    bool exists;
+
+    if (owntables_exist(s, "parked", &exists, err) != 0)
+        return -1;
+    if (!exists)
+        return 0;
+    rows = ask(s, read_parked, params, PQX_ROWS, "vvvvv", err);
+    if (rows == NULL)
+        return -1;
+    for (int i = 0; i < PQntuples(rows); i++) {
+        struct copynote parked = {.kind = COPYNOTE_PARKED,
+                                  .relid = (uint32_t)number(rows, i, 0),
+                                  .updated = number(rows, i, 1),
+                                  .message = PQgetvalue(rows, i, 3),
+                                  .hint = PQgetvalue(rows, i, 4)};
+
+        if (!lsn_parse(PQgetvalue(rows, i, 2), &parked.lsn))
+            parked.lsn = 0;
+        copynote_print(&parked, out);
+    }
+    PQclear(rows);
+    return 0;
+}
+
+static int
 print_notes(struct session *s, const char *const params[2], struct copynote *sink, struct buf *out,
             struct err *err)
 {
@@ -151,7 +183,7 @@ print_notes(struct session *s, const char *const params[2], struct copynote *sin
     }
     PQclear(parts);
     PQclear(missing);
-    return rc;
+    return rc == 0 ? print_parked(s, params, out, err) : -1;
 }
 
 static int

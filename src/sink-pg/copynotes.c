@@ -15,7 +15,7 @@
 #include "sink-pg/plan.h"
 #include "sink-pg/sqltext.h"
 
-enum { PARAMS_MAX = 17 };
+enum { PARAMS_MAX = 18 };
 
 /* The parameters with which every statement begins, which are pipeline, sink, shard, shards and
  * layout. */
@@ -228,6 +228,17 @@ read_notes(const struct copynotes *n, struct session *s, const struct params *p,
     return rc;
 }
 
+/* What was staged of a table that is parked is void, and takes room. */
+static int
+drop_void(const struct copynotes *n, struct session *s, const struct copying *c, struct err *err)
+{
+    for (const struct copypart *part = c->parts; part != NULL; part = part->next)
+        if (part->parked && part == copyparts_first(c, part->relid) && n->hello->shard == 0 &&
+            staging_drop(n->staging, s, part->relid, err) != 0)
+            return -1;
+    return 0;
+}
+
 static int
 load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
 {
@@ -242,12 +253,13 @@ load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
                      "pg_catalog.hashtextextended('walpipe.progress', 0))",
                      err) != 0 ||
         notetables_make(s, err) != 0 || copyheld_make(s, err) != 0 ||
-        staging_load(n->staging, s, err) != 0)
+        park_load(&n->park, s, err) != 0 || staging_load(n->staging, s, err) != 0)
         return -1;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (run(s, "bring walpipe.tables up to date", steps[i], PARAMS_OWN, &p, err) != 0)
             return -1;
     if (read_notes(n, s, &p, c, err) != 0 || staging_recall(n->staging, s, c, err) != 0 ||
+        park_recall(&n->park, s, c, err) != 0 || drop_void(n, s, c, err) != 0 ||
         copyheld_load(n->held, s, c, err) != 0 || copymissing_look(&n->missing, s, err) != 0)
         return -1;
     return session_exec(s, "commit walpipe.tables", "COMMIT", err);
@@ -308,7 +320,7 @@ copynotes_require_none(struct copynotes *n, struct session *s, struct err *err)
     PGresult *rows;
     bool exist;
 
-    if (notetables_exist(s, &exist, err) != 0)
+    if (park_require_none(&n->park, s, err) != 0 || notetables_exist(s, &exist, err) != 0)
         return -1;
     n->exist = exist;
     if (!exist)
@@ -431,8 +443,9 @@ write_note(struct session *s, const struct copypart *part, const char *target, s
 {
     static const char upsert[] =
         "INSERT INTO walpipe.tables AS t (pipeline, sink, shard, relid, part, schema, name, state, "
-        "l0, file, definition, done, rows, layout, target) SELECT $1, $2, $3::integer, $6::oid, "
-        "$7::oid, $8, $9, $10, $11::pg_lsn, $12::oid, $13, $14, $15::bigint, $5::bigint, $17 "
+        "l0, file, definition, done, rows, layout, target, behind) SELECT $1, $2, $3::integer, "
+        "$6::oid, $7::oid, $8, $9, $10, $11::pg_lsn, $12::oid, $13, $14, $15::bigint, $5::bigint, "
+        "$17, $18::boolean "
         "WHERE $4::integer IS NOT NULL AND ($16::boolean OR EXISTS (SELECT FROM walpipe.tables "
         "WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer AND relid = $6::oid "
         "AND part = $7::oid FOR UPDATE)) "
@@ -440,7 +453,7 @@ write_note(struct session *s, const struct copypart *part, const char *target, s
         "name = EXCLUDED.name, state = EXCLUDED.state, l0 = EXCLUDED.l0, file = EXCLUDED.file, "
         "definition = EXCLUDED.definition, done = EXCLUDED.done, rows = EXCLUDED.rows, "
         "layout = EXCLUDED.layout, target = EXCLUDED.target, updated_at = pg_catalog.now(), "
-        "behind = t.behind AND EXCLUDED.state IN ('resync', 'out-resync')";
+        "behind = (t.behind OR EXCLUDED.behind) AND EXCLUDED.state IN ('resync', 'out-resync')";
     char relid[16], oid[16], file[16], rows[24];
     struct lsn_text l0 = lsn_format(part->l0);
     struct buf done = {0};
@@ -463,8 +476,9 @@ write_note(struct session *s, const struct copypart *part, const char *target, s
     p->list[14] = rows;
     p->list[15] = part->noted ? "f" : "t";
     p->list[16] = target;
+    p->list[17] = part->behind && part->state == COPY_RESYNC ? "t" : "f";
     rc = p->list[13] == NULL ? err_set(err, EXIT_PEER, "out of memory for finished ranges")
-                             : run(s, "write walpipe.tables", upsert, 17, p, err);
+                             : run(s, "write walpipe.tables", upsert, 18, p, err);
     buf_free(&done);
     return rc;
 }
@@ -537,6 +551,8 @@ write_changed(const struct copynotes *n, struct session *s, struct copypart *par
 
     mapping_target_sql(n->map, part->schema, part->name, &target);
     rc = write_part(n, s, part, sqltext_get(&target), p, err);
+    if (rc != 0)
+        err->culprit = part->relid;
     buf_free(&target);
     return rc;
 }
@@ -569,6 +585,8 @@ copynotes_write(const struct copynotes *n, struct session *s, struct copying *c,
     for (const struct copypart *part = c->parts; part != NULL; part = part->next)
         if (part->changed && part->gone && copymissing_drop(&n->missing, s, part->relid, err) != 0)
             return -1;
+    if (park_write(&n->park, s, c, err) != 0)
+        return -1;
     return c->listed && c->carried_over ? end_carrying_over(s, &p, err) : 0;
 }
 
@@ -584,7 +602,7 @@ copynotes_drop(struct session *s, const char *pipeline, const char *sink, struct
     bool exist;
 
     if (staging_drop_all(&staging, s, err) != 0 || copyheld_drop(s, pipeline, sink, err) != 0 ||
-        notetables_exist(s, &exist, err) != 0)
+        park_drop(s, pipeline, sink, err) != 0 || notetables_exist(s, &exist, err) != 0)
         return -1;
     for (size_t i = 0; i < 2 && exist; i++) {
         result = pqx_exec_params(s->conn, "delete from walpipe.tables", deletes[i], 2, params, err);

@@ -13,6 +13,7 @@
 #include "lib/copying.h"
 #include "sink-pg/copyheld.h"
 #include "sink-pg/copymissing.h"
+#include "sink-pg/park.h"
 #include "sink-pg/staging.h"
 
 /* Zero-initialise to use, then set the owner of the notes. */
@@ -25,6 +26,7 @@ struct copynotes {
     const struct staging *staging;
     struct copymissing missing;
     bool exist; /* set by copynotes_require_none: an earlier run has made the tables */
+    struct park park;
 };
 
 /* Creates the tables if they are missing, converts the rows to the stream's layout, and enters them

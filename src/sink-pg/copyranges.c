@@ -47,6 +47,8 @@ plan_table(struct copyranges *c, struct session *s, bool *unplaced, struct err *
 
     if (rc == 0 && copyparts_has_key(&c->table->relation))
         rc = match_require_overwrites(c->table->plan, c->table->label, err);
+    if (rc != 0)
+        err->culprit = c->table->relation.relid;
     if (rc != 0 && c->table->staged)
         staging_misfit(&c->copying, c->table, unplaced, err);
     return rc;

@@ -6,6 +6,9 @@
 #define BATCH_ROWS_DEFAULT   10000
 #define FLUSH_MILLIS_DEFAULT 200
 
+/* Each ends the run, and a start takes about a second. */
+#define PARK_LIMIT_DEFAULT 5
+
 /* They are applied in one transaction of the target. */
 #define HOLD_BYTES_DEFAULT (UINT64_C(1) << 30)
 
@@ -35,6 +38,9 @@ static const struct opt_spec specs[] = {
      TO(flush_millis)},
     {"hold", "BYTES", "changes that may wait of a copied table without a key (default: 1 GiB)",
      OPT_NUMBER, TO(hold_bytes), .min = 1, .max = HOLD_BYTES_MAX},
+    {"park", NULL, "an error of one table sets it aside, and the others go on", OPT_FLAG, TO(park)},
+    {"park-limit", "N", "tables that are set aside in a minute before the sink stops (default: 5)",
+     OPT_NUMBER, TO(park_limit), .min = 1, .max = PARK_LIMIT_MAX},
     {"map", "MAP", "'a.b -> c.d, ...': other target tables; may be repeated", OPT_CALL,
      .take = take_map},
     {"check", NULL, "compare hello and relations on the input with the target", OPT_FLAG,
@@ -97,6 +103,7 @@ options_parse(int argc, char **argv, struct options *o, struct err *err)
     *o = (struct options){.batch_rows = BATCH_ROWS_DEFAULT,
                           .flush_millis = FLUSH_MILLIS_DEFAULT,
                           .hold_bytes = HOLD_BYTES_DEFAULT,
+                          .park_limit = PARK_LIMIT_DEFAULT,
                           .log_level = LOG_INFO};
     status = opt_parse(&program, argc, argv, o, err);
     return status == OPT_GO && check_options(o, err) != 0 ? OPT_BAD : status;

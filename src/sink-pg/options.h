@@ -14,9 +14,11 @@ struct options {
     const char *login_note; /* loginnote.h's path, or NULL */
     const char *sink;       /* --drop-progress, --layout, --tables, --skip */
     bool check;
-    bool binary;        /* with check: values come in binary format */
-    bool copies;        /* with check: the sink copies tables */
-    bool create_tables; /* with check: walpipe run creates missing tables */
+    bool binary;         /* with check: values come in binary format */
+    bool copies;         /* with check: the sink copies tables */
+    bool create_tables;  /* with check: walpipe run creates missing tables */
+    bool park;           /* an error of one table sets it aside */
+    uint64_t park_limit; /* tables per minute */
     bool drop_progress;
     bool layout;
     bool attach;

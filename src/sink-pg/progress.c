@@ -338,6 +338,28 @@ progress_fenced(struct progress *p, struct err *err)
     return err_hint(err, "nothing of this worker's open transaction was kept");
 }
 
+int
+progress_hold(struct progress *p, struct session *s, struct err *err)
+{
+    static const char what[] = "lock the row in walpipe.progress";
+    char shard[16], epoch[24];
+    const char *params[] = {p->pipeline, p->hello->sink, shard, epoch};
+    PGresult *row;
+    bool ours;
+
+    snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
+    snprintf(epoch, sizeof epoch, "%" PRId64, p->epoch);
+    row = pqx_exec_params(s->conn, what,
+                          "SELECT FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 "
+                          "AND shard = $3 AND epoch = $4 FOR UPDATE",
+                          4, params, err);
+    if (row == NULL)
+        return -1;
+    ours = PQntuples(row) == 1;
+    PQclear(row);
+    return ours ? 0 : progress_fenced(p, err);
+}
+
 void
 progress_free(struct progress *p)
 {

@@ -47,6 +47,9 @@ int progress_resume(struct progress *p, struct session *s, struct position *foun
 int progress_queue(struct progress *p, struct pipe *pipe, const struct position *to,
                    const struct watch *watch, bool ask, struct err *err) MUST_CHECK;
 
+/* Inside another transaction: locks the row until its end. EXIT_PEER if it is not ours any more. */
+int progress_hold(struct progress *p, struct session *s, struct err *err) MUST_CHECK;
+
 /* The error for that. Always -1. */
 int progress_fenced(struct progress *p, struct err *err);
 

@@ -66,6 +66,15 @@ static const char look[] =
     "pg_catalog.row_security_active(t.oid) FROM pg_catalog.pg_class AS t "
     "WHERE t.oid = pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::text, $2::text))";
 
+/* No error of the table, as that of a server that refuses a statement. */
+static int
+refuse_rights(const struct table *table, const char *why, const char *hint, struct err *err)
+{
+    refuse(table, why, hint, err);
+    snprintf(err->sqlstate, sizeof err->sqlstate, "42501");
+    return -1;
+}
+
 static int
 judge(const struct session *s, const struct table *table, const PGresult *row, struct err *err)
 {
@@ -78,14 +87,14 @@ judge(const struct session *s, const struct table *table, const PGresult *row, s
                       "while it is copied again",
                       err);
     if (PQgetvalue(row, 0, 2)[0] != 't')
-        return refuse(table, "rights are missing",
-                      "grant CREATE on schema walpipe, TEMPORARY on the database, and SELECT, "
-                      "INSERT and DELETE on the table to the sink's role",
-                      err);
+        return refuse_rights(table, "rights are missing",
+                             "grant CREATE on schema walpipe, TEMPORARY on the database, and "
+                             "SELECT, INSERT and DELETE on the table to the sink's role",
+                             err);
     if (PQgetvalue(row, 0, 3)[0] == 't')
-        return refuse(table, "row security hides rows of it from the sink's role",
-                      "give the role BYPASSRLS, or drop the policies while it is copied again",
-                      err);
+        return refuse_rights(
+            table, "row security hides rows of it from the sink's role",
+            "give the role BYPASSRLS, or drop the policies while it is copied again", err);
     return 0;
 }
 
@@ -271,6 +280,8 @@ merge(const struct resync *r, struct copying *c, const struct copypart *part, st
         merge_table(r, table, err) == 0 &&
         staging_drop(r->staging, r->session, part->relid, err) == 0)
         rc = note_all(r, part->relid, err);
+    if (rc != 0)
+        err->culprit = part->relid;
     table_free(table);
     return rc;
 }

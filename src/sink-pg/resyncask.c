@@ -9,6 +9,7 @@
 #include "lib/pqmark.h"
 #include "sink-pg/notetables.h"
 #include "sink-pg/owntables.h"
+#include "sink-pg/park.h"
 #include "sink-pg/progress.h"
 #include "sink-pg/resync.h"
 
@@ -96,6 +97,7 @@ note(struct session *s, const struct resyncask *ask, uint32_t oid, struct err *e
                      "pg_catalog.hashtextextended('walpipe.progress', 0))",
                      err) != 0 ||
         progress_fence(s, ask->pipeline, ask->sink, err) != 0 || notetables_make(s, err) != 0 ||
+        park_resume(s, ask->pipeline, ask->sink, oid, err) != 0 ||
         staging_drop(&staging, s, oid, err) != 0)
         return -1;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {

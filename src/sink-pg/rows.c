@@ -66,8 +66,10 @@ queue_op(struct rows *rows, struct batch *batch, uint32_t at, struct err *err)
         op->missed = !queued && change.copied && !change.complete;
         return 0;
     }
-    if (!rows->pipe.failure.lost)
+    if (!rows->pipe.failure.lost) {
         change_name(op, &change, err);
+        err->culprit = op->table->relation.relid;
+    }
     return -1;
 }
 
@@ -85,6 +87,7 @@ explain_failure(struct rows *rows, const struct batch *batch, struct err *err)
         return;
     explain_refusal(op, &change, f, rows->copies, err);
     change_name(op, &change, err);
+    err->culprit = op->table->relation.relid;
     if (strcmp(f->sqlstate, "23505") == 0 && op->type == FRAME_INSERT)
         op->table->plan->met = true;
 }

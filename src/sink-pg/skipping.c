@@ -158,7 +158,7 @@ is_of_data(const struct pipe_failure *f)
 }
 
 void
-skipping_refused(const struct worker *w, bool pieces, struct err *err)
+skipping_refused(struct worker *w, bool pieces, struct err *err)
 {
     const struct applier *a = &w->deliver.applier;
 
@@ -166,7 +166,12 @@ skipping_refused(const struct worker *w, bool pieces, struct err *err)
         return;
     if (pieces && err->lsn == 0)
         err->lsn = w->intake.begin.commit_lsn;
-    if (err->lsn == 0 || (!a->refused_commit && !is_of_data(&a->ways.rows.pipe.failure)))
-        return;
-    skips_hint(w->intake.hello.sink, err);
+    w->skips.helps = a->refused_commit || is_of_data(&a->ways.rows.pipe.failure);
+}
+
+void
+skipping_hint(const struct worker *w, struct err *err)
+{
+    if (w->skips.helps && err->code == EXIT_REFUSED && err->lsn != 0)
+        skips_hint(w->intake.hello.sink, err);
 }

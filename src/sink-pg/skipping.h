@@ -23,8 +23,12 @@ int skipping_finish(struct worker *worker, const struct position *commit,
 int skipping_committed(struct worker *worker, const struct position *commit,
                        struct err *err) MUST_CHECK;
 
-/* A batch could not be applied. Names the transaction, and how to skip it if its data are the
- * cause. pieces: a part of it was in the target's open transaction. */
-void skipping_refused(const struct worker *worker, bool pieces, struct err *err);
+/* A batch could not be applied. Names the transaction. pieces: a part of it was in the target's
+ * open transaction. */
+void skipping_refused(struct worker *worker, bool pieces, struct err *err);
+
+/* The run ends with err, and no table is parked instead. Says how to skip the transaction if its
+ * data are the cause. */
+void skipping_hint(const struct worker *worker, struct err *err);
 
 #endif

@@ -178,6 +178,7 @@ tables_plan(const struct tables *tables, struct table *table, struct session *s,
     }
     signature_free(&signature);
     snprintf(err->relation, sizeof err->relation, "%s", table->label);
+    err->culprit = table->relation.relid;
     return -1;
 }
 

@@ -542,6 +542,8 @@ worker_run(struct worker *w, int in, struct err *err)
         w->idle_until = 0;
         if (on_item(w, &item, err) != 0) {
             copies_unstage(w);
+            copies_park(w, err);
+            skipping_hint(w, err);
             return -1;
         }
     }

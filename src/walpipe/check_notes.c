@@ -86,6 +86,31 @@ check_remade(struct checking *c, const struct sink_config *sink, const struct si
     }
 }
 
+/* ---- tables that are parked ---- */
+
+static const struct copynote *
+part_of(const struct sinknotes *notes, uint32_t relid)
+{
+    for (size_t i = 0; i < notes->parts_count; i++)
+        if (notes->parts[i].relid == relid)
+            return &notes->parts[i];
+    return NULL;
+}
+
+static void
+say_parked(struct checking *c, const struct sink_config *sink, const struct sinknotes *notes)
+{
+    for (size_t i = 0; i < notes->parked_count; i++) {
+        const struct copynote *part = part_of(notes, notes->parked[i].relid);
+
+        if (part != NULL)
+            verdict_say(&c->verdicts, VERDICT_WARN,
+                        "sink %s: %s.%s is parked, and its changes are passed over, after the "
+                        "error: %s; mend it, then run walpipe resume --table",
+                        sink->name, part->schema, part->name, notes->parked[i].message);
+    }
+}
+
 void
 check_notes(struct checking *c, const struct catalog *catalog)
 {
@@ -98,6 +123,7 @@ check_notes(struct checking *c, const struct catalog *catalog)
         sinknotes_read(&notes, c->config, sink, c->programs, &c->pool);
         if (!notes.known)
             continue;
+        say_parked(c, sink, &notes);
         if (sink->copies)
             check_remade(c, sink, &notes, catalog);
         else

@@ -42,6 +42,8 @@ struct sink_config {
     struct tablemap map;       /* the parsed maps */
     enum copy_choice copy;
     uint64_t copy_hold;    /* pg: bytes, 0 for sink-pg's default */
+    const char *on_error;  /* NULL for stop */
+    uint32_t park_limit;   /* tables per minute, 0 for the program's default */
     bool copies;           /* rows that are older than the slot, too */
     bool copy_open;        /* the file does not say it, and copydefault.h decides */
     bool choice_logged;    /* by copydefault.c */

@@ -1,6 +1,8 @@
 /* copykeys.c: see copykeys.h. */
 #include "walpipe/copykeys.h"
 
+#include <string.h>
+
 static int
 refuse(const struct config *config, const struct sink_config *sink, const char *what,
        const char *hint, struct err *err)
@@ -30,11 +32,37 @@ may_be_open(const struct config *config, const struct sink_config *sink)
     return can_copy(sink->type) && !config->source.binary;
 }
 
+/* A parked table comes back by a copy. Under copy = only the run would never end. */
+static int
+check_parking(const struct config *config, const struct sink_config *sink, struct err *err)
+{
+    enum copy_choice choice = choice_of(config, sink);
+
+    if (sink->on_error == NULL || strcmp(sink->on_error, "park") != 0)
+        return 0;
+    if (sink->type != SINK_PG)
+        return refuse(config, sink, "only a sink of type pg can park a table yet, not",
+                      "set on_error = stop in its section, or leave it out", err);
+    if (choice == COPY_ONLY)
+        return refuse(config, sink, "on_error = park and copy = only exclude each other: sink",
+                      "set on_error = stop, since the copy of a parked table would never end", err);
+    if (choice == COPY_NO || config->source.binary)
+        return refuse(config, sink, "on_error = park needs copy = yes: sink",
+                      config->source.binary
+                          ? "set binary = off in [source], which a copy needs, or on_error = stop"
+                          : "set copy = yes in its section, which copies no table that it has "
+                            "followed until now; or set on_error = stop",
+                      err);
+    return 0;
+}
+
 static int
 choose_copy(struct config *config, struct sink_config *sink, struct err *err)
 {
     enum copy_choice choice = choice_of(config, sink);
 
+    if (check_parking(config, sink, err) != 0)
+        return -1;
     sink->copy_open = choice == COPY_UNSET && may_be_open(config, sink);
     config->copies_open = config->copies_open || sink->copy_open;
     if (choice != COPY_YES && choice != COPY_ONLY)

@@ -18,6 +18,7 @@
 #include "walpipe/plan.h"
 #include "walpipe/print.h"
 #include "walpipe/reloadask.h"
+#include "walpipe/resumetable.h"
 #include "walpipe/resync.h"
 #include "walpipe/run.h"
 #include "walpipe/schema.h"
@@ -136,7 +137,8 @@ pause_command(struct config *config, const struct options *o, const struct log *
 static int
 resume_command(struct config *config, const struct options *o, const struct log *log)
 {
-    return pause_end(config, log, o->sink);
+    return o->table == NULL ? pause_end(config, log, o->sink)
+                            : resumetable_run(config, log, o->sink, o->table, o->wait);
 }
 
 static int
@@ -232,9 +234,9 @@ static const struct opt_spec specs[] = {
     {"apply", NULL, "schema: make the objects instead of printing SQL", OPT_FLAG, TO(apply)},
     {"sequences", NULL, "schema: set the target's sequences instead of making tables", OPT_FLAG,
      TO(sequences)},
-    {"table", "SCHEMA.TABLE", "resync, skip: the table, as the source names it", OPT_TEXT,
+    {"table", "SCHEMA.TABLE", "resync, resume, skip: the table, as the source names it", OPT_TEXT,
      TO(table)},
-    {"wait", NULL, "resync: return when the table is streaming again", OPT_FLAG, TO(wait)},
+    {"wait", NULL, "resync, resume: return when the table is streaming again", OPT_FLAG, TO(wait)},
     {"lsn", "LSN", "skip: the lsn of the sink's error", OPT_TEXT, TO(lsn)},
     {"repaired", NULL, "skip: its tables are repaired, so the note that they lack changes goes",
      OPT_FLAG, TO(repaired)},
@@ -264,7 +266,7 @@ static const struct opt_program program = {
                "  init      write a first config FILE with comments, and check it\n"
                "  resync    copy one table again during replication\n"
                "  pause     set one sink aside while the others go on\n"
-               "  resume    let a paused sink go on\n"
+               "  resume    let a paused sink go on, or bring a parked table back\n"
                "  skip      let one sink skip one transaction that it cannot apply",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
@@ -303,16 +305,20 @@ takes_sink(const char *command)
     return false;
 }
 
-/* Of resync and skip. */
+/* Of resync, resume and skip. */
 static int
 check_table_options(const struct options *o, struct err *err)
 {
     bool resync = strcmp(o->command, "resync") == 0, skip = strcmp(o->command, "skip") == 0;
+    bool resume = strcmp(o->command, "resume") == 0;
 
-    if (o->table != NULL && !resync && !skip)
-        return err_set(err, EXIT_REFUSED, "option --table is only for walpipe resync and skip");
-    if (o->wait && !resync)
-        return err_set(err, EXIT_REFUSED, "option --wait is only for walpipe resync");
+    if (o->table != NULL && !resync && !resume && !skip)
+        return err_set(err, EXIT_REFUSED,
+                       "option --table is only for walpipe resync, resume and skip");
+    if (o->wait && !resync && !resume)
+        return err_set(err, EXIT_REFUSED, "option --wait is only for walpipe resync and resume");
+    if (resume && o->wait && o->table == NULL)
+        return err_set(err, EXIT_REFUSED, "option --wait of walpipe resume needs --table");
     if ((o->lsn != NULL || o->repaired) && !skip)
         return err_set(err, EXIT_REFUSED, "options --lsn and --repaired are only for walpipe skip");
     if (resync && o->table == NULL)

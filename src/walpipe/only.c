@@ -78,7 +78,7 @@ none_began(const struct looking *l)
     for (size_t i = 0; i < l->config->sinks_count; i++) {
         const struct tablelist *list = &l->found.lists[i];
 
-        if (list->lsn != 0 || list->streaming + list->copying + list->resync > 0)
+        if (list->lsn != 0 || list->streaming + list->copying + list->resync + list->parked > 0)
             return false;
     }
     return true;

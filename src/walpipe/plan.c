@@ -250,6 +250,14 @@ add_sink_program(struct words *w, const struct config *config, const struct sink
     words_add_option(w, "--pipeline", config->name);
 }
 
+static void
+add_parking(struct words *w, const struct sink_config *sink)
+{
+    words_add(w, "--park");
+    if (sink->park_limit > 0)
+        words_add_option(w, "--park-limit", pool_print(w->pool, "%u", sink->park_limit));
+}
+
 const char *const *
 plan_resync_arguments(const struct config *config, struct pool *pool,
                       const struct sink_config *sink, const char *table)
@@ -332,6 +340,8 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
         if (sink->copy_hold > 0)
             words_add_option(&w, "--hold",
                              pool_print(pool, "%llu", (unsigned long long)sink->copy_hold));
+        if (sink->on_error != NULL && strcmp(sink->on_error, "park") == 0)
+            add_parking(&w, sink);
     }
     words_add_option(&w, "--batch-rows", pool_print(pool, "%u", sink->batch_rows));
     words_add_option(&w, "--flush-interval", sink->flush_interval);

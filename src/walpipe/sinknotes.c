@@ -45,6 +45,9 @@ take(struct sinknotes *notes, const struct copynote *note)
     case COPYNOTE_MISSING:
         notes->missing[notes->missing_count++] = *note;
         break;
+    case COPYNOTE_PARKED:
+        notes->parked[notes->parked_count++] = *note;
+        break;
     case COPYNOTE_ERROR:
         notes->why = note->message;
         break;
@@ -81,6 +84,7 @@ take_lines(struct sinknotes *notes, char *text, struct pool *pool)
     notes->missing = pool_take(pool, (lines + 1) * sizeof *notes->missing);
     notes->lacks = pool_take(pool, (lines + 1) * sizeof *notes->lacks);
     notes->skips = pool_take(pool, (lines + 1) * sizeof *notes->skips);
+    notes->parked = pool_take(pool, (lines + 1) * sizeof *notes->parked);
     while ((found = copynote_next(&text, &note)) == 1)
         take(notes, &note);
     qsort(notes->parts, notes->parts_count, sizeof *notes->parts, compare_parts);

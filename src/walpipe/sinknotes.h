@@ -19,6 +19,8 @@ struct sinknotes {
     size_t lacks_count;
     struct copynote *skips;
     size_t skips_count;
+    struct copynote *parked;
+    size_t parked_count;
 };
 
 /* Asks the program in the directory programs. The results are in pool. */

@@ -127,7 +127,9 @@ status_ask(const struct config *config, struct ack_status *status, struct err *e
 static bool
 copies(const struct ack_worker_status *w, const struct sink_config *sink)
 {
-    return w->copies_known && w->copies.waiting + w->copies.copying + w->copies.resync > 0 &&
+    const struct copy_counts *n = &w->copies;
+
+    return w->copies_known && n->waiting + n->copying + n->resync + n->parked > 0 &&
            w->target_alive && strcmp(w->sink, sink->name) == 0;
 }
 

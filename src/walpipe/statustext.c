@@ -204,8 +204,8 @@ print_streaming(const struct ack_status *s, uint32_t first, FILE *out)
             continue;
         if (n->streaming < streaming)
             streaming = n->streaming;
-        if (n->waiting + n->copying + n->resync + n->streaming > all)
-            all = n->waiting + n->copying + n->resync + n->streaming;
+        if (n->waiting + n->copying + n->resync + n->parked + n->streaming > all)
+            all = n->waiting + n->copying + n->resync + n->parked + n->streaming;
     }
     if (all > 0)
         fprintf(out, "\nsink %s: %" PRIu64 " of %" PRIu64 " tables streaming\n", w->sink, streaming,

@@ -7,7 +7,7 @@
 #include "lib/tablefilter.h"
 
 static const char waiting[] = "waiting", copying[] = "copying", streaming[] = "streaming",
-                  detached[] = "detached", resync[] = "resync";
+                  detached[] = "detached", resync[] = "resync", parked[] = "parked";
 
 struct making {
     struct tablelist *list;
@@ -197,17 +197,33 @@ missing_of(const struct sinknotes *notes, uint32_t relid)
     return keys;
 }
 
+static const struct copynote *
+parked_of(const struct sinknotes *notes, uint32_t relid)
+{
+    for (size_t i = 0; i < notes->parked_count; i++)
+        if (notes->parked[i].relid == relid)
+            return &notes->parked[i];
+    return NULL;
+}
+
 static void
 finish_table(const struct making *m, struct table_progress *t, const struct states *states)
 {
     struct tablelist *list = m->list;
 
     t->state = list->sink->detached ? detached : state_of_all(states);
+    if (t->state == resync)
+        t->parked = parked_of(m->notes, t->relid);
+    if (t->parked != NULL) {
+        t->state = parked;
+        t->behind = false; /* for another reason */
+    }
     t->missing = missing_of(m->notes, t->relid);
     t->speed = t->rows_speed = -1;
     list->streaming += t->state == streaming;
     list->copying += t->state == copying;
     list->resync += t->state == resync;
+    list->parked += t->state == parked;
     if (t->copied || t->state != streaming) {
         list->blocks += t->blocks;
         list->done += t->done;
@@ -271,6 +287,7 @@ rank(const struct table_progress *t)
     return t->state == copying || t->state == resync ? 0
            : t->state == waiting                     ? 2
            : t->state == streaming                   ? 3
+           : t->state == parked                      ? -1
                                                      : 1;
 }
 

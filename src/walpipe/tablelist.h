@@ -10,19 +10,20 @@ struct table_progress {
     uint32_t relid;
     const char *schema;
     const char *name;
-    const char *state; /* waiting, copying, resync or streaming, the least advanced state of its
-                          workers; detached, if its sink is */
-    bool published;    /* false if the source is not known */
-    bool copied;       /* a life of it has begun, and the fields below are about its copy */
-    bool behind;       /* rows of the target are in the way of its changes, so it shows none */
-    bool sized;        /* the source reports its size */
-    uint64_t l0;       /* the highest position at which a worker's first life began */
-    uint64_t rows;     /* written by all workers */
-    uint64_t blocks;   /* of all parts, when sized */
-    uint64_t done;     /* of these, the ones that all workers have */
-    uint64_t missing;  /* keys of rows that must be read again */
-    uint64_t updated;  /* when a note of it was last written, in microseconds since 1970 */
-    double speed;      /* blocks per second, negative if not known */
+    const char *state; /* waiting, copying, resync, parked or streaming, the least advanced state of
+                          its workers; detached, if its sink is */
+    const struct copynote *parked; /* NULL if it is not */
+    bool published;                /* false if the source is not known */
+    bool copied;      /* a life of it has begun, and the fields below are about its copy */
+    bool behind;      /* rows of the target are in the way of its changes, so it shows none */
+    bool sized;       /* the source reports its size */
+    uint64_t l0;      /* the highest position at which a worker's first life began */
+    uint64_t rows;    /* written by all workers */
+    uint64_t blocks;  /* of all parts, when sized */
+    uint64_t done;    /* of these, the ones that all workers have */
+    uint64_t missing; /* keys of rows that must be read again */
+    uint64_t updated; /* when a note of it was last written, in microseconds since 1970 */
+    double speed;     /* blocks per second, negative if not known */
     double rows_speed;
 };
 
@@ -38,7 +39,7 @@ struct tablelist {
     uint64_t block_size;           /* 0 if the source is not known */
     struct table_progress *tables; /* tables that are being copied first, then those that wait */
     size_t count;
-    size_t streaming, copying, resync; /* tables */
+    size_t streaming, copying, resync, parked; /* tables */
     /* Of the notes: changes that tables lack because they were skipped, and skips that are not
        passed yet. */
     const struct copynote *lacks;

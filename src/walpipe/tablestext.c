@@ -186,6 +186,24 @@ print_behind(const struct tablelist *list, const struct table_progress *t, FILE 
                 name.text);
 }
 
+/* The command that ends it stands behind the reason. */
+static void
+print_parked(const struct tablelist *list, FILE *out)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct copynote *parked = list->tables[i].parked;
+        struct shown_table name = show_name(&list->tables[i]);
+
+        if (parked == NULL)
+            continue;
+        fprintf(out, "%s is parked since %s, at %s: %s%s%s\n", name.text,
+                utctime_of((int64_t)(parked->updated / 1000)).text, lsn_format(parked->lsn).text,
+                parked->message, parked->hint[0] == '\0' ? "" : "; ", parked->hint);
+        fprintf(out, "  when that is mended: walpipe resume -c FILE --sink %s --table '%s'\n",
+                list->sink->name, name.text);
+    }
+}
+
 static void
 print_totals(const struct tablelist *list, FILE *out)
 {
@@ -239,6 +257,7 @@ tablestext_sink(const struct tablelist *list, struct tablestext_how how, FILE *o
     for (size_t i = 0; i < list->count; i++)
         if (list->tables[i].behind)
             print_behind(list, &list->tables[i], out);
+    print_parked(list, out);
     print_lacks(list, out);
 }
 
@@ -267,6 +286,21 @@ json_progress(struct json *j, const struct tablelist *list, bool known, uint64_t
 }
 
 static void
+json_parked(struct json *j, const struct copynote *parked)
+{
+    if (parked == NULL) {
+        json_null(j, "parked");
+        return;
+    }
+    json_open_member(j, "parked", '{');
+    json_cstr(j, "since", utctime_of((int64_t)(parked->updated / 1000)).text);
+    json_lsn_or_null(j, "lsn", parked->lsn);
+    json_cstr(j, "reason", parked->message);
+    json_cstr(j, "hint", parked->hint);
+    json_close(j, '}');
+}
+
+static void
 json_table(struct json *j, const struct tablelist *list, const struct table_progress *t)
 {
     json_open_member(j, NULL, '{');
@@ -285,6 +319,7 @@ json_table(struct json *j, const struct tablelist *list, const struct table_prog
     json_progress(j, list, t->sized && has_copy(t), t->done, t->blocks, t->speed);
     json_uint(j, "missing_keys", t->missing);
     json_lsn_or_null(j, "since_lsn", t->l0);
+    json_parked(j, t->parked);
     json_close(j, '}');
 }
 
@@ -316,6 +351,7 @@ tablestext_json(struct json *j, const struct tablelist *list, bool unfinished_on
     json_uint(j, "tables_streaming", list->streaming);
     json_uint(j, "tables_copying", list->copying);
     json_uint(j, "tables_resync", list->resync);
+    json_uint(j, "tables_parked", list->parked);
     json_progress(j, list, list->known && list->block_size > 0, list->done, list->blocks,
                   list->speed);
     json_open_member(j, "tables", '[');

@@ -259,6 +259,15 @@ values_overflow(const char *value, void *out, struct pool *pool, struct err *err
 }
 
 int
+values_on_error(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    static const char *const words[] = {"stop", "park", NULL};
+
+    (void)pool;
+    return take_word(words, value, "stop or park", out, err);
+}
+
+int
 values_nullable(const char *value, void *out, struct pool *pool, struct err *err)
 {
     static const char *const words[] = {"always", "source", NULL};
@@ -374,6 +383,13 @@ values_batch_rows(const char *value, void *out, struct pool *pool, struct err *e
 {
     (void)pool;
     return parse_u32(value, BATCH_ROWS_MAX, out, err);
+}
+
+int
+values_park_limit(const char *value, void *out, struct pool *pool, struct err *err)
+{
+    (void)pool;
+    return parse_u32(value, PARK_LIMIT_MAX, out, err);
 }
 
 int

@@ -27,6 +27,8 @@ value_parser values_shard_key;    /* const char * */
 value_parser values_duration;     /* const char *, checked, as given */
 value_parser values_level;        /* enum log_level */
 value_parser values_format;       /* enum log_format */
+value_parser values_on_error;     /* const char *, stop or park, as given */
+value_parser values_park_limit;   /* uint32_t, tables per minute */
 value_parser values_overflow;     /* const char *, error, clamp or null, as given */
 value_parser values_names;        /* const char *, a list of names, as given */
 value_parser values_typed;        /* const char *, a list of "a -> TYPE", as given */

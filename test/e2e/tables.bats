@@ -184,7 +184,7 @@ questions() {
     grep -q '^public.t  *copying ' "$SCRATCH/text"
     run ! grep -q '^public.small' "$SCRATCH/text"
     curl -sf "http://$http/metrics" | grep '^replicator_copy_tables' |
-        diff - <(printf 'replicator_copy_tables{pipeline="x",sink="dst",shard="0",state="%s"} %s\n' waiting 0 copying 1 resync 0 streaming 1)
+        diff - <(printf 'replicator_copy_tables{pipeline="x",sink="dst",shard="0",state="%s"} %s\n' waiting 0 copying 1 resync 0 parked 0 streaming 1)
     curl -sf "http://$http/status.json" | jq -e '[.tables[] | .table + " " + .state] | sort == ["public.small streaming", "public.t copying"]'
     wait_until 90 status_says '.copies == [] and (.workers[0].copies |
         .tables_streaming == 2 and .tables_copying == 0 and .tables_waiting == 0 and .rows == 40002 and .bytes > 1000000)'

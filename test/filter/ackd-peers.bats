@@ -336,11 +336,11 @@ with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0")) as a:
             assert done.returncode == 0 and done.stderr == "" and done.stdout == "", done
         return dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("replicator_copy"))
     assert values() == {}
-    w[0].say(COPY_COUNTS, 3, 2, 4, 1, 100, 5000)
+    w[0].say(COPY_COUNTS, 3, 2, 4, 0, 1, 100, 5000)
     w[0].say(COPIED, 1, 1, True)
     w[0].say(COPIED, 1, 2, False)
     w[0].say(COPIED, 1, 2, True)
-    w[0].say(COPY_COUNTS, 0, 0, 1, 6, 20, 1000)
+    w[0].say(COPY_COUNTS, 0, 0, 1, 2, 6, 20, 1000)
     for worker in w:
         worker.reached(100)
     r.confirmed(100)
@@ -348,9 +348,12 @@ with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0")) as a:
     labels = 'sink="dst",shard="0"'
     assert got == {"replicator_copy_%s{%s%s}" % (name, labels, extra): n for name, extra, n in (
         ("tables", ',state="waiting"', "0"), ("tables", ',state="copying"', "0"),
-        ("tables", ',state="resync"', "1"), ("tables", ',state="streaming"', "6"), ("rows_total", "", "120"), ("bytes_total", "", "6000"),
+        ("tables", ',state="resync"', "1"), ("tables", ',state="parked"', "2"), ("tables", ',state="streaming"', "6"), ("rows_total", "", "120"), ("bytes_total", "", "6000"),
         ("ranges_total", ',result="written"', "2"), ("ranges_total", ',result="dropped"', "1"))}, got
-    w[2].say(COPY_COUNTS, 0, 0, 1, 6, 20, 1000)
+    # While a table is parked the pipeline is degraded, not dead.
+    assert a.http("/healthz")[0] == 200
+    assert a.http("/healthz")[1].startswith("degraded: sink dst: tables that are parked after an error: 2;")
+    w[2].say(COPY_COUNTS, 0, 0, 1, 0, 6, 20, 1000)
     a.exit(101, "worker olap/0 spoke of a copy, but does not read copies")
 EOF
 }

@@ -119,7 +119,7 @@ with Ackd("dst=2 olap=1", extra=("--http", http)) as a:
         r.slot(current=lsn + 50, safe=limit)
         for worker in w:
             worker.reached(lsn, events=5, rows=5, micros=2000, commit=int((time.time() - 946684801) * 1e6))
-        w[0].say(COPY_COUNTS, 1, 1, 0, 1, 10, 1000)
+        w[0].say(COPY_COUNTS, 1, 1, 0, 0, 1, 10, 1000)
         w[0].say(COPIED, 1, 1, False)
         for peer in [r] + w:
             while peer.hear(0) is not None:

@@ -44,7 +44,7 @@ MESSAGES = {
     stream.TABLE_STATE: ("table_state", ["life", "relid", "part", "state", "last", "detail"]),
     stream.COPIED: ("copied", ["life", "number", "written"]),
     stream.MISSING: ("missing", ["life", "keys"]),
-    stream.COPY_COUNTS: ("copy_counts", ["waiting", "copying", "resync", "streaming", "rows", "bytes"]),
+    stream.COPY_COUNTS: ("copy_counts", ["waiting", "copying", "resync", "parked", "streaming", "rows", "bytes"]),
     stream.TABLE_COUNTS: ("table_counts", ["table", "state", "inserts", "updates", "deletes", "truncates"]),
 }
 

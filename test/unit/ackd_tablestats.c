@@ -42,6 +42,8 @@ test_states(void)
     check(all->count == 1 && all->tables[0].counts.inserts == 20 &&
               all->tables[0].counts.truncates == 4,
           "the sums");
+    add(all, 0, 1, "s.t", "parked");
+    check(strcmp(tablestats_state(&all->tables[0]), "parked") == 0, "set aside");
     add(all, 1, 0, "s.t", "copying");
     check(all->count == 2 && strcmp(tablestats_state(&all->tables[1]), "copying") == 0,
           "another sink has its own entry");

@@ -89,7 +89,8 @@ test_all_messages(void)
         {{.type = ACK_MISSING, .missing = {.life = 3, .keys = {(const uint8_t *)"k", 1}}},
          "missing"},
         {{.type = ACK_COPY_COUNTS,
-          .copy_counts = {.waiting = 1, .copying = 2, .resync = 3, .bytes = UINT64_MAX}},
+          .copy_counts =
+              {.waiting = 1, .copying = 2, .resync = 3, .parked = 4, .bytes = UINT64_MAX}},
          "copy counts"},
         {{.type = ACK_TABLE_COUNTS,
           .table_counts = {.table = "s.t", .state = "copying", .deletes = UINT64_MAX}},

@@ -20,7 +20,8 @@ same(const struct copynote *a, const struct copynote *b)
            a->shard == b->shard && a->file == b->file && a->count == b->count &&
            a->updated == b->updated && a->behind == b->behind && same_text(a->state, b->state) &&
            same_text(a->done, b->done) && same_text(a->schema, b->schema) &&
-           same_text(a->name, b->name) && same_text(a->message, b->message);
+           same_text(a->name, b->name) && same_text(a->message, b->message) &&
+           same_text(a->hint, b->hint);
 }
 
 static const struct copynote notes[] = {
@@ -46,6 +47,12 @@ static const struct copynote notes[] = {
      .name = "\xc3\xa4 \"odd\" name"},
     {.kind = COPYNOTE_PART, .state = "", .done = "", .schema = "", .name = ""},
     {.kind = COPYNOTE_MISSING, .relid = 16384, .count = 5},
+    {.kind = COPYNOTE_PARKED,
+     .relid = 16384,
+     .updated = 1764157483000001,
+     .lsn = 0x16B374D848,
+     .message = "insert into public.t (k)=(1\t2): no",
+     .hint = ""},
     {.kind = COPYNOTE_ERROR, .message = "could not connect:\n\tno"},
     {.kind = COPYNOTE_LACKS,
      .relid = 7,

@@ -172,6 +172,18 @@ test_copies(void)
     refuses(PIPELINE SOURCE SINK "detach_after = 99999999999999999999TB\n", 11, "a size such");
     refuses(PIPELINE SOURCE "[sink e]\ntype=exec\ncommand=x\ndetach_after = 1GB\n", 11,
             "is not for sinks with type = exec");
+    if (reads(PIPELINE SOURCE SINK "copy = yes\non_error = park\npark_limit = 1000\n", &c)) {
+        check(same(c.sinks[0].on_error, "park") && c.sinks[0].park_limit == 1000, "a sink parks");
+        config_free(&c);
+    }
+    if (reads(PIPELINE SOURCE CH "on_error = stop\n", &c))
+        config_free(&c);
+    refuses(PIPELINE SOURCE SINK "park_limit = 1001\n", 11, "from 1 to 1000");
+    refuses(PIPELINE SOURCE SINK "on_error = skip\n", 11, "stop or park");
+    refuses(PIPELINE SOURCE CH "on_error = park\n", 8, "on_error = stop");
+    refuses(PIPELINE "copy = no\n" SOURCE SINK "on_error = park\n", 9, "copy = yes");
+    refuses(PIPELINE "copy = only\n" SOURCE SINK "on_error = park\n", 9, "on_error = stop");
+    refuses(PIPELINE SOURCE "binary = on\n" SINK "on_error = park\n", 9, "binary = off");
     refuses(PIPELINE "copy = maybe\n", 4, "yes, no (also written on or off) or only");
     refuses(PIPELINE "copy = only\n" SOURCE SINK "[sink f]\ntype=pg\nconninfo=host=b\ncopy=no\n",
             12, "config file of their own");

@@ -189,13 +189,19 @@ test_copies(void)
            "pg-table-read");
         check(has(plan.programs[7].env, "PGPASSWORD=quelle"), "with the source's password");
     }
+    check(!has(plan.programs[1].argv, "--park"), "an error stops a sink");
     plan_free(&plan);
     copies.copy_rate = 1000;
     copying[0].copy_hold = UINT64_C(5000000000);
+    copying[0].on_error = "park";
+    copying[0].park_limit = 7;
     plan_make(&plan, &copies, &place);
     check(has(plan.programs[7].argv, "--rate") && has(plan.programs[7].argv, "1000"), "its rate");
     check(has(plan.programs[1].argv, "--hold") && has(plan.programs[1].argv, "5000000000"),
           "the sink's limit of held changes");
+    check(has(plan.programs[1].argv, "--park") && has(plan.programs[1].argv, "--park-limit") &&
+              has(plan.programs[1].argv, "7"),
+          "or parks a table");
     plan_free(&plan);
 }
 
