@@ -24,8 +24,9 @@ message_elements(enum ack_type type)
     case ACK_RECEIVED:
         return RECEIVED_ELEMENTS;
     case ACK_SLOT:
-    case ACK_COPY_COUNTS:
         return 9;
+    case ACK_COPY_COUNTS:
+        return 2 + COPY_COUNTS_ELEMENTS;
     case ACK_REGISTER:
         return REGISTER_ELEMENTS;
     case ACK_DIFFERENCES:
@@ -446,10 +447,12 @@ ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
 
 /* ---- status ---- */
 
+#define WORKER_STATUS_ELEMENTS (14 + COPY_COUNTS_ELEMENTS)
+
 static void
 pack_worker_status(struct packer *p, const struct ack_worker_status *w)
 {
-    pack_array(p, 20);
+    pack_array(p, WORKER_STATUS_ELEMENTS);
     pack_cstr(p, w->sink);
     pack_uint(p, w->shard);
     pack_bool(p, w->registered);
@@ -472,8 +475,9 @@ read_worker_status(struct cursor *c, struct ack_worker_status *w)
 {
     uint32_t elements;
 
-    return mp_array(c, &elements) && elements == 20 && mp_cstr(c, w->sink, sizeof w->sink) &&
-           mp_uint32(c, &w->shard) && mp_bool(c, &w->registered) && mp_bool(c, &w->target_alive) &&
+    return mp_array(c, &elements) && elements == WORKER_STATUS_ELEMENTS &&
+           mp_cstr(c, w->sink, sizeof w->sink) && mp_uint32(c, &w->shard) &&
+           mp_bool(c, &w->registered) && mp_bool(c, &w->target_alive) &&
            mp_cstr(c, w->target_message, sizeof w->target_message) && mp_uint(c, &w->reached_lsn) &&
            mp_uint(c, &w->lag_bytes) && mp_int(c, &w->lag_micros) && mp_uint(c, &w->events) &&
            mp_uint(c, &w->batches) && mp_uint(c, &w->silent_millis) &&

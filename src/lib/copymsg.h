@@ -61,6 +61,8 @@ struct copy_counts {
     uint64_t bytes; /* of these rows, as the stream had them */
 };
 
+#define COPY_COUNTS_ELEMENTS 7
+
 /* From ackd to pg-table-read, a worker's message, unchanged. */
 struct copy_relayed {
     char sink[NAME_MAX_BYTES + 1];
@@ -102,6 +104,7 @@ void range_copied_pack(struct packer *p, const struct range_copied *copied);
 bool range_copied_read(struct cursor *c, struct range_copied *copied) MUST_CHECK;
 void keys_missing_pack(struct packer *p, const struct keys_missing *missing);
 bool keys_missing_read(struct cursor *c, struct keys_missing *missing) MUST_CHECK;
+/* As COPY_COUNTS_ELEMENTS elements. */
 void copy_counts_pack(struct packer *p, const struct copy_counts *counts);
 bool copy_counts_read(struct cursor *c, struct copy_counts *counts) MUST_CHECK;
 void copy_relayed_pack(struct packer *p, const struct copy_relayed *relayed);
