@@ -99,6 +99,16 @@ detach_sink(struct ackd *a, struct sink *s, uint64_t lsn, const char *why, struc
                     s->name);
 }
 
+/* A sink that never ran has nothing in its target that would tell later what the target lacks. */
+static bool
+has_run(const struct ackd *a, const struct sink *s)
+{
+    for (uint32_t i = s->first_worker; i < s->first_worker + s->shards; i++)
+        if (a->workers[i].registered)
+            return true;
+    return reached_find(a->reached, a->source.system_identifier, s->name) != 0;
+}
+
 static int
 look_at(struct ackd *a, struct sink *s, struct err *err)
 {
@@ -106,6 +116,8 @@ look_at(struct ackd *a, struct sink *s, struct err *err)
     uint64_t lsn = reached(a, s), end = a->slot.current_lsn;
     char why[96];
 
+    if (!has_run(a, s))
+        return 0;
     if (fault == NULL || end <= lsn || end - lsn <= s->detach_after)
         return 0;
     snprintf(why, sizeof why, "%s, and is %" PRIu64 " bytes of WAL behind", fault, end - lsn);

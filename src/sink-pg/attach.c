@@ -13,6 +13,7 @@
 #include "sink-pg/notetables.h"
 #include "sink-pg/ownrows.h"
 #include "sink-pg/owntables.h"
+#include "sink-pg/park.h"
 #include "sink-pg/resync.h"
 #include "sink-pg/sqltext.h"
 
@@ -256,7 +257,7 @@ note_table(const struct attaching *a, const struct attached *table, struct err *
     for (size_t i = 0; i < sizeof table_steps / sizeof *table_steps; i++)
         if (run(a, "write walpipe.tables", table_steps[i], 6, params, err) != 0)
             return -1;
-    return 0;
+    return park_resume(a->session, a->of->pipeline, a->of->sink, table->relation.relid, err);
 }
 
 /* $3 has the oids of the source's tables. A table without a note is a new one from now on. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/detachnote.h"
 #include "lib/statedir.h"
 #include "walpipe/confirm.h"
 #include "walpipe/dropslot.h"
@@ -126,6 +127,27 @@ confirmed(const struct config *config)
     return confirm(question, "nothing was dropped");
 }
 
+/* Nothing would tell any more that the sink's target lacks changes. */
+static int
+require_attached(const struct config *config, struct err *err)
+{
+    for (size_t i = 0; i < config->sinks_count; i++) {
+        const char *sink = config->sinks[i].name;
+        struct detachnote note;
+
+        if (detachnote_read(config->state_dir, sink, &note, err) != 0)
+            return -1;
+        if (note.since == 0)
+            continue;
+        err_set(err, EXIT_REFUSED, "sink %s is detached, so its target lacks changes", sink);
+        return err_hint(err,
+                        "bring it back with walpipe resume --sink %s; or take it out of the config "
+                        "first, which keeps its notes in the target",
+                        sink);
+    }
+    return 0;
+}
+
 /* The lock is held to the end, so that nobody starts the pipeline that is being dropped. */
 static int
 prepare(struct dropping *d, struct err *err)
@@ -140,7 +162,7 @@ prepare(struct dropping *d, struct err *err)
     if (dir < 0)
         return dir == STATEDIR_MISSING ? 0 : -1;
     if (statedir_lock(dir, path, STATEDIR_WALPIPE, err) >= 0)
-        return 0;
+        return require_attached(d->config, err);
     return err_hint(err, "stop the pipeline first: drop works only when it does not run");
 }
 

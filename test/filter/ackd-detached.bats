@@ -46,6 +46,16 @@ EOF
     play <<'EOF'
 with tempfile.TemporaryDirectory() as state:
     os.chmod(state, 0o700)
+    # nothing in a target that it never reached would tell later what it lacks
+    with Ackd("dst=1 olap=1", state=state, extra=("--paused", "olap", "--detach-after", "olap=1000")) as a:
+        r = Reader(a).start(100)
+        Worker(a).start("dst", 0, 1)
+        r.slot(current=9000)
+        r.never_more_than(100, 1)
+        assert not os.path.exists(state + "/detached.olap")
+    os.unlink(a.socket_path) if os.path.exists(a.socket_path) else None
+    with open(state + "/reached", "w") as f:
+        f.write("7 olap 0/64\n")
     with Ackd("dst=1 olap=1", state=state, extra=("--paused", "olap", "--detach-after", "olap=1000")) as a:
         r = Reader(a).start(100)
         w = Worker(a).start("dst", 0, 1)
@@ -77,10 +87,14 @@ EOF
     play <<'EOF'
 def case(name, end, *extra, sinks="dst=1 olap=1"):
     at = time.monotonic() # earlier than ackd's
-    a = Ackd(sinks, extra=extra)
+    state = tempfile.mkdtemp(prefix="ackd.")
+    if name == "missing":
+        with open(state + "/reached", "w") as f:
+            f.write("7 olap 0/64\n")
+    a = Ackd(sinks, state=state, extra=extra)
     a.__enter__()
     r = Reader(a).start(100)
-    workers = {s: Worker(a).start(s, 0, 1) for s in ("dst", "olap") if not (name == "missing" and s == "olap")}
+    workers = {s: Worker(a).start(s, 0, 1) for s in ("dst", "olap") if not (name in ("missing", "never") and s == "olap")}
     r.got(9000)
     workers["dst"].reached(9000)
     if name in ("down", "alone"):
@@ -91,7 +105,8 @@ def case(name, end, *extra, sinks="dst=1 olap=1"):
 
 limit = ("--detach-after", "olap=1000")
 cases = [case("slow", None, *limit), case("down", "its target does not answer", *limit),
-         case("missing", "its target does not answer", *limit), case("back", None, *limit),
+         case("missing", "its target does not answer", *limit), case("never", None, *limit),
+         case("back", None, *limit),
          case("without", None), case("alone", None, *limit, "--paused", "third", sinks="dst=1 olap=1 third=1")]
 begun = time.monotonic()
 while time.monotonic() - begun < 34:
