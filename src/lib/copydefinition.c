@@ -210,13 +210,19 @@ copydefinition_storage(const char *before, const char *now)
     struct storage a, b;
     bool altered, entered;
 
-    if (!read_storage(before, &a) || !read_storage(now, &b) || a.letter != b.letter ||
-        same_text(&a.number, &b.number))
+    if (!read_storage(before, &a) || !read_storage(now, &b) ||
+        (a.letter == b.letter && same_text(&a.number, &b.number)))
         return COPYDEFINITION_STORAGE_SAME;
     altered = !same_text(&a.method, &b.method) || !same_text(&a.types, &b.types);
     entered = b.own.text[0] != '0' && same_text(&a.own, &b.own);
     if (entered && (altered || b.letter == FILE_LETTER))
         return COPYDEFINITION_STORAGE_SAME;
+    /* A wide column that is added gives it a TOAST table. When wide columns are gone, a rewrite
+     * takes the TOAST table away. */
+    if (a.letter != b.letter && (entered || (altered && b.letter == TOAST_LETTER)))
+        return COPYDEFINITION_STORAGE_SAME;
+    if (a.letter != b.letter)
+        return COPYDEFINITION_STORAGE_OTHER;
     return entered || altered || b.letter == FILE_LETTER ? COPYDEFINITION_STORAGE_OTHER
                                                          : COPYDEFINITION_STORAGE_LOST;
 }

@@ -279,6 +279,24 @@ for_a_time() {
     warned 1
 }
 
+@test "a table whose TOAST table a rewrite takes away, since it has no wide column any more" {
+    begin "FOR ALL TABLES" "int, w text"
+    stored "$(toast)"
+    for server in src dst; do
+        pg_sql $server "ALTER TABLE t DROP w" "$db"
+    done
+    begin_run
+    pipeline_stop "$conf"
+    sql "$(for_a_time)"
+    [ "$(toast)" = t0 ]
+    pipeline_start "$conf"
+    wait_until 30 warned 1
+    pipeline_stop "$conf"
+    "$WALPIPE_BIN/walpipe" resync -c "$conf" --table public.t
+    equal
+    warned 1
+}
+
 @test "ALTER TABLE gives it other values" {
     begin "FOR ALL TABLES"
     sql "ALTER TABLE t ALTER v TYPE text USING v || 'x'"

@@ -29,8 +29,12 @@ test_storages(void)
         {"f5.2.ab.0", "f6.2.ac.0", COPYDEFINITION_STORAGE_OTHER},
         {"f5.2.ab.9", "f6.2.ab.9", COPYDEFINITION_STORAGE_SAME},
         {"f5.2.ab.9", "f6.2.ab.a", COPYDEFINITION_STORAGE_OTHER},
-        {"f5.2.ab.0", "t6.2.ab.0", COPYDEFINITION_STORAGE_SAME},
-        {"t5.2.ab.0", "f6.2.ab.0", COPYDEFINITION_STORAGE_SAME},
+        {"f5.2.ab.0", "t6.2.ac.0", COPYDEFINITION_STORAGE_SAME},
+        {"f5.2.ab.0", "t6.2.ab.0", COPYDEFINITION_STORAGE_OTHER},
+        {"f5.2.ab.9", "t6.2.ab.9", COPYDEFINITION_STORAGE_SAME},
+        {"t5.2.ab.0", "f6.2.ab.0", COPYDEFINITION_STORAGE_OTHER},
+        {"t5.2.ab.0", "f6.2.ac.0", COPYDEFINITION_STORAGE_OTHER},
+        {"t5.2.ab.9", "f6.2.ab.9", COPYDEFINITION_STORAGE_SAME},
         {"f5", "f6.2.ab.0", COPYDEFINITION_STORAGE_SAME}, /* an older walpipe */
     };
 
