@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/lsn.h"
+#include "lib/utf8.h"
 #include "sink-pg/mapping.h"
 #include "sink-pg/owntables.h"
 
@@ -183,7 +184,7 @@ int
 park_write(const struct park *p, struct session *s, const struct copying *c, struct err *err)
 {
     for (const struct copypart *part = c->parts; part != NULL; part = part->next)
-        if (part->parked != part->parked_noted && part == copyparts_first(c, part->relid) &&
+        if (!part->gone && part->parked != part->parked_noted &&
             note_resumed(s, p->pipeline, p->hello->sink, part->relid, !part->parked, err) != 0)
             return -1;
     return 0;
@@ -346,16 +347,34 @@ static const char insert_parked[] =
     "sqlstate = EXCLUDED.sqlstate, reason = EXCLUDED.reason, hint = EXCLUDED.hint, "
     "resumed_at = NULL";
 
+/* An error may cut a key's value within a character, which the server would refuse. */
+static void
+make_valid(char *text)
+{
+    size_t len = strlen(text), at = 0;
+
+    while (at < len) {
+        size_t n = utf8_sequence((const uint8_t *)text + at, len - at);
+
+        if (n == 0)
+            text[at] = '?';
+        at += n == 0 ? 1 : n;
+    }
+}
+
 static int
 write_note(const struct park *p, struct session *s, const struct parking *table, uint64_t lsn,
-           const struct err *why, struct err *err)
+           const struct err *reason, struct err *err)
 {
     struct lsn_text text = lsn_format(lsn);
+    struct err why = *reason;
     char oid[16], shard[16];
     const char *notes[] = {p->pipeline, p->hello->sink, oid, table->schema, table->name, shard};
-    const char *parked[] = {p->pipeline, p->hello->sink, oid,          table->schema, table->name,
-                            text.text,   why->sqlstate,  why->message, why->hint};
+    const char *parked[] = {p->pipeline, p->hello->sink, oid,         table->schema, table->name,
+                            text.text,   why.sqlstate,   why.message, why.hint};
 
+    make_valid(why.message);
+    make_valid(why.hint);
     snprintf(oid, sizeof oid, "%" PRIu32, table->relid);
     snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
@@ -444,6 +463,21 @@ say_parked(const struct parking *table, struct err *err)
                          "on; when the cause is mended, run walpipe resume --table for it");
 }
 
+/* A target that cannot take the note must not hide the error that is to be mended. */
+static int
+keep_error(struct err *err, const struct err *why)
+{
+    char hint[sizeof err->hint];
+
+    if (why->code != EXIT_REFUSED) {
+        *err = *why;
+        return -1;
+    }
+    memcpy(hint, err->hint, sizeof hint);
+    return err_hint(err, "the table cannot be parked: %.200s%s%.250s", why->message,
+                    hint[0] == '\0' ? "" : "; ", hint);
+}
+
 int
 park_table(struct park *p, struct session *s, const struct copying *c, uint64_t position,
            struct err *err)
@@ -458,16 +492,13 @@ park_table(struct park *p, struct session *s, const struct copying *c, uint64_t 
     if (s->conn == NULL)
         return err_set(err, EXIT_PEER, "the connection to the target is lost");
     if (table.relid == 0 && err->table[0] != '\0' &&
-        find_culprit(p, s, c, err, &table.relid, &why) != 0) {
-        *err = why;
-        return -1;
-    }
+        find_culprit(p, s, c, err, &table.relid, &why) != 0)
+        return keep_error(err, &why);
     if (table.relid == 0 || copyparts_is_parked(c, table.relid) || !find_name(p, c, err, &table))
         return -1;
     if (note(p, s, &table, err->lsn != 0 ? err->lsn : position, err, &allowed, &why) != 0) {
         session_rollback(s);
-        *err = why;
-        return -1;
+        return keep_error(err, &why);
     }
     session_rollback(s);
     return allowed ? say_parked(&table, err) : refuse_more(p, err);

@@ -247,3 +247,22 @@ shows_them() {
     on_error=stop copy=no write_conf
     run_is_refused 'public.b is parked, and this stream brings no copies'
 }
+
+@test "the reason may be cut within a character" {
+    make good
+    for server in src dst; do
+        pg_sql "$server" "CREATE TABLE words (k text PRIMARY KEY, v int)" "$db"
+    done
+    pg_sql dst "ALTER TABLE words ADD CHECK (v > 0)" "$db"
+    write_conf
+    pipeline_start "$conf"
+    wait_until 60 all_streaming 2
+    # the message has 60 bytes of the key, of which each character has two
+    pg_sql src "INSERT INTO words VALUES ('x' || repeat('ä', 40), -1)" "$db"
+    pass_over words
+    run -0 tables
+    [[ $output == *"public.words is parked since"*"xäää"* ]]
+    pg_sql dst "ALTER TABLE words DROP CONSTRAINT words_v_check" "$db"
+    run -0 resume --table public.words --wait
+    equal good words
+}
