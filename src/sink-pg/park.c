@@ -23,16 +23,6 @@ static const char create_table[] =
     "lsn pg_lsn NOT NULL, sqlstate text NOT NULL, reason text NOT NULL, hint text NOT NULL,"
     "resumed_at timestamptz, PRIMARY KEY (pipeline, sink, relid))";
 
-static int
-run(struct session *s, const char *what, const char *sql, int count, const char *const *params,
-    struct err *err)
-{
-    PGresult *result = pqx_exec_params(s->conn, what, sql, count, params, err);
-
-    PQclear(result);
-    return result == NULL ? -1 : 0;
-}
-
 static PGresult *
 ask(struct session *s, const char *what, const char *sql, int count, const char *const *params,
     int least, int most, const char *columns, struct err *err)
@@ -81,9 +71,9 @@ park_load(struct park *p, struct session *s, struct err *err)
         return -1;
     if (!p->exists)
         return 0;
-    return run(s, "delete from walpipe.parked", forget, 2, params, err) != 0
+    return session_run(s, "delete from walpipe.parked", forget, 2, params, err) != 0
                ? -1
-               : run(s, "write walpipe.tables", spread, 2, params, err);
+               : session_run(s, "write walpipe.tables", spread, 2, params, err);
 }
 
 static void
@@ -177,7 +167,7 @@ note_resumed(struct session *s, const char *pipeline, const char *sink, uint32_t
     const char *params[] = {pipeline, sink, oid, resumed ? "t" : "f"};
 
     snprintf(oid, sizeof oid, "%" PRIu32, relid);
-    return run(s, "write walpipe.parked", set_resumed, 4, params, err);
+    return session_run(s, "write walpipe.parked", set_resumed, 4, params, err);
 }
 
 int
@@ -209,10 +199,10 @@ park_drop(struct session *s, const char *pipeline, const char *sink, struct err 
 
     if (owntables_exist(s, own, &exists, err) != 0)
         return -1;
-    return exists
-               ? run(s, "delete from walpipe.parked",
-                     "DELETE FROM walpipe.parked WHERE pipeline = $1 AND sink = $2", 2, params, err)
-               : 0;
+    return exists ? session_run(s, "delete from walpipe.parked",
+                                "DELETE FROM walpipe.parked WHERE pipeline = $1 AND sink = $2", 2,
+                                params, err)
+                  : 0;
 }
 
 /* ---- whose error it is ---- */
@@ -378,9 +368,9 @@ write_note(const struct park *p, struct session *s, const struct parking *table,
     snprintf(oid, sizeof oid, "%" PRIu32, table->relid);
     snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        if (run(s, "write walpipe.tables", steps[i], 6, notes, err) != 0)
+        if (session_run(s, "write walpipe.tables", steps[i], 6, notes, err) != 0)
             return -1;
-    return run(s, "write walpipe.parked", insert_parked, 9, parked, err);
+    return session_run(s, "write walpipe.parked", insert_parked, 9, parked, err);
 }
 
 /* *parked: another worker has parked it since this one began. *allowed: the limit allows one more.
