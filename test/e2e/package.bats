@@ -125,7 +125,7 @@ machine_begin() {
 
 # there COMMAND...: as root on that machine.
 there() {
-    nsenter --mount --target "$machine" chroot "$SCRATCH/machine" \
+    nsenter --mount --root --target "$machine" chroot "$SCRATCH/machine" \
         env -i LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
 }
 
