@@ -4,6 +4,9 @@
 
 bats_require_minimum_version 1.5.0
 
+# Some of its functions are defined in another way below.
+load left-out
+
 setup_file() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
     pg_new src
@@ -20,60 +23,12 @@ setup() {
     source "$BATS_TEST_DIRNAME/../lib/servers.bash"
     source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
     source "$BATS_TEST_DIRNAME/../lib/compare.bash"
-    db=t$BATS_TEST_NUMBER
-    dir=$SCRATCH/$db
-    conf=$dir/walpipe.conf
-    into=pg
-    mkdir "$dir"
-    for server in src dst; do
-        pg_sql $server "CREATE DATABASE $db"
-    done
-    ch_sql ch "CREATE DATABASE $db"
+    left_out_setup
+    publications=p
 }
 
 teardown() {
-    [ -z "${BATS_ERROR_STATUS:-}" ] || {
-        tail -n 40 "$conf.log"
-        notes "name, part, shard, state, definition"
-    } 2>/dev/null
-    [ ! -s "$conf.exit" ] && [ -e "$conf.pid" ] && pipeline_kill "$conf"
-    pg_sql src "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
-                 WHERE slot_name = '$db' AND NOT active" >/dev/null
-}
-
-# write_conf [PIPELINE_LINE]
-write_conf() {
-    cat >"$conf" <<CONF
-[pipeline]
-name = $db
-state_dir = $dir/state
-log_level = debug
-copy = yes
-${1:-}
-[source]
-conninfo = $(pg_conninfo src "$db")
-slot = $db
-publication = p
-[sink dst]
-$(target)
-shards = 2
-CONF
-}
-
-target() {
-    if [ "$into" = pg ]; then
-        echo "type = pg"
-        echo "conninfo = $(pg_conninfo dst "$db")"
-    else
-        echo "type = ch"
-        echo "url = $(ch_url ch)"
-        echo "database = $db"
-        echo "create_tables = yes"
-    fi
-}
-
-sql() {
-    pg_sql src "$1" "$db"
+    left_out_teardown
 }
 
 # notes COLUMNS [CONDITION]: of t
@@ -231,7 +186,8 @@ for_a_time() {
     sql "CREATE TABLE t (k int PRIMARY KEY, v text); CREATE PUBLICATION p FOR ALL TABLES;
         INSERT INTO t SELECT i, repeat('v', 200) FROM generate_series(1, 100000) AS i"
     pg_sql dst "CREATE TABLE t (k int PRIMARY KEY, v text)" "$db"
-    write_conf "copy_rate = 1"
+    write_conf
+    sed -i 's/^copy = yes$/&\ncopy_rate = 1/' "$conf"
     pipeline_start "$conf"
     wait_until 60 eval '[ "$(notes "count(*)" "state = '"'copying'"' AND done <> '"''"'")" -gt 0 ]'
     pipeline_kill "$conf"
