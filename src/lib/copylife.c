@@ -43,7 +43,7 @@ copylife_ask(struct copying *c, const struct copytable_event *table, struct err 
 {
     struct copypart *part = copyparts_find(c, table->relation.relid, table->part);
 
-    copyparts_rename(c, &table->relation);
+    copyparts_rename(c, &table->relation, true);
     if (table->life == 0 &&
         copyback_listed(c, table->relation.relid, table->part, table->definition, err) != 0)
         return -1;

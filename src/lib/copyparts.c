@@ -197,15 +197,26 @@ set_name(struct copypart *part, const struct relation *relation)
 
 /* A table may get another name. */
 void
-copyparts_rename(struct copying *c, const struct relation *relation)
+copyparts_rename(struct copying *c, const struct relation *relation, bool listed)
 {
     for (struct copypart *at = copyparts_first(c, relation->relid); at != NULL;
          at = at->table_next) {
-        if (at->gone || has_name(at, relation))
+        if (at->gone || has_name(at, relation) || (listed && at->state == COPY_STREAMING))
             continue;
         set_name(at, relation);
+        at->renamed = at->noted;
         copyparts_changed(c, at);
     }
+}
+
+bool
+copyparts_is_renamed(const struct copying *c, uint32_t relid)
+{
+    const struct copypart *at = copyparts_first(c, relid);
+
+    while (at != NULL && (at->gone || !at->renamed))
+        at = at->table_next;
+    return at != NULL;
 }
 
 bool
@@ -290,9 +301,9 @@ copyparts_add(struct copying *c, const struct copypart *part)
 
 /* ---- its target ---- */
 
-int
-copyparts_target(const struct copying *c, struct copypart *part, const char *noted,
-                 const char *target, struct err *err)
+static int
+look_at_target(struct copypart *part, const char *noted, const char *target, const char *hint,
+               struct err *err)
 {
     if (part->out || strcmp(noted, target) == 0)
         return 0;
@@ -306,7 +317,24 @@ copyparts_target(const struct copying *c, struct copypart *part, const char *not
     snprintf(err->relation, sizeof err->relation, "%s.%s", part->schema, part->name);
     err_set(err, EXIT_REFUSED, "the rows of %s.%s are in %s, and its changes go to %s now",
             part->schema, part->name, noted, target);
-    return err_hint(err, "%s", c->moved_hint);
+    return err_hint(err, "%s", hint);
+}
+
+int
+copyparts_target(const struct copying *c, struct copypart *part, const char *noted,
+                 const char *target, struct err *err)
+{
+    return look_at_target(part, noted, target, c->moved_hint, err);
+}
+
+int
+copyparts_renamed(const struct copying *c, struct copypart *part, bool same, const char *noted,
+                  const char *target, struct err *err)
+{
+    if (!same && look_at_target(part, noted, target, c->renamed_hint, err) != 0)
+        return -1;
+    part->renamed = false;
+    return 0;
 }
 
 /* ---- tables that cannot be copied ---- */

@@ -363,6 +363,9 @@ copies_relation(struct worker *w, const struct intake_item *item, bool changed, 
         rc = copying_relation(copying(w), &relation, w->intake.begin.xid, changed, err);
     else if (w->intake.hello.shard == 0 && copying_came_back(&w->copies.copying, relation.relid))
         log_write(w->log, LOG_WARNING, COPYING_CAME_BACK, relation.schema, relation.name);
+    if (rc == 0 && (copying(w) != NULL ? copyparts_is_renamed(copying(w), relation.relid)
+                                       : w->copies.notes.exist))
+        rc = deliver_check_name(&w->deliver, &w->copies.notes, &w->copies.copying, &relation, err);
     relation_free(&relation);
     return rc;
 }
@@ -402,6 +405,12 @@ set_hints(struct copying *c)
         "and set state = 'waiting', "
         "done = '' and rows = 0 in its rows of walpipe.tables; after the next start it is copied; "
         "or, if no change was lost, remove 'out-' from state and set definition = '' there";
+    c->renamed_hint =
+        "the table was renamed in the source or in the target: give the target's table with its "
+        "rows the name that its changes go to (drop a table of that name first if it is empty), "
+        "and start again; or, if nothing else writes to the new target table, stop walpipe, and in "
+        "one transaction of the target empty it, delete its rows from walpipe.held, and set state "
+        "= 'waiting', done = '' and rows = 0 in its rows of walpipe.tables, and it is copied again";
     c->moved_hint =
         "set map back; if you have moved the table in the target as well, set target = '' in its "
         "rows of walpipe.tables; or, if nothing else writes to the new target table, stop walpipe, "

@@ -9,6 +9,7 @@
 #include "lib/layout.h"
 #include "lib/lsn.h"
 #include "sink-pg/behind.h"
+#include "sink-pg/copytarget.h"
 #include "sink-pg/mapping.h"
 #include "sink-pg/notetables.h"
 #include "sink-pg/ownrows.h"
@@ -91,8 +92,8 @@ static const char unite[] =
 /* For this worker alone. Another one that has begun would not know of its note. */
 static const char add_worker[] =
     "INSERT INTO walpipe.tables (pipeline, sink, relid, part, shard, schema, name, state, l0, "
-    "file, definition, layout, target) SELECT DISTINCT ON (relid, part) $1, $2, relid, part, "
-    "$3::integer, schema, name, state, l0, file, definition, $5::bigint, target "
+    "file, definition, layout, target, target_oid) SELECT DISTINCT ON (relid, part) $1, $2, relid, "
+    "part, $3::integer, schema, name, state, l0, file, definition, $5::bigint, target, target_oid "
     "FROM walpipe.tables "
     "WHERE pipeline = $1 AND sink = $2 AND relid <> 0 AND $4::integer IS NOT NULL "
     "ORDER BY relid, part, shard ON CONFLICT DO NOTHING";
@@ -132,6 +133,14 @@ static const char read_missing_keys[] =
     "AND m.relid = t.relid AND (m.shard = $3::integer OR ($3::integer = 0 "
     "AND m.shard >= $4::integer))) AND $5::bigint IS NOT NULL";
 
+/* Of notes of an older walpipe. */
+static const char name_target_oids[] =
+    "UPDATE walpipe.tables "
+    "SET target_oid = coalesce(pg_catalog.to_regclass(target)::oid, 0::oid) "
+    "WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer AND relid <> 0 AND target <> '' "
+    "AND target_oid = 0 AND state NOT LIKE 'out-%' "
+    "AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL";
+
 static const char drop_workers[] =
     "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND shard >= $4::integer "
     "AND $3::integer IS NOT NULL AND $5::bigint IS NOT NULL";
@@ -140,7 +149,9 @@ static const char drop_workers[] =
 static const char read_own[] =
     "SELECT relid, part, schema, name, state, l0, file, definition, done, rows, target, "
     "EXISTS (SELECT FROM walpipe.tables AS o WHERE o.pipeline = $1 AND o.sink = $2 "
-    "AND o.relid = t.relid AND o.behind) "
+    "AND o.relid = t.relid AND o.behind), "
+    "CASE WHEN target_oid = 0 OR target = '' OR state LIKE 'out-%' THEN false "
+    "ELSE target_oid IS DISTINCT FROM pg_catalog.to_regclass(target)::oid END "
     "FROM walpipe.tables AS t WHERE pipeline = $1 AND sink = $2 "
     "AND (shard = $3::integer OR relid = 0) AND $4::integer IS NOT NULL "
     "AND $5::bigint IS NOT NULL ORDER BY relid DESC, part";
@@ -186,7 +197,8 @@ take_row(const struct copynotes *n, const PGresult *rows, int row, struct copyin
                             .file = (uint32_t)number(rows, row, 6),
                             .rows = number(rows, row, 9),
                             .noted = true,
-                            .behind = PQgetvalue(rows, row, 11)[0] == 't'};
+                            .behind = PQgetvalue(rows, row, 11)[0] == 't',
+                            .renamed = PQgetvalue(rows, row, 12)[0] == 't'};
     struct bytes done = {.data = (const uint8_t *)PQgetvalue(rows, row, 8),
                          .len = (size_t)PQgetlength(rows, row, 8)};
 
@@ -219,7 +231,7 @@ read_notes(const struct copynotes *n, struct session *s, const struct params *p,
     PGresult *rows = pqx_exec_params(s->conn, what, read_own, PARAMS_OWN, p->list, err);
     int rc = 0;
 
-    rows = pqx_shaped(rows, what, 0, PQX_ROWS, "vvvvvvvvvvvv", err);
+    rows = pqx_shaped(rows, what, 0, PQX_ROWS, "vvvvvvvvvvvvv", err);
     if (rows == NULL)
         return -1;
     for (int i = 0; i < PQntuples(rows) && rc == 0; i++)
@@ -242,8 +254,9 @@ drop_void(const struct copynotes *n, struct session *s, const struct copying *c,
 static int
 load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
 {
-    static const char *const steps[] = {add_sink,  drop_stand_ins, unite,        add_worker,
-                                        leave_out, follow_all,     drop_workers, read_missing_keys};
+    static const char *const steps[] = {add_sink,     drop_stand_ins,    unite,
+                                        add_worker,   leave_out,         follow_all,
+                                        drop_workers, read_missing_keys, name_target_oids};
     struct params p;
 
     if (fill_params(n, &p, err) != 0 ||
@@ -443,16 +456,20 @@ write_note(struct session *s, const struct copypart *part, const char *target, s
 {
     static const char upsert[] =
         "INSERT INTO walpipe.tables AS t (pipeline, sink, shard, relid, part, schema, name, state, "
-        "l0, file, definition, done, rows, layout, target, behind) SELECT $1, $2, $3::integer, "
+        "l0, file, definition, done, rows, layout, target, target_oid, behind) "
+        "SELECT $1, $2, $3::integer, "
         "$6::oid, $7::oid, $8, $9, $10, $11::pg_lsn, $12::oid, $13, $14, $15::bigint, $5::bigint, "
-        "$17, $18::boolean "
+        "$17, coalesce(pg_catalog.to_regclass($17)::oid, 0::oid), $18::boolean "
         "WHERE $4::integer IS NOT NULL AND ($16::boolean OR EXISTS (SELECT FROM walpipe.tables "
         "WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer AND relid = $6::oid "
         "AND part = $7::oid FOR UPDATE)) "
         "ON CONFLICT (pipeline, sink, relid, part, shard) DO UPDATE SET schema = EXCLUDED.schema, "
         "name = EXCLUDED.name, state = EXCLUDED.state, l0 = EXCLUDED.l0, file = EXCLUDED.file, "
         "definition = EXCLUDED.definition, done = EXCLUDED.done, rows = EXCLUDED.rows, "
-        "layout = EXCLUDED.layout, target = EXCLUDED.target, updated_at = pg_catalog.now(), "
+        "layout = EXCLUDED.layout, target = EXCLUDED.target, "
+        "target_oid = CASE WHEN t.target = EXCLUDED.target AND EXISTS "
+        "(SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = t.target_oid) "
+        "THEN t.target_oid ELSE EXCLUDED.target_oid END, updated_at = pg_catalog.now(), "
         "behind = (t.behind OR EXCLUDED.behind) AND EXCLUDED.state IN ('resync', 'out-resync')";
     char relid[16], oid[16], file[16], rows[24];
     struct lsn_text l0 = lsn_format(part->l0);
@@ -532,8 +549,6 @@ static int
 write_part(const struct copynotes *n, struct session *s, struct copypart *part, const char *target,
            struct params *p, struct err *err)
 {
-    if (target == NULL)
-        return err_set(err, EXIT_PEER, "out of memory for a table's name");
     if (part->state == COPY_NEW && !part->out && require_empty(n, s, part, target, err) != 0)
         return -1;
     if (part->ended_life != 0 && !part->keyless && !part->all_read &&
@@ -543,14 +558,20 @@ write_part(const struct copynotes *n, struct session *s, struct copypart *part, 
 }
 
 static int
-write_changed(const struct copynotes *n, struct session *s, struct copypart *part, struct params *p,
-              struct err *err)
+write_changed(const struct copynotes *n, struct session *s, struct copying *c,
+              struct copypart *part, struct params *p, struct err *err)
 {
+    const struct relation relation = {
+        .relid = part->relid, .schema = part->schema, .name = part->name};
     struct buf target = {0};
     int rc;
 
     mapping_target_sql(n->map, part->schema, part->name, &target);
-    rc = write_part(n, s, part, sqltext_get(&target), p, err);
+    if (sqltext_get(&target) == NULL)
+        return err_set(err, EXIT_PEER, "out of memory for a table's name");
+    rc = part->renamed ? copytarget_check(n, s, c, &relation, true, err) : 0;
+    if (rc == 0)
+        rc = write_part(n, s, part, sqltext_get(&target), p, err);
     if (rc != 0)
         err->culprit = part->relid;
     buf_free(&target);
@@ -580,7 +601,7 @@ copynotes_write(const struct copynotes *n, struct session *s, struct copying *c,
         if (part->changed && part->gone && remove_note(n, s, part, c, &p, err) != 0)
             return -1;
     for (struct copypart *part = c->parts; part != NULL; part = part->next)
-        if (part->changed && !part->gone && write_changed(n, s, part, &p, err) != 0)
+        if (part->changed && !part->gone && write_changed(n, s, c, part, &p, err) != 0)
             return -1;
     for (const struct copypart *part = c->parts; part != NULL; part = part->next)
         if (part->changed && part->gone && copymissing_drop(&n->missing, s, part->relid, err) != 0)

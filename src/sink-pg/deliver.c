@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "sink-pg/copytarget.h"
 #include "sink-pg/takeover.h"
 
 /* A session of our own that just ended releases its origin at once. One that was told to end may
@@ -309,6 +310,21 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
     if (note_found(d, batch, to, err) != 0 ||
         (commit != NULL && differences_report(&d->differences, &d->intake->ack, d->log, err) != 0))
         return -1;
+    return target_up(d, err);
+}
+
+int
+deliver_check_name(struct deliver *d, const struct copynotes *notes, struct copying *copying,
+                   const struct relation *relation, struct err *err)
+{
+    struct session *s = &d->applier.session;
+    const struct tries tries = {.pieces = s->tx_open};
+
+    while (copytarget_check(notes, s, copying, relation, false, err) != 0)
+        if (tries.pieces || outcome_of(s, err) != OUTCOME_RETRY ||
+            recover(d, &tries, NULL, err) != 0)
+            return -1;
+    *err = (struct err){0};
     return target_up(d, err);
 }
 

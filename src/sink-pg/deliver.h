@@ -25,6 +25,10 @@ int deliver_start(struct deliver *d, struct err *err) MUST_CHECK;
 int deliver_batch(struct deliver *d, struct batch *batch, uint32_t to,
                   const struct position *commit, struct err *err) MUST_CHECK;
 
+/* Runs copytarget_check, and waits for the target where it must. */
+int deliver_check_name(struct deliver *d, const struct copynotes *notes, struct copying *copying,
+                       const struct relation *relation, struct err *err) MUST_CHECK;
+
 /* Runs copynotes_leave_out, and waits for the target where it must. Inside the target's open
  * transaction the note is durable with that one. */
 int deliver_left_out(struct deliver *d, const struct copynotes *notes, uint32_t relid,

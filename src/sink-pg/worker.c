@@ -354,15 +354,17 @@ on_relation(struct worker *w, const struct intake_item *item, struct err *err)
     bool changed;
 
     if (tables_relation(&w->tables, &item->frame, &changed, err) != 0 ||
-        tell_layers(w, item, err) != 0 || copies_relation(w, item, changed, err) != 0)
+        tell_layers(w, item, err) != 0)
+        return -1;
+    /* Changes from before must not wait for a target that has only the new description, or only the
+     * old one. */
+    if (changed && w->batch.boundary > 0 && flush_whole(w, err) != 0)
+        return -1;
+    if (copies_relation(w, item, changed, err) != 0)
         return -1;
     if (!changed)
         return 0;
     deadletter_forget(&w->skips.letter);
-    /* Changes from before must not wait for a target that has only the new description, or only the
-     * old one. */
-    if (w->batch.boundary > 0 && flush_whole(w, err) != 0)
-        return -1;
     return batch_add_cut(&w->batch, err);
 }
 
