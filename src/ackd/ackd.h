@@ -40,6 +40,7 @@ struct sink {
     uint64_t lacks_from;   /* detached: its target has the changes up to there, 0 if not known */
     uint64_t detach_after; /* bytes of WAL, 0 if it is never given up */
     bool detach_failed;    /* it should have been */
+    struct ack_lacks lacks; /* as a worker has reported them last */
     struct barrier barrier;
 };
 

@@ -272,6 +272,23 @@ aside_families(const struct ackd *a, struct buf *page)
         aside_family(a, &families[i], page);
 }
 
+static void
+lacks_families(const struct ackd *a, struct buf *page)
+{
+    static const char tables[] = "replicator_sink_lacking_tables",
+                      changes[] = "replicator_sink_lacking_changes";
+
+    promtext_family(page, tables, "gauge",
+                    "Tables that lack changes in the target because they were skipped.");
+    for (uint32_t i = 0; i < a->sinks_count; i++)
+        promtext_add(page, "%s{sink=\"%s\"} %" PRIu64 "\n", tables, a->sinks[i].name,
+                     a->sinks[i].lacks.tables);
+    promtext_family(page, changes, "gauge", "These changes.");
+    for (uint32_t i = 0; i < a->sinks_count; i++)
+        promtext_add(page, "%s{sink=\"%s\"} %" PRIu64 "\n", changes, a->sinks[i].name,
+                     a->sinks[i].lacks.changes);
+}
+
 /* An alert on 0 is for targets that should answer. */
 static void
 target_family(const struct ackd *a, struct buf *page)
@@ -404,6 +421,7 @@ metrics_render(const struct ackd *a, struct buf *page)
     slot_families(a, &lines);
     worker_families(a, &lines);
     aside_families(a, &lines);
+    lacks_families(a, &lines);
     copy_families(a, &lines);
     difference_family(a, &lines);
     partmetrics_render(a, &lines);

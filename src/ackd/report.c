@@ -207,6 +207,17 @@ add_parked(const struct ackd *a, struct buf *page)
                      a->sinks[i].name, count_parked(a, i));
 }
 
+static void
+add_lacks(const struct ackd *a, struct buf *page)
+{
+    for (uint32_t i = 0; i < a->sinks_count; i++)
+        if (a->sinks[i].lacks.tables > 0)
+            add_line(page,
+                     "degraded: sink %s: tables that lack changes which were skipped: %" PRIu64
+                     "; walpipe tables lists them, and walpipe resync copies each again",
+                     a->sinks[i].name, a->sinks[i].lacks.tables);
+}
+
 static bool
 health(const struct ackd *a, struct buf *page)
 {
@@ -243,8 +254,10 @@ report_health(const struct ackd *a, struct buf *page)
         else if (a->sinks[i].paused)
             add_line(page, "degraded: sink %s is paused, and walpipe resume --sink %s ends it",
                      a->sinks[i].name, a->sinks[i].name);
-    if (well)
+    if (well) {
         add_parked(a, page);
+        add_lacks(a, page);
+    }
     buf_append(page, lines.data + lines.start, buf_len(&lines));
     buf_free(&lines);
     return well;
@@ -279,7 +292,8 @@ describe_worker(const struct ackd *a, uint32_t index, struct ack_worker_status *
                                       .copies_known = w->metrics.copies_known,
                                       .copies = w->metrics.copies,
                                       .paused_since = a->sinks[w->sink].paused_since,
-                                      .detached = a->sinks[w->sink].detached};
+                                      .detached = a->sinks[w->sink].detached,
+                                      .lacks = a->sinks[w->sink].lacks};
     memcpy(out->sink, a->sinks[w->sink].name, sizeof out->sink);
     memcpy(out->target_message, w->target_message, sizeof out->target_message);
     (void)report_worker_lag(a, index, &out->lag_bytes);

@@ -248,6 +248,10 @@ put_sinks(const struct ackd *a, struct json *j)
         if (a->sinks[i].paused)
             json_uint(j, a->sinks[i].detached ? "detached_since" : "paused_since",
                       a->sinks[i].paused_since);
+        if (a->sinks[i].lacks.tables > 0) {
+            json_uint(j, "lacking_tables", a->sinks[i].lacks.tables);
+            json_uint(j, "lacking_changes", a->sinks[i].lacks.changes);
+        }
         json_close(j, '}');
     }
     json_close(j, ']');

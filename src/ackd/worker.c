@@ -251,6 +251,9 @@ worker_message(struct ackd *a, struct worker *w, const struct ack_message *m, st
     case ACK_TABLE_COUNTS:
         tablestats_add(&a->tablestats, w->sink, w->shard, &m->table_counts);
         return 0;
+    case ACK_LACKS:
+        s->lacks = m->lacks;
+        return 0;
     case ACK_TABLE_STATE:
     case ACK_COPIED:
     case ACK_MISSING:

@@ -79,6 +79,14 @@ ackclient_missing(struct ackconn *ack, uint64_t life, struct bytes keys, struct 
 }
 
 int
+ackclient_lacks(struct ackconn *ack, const struct ack_lacks *lacks, struct err *err)
+{
+    struct ack_message message = {.type = ACK_LACKS, .lacks = *lacks};
+
+    return ackconn_say(ack, &message, err);
+}
+
+int
 ackclient_copy_counts(struct ackconn *ack, const struct copy_counts *counts, struct err *err)
 {
     struct ack_message message = {.type = ACK_COPY_COUNTS, .copy_counts = *counts};

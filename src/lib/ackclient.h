@@ -34,6 +34,7 @@ int ackclient_copied(struct ackconn *ack, const struct range_copied *copied,
 int ackclient_missing(struct ackconn *ack, uint64_t life, struct bytes keys,
                       struct err *err) MUST_CHECK;
 
+int ackclient_lacks(struct ackconn *ack, const struct ack_lacks *lacks, struct err *err) MUST_CHECK;
 int ackclient_copy_counts(struct ackconn *ack, const struct copy_counts *counts,
                           struct err *err) MUST_CHECK;
 

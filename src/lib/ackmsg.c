@@ -50,6 +50,7 @@ message_elements(enum ack_type type)
     case ACK_ASK:
     case ACK_MISSING:
     case ACK_ANSWERED:
+    case ACK_LACKS:
         return 4;
     case ACK_BARRIER_DONE:
     case ACK_GO:
@@ -205,6 +206,19 @@ read_table_counts(struct cursor *c, struct ack_table_counts *t)
 }
 
 static void
+pack_lacks(struct packer *p, const struct ack_lacks *l)
+{
+    pack_uint(p, l->tables);
+    pack_uint(p, l->changes);
+}
+
+static bool
+read_lacks(struct cursor *c, struct ack_lacks *l)
+{
+    return mp_uint(c, &l->tables) && mp_uint(c, &l->changes);
+}
+
+static void
 pack_received(struct packer *p, const struct ack_received *r)
 {
     pack_uint(p, r->lsn);
@@ -274,6 +288,9 @@ pack_fields(struct packer *p, const struct ack_message *m)
         break;
     case ACK_TABLE_COUNTS:
         pack_table_counts(p, &m->table_counts);
+        break;
+    case ACK_LACKS:
+        pack_lacks(p, &m->lacks);
         break;
     case ACK_REFUSED:
         pack_refusal(p, &m->refusal);
@@ -367,6 +384,8 @@ read_fields(struct cursor *c, uint32_t elements, struct ack_message *m)
         return read_differences(c, elements, &m->differences);
     case ACK_TABLE_COUNTS:
         return read_table_counts(c, &m->table_counts);
+    case ACK_LACKS:
+        return read_lacks(c, &m->lacks);
     case ACK_REFUSED:
         return mp_cstr(c, m->refusal.message, sizeof m->refusal.message) &&
                mp_cstr(c, m->refusal.hint, sizeof m->refusal.hint);
@@ -447,7 +466,7 @@ ackmsg_decode(const struct frame *frame, struct ack_message *m, struct err *err)
 
 /* ---- status ---- */
 
-#define WORKER_STATUS_ELEMENTS (14 + COPY_COUNTS_ELEMENTS)
+#define WORKER_STATUS_ELEMENTS (16 + COPY_COUNTS_ELEMENTS)
 
 static void
 pack_worker_status(struct packer *p, const struct ack_worker_status *w)
@@ -468,6 +487,7 @@ pack_worker_status(struct packer *p, const struct ack_worker_status *w)
     copy_counts_pack(p, &w->copies);
     pack_uint(p, w->paused_since);
     pack_bool(p, w->detached);
+    pack_lacks(p, &w->lacks);
 }
 
 static bool
@@ -482,7 +502,8 @@ read_worker_status(struct cursor *c, struct ack_worker_status *w)
            mp_uint(c, &w->lag_bytes) && mp_int(c, &w->lag_micros) && mp_uint(c, &w->events) &&
            mp_uint(c, &w->batches) && mp_uint(c, &w->silent_millis) &&
            mp_bool(c, &w->copies_known) && copy_counts_read(c, &w->copies) &&
-           mp_uint(c, &w->paused_since) && mp_bool(c, &w->detached);
+           mp_uint(c, &w->paused_since) && mp_bool(c, &w->detached) &&
+           read_lacks(c, &w->lacks);
 }
 
 static bool

@@ -36,6 +36,7 @@ enum ack_type {
     ACK_COPY_COUNTS = 19,  /* for people: its tables by state, and the rows that it wrote */
     ACK_TABLE_COUNTS = 20, /* for people: the changes of a table, and the state of its copy */
     /* anybody to ackd */
+    ACK_LACKS = 21,        /* for people: what its sink's target lacks by walpipe skip */
     ACK_STATUS_REQUEST = 16,
     ACK_CONTROL = 22,    /* a command; ackd forwards it to pg-table-read */
     ACK_CONTROLLED = 23, /* the answer, from pg-table-read to ackd, and from ackd to the command */
@@ -136,6 +137,12 @@ struct ack_table_counts {
     uint64_t inserts, updates, deletes, truncates;
 };
 
+/* Of a sink, what its target says: it lacks changes because they were skipped. */
+struct ack_lacks {
+    uint64_t tables;
+    uint64_t changes;
+};
+
 struct ack_refusal {
     char message[512];
     char hint[512];
@@ -158,6 +165,7 @@ struct ack_message {
         uint64_t barrier_id;        /* ACK_BARRIER_DONE, ACK_GO */
         struct ack_differences differences;
         struct ack_table_counts table_counts;
+        struct ack_lacks lacks;
         struct ack_refusal refusal;
         struct copy_hello copier;
         struct copy_ask ask;
@@ -202,6 +210,7 @@ struct ack_worker_status {
     struct copy_counts copies; /* rows and bytes of this run */
     uint64_t paused_since;     /* Unix time, 0 if its sink is not set aside */
     bool detached;             /* it is detached since then, not paused */
+    struct ack_lacks lacks;    /* of its sink */
 };
 
 /* Tables with differences that ackd counts one by one. All others of a sink are counted

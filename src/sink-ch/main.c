@@ -19,6 +19,7 @@
 #include "sink-ch/resyncask.h"
 #include "sink-ch/secrets.h"
 #include "sink-ch/skipnotes.h"
+#include "sink-ch/skipping.h"
 #include "sink-ch/worker.h"
 
 #define PASSWORD_SIZE 1024
@@ -104,7 +105,8 @@ replicate(struct worker *w, struct err *err)
         open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0 ||
         journal_open(&w->journal, &durable, err) != 0 || history_open(w, err) != 0 ||
         skipnotes_load(w, err) != 0 || copies_start(w, err) != 0 ||
-        intake_register(&w->intake, "sink-ch", durable, w->intake.hello.timeline, err) != 0)
+        intake_register(&w->intake, "sink-ch", durable, w->intake.hello.timeline, err) != 0 ||
+        skipping_report(w, true, err) != 0)
         return -1;
     w->convert.limits = w->server.limits;
     log_write(w->log, LOG_INFO, "replicating into ClickHouse %s", w->server.version);

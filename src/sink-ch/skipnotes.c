@@ -367,6 +367,29 @@ skipnotes_write(struct worker *w, uint64_t commit_lsn, struct err *err)
     return 0;
 }
 
+int
+skipnotes_count(struct worker *w, struct ack_lacks *counts, struct err *err)
+{
+    const struct notetable t = table_of(w);
+    struct lacks lacks = {0};
+    struct buf rows = {0};
+    bool there;
+    int rc = exist(&t, &there, err);
+
+    *counts = (struct ack_lacks){0};
+    if (rc == 0 && there)
+        rc = read_lacks(&t, &lacks, err);
+    if (rc == 0 && lacks.count > 0)
+        rc = drop_repaired(&t, &lacks, &rows, err);
+    for (size_t i = 0; rc == 0 && i < lacks.count; i++) {
+        counts->changes += lacks.list[i].changes;
+        counts->tables += i == 0 || lacks.list[i].relid != lacks.list[i - 1].relid;
+    }
+    buf_free(&rows);
+    lacks_free(&lacks);
+    return rc;
+}
+
 /* ---- a person ---- */
 
 static int

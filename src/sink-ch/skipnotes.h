@@ -19,6 +19,9 @@ int skipnotes_load(struct worker *w, struct err *err) MUST_CHECK;
 /* When the transaction has come to its end: notes the changes of it that were skipped. */
 int skipnotes_write(struct worker *w, uint64_t commit_lsn, struct err *err) MUST_CHECK;
 
+/* The changes that ClickHouse lacks. */
+int skipnotes_count(struct worker *w, struct ack_lacks *lacks, struct err *err) MUST_CHECK;
+
 /* ---- for a person: `sink-ch --skip`; hello is of the stream on stdin ---- */
 
 /* Notes the skip, or that the tables are repaired. EXIT_REFUSED if the sink has passed the

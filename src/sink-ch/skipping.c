@@ -3,8 +3,28 @@
 
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "sink-ch/copies.h"
 #include "sink-ch/skipnotes.h"
+
+/* While the target lacks changes. A resync or a person may have repaired it meanwhile. */
+#define LACKS_MICROS 5000000
+
+int
+skipping_report(struct worker *w, bool now, struct err *err)
+{
+    struct ack_lacks lacks;
+
+    if (!now && (w->lacks.tables == 0 || clock_micros() < w->lacks_look_at))
+        return 0;
+    w->lacks_look_at = clock_micros() + LACKS_MICROS;
+    if (skipnotes_count(w, &lacks, err) != 0)
+        return -1;
+    if (lacks.tables == w->lacks.tables && lacks.changes == w->lacks.changes)
+        return 0;
+    w->lacks = lacks;
+    return ackclient_lacks(&w->intake.ack, &lacks, err);
+}
 
 /* Ranges will bring what is passed over, so nothing is skipped then. */
 int
@@ -48,5 +68,5 @@ skipping_commit(struct worker *w, const struct commit_event *commit, struct err 
         skipnotes_write(w, commit->commit_lsn, err) != 0)
         return -1;
     skips_noted(&w->skips, commit->end_lsn, 0);
-    return 0;
+    return skipping_report(w, true, err);
 }

@@ -4,6 +4,9 @@
 
 #include "sink-ch/state.h"
 
+/* ackd learns how much the target lacks. now: behind the registration. Else call it often. */
+int skipping_report(struct worker *worker, bool now, struct err *err) MUST_CHECK;
+
 /* *skipped: the table's changes in the open transaction are not to be applied. */
 int skipping_row(struct worker *worker, struct table *table, bool *skipped,
                  struct err *err) MUST_CHECK;

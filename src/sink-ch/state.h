@@ -74,6 +74,8 @@ struct worker {
     struct copies copies;
     struct skips skips; /* transactions that a person skips */
     char skips_directory[DEADLETTER_PATH_SIZE];
+    struct ack_lacks lacks; /* of the sink, as ackd knows them */
+    uint64_t lacks_look_at; /* when to look again for them */
 };
 
 /* The position in the stream up to which everything has come. */

@@ -84,6 +84,8 @@ flush_all(struct worker *w, bool last, struct err *err)
         err->lsn = 0; /* no transaction of the stream is the cause */
         return -1;
     }
+    if (skipping_report(w, false, err) != 0)
+        return -1;
     return report(w, rows, rows > 0 ? clock_micros() - started : 0, last, err);
 }
 

@@ -388,6 +388,36 @@ skipnotes_repaired(const struct skipnotes *n, struct session *s, const struct sk
 
 /* ---- lists ---- */
 
+int
+skipnotes_count(const struct skipnotes *n, struct session *s, struct ack_lacks *lacks,
+                struct err *err)
+{
+#define COUNTED "SELECT pg_catalog.count(DISTINCT relid), coalesce(pg_catalog.sum(changes), 0) "
+    const char *params[] = {n->pipeline, n->sink};
+    bool there, copies;
+    PGresult *row;
+
+    *lacks = (struct ack_lacks){0};
+    if (exist(s, "lacks", &there, err) != 0 || exist(s, "tables", &copies, err) != 0)
+        return -1;
+    if (!there)
+        return 0;
+    row = session_ask(
+        s, "read walpipe.lacks",
+        copies ? COUNTED "FROM walpipe.lacks AS k WHERE pipeline = $1 AND sink = $2 "
+                         "AND " COPIED_SINCE " IS NOT TRUE"
+               : COUNTED "FROM walpipe.lacks WHERE pipeline = $1 AND sink = $2",
+        2, params, "vv", err);
+#undef COUNTED
+    if (row == NULL)
+        return -1;
+    if (PQntuples(row) == 1)
+        *lacks = (struct ack_lacks){.tables = strtoull(PQgetvalue(row, 0, 0), NULL, 10),
+                                    .changes = strtoull(PQgetvalue(row, 0, 1), NULL, 10)};
+    PQclear(row);
+    return 0;
+}
+
 static int
 list_lacks(const struct skipnotes *n, struct session *s, struct buf *out, struct err *err)
 {

@@ -8,6 +8,7 @@
 #ifndef SINK_PG_SKIPNOTES_H
 #define SINK_PG_SKIPNOTES_H
 
+#include "lib/ackmsg.h"
 #include "lib/skips.h"
 #include "sink-pg/layers.h"
 #include "sink-pg/session.h"
@@ -33,6 +34,10 @@ int skipnotes_write(const struct skipnotes *n, struct session *s, const struct s
  * has. */
 int skipnotes_settle(const struct skipnotes *n, struct session *s, uint64_t lsn, bool *left,
                      struct err *err) MUST_CHECK;
+
+/* Outside of a transaction: the changes that the target lacks. */
+int skipnotes_count(const struct skipnotes *n, struct session *s, struct ack_lacks *lacks,
+                    struct err *err) MUST_CHECK;
 
 /* ---- for a person, on a session that is open ---- */
 

@@ -12,6 +12,9 @@
 /* While other workers have not passed a skip, this one looks as often for it. */
 #define LOOK_MICROS 1000000
 
+/* While the target lacks changes. A resync or a person may have repaired it meanwhile. */
+#define LACKS_MICROS 5000000
+
 int
 skipping_load(struct worker *w, struct err *err)
 {
@@ -27,6 +30,35 @@ skipping_load(struct worker *w, struct err *err)
     if (deadletter_directory(w->options->ackd, w->skips_directory, err) != 0)
         return -1;
     return skipnotes_load(&w->skipnotes, &a->session, &w->skips, err);
+}
+
+/* A failure of the connection shows again at the next commit. */
+static int
+report_lacks(struct worker *w, struct err *err)
+{
+    struct session *s = &w->deliver.applier.session;
+    struct err why = {0};
+    struct ack_lacks lacks;
+
+    if (s->conn == NULL || s->tx_open)
+        return 0;
+    w->lacks_look_at = clock_micros() + LACKS_MICROS;
+    if (skipnotes_count(&w->skipnotes, s, &lacks, &why) != 0) {
+        if (why.code == EXIT_PEER)
+            return 0;
+        *err = why;
+        return -1;
+    }
+    if (lacks.tables == w->lacks.tables && lacks.changes == w->lacks.changes)
+        return 0;
+    w->lacks = lacks;
+    return ackclient_lacks(&w->intake.ack, &lacks, err);
+}
+
+int
+skipping_registered(struct worker *w, struct err *err)
+{
+    return report_lacks(w, err);
 }
 
 /* Ranges will bring what is passed over, so nothing is skipped then. */
@@ -101,16 +133,19 @@ skipping_finish(struct worker *w, const struct position *commit, struct err *err
                           : skips_finish(&w->skips, commit->lsn, commit->partial_commit_lsn, err);
 }
 
-static void
+/* True if there was something to tell. */
+static bool
 tell(const struct worker *w, const struct position *commit)
 {
     char names[DEADLETTER_PATH_SIZE];
+    bool any = false;
 
     for (size_t i = 0; i < w->skips.lacks_count; i++) {
         const struct lack *lack = &w->skips.lacks[i];
 
         if (!skips_passes(lack->lsn, commit->lsn, commit->partial_commit_lsn))
             continue;
+        any = true;
         deadletter_names(&w->skips.letter, lack->lsn, names);
         log_write(w->log, LOG_WARNING,
                   "skipped %" PRIu64 " changes of %s.%s of the transaction at %s, which the target "
@@ -118,6 +153,7 @@ tell(const struct worker *w, const struct position *commit)
                   lack->changes, lack->table.schema, lack->table.table, lsn_format(lack->lsn).text,
                   names);
     }
+    return any;
 }
 
 /* A failure of the connection shows again at the next commit. */
@@ -144,8 +180,12 @@ settle(struct worker *w, uint64_t lsn, struct err *err)
 int
 skipping_committed(struct worker *w, const struct position *commit, struct err *err)
 {
-    tell(w, commit);
+    bool more = tell(w, commit);
+
     skips_noted(&w->skips, commit->lsn, commit->partial_commit_lsn);
+    if ((more || (w->lacks.tables > 0 && clock_micros() >= w->lacks_look_at)) &&
+        report_lacks(w, err) != 0)
+        return -1;
     return settle(w, commit->lsn, err);
 }
 

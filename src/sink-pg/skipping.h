@@ -7,6 +7,9 @@
 /* Reads the target's notes. */
 int skipping_load(struct worker *worker, struct err *err) MUST_CHECK;
 
+/* Behind the registration. ackd learns how much the target lacks, now and later. */
+int skipping_registered(struct worker *worker, struct err *err) MUST_CHECK;
+
 /* *skipped: the change went to the file, and is not to be applied. */
 int skipping_row(struct worker *worker, struct table *table, const struct intake_item *item,
                  bool *skipped, struct err *err) MUST_CHECK;

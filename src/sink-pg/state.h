@@ -25,6 +25,7 @@ struct worker {
     struct skips skips; /* transactions that a person skips */
     struct skipnotes skipnotes;
     char skips_directory[DEADLETTER_PATH_SIZE];
+    struct ack_lacks lacks; /* of the sink, as ackd knows them */
     struct position position; /* the target's, after the batch's whole transactions are applied */
     /* Ranges that are due, in the commit that is under way. */
     enum copies_turn { COPIES_WAIT, COPIES_SOME, COPIES_ALL } turn;
@@ -35,6 +36,7 @@ struct worker {
     uint64_t streamed_at;   /* a commit of the stream came */
     uint64_t rests_until;   /* no range is written before, because the stream goes first */
     uint64_t skips_look_at; /* when to look again whether all workers have passed a skip */
+    uint64_t lacks_look_at; /* when to look again for what the target lacks */
     uint64_t idle_until;    /* when to look again if nothing comes, 0 if never */
     /* Reports. */
     uint64_t reported_lsn;

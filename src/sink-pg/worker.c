@@ -522,7 +522,8 @@ start(struct worker *w, struct err *err)
         return -1;
     w->position = p->durable;
     w->reported_lsn = p->durable.lsn;
-    if (intake_register(&w->intake, "sink-pg", p->durable.lsn, p->timeline, err) != 0)
+    if (intake_register(&w->intake, "sink-pg", p->durable.lsn, p->timeline, err) != 0 ||
+        skipping_registered(w, err) != 0)
         return -1;
     log_write(w->log, LOG_INFO, "registered; the target is at %s",
               p->durable.lsn == 0 ? "its beginning" : lsn_format(p->durable.lsn).text);

@@ -125,12 +125,13 @@ status_ask(const struct config *config, struct ack_status *status, struct err *e
 
 /* A target that is down need not be asked. */
 static bool
-copies(const struct ack_worker_status *w, const struct sink_config *sink)
+has_news(const struct ack_worker_status *w, const struct sink_config *sink)
 {
     const struct copy_counts *n = &w->copies;
 
-    return w->copies_known && n->waiting + n->copying + n->resync + n->parked > 0 &&
-           w->target_alive && strcmp(w->sink, sink->name) == 0;
+    bool copies = w->copies_known && n->waiting + n->copying + n->resync + n->parked > 0;
+
+    return (copies || w->lacks.tables > 0) && w->target_alive && strcmp(w->sink, sink->name) == 0;
 }
 
 static bool
@@ -140,13 +141,13 @@ choose(const struct config *config, const struct ack_status *s, bool *sinks)
 
     for (size_t i = 0; i < config->sinks_count; i++)
         for (uint32_t w = 0; w < s->workers_count; w++)
-            if (copies(&s->workers[w], &config->sinks[i]))
+            if (has_news(&s->workers[w], &config->sinks[i]))
                 any = sinks[i] = true;
     return any;
 }
 
-/* The workers tell ackd whether a table is not streaming yet. Only then targets and source are
- * asked. */
+/* The workers tell ackd whether a table is not streaming yet, or lacks changes. Only then targets and
+ * source are asked. */
 static int
 read_copies(struct status_samples *s, const struct config *config, struct pool *pool,
             struct err *err)

@@ -342,6 +342,8 @@ json_worker(struct json *j, const struct status_samples *s, const struct ack_wor
               w->paused_since == 0 || w->detached ? "" : utctime_at(w->paused_since).text);
     json_cstr(j, "detached_since", w->detached ? utctime_at(w->paused_since).text : "");
     json_cstr(j, "target_message", w->target_message);
+    json_uint(j, "lacking_tables", w->lacks.tables);
+    json_uint(j, "lacking_changes", w->lacks.changes);
     ackjson_copies(j, w->copies_known ? &w->copies : NULL);
     json_close(j, '}');
 }

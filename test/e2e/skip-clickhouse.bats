@@ -114,6 +114,12 @@ skips_left() {
     in_ch "SELECT count() FROM walpipe_skips FINAL WHERE state <> 'gone'"
 }
 
+# is_known_to_lack TABLES: to ackd, which hears of it beside changes.
+is_known_to_lack() {
+    pg_sql src "UPDATE u SET k = k WHERE k = 50" "$db"
+    "$WALPIPE_BIN/walpipe" status -c "$conf" --json | jq -e ".workers[0].lacking_tables == $1"
+}
+
 @test "a transaction is skipped as a whole; a kill repeats it, and its file, until the slot has passed it" {
     begin 1
     poison
@@ -140,7 +146,9 @@ skips_left() {
     run -0 tables --json
     [ "$(jq -c '.sinks[0].lacks | map(.table)' <<<"$output")" = '["t"]' ]
     [ "$(in_ch "SELECT count() FROM u_current")" = 22 ]
+    wait_until 30 is_known_to_lack 1
     skip --lsn "$lsn" --repaired
+    wait_until 30 is_known_to_lack 0
     run -0 tables
     [[ $output != *lacks* ]]
     run -100 skip --lsn "$lsn" --repaired

@@ -59,6 +59,12 @@ fails_on_poison() {
     [[ $lsn =~ ^[0-9A-F]+/[0-9A-F]+$ ]]
 }
 
+# is_known_to_lack TABLES: to ackd, which hears of it beside changes.
+is_known_to_lack() {
+    pg_sql src "UPDATE u SET v = v" "$db"
+    "$WALPIPE_BIN/walpipe" status -c "$conf" --json | jq -e ".workers[0].lacking_tables == $1"
+}
+
 @test "a transaction over several tables is skipped as a whole, and written to the file" {
     begin
     fails_on_poison
@@ -80,6 +86,9 @@ fails_on_poison() {
     [[ $output == *"public.u lacks 20 changes of the transaction at $lsn"* ]]
     [[ $output == *"public.w lacks 1 changes of the transaction at $lsn"* ]]
     [[ $output != *"is to be skipped"* ]]
+    run -0 "$WALPIPE_BIN/walpipe" status -c "$conf"
+    [[ $output == *"public.u lacks 20 changes of the transaction at $lsn"* ]]
+    is_known_to_lack 3
     logged "skipped 20 changes of public.u of the transaction at $lsn"
     pipeline_stop "$conf"
     # The next start says so again; a resync ends it, for its table only.
@@ -87,6 +96,7 @@ fails_on_poison() {
     pipeline_start "$conf"
     caught_up "$conf" src "$db"
     logged "the target lacks 3 changes of public.t, of the transaction at $lsn that was skipped"
+    is_known_to_lack 3
     "$WALPIPE_BIN/walpipe" resync -c "$conf" --table public.t --wait
     run -0 tables --json
     [ "$(jq -c '.sinks[0].lacks | map(.table)' <<<"$output")" = '["u","w"]' ]
@@ -95,6 +105,7 @@ fails_on_poison() {
     run -0 tables --json
     [ "$(jq -c '.sinks[0].lacks | map(.table)' <<<"$output")" = '["w"]' ]
     run -100 skip --lsn "$lsn" --repaired --table public.u
+    wait_until 30 is_known_to_lack 1
     pipeline_stop "$conf"
 }
 

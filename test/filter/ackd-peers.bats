@@ -324,7 +324,7 @@ EOF
 
 @test "metrics of copies: tables by state, rows, bytes and ranges, only of workers that say so" {
     play <<'EOF'
-from stream import COPIED, COPY_COUNTS
+from stream import COPIED, COPY_COUNTS, LACKS
 
 with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0")) as a:
     r = Reader(a).start(100)
@@ -353,6 +353,20 @@ with Ackd("dst=2 olap=1", extra=("--http", "127.0.0.1:0")) as a:
     # While a table is parked the pipeline is degraded, not dead.
     assert a.http("/healthz")[0] == 200
     assert a.http("/healthz")[1].startswith("degraded: sink dst: tables that are parked after an error: 2;")
+    # And while a table lacks changes. The last word of any worker counts.
+    w[2].say(LACKS, 1, 20)
+    w[0].say(LACKS, 2, 30)
+    w[0].say(COPY_COUNTS, 0, 0, 0, 0, 9, 0, 0)
+    a.wait_http("/healthz", 200, "degraded: sink dst: tables that lack changes which were skipped: 2;")
+    assert "degraded: sink olap: tables that lack changes which were skipped: 1;" in a.http("/healthz")[1]
+    assert "parked" not in a.http("/healthz")[1]
+    metrics = a.http("/metrics")[1]
+    assert 'replicator_sink_lacking_tables{sink="dst"} 2\n' in metrics, metrics
+    assert 'replicator_sink_lacking_changes{sink="olap"} 20\n' in metrics, metrics
+    s = json.loads(a.http("/status.json")[1])["sinks"]
+    assert [x.get("lacking_tables") for x in s] == [2, 1], s
+    w[0].say(LACKS, 0, 0)
+    w[0].say(COPY_COUNTS, 0, 0, 1, 0, 6, 20, 1000)
     w[2].say(COPY_COUNTS, 0, 0, 1, 0, 6, 20, 1000)
     a.exit(101, "worker olap/0 spoke of a copy, but does not read copies")
 EOF

@@ -45,6 +45,7 @@ MESSAGES = {
     stream.COPIED: ("copied", ["life", "number", "written"]),
     stream.MISSING: ("missing", ["life", "keys"]),
     stream.COPY_COUNTS: ("copy_counts", ["waiting", "copying", "resync", "parked", "streaming", "rows", "bytes"]),
+    stream.LACKS: ("lacks", ["tables", "changes"]),
     stream.TABLE_COUNTS: ("table_counts", ["table", "state", "inserts", "updates", "deletes", "truncates"]),
 }
 

@@ -95,6 +95,7 @@ test_all_messages(void)
         {{.type = ACK_TABLE_COUNTS,
           .table_counts = {.table = "s.t", .state = "copying", .deletes = UINT64_MAX}},
          "table counts"},
+        {{.type = ACK_LACKS, .lacks = {.tables = 2, .changes = UINT64_MAX}}, "lacks"},
         {{.type = ACK_RUN, .source = {.system_identifier = 1, .database = "d", .slot = "s"}},
          "run"},
         {{.type = ACK_RELAYED, .relayed = {.sink = "s", .shard = 2}}, "relayed"},
