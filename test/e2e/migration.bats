@@ -125,7 +125,7 @@ moves() {
     [ "$status" -eq 0 ]
     lsn=$(grep -o '[0-9A-F]*/[0-9A-F]*' <<<"$output")
     pipeline_start "$CONF"
-    grep -q "the target is at $lsn\"" "$CONF.log"
+    wait_until 60 grep -q "the target is at $lsn\"" "$CONF.log"
     goes_on dst
     pipeline_stop "$CONF"
     no_restart "$CONF"

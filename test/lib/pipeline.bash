@@ -3,25 +3,32 @@
 #
 #   pipeline_start CONFIG [VAR=VALUE ...]   walpipe run in the background, until it streams; its
 #                                           log is appended to CONFIG.log
+#   pipeline_begin CONFIG [VAR=VALUE ...]   the same, without a wait
 #   pipeline_pid CONFIG
 #   pipeline_stop CONFIG                    SIGTERM, and it must drain and exit 0
 #   pipeline_kill CONFIG                    SIGKILL to walpipe; the kernel ends its programs
 #   caught_up CONFIG SOURCE SLOT [SECONDS]  waits until all that the server SOURCE wrote is
-#                                           confirmed
+#                                           confirmed, by sinks that run now
 #   no_restart CONFIG                       its log shows no failure that a restart has hidden
 
 # Before the slot exists, what the source writes is nobody's: so it waits.
 pipeline_start() {
     local config=$1 starts
-    shift
     touch "$config.log"
     starts=$(pipeline_starts "$config")
-    rm -f "$config.exit"
-    # shellcheck disable=SC2016 # the inner shell expands them
-    env "$@" setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.exit"' \
-        pipeline "$config" "$WALPIPE_BIN" </dev/null >>"$config.log" 2>&1 3>&- 4>&- &
+    pipeline_begin "$@"
     wait_until 30 pipeline_streams_or_gone "$config" "$starts" || return 1
     pipeline_lives "$config" && kill_later "$(pipeline_pid "$config")"
+}
+
+# Whoever sees the file of the exit status finds it complete.
+pipeline_begin() {
+    local config=$1
+    shift
+    rm -f "$config.exit"
+    # shellcheck disable=SC2016 # the inner shell expands them
+    env "$@" setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.code"; mv "$1.code" "$1.exit"' \
+        pipeline "$config" "$WALPIPE_BIN" </dev/null >>"$config.log" 2>&1 3>&- 4>&- &
 }
 
 pipeline_starts() {
@@ -65,9 +72,13 @@ slot_reached_or_gone() {
                        WHERE slot_name = '$3'")" = t ]
 }
 
+# Where nothing was written since the last confirmation, that one says nothing of the sinks of today: they
+# may not have opened yet. So a commit is written that no slot decodes, and waits for no standby.
 caught_up() {
     local last
-    last=$(pg_sql "$2" 'SELECT pg_current_wal_lsn()') || return 1
+    last=$(pg_sql "$2" "SET synchronous_commit = local;
+        SELECT txid_current(), pg_logical_emit_message(false, 'caught up', '') \\gset
+        SELECT pg_current_wal_lsn()") || return 1
     wait_until "${4:-60}" slot_reached_or_gone "$1" "$2" "$3" "$last" && pipeline_lives "$1"
 }
 
