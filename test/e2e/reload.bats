@@ -109,7 +109,7 @@ pids() {
     wait_until 10 logged "reading with 3 connections, at most 0 bytes per second"
     logged "read $conf again: copy_workers = 3, copy_rate = 0"
     run ! logged "are started again"
-    wait_until 20 copied
+    wait_until 30 copied
     [ "$(pids)" = "$before" ]
     sed -i 's/^copy_workers.*/copy_workers = 1/' "$conf"
     kill -HUP "$(pipeline_pid "$conf")"
@@ -250,7 +250,25 @@ pids() {
     pipeline_stop "$conf"
 }
 
+proxy() {
+    /usr/bin/python3 "$WALPIPE_ROOT/test/lib/proxy.py" tell "$dir/proxy.sock" "$@"
+}
+
+# $silent: a way to dst, by which nothing is answered until `proxy dst pass`.
+silent_target() {
+    local port
+    port=$(port_new)
+    setsid /usr/bin/python3 "$WALPIPE_ROOT/test/lib/proxy.py" serve "$dir/proxy.sock" "dst=$port:$(pg_port dst)" \
+        </dev/null >"$dir/proxy.log" 2>&1 3>&- &
+    kill_later "$!"
+    disown
+    wait_until 20 test -S "$dir/proxy.sock"
+    proxy dst stall
+    silent="host=127.0.0.1 port=$port user=postgres"
+}
+
 @test "the bug was that a refused file took back a good one of shortly before, too" {
+    local starts
     pg_sql src "TRUNCATE t" "$db"
     sed -i '/^copy_/d' "$conf"
     cp "$conf" "$dir/first"
@@ -269,11 +287,18 @@ pids() {
     caught_up "$conf" src "$db"
     equal "$db"
     [ "$("$WALPIPE_BIN/walpipe" status -c "$conf" --json | jq -c '[.workers[].sink]')" = '["dst"]' ]
-    # Two files that are refused, the second before the first one is: the one before both is used.
-    sed -i 's/sink wrong/sink other/' "$conf"
+    # Two files that are refused, the second before the first one is: the one before both is used. The
+    # first one's target is silent until then.
+    cp "$conf" "$dir/wrong"
+    silent_target
+    sed -i "s/sink wrong/sink other/; /sink other/,\$s/^conninfo = .*/conninfo = $silent dbname=nowhere/" "$conf"
+    starts=$(grep -c '"message":"started the pipeline' "$conf.log")
     kill -HUP "$(pipeline_pid "$conf")"
-    sed -i 's/sink other/sink wrong/' "$conf"
+    wait_until 60 logged '"message":"started the pipeline' $((starts + 1))
+    cp "$dir/wrong" "$conf"
     run -100 "$WALPIPE_BIN/walpipe" reload -c "$conf"
+    wait_until 60 logged "runs with its earlier content again" 2
+    proxy dst pass
     wait_until 60 logged "runs with its earlier content again" 3
     pg_sql src "INSERT INTO t VALUES (3, 'not for gone')" "$db"
     caught_up "$conf" src "$db"
