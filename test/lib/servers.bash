@@ -91,8 +91,16 @@ process_continue() {
     [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null)" != T ] || kill -CONT "$1"
 }
 
+# process_born PID: a number that no later process with this pid has, or nothing when it is gone.
+process_born() {
+    local line fields
+    { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
+    read -ra fields <<<"${line##*) }"
+    echo "${fields[19]}"
+}
+
 kill_later() {
-    echo "$1" >>"$SCRATCH/pids"
+    echo "$1 $(process_born "$1")" >>"$SCRATCH/pids"
 }
 
 # end_process PID SIGNAL SECONDS: asks with SIGNAL, then with KILL.
@@ -402,11 +410,14 @@ servers_logs() {
 }
 
 servers_end() {
-    local file pid
+    local file pid born
     [ -n "${SCRATCH:-}" ] && [ -d "$SCRATCH" ] || return 0
     if [ -e "$SCRATCH/pids" ]; then
-        while read -r pid; do
-            end_process "$pid" TERM 5
+        # where pids come round soon, one may be another test's by now
+        while read -r pid born; do
+            if [ -n "$born" ] && [ "$(process_born "$pid")" = "$born" ]; then
+                end_process "$pid" TERM 5
+            fi
         done <"$SCRATCH/pids"
     fi
     for file in "$SCRATCH"/*/data/postmaster.pid; do
