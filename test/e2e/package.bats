@@ -174,12 +174,12 @@ publication = p
 type = pg
 conninfo = host=127.0.0.1 port=$(pg_port dst) user=postgres dbname=upgraded
 CONF
-    there install -m 640 -g walpipe "$SCRATCH/upgraded.conf" /etc/walpipe/orders.conf
+    there install -m 640 -g walpipe "$SCRATCH/upgraded.conf" /etc/walpipe/upgraded.conf
     there install -d -m 700 -o walpipe -g walpipe /var/lib/walpipe/upgraded
-    there runuser -u walpipe -- walpipe run -c /etc/walpipe/orders.conf </dev/null >"$SCRATCH/upgraded.log" 2>&1 3>&- &
+    there runuser -u walpipe -- walpipe run -c /etc/walpipe/upgraded.conf </dev/null >"$SCRATCH/upgraded.log" 2>&1 3>&- &
     kill_later $!
     wait_until 30 grep -q "streaming from slot" "$SCRATCH/upgraded.log"
-    run=$(pgrep -f "^walpipe run -c /etc/walpipe/orders.conf" | head -n 1)
+    run=$(pgrep -f "^walpipe run -c /etc/walpipe/upgraded.conf" | head -n 1)
     there dpkg -i "$second"
     [ "$(there dpkg-query -W -f '${Version}' walpipe)" = 0.1.1 ]
     [ "$(old_files)" -ge 7 ]
@@ -195,7 +195,7 @@ CONF
     there dpkg -r walpipe
     there test -d /var/lib/walpipe/upgraded
     there dpkg -P walpipe
-    there test -e /etc/walpipe/orders.conf
+    there test -e /etc/walpipe/upgraded.conf
     there test ! -e /var/lib/walpipe
     there test ! -e /usr/bin/walpipe
     pg_sql src "SELECT pg_drop_replication_slot('upgraded')"

@@ -39,7 +39,7 @@ zombies=()
     wait_until 20 logged '"message":"streaming from slot'
     insert 1 100
     wait_until 20 equal pg
-    sink=$(pgrep -f "^[^ ]*sink-pg .*--pipeline $db ")
+    sink=$(pgrep -f "^[^ ]*sink-pg .*--pipeline $db .*$SCRATCH/")
     [ "$(wc -w <<<"$sink")" -eq 1 ]
     zombies+=("$sink")
     # it stops in the middle of a transaction: its rows are in the target, its COMMIT is not
@@ -50,8 +50,8 @@ zombies=()
     wait_until 20 eval '[ "$(dst "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '"'walpipe sink-pg%'"' AND wait_event_type = '"'Lock'"'")" -ge 1 ]'
     kill -STOP "$sink"
     # the rest of that pipeline dies
-    pkill -KILL -f "^[^ ]*ackd .*--pipeline $db( |\$)"
-    wait_until 10 eval '! pgrep -f "^[^ ]*pg-wal-read .*--slot '"$db"' "'
+    pkill -KILL -f "^[^ ]*ackd .*$SCRATCH/.*--pipeline $db( |\$)"
+    wait_until 10 eval '! pgrep -f "^[^ ]*pg-wal-read .*--slot '"$db"' .*$SCRATCH/"'
     dst "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()" >/dev/null
     wait "$locker" || true
     wait_until 20 slot_is_free
