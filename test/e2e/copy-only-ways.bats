@@ -25,12 +25,15 @@ is_standby() {
 
 @test "a hot standby ends with 0 after the first one, and makes no slot; it ends the work of one that died" {
     bench_tables
-    write_conf only "copy_rate = 3000000"
-    sed 's|/state$|/other|' "$conf" >"$dir/second.conf"
+    # slow, until the second one waits
+    write_conf only "copy_rate = 300000"
+    sed 's|/state$|/other|; s/^copy_rate.*/copy_rate = 0/' "$conf" >"$dir/second.conf"
     run_begin "$conf"
     wait_until 60 more_rows 0
     run_begin "$dir/second.conf"
     wait_until 60 is_standby
+    sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"
+    "$WALPIPE_BIN/walpipe" reload -c "$conf"
     ends 0
     ends 0 "$dir/second.conf"
     run ! slot_exists
@@ -38,6 +41,7 @@ is_standby() {
     # the first one dies: the second one ends its work, and does not know who made the slot
     pg_sql dst "TRUNCATE pgbench_accounts, pgbench_branches, pgbench_tellers, pgbench_history; DROP SCHEMA walpipe CASCADE" "$db"
     rm -r "$dir/state" "$dir/other"
+    sed -i 's/^copy_rate.*/copy_rate = 300000/' "$conf"
     run_begin "$conf"
     wait_until 60 more_rows 0
     run_begin "$dir/second.conf"

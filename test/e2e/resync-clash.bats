@@ -87,7 +87,7 @@ ends_right() {
 
 begin_resync() {
     begin
-    write_conf 100000
+    write_conf 20000 # it does not end before the test wants it
     "$WALPIPE_BIN/walpipe" reload -c "$conf"
     pg_sql dst "DELETE FROM t WHERE k % 10 = 0; UPDATE t SET v = 'old' WHERE k = 1" "$db"
     clashes

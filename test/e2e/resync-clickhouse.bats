@@ -131,6 +131,12 @@ slowly() {
     sed -i "/^name/a copy_rate = $1" "$conf"
 }
 
+# While it runs.
+hurry() {
+    sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"
+    kill -HUP "$(pipeline_pid "$conf")"
+}
+
 # ---- under load ----
 
 bench_tables() {
@@ -260,7 +266,7 @@ copied() {
     caught_up "$conf" src "$db"
     mutate t "UPDATE v = 'wrong' WHERE 1"
     pipeline_stop "$conf"
-    slowly 4000000
+    slowly 1000000
     again
     # before it is copied no change ends the run for want of a row
     mutate t "DELETE WHERE k = 12000"
@@ -274,6 +280,7 @@ copied() {
     pg_sql src "UPDATE t SET n = n + 1 WHERE k > 200000 AND k % 2 = 0" "$db"
     [ "$(pg_sql src "SELECT count(*) > 300 FROM t WHERE k > 10000 AND ctid < '(40,0)'" "$db")" = t ]
     run -0 all_are resync 2
+    hurry
     wait_until 60 all_are streaming 2
     merged 0
     caught_up "$conf" src "$db"
@@ -339,7 +346,7 @@ refuses_planted() {
     plant "SELECT 7, 'near', $ahead, 1 FROM t"
     pg_sql src "UPDATE t SET v = 'hidden' WHERE k = 7" "$db"
     pipeline_stop "$conf"
-    slowly 500000
+    slowly 100000
     again
     run -0 resync --table public.t
     pg_sql src "INSERT INTO wal SELECT repeat('x', 1000) FROM generate_series(1, 40000)" "$db"
@@ -352,12 +359,12 @@ refuses_planted() {
     wait_until 60 copied 500
     plant "SELECT 10, 'late', $ahead + $ahead - max(_version), 0 FROM t"
     plant "SELECT -2, 'late', $ahead, 0 FROM t"
+    hurry
     ended
     grep -q '"message":"[^"]*2 of its rows have versions' "$conf.log"
     all_are resync 2
     [ "$(in_ch "SELECT sum(rows) FROM walpipe_tables FINAL")" = 0 ]
     mend <"$conf.log"
-    sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"
     pipeline_start "$conf"
     wait_until 60 all_are streaming 2
     merged 1
@@ -427,7 +434,7 @@ child() {
     wait_until 120 all_are streaming 8
     damage_accounts
     pipeline_stop "$conf"
-    slowly 1000000
+    slowly 300000
     again
     load_start 30
     run -0 resync --table public.pgbench_accounts

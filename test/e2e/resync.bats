@@ -289,7 +289,7 @@ slowly() {
     pipeline_start "$conf"
     wait_until 120 all_are streaming 8
     pipeline_stop "$conf"
-    slowly 1000000
+    slowly 500000
     pipeline_start "$conf"
     load_start 30
     damage_accounts
@@ -393,7 +393,8 @@ faster() {
 # Drops the staging table when the rows of a part are noted as staged, others have not begun, and the
 # next one waits for its lock to begin.
 drops_staging() {
-    pg_sql dst "DO \$\$
+    pg_sql dst "SET statement_timeout = '120s';
+        DO \$\$
         DECLARE staging text;
         BEGIN
             WHILE NOT EXISTS (SELECT FROM walpipe.tables WHERE state = 'resync' AND rows > 0) LOOP
@@ -651,6 +652,10 @@ slot_is_idle() {
     [ "$(pg_sql src "SELECT active FROM pg_replication_slots WHERE slot_name = '$db'")" = f ]
 }
 
+t_is_locked() {
+    [ "$(pg_sql dst "SELECT count(*) FROM pg_locks WHERE granted AND relation = 't'::regclass AND mode = 'ExclusiveLock'" "$db")" = 1 ]
+}
+
 sink_waits() {
     [ "$(pg_sql dst "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 't'::regclass" "$db")" = t ]
 }
@@ -670,6 +675,7 @@ sink_waits() {
     kill_later $!
     exec {holder}>"$dir/holder"
     echo "DELETE FROM t WHERE k > 50; BEGIN; LOCK TABLE t IN EXCLUSIVE MODE;" >&"$holder"
+    wait_until 30 t_is_locked
     pg_sql src "INSERT INTO t VALUES (0, 'new')" "$db"
     wait_until 30 sink_waits
     reader=$(child pg-wal-read)
@@ -682,7 +688,7 @@ sink_waits() {
     exec {holder}>&-
     wait_until 60 grep -q 'another walpipe took over' "$conf.log"
     [ "$(pg_sql dst "SELECT count(*) FROM t" "$db")" = 50 ]
-    kill -CONT "$reader"
+    process_continue "$reader"
     wait_until 60 all_are streaming 1
     merged 50 0 0
     caught_up "$conf" src "$db"

@@ -231,7 +231,7 @@ waits_for_lock() {
     pg_sql src "INSERT INTO w VALUES (7, 'w')" "$db"
     wait_until 30 waits_for_lock
     lsn=$(pg_sql src "SELECT start_lsn FROM pg_get_wal_records_info('$before', pg_current_wal_lsn())
-        WHERE resource_manager = 'Transaction' AND record_type = 'COMMIT'" "$db")
+        WHERE resource_manager = 'Transaction' AND record_type = 'COMMIT' AND xid = (SELECT xmin FROM w WHERE k = 7)" "$db")
     skip --lsn "$lsn" >"$dir/said"
     grep -F "the programs that run start again by themselves" "$dir/said"
     pg_sql dst "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep.300' AND pid <> pg_backend_pid()" "$db"
@@ -257,12 +257,13 @@ waits_for_lock() {
     pipeline_start "$conf"
     wait_until 60 all_streaming 1
     # While the table is locked, all of them gather in one batch.
-    "$(pg_bindir)/psql" -XAtqc "BEGIN; LOCK TABLE t; SELECT pg_sleep(2)" "$(pg_conninfo dst "$db")" >/dev/null 3>&- &
+    "$(pg_bindir)/psql" -XAtqc "BEGIN; LOCK TABLE t; SELECT pg_sleep(300)" "$(pg_conninfo dst "$db")" >/dev/null 2>&1 3>&- &
     kill_later $!
     wait_until 10 is_table_locked
     for k in 1 2 3 4 5; do
         pg_sql src "INSERT INTO t VALUES ($k)" "$db"
     done
+    pg_sql dst "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep.300' AND pid <> pg_backend_pid()" "$db"
     ends 100
     lsn=$(error_lsn)
     grep -F "to go on without this transaction: walpipe skip -c FILE --sink dst --lsn $lsn" "$conf.log"

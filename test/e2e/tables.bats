@@ -106,7 +106,7 @@ def sink():
 def table(name):
     return next(t for t in sink()["tables"] if t["table"] == name)
 
-p = Pipeline(folder, os.environ["CONNINFO"], 2, reader=["--rate", "4000000"], target=os.environ["TARGET"])
+p = Pipeline(folder, os.environ["CONNINFO"], 2, reader=["--rate", "1000000"], target=os.environ["TARGET"])
 try:
     shown = []
     def seen():

@@ -261,12 +261,17 @@ CONF
     ch_stop "ch$db"
 }
 
-# A copy of 40 MB that takes its time; it has begun, and has not ended.
+# A copy of 40 MB that takes its time, on a busy machine too; it has begun, and has not ended.
 copy_begins() {
-    sed -i 's/^copy = no/copy = yes\ncopy_rate = 2000000/' "$conf"
+    sed -i 's/^copy = no/copy = yes\ncopy_rate = 500000/' "$conf"
     pg_sql "$one" "INSERT INTO t SELECT g, repeat('v' || g, 100) FROM generate_series(1, 60000) g" "$db"
     pipeline_start "$conf"
     wait_until 60 eval '[ "$(pg_sql dst "SELECT count(*) > 0 FROM t" "$db")" = t ]'
+}
+
+hurry() {
+    sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"
+    kill -HUP "$(pipeline_pid "$conf")"
 }
 
 still_copying() {
@@ -291,6 +296,7 @@ all_of_t() {
     local last rows
     rows=$(pg_sql dst "SELECT rows FROM walpipe.tables WHERE relid <> 0" "$db")
     promote
+    hurry
     pg_sql "$two" "UPDATE t SET v = 'two' WHERE id % 9 = 0; DELETE FROM t WHERE id % 13 = 0;
         INSERT INTO t VALUES (0, 'new')" "$db"
     wait_until 60 logged "the source moved from timeline 1 to 2"
@@ -341,6 +347,7 @@ promoted_during() {
     notes_of_ch "countIf(state = '$1') = 2"
     rows=$(ch_sql "ch$db" "SELECT sum(rows) FROM walpipe_tables FINAL")
     promote
+    hurry
     pg_sql "$two" "UPDATE t SET v = 'two' WHERE id % 9 = 0; DELETE FROM t WHERE id % 13 = 0;
         INSERT INTO t VALUES (0, 'new')" "$db"
     wait_until 60 logged "the source moved from timeline 1 to 2"
@@ -363,7 +370,7 @@ into_two_workers() {
 }
 
 @test "the standby is promoted during a copy into ClickHouse: what was finished stands, and both end equal" {
-    into_two_workers 2000000
+    into_two_workers 500000
     promoted_during copying
 }
 
@@ -372,7 +379,7 @@ into_two_workers() {
     wait_until 60 notes_of_ch "countIf(state = 'streaming') = 2"
     ch_sql "ch$db" "INSERT INTO t (id, v, _version) VALUES (-1, 'surplus', 1), (1, 'different', 2)"
     pipeline_stop "$conf"
-    sed -i 's/^copy_rate.*/copy_rate = 2000000/' "$conf"
+    sed -i 's/^copy_rate.*/copy_rate = 500000/' "$conf"
     "$WALPIPE_BIN/walpipe" resync -c "$conf" --table public.t
     pipeline_start "$conf"
     promoted_during resync
@@ -381,11 +388,11 @@ into_two_workers() {
 
 @test "a standby that is not promoted is waited for (trap 31)" {
     sed -i 's/ target_session_attrs=read-write//; s/host=127.0.0.1,127.0.0.1 port=[0-9]*,/host=127.0.0.1 port=/' "$conf"
-    pipeline_start "$conf" &
-    local starter=$!
+    pipeline_begin "$conf"
     wait_until 30 logged "the source is a standby, and PostgreSQL before 16 decodes WAL on a primary only"
+    kill_later "$(pipeline_pid "$conf")"
     promote
-    wait "$starter"
+    wait_until 60 logged "streaming from slot"
     insert "$two" 1 10
     caught_up "$conf" "$two" "$db"
     [ "$(rows dst)" = "10 55" ]
