@@ -32,6 +32,7 @@ teardown() {
 out_and_in_again() {
     begin
     write_conf yes "tables = public.t, public.u"
+    : >"$conf.log" # the lists of before
     pipeline_start "$conf"
     wait_until 30 grep -q 'published tables are to be copied' "$conf.log"
     sql "ALTER TABLE t RENAME TO other"

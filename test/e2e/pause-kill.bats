@@ -67,7 +67,7 @@ not_passed() {
     resume_sink three
     # pause, killed after the file is on disk, and before walpipe run is told
     cp "$dir/kept" "$file"
-    is_state three ok
+    wait_until 30 is_state three ok
     [[ $(walpipe status) == *"sink three is paused at the next start; walpipe pause -c $conf --sink three pauses it now"* ]]
     moves_on three
     pipeline_kill "$conf"

@@ -38,7 +38,7 @@ teardown() {
     [[ $output == *"walpipe resume -c $conf --sink olap ends it"* ]]
     run ! pgrep -P "$(pipeline_pid "$conf")" -x sink-ch
     before=$(ch_digest ch t "$db" src "$db")
-    at=$(confirmed)
+    at=$(walpipe status --json | jq -r .safe_lsn)
     moves_on dst
     moves_on three
     # the programs start again without it
@@ -50,7 +50,7 @@ teardown() {
     pipeline_start "$conf"
     moves_on dst
     [ "$(ch_digest ch t "$db" src "$db")" = "$before" ]
-    [ "$(confirmed)" = "$at" ]
+    wait_until 30 eval '[ "$(confirmed)" = "$at" ]'
     resume_sink olap
     [[ $output == *"sink olap, paused since 20"*"Z, runs again"* ]]
     load_end

@@ -241,7 +241,8 @@ relations() {
     for _ in 1 2 3; do
         run -0 "$walpipe" status -c "$conf"
     done
-    [[ $output == *"source      WAITING: could not connect: "* ]]
+    wait_until 20 eval '"$walpipe" status -c "$conf" | grep "^source      WAITING: could not connect: "'
+    run -0 "$walpipe" status -c "$conf"
     [[ $output == *"received    -"*" behind what was last seen of the source"*"slot        -"* ]]
     "$walpipe" status -c "$conf" --json |
         jq -e '.received_lsn == null and .slot == null and (.safe_lsn | type) == "string" and

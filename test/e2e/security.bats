@@ -250,8 +250,7 @@ seccomp_of() {
     databases
     config
     pipeline_start "$conf"
-    [ "$(seccomp_of pgout-decode)" = 2 ]
-    [ "$(seccomp_of route)" = 2 ]
+    wait_until 20 eval '[ "$(seccomp_of pgout-decode)" = 2 ] && [ "$(seccomp_of route)" = 2 ]'
     pg_sql src "INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 5000) g" "$name"
     wait_until 60 arrived 5000
     # or the rows come again, which ClickHouse's count shows for a while
@@ -318,6 +317,7 @@ refused_at_source() {
     chmod 600 "$dir/dst.pw"
     echo "password_file = $dir/dst.pw" >>"$conf"
     pipeline_start "$conf"
+    caught_up "$conf" src "$name" # so that this login has worked
     worker=$(pgrep -P "$(pipeline_pid "$conf")" -x sink-pg)
     pg_sql dst "ALTER ROLE replicator PASSWORD 'neu-geheim'"
     pg_sql dst "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'replicator'"

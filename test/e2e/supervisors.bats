@@ -174,7 +174,7 @@ listens() {
         wait_until 10 eval '[ "$(grep -c "^READY=1" "$SCRATCH/notified")" -eq 2 ]'
         kill "$pid"
         wait_until 10 process_gone "$pid"
-        grep '^STOPPING=1; STATUS=' "$SCRATCH/notified"
+        wait_until 10 grep '^STOPPING=1; STATUS=' "$SCRATCH/notified"
     done
 }
 
@@ -188,6 +188,7 @@ listens() {
     wait_until 10 grep "all 1 workers are registered" "$SCRATCH/log"
     kill "$pid"
     wait_until 10 process_gone "$pid"
+    wait_until 10 grep -q '^STOPPING=1' "$SCRATCH/notified"
     [ "$(cut -d ';' -f 1 "$SCRATCH/notified" | paste -s)" = "READY=1"$'\t'"STOPPING=1" ]
 
     NOTIFY_SOCKET=$SCRATCH/nobody "$WALPIPE_BIN/walpipe" run -c "$SCRATCH/orders.conf" \

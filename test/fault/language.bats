@@ -149,7 +149,8 @@ refused_after() {
     pg_sql src "INSERT INTO t VALUES (1, 'eins')" "$name"
     caught_up "$conf" src "$name"
     refused_after src "waiting for the source"
-    "$WALPIPE_BIN/walpipe" status -c "$conf" | grep -q 'WAITING: .*28P01'
+    # the log has it before ackd
+    wait_until 20 eval '"$WALPIPE_BIN/walpipe" status -c "$conf" | grep "WAITING: .*28P01"'
     pg_sql src "ALTER ROLE replicator PASSWORD 'secret'; INSERT INTO t VALUES (2, 'zwei')" "$name"
     caught_up "$conf" src "$name"
     refused_after dst "the target refuses a login that worked before"

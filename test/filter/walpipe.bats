@@ -288,7 +288,7 @@ load walpipe
     pid=$(pid_of sink-a-1)
     kill -9 "$(pid_of route)"
     wait_until 5 logged "killing programs that have not ended: .*sink a/."
-    process_gone "$pid"
+    wait_until 5 process_gone "$pid"
     wait_until 10 started 2
 }
 
