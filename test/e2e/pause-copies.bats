@@ -56,7 +56,7 @@ copied_partly() {
     wait_until 60 copied_partly
     load_begin
     pause_sink olap
-    rows=$(ch_sql ch "SELECT count() FROM t" "$db")
+    rows=$(ch_sql ch "SELECT count() FROM t FINAL" "$db")
     is_state olap t copying
     hurry
     wait_until 60 streaming dst three
@@ -71,7 +71,7 @@ copied_partly() {
     pipeline_kill "$conf"
     pipeline_start "$conf"
     moves_on three
-    [ "$(ch_sql ch "SELECT count() FROM t" "$db")" = "$rows" ]
+    [ "$(ch_sql ch "SELECT count() FROM t FINAL" "$db")" = "$rows" ]
     [ "$(ch_sql ch "SHOW TABLES LIKE 'u'" "$db")" = "" ]
     pg_sql src "INSERT INTO u SELECT g, 'later' FROM generate_series(5001, 5100) g" "$db"
     resume_sink olap
