@@ -73,7 +73,7 @@ status_json() {
     pg_sql src "SELECT pg_switch_wal()" >/dev/null
     pg_sql src "CHECKPOINT"
     wait_until 20 eval '[ "$(slot wal_status)" = lost ]'
-    kill -CONT "$sink" 2>/dev/null || true
+    process_continue "$sink"
     ended 100 60
     logged "slot .*$db.* is lost: the source removed WAL that it needs"
 }

@@ -99,8 +99,8 @@ run_once() {
     began=$SECONDS
     pg_stop src fast
     [ $((SECONDS - began)) -le 10 ]
-    logged "disconnected, so that it can end"
-    kill -CONT "$sink" || true
+    wait_until 20 logged "disconnected, so that it can end"
+    process_continue "$sink"
     pg_start src
     insert 201 300
     caught_up "$conf" src "$db" 90
@@ -118,7 +118,7 @@ run_once() {
     began=$SECONDS
     pg_stop src fast
     [ $((SECONDS - began)) -le 12 ]
-    kill -CONT "$sink" || true
+    process_continue "$sink"
     pg_start src
     caught_up "$conf" src "$db" 90
     equal pg
@@ -135,7 +135,7 @@ run_once() {
     walsender=$(slot active_pid)
     src "SELECT pg_terminate_backend($walsender)" >/dev/null
     wait_until 40 eval '[ "$(src "SELECT count(*) FROM pg_stat_activity WHERE pid = '"$walsender"'")" = 0 ]'
-    kill -CONT "$sink" 2>/dev/null || true
+    process_continue "$sink"
     caught_up "$conf" src "$db" 90
     equal pg
 }
