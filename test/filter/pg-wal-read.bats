@@ -361,10 +361,10 @@ run_reader() {
     reader_pids+=("$reader")
     wait_until 10 streaming
     exec 8<&-
-    wait_until 2 process_gone "$reader"
+    wait_until 2 grep -q 'the next program in the pipeline is gone' reader.log
+    wait_until 10 process_gone "$reader"
     collect "$reader"
     [ "$status" -eq 111 ]
-    grep -q 'the next program in the pipeline is gone' reader.log
 }
 
 @test "a password on the command line, an odd slot name, missing options: exit 100" {

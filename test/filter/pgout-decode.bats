@@ -521,6 +521,11 @@ PY
     diff "$(golden main.json)" "$T/shown"
 }
 
+# It runs, and sleeps: until then the shell may still wait for the reader.
+waits_for_input() {
+    [ "$(cat "/proc/$decoder/comm")" = pgout-decode ] && [ "$(sed 's/.*) //; s/ .*//' "/proc/$decoder/stat")" = S ]
+}
+
 @test "trap 132: the death of the next program is noticed within a second, also by an idle source" {
     mkfifo "$T/in.fifo" "$T/out.fifo"
     sleep 60 <"$T/out.fifo" 3>&- &
@@ -532,8 +537,10 @@ PY
 out(hello("wal"))
 PY
     cat "$T/in" >&5
+    wait_until 10 waits_for_input
     kill -KILL "$reader"
-    wait_until 1 process_gone "$decoder"
+    wait_until 1 test -s "$T/err"
+    wait_until 10 process_gone "$decoder"
     status=0
     wait "$decoder" || status=$?
     exec 5>&-

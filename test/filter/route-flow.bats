@@ -142,7 +142,8 @@ peak_rss_kb() {
     [ "$rss" -lt 20000 ]
     process_alive "$router"
     kill -KILL "$sleeper"
-    wait_until 1 process_gone "$router"
+    wait_until 1 test -s "$T/err"
+    wait_until 10 process_gone "$router"
     status=0
     wait "$router" || status=$?
     one_error 111 "the worker behind $T/slow is gone"
@@ -221,7 +222,8 @@ PY
     opened() { [ "$(find /proc/"$router"/fd -lname "$T/b" 2>/dev/null | wc -l)" -ge 1 ]; }
     wait_until 5 opened
     kill -KILL "$b"
-    wait_until 1 process_gone "$router"
+    wait_until 1 test -s "$T/err"
+    wait_until 10 process_gone "$router"
     status=0
     wait "$router" || status=$?
     exec 5>&-
@@ -293,7 +295,8 @@ PY
     cat "$in" >&5
     wait_until 10 test -s "$T/shown"
     kill -KILL "$shower"
-    wait_until 1 process_gone "$router"
+    wait_until 1 test -s "$T/err"
+    wait_until 10 process_gone "$router"
     status=0
     wait "$router" || status=$?
     exec 5>&-
