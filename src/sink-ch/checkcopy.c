@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "sink-ch/positions.h"
+
 /* Whether the table has a note of its own, or tables without one are streaming, for which a sink
  * that an older walpipe has followed has no note. */
 static int
@@ -35,10 +37,10 @@ static int
 is_noted(struct worker *w, const struct notetable *notes, uint32_t relid, bool *noted,
          struct err *err)
 {
-    struct journal_summary progress;
+    struct positions_summary progress;
     bool exists;
 
-    if (journal_sum_up(&w->journal, &progress, err) != 0 ||
+    if (positions_sum_up(&w->journal, &progress, err) != 0 ||
         notetable_exists(notes, NOTETABLE_TABLES, &exists, err) != 0)
         return -1;
     *noted = progress.any;

@@ -6,6 +6,7 @@
 
 #include "lib/copynote.h"
 #include "sink-ch/notetable.h"
+#include "sink-ch/positions.h"
 #include "sink-ch/skipnotes.h"
 
 static const char columns[] =
@@ -141,7 +142,7 @@ read_missing(const struct notetable *n, struct buf *lines, struct err *err)
 /* ---- the sink ---- */
 
 static int
-read_notes(const struct notetable *n, const struct journal_summary *progress, struct buf *lines,
+read_notes(const struct notetable *n, const struct positions_summary *progress, struct buf *lines,
            struct err *err)
 {
     struct copynote sink = {.kind = COPYNOTE_SINK,
@@ -161,7 +162,7 @@ read_notes(const struct notetable *n, const struct journal_summary *progress, st
 
 /* A sink whose user may not write walpipe_progress has notes of its tables only. */
 static int
-find_source(const struct notetable *n, const struct journal_summary *progress, uint64_t *system,
+find_source(const struct notetable *n, const struct positions_summary *progress, uint64_t *system,
             struct err *err)
 {
     bool exists;
@@ -184,11 +185,11 @@ copylist_read(struct server *server, const struct options *options, struct buf *
                               .hello = &hello,
                               .pipeline = options->pipeline,
                               .database = options->database};
-    struct journal_summary progress;
+    struct positions_summary progress;
 
     snprintf(hello.sink, sizeof hello.sink, "%s", options->sink);
     if (server_probe(server, options->database, err) != 0 ||
-        journal_sum_up(&journal, &progress, err) != 0 ||
+        positions_sum_up(&journal, &progress, err) != 0 ||
         find_source(&table, &progress, &hello.system_identifier, err) != 0)
         return -1;
     return read_notes(&table, &progress, lines, err) != 0 ? -1 : skipnotes_list(&table, lines, err);

@@ -46,20 +46,6 @@ int journal_open(struct journal *journal, uint64_t *durable, struct err *err) MU
  * in why, or -1 with err. */
 int journal_look(struct journal *journal, struct err *why, struct err *err) MUST_CHECK;
 
-/* The notes of a sink, read without a stream. */
-struct journal_summary {
-    bool any;                   /* it has applied or adopted rows of any source before */
-    uint64_t system_identifier; /* of the latest note, 0 if there is none */
-    uint64_t durable;           /* LSN up to which all workers have that source's rows, or 0 */
-    uint32_t workers;           /* at the latest note, 0 if not known */
-    uint32_t timeline;          /* of the latest note */
-    bool settled;               /* all workers stopped at `durable`, and nobody was beyond it */
-};
-
-/* Reads the notes of hello's sink. The rest of hello may be empty. Makes no table. */
-int journal_sum_up(struct journal *journal, struct journal_summary *summary,
-                   struct err *err) MUST_CHECK;
-
 /* Everything up to lsn is in ClickHouse. Returns when the note is, too. */
 int journal_note(struct journal *journal, uint64_t lsn, struct err *err) MUST_CHECK;
 

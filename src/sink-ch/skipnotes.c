@@ -9,6 +9,7 @@
 
 #include "lib/copynote.h"
 #include "lib/lsn.h"
+#include "sink-ch/positions.h"
 
 static const char gone[] = "gone", asked[] = "asked";
 
@@ -395,9 +396,9 @@ skipnotes_count(struct worker *w, struct ack_lacks *counts, struct err *err)
 static int
 require_open(struct worker *w, const struct skip *skip, struct err *err)
 {
-    struct journal_summary progress;
+    struct positions_summary progress;
 
-    if (journal_sum_up(&w->journal, &progress, err) != 0)
+    if (positions_sum_up(&w->journal, &progress, err) != 0)
         return -1;
     if (progress.system_identifier != w->intake.hello.system_identifier ||
         skip->lsn >= progress.durable)
