@@ -24,10 +24,10 @@ pg-table-read_LIB := $(FILTER) statefile sourceopt ackmsg copymsg feedback ackco
 pgout-decode_LIB := $(FILTER) wal event tableinfo relmap keyhash hash sandbox
 route_LIB        := $(FILTER) event copyevent ctid sinklist snapshot tableinfo relmap hash names tablefilter sandbox layout
 sink-pg_LIB      := $(WORKER) copying copylife copydefinition keylesscopy keylessplace keyhash copyparts copyback copyrows copyreport copyresync copydetail spans ctid heldranges tracked copyevent snapshot loginnote pqx pqconn secretfile pqmark moment tablemap pgtype verdict copynote skips deadletter
-sink-ch_LIB      := $(WORKER) secretfile copying copylife copydefinition keylesscopy keylessplace keyhash copyparts copyback copyrows copyreport copyresync copydetail spans ctid heldranges tracked copyevent snapshot loginnote tableinfo moment tablemap pgtype verdict copynote skips deadletter
-ackd_LIB         := $(FILTER) detachnote ackmsg copymsg sinklist feedback lasterror hash statedir statefile verdict json ackjson
+sink-ch_LIB      := $(WORKER) canon secretfile copying copylife copydefinition keylesscopy keylessplace keyhash copyparts copyback copyrows copyreport copyresync copydetail spans ctid heldranges tracked copyevent snapshot loginnote tableinfo moment tablemap pgtype verdict copynote skips deadletter
+ackd_LIB         := $(FILTER) comparenote detachnote ackmsg copymsg sinklist feedback lasterror hash statedir statefile verdict json ackjson
 evcat_LIB        := $(FILTER) wal event tableinfo copyevent ctid sinklist snapshot relmap json
-walpipe_LIB      := $(FILTER) detachnote secretfile statefile slotnote lasterror event pgrelations tableinfo pgtableinfo ackmsg copymsg sinklist backoff ackconn statedir json ackjson pqx pqconn pqsystem pqmark names tablefilter tablemap verdict copynote spans ctid
+walpipe_LIB      := $(FILTER) comparenote pgtype canon detachnote secretfile statefile slotnote lasterror event pgrelations tableinfo pgtableinfo ackmsg copymsg sinklist backoff ackconn statedir json ackjson pqx pqconn pqsystem pqmark names tablefilter tablemap verdict copynote spans ctid
 
 pg-wal-read_EXT := -lpq
 pg-table-read_EXT := -lpq

@@ -11,6 +11,7 @@
 #include "sink-ch/adopt.h"
 #include "sink-ch/attach.h"
 #include "sink-ch/check.h"
+#include "sink-ch/compare.h"
 #include "sink-ch/copies.h"
 #include "sink-ch/copylist.h"
 #include "sink-ch/history.h"
@@ -47,8 +48,8 @@ say(void *context, bool warning, const char *text)
 static bool
 is_worker(const struct options *o)
 {
-    return !o->check && !o->drop_progress && !o->tables && !o->attach && o->resync == NULL &&
-           o->skip == NULL && o->schema == SCHEMA_NOT && o->adopt == ADOPT_NOT;
+    return !o->check && !o->compare && !o->drop_progress && !o->tables && !o->attach &&
+           o->resync == NULL && o->skip == NULL && o->schema == SCHEMA_NOT && o->adopt == ADOPT_NOT;
 }
 
 /* Call it after hello was read, which names the sink. */
@@ -215,6 +216,8 @@ work(struct worker *w, struct log *log, struct err *err)
         return note_attach(w, err);
     if (w->options->skip != NULL)
         return note_skip(w, err);
+    if (w->options->compare)
+        return open_server(w, err) != 0 ? -1 : compare_run(w, err);
     if (w->options->check) {
         set_journal(w);
         rc = open_server(w, err) != 0 ? -1 : check_run(w, err);

@@ -97,6 +97,8 @@ static const struct opt_spec specs[] = {
     {"schema", "HOW", "print or make: create the tables of the relations on stdin", OPT_WORD,
      TO(schema), .words = schema_modes},
     {"check", NULL, "check the target for the relations on stdin", OPT_FLAG, TO(check)},
+    {"compare", NULL, "answer the questions of walpipe compare, on descriptor 3", OPT_FLAG,
+     TO(compare)},
     {"copies", NULL, "with --check: the sink copies the rows that exist already", OPT_FLAG,
      TO(copies)},
     {"log-level", "LEVEL", "debug, info, warning or error (default: info)", OPT_LEVEL,
@@ -122,7 +124,7 @@ check_options(const struct options *options, struct err *err)
     if (!options->check && opt_require(&program, "pipeline", options, err) != 0)
         return -1;
     if ((alone && opt_require(&program, "sink", options, err) != 0) ||
-        (!alone && !options->check && options->schema == SCHEMA_NOT &&
+        (!alone && !options->check && !options->compare && options->schema == SCHEMA_NOT &&
          options->adopt == ADOPT_NOT && opt_require(&program, "ackd", options, err) != 0))
         return -1;
     if (strcmp(options->version_column, options->deleted_column) == 0)

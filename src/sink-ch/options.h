@@ -29,6 +29,7 @@ struct options {
     enum convert_policy on_overflow;
     bool create_tables;
     bool check;
+    bool compare;
     bool copies; /* with check: the sink copies the rows that exist already */
     bool drop_progress;
     bool tables;
