@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/comparenote.h"
 #include "lib/detachnote.h"
 #include "lib/statedir.h"
 #include "walpipe/confirm.h"
@@ -77,9 +78,10 @@ drop_progress(struct dropping *d, const struct sink_config *sink)
 static bool
 is_trace(const char *name)
 {
-    static const char *const beginnings[] = {"error.", "login.",      "layout.",
-                                             "slot",   "copies",      "copy_limits",
-                                             "reload", PAUSES_PREFIX, DETACHNOTE_PREFIX};
+    static const char *const beginnings[] = {
+        "error.",          "login.",          "layout.", "slot",
+        "copies",          "copy_limits",     "reload",  PAUSES_PREFIX,
+        DETACHNOTE_PREFIX, COMPARENOTE_PREFIX};
 
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
         if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)

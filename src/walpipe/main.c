@@ -8,6 +8,7 @@
 #include "lib/sig.h"
 #include "walpipe/adopt.h"
 #include "walpipe/check.h"
+#include "walpipe/compare/compare.h"
 #include "walpipe/copydefault.h"
 #include "walpipe/drop.h"
 #include "walpipe/init.h"
@@ -38,6 +39,8 @@ struct options {
     bool wait;
     const char *lsn;
     bool repaired;
+    bool no_values;
+    uint64_t rate, connections;
     uint64_t ready_fd; /* 0 if none */
     char **argv;       /* main's */
     struct init init;
@@ -150,6 +153,20 @@ skip_command(struct config *config, const struct options *o, const struct log *l
     return skip_transaction(config, log, &request);
 }
 
+static int
+compare_command(struct config *config, const struct options *o, const struct log *log)
+{
+    const struct compare_request request = {.sink = o->sink,
+                                            .table = o->table,
+                                            .json = o->json,
+                                            .no_values = o->no_values,
+                                            .rate = o->rate,
+                                            .connections =
+                                                o->connections == 0 ? 1 : o->connections};
+
+    return compare_run(config, log, &request);
+}
+
 static const struct command {
     const char *name;
     int (*run)(struct config *config, const struct options *options, const struct log *log);
@@ -158,7 +175,7 @@ static const struct command {
     {"status", status_command}, {"tables", tables_command}, {"drop", drop_command},
     {"adopt", adopt_command},   {"init", check_command},    {"schema", schema_command},
     {"reload", reload_command}, {"resync", resync_command}, {"pause", pause_command},
-    {"resume", resume_command}, {"skip", skip_command},
+    {"resume", resume_command}, {"skip", skip_command},     {"compare", compare_command},
 };
 
 static const struct command *
@@ -227,19 +244,25 @@ static const struct opt_spec specs[] = {
      TO(config), .letter = 'c'},
     {"set", "SECTION.KEY=VALUE", "overrides a key of the config file, as in sink.dst.shards=2",
      OPT_CALL, .take = take_override},
-    {"json", NULL, "status, tables: one JSON object instead of a table", OPT_FLAG, TO(json)},
+    {"json", NULL, "status, tables, compare: one JSON object instead of text", OPT_FLAG, TO(json)},
     {"yes", NULL, "drop, adopt: do not ask", OPT_FLAG, TO(yes)},
-    {"sink", "NAME", "adopt, schema, resync, pause, resume, skip: this sink only", OPT_TEXT,
-     TO(sink)},
+    {"sink", "NAME", "adopt, schema, resync, pause, resume, skip, compare: this sink only",
+     OPT_TEXT, TO(sink)},
     {"apply", NULL, "schema: make the objects instead of printing SQL", OPT_FLAG, TO(apply)},
     {"sequences", NULL, "schema: set the target's sequences instead of making tables", OPT_FLAG,
      TO(sequences)},
-    {"table", "SCHEMA.TABLE", "resync, resume, skip: the table, as the source names it", OPT_TEXT,
-     TO(table)},
+    {"table", "SCHEMA.TABLE", "resync, resume, skip, compare: the table, as the source names it",
+     OPT_TEXT, TO(table)},
     {"wait", NULL, "resync, resume: return when the table is streaming again", OPT_FLAG, TO(wait)},
     {"lsn", "LSN", "skip: the lsn of the sink's error", OPT_TEXT, TO(lsn)},
     {"repaired", NULL, "skip: its tables are repaired, so the note that they lack changes goes",
      OPT_FLAG, TO(repaired)},
+    {"rate", "ROWS", "compare: read at most so many rows per second", OPT_NUMBER, TO(rate),
+     .min = 1, .max = UINT32_MAX},
+    {"connections", "N", "compare: compare so many tables at the same time (default: 1)",
+     OPT_NUMBER, TO(connections), .min = 1, .max = 32},
+    {"no-values", NULL, "compare: show keys and names of columns, but no other values", OPT_FLAG,
+     TO(no_values)},
     {"ready-fd", "N", "run: write a newline to descriptor N when the programs run, as s6 expects",
      OPT_NUMBER, TO(ready_fd), .min = 3, .max = 1023},
     {"source", "CONNINFO", "init: the source, in libpq's form; no password here", OPT_LINE,
@@ -267,7 +290,8 @@ static const struct opt_program program = {
                "  resync    copy one table again during replication\n"
                "  pause     set one sink aside while the others go on\n"
                "  resume    let a paused sink go on, or bring a parked table back\n"
-               "  skip      let one sink skip one transaction that it cannot apply",
+               "  skip      let one sink skip one transaction that it cannot apply\n"
+               "  compare   compare the rows of source and targets during replication",
     .specs = specs,
     .specs_count = sizeof specs / sizeof *specs,
     .operand = take_command,
@@ -297,7 +321,8 @@ check_init_options(const struct options *o, struct err *err)
 static bool
 takes_sink(const char *command)
 {
-    static const char *const takers[] = {"adopt", "schema", "resync", "pause", "resume", "skip"};
+    static const char *const takers[] = {"adopt",  "schema", "resync", "pause",
+                                         "resume", "skip",   "compare"};
 
     for (size_t i = 0; i < sizeof takers / sizeof *takers; i++)
         if (strcmp(command, takers[i]) == 0)
@@ -305,16 +330,20 @@ takes_sink(const char *command)
     return false;
 }
 
-/* Of resync, resume and skip. */
+/* Of resync, resume, skip and compare. */
 static int
 check_table_options(const struct options *o, struct err *err)
 {
     bool resync = strcmp(o->command, "resync") == 0, skip = strcmp(o->command, "skip") == 0;
-    bool resume = strcmp(o->command, "resume") == 0;
+    bool resume = strcmp(o->command, "resume") == 0, compare = strcmp(o->command, "compare") == 0;
 
-    if (o->table != NULL && !resync && !resume && !skip)
+    if (o->table != NULL && !resync && !resume && !skip && !compare)
         return err_set(err, EXIT_REFUSED,
-                       "option --table is only for walpipe resync, resume and skip");
+                       "option --table is only for walpipe resync, resume, skip and compare");
+    if ((o->rate != 0 || o->connections != 0 || o->no_values) && !compare)
+        return err_set(
+            err, EXIT_REFUSED,
+            "options --rate, --connections and --no-values are only for walpipe compare");
     if (o->wait && !resync && !resume)
         return err_set(err, EXIT_REFUSED, "option --wait is only for walpipe resync and resume");
     if (resume && o->wait && o->table == NULL)
@@ -334,23 +363,25 @@ check_options(const struct options *o, struct err *err)
     if (o->command == NULL)
         err_set(err, EXIT_REFUSED,
                 "no command: expected run, check, print, status, tables, schema, drop, adopt, "
-                "init, reload, resync, pause, resume or skip");
+                "init, reload, resync, pause, resume, skip or compare");
     else if (find_command(o->command) == NULL)
         err_set(err, EXIT_REFUSED,
                 "unknown command \"%s\": expected run, check, print, status, tables, schema, drop, "
-                "adopt, init, reload, resync, pause, resume or skip",
+                "adopt, init, reload, resync, pause, resume, skip or compare",
                 o->command);
     else if (check_init_options(o, err) != 0)
         return err_hint(err, "see walpipe --help");
     else if (o->config == NULL && o->init.file == NULL)
         err_set(err, EXIT_REFUSED, "no config file: walpipe %s needs -c FILE", o->command);
-    else if (o->json && strcmp(o->command, "status") != 0 && strcmp(o->command, "tables") != 0)
-        err_set(err, EXIT_REFUSED, "option --json is only for walpipe status and tables");
+    else if (o->json && strcmp(o->command, "status") != 0 && strcmp(o->command, "tables") != 0 &&
+             strcmp(o->command, "compare") != 0)
+        err_set(err, EXIT_REFUSED, "option --json is only for walpipe status, tables and compare");
     else if (o->yes && strcmp(o->command, "drop") != 0 && strcmp(o->command, "adopt") != 0)
         err_set(err, EXIT_REFUSED, "option --yes is only for walpipe drop and adopt");
     else if (o->sink != NULL && !takes_sink(o->command))
         err_set(err, EXIT_REFUSED,
-                "option --sink is only for walpipe adopt, schema, resync, pause, resume and skip");
+                "option --sink is only for walpipe adopt, schema, resync, pause, resume, skip and "
+                "compare");
     else if (check_table_options(o, err) != 0)
         return err_hint(err, "see walpipe --help");
     else if ((o->apply || o->sequences) && strcmp(o->command, "schema") != 0)

@@ -334,6 +334,8 @@ plan_sink_arguments(const struct config *config, struct pool *pool, const struct
         words_add_option(&w, "--adopt", use == PLAN_ADOPT ? "do" : "look");
     } else if (use == PLAN_SCHEMA || use == PLAN_SCHEMA_MAKE) {
         words_add_option(&w, "--schema", use == PLAN_SCHEMA ? "print" : "make");
+    } else if (use == PLAN_COMPARE) {
+        words_add(&w, "--compare");
     } else {
         words_add_option(&w, "--ackd", config->socket);
         words_add_option(&w, "--login-note", plan_login_path(config, pool, sink));

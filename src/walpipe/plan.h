@@ -113,7 +113,8 @@ enum plan_use {
     PLAN_ADOPT_LOOK,
     PLAN_ADOPT,
     PLAN_SCHEMA,
-    PLAN_SCHEMA_MAKE
+    PLAN_SCHEMA_MAKE,
+    PLAN_COMPARE
 };
 
 /* The arguments of a sink's program, which is "sink-pg" or "sink-ch" with its target and options.
