@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "ackd/ackd.h"
+#include "ackd/comparemetrics.h"
 #include "ackd/partmetrics.h"
 #include "ackd/promtext.h"
 #include "ackd/report.h"
@@ -424,6 +425,7 @@ metrics_render(const struct ackd *a, struct buf *page)
     lacks_families(a, &lines);
     copy_families(a, &lines);
     difference_family(a, &lines);
+    comparemetrics_render(a, &lines);
     partmetrics_render(a, &lines);
     promtext_label_all(page, &lines, a->pipeline);
     buf_free(&lines);
