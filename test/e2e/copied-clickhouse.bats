@@ -106,16 +106,6 @@ PY
     copy_into 3
 }
 
-same_rows() { # TABLE COLUMNS
-    diff <(pg_sql src "select $2 from $1 order by $2" | tr '|' '\t' | sort) \
-        <(ch_sql ch "select $2 from $1 final where _is_deleted = 0" | sort) >"$T/diff" ||
-        { head -n 5 "$T/diff" && return 1; }
-}
-
-streaming() { # PARTS
-    [ "$(ch_sql ch "select countIf(state = 'streaming') from walpipe_tables final where relid <> 0")" = "$1" ]
-}
-
 @test "walpipe run copies what is there and a table that is added, makes the tables, and copies nothing again" {
     source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
     ch_new ch

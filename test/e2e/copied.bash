@@ -19,6 +19,18 @@ teardown() {
     servers_end
 }
 
+# same_rows TABLE COLUMNS: the ClickHouse "ch" has the source's rows.
+same_rows() {
+    diff <(pg_sql src "select $2 from $1 order by $2" | tr '|' '\t' | sort) \
+        <(ch_sql ch "select $2 from $1 final where _is_deleted = 0" | sort) >"$T/diff" ||
+        { head -n 5 "$T/diff" && return 1; }
+}
+
+# streaming PARTS
+streaming() {
+    [ "$(ch_sql ch "select countIf(state = 'streaming') from walpipe_tables final where relid <> 0")" = "$1" ]
+}
+
 # Runs the Python program on stdin, with a Pipeline p that the options are of.
 play() {
     {

@@ -98,16 +98,6 @@ checked() {
     [ "$status" -eq 0 ] && [[ $output == *"sink dst: rows that tables have already are $1"* ]]
 }
 
-# A run without tests, that need not stream.
-start_waiting() {
-    touch "$1.log"
-    rm -f "$1.exit"
-    setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.exit"' \
-        pipeline "$1" "$WALPIPE_BIN" </dev/null >>"$1.log" 2>&1 3>&- &
-    wait_until 30 pipeline_pid "$1"
-    kill_later "$(pipeline_pid "$1")"
-}
-
 @test "a new pipeline copies, and goes on doing so, also when its line copy is removed or its state is lost" {
     checked "copied, since copy is not set and the pipeline is new"
     "$WALPIPE_BIN/walpipe" print -c "$conf" >"$dir/script"
@@ -204,7 +194,7 @@ start_waiting() {
     exec 5> >(psql -XAtq -d "$(pg_conninfo src "$db")" >/dev/null 2>&1)
     echo "BEGIN; INSERT INTO t VALUES (2000, 'open');" >&5
     wait_until 10 eval '[ "$(pg_sql src "SELECT count(*) FROM pg_stat_activity WHERE state = '"'idle in transaction'"'")" = 1 ]'
-    start_waiting "$conf"
+    pipeline_begin "$conf"
     wait_until 30 eval '[ "$(pg_sql src "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '"'CREATE_REPLICATION_SLOT%'"' AND wait_event = '"'transactionid'"'")" = 1 ]'
     grep -q " making " "$dir/state/slot"
     pipeline_kill "$conf"
@@ -218,7 +208,7 @@ start_waiting() {
 
 @test "the target is down at the first start: walpipe waits for it, and then copies" {
     sed -i '/^\[sink dst\]/,$s/port=[0-9]*/port=1/' "$conf"
-    start_waiting "$conf"
+    pipeline_begin "$conf"
     wait_until 30 logged "could not ask the target of sink dst whether it takes copies"
     [ ! -e "$conf.exit" ]
     pipeline_kill "$conf"
@@ -229,18 +219,14 @@ start_waiting() {
     pipeline_stop "$conf"
 }
 
-waits_for_slot() {
-    "$WALPIPE_BIN/walpipe" status -c "$1" | grep -q STANDBY
-}
-
 @test "a hot standby with a state directory of its own takes over, and copies as the first did" {
     pg_sql src "INSERT INTO t SELECT g, repeat('v', 500) FROM generate_series(1001, 40000) g" "$db"
     write_conf "copy_rate = 2000000" standby
     sed 's|/standby$|/state|' "$conf" >"$dir/first.conf"
     pipeline_start "$dir/first.conf"
     wait_until 60 eval '[ "$(rows)" -gt 0 ]'
-    start_waiting "$conf"
-    wait_until 60 waits_for_slot "$conf"
+    pipeline_begin "$conf"
+    wait_until 60 pipeline_waits "$conf"
     chosen yes "the target's notes say that it takes copies"
     pipeline_kill "$dir/first.conf"
     wait_until 120 has_rows 40000
@@ -256,8 +242,8 @@ waits_for_slot() {
     reader=$!
     kill_later "$reader"
     wait_until 30 eval '[ "$(pg_sql src "SELECT count(*) FROM pg_replication_slots WHERE active")" = 1 ]'
-    start_waiting "$conf"
-    wait_until 60 waits_for_slot "$conf"
+    pipeline_begin "$conf"
+    wait_until 60 pipeline_waits "$conf"
     run ! logged "copy is not set"
     kill "$reader"
     wait_until 30 logged "streaming from slot"
@@ -274,7 +260,7 @@ waits_for_slot() {
     local port
     port=$(pg_conninfo src "$db" | grep -o 'port=[0-9]*')
     sed -i "/^\[source\]/,/^slot/s/$port/port=1/" "$conf"
-    start_waiting "$conf"
+    pipeline_begin "$conf"
     wait_until 30 logged "waiting for the source"
     pipeline_stop "$conf"
     write_conf

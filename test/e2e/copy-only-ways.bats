@@ -19,19 +19,15 @@ load copy-only
     equal a b
 }
 
-is_standby() {
-    "$WALPIPE_BIN/walpipe" status -c "$dir/second.conf" | grep -q STANDBY
-}
-
 @test "a hot standby ends with 0 after the first one, and makes no slot; it ends the work of one that died" {
     bench_tables
     # slow, until the second one waits
     write_conf only "copy_rate = 300000"
     sed 's|/state$|/other|; s/^copy_rate.*/copy_rate = 0/' "$conf" >"$dir/second.conf"
-    run_begin "$conf"
+    pipeline_begin "$conf"
     wait_until 60 more_rows 0
-    run_begin "$dir/second.conf"
-    wait_until 60 is_standby
+    pipeline_begin "$dir/second.conf"
+    wait_until 60 pipeline_waits "$dir/second.conf"
     sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"
     "$WALPIPE_BIN/walpipe" reload -c "$conf"
     ends 0
@@ -42,10 +38,10 @@ is_standby() {
     pg_sql dst "TRUNCATE pgbench_accounts, pgbench_branches, pgbench_tellers, pgbench_history; DROP SCHEMA walpipe CASCADE" "$db"
     rm -r "$dir/state" "$dir/other"
     sed -i 's/^copy_rate.*/copy_rate = 300000/' "$conf"
-    run_begin "$conf"
+    pipeline_begin "$conf"
     wait_until 60 more_rows 0
-    run_begin "$dir/second.conf"
-    wait_until 60 is_standby
+    pipeline_begin "$dir/second.conf"
+    wait_until 60 pipeline_waits "$dir/second.conf"
     pipeline_kill "$conf"
     ends 0 "$dir/second.conf"
     # shellcheck disable=SC2086 # words
@@ -62,7 +58,7 @@ is_standby() {
 @test "from only to yes: before the end the pipeline goes on and follows; after it 100, and its way out" {
     bench_tables
     write_conf only "copy_rate = 2000000"
-    run_begin "$conf"
+    pipeline_begin "$conf"
     wait_until 60 more_rows 0
     kill -TERM "$(pipeline_pid "$conf")"
     ends 111

@@ -67,22 +67,8 @@ small_tables() {
 # runs CODE [CONF]: walpipe run, to its end.
 runs() {
     local config=${2:-$conf}
-    run_begin "$config"
+    pipeline_begin "$config"
     ends "$1" "$config"
-}
-
-# A run that need not stream.
-run_begin() {
-    touch "$1.log"
-    rm -f "$1.exit"
-    setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.exit"' \
-        pipeline "$1" "$WALPIPE_BIN" </dev/null >>"$1.log" 2>&1 3>&- &
-    wait_until 30 began_or_ended "$1"
-    kill_later "$(pipeline_pid "$1" || echo $$x)"
-}
-
-began_or_ended() {
-    [ -s "$1.exit" ] || pipeline_pid "$1"
 }
 
 ends() { # CODE [CONF]

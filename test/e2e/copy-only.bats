@@ -50,7 +50,7 @@ conninfo = $(pg_conninfo dst "${db}_2")"
     bench_tables 3
     write_conf only "copy_rate = 1500000" "shards = 2"
     load_start 40
-    run_begin "$conf"
+    pipeline_begin "$conf"
     local name before rows=0
     for name in pg-table-read sink-pg route pgout-decode pg-wal-read ackd; do
         wait_until 120 more_rows "$rows"
@@ -85,7 +85,7 @@ SH
     sed -i "s|REAL|$WALPIPE_BIN|" "$dir/bin/pg-wal-read"
     chmod 755 "$dir/bin/pg-wal-read"
     export WALPIPE_LIBEXEC=$dir/bin
-    run_begin "$conf"
+    pipeline_begin "$conf"
     wait_until 60 test -e "$dir/bin/reached"
     pipeline_kill "$conf"
     unset WALPIPE_LIBEXEC
@@ -108,7 +108,7 @@ SH
         DROP PUBLICATION p; CREATE PUBLICATION p FOR TABLE a" "$db"
     pg_sql dst "CREATE TABLE c (id int PRIMARY KEY, v text)" "$db"
     write_conf only "copy_rate = 100000"
-    run_begin "$conf"
+    pipeline_begin "$conf"
     wait_until 60 eval '[ "$(rows a)" -gt 0 ]'
     pg_sql src "ALTER PUBLICATION p ADD TABLE b, c" "$db"
     ends 0
@@ -122,7 +122,7 @@ SH
     pg_sql src "INSERT INTO a SELECT g, repeat('a', 200) FROM generate_series(3001, 60000) g" "$db"
     pg_sql src "DROP PUBLICATION p; CREATE PUBLICATION p FOR TABLE a, b" "$db"
     write_conf only "copy_rate = 500000"
-    run_begin "$conf"
+    pipeline_begin "$conf"
     wait_until 60 eval '[ "$(rows a)" -gt 0 ]'
     pg_sql src "ALTER PUBLICATION p DROP TABLE a" "$db"
     ends 0
@@ -134,7 +134,7 @@ SH
     pg_sql dst "TRUNCATE a, b; DROP SCHEMA walpipe CASCADE" "$db"
     rm -r "$dir/state"
     pg_sql src "ALTER PUBLICATION p ADD TABLE a" "$db"
-    run_begin "$conf"
+    pipeline_begin "$conf"
     wait_until 60 eval '[ "$(rows a)" -gt 0 ]'
     kill -TERM "$(pipeline_pid "$conf")"
     ends 111
@@ -146,7 +146,7 @@ SH
 @test "SIGTERM before the end: 111, since 0 means that all is copied; the next start goes on" {
     bench_tables
     write_conf only "copy_rate = 1000000"
-    run_begin "$conf"
+    pipeline_begin "$conf"
     wait_until 60 more_rows 0
     kill -TERM "$(pipeline_pid "$conf")"
     ends 111
@@ -175,7 +175,7 @@ shards = 2
 flush_interval = 50ms
 CONF
     load_start 40
-    run_begin "$conf"
+    pipeline_begin "$conf"
     wait_until 60 eval '[ "$(ch_sql ch "SELECT count() FROM pgbench_accounts" "$db")" -gt 0 ]'
     pipeline_kill "$conf"
     sed -i 's/^copy_rate.*/copy_rate = 0/' "$conf"

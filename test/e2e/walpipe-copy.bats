@@ -151,10 +151,6 @@ restarted() {
 
 # ---- two walpipes ----
 
-waits_for_slot() {
-    "$WALPIPE_BIN/walpipe" status -c "$1" | grep -q STANDBY
-}
-
 @test "a hot standby takes over during the copy" {
     bench_tables
     write_conf yes "" "" standby
@@ -163,10 +159,8 @@ waits_for_slot() {
     load_start 40
     pipeline_start "$dir/first.conf"
     wait_until 60 copied_some
-    setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.exit"' \
-        pipeline "$conf" "$WALPIPE_BIN" </dev/null >>"$conf.log" 2>&1 3>&- &
-    wait_until 60 waits_for_slot "$conf"
-    kill_later "$(pipeline_pid "$conf")"
+    pipeline_begin "$conf"
+    wait_until 60 pipeline_waits "$conf"
     # it keeps its hands off the target
     copied_some
     run ! noted "bool_and(state = 'streaming')" "AND name = 'pgbench_accounts'"

@@ -191,11 +191,6 @@ ended() { # CODE [SECONDS]
 
 # Starts walpipe, which must end with this code by itself.
 start_ends() {
-    rm -f "$conf.exit"
-    touch "$conf.log"
-    # shellcheck disable=SC2016 # the inner shell expands them
-    setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.exit"' \
-        pipeline "$conf" "$WALPIPE_BIN" </dev/null >>"$conf.log" 2>&1 3>&- 4>&- &
-    disown
+    pipeline_begin "$conf"
     ended "$1" 30
 }

@@ -73,13 +73,8 @@ zombies=()
     pipeline_start "$first"
     insert 1 100
     sed "s,^state_dir = .*,state_dir = $SCRATCH/$db.second.state," "$first" >"$second"
-    touch "$second.log"
-    # shellcheck disable=SC2016 # the inner shell expands them
-    setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.exit"' \
-        pipeline "$second" "$WALPIPE_BIN" </dev/null >>"$second.log" 2>&1 3>&- &
-    disown
+    pipeline_begin "$second"
     wait_until 20 grep -q "is in use by the source's process" "$second.log"
-    kill_later "$(pipeline_pid "$second")"
     insert 101 200
     caught_up "$first" src "$db"
     equal pg

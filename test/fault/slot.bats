@@ -34,18 +34,6 @@ setting() { # NAME VALUE
     wait_until 10 eval "[ \"\$(pg_sql src 'SHOW $1')\" = '$2' ]"
 }
 
-# walpipe in the background, that need not stream.
-start_waiting() {
-    touch "$conf.log"
-    rm -f "$conf.exit"
-    # shellcheck disable=SC2016 # the inner shell expands them
-    setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.exit"' \
-        pipeline "$conf" "$WALPIPE_BIN" </dev/null >>"$conf.log" 2>&1 3>&- 4>&- 5>&- &
-    disown
-    wait_until 30 pipeline_pid "$conf"
-    kill_later "$(pipeline_pid "$conf")"
-}
-
 status_json() {
     "$WALPIPE_BIN/walpipe" status -c "$conf" --json
 }
@@ -85,7 +73,7 @@ status_json() {
     run "$WALPIPE_BIN/walpipe" check -c "$conf"
     [ "$status" -eq 100 ]
     grep -q '^FAIL.*max_replication_slots = .* are in use: raise it and restart the source' <<<"$output"
-    start_waiting
+    pipeline_begin "$conf"
     wait_until 30 logged "all replication slots are in use.*max_replication_slots"
     pg_sql src "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE 'full_%'" >/dev/null
     wait_until 30 eval '[ "$(pipeline_starts "$conf")" -gt 0 ]'
@@ -102,7 +90,7 @@ status_json() {
     exec 5>"$SCRATCH/$db.fifo"
     echo "BEGIN; INSERT INTO t VALUES (0, 'before the slot');" >&5
     wait_until 10 eval '[ "$(src "SELECT count(*) FROM pg_stat_activity WHERE state = '"'idle in transaction'"'")" = 1 ]'
-    start_waiting
+    pipeline_begin "$conf"
     wait_until 30 logged "every transaction that was open has ended; it waits for process [0-9]*, idle in transaction since"
     # the log has it before ackd
     wait_until 10 eval '"$WALPIPE_BIN/walpipe" status -c "$conf" | grep -q "source      WAITING: the source makes slot .* it waits for process"'
@@ -171,7 +159,7 @@ opens() {
 makes_old_slot() {
     exec 5> >(psql -XAtq -d "$(pg_conninfo src "$db")" >/dev/null 2>&1)
     opens 5 "1, 'first'"
-    start_waiting
+    pipeline_begin "$conf"
     wait_until 30 eval '[ "$(src "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '"'CREATE_REPLICATION_SLOT%'"' AND wait_event = '"'transactionid'"'")" = 1 ]'
     exec 6> >(psql -XAtq -d "$(pg_conninfo src "$db")" >/dev/null 2>&1)
     opens 6 "2, 'second'"

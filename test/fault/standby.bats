@@ -33,18 +33,6 @@ teardown_file() {
     servers_end
 }
 
-# A walpipe that is to wait.
-standby_start() {
-    touch "$1.log"
-    rm -f "$1.exit"
-    # shellcheck disable=SC2016 # the inner shell expands them
-    setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.exit"' \
-        pipeline "$1" "$WALPIPE_BIN" </dev/null >>"$1.log" 2>&1 3>&- &
-    disown
-    wait_until 30 pipeline_pid "$1"
-    kill_later "$(pipeline_pid "$1")"
-}
-
 # A signal to walpipe and all its programs at once, as a whole machine that stops.
 for_tree() { # SIGNAL CONFIG
     local walpipe
@@ -70,7 +58,7 @@ streams_again() { # CONFIG STARTS
     pipeline_start "$first"
     insert 1 100
     caught_up "$first" src "$db"
-    standby_start "$second"
+    pipeline_begin "$second"
     walsender=$(slot active_pid)
     wait_until 20 says "$second" "source: standby: slot .* in use by the source's process $walsender (walpipe $db"
     [ "$(curl -s --noproxy '*' -o /dev/null -w '%{http_code}' "http://$(sed -n 's/^http = //p' "$second")/healthz")" = 503 ]
@@ -96,7 +84,7 @@ streams_again() { # CONFIG STARTS
 
     # back on its machine, the first one waits in its turn, and then goes on though its checkpoint is
     # behind the slot: the target proves that nothing is missing
-    standby_start "$first"
+    pipeline_begin "$first"
     wait_until 20 says "$first" "standby: slot"
     insert 5001 6000
     caught_up "$second" src "$db"
@@ -120,7 +108,7 @@ streams_again() { # CONFIG STARTS
     pipeline_start "$first"
     insert 1 100
     caught_up "$first" src "$db"
-    standby_start "$second"
+    pipeline_begin "$second"
     wait_until 20 says "$second" "standby: slot"
     # with changes in its pipes and batches
     insert 101 8000 3>&- &
@@ -150,8 +138,8 @@ streams_again() { # CONFIG STARTS
     pipeline_start "$first"
     insert 1 100
     caught_up "$first" src "$db"
-    standby_start "$second"
-    standby_start "$third"
+    pipeline_begin "$second"
+    pipeline_begin "$third"
     wait_until 20 grep -q "standby: slot" "$second.log"
     wait_until 20 grep -q "standby: slot" "$third.log"
     for_tree KILL "$first"
@@ -169,7 +157,7 @@ streams_again() { # CONFIG STARTS
     pipeline_start "$first"
     insert 1 100
     caught_up "$first" src "$db"
-    standby_start "$second"
+    pipeline_begin "$second"
     wait_until 20 says "$second" "standby: slot"
     for_tree KILL "$first"
     wait_until 15 streams_again "$second" 0

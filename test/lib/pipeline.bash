@@ -3,32 +3,44 @@
 #
 #   pipeline_start CONFIG [VAR=VALUE ...]   walpipe run in the background, until it streams; its
 #                                           log is appended to CONFIG.log
-#   pipeline_begin CONFIG [VAR=VALUE ...]   the same, without a wait
+#   pipeline_begin CONFIG [VAR=VALUE ...]   the same, but it need not stream
 #   pipeline_pid CONFIG
 #   pipeline_stop CONFIG                    SIGTERM, and it must drain and exit 0
 #   pipeline_kill CONFIG                    SIGKILL to walpipe; the kernel ends its programs
 #   caught_up CONFIG SOURCE SLOT [SECONDS]  waits until all that the server SOURCE wrote is
 #                                           confirmed, by sinks that run now
+#   pipeline_waits CONFIG                   it waits for a slot that another one uses
 #   no_restart CONFIG                       its log shows no failure that a restart has hidden
 
 # Before the slot exists, what the source writes is nobody's: so it waits.
 pipeline_start() {
-    local config=$1 starts
-    touch "$config.log"
-    starts=$(pipeline_starts "$config")
+    local starts
+    touch "$1.log"
+    starts=$(pipeline_starts "$1")
     pipeline_begin "$@"
-    wait_until 30 pipeline_streams_or_gone "$config" "$starts" || return 1
-    pipeline_lives "$config" && kill_later "$(pipeline_pid "$config")"
+    wait_until 30 pipeline_streams_or_gone "$1" "$starts" || return 1
+    pipeline_lives "$1"
 }
 
 # Whoever sees the file of the exit status finds it complete.
 pipeline_begin() {
-    local config=$1
+    local config=$1 pid
     shift
-    rm -f "$config.exit"
+    rm -f "$config.exit" "$config.pid"
     # shellcheck disable=SC2016 # the inner shell expands them
     env "$@" setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.code"; mv "$1.code" "$1.exit"' \
-        pipeline "$config" "$WALPIPE_BIN" </dev/null >>"$config.log" 2>&1 3>&- 4>&- &
+        pipeline "$config" "$WALPIPE_BIN" </dev/null >>"$config.log" 2>&1 3>&- 4>&- 5>&- &
+    disown
+    wait_until 30 pipeline_runs_or_gone "$config" || return 1
+    ! pid=$(pipeline_pid "$config") || kill_later "$pid"
+}
+
+pipeline_runs_or_gone() {
+    [ -e "$1.exit" ] || pipeline_pid "$1" >/dev/null
+}
+
+pipeline_waits() {
+    "$WALPIPE_BIN/walpipe" status -c "$1" | grep -q STANDBY
 }
 
 pipeline_starts() {
