@@ -35,11 +35,11 @@ struct sink {
     uint32_t first_worker;
     bool paused;   /* none of its workers runs, and nothing beyond the slot's LSN is confirmed */
     bool detached; /* paused is set, too, but nothing waits for the sink: detach.h */
-    uint64_t paused_since; /* Unix time */
-    uint64_t reached;      /* paused: by an earlier run, 0 if not known */
-    uint64_t lacks_from;   /* detached: its target has the changes up to there, 0 if not known */
-    uint64_t detach_after; /* bytes of WAL, 0 if it is never given up */
-    bool detach_failed;    /* it should have been */
+    uint64_t paused_since;  /* Unix time */
+    uint64_t reached;       /* paused: by an earlier run, 0 if not known */
+    uint64_t lacks_from;    /* detached: its target has the changes up to there, 0 if not known */
+    uint64_t detach_after;  /* bytes of WAL, 0 if it is never given up */
+    bool detach_failed;     /* it should have been */
     struct ack_lacks lacks; /* as a worker has reported them last */
     struct barrier barrier;
 };

@@ -502,8 +502,7 @@ read_worker_status(struct cursor *c, struct ack_worker_status *w)
            mp_uint(c, &w->lag_bytes) && mp_int(c, &w->lag_micros) && mp_uint(c, &w->events) &&
            mp_uint(c, &w->batches) && mp_uint(c, &w->silent_millis) &&
            mp_bool(c, &w->copies_known) && copy_counts_read(c, &w->copies) &&
-           mp_uint(c, &w->paused_since) && mp_bool(c, &w->detached) &&
-           read_lacks(c, &w->lacks);
+           mp_uint(c, &w->paused_since) && mp_bool(c, &w->detached) && read_lacks(c, &w->lacks);
 }
 
 static bool

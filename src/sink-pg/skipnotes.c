@@ -402,12 +402,11 @@ skipnotes_count(const struct skipnotes *n, struct session *s, struct ack_lacks *
         return -1;
     if (!there)
         return 0;
-    row = session_ask(
-        s, "read walpipe.lacks",
-        copies ? COUNTED "FROM walpipe.lacks AS k WHERE pipeline = $1 AND sink = $2 "
-                         "AND " COPIED_SINCE " IS NOT TRUE"
-               : COUNTED "FROM walpipe.lacks WHERE pipeline = $1 AND sink = $2",
-        2, params, "vv", err);
+    row = session_ask(s, "read walpipe.lacks",
+                      copies ? COUNTED "FROM walpipe.lacks AS k WHERE pipeline = $1 AND sink = $2 "
+                                       "AND " COPIED_SINCE " IS NOT TRUE"
+                             : COUNTED "FROM walpipe.lacks WHERE pipeline = $1 AND sink = $2",
+                      2, params, "vv", err);
 #undef COUNTED
     if (row == NULL)
         return -1;

@@ -25,7 +25,7 @@ struct worker {
     struct skips skips; /* transactions that a person skips */
     struct skipnotes skipnotes;
     char skips_directory[DEADLETTER_PATH_SIZE];
-    struct ack_lacks lacks; /* of the sink, as ackd knows them */
+    struct ack_lacks lacks;   /* of the sink, as ackd knows them */
     struct position position; /* the target's, after the batch's whole transactions are applied */
     /* Ranges that are due, in the commit that is under way. */
     enum copies_turn { COPIES_WAIT, COPIES_SOME, COPIES_ALL } turn;

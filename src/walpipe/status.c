@@ -146,8 +146,8 @@ choose(const struct config *config, const struct ack_status *s, bool *sinks)
     return any;
 }
 
-/* The workers tell ackd whether a table is not streaming yet, or lacks changes. Only then targets and
- * source are asked. */
+/* The workers tell ackd whether a table is not streaming yet, or lacks changes. Only then targets
+ * and source are asked. */
 static int
 read_copies(struct status_samples *s, const struct config *config, struct pool *pool,
             struct err *err)
