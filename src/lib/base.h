@@ -35,7 +35,7 @@ struct err {
     char relation[132]; /* "schema.table", at most 63 + 1 + 63 bytes */
     bool neighbour;   /* the reason is that another program of the pipeline ended, and that program
                          logs its own */
-    char sqlstate[6]; /* if a PostgreSQL server gave the reason */
+    char sqlstate[6]; /* if a server gave the reason; a ClickHouse's has a number, 0 if none */
     char schema[64];  /* of the table that it named with it, "" if it did not */
     char table[64];
     uint32_t culprit; /* the source's table, if the reason is its data or its definition alone */

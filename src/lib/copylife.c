@@ -185,6 +185,16 @@ check_noted(struct copying *c, const struct copypart *part, const struct copytab
     return err_hint(err, "%s; %s", hint, c->noted_hint);
 }
 
+/* Another worker, which has loaded its notes later or earlier, knows of no parking. */
+static int
+begin_noted(struct copying *c, const struct copypart *part, const struct copytable_event *table,
+            struct err *err)
+{
+    for (struct copypart *at = copyparts_first(c, part->relid); at != NULL; at = at->table_next)
+        at->parked = false;
+    return check_noted(c, part, table, err);
+}
+
 int
 copylife_begin(struct copying *c, const struct copytable_event *table, uint64_t position,
                struct err *err)
@@ -201,7 +211,7 @@ copylife_begin(struct copying *c, const struct copytable_event *table, uint64_t 
             return -1;
         if (kept)
             return copylife_ask(c, table, err);
-    } else if (check_noted(c, part, table, err) != 0) {
+    } else if (begin_noted(c, part, table, err) != 0) {
         return -1;
     }
     if (part->state == COPY_RESYNC && !copyparts_has_key(&table->relation))

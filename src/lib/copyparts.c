@@ -124,7 +124,7 @@ look_at_resync(struct copypart *first)
             continue;
         resyncs = true;
         staged = staged || at->l0 != 0;
-        behind = behind || at->behind;
+        behind = behind || at->behind || at->parked;
     }
     if (resyncs && behind)
         first->way = staged ? COPYING_STAGE : COPYING_PASS;
@@ -258,6 +258,16 @@ copyparts_is_behind(const struct copying *c, uint32_t relid)
     return at != NULL;
 }
 
+const struct copypart *
+copyparts_published(const struct copying *c, uint32_t relid)
+{
+    const struct copypart *at = copyparts_first(c, relid);
+
+    while (at != NULL && (at->gone || at->out))
+        at = at->table_next;
+    return at;
+}
+
 bool
 copyparts_is_parked(const struct copying *c, uint32_t relid)
 {
@@ -308,7 +318,7 @@ look_at_target(struct copypart *part, const char *noted, const char *target, con
     if (part->out || strcmp(noted, target) == 0)
         return 0;
     part->changed = true;
-    if (noted[0] == '\0')
+    if (noted[0] == '\0' || part->parked)
         return 0;
     if (part->state == COPY_WAITING) {
         part->state = COPY_NEW;

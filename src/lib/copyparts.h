@@ -187,6 +187,9 @@ bool copyparts_stages(const struct copying *c, uint32_t relid);
 /* And the target lacks changes that it got meanwhile. */
 bool copyparts_is_behind(const struct copying *c, uint32_t relid);
 
+/* The first part that is not gone and not out, or NULL. */
+const struct copypart *copyparts_published(const struct copying *c, uint32_t relid);
+
 /* The table is set aside. */
 bool copyparts_is_parked(const struct copying *c, uint32_t relid);
 

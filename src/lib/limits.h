@@ -34,8 +34,9 @@
 /* Connections that pg-table-read reads over; each costs the source a backend. */
 #define COPY_WORKERS_MAX 32
 
-/* Tables that a sink parks per minute. Each needs a start of the programs. */
-#define PARK_LIMIT_MAX 1000u
+/* Tables that a sink parks per minute. Each ends the run, and a start takes about a second. */
+#define PARK_LIMIT_DEFAULT 5
+#define PARK_LIMIT_MAX     1000u
 
 /* Bytes of changes that may wait in a target while a table without a key is copied. They are rows
  * of a table there, so the disk is the limit. This one only catches a slip. */

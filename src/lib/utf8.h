@@ -34,4 +34,19 @@ utf8_sequence(const uint8_t *s, size_t n)
     return len;
 }
 
+/* A text that may be cut within a character, in place. */
+static inline void
+utf8_make_valid(char *text)
+{
+    size_t len = strlen(text), at = 0;
+
+    while (at < len) {
+        size_t n = utf8_sequence((const uint8_t *)text + at, len - at);
+
+        if (n == 0)
+            text[at] = '?';
+        at += n == 0 ? 1 : n;
+    }
+}
+
 #endif

@@ -162,10 +162,11 @@ resync_request(struct copy *copy, const struct copy_control *c, struct err *err)
         return refuse(
             copy, c->number, err,
             "give it a primary key that is not DEFERRABLE and REPLICA IDENTITY DEFAULT, or a "
-            "unique index by REPLICA IDENTITY USING INDEX, and try again; or, with a PostgreSQL "
-            "target, stop walpipe, "
+            "unique index by REPLICA IDENTITY USING INDEX, and try again; or stop walpipe, "
             "in one transaction of the target empty the table and delete its rows from "
-            "walpipe.tables and walpipe.held, and start again: it is copied",
+            "walpipe.tables and walpipe.held (in ClickHouse TRUNCATE it, then ALTER TABLE "
+            "walpipe_tables DELETE WHERE ..., until system.mutations shows that as done), and "
+            "start again: it is copied",
             "%s.%s has no key that identifies its rows", c->schema, c->name);
     return begin(copy, life, &wants, c->number);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/copyresync.h"
+#include "sink-ch/park.h"
 #include "sink-ch/resync.h"
 #include "sink-ch/resyncnotes.h"
 
@@ -109,6 +110,16 @@ read_journal(struct worker *w, struct err *err)
     return rc == 0 ? 0 : -1;
 }
 
+/* The notes of all say that they are copied again. */
+static int
+resume_all(struct attaching *a, struct err *err)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (park_resume(&a->worker->copies.notes.rows.table, a->tables[i].part.relid, err) != 0)
+            return -1;
+    return 0;
+}
+
 static int
 attach_tables(struct attaching *a, struct err *err)
 {
@@ -119,7 +130,7 @@ attach_tables(struct attaching *a, struct err *err)
                    noterows_make(&notes->rows, err) != 0 || read_journal(w, err) != 0 ||
                    read_tables(a, err) != 0 || judge_all(a, err) != 0 ||
                    resyncnotes_attach(notes, a->tables, a->count, err) != 0 ||
-                   journal_begin_anew(&w->journal, err) != 0
+                   resume_all(a, err) != 0 || journal_begin_anew(&w->journal, err) != 0
                ? -1
                : 0;
 }

@@ -14,6 +14,7 @@
 #include "lib/clock.h"
 #include "lib/copyreport.h"
 #include "sink-ch/copykeyless.h"
+#include "sink-ch/park.h"
 #include "sink-ch/resync.h"
 #include "sink-ch/rows.h"
 #include "sink-ch/send.h"
@@ -94,11 +95,13 @@ copies_start(struct worker *w, struct err *err)
         "table, run walpipe resync for it, or stop walpipe; in ClickHouse TRUNCATE the new target "
         "table, then ALTER TABLE walpipe_tables UPDATE state = 'waiting', done = '', rows = 0 "
         "WHERE ...; when system.mutations shows it as done, start again, and it is copied again";
+    if (park_load(w, err) != 0)
+        return -1;
     if (!is_on(w))
         return copynotes_require_none(&c->notes, err);
     /* An adopted history alone is no sign of rows: whoever adopts may have emptied the tables. */
     if (copynotes_load(&c->notes, &c->copying, w->journal.highest > 0, err) != 0 ||
-        copymissing_load(&c->missing, err) != 0)
+        park_begin(w, err) != 0 || copymissing_load(&c->missing, err) != 0)
         return -1;
     copying_begin(&c->copying, &w->intake.hello);
     return c->missing.any ? read_missing_keys(c, err) : 0;
@@ -585,7 +588,7 @@ copies_write(struct worker *w, struct err *err)
     intake_release(&w->intake);
     if (resync_begin(w, err) != 0 || copying_collect(c, state_position(w), SIZE_MAX, err) != 0 ||
         write_ranges(w, err) != 0 || look_for_missing(w, err) != 0 ||
-        copykeyless_look(w, err) != 0 || resync_settle(w, err) != 0 ||
+        copykeyless_look(w, err) != 0 || resync_settle(w, err) != 0 || park_write(w, err) != 0 ||
         copynotes_write(&w->copies.notes, c, err) != 0 || copykeyless_clear(w, err) != 0)
         return -1;
     copying_committed(c);

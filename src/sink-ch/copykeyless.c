@@ -102,7 +102,7 @@ apply_row(struct worker *w, struct table *table, struct copypart *part,
         !row_decode(&cursor, type, elements, &row, &w->values) ||
         (change->type != FRAME_DELETE && row.new_row.count != table->relation.columns_count)) {
         err_set(err, EXIT_REFUSED, "malformed row event for table \"%s\"", table->source_name);
-        return table_error(table, change->commit_lsn, err);
+        return table_place(table, change->commit_lsn, err);
     }
     w->transaction.commit_lsn = change->commit_lsn;
     part->sent++;
@@ -179,6 +179,15 @@ refuse(const struct copypart *part, const char *why, const char *hint, struct er
     return err_hint(err, "%s", hint);
 }
 
+/* The table is the reason, and not the sink's rights. */
+static int
+refuse_table(const struct copypart *part, const char *why, const char *hint, struct err *err)
+{
+    refuse(part, why, hint, err);
+    err->culprit = part->relid;
+    return -1;
+}
+
 /* A life begins by emptying the target table, so no row there may be another table's. */
 static int
 require_own_target(const struct worker *w, const struct copypart *part, struct err *err)
@@ -196,8 +205,8 @@ require_own_target(const struct worker *w, const struct copypart *part, struct e
 
         *err = (struct err){0}; /* of one that may not be written */
         if (other != NULL && strcmp(own, other) == 0)
-            rc = refuse(part, "rows of another table go to its target",
-                        "give it a target table of its own by map", err);
+            rc = refuse_table(part, "rows of another table go to its target",
+                              "give it a target table of its own by map", err);
         free(other);
     }
     free(own);
@@ -224,10 +233,10 @@ look_at_begin(struct worker *w, const struct copypart *part, struct err *err)
     if (table == NULL)
         return -1;
     return !table->keyed ? 0
-                         : refuse(part, "its target replaces rows",
-                                  "set REPLICA IDENTITY DEFAULT if it has a primary key, or let "
-                                  "the target be a MergeTree",
-                                  err);
+                         : refuse_table(part, "its target replaces rows",
+                                        "set REPLICA IDENTITY DEFAULT if it has a primary key, or "
+                                        "let the target be a MergeTree",
+                                        err);
 }
 
 static int

@@ -6,6 +6,7 @@
 
 #include "lib/copynote.h"
 #include "sink-ch/notetable.h"
+#include "sink-ch/park.h"
 #include "sink-ch/positions.h"
 #include "sink-ch/skipnotes.h"
 
@@ -157,7 +158,7 @@ read_notes(const struct notetable *n, const struct positions_summary *progress, 
     if (read_parts(n, &sink, state, lines, err) != 0)
         return -1;
     copynote_print(&sink, lines);
-    return read_missing(n, lines, err);
+    return read_missing(n, lines, err) == 0 ? park_list(n, lines, err) : -1;
 }
 
 /* A sink whose user may not write walpipe_progress has notes of its tables only. */

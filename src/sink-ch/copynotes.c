@@ -57,6 +57,7 @@ copynotes_require_empty(const struct copynotes *n, const struct copypart *part,
     if (look_at_target(n, part, target_sql, err) == 0)
         return 0;
     snprintf(err->relation, sizeof err->relation, "%s.%s", part->schema, part->name);
+    err->culprit = part->relid;
     return -1;
 }
 
@@ -287,6 +288,15 @@ take_keyless(struct copypart *copy, struct group part)
     }
 }
 
+static bool
+is_parked(const struct copynotes *n, uint32_t relid)
+{
+    for (size_t i = 0; i < n->parked.count; i++)
+        if (n->parked.relids[i] == relid)
+            return true;
+    return false;
+}
+
 /* Under another layout a worker has other rows. A physical table that some worker has not finished
  * is not finished. It is not known which of its rows belong to the present workers. If one worker
  * applies the table's changes, the others must not skip them. */
@@ -297,6 +307,8 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
     const struct note *own = of_shard(part, n->rows.table.hello->shard);
     struct copypart copy = own != NULL ? own->part : part.first->part;
     bool same = own != NULL && own->layout == n->layout_hash, begins = false;
+    /* A person who has emptied the target may have set all notes to waiting. */
+    bool parked = is_parked(n, part.first->part.relid) && !all_wait(table);
 
     copy.done = (struct spans){0};
     if (own == NULL)
@@ -304,7 +316,7 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
     copy.out = any_is_out(part);
     if (!same && copy.state == COPY_STREAMING && !all_stream(part))
         copy.state = COPY_COPYING;
-    if (copy.state != COPY_RESYNC && !copy.out && any_resyncs(table)) {
+    if (parked || (copy.state != COPY_RESYNC && !copy.out && any_resyncs(table))) {
         copy.state = COPY_RESYNC;
         copy.l0 = copy.rows = copy.file = 0;
         begins = true;
@@ -312,8 +324,11 @@ take_part(struct copynotes *n, struct copying *c, struct group table, struct gro
         copy.state = COPY_COPYING;
         copy.l0 = n->found;
     }
-    take_keyless(&copy, part);
-    copy.changed = !same || copy.state != own->part.state || copy.out != own->part.out;
+    if (!parked)
+        take_keyless(&copy, part);
+    copy.parked = parked;
+    copy.changed = !same || copy.state != own->part.state || copy.out != own->part.out ||
+                   (parked && own->part.l0 != 0);
     if (look_at_note(n, c, &copy, own != NULL ? own : part.first, err) != 0)
         return -1;
     for (size_t i = 0;
@@ -574,4 +589,5 @@ void
 copynotes_free(struct copynotes *n)
 {
     buf_free(&n->rows.rows);
+    free(n->parked.relids);
 }

@@ -16,6 +16,10 @@
 /* Zero-initialise, then set rows.table, options and layout. */
 struct copynotes {
     struct noterows rows;
+    struct { /* the tables that park.h found, before the notes are loaded */
+        uint32_t *relids;
+        size_t count;
+    } parked;
     const struct options *options;
     const struct layout *layout;
     uint64_t found; /* the sink had applied or skipped everything up to here at its start */

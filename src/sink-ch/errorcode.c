@@ -42,6 +42,12 @@ is_among(uint64_t code, const uint16_t *list, size_t count)
     return false;
 }
 
+bool
+errorcode_is_of_table(uint64_t code)
+{
+    return IN(statements, code) || IN(data, code);
+}
+
 enum errorcode_class
 errorcode_classify(uint64_t code, const char *message)
 {

@@ -11,6 +11,10 @@ enum errorcode_class {
     ERRORCODE_PERSON      /* a person must act */
 };
 
+/* Of those that a person must end: whether the table or its rows are the reason, and not the login,
+ * the user's rights and limits, or the replicas. */
+bool errorcode_is_of_table(uint64_t code);
+
 enum errorcode_class errorcode_classify(uint64_t code, const char *message);
 
 #endif

@@ -16,6 +16,7 @@
 #include "sink-ch/copylist.h"
 #include "sink-ch/history.h"
 #include "sink-ch/making.h"
+#include "sink-ch/park.h"
 #include "sink-ch/resync.h"
 #include "sink-ch/resyncask.h"
 #include "sink-ch/secrets.h"
@@ -99,7 +100,6 @@ static int
 replicate(struct worker *w, struct err *err)
 {
     uint64_t durable;
-    int rc;
 
     set_journal(w);
     if (intake_connect(&w->intake, "sink-ch", w->options->ackd, err) != 0 ||
@@ -111,12 +111,13 @@ replicate(struct worker *w, struct err *err)
         return -1;
     w->convert.limits = w->server.limits;
     log_write(w->log, LOG_INFO, "replicating into ClickHouse %s", w->server.version);
-    rc = worker_run(w, err);
-    if (rc != 0 && err->code == EXIT_REFUSED && err->lsn != 0 && w->skips.helps)
+    if (worker_run(w, err) == 0)
+        return 0;
+    resync_failed(w);
+    park_table(w, err);
+    if (err->code == EXIT_REFUSED && err->lsn != 0 && w->skips.helps)
         skips_hint(w->intake.hello.sink, err);
-    if (rc != 0)
-        resync_failed(w);
-    return rc;
+    return -1;
 }
 
 static int
@@ -132,7 +133,8 @@ drop_progress(struct worker *w, struct err *err)
     if (notetable_drop(&notes, NOTETABLE_TABLES, w->options->sink, err) != 0 ||
         notetable_drop(&notes, NOTETABLE_MISSING, w->options->sink, err) != 0 ||
         notetable_drop(&notes, NOTETABLE_SKIPS, w->options->sink, err) != 0 ||
-        notetable_drop(&notes, NOTETABLE_LACKS, w->options->sink, err) != 0)
+        notetable_drop(&notes, NOTETABLE_LACKS, w->options->sink, err) != 0 ||
+        notetable_drop(&notes, NOTETABLE_PARKED, w->options->sink, err) != 0)
         return -1;
     return journal_drop(&w->journal, w->options->sink, err);
 }

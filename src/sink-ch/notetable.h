@@ -12,6 +12,7 @@
 #define NOTETABLE_MISSING "walpipe_missing"
 #define NOTETABLE_SKIPS   "walpipe_skips"
 #define NOTETABLE_LACKS   "walpipe_lacks"
+#define NOTETABLE_PARKED  "walpipe_parked"
 
 struct notetable {
     struct server *server;

@@ -61,6 +61,9 @@ static const struct opt_spec specs[] = {
     {"batch-rows", "N", "rows per batch; default 10000", OPT_NUMBER, TO(batch_rows), .min = 1,
      .max = BATCH_ROWS_MAX},
     {"flush-interval", "TIME", "longest wait of a row; default 1s", OPT_DURATION, TO(flush_millis)},
+    {"park", NULL, "an error of one table sets it aside, and the others go on", OPT_FLAG, TO(park)},
+    {"park-limit", "N", "tables that are set aside in a minute before the sink stops; default 5",
+     OPT_NUMBER, TO(park_limit), .min = 1, .max = PARK_LIMIT_MAX},
     {"map", "'a.b -> c.d, ...'", "other target tables; may be repeated", OPT_CALL,
      .take = take_map},
     {"nullable", "WHICH", "always or source: which new columns are Nullable", OPT_CALL,
@@ -142,6 +145,7 @@ options_parse(int argc, char **argv, struct options *options, struct err *err)
                                 .deleted_column = "_is_deleted",
                                 .batch_rows = 10000,
                                 .flush_millis = 1000,
+                                .park_limit = PARK_LIMIT_DEFAULT,
                                 .log_level = LOG_INFO};
     status = opt_parse(&program, argc, argv, options, err);
     choices_settle(&options->choices);

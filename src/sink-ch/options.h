@@ -40,7 +40,9 @@ struct options {
     const char *skip;       /* an LSN, or NULL */
     const char *skip_table; /* of --skip, NULL for all tables */
     bool repaired;
-    const char *sink; /* of --drop-progress, --tables and --resync */
+    const char *sink;    /* of --drop-progress, --tables and --resync */
+    bool park;           /* an error of one table sets it aside */
+    uint64_t park_limit; /* tables per minute */
     uint64_t batch_rows;
     uint64_t flush_millis;
     enum log_level log_level;

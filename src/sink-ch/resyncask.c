@@ -5,6 +5,7 @@
 
 #include "lib/copyresync.h"
 #include "lib/names.h"
+#include "sink-ch/park.h"
 #include "sink-ch/resync.h"
 #include "sink-ch/resyncnotes.h"
 
@@ -41,9 +42,10 @@ note(struct worker *w, const struct relation *relation, struct err *err)
 
     snprintf(part.schema, sizeof part.schema, "%s", relation->schema);
     snprintf(part.name, sizeof part.name, "%s", relation->name);
-    return noterows_add_columns(&w->copies.notes.rows, err) == 0
-               ? resyncnotes_ask(&w->copies.notes, &part, err)
-               : -1;
+    if (noterows_add_columns(&w->copies.notes.rows, err) != 0 ||
+        park_resume(&w->copies.notes.rows.table, relation->relid, err) != 0)
+        return -1;
+    return resyncnotes_ask(&w->copies.notes, &part, err);
 }
 
 int

@@ -142,7 +142,7 @@ static int
 ask_all(struct copynotes *n, const struct notes *notes, const struct copypart *part,
         struct err *err)
 {
-    struct note new = {.part = *part};
+    struct note new = {.part = *part, .shard = n->rows.table.hello->shard};
     bool any = false;
     int rc = 0;
 

@@ -283,7 +283,7 @@ put_named(const struct change *change, struct buf *out, struct err *err)
     if (copymissing_put_key(&change->table->relation, &row->new_row,
                             row->old_kind == OLD_NONE ? NULL : &row->old_row, out, err) == 0)
         return 0;
-    return table_error(change->table, change->worker->transaction.commit_lsn, err);
+    return table_place(change->table, change->worker->transaction.commit_lsn, err);
 }
 
 static int

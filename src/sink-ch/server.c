@@ -87,9 +87,12 @@ refuse(const struct server *server, const char *what, struct err *err)
     if (server->answer.code != 0) {
         err_set(err, EXIT_REFUSED, "could not %s: ClickHouse says: %s (code %" PRIu64 ")", what,
                 server->answer.message, server->answer.code);
+        snprintf(err->sqlstate, sizeof err->sqlstate, "%u",
+                 (unsigned)(server->answer.code % 100000));
         return is_login_code(server->answer.code) ? refuse_login(server, err) : -1;
     }
     err_set(err, EXIT_REFUSED, "could not %s: %s", what, server->answer.message);
+    snprintf(err->sqlstate, sizeof err->sqlstate, "0");
     return err_hint(err, "%s", server->answer.hint == NULL ? "" : server->answer.hint);
 }
 

@@ -203,8 +203,8 @@ table_put_version(uint32_t width, struct version version, struct buf *sql)
 int
 table_check_own(const char *source_name, const char *target, struct err *err)
 {
-    static const char *const own[] = {JOURNAL_TABLE, NOTETABLE_TABLES, NOTETABLE_MISSING,
-                                      NOTETABLE_SKIPS, NOTETABLE_LACKS};
+    static const char *const own[] = {JOURNAL_TABLE,   NOTETABLE_TABLES, NOTETABLE_MISSING,
+                                      NOTETABLE_SKIPS, NOTETABLE_LACKS,  NOTETABLE_PARKED};
     bool is_own = false;
 
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
@@ -240,9 +240,16 @@ table_check_target(const struct table *table, struct table *const *tables, uint3
 }
 
 int
-table_error(const struct table *table, uint64_t lsn, struct err *err)
+table_place(const struct table *table, uint64_t lsn, struct err *err)
 {
     snprintf(err->relation, sizeof err->relation, "%s", table->source_name);
     err->lsn = lsn;
     return -1;
+}
+
+int
+table_error(const struct table *table, uint64_t lsn, struct err *err)
+{
+    err->culprit = table->relation.relid;
+    return table_place(table, lsn, err);
 }

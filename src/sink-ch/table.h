@@ -129,6 +129,10 @@ int table_check_target(const struct table *table, struct table *const *tables, u
                        bool loaded_only, struct err *err) MUST_CHECK;
 
 /* Fills err's relation and LSN. Always -1. */
+int table_place(const struct table *table, uint64_t lsn, struct err *err);
+
+/* The same, and the culprit, for an error of which the table's rows or its definition are the
+ * reason, unless the server's code says otherwise. */
 int table_error(const struct table *table, uint64_t lsn, struct err *err);
 
 #endif

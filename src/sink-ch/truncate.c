@@ -43,7 +43,7 @@ truncate_apply(struct worker *worker, struct table *table, uint64_t ordinal, str
     int order;
 
     if (history_announce(worker, table, err) != 0)
-        return table_error(table, worker->transaction.commit_lsn, err);
+        return table_place(table, worker->transaction.commit_lsn, err);
     if (!table->has_version)
         return empty_table(worker, table, err);
     if (rows_check_version(worker, table, err) != 0)

@@ -195,7 +195,7 @@ malformed_row(const struct worker *w, const struct table *table, const char *wha
 {
     err_set(err, EXIT_REFUSED, "malformed row event for table \"%s\": %s", table->source_name,
             what);
-    return table_error(table, w->transaction.commit_lsn, err);
+    return table_place(table, w->transaction.commit_lsn, err);
 }
 
 static int

@@ -6,9 +6,6 @@
 #define BATCH_ROWS_DEFAULT   10000
 #define FLUSH_MILLIS_DEFAULT 200
 
-/* Each ends the run, and a start takes about a second. */
-#define PARK_LIMIT_DEFAULT 5
-
 /* They are applied in one transaction of the target. */
 #define HOLD_BYTES_DEFAULT (UINT64_C(1) << 30)
 

@@ -73,7 +73,7 @@ static const struct key keys[] = {
     {COPY_KEY, IN_SINK, KEY_OPTIONAL, values_copy, offsetof(struct sink_config, copy)},
     {"copy_hold", IN_PG, KEY_OPTIONAL, values_copy_hold, offsetof(struct sink_config, copy_hold)},
     {"on_error", IN_SINK, KEY_OPTIONAL, values_on_error, offsetof(struct sink_config, on_error)},
-    {"park_limit", IN_PG, KEY_OPTIONAL, values_park_limit,
+    {"park_limit", IN_PG | IN_CH, KEY_OPTIONAL, values_park_limit,
      offsetof(struct sink_config, park_limit)},
     {"batch_rows", IN_PG | IN_CH, KEY_OPTIONAL, values_batch_rows,
      offsetof(struct sink_config, batch_rows)},

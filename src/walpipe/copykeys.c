@@ -40,8 +40,8 @@ check_parking(const struct config *config, const struct sink_config *sink, struc
 
     if (sink->on_error == NULL || strcmp(sink->on_error, "park") != 0)
         return 0;
-    if (sink->type != SINK_PG)
-        return refuse(config, sink, "only a sink of type pg can park a table yet, not",
+    if (!can_copy(sink->type))
+        return refuse(config, sink, "only a sink of type pg or ch can park a table, not",
                       "set on_error = stop in its section, or leave it out", err);
     if (choice == COPY_ONLY)
         return refuse(config, sink, "on_error = park and copy = only exclude each other: sink",

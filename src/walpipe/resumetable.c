@@ -19,7 +19,7 @@ struct resuming {
 static bool
 is_chosen(const struct resuming *r, const struct sink_config *sink)
 {
-    return sink->type == SINK_PG && (r->sink == NULL || strcmp(r->sink, sink->name) == 0);
+    return sink->type != SINK_EXEC && (r->sink == NULL || strcmp(r->sink, sink->name) == 0);
 }
 
 static int

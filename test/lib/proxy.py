@@ -22,6 +22,8 @@ CONTROL is the path of a Unix socket. Commands, each for one link NAME:
     NAME insert [N]         the same, of the next N HTTP INSERTs
     NAME body [N]           the next N HTTP INSERTs: a part of the body reaches the server, then the
                             end of the stream, as a client that dies would leave it
+    NAME hold before|after TABLE  each HTTP INSERT into TABLE stands still before it reaches the
+                            server, or its answer does, until `pass`, which resets the connection
     NAME counts             what has happened so far, as JSON
 
 `pass` also takes back what is armed and has not happened."""
@@ -41,6 +43,7 @@ class Link:
     def __init__(self, name, listen, target):
         self.name, self.listen, self.target = name, listen, target
         self.going = asyncio.Event()
+        self.held = asyncio.Event()  # the end of what is held
         self.connections = set()
         self.counts = {}
         self.clear()
@@ -52,6 +55,9 @@ class Link:
         self.limit = None  # (direction, bytes)
         self.every = 0  # of how many COMMITs one is cut
         self.commits = 0  # since then
+        self.hold = None  # (when, table)
+        self.held.set()
+        self.held = asyncio.Event()
         self.going.set()
 
     def take(self, kind):
@@ -176,6 +182,8 @@ class Connection:
         if fault == "after":
             return await self.lose_answer(data, (b"COMMIT\0", b"ROLLBACK\0"))
         if data.startswith(b"POST ") or data.startswith(b"GET "):
+            if b"INSERT" in data and link.hold is not None and link.hold[1] in data:
+                return await self.stand_still(data)
             if b"INSERT" in data and link.take("body"):
                 return await self.half_body(data)
             if link.take("answer") or (b"INSERT" in data and link.take("insert")):
@@ -208,6 +216,22 @@ class Connection:
                 await self.server_out.drain()
                 more = asyncio.ensure_future(self.client_in.read(PIECE))
         more.cancel()
+
+    async def stand_still(self, data):
+        held = self.link.held
+        if self.link.hold[0] == "before":
+            self.link.note("hold")
+            await held.wait()
+            self.cut()
+            return False
+        self.mute = (b"",)
+        self.server_out.write(data)
+        await self.server_out.drain()
+        await self.rest_of_request()
+        self.link.note("hold")
+        await held.wait()
+        self.cut()
+        return False
 
     async def half_body(self, data):
         head = data.find(b"\r\n\r\n") + 4
@@ -260,6 +284,8 @@ def obey(links, line):
         link.note("delay")
     elif what == "refuse":
         link.refuse = True
+    elif what == "hold":
+        link.hold = (words[0], words[1].encode())
     elif what == "cut":
         for connection in list(link.connections):
             connection.cut()

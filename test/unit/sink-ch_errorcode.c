@@ -85,5 +85,11 @@ main(void)
     check(errorcode_classify(225, "Code: 225. DB::Exception: Cannot get ZooKeeper") ==
               ERRORCODE_WAIT,
           "a session with ZooKeeper comes back");
+    check(errorcode_is_of_table(60) && errorcode_is_of_table(70) && errorcode_is_of_table(469),
+          "a table that is missing, and values that it refuses");
+    check(!errorcode_is_of_table(497) && !errorcode_is_of_table(516) &&
+              !errorcode_is_of_table(158) && !errorcode_is_of_table(222) &&
+              !errorcode_is_of_table(0),
+          "rights, limits, replicas and a proxy are no table's");
     return check_done();
 }

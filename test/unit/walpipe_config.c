@@ -176,11 +176,14 @@ test_copies(void)
         check(same(c.sinks[0].on_error, "park") && c.sinks[0].park_limit == 1000, "a sink parks");
         config_free(&c);
     }
-    if (reads(PIPELINE SOURCE CH "on_error = stop\n", &c))
+    if (reads(PIPELINE SOURCE CH "copy = yes\non_error = park\npark_limit = 2\n", &c)) {
+        check(same(c.sinks[0].on_error, "park") && c.sinks[0].park_limit == 2, "ClickHouse, too");
         config_free(&c);
+    }
+    refuses(PIPELINE SOURCE "[sink e]\ntype=exec\ncommand=x\non_error = park\n", 11,
+            "on_error = stop");
     refuses(PIPELINE SOURCE SINK "park_limit = 1001\n", 11, "from 1 to 1000");
     refuses(PIPELINE SOURCE SINK "on_error = skip\n", 11, "stop or park");
-    refuses(PIPELINE SOURCE CH "on_error = park\n", 8, "on_error = stop");
     refuses(PIPELINE "copy = no\n" SOURCE SINK "on_error = park\n", 9, "copy = yes");
     refuses(PIPELINE "copy = only\n" SOURCE SINK "on_error = park\n", 9, "on_error = stop");
     refuses(PIPELINE SOURCE "binary = on\n" SINK "on_error = park\n", 9, "binary = off");
