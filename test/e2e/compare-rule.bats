@@ -110,6 +110,9 @@ hold() {
     # the source waits for a standby that does not exist, and shows nothing of the transaction
     in_src "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
     in_src "SELECT pg_reload_conf()"
+    # when a new session knows it, the checkpointer has been told, and reads it before a checkpoint
+    wait_until 20 eval '[ "$(in_src "SHOW synchronous_standby_names")" = nobody ]'
+    in_src "CHECKPOINT"
     hold "BEGIN" "UPDATE t SET v = 'new' WHERE id = 1" "DELETE FROM t WHERE id = 2" "INSERT INTO t VALUES (4, 'd')" "COMMIT"
     wait_until 20 target_has_it
     [ "$(in_src "SELECT string_agg(id || v, ',' ORDER BY id) FROM t")" = 1a,2b,3c ]
