@@ -36,7 +36,7 @@ enum ack_type {
     ACK_COPY_COUNTS = 19,  /* for people: its tables by state, and the rows that it wrote */
     ACK_TABLE_COUNTS = 20, /* for people: the changes of a table, and the state of its copy */
     /* anybody to ackd */
-    ACK_LACKS = 21, /* for people: what its sink's target lacks by walpipe skip */
+    ACK_LACKS = 21, /* for people: changes that its sink's target lacks by walpipe skip */
     ACK_STATUS_REQUEST = 16,
     ACK_CONTROL = 22,    /* a command; ackd forwards it to pg-table-read */
     ACK_CONTROLLED = 23, /* the answer, from pg-table-read to ackd, and from ackd to the command */
@@ -137,7 +137,7 @@ struct ack_table_counts {
     uint64_t inserts, updates, deletes, truncates;
 };
 
-/* Of a sink, what its target says: it lacks changes because they were skipped. */
+/* Of a sink whose target says that it lacks changes, because they were skipped. */
 struct ack_lacks {
     uint64_t tables;
     uint64_t changes;

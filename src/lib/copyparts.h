@@ -23,7 +23,7 @@ enum copy_state {
 /* The treatment of a table's changes. */
 enum copying_way {
     COPYING_APPLY,  /* as without a copy */
-    COPYING_PASS,   /* leave it: the ranges will have it */
+    COPYING_PASS,   /* leave it, since the ranges will have it */
     COPYING_HOLD,   /* of a table without a key: it waits until the ranges are written, see
                        keylesscopy.h */
     COPYING_UPSERT, /* tell copying_row, copying_truncate, then apply it; a row that is not there
@@ -106,13 +106,13 @@ struct copypart {
     struct copybefore before; /* for a resync that this run has begun */
     bool undone; /* in a table's first part: the commit that is under way ends a resync that came to
                     nothing */
-    bool kept;   /* asked_life came to nothing: the sink refuses to copy it again */
+    bool kept;   /* asked_life came to nothing, since the sink refuses to copy it again */
 
     /* Of a table without a key: see keylesscopy.h. */
     bool keyless; /* its life is of one, or the last one was */
     bool begins;  /* its life begins with the commit that is under way */
     bool clears;  /* an earlier one has left rows, which that commit removes */
-    bool spoiled; /* its life comes to nothing: changes are passed over, ranges are dropped */
+    bool spoiled; /* its life comes to nothing, so changes are passed over, and ranges dropped */
     bool snapshot_known;
     struct snapshot snapshot; /* of all ranges */
     uint64_t held_count;      /* changes that wait */
@@ -130,12 +130,12 @@ struct copying {
     const char *moved_hint;   /* for a table whose rows are in another target table */
     const char *renamed_hint; /* the same, because it, or its target, was renamed */
     /* Whether the target can be copied again. If not, -1 with the reason in why (EXIT_REFUSED), or
-     * another failure. NULL: the sink cannot do that. */
+     * another failure. NULL if the sink cannot do that. */
     int (*check_resync)(void *context, const struct relation *relation, struct err *why);
     void *context;
     struct err kept;   /* the reason for parts that are kept */
     uint32_t unstage;  /* the run ends, and the staged rows of this table are void; 0 if none are */
-    bool carried_over; /* every table without a note is streaming: an older walpipe made them so */
+    bool carried_over; /* every table without a note is streaming, as an older walpipe made them */
     char read[COPYDEFINITION_READ_LEN + 1]; /* names the publications that are read */
     uint32_t taken; /* tables that this run has noted so since copying_taken */
     struct copypart *parts;
@@ -178,7 +178,7 @@ struct copypart *copyparts_of_life(const struct copying *c, uint64_t life);
 /* The table has a part that is not gone. */
 bool copyparts_known(const struct copying *c, uint32_t relid);
 
-/* The table is copied again: rows that changes of it miss in the target are of no account. */
+/* The table is copied again, so rows that its changes miss in the target are of no account. */
 bool copyparts_resyncs(const struct copying *c, uint32_t relid);
 
 /* And its rows and changes are staged. */

@@ -26,7 +26,7 @@ static const char lacks_types[] = "relid UInt32, lsn UInt64, shard UInt32, schem
                                   "name String, changes UInt64, state String";
 static const char lacks_key[] = "relid, lsn, shard";
 
-/* What a later row has counts more than what an earlier one has. */
+/* A later row counts more than an earlier one. */
 static uint64_t
 next_version(void)
 {
