@@ -77,12 +77,33 @@ copyback_published(struct copying *c, struct copypart *part, const char *definit
     copyparts_changed(c, part);
 }
 
+/* The table was in the last list, and the sink has rows of it. */
+static bool
+is_followed(const struct copying *c, uint32_t relid)
+{
+    const struct copypart *at = copyparts_first(c, relid);
+
+    while (at != NULL &&
+           (at->gone || at->out || at->state == COPY_NEW || at->state == COPY_WAITING))
+        at = at->table_next;
+    return at != NULL;
+}
+
+/* It left its table, which has stayed, and is not the one that is asked about. So it is not back.
+ */
+static bool
+is_elsewhere(const struct copying *c, const struct copypart *part, uint32_t asked)
+{
+    return part->state == COPY_STREAMING && part->part != 0 && part->part != part->relid &&
+           part->part != asked && is_followed(c, part->relid);
+}
+
 /* Of a table that waits the ranges bring all. Its target may be another one by now. */
 int
-copyback_take(struct copying *c, uint32_t relid, struct err *err)
+copyback_take(struct copying *c, uint32_t relid, uint32_t asked, struct err *err)
 {
     for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next) {
-        if (!at->out || at->gone)
+        if (!at->out || at->gone || is_elsewhere(c, at, asked))
             continue;
         if (at->state == COPY_RESYNC && at->l0 != 0)
             return copyparts_unstage(c, at, "its changes were not published for a time", err);
@@ -103,5 +124,5 @@ copyback_listed(struct copying *c, uint32_t relid, uint32_t part, const char *de
     look_whether_stayed(c, relid, part, definition);
     for (struct copypart *at = copyparts_first(c, relid); at != NULL; at = at->table_next)
         at->met = false;
-    return copyback_take(c, relid, err);
+    return copyback_take(c, relid, part, err);
 }

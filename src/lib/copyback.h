@@ -11,9 +11,9 @@
 int copyback_listed(struct copying *c, uint32_t relid, uint32_t part, const char *definition,
                     struct err *err) MUST_CHECK;
 
-/* A part that is out is back, and changes of it are lost. It is refused if rows of it are in the
- * target. */
-int copyback_take(struct copying *c, uint32_t relid, struct err *err) MUST_CHECK;
+/* The table is back, or its part `asked` (0 for all of them). A part that was out has lost changes,
+ * and is refused if rows of it are in the target. */
+int copyback_take(struct copying *c, uint32_t relid, uint32_t asked, struct err *err) MUST_CHECK;
 
 /* Behind it. The note gets what publishes the part now, and keeps the definition of what was
  * copied. */

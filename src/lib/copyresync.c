@@ -58,6 +58,7 @@ copyresync_set(struct copypart *first, bool done)
     for (struct copypart *at = first; at != NULL; at = at->table_next) {
         if (at->gone || (at->out && !done))
             continue;
+        at->gone = at->out; /* its rows were surplus */
         at->state = done ? COPY_STREAMING : COPY_RESYNC;
         at->behind = at->behind && !done;
         buf_reset(&at->missing, 1u << 16);

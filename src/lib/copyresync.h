@@ -26,8 +26,9 @@ int copyresync_refuse_shared(const char *label, struct err *err);
  * ended, otherwise NULL. */
 const struct copypart *copyresync_last_ended(const struct copypart *first);
 
-/* Ends the resync. If done, the table is streaming. Otherwise keys are missing, so it stays in
- * resync, and the caller sets the missing keys of the parts that have ended. */
+/* Ends the resync. If done, the table is streaming, and parts that are out are gone, because their
+ * rows were removed as surplus. Otherwise keys are missing, so it stays in resync, and the caller
+ * sets the missing keys of the parts that have ended. */
 void copyresync_set(struct copypart *first, bool done);
 
 /* ---- a pipeline that does not run ---- */

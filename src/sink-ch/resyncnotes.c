@@ -99,7 +99,10 @@ resyncnotes_end(struct copynotes *n, uint32_t relid, struct err *err)
         if (!is_of(&notes.list[i], relid))
             continue;
         notes.list[i].part.state = COPY_STREAMING;
-        put(n, &notes.list[i]);
+        if (notes.list[i].part.out)
+            noterows_put(&n->rows, &notes.list[i], noterows_gone);
+        else
+            put(n, &notes.list[i]);
     }
     notes_free(&notes);
     return rc == 0 ? noterows_write(&n->rows, err) : -1;

@@ -202,18 +202,25 @@ static const char is_merged[] =
     "AND relid = $3::oid AND shard = $4::integer "
     "AND state NOT IN ('streaming', 'out-streaming'))";
 
-static const char note_merged[] =
-    "UPDATE walpipe.tables SET state = CASE WHEN state LIKE 'out-%' THEN 'out-streaming' "
-    "ELSE 'streaming' END, behind = false, updated_at = pg_catalog.now() "
-    "WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND $4::integer IS NOT NULL";
+/* Rows of a partition that has left the table were surplus. */
+static const char *const note_merged[] = {
+    "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid "
+    "AND state LIKE 'out-%' AND $4::integer IS NOT NULL",
+    "UPDATE walpipe.tables SET state = 'streaming', behind = false, "
+    "updated_at = pg_catalog.now() "
+    "WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND $4::integer IS NOT NULL"};
 
 static int
 note_all(const struct resync *r, uint32_t relid, struct err *err)
 {
-    PGresult *result = ask_of_table(r, "write walpipe.tables", note_merged, relid, err);
+    for (size_t i = 0; i < sizeof note_merged / sizeof *note_merged; i++) {
+        PGresult *result = ask_of_table(r, "write walpipe.tables", note_merged[i], relid, err);
 
-    PQclear(result);
-    return result == NULL ? -1 : 0;
+        PQclear(result);
+        if (result == NULL)
+            return -1;
+    }
+    return 0;
 }
 
 /* Every row that was staged must be in the table that is merged: rows that it lacks are deleted. */

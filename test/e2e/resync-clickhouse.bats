@@ -300,6 +300,48 @@ copied() {
     pipeline_stop "$conf"
 }
 
+# ---- a partition that has left ----
+
+# state_of PART: of its note, "gone" also without one
+state_of() {
+    in_ch "SELECT if(count() = 0, 'gone', max(state)) FROM walpipe_tables FINAL WHERE part = $1"
+}
+
+has_state() { # PART STATE
+    [ -e "$conf.exit" ] || [ "$(state_of "$1")" = "$2" ]
+}
+
+@test "rows of a partition that was detached are surplus, and it may be attached again" {
+    local r1
+    pg_sql src "CREATE TABLE r (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+        CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (0) TO (1000);
+        CREATE TABLE r2 PARTITION OF r FOR VALUES FROM (1000) TO (2000);
+        INSERT INTO r SELECT g, 'r' FROM generate_series(0, 1999) g;
+        CREATE PUBLICATION p FOR TABLE r WITH (publish_via_partition_root)" "$db"
+    r1=$(pg_sql src "SELECT 'r1'::regclass::oid" "$db")
+    write_conf
+    pipeline_start "$conf"
+    wait_until 60 all_are streaming 2
+    pg_sql src "ALTER TABLE r DETACH PARTITION r1" "$db"
+    wait_until 60 has_state "$r1" out-streaming
+    # the bug was that the next list ended the pipeline
+    pg_sql src "CREATE TABLE r3 PARTITION OF r FOR VALUES FROM (3000) TO (4000); INSERT INTO r VALUES (3000, 'r')" "$db"
+    wait_until 60 has_state "$(pg_sql src "SELECT 'r3'::regclass::oid" "$db")" streaming
+    pipeline_stop "$conf"
+    again
+    run -0 resync --table public.r --wait
+    merged 1000
+    [ "$(state_of "$r1")" = gone ]
+    equal r "id, v"
+    pg_sql src "UPDATE r1 SET v = 'unheard';
+        ALTER TABLE r ATTACH PARTITION r1 FOR VALUES FROM (0) TO (1000)" "$db"
+    wait_until 60 has_state "$r1" streaming
+    caught_up "$conf" src "$db"
+    equal r "id, v"
+    pipeline_stop "$conf"
+    no_restart "$conf"
+}
+
 # ---- rows with versions that the source has not reached ----
 
 # What the hint tells to run in ClickHouse.
