@@ -62,8 +62,13 @@ shows_them() { # HTTP
     tables --json | jq -e '.sinks[0] | .tables_parked == 2 and .tables_streaming == 1 and
         ([.tables[] | select(.state == "parked") | .parked.reason != "" and .parked.lsn != null] | length == 2 and all)'
     wait_until 30 is_degraded "$1" 2
-    curl -sf "http://$1/metrics" | grep 'replicator_copy_tables{.*sink="olap",shard="0",state="parked"} 2'
+    # of two workers each tells it for itself
+    wait_until 30 first_worker_has_parked "$1" 2
     grep '"level":"warning".*public.a is parked since ' "$conf.log"
+}
+
+first_worker_has_parked() { # HTTP TABLES
+    curl -sf "http://$1/metrics" | grep "replicator_copy_tables{.*sink=\"olap\",shard=\"0\",state=\"parked\"} $2"
 }
 
 is_degraded() { # HTTP TABLES
