@@ -6,8 +6,8 @@
 #include "lib/copyparts.h"
 
 /* The reader's list has the physical table `part`, with this definition. EXIT_REFUSED if an earlier
- * list was without the table, or what publishes it now is not what did when the note was written,
- * and rows of it are in the target. */
+ * list was without the table, or other entries publish it now than when the note was written, and
+ * rows of it are in the target. */
 int copyback_listed(struct copying *c, uint32_t relid, uint32_t part, const char *definition,
                     struct err *err) MUST_CHECK;
 
@@ -15,8 +15,8 @@ int copyback_listed(struct copying *c, uint32_t relid, uint32_t part, const char
  * and is refused if rows of it are in the target. */
 int copyback_take(struct copying *c, uint32_t relid, uint32_t asked, struct err *err) MUST_CHECK;
 
-/* Behind it. The note gets what publishes the part now, and keeps the definition of what was
- * copied. */
+/* Behind it. The note gets the entries that publish the part now, and keeps the definition under
+ * which it was copied. */
 void copyback_published(struct copying *c, struct copypart *part, const char *definition);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "lib/pqx.h"
 
-/* Domains are resolved to their base types. Arrays of domains have no common text: a domain may
- * have another precision on the other side. The two %s depend on the version. */
+/* Domains are resolved to their base types. Arrays of domains have no common text, since a domain
+ * may have another precision on the other side. The two %s depend on the version. */
 static const char columns_sql[] =
     "SELECT c.relkind, a.attname, b.oid, b.typmod,"
     "  pg_catalog.format('%%I.%%I', n.nspname, b.typname), b.typtype,"

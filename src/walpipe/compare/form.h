@@ -26,9 +26,10 @@ void form_pair(struct form *form, const struct column *source, const struct colu
 /* The column as SQL, in a table that is named t. */
 const char *form_reference(const struct column *column, struct pool *pool);
 
-/* Parts of canonical texts, of which NULL gives NULL: the output function's text, this text read as
- * another type, the bytes of a text, a numeric without zeros at the end of its fraction, a column's
- * value as such a number, and the bits of a floating point number, of which NaN has many. */
+/* Parts of canonical texts, of which NULL gives NULL. They are the output function's text, this
+ * text read as another type, the bytes of a text, a numeric without zeros at the end of its
+ * fraction, a column's value as such a number, and the bits of a floating point number, of which
+ * NaN has many. */
 const char *form_output(const char *reference, struct pool *pool);
 const char *form_cast(const char *reference, const char *type, struct pool *pool);
 const char *form_length(const char *text, bool utf8, struct pool *pool);

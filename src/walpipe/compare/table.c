@@ -7,8 +7,8 @@
 
 #include "lib/clock.h"
 
-/* Rows of a range: few enough that a snapshot is short, and many enough that the questions between
- * them cost little. */
+/* Rows of a range. They are few enough that a snapshot is short, and many enough that the questions
+ * between them cost little. */
 #define RANGE_ROWS 50000u
 
 /* A range of so many rows is listed at once. */
