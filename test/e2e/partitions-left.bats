@@ -70,9 +70,9 @@ on_error = park"
     # Copied again, the table is that of the source, and nothing of the partition is noted.
     pg_sql src "ALTER TABLE r DETACH PARTITION r2" "$db"
     wait_until 60 is_out "$r2"
-    "$WALPIPE_BIN/walpipe" resync -c "$conf" --table public.r --wait
+    "$WALPIPE_BIN/walpipe" resync -c "$conf" --table public.r
+    wait_until 60 noted "count(*) = 4 AND bool_and(state = 'streaming')"
     equal r
-    noted "count(*) = 4 AND bool_and(state = 'streaming')"
     # So it may be attached again.
     pg_sql src "UPDATE r2 SET v = 'unheard';
         ALTER TABLE r ATTACH PARTITION r2 FOR VALUES FROM (2000) TO (3000)" "$db"
