@@ -140,7 +140,7 @@ MINUTES ?= 10
 .PHONY: torture
 torture: all
 	@scripts/deps build test
-	@WALPIPE_BIN=$(CURDIR)/build/release/bin test/fault/torture.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+	@WALPIPE_BIN=$(CURDIR)/build/release/bin test/fault/torture.py --set-aside --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 # ---- the first copy at scale: `make firstcopy SCALE=50 KILLS=40` with the release programs ----
 

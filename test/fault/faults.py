@@ -6,6 +6,8 @@ import random
 import signal
 import time
 
+from detaches import Detaches
+from parks import Parks
 from pauses import Pauses
 from poisons import Poisons
 from resyncs import Resyncs
@@ -25,6 +27,8 @@ class Faults:
         self.random = random.Random("%s faults" % seed)
         self.poisons = Poisons(rig, random.Random("%s poisons" % seed))
         self.pauses = Pauses(rig, random.Random("%s pauses" % seed), self)
+        self.detaches = Detaches(rig, random.Random("%s detaches" % seed), self)
+        self.parks = Parks(rig, lives, random.Random("%s parks" % seed))
         self.undo = []  # (time, number, what, function)
         self.number = 0
         self.began = time.monotonic()
@@ -42,7 +46,8 @@ class Faults:
             (5, self.cut_at_byte), (1, self.refuse), (6, self.cut_at_commit),
             (5, self.cut_at_request), (6, self.add_table), (4, self.drop_table),
             (4, self.copy_again), (5, self.pause_or_resume), (3, self.poison),
-            (6, self.resync), (2, self.resync_stopped), (3, self.rewrite)]
+            (6, self.resync), (2, self.resync_stopped), (3, self.rewrite)] + [
+                (4, self.detach), (8, self.park_or_resume)] * rig.pipeline.aside
 
     def note(self, kind, text, kill=False):
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -73,15 +78,27 @@ class Faults:
             self.inject()
             pause = min(end, time.monotonic() + self.random.choice((0, 0.05, 0.2, 0.4, 0.8, 1.2)))
             self.revive()
+            if self.detaches.hopes() and self.random.random() < 0.5:
+                self.work_until(lambda: not self.detaches.hopes(), min(end, time.monotonic() + WORKS), check)
             if self.random.random() < 0.06:  # the next fault meets a pipeline that works
                 self.work_for(self.random.choice((0, 0.5, 2, 4)), min(end, time.monotonic() + WORKS), check)
             while True:
                 self.undo_due()
                 self.pauses.look()
+                self.parks.look()
                 check()
                 if time.monotonic() >= pause:
                     break
                 time.sleep(0.02)
+
+    def work_until(self, condition, latest, check):
+        """Nothing new happens until then."""
+        while not condition() and time.monotonic() < latest:
+            self.undo_due()
+            self.revive()
+            self.pauses.look()
+            check()
+            time.sleep(0.05)
 
     def work_for(self, seconds, latest, check):
         """From when all workers are there."""
@@ -100,6 +117,8 @@ class Faults:
         self.all_well()
         self.revive()
         self.pauses.end(check)
+        self.poisons.remove()
+        self.parks.end(check, self.revive)
         self.await_copies(check)
         for ask in (self.resync, self.resync):
             ask()
@@ -115,6 +134,15 @@ class Faults:
             self.revive()
             check()
             time.sleep(0.05)
+
+    def keep_out_in_peace(self, check):
+        """A target lets nobody in for so long that its sink is detached."""
+        self.all_well()
+        self.revive()
+        self.pauses.end(check)
+        self.await_copies(check)
+        self.detaches.fail(check)
+        self.kill_program()
 
     def await_copies(self, check):
         """All tables stream, if clients and a busy machine let them."""
@@ -183,6 +211,8 @@ class Faults:
         return code in (0, 111) or code == 100 and self.poisons.pending
 
     def start_walpipe(self):
+        if self.rig.pipeline.aside:
+            self.parks.choose_ways()
         self.rig.pipeline.start()
         self.down.discard("walpipe")
 
@@ -296,6 +326,12 @@ class Faults:
 
     def pause_or_resume(self):
         self.pauses.act()
+
+    def detach(self):
+        self.detaches.act()
+
+    def park_or_resume(self):
+        self.parks.act(self)
 
     def resync(self):
         self.resyncs.ask(self)

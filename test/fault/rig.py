@@ -106,21 +106,27 @@ class Servers:
 class Pipeline:
     """walpipe run on SCRATCH/torture.conf."""
 
-    def __init__(self, servers):
+    def __init__(self, servers, aside):
         self.servers = servers
+        self.aside = aside  # tables are parked, and sinks are detached
         self.dir = servers.dir
         self.bin = self.dir + "/bin"
         self.log = self.dir + "/walpipe.log"
         self.conf = self.dir + "/torture.conf"
         self.process = None
         self.started_at = 0.0
+        self.on_error = {sink: "park" if aside else "stop" for sink in ("one", "three")}
         os.mkdir(self.bin)
         for name in PROGRAMS:
             shutil.copy(os.environ.get("WALPIPE_BIN", ROOT + "/build/asan/bin") + "/" + name, self.bin)
 
+    def limits(self, park=False):
+        return ("detach_after = 40MB" if self.aside else "") + ("\npark_limit = 1000" if park else "")
+
     def configure(self):
+        """Commands may read the file meanwhile."""
         s = self.servers
-        with open(self.conf, "w") as f:
+        with open(self.conf + ".new", "w") as f:
             f.write("""[pipeline]
 name = torture
 state_dir = %s/state
@@ -135,18 +141,23 @@ type = pg
 conninfo = %s
 batch_rows = 300
 flush_interval = 100ms
+on_error = %s
+%s
 [sink three]
 type = pg
 conninfo = %s
 shards = 3
 batch_rows = 200
 flush_interval = 50ms
+on_error = %s
+%s
 tables = public.*, !public.uniq
 [sink olap]
 type = ch
 url = http://127.0.0.1:%d
 database = torture
 create_tables = yes
+%s
 shards = 2
 flush_interval = 200ms
 batch_rows = 500
@@ -160,8 +171,9 @@ create_tables = yes
 flush_interval = 200ms
 tables = public.log, public.whole
 """ % (self.dir, s.conninfo("source", "torture", "source"), s.conninfo("target", "one", "one"),
-                s.conninfo("target", "three", "three"), s.port["proxy olap"],
-                s.port["proxy olap"]))
+                self.on_error["one"], self.limits(park=True), s.conninfo("target", "three", "three"), self.on_error["three"],
+                self.limits(park=True), s.port["proxy olap"], self.limits(), s.port["proxy olap"]))
+        os.replace(self.conf + ".new", self.conf)
 
     def start(self):
         # A sanitizer's finding must never look like one of walpipe's own exit codes.
@@ -252,9 +264,9 @@ tables = public.log, public.whole
 
 
 class Rig:
-    def __init__(self, modern=False):
+    def __init__(self, modern=False, aside=False):
         self.servers = Servers(modern)
-        self.pipeline = Pipeline(self.servers)
+        self.pipeline = Pipeline(self.servers, aside)
         self.proxy = None
         self.control = self.servers.dir + "/proxy.sock"
 

@@ -2,7 +2,7 @@
 """torture.py: the crash test of the whole (trap 175).
 
     torture.py [--minutes M] [--seed N] [--round SECONDS] [--patience SECONDS] [--ease N] [--keep DIR]
-               [--modern]
+               [--modern] [--set-aside]
 
 A source that has rows, a PostgreSQL target (a sink with one worker, one with three) and a ClickHouse
 (with --modern today's engine); walpipe run between them, which copies the rows; clients that change
@@ -10,10 +10,11 @@ the source at random. In rounds: some seconds of faults at random moments (progr
 stopped, servers crashed, connections stalled and cut), then few, then none. Meanwhile tables are made
 and published, written anew, dropped, and copied again (lives.py), and damaged tables of a PostgreSQL
 target are copied again by walpipe resync (resyncs.py), sinks are paused and resumed (pauses.py), and transactions
-that a target cannot take are skipped (poisons.py). Everything must become confirmed with no pause
+that a target cannot take are skipped (poisons.py). With --set-aside sinks are detached and brought back
+(detaches.py), and tables are parked and resumed (parks.py). Everything must become confirmed with no pause
 of a minute (--patience, and --ease, for a busy machine), each table must come to the end of its copy, and every table of every target
 must hold the source's rows. All the while the slot's confirmed_flush_lsn must not pass what any
-PostgreSQL worker has in walpipe.progress, nor ackd's checkpoint; no program may end with 101, need
+PostgreSQL worker has in walpipe.progress whose sink is not detached, nor ackd's checkpoint; no program may end with 101, need
 much memory or keep ever more files open; in the end no process and no session may be left
 (watch.py).
 
@@ -43,6 +44,10 @@ from workload import BASE, Workload
 BAD_LOG = re.compile(
     r"AddressSanitizer|LeakSanitizer|runtime error:|ended with exit code (99|10[01])\b"
     r"|killed by signal (4|6|7|8|11)\b")
+# A program that ends for a state of which detaches.py and parks.py count.
+COUNTED = re.compile(r"(is detached: (?:it is paused|its target does not answer|the source has removed)"
+                     r"|public\.\w+ is parked: )")
+KEEPS_OUT = 6  # rounds
 POISONED = re.compile(r"sink (one|three)/\d+ [^\"]*ended with exit code 100\b")  # a transaction that is to be skipped
 
 
@@ -164,7 +169,7 @@ def compare(servers, lives, may_come_back):
 class Torture:
     def __init__(self, options):
         self.options = options
-        self.rig = Rig(options.modern)
+        self.rig = Rig(options.modern, options.set_aside)
         self.lives = Lives(self.rig, options.seed)
         self.faults = None
         self.rounds = 0
@@ -172,6 +177,7 @@ class Torture:
         self.olap_killed = 0  # how often, when no truncated row was there
         self.came_back = 0
         self.slowest = 0.0
+        self.seen = collections.Counter()
 
     def start(self):
         self.rig.start(ROWS, self.lives.publication())
@@ -207,8 +213,14 @@ class Torture:
             new = f.read()
             self.log_seen = f.tell()
         for line in new.splitlines():
+            self.count(line)
             if BAD_LOG.search(line) and not (self.faults.poisons.number and POISONED.search(line)):
                 raise Failure("in walpipe's log: " + line)
+
+    def count(self, line):
+        found = COUNTED.search(line)
+        if found and '"level":"error"' in line and re.search(r'"program":"(ackd|sink-pg|sink-ch)"', line):
+            self.seen["a table is parked" if "parked: " in found[0] else "a sink " + found[0]] += 1
 
     def await_confirmed(self, target):
         """However long it takes on a busy machine, it must go on."""
@@ -228,6 +240,7 @@ class Torture:
         self.workload.pause()
         self.check()
         self.faults.revive()
+        self.faults.parks.mend_all()
         self.faults.pauses.end(self.check)
         self.faults.poisons.remove()
         target = query(self.source(), "SELECT pg_current_wal_lsn()")[0][0]
@@ -237,7 +250,10 @@ class Torture:
         took = time.monotonic() - began
         self.slowest = max(self.slowest, took)
         self.faults.say("all is confirmed, after %.1f s" % took)
+        self.faults.parks.end(self.check, self.faults.revive)
         self.faults.resyncs.settle(self.check)
+        self.faults.parks.end(self.check, self.faults.revive)
+        self.faults.pauses.end(self.check)
         self.lives.await_copied(self.check, self.options.patience * 1.5)
         self.faults.say("all is copied, after %.1f s" % (time.monotonic() - began))
         self.faults.poisons.repair(self.check)
@@ -258,8 +274,13 @@ class Torture:
         self.faults.add_table()
         self.faults.drop_table()
         self.faults.add_table()
+        if self.options.set_aside:
+            self.faults.detach()
+            self.faults.park_or_resume()
         self.faults.for_a_while(self.options.round, self.check)
         self.faults.resync_in_peace(self.check)
+        if self.options.set_aside and self.rounds % KEEPS_OUT == 4:
+            self.faults.keep_out_in_peace(self.check)
         self.settle()
         rows = self.compare()
         self.lives.forget_gone()
@@ -317,8 +338,10 @@ class Torture:
             "through their root" if self.lives.via_root else "by themselves"))
         for what, n in sorted(self.faults.resyncs.counts.items()):
             print("# %5d  resync: %s" % (n, what))
-        for what, n in sorted((self.faults.pauses.counts + self.faults.poisons.counts).items()):
+        for what, n in sorted((self.faults.pauses.counts + self.faults.poisons.counts + self.seen).items()):
             print("# %5d  %s" % (n, what))
+        for what, n in sorted(self.faults.parks.counts.items()):
+            print("# %5d  parked tables: %s" % (n, what))
         print("# confirmed at the latest %.1f s after the last fault; %d samples of the slot; %d "
               "truncated rows that ClickHouse brought back" % (
                   self.slowest, self.watch.samples, self.came_back))
@@ -381,6 +404,7 @@ def main():
     parser.add_argument("--patience", type=float, default=60, help="seconds without progress; a busy machine needs more")
     parser.add_argument("--ease", type=float, default=1, metavar="N", help="clients pause N times as long")
     parser.add_argument("--keep")
+    parser.add_argument("--set-aside", action="store_true", help="park tables, and detach sinks")
     parser.add_argument("--modern", action="store_true", help="a ClickHouse of today, by chdb")
     torture = Torture(parser.parse_args())
     print("# seed %d" % torture.options.seed, flush=True)

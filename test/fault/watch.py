@@ -1,6 +1,6 @@
 """watch.py: what must hold at every moment of the torture test, sampled all the while: the slot is
-never ahead of what a PostgreSQL target has, nor of ackd's checkpoint on disk; no program needs ever
-more memory, or keeps ever more files open."""
+never ahead of what the target of a PostgreSQL sink has that is not detached, nor of ackd's checkpoint on
+disk; no program needs ever more memory, or keeps ever more files open."""
 
 import os
 import re
@@ -54,6 +54,7 @@ class Watch(threading.Thread):
         self.first = re.findall(r'created replication slot .* at ([0-9A-F]+/[0-9A-F]+)',
                                 self.pipeline.log_text())[-1]
         self.samples = 0
+        self.was_detached = set()  # sinks, whose workers begin again without a position
         self.memory = {}  # program: the most so far
         self.files = {}
         self.failure = None
@@ -62,6 +63,7 @@ class Watch(threading.Thread):
     def run(self):
         next_memory = 0.0
         while not self.end and self.failure is None:
+            self.look_for_detached()
             try:
                 self.sample_positions()
             except psycopg2.Error:
@@ -84,6 +86,11 @@ class Watch(threading.Thread):
             c.execute(sql)
             return c.fetchall()
 
+    def look_for_detached(self):
+        now = {sink for sink in ("one", "three") if os.path.exists("%s/state/detached.%s" % (self.pipeline.dir, sink))}
+        self.was_detached |= now
+        return now
+
     def checkpoint(self):
         try:
             with open(self.pipeline.dir + "/state/checkpoint") as f:
@@ -101,11 +108,13 @@ class Watch(threading.Thread):
         if checkpoint is not None and lsn(checkpoint) < lsn(confirmed):
             self.failure = "the slot is confirmed to %s, but the checkpoint says only %s" % (
                 confirmed, checkpoint)
-        for sink in ("one", "three"):
+        # A sink that comes back has its new progress before its file is removed.
+        detached = self.look_for_detached()
+        for sink in {"one", "three"} - detached:
             if self.ask("target", sink, "SELECT to_regclass('walpipe.progress')")[0][0] is None:
                 continue
             for shard, at in self.ask("target", sink, "SELECT shard, lsn FROM walpipe.progress"):
-                begins = at == "0/0" and confirmed == self.first
+                begins = at == "0/0" and (confirmed == self.first or sink in self.was_detached)
                 if lsn(at) < lsn(confirmed) and not begins:
                     self.failure = "the slot is confirmed to %s, but %s/%d has only %s" % (
                         confirmed, sink, shard, at)
