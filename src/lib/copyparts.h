@@ -136,6 +136,7 @@ struct copying {
     struct err kept;   /* the reason for parts that are kept */
     uint32_t unstage;  /* the run ends, and the staged rows of this table are void; 0 if none are */
     bool carried_over; /* every table without a note is streaming, as an older walpipe made them */
+    bool attached;     /* the sink begins anew, and the first list is to note each table */
     char read[COPYDEFINITION_READ_LEN + 1]; /* names the publications that are read */
     uint32_t taken; /* tables that this run has noted so since copying_taken */
     struct copypart *parts;

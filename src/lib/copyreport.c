@@ -134,7 +134,7 @@ report_list(struct copying *c, struct ackconn *ack, struct err *err)
 
     if (!c->listed)
         return 0;
-    c->listed = c->carried_over = false;
+    c->listed = c->carried_over = c->attached = false;
     return ackclient_table_state(ack, &state, err);
 }
 

@@ -2,6 +2,7 @@
 #include "lib/copyresync.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* ---- whether it can be copied again ---- */
 
@@ -32,6 +33,20 @@ copyresync_refuse_shared(const char *label, struct err *err)
                              "empty and copy all of them by hand, or give each a target of its own "
                              "with map",
                              err);
+}
+
+int
+copyresync_refuse_unfinished(const char *schema, const char *name, struct err *err)
+{
+    if (strcmp(name, "*") == 0)
+        err_set(err, EXIT_REFUSED,
+                "all tables are to be copied after walpipe resume of the detached sink, and the "
+                "sink does not copy any more");
+    else
+        err_set(err, EXIT_REFUSED,
+                "the copy of %s.%s has not ended, and the sink does not copy any more", schema,
+                name);
+    return err_hint(err, "set copy = yes in the sink: the copy continues where it stopped");
 }
 
 /* ---- the end ---- */

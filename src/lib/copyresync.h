@@ -20,6 +20,11 @@ int copyresync_require_key(const char *label, const struct relation *relation,
  * their rows would be removed as surplus. */
 int copyresync_refuse_shared(const char *label, struct err *err);
 
+/* Sets err, EXIT_REFUSED, for a sink that does not copy any more, and whose note of this table says
+ * that it is to be copied. The names are "*" in the note that an attach leaves for all tables that
+ * have no other one. Returns -1. */
+int copyresync_refuse_unfinished(const char *schema, const char *name, struct err *err);
+
 /* ---- the end ---- */
 
 /* Returns a part of the table (given by its first part) that has just ended, if all its parts have

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/copyresync.h"
 #include "sink-ch/table.h"
 
 /* ---- a new table ---- */
@@ -381,6 +382,7 @@ take_notes(struct copynotes *n, struct copying *c, const struct notes *notes, bo
 
     n->rows.version++;
     c->carried_over = known ? notes->list[0].part.state == COPY_STREAMING : followed;
+    c->attached = known && notes->list[0].part.state == COPY_RESYNC;
     if (!known)
         put_star(n, followed);
     while (at < notes->count) {
@@ -430,12 +432,10 @@ require_all_streaming(const struct notes *notes, struct err *err)
     for (size_t i = 0; i < notes->count; i++) {
         const struct copypart *part = &notes->list[i].part;
 
-        if (part->relid == 0 || part->out || part->state == COPY_STREAMING)
+        if (part->out || part->state == COPY_STREAMING ||
+            (part->relid == 0 && part->state != COPY_RESYNC))
             continue;
-        err_set(err, EXIT_REFUSED,
-                "the copy of %s.%s has not ended, and the sink does not copy any more",
-                part->schema, part->name);
-        return err_hint(err, "set copy = yes in the sink: the copy continues where it stopped");
+        return copyresync_refuse_unfinished(part->schema, part->name, err);
     }
     return 0;
 }
@@ -580,7 +580,7 @@ copynotes_write(struct copynotes *n, struct copying *c, struct err *err)
         if (part->changed && !part->gone && put_part(n, part, err) != 0)
             return -1;
     /* Every table has a note of its own now. */
-    if (c->listed && c->carried_over && shard == 0)
+    if (c->listed && (c->carried_over || c->attached) && shard == 0)
         put_star(n, false);
     return noterows_write(&n->rows, err);
 }

@@ -252,7 +252,7 @@ resyncnotes_attach(struct copynotes *n, struct resyncnotes_table *tables, size_t
         if (!tables[i].anew && !tables[i].noted)
             rc = attach_new(n, &tables[i], err);
     if (rc == 0)
-        noterows_put(&n->rows, &star, copyparts_state_name(COPY_WAITING));
+        noterows_put(&n->rows, &star, copyparts_state_name(COPY_RESYNC));
     notes_free(&notes);
     return rc == 0 ? noterows_write(&n->rows, err) : -1;
 }

@@ -237,9 +237,9 @@ static const char *const table_steps[] = {
     "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid <> 0 AND "
     "((relid <> $3::oid AND schema = $4 AND name = $5) OR (relid = $3::oid AND $6::boolean)) "
     "AND " TYPED,
-    "UPDATE walpipe.tables SET state = CASE WHEN state LIKE 'out-%' THEN 'out-resync' "
-    "ELSE 'resync' END, l0 = '0/0', file = 0, done = '', rows = 0, target = '', "
-    "updated_at = pg_catalog.now() "
+    "UPDATE walpipe.tables SET "
+    "state = CASE WHEN state LIKE 'out-%' THEN 'out-resync' ELSE 'resync' END, "
+    "l0 = '0/0', file = 0, done = '', rows = 0, target = '', updated_at = pg_catalog.now() "
     "WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND " TYPED,
     "INSERT INTO walpipe.tables (pipeline, sink, relid, part, shard, schema, name, state, layout) "
     "SELECT $1, $2, $3::oid, 0, 0, $4, $5, 'resync', 0 WHERE NOT $6::boolean AND NOT EXISTS "
@@ -267,8 +267,8 @@ static const char *const other_steps[] = {
     "AND state NOT LIKE 'out-%' AND state <> 'waiting'",
     "DELETE FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 AND $3::oid[] IS NOT NULL",
     "INSERT INTO walpipe.tables (pipeline, sink, relid, part, shard, schema, name, state, layout) "
-    "SELECT $1, $2, 0, 0, 0, '*', '*', 'waiting', 0 WHERE $3::oid[] IS NOT NULL "
-    "ON CONFLICT (pipeline, sink, relid, part, shard) DO UPDATE SET state = 'waiting'"};
+    "SELECT $1, $2, 0, 0, 0, '*', '*', 'resync', 0 WHERE $3::oid[] IS NOT NULL "
+    "ON CONFLICT (pipeline, sink, relid, part, shard) DO UPDATE SET state = 'resync'"};
 
 static int
 note_others(const struct attaching *a, struct err *err)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/copyresync.h"
 #include "lib/layout.h"
 #include "lib/lsn.h"
 #include "sink-pg/behind.h"
@@ -211,6 +212,7 @@ take_row(const struct copynotes *n, const PGresult *rows, int row, struct copyin
                        part.schema, part.name);
     if (part.relid == 0) {
         c->carried_over = part.state == COPY_STREAMING;
+        c->attached = part.state == COPY_RESYNC;
         return 0;
     }
     if (behind_require_resync(&part, err) != 0 ||
@@ -341,18 +343,15 @@ copynotes_require_none(struct copynotes *n, struct session *s, struct err *err)
     rows = pqx_exec_params(
         s->conn, what,
         "SELECT schema, name FROM walpipe.tables WHERE pipeline = $1 "
-        "AND sink = $2 AND state IN ('waiting', 'copying', 'resync') AND relid <> 0 LIMIT 1",
+        "AND sink = $2 AND (state = 'resync' OR (state IN ('waiting', 'copying') AND relid <> 0)) "
+        "ORDER BY relid DESC LIMIT 1",
         2, params, err);
     rows = pqx_shaped(rows, what, 0, 1, "vv", err);
     if (rows == NULL)
         return -1;
-    if (PQntuples(rows) == 1) {
-        err_set(err, EXIT_REFUSED,
-                "the copy of %s.%s has not ended, and the sink does not copy any more",
-                PQgetvalue(rows, 0, 0), PQgetvalue(rows, 0, 1));
-        err_hint(err, "set copy = yes in the sink: the copy continues where it stopped");
-    }
     exist = PQntuples(rows) == 1;
+    if (exist)
+        copyresync_refuse_unfinished(PQgetvalue(rows, 0, 0), PQgetvalue(rows, 0, 1), err);
     PQclear(rows);
     return exist || forget_default(s, params, err) != 0 ? -1 : begin_read(n, s, err);
 }
@@ -580,7 +579,7 @@ write_changed(const struct copynotes *n, struct session *s, struct copying *c,
 
 /* Every table has a note of its own now. */
 static int
-end_carrying_over(struct session *s, const struct params *p, struct err *err)
+every_table_is_noted(struct session *s, const struct params *p, struct err *err)
 {
     return run(s, "write walpipe.tables",
                "UPDATE walpipe.tables SET state = 'waiting' WHERE pipeline = $1 AND sink = $2 "
@@ -608,7 +607,7 @@ copynotes_write(const struct copynotes *n, struct session *s, struct copying *c,
             return -1;
     if (park_write(&n->park, s, c, err) != 0)
         return -1;
-    return c->listed && c->carried_over ? end_carrying_over(s, &p, err) : 0;
+    return c->listed && (c->carried_over || c->attached) ? every_table_is_noted(s, &p, err) : 0;
 }
 
 int

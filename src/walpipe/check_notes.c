@@ -18,6 +18,12 @@ is_unfinished(const struct copynote *part)
 static void
 check_unfinished(struct checking *c, const struct sink_config *sink, const struct sinknotes *notes)
 {
+    if (strcmp(notes->sink.state, "resync") == 0)
+        verdict_say(&c->verdicts, VERDICT_FAIL,
+                    "sink %s: all its tables are to be copied after walpipe resume of the detached "
+                    "sink, and walpipe run would stop there, since the sink does not copy: set "
+                    "copy = yes",
+                    sink->name);
     for (size_t i = 0; i < notes->parts_count; i++) {
         const struct copynote *part = &notes->parts[i];
 

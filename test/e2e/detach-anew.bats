@@ -1,0 +1,120 @@
+#!/usr/bin/env bats
+# What the notes of an attach must carry: tables without a key, other names, and another walpipe that has
+# brought the sink back.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    pg_new src
+    pg_new dst
+    ch_new ch
+}
+
+teardown_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    servers_end
+}
+
+setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
+    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
+    source "$BATS_TEST_DIRNAME/pauses.bash"
+    source "$BATS_TEST_DIRNAME/detach.bash"
+    pauses_setup "a$BATS_TEST_NUMBER"
+    detachable three olap
+}
+
+teardown() {
+    for conf in "$conf" ${other:+"$other"}; do
+        pauses_teardown
+    done
+}
+
+detach() { # SINK ...
+    local sink
+    for sink; do
+        pause_sink "$sink"
+    done
+    wal_grows 6
+    wait_until 60 are_detached "$@"
+}
+
+keyless_only() { # SINK ...
+    local sink
+    pg_sql src "CREATE TABLE keyless (v text); INSERT INTO keyless SELECT g FROM generate_series(1, 100) g" "$db"
+    for sink; do
+        sed -i "/^\[sink $sink\]/a tables = public.keyless" "$conf"
+    done
+}
+
+without_copy() { # SINK
+    sed -i "/^\[sink $1\]/a copy = no" "$conf"
+}
+
+with_copy() {
+    sed -i '/^copy = no/d' "$conf"
+}
+
+ends() { # EXIT PATTERN
+    pipeline_start "$conf" || true
+    wait_until 60 test -s "$conf.exit"
+    [ "$(cat "$conf.exit")" -eq "$1" ] && logged "$2"
+}
+
+@test "after a resume a sink whose tables have no key never goes on without the copy" {
+    local sink
+    keyless_only three olap
+    pipeline_start "$conf"
+    wait_until 60 all_streaming
+    detach three olap
+    pg_sql src "INSERT INTO keyless VALUES ('unheard')" "$db"
+    moves_on dst
+    pipeline_stop "$conf"
+    pg_sql dst "TRUNCATE keyless" "${db}_three"
+    ch_sql ch "TRUNCATE TABLE keyless" "$db"
+    for sink in three olap; do
+        resume_sink "$sink"
+        without_copy "$sink"
+        run walpipe check
+        [[ $output == *"sink $sink: all its tables are to be copied after walpipe resume"* ]]
+        ends 100 "all tables are to be copied after walpipe resume of the detached sink, and the sink does not copy"
+        with_copy
+    done
+    pipeline_start "$conf"
+    wait_until 60 all_streaming
+    caught_up "$conf" src "$db"
+    equal three keyless && equal olap keyless
+    # the tables have notes of their own by now
+    pipeline_stop "$conf"
+    without_copy three
+    without_copy olap
+    pipeline_start "$conf"
+    pg_sql src "INSERT INTO keyless VALUES ('later')" "$db"
+    caught_up "$conf" src "$db"
+    equal three keyless && equal olap keyless
+    pipeline_stop "$conf"
+}
+
+@test "the same where the config in force does not copy, and the file does: detached again" {
+    keyless_only three
+    pipeline_start "$conf"
+    wait_until 60 all_streaming
+    detach three
+    pg_sql src "INSERT INTO keyless VALUES ('unheard')" "$db"
+    pipeline_stop "$conf"
+    without_copy three
+    pipeline_start "$conf"
+    with_copy
+    pg_sql dst "TRUNCATE keyless" "${db}_three"
+    refused 100 "the pipeline cannot run with sink three: " resume --sink three
+    moves_on dst
+    are_detached three
+    run -0 walpipe reload
+    resume_sink three
+    wait_until 60 all_streaming
+    caught_up "$conf" src "$db"
+    equal three keyless
+    pipeline_stop "$conf"
+}
