@@ -126,7 +126,7 @@ resyncnotes_restart(struct copynotes *n, uint32_t relid, struct err *err)
 
 /* ---- a pipeline that does not run ---- */
 
-/* Its rows go to the present target. */
+/* Its rows go to the present target of the present name. */
 static int
 ask_again(struct copynotes *n, struct note *note, const struct copypart *part, struct err *err)
 {
@@ -136,6 +136,8 @@ ask_again(struct copynotes *n, struct note *note, const struct copypart *part, s
         return -1;
     free(note->target);
     note->target = target;
+    memmove(note->part.schema, part->schema, sizeof note->part.schema);
+    memmove(note->part.name, part->name, sizeof note->part.name);
     begin_again(note);
     put(n, note);
     return 0;

@@ -237,7 +237,7 @@ static const char *const table_steps[] = {
     "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid <> 0 AND "
     "((relid <> $3::oid AND schema = $4 AND name = $5) OR (relid = $3::oid AND $6::boolean)) "
     "AND " TYPED,
-    "UPDATE walpipe.tables SET "
+    "UPDATE walpipe.tables SET schema = $4, name = $5, "
     "state = CASE WHEN state LIKE 'out-%' THEN 'out-resync' ELSE 'resync' END, "
     "l0 = '0/0', file = 0, done = '', rows = 0, target = '', updated_at = pg_catalog.now() "
     "WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND " TYPED,

@@ -118,3 +118,29 @@ ends() { # EXIT PATTERN
     equal three keyless
     pipeline_stop "$conf"
 }
+
+@test "tables that are renamed, or exchange their names, while their sinks are detached" {
+    local table
+    sed -i '/^\[sink dst\]/a tables = public.t' "$conf"
+    for table in a b c; do
+        pg_sql src "CREATE TABLE $table (id int PRIMARY KEY, v text);
+            INSERT INTO $table SELECT g, '$table' FROM generate_series(1, 1000) g" "$db"
+    done
+    pipeline_start "$conf"
+    wait_until 60 all_streaming
+    detach three olap
+    pg_sql src "BEGIN; ALTER TABLE a RENAME TO x; ALTER TABLE b RENAME TO a; ALTER TABLE x RENAME TO b; COMMIT;
+        ALTER TABLE c RENAME TO d; DELETE FROM a WHERE id < 200; DELETE FROM d WHERE id < 300" "$db"
+    moves_on dst
+    # a primary key keeps its name when its table gets another
+    pg_sql dst "CREATE TABLE d (id int PRIMARY KEY, v text)" "${db}_three"
+    resume_sink three
+    resume_sink olap
+    wait_until 60 all_streaming
+    pg_sql src "UPDATE a SET v = 'later' WHERE id > 900; UPDATE b SET v = 'later' WHERE id > 800; INSERT INTO d VALUES (1, 'later')" "$db"
+    caught_up "$conf" src "$db"
+    for table in a b d; do
+        equal three "$table" && equal olap "$table"
+    done
+    pipeline_stop "$conf"
+}
