@@ -17,12 +17,16 @@
 #define ENDING_MICROS (UINT64_C(15) * 1000 * 1000)
 #define LOOK_MILLIS   100
 
+/* As walpipe resync does. */
+#define SLOT_MICROS (UINT64_C(5) * 1000 * 1000)
+
 struct attaching {
     const struct config *config;
     const struct sink_config *sink;
     struct pool pool;
     const char *programs;
     struct catalog catalog;
+    struct ack_status *status;
     int source; /* described_open's file, -1 if there is none */
 };
 
@@ -53,16 +57,6 @@ check_config(const struct attaching *a, struct err *err)
                     a->sink->name, a->config->path);
 }
 
-/* While walpipe run is here, its programs have the slot, and they run without the sink. */
-static int
-require_own_slot(const struct attaching *a, struct err *err)
-{
-    if (!a->catalog.slot_active || statedir_is_run(a->config->state_dir))
-        return 0;
-    err_set(err, EXIT_REFUSED, "the slot is in use: another walpipe runs this pipeline");
-    return err_hint(err, "run the command there, with its config file and state_dir");
-}
-
 static bool
 runs_with(const struct ack_status *status, const char *sink)
 {
@@ -78,13 +72,12 @@ static int
 await_without(struct attaching *a, struct err *err)
 {
     uint64_t deadline = clock_micros() + ENDING_MICROS;
-    struct ack_status *status = pool_take(&a->pool, sizeof *status);
     struct err ignored = {0};
 
     while (statedir_is_run(a->config->state_dir)) {
-        int rc = status_ask(a->config, status, &ignored);
+        int rc = status_ask(a->config, a->status, &ignored);
 
-        if (rc == 0 && !runs_with(status, a->sink->name))
+        if (rc == 0 && !runs_with(a->status, a->sink->name))
             return 0;
         if (clock_micros() >= deadline && rc != 0)
             return 0;
@@ -97,17 +90,46 @@ await_without(struct attaching *a, struct err *err)
     return 0;
 }
 
+/* Whether the programs of this state directory stream from the source. They run without the sink,
+ * and those of another walpipe may run with it. */
+static bool
+has_slot(struct attaching *a)
+{
+    struct err ignored = {0};
+
+    return statedir_is_run(a->config->state_dir) &&
+           status_ask(a->config, a->status, &ignored) == 0 && a->status->source_alive;
+}
+
 static int
-read_source(struct attaching *a, struct err *err)
+ask_source(struct attaching *a, struct err *err)
 {
     struct err why = {0};
 
-    if (catalog_read(&a->catalog, a->config, &why) != 0) {
-        err_set(err, why.code, "the source cannot be asked for its tables: %s", why.message);
-        return err_hint(err, "%s", why.hint);
+    catalog_free(&a->catalog);
+    if (catalog_read(&a->catalog, a->config, &why) == 0)
+        return 0;
+    err_set(err, why.code, "the source cannot be asked for its tables: %s", why.message);
+    return err_hint(err, "%s", why.hint);
+}
+
+/* The slot may be in use for a moment longer than the programs that had it. */
+static int
+read_source(struct attaching *a, struct err *err)
+{
+    uint64_t deadline = clock_micros() + SLOT_MICROS;
+
+    for (;;) {
+        if (ask_source(a, err) != 0)
+            return -1;
+        if (!a->catalog.slot_active || has_slot(a))
+            break;
+        if (clock_micros() >= deadline) {
+            err_set(err, EXIT_REFUSED, "the slot is in use: another walpipe runs this pipeline");
+            return err_hint(err, "run the command there, with its config file and state_dir");
+        }
+        poll(NULL, 0, LOOK_MILLIS);
     }
-    if (require_own_slot(a, err) != 0)
-        return -1;
     a->source = described_open(&a->catalog, err);
     return a->source < 0 ? -1 : 0;
 }
@@ -141,8 +163,10 @@ int
 attach_sink(const struct config *config, const struct sink_config *sink, struct err *err)
 {
     struct attaching a = {.config = config, .sink = sink, .source = -1};
-    int rc = check_config(&a, err) != 0 ? -1 : await_without(&a, err);
+    int rc;
 
+    a.status = pool_take(&a.pool, sizeof *a.status);
+    rc = check_config(&a, err) != 0 ? -1 : await_without(&a, err);
     if (rc == 0) {
         a.programs = plan_programs_directory(&a.pool, err);
         rc = a.programs == NULL || read_source(&a, err) != 0 ? -1 : tell_target(&a, err);

@@ -144,3 +144,39 @@ ends() { # EXIT PATTERN
     done
     pipeline_stop "$conf"
 }
+
+waits() {
+    walpipe status --json | jq -e .source.standby
+}
+
+@test "a walpipe that only waits for the slot does not bring back a sink that another one has" {
+    local first=$conf
+    other=$dir/other.conf
+    pipeline_start "$conf"
+    wait_until 60 all_streaming
+    detach three
+    pg_sql src "UPDATE t SET v = 'unheard' WHERE id < 1000" "$db"
+    moves_on dst
+    pipeline_kill "$conf"
+    sed "s|^state_dir = .*|state_dir = $dir/other|; s/^http = .*/http = 127.0.0.1:$(port_new)/" "$conf" >"$other"
+    conf=$other
+    pipeline_start "$conf"
+    wait_until 60 are_detached three
+    resume_sink three
+    wait_until 60 all_streaming
+    conf=$first
+    rm -f "$conf.exit"
+    # shellcheck disable=SC2016 # the inner shell expands them
+    setsid bash -c 'echo $$ >"$1.pid"; "$2/walpipe" run -c "$1"; echo $? >"$1.exit"' \
+        pipeline "$conf" "$WALPIPE_BIN" </dev/null >>"$conf.log" 2>&1 3>&- &
+    disown
+    wait_until 60 waits
+    refused 100 "the slot is in use: another walpipe runs this pipeline" resume --sink three
+    conf=$other
+    streaming three
+    caught_up "$conf" src "$db"
+    all_equal
+    pipeline_stop "$conf"
+    conf=$first
+    pipeline_kill "$conf"
+}
