@@ -23,12 +23,19 @@ add(struct pausetrial *t, struct trial_sink *next, const char *name, const struc
     return sink;
 }
 
-/* As its files said it. */
+/* As its files said it at the start, or as they say it now. since and detached.since are 0 if the
+ * sink has run, and has no file. */
 static struct pause
-pause_of(const struct sink_config *sink)
+pause_of(const struct config *config, const struct sink_config *sink)
 {
     struct pause pause = pauses_now();
+    struct err ignored = {0};
 
+    if (sink->paused == 0) {
+        if (pauses_read(config, sink->name, &pause, &ignored) != 0)
+            pause = (struct pause){0};
+        return pause;
+    }
     pause.since = sink->detached ? 0 : sink->paused;
     if (sink->detached)
         pause.detached = (struct detachnote){
@@ -48,12 +55,12 @@ pausetrial_note(struct pausetrial *t, const struct config *config)
     if (!is_on_trial(t))
         pausetrial_free(t);
     t->paused = NULL;
-    for (size_t i = 0; i < config->sinks_count; i++)
-        if (config->sinks[i].paused != 0) {
-            const struct pause pause = pause_of(&config->sinks[i]);
+    for (size_t i = 0; i < config->sinks_count; i++) {
+        const struct pause pause = pause_of(config, &config->sinks[i]);
 
+        if (pause.since != 0 || pause.detached.since != 0)
             t->paused = add(t, t->paused, config->sinks[i].name, &pause);
-        }
+    }
 }
 
 static bool
@@ -81,6 +88,10 @@ forget(struct pausetrial *t, const char *name)
 bool
 pausetrial_begin(struct pausetrial *t, const struct config *config)
 {
+    if (!is_on_trial(t)) {
+        t->resumed = NULL;
+        t->began_at = 0;
+    }
     for (const struct trial_sink *s = t->paused; s != NULL; s = s->next)
         if (runs(config, s->name)) {
             forget(t, s->name);

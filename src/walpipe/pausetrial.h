@@ -14,7 +14,8 @@ struct pausetrial {
     uint64_t began_at;          /* clock_micros(), 0 if nothing is on trial */
 };
 
-/* When a life of the programs has ended, before the config changes. */
+/* When a life of the programs has ended, before the config changes and before anybody has the time
+ * to resume a sink that ackd has just detached. */
 void pausetrial_note(struct pausetrial *trial, const struct config *config);
 
 /* Before the next life, when config has its pauses. Returns whether a sink is on trial. */

@@ -269,13 +269,16 @@ live_and_restart(struct running *r)
     for (;;) {
         uint64_t started = clock_micros(), wait;
         struct unit_end end;
+        bool again;
 
-        pausetrial_note(&r->trial, r->config);
         r->reload.again = false;
         if (reload_take(&r->reload, r->log))
             begin_config(r);
         end = live_once(r);
-        if (has_other_config(r, &end) || (r->place.waits && end.code == EXIT_DONE && !end.asked)) {
+        again =
+            has_other_config(r, &end) || (r->place.waits && end.code == EXIT_DONE && !end.asked);
+        pausetrial_note(&r->trial, r->config);
+        if (again) {
             become_new(r);
             continue;
         }

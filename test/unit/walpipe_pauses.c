@@ -1,8 +1,9 @@
 /* walpipe_pauses.c: the file of a paused sink is read as it was written, odd ones are refused. */
 /* clang-format off: make reads one line
- * links: walpipe/pauses walpipe/pool lib/detachnote lib/lsn lib/statefile lib/io lib/sock lib/lockfile lib/clock lib/opt lib/err */
+ * links: walpipe/pauses walpipe/pausetrial walpipe/reloadnote walpipe/pool lib/log lib/detachnote lib/lsn lib/statefile lib/io lib/sock lib/lockfile lib/clock lib/opt lib/err */
 /* clang-format on */
 #include "walpipe/pauses.h"
+#include "walpipe/pausetrial.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,6 +151,34 @@ detached(void)
           "both files are removed");
 }
 
+/* ackd has detached it, and it is resumed before the next life of the programs. path is that of the
+ * file. */
+static void
+trial(void)
+{
+    struct pause pause = {.detached = {.since = 9, .lsn = 0x10, .why = "a reason"}};
+    struct pausetrial t = {0};
+    struct unit_end end = {.code = EXIT_REFUSED, .started = true, .sink = &sinks[1]};
+    struct log log = {.program = "walpipe"};
+    struct err err = {0};
+
+    log_begin(&log, LOG_ERROR, LOG_JSON);
+    sinks[1].paused = 0;
+    check(pauses_write(&config, "olap.2", &pause, &err) == 0, "a detached sink");
+    pausetrial_note(&t, &config);
+    check(pauses_remove(&config, "olap.2", &err) == 0 && pausetrial_begin(&t, &config) &&
+              pausetrial_undo(&t, &config, &end, &log) &&
+              pauses_read(&config, "olap.2", &pause, &err) == 0 && pause.detached.lsn == 0x10 &&
+              pause.since == 0,
+          "is on trial after its resume, and detached again");
+    unlink(path);
+    pausetrial_note(&t, &config);
+    check(!pausetrial_undo(&t, &config, &end, &log), "and not on trial any more");
+    pausetrial_free(&t);
+    snprintf(path, sizeof path, "%s/reload", dir);
+    unlink(path);
+}
+
 int
 main(void)
 {
@@ -161,6 +190,7 @@ main(void)
     round_trip();
     snprintf(path, sizeof path, "%s/detached.olap.2", dir);
     detached();
+    trial();
     rmdir(dir);
     return check_done();
 }
