@@ -20,7 +20,7 @@
 /* A table of the source that the sink takes. */
 struct attached {
     struct relation relation;
-    bool anew; /* it is copied as a new table: it has no key, or there is no target table yet */
+    bool anew; /* it is copied as a new table: it cannot be copied again, or has no target yet */
 };
 
 struct attaching {
@@ -134,9 +134,29 @@ require_empty(const struct attaching *a, const struct relation *relation, struct
                : 0;
 }
 
+/* why: it cannot be copied again. An empty target table is as good as a new one. */
+static int
+judge_refused(const struct attaching *a, struct attached *table, const struct err *why,
+              struct err *err)
+{
+    const char *schema, *name;
+    bool any;
+
+    mapping_target(a->of->map, table->relation.schema, table->relation.name, &schema, &name);
+    if (look_for_rows(a, schema, name, &any, err) != 0)
+        return -1;
+    table->anew = !any;
+    if (!any)
+        return 0;
+    *err = *why;
+    return err_hint(err, "%.400s; or empty it in the target, and run walpipe resume again",
+                    why->hint);
+}
+
 static int
 judge(struct attaching *a, struct attached *table, struct resync *resync, struct err *err)
 {
+    struct err why = {0};
     bool there;
 
     if (look_for_target(a, &table->relation, &there, err) != 0)
@@ -144,8 +164,14 @@ judge(struct attaching *a, struct attached *table, struct resync *resync, struct
     table->anew = !there || !copyparts_has_key(&table->relation);
     if (!there)
         return 0;
-    return table->anew ? require_empty(a, &table->relation, err)
-                       : resync_check(resync, &table->relation, err);
+    if (table->anew)
+        return require_empty(a, &table->relation, err);
+    if (resync_check(resync, &table->relation, &why) == 0)
+        return 0;
+    if (why.code == EXIT_REFUSED)
+        return judge_refused(a, table, &why, err);
+    *err = why;
+    return -1;
 }
 
 static int

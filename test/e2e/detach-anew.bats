@@ -145,6 +145,28 @@ ends() { # EXIT PATTERN
     pipeline_stop "$conf"
 }
 
+@test "a table from which others inherit must be empty, and is a new one then" {
+    local target=${db}_three
+    sed -i '/^\[sink dst\]/a tables = public.t' "$conf"
+    pg_sql src "CREATE TABLE p (id int PRIMARY KEY, v text); CREATE TABLE c (PRIMARY KEY (id)) INHERITS (p);
+        INSERT INTO p SELECT g, 'p' FROM generate_series(1, 1000) g; INSERT INTO c SELECT g, 'c' FROM generate_series(1, 1000) g" "$db"
+    pg_sql dst "CREATE TABLE p (id int PRIMARY KEY, v text); CREATE TABLE c (PRIMARY KEY (id)) INHERITS (p)" "$target"
+    pipeline_start "$conf"
+    wait_until 60 all_streaming
+    detach three
+    pg_sql src "DELETE FROM ONLY p WHERE id < 100; UPDATE c SET v = 'unheard' WHERE id < 200" "$db"
+    moves_on dst
+    refused 100 "other tables inherit from it" resume --sink three
+    [[ $output == *"or empty it in the target, and run walpipe resume again"* ]]
+    pg_sql dst "TRUNCATE ONLY p" "$target"
+    resume_sink three
+    wait_until 60 all_streaming
+    caught_up "$conf" src "$db"
+    equal three c && equal three p
+    [ "$(pg_sql dst "SELECT count(*) FROM ONLY p" "$target")" -eq 901 ]
+    pipeline_stop "$conf"
+}
+
 waits() {
     walpipe status --json | jq -e .source.standby
 }
