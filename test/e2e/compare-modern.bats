@@ -105,8 +105,8 @@ column_types = i -> Nullable(IPv6), m -> Nullable(Enum8('sad' = 1, 'ok' = 2)), d
             CREATE PUBLICATION p FOR ALL TABLES"
     write_conf "" "[sink olap table public.t]
 json = json
-arrays = array
-column_types = m -> Array(Array(Int32))"
+column_types = a -> Array(Nullable(Int32)), x -> Array(Nullable(String)), z -> Array(Nullable(DateTime64(6, 'UTC'))),\
+ f -> Array(Nullable(Float64)), m -> Array(Array(Int32))"
     begin
     compare --sink dst
     [ "$status" -eq 0 ]
