@@ -46,8 +46,8 @@ take_over() {
     local rows starts
     pg_sql src "alter publication p add table u; alter table t alter v set storage external;
         insert into t select n, n % 5, repeat(md5(n::text), 80) from generate_series(20001, 40000) n"
-    walpipe_conf first 2000000 "$1"
-    walpipe_conf second 2000000 "$1"
+    walpipe_conf first 1000000 "$1"
+    walpipe_conf second 1000000 "$1"
     echo "\\set k random(1, 40000)
 update t set v = v || 'x' where id = :k;
 update u set v = v || 'x' where id = :k / 8;
