@@ -2,7 +2,7 @@
  * (ledger, pace, barrier, admission, freshness, history, troubles, tablestats, checkpoint, conn,
  * counters) do not include this file. The parts that act on the whole state do. loop calls source,
  * worker and copier. source and worker call confirm, detach and copier, and copier calls control.
- * None of them calls back.
+ * None of them calls back. source, worker and confirm call kept.
  *
  * Functions that return int return 0, or -1 with err. After -1 ackd ends, and the run with it. A
  * connection that is merely unwelcome is closed, and the log gets a line. */
@@ -37,6 +37,7 @@ struct sink {
     bool detached; /* paused is set, too, but nothing waits for the sink: detach.h */
     uint64_t paused_since;  /* Unix time */
     uint64_t reached;       /* paused: by an earlier run, 0 if not known */
+    uint64_t kept;          /* position in its target, as an earlier run noted it; 0: not known */
     uint64_t lacks_from;    /* detached: its target has the changes up to there, 0 if not known */
     uint64_t detach_after;  /* bytes of WAL, 0 if it is never given up */
     bool detach_failed;     /* it should have been */
@@ -51,6 +52,8 @@ struct worker {
     char program[32];  /* as it registered */
     bool registered;
     bool reads_copies; /* its stream contains rows that exist already */
+    bool is_new;       /* it had no position in its target when it registered */
+    uint64_t kept;     /* the highest position that its target has, 0 if not known */
     bool finished;
     bool target_alive;
     char target_message[256]; /* why it is not alive */

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "ackd/reached.h"
 #include "lib/lsn.h"
 
 static enum admission
@@ -153,6 +154,25 @@ admission_worker(const struct checkpoint *unproven, const struct ack_source *s,
                     "walpipe drop, empty the tables in the targets, set copy = yes, and start "
                     "again; or let this sink alone begin anew (Add and remove a sink in "
                     "docs/operations.md)");
+}
+
+int
+admission_position(const struct ack_register *w, uint64_t kept, const char *dir_path,
+                   struct err *err)
+{
+    if (kept == 0 || w->position != ACK_POSITION_NONE)
+        return 0;
+    err_set(err, EXIT_REFUSED,
+            "sink %s/%" PRIu32 " found no position in its target, which had everything up to %s in "
+            "an earlier run: changes may be missing",
+            w->sink, w->shard, lsn_format(kept).text);
+    return err_hint(err,
+                    "correct conninfo or url if this is another target than before; if it was "
+                    "moved or restored without walpipe's tables, bring them along, too, from the "
+                    "same moment; otherwise let this sink alone begin anew with copy = yes (Add "
+                    "and remove a sink in docs/operations.md); if you are certain that nothing is "
+                    "missing, remove %s/%s",
+                    dir_path, REACHED_NAME);
 }
 
 int

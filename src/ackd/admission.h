@@ -30,6 +30,11 @@ bool admission_needs_proof(const struct checkpoint *checkpoint, const struct ack
 int admission_worker(const struct checkpoint *unproven, const struct ack_source *source,
                      const struct ack_register *worker, struct err *err) MUST_CHECK;
 
+/* Returns 0, or -1 with err if the target has lost the worker's position. kept is the one that an
+ * earlier run noted for its sink, 0 if none. */
+int admission_position(const struct ack_register *worker, uint64_t kept, const char *dir_path,
+                       struct err *err) MUST_CHECK;
+
 /* Whether the source has removed changes that the worker's target lacks, and that the target could
  * have got: it is of this source's history. */
 bool admission_is_behind(const struct ack_source *source, const struct ack_register *worker);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ackd/kept.h"
 #include "lib/clock.h"
 #include "lib/detachnote.h"
 #include "lib/feedback.h"
@@ -92,6 +93,7 @@ confirm_begin(struct ackd *a, bool new_timeline, struct err *err)
      * the checkpoint never goes down. */
     if (!a->proving && (new_timeline || safe < a->source.confirmed_lsn))
         safe = a->source.confirmed_lsn;
+    kept_begin(a);
     if (a->checkpoint_known)
         note_sink_changes(a);
     make_checkpoint(a, safe, &c);
@@ -165,6 +167,7 @@ advance_checkpoint(struct ackd *a, uint64_t now)
     struct checkpoint c = a->checkpoint;
     struct err err = {0};
 
+    kept_note_first(a);
     c.safe_lsn = a->ledger.safe;
     if (checkpoint_write(a->dir, a->dir_path, &c, &err) == 0) {
         if (a->checkpoint_failing)

@@ -38,18 +38,35 @@ parse(const char *line, size_t len, uint64_t system_identifier, const char *sink
     return strcmp(rest + 1, sink) == 0 && lsn_parse(space + 1, &lsn) ? lsn : 0;
 }
 
-uint64_t
-reached_find(const char *text, uint64_t system_identifier, const char *sink)
+/* prefix is that of the lines to look at. */
+static uint64_t
+find(const char *text, const char *prefix, uint64_t system_identifier, const char *sink)
 {
+    size_t skip = strlen(prefix);
+
     while (text != NULL && *text != '\0') {
         size_t len = strcspn(text, "\n");
-        uint64_t lsn = parse(text, len, system_identifier, sink);
+        uint64_t lsn = strncmp(text, prefix, skip) == 0
+                           ? parse(text + skip, len - skip, system_identifier, sink)
+                           : 0;
 
         if (lsn != 0)
             return lsn;
         text += len + (text[len] == '\n');
     }
     return 0;
+}
+
+uint64_t
+reached_find(const char *text, uint64_t system_identifier, const char *sink)
+{
+    return find(text, "", system_identifier, sink);
+}
+
+uint64_t
+reached_find_kept(const char *text, uint64_t system_identifier, const char *sink)
+{
+    return find(text, REACHED_KEPT, system_identifier, sink);
 }
 
 int

@@ -4,7 +4,10 @@
  *
  *     7300000000000000000 olap 0/1A2B3C4D
  *
- * A sink without a line has not reported in any run. */
+ * A sink without a line has not reported in any run. If the sink's target keeps positions, a second
+ * line has the lowest one of its workers, which every later start must find in the target:
+ *
+ *     kept 7300000000000000000 olap 0/1A2B3C00 */
 #ifndef WALPIPE_ACKD_REACHED_H
 #define WALPIPE_ACKD_REACHED_H
 
@@ -12,9 +15,15 @@
 
 #define REACHED_NAME "reached"
 
+/* Begins the second line. */
+#define REACHED_KEPT "kept "
+
 /* The highest LSN that a worker of the sink had made durable, 0 if it is not known or of another
  * source. text is the file's, or NULL. */
 uint64_t reached_find(const char *text, uint64_t system_identifier, const char *sink);
+
+/* The position that every worker of the sink had in its target, 0 if it is not known. */
+uint64_t reached_find_kept(const char *text, uint64_t system_identifier, const char *sink);
 
 /* Reads the file in the directory. *text is NULL if there is none, and belongs to the caller. */
 int reached_read(const char *dir_path, char **text, struct err *err) MUST_CHECK;

@@ -9,6 +9,7 @@
 #include "ackd/confirm.h"
 #include "ackd/copier.h"
 #include "ackd/detach.h"
+#include "ackd/kept.h"
 #include "lib/clock.h"
 #include "lib/lsn.h"
 
@@ -200,46 +201,6 @@ check_wal_end(const struct ackd *a, uint64_t current_lsn, struct err *err)
     return 0;
 }
 
-/* The highest LSN that one of its workers has, or had when it was last seen. */
-static uint64_t
-reached_by(const struct ackd *a, const struct sink *s)
-{
-    uint64_t lsn = s->paused ? s->reached : 0;
-
-    for (uint32_t i = s->first_worker; i < s->first_worker + s->shards; i++)
-        if (a->workers[i].registered && a->ledger.workers[i].reached > lsn)
-            lsn = a->ledger.workers[i].reached;
-    return lsn != 0 ? lsn : reached_find(a->reached, a->source.system_identifier, s->name);
-}
-
-/* For the runs in which one of them is paused. */
-static void
-note_reached(struct ackd *a)
-{
-    struct err err = {0};
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-
-    if (out == NULL)
-        return;
-    for (uint32_t i = 0; i < a->sinks_count; i++)
-        if (reached_by(a, &a->sinks[i]) != 0)
-            fprintf(out, "%" PRIu64 " %s %s\n", a->source.system_identifier, a->sinks[i].name,
-                    lsn_format(reached_by(a, &a->sinks[i])).text);
-    if (fclose(out) != 0)
-        return;
-    a->reached_at = clock_micros();
-    if (a->reached == NULL || strcmp(a->reached, text) != 0) {
-        if (reached_write(a->dir_path, text, &err) != 0)
-            log_write(&a->log, LOG_WARNING, "%s", err.message);
-        free(a->reached);
-        a->reached = text;
-    } else {
-        free(text);
-    }
-}
-
 /* Notes it for the next ackd, in case that the source is away by then. */
 static void
 note_wal_end(struct ackd *a)
@@ -271,7 +232,7 @@ source_slot(struct ackd *a, const struct ack_slot *s, struct err *err)
     freshness_end(&a->freshness, s->current_lsn, clock_postgres_now());
     note_wal_end(a);
     if (clock_micros() - a->reached_at >= REACHED_MICROS)
-        note_reached(a);
+        kept_note(a);
     watch_slot(a, s);
     return detach_look(a, err);
 }
@@ -293,7 +254,7 @@ source_gone(struct ackd *a, struct err *err)
     a->reader = NULL;
     if (a->running) {
         note_wal_end(a);
-        note_reached(a);
+        kept_note(a);
     }
     if (a->drained) {
         a->done = true;

@@ -8,6 +8,7 @@
 #include "ackd/confirm.h"
 #include "ackd/copier.h"
 #include "ackd/detach.h"
+#include "ackd/kept.h"
 #include "lib/clock.h"
 #include "lib/lasterror.h"
 #include "lib/lsn.h"
@@ -46,7 +47,10 @@ admit(struct ackd *a, const struct ack_register *r, struct err *err)
         err_hint(err, "the same worker was started twice: stop one of the two");
         return NULL;
     }
-    return admission_worker(a->proving ? &a->checkpoint : NULL, &a->source, r, err) == 0 ? w : NULL;
+    if (admission_worker(a->proving ? &a->checkpoint : NULL, &a->source, r, err) != 0 ||
+        admission_position(r, s->kept, a->dir_path, err) != 0)
+        return NULL;
+    return w;
 }
 
 static int
@@ -77,12 +81,14 @@ welcome(struct ackd *a, struct conn *conn, struct worker *w, const struct ack_re
     w->reads_copies = r->version >= STREAM_VERSION_COPY;
     w->target_alive = true; /* until it reports otherwise */
     w->heard_at = clock_micros();
+    kept_register(w, r);
     ledger_register(&a->ledger, index, r->durable_lsn);
     log_write(&a->log, LOG_INFO, "worker %s (%s) is registered, progress %s",
               ackd_worker_name(a, w).text, r->program,
               r->durable_lsn == 0 ? "not kept" : lsn_format(r->durable_lsn).text);
     if (ledger_complete(&a->ledger)) {
         log_write(&a->log, LOG_INFO, "all %" PRIu32 " workers are registered", a->workers_count);
+        kept_note_first(a);
         confirm_proved(a);
         copier_run(a);
     }
@@ -135,6 +141,7 @@ take_reached(struct ackd *a, struct worker *w, const struct ack_reached *r, stru
 
     switch (verdict) {
     case LEDGER_OK:
+        kept_report(w, r);
         counters_report(&w->metrics, r);
         freshness_commit(&a->freshness.commits[index], r->lsn, r->commit_time);
         return 0;

@@ -13,7 +13,8 @@ ackclient_connect(struct ackconn *ack, const char *path, struct err *err)
 
 int
 ackclient_register(struct ackconn *ack, const char *program, const struct hello *hello,
-                   uint64_t durable_lsn, uint32_t timeline, struct err *err)
+                   uint64_t durable_lsn, uint32_t timeline, enum ack_position position,
+                   struct err *err)
 {
     struct ack_message message = {.type = ACK_REGISTER};
     struct ack_register *r = &message.registration;
@@ -26,6 +27,7 @@ ackclient_register(struct ackconn *ack, const char *program, const struct hello 
     r->durable_lsn = durable_lsn;
     r->timeline = timeline;
     r->version = hello->version;
+    r->position = position;
     if (ackconn_say(ack, &message, err) != 0 || ackconn_hear(ack, &message, err) != 0)
         return -1;
     if (message.type == ACK_ACCEPTED)

@@ -14,7 +14,8 @@ int ackclient_connect(struct ackconn *ack, const char *path, struct err *err) MU
  * EXIT_REFUSED. program is the worker's own name. durable_lsn is the progress found in the target,
  * 0 if it keeps none. timeline is the timeline of that progress. */
 int ackclient_register(struct ackconn *ack, const char *program, const struct hello *hello,
-                       uint64_t durable_lsn, uint32_t timeline, struct err *err) MUST_CHECK;
+                       uint64_t durable_lsn, uint32_t timeline, enum ack_position position,
+                       struct err *err) MUST_CHECK;
 
 int ackclient_reached(struct ackconn *ack, const struct ack_reached *reached,
                       struct err *err) MUST_CHECK;

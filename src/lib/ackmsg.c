@@ -1,14 +1,15 @@
 /* ackmsg.c: see ackmsg.h. The layouts are in docs/ack.7. */
 #include "lib/ackmsg.h"
 
-/* They are complete without the last ones, which are standby, timeline and version, the schema
- * changes, and the commit times. */
+/* They are complete without the last ones, which are standby, timeline, version and position, the
+ * schema changes, the commit times, and whether the target has the position. */
 #define SOURCE_ELEMENTS       12
-#define REGISTER_ELEMENTS     9
+#define REGISTER_ELEMENTS     10
 #define REGISTER_ELEMENTS_MIN 7
 #define DIFFERENCES_ELEMENTS  7
 #define RECEIVED_ELEMENTS     5
-#define REACHED_ELEMENTS      7
+#define REACHED_ELEMENTS      8
+#define REACHED_ELEMENTS_MIN  6
 
 /* ---- encode ---- */
 
@@ -135,6 +136,7 @@ pack_register(struct packer *p, const struct ack_register *r)
     pack_uint(p, r->durable_lsn);
     pack_uint(p, r->timeline);
     pack_uint(p, r->version == 0 ? STREAM_VERSION : r->version);
+    pack_uint(p, r->position);
 }
 
 static bool
@@ -142,10 +144,13 @@ read_register(struct cursor *c, uint32_t elements, struct ack_register *r)
 {
     r->timeline = 0;
     r->version = STREAM_VERSION;
+    r->position = ACK_POSITION_UNKNOWN;
     return mp_cstr(c, r->program, sizeof r->program) && mp_cstr(c, r->sink, sizeof r->sink) &&
            mp_uint32(c, &r->shard) && mp_uint32(c, &r->shards) && mp_uint(c, &r->durable_lsn) &&
            (elements <= REGISTER_ELEMENTS_MIN || mp_uint32(c, &r->timeline)) &&
-           (elements < REGISTER_ELEMENTS || mp_uint32(c, &r->version));
+           (elements < REGISTER_ELEMENTS - 1 || mp_uint32(c, &r->version)) &&
+           (elements < REGISTER_ELEMENTS || mp_uint32(c, &r->position)) &&
+           r->position <= ACK_POSITION_NONE;
 }
 
 static void
@@ -156,15 +161,18 @@ pack_reached(struct packer *p, const struct ack_reached *r)
     pack_uint(p, r->batch_rows);
     pack_uint(p, r->flush_micros);
     pack_int(p, r->commit_time);
+    pack_bool(p, r->kept);
 }
 
 static bool
 read_reached(struct cursor *c, uint32_t elements, struct ack_reached *r)
 {
     r->commit_time = 0;
+    r->kept = false;
     return mp_uint(c, &r->lsn) && mp_uint(c, &r->events) && mp_uint(c, &r->batch_rows) &&
            mp_uint(c, &r->flush_micros) &&
-           (elements < REACHED_ELEMENTS || mp_int(c, &r->commit_time));
+           (elements <= REACHED_ELEMENTS_MIN || mp_int(c, &r->commit_time)) &&
+           (elements < REACHED_ELEMENTS || mp_bool(c, &r->kept));
 }
 
 static void
@@ -434,11 +442,12 @@ may_have(enum ack_type type, uint32_t elements)
     switch (type) {
     case ACK_REGISTER:
         return elements >= REGISTER_ELEMENTS_MIN;
+    case ACK_REACHED:
+        return elements >= REACHED_ELEMENTS_MIN;
     case ACK_SOURCE:
     case ACK_RUN:
     case ACK_DIFFERENCES:
     case ACK_RECEIVED:
-    case ACK_REACHED:
         return missing <= 1;
     default:
         return missing == 0;

@@ -89,6 +89,14 @@ struct ack_slot {
     bool output_full;  /* pg-wal-read waits for the next program, not for the source */
 };
 
+/* What the worker knows of its position in the target. */
+enum ack_position {
+    ACK_POSITION_UNKNOWN, /* the target keeps none, or the program does not say */
+    ACK_POSITION_FOUND,   /* there is one, though it may be of an earlier timeline */
+    ACK_POSITION_NEW,     /* there is none, and all tables are to be copied */
+    ACK_POSITION_NONE     /* there is none, and tables count as the source's without a copy */
+};
+
 struct ack_register {
     char program[32];
     char sink[NAME_MAX_BYTES + 1];
@@ -97,6 +105,7 @@ struct ack_register {
     uint64_t durable_lsn; /* progress found in the target, 0 if the target keeps none */
     uint32_t timeline;    /* timeline of that progress; 0, or left out, for the source's */
     uint32_t version;     /* version of the stream that it reads, STREAM_VERSION if left out */
+    uint32_t position;    /* enum ack_position, ACK_POSITION_UNKNOWN if left out */
 };
 
 struct ack_reached {
@@ -106,6 +115,7 @@ struct ack_reached {
     uint64_t flush_micros; /* time that the target took for it */
     int64_t commit_time;   /* of the last transaction up to lsn, microseconds since 2000-01-01 UTC,
                               0 if it is not known */
+    bool kept;             /* the target has lsn as the worker's position, false if left out */
 };
 
 struct ack_target {

@@ -21,6 +21,16 @@ out_of_memory(struct err *err)
 
 /* ---- notes ---- */
 
+bool
+copying_counts_on(const struct copying *c)
+{
+    for (const struct copypart *part = c->parts; part != NULL; part = part->next)
+        if (!part->out && (part->state == COPY_STREAMING || part->state == COPY_COPYING ||
+                           (part->state == COPY_RESYNC && part->l0 != 0)))
+            return true;
+    return c->carried_over;
+}
+
 enum copying_way
 copying_way(const struct copying *c, uint32_t relid)
 {

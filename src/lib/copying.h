@@ -25,6 +25,10 @@ bool copying_begin_read(struct copypart *part, const char *read);
 /* Call it when the notes are loaded. */
 void copying_begin(struct copying *c, const struct hello *hello);
 
+/* Whether the notes say of any table that the target follows it, or has rows of it. A sink whose
+ * position is gone must not count on that. A table that is out is refused when it comes back. */
+bool copying_counts_on(const struct copying *c);
+
 /* ---- the stream ---- */
 
 /* The stream described a table, for the first time in this run or (changed) with another

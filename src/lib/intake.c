@@ -167,9 +167,10 @@ intake_connect(struct intake *in, const char *program, const char *ackd, struct 
 
 int
 intake_register(struct intake *in, const char *program, uint64_t durable_lsn, uint32_t timeline,
-                struct err *err)
+                enum ack_position position, struct err *err)
 {
-    if (ackclient_register(&in->ack, program, &in->hello, durable_lsn, timeline, err) != 0)
+    if (ackclient_register(&in->ack, program, &in->hello, durable_lsn, timeline, position, err) !=
+        0)
         return -1;
     in->registered = true;
     return ackclient_target(&in->ack, true, "", err);

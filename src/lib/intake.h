@@ -27,10 +27,10 @@ int intake_hello(struct intake *in, struct err *err) MUST_CHECK;
 int intake_connect(struct intake *in, const char *program, const char *ackd,
                    struct err *err) MUST_CHECK;
 
-/* Registers with ackd. durable_lsn and timeline as in ackclient.h. From then on ackd hears about
- * the target, which is alive at first. */
+/* Registers with ackd. durable_lsn, timeline and position as in ackclient.h. From then on ackd
+ * hears about the target, which is alive at first. */
 int intake_register(struct intake *in, const char *program, uint64_t durable_lsn, uint32_t timeline,
-                    struct err *err) MUST_CHECK;
+                    enum ack_position position, struct err *err) MUST_CHECK;
 
 /* Returns the next item with 0, or 1 after INTAKE_END was handed out, or -1 with err. deadline is
  * of clock_micros, or 0 for none. */

@@ -96,6 +96,19 @@ set_journal(struct worker *w)
                                   .database = w->options->database};
 }
 
+/* An earlier timeline's position counts, too: it is found, though it is not used. */
+static enum ack_position
+position_of(const struct worker *w)
+{
+    if (w->journal.off)
+        return ACK_POSITION_UNKNOWN;
+    if (w->journal.last_timeline != 0)
+        return ACK_POSITION_FOUND;
+    return w->intake.hello.version == STREAM_VERSION_COPY && !copying_counts_on(&w->copies.copying)
+               ? ACK_POSITION_NEW
+               : ACK_POSITION_NONE;
+}
+
 static int
 replicate(struct worker *w, struct err *err)
 {
@@ -106,7 +119,8 @@ replicate(struct worker *w, struct err *err)
         open_server(w, err) != 0 || server_probe(&w->server, w->options->database, err) != 0 ||
         journal_open(&w->journal, &durable, err) != 0 || history_open(w, err) != 0 ||
         skipnotes_load(w, err) != 0 || copies_start(w, err) != 0 ||
-        intake_register(&w->intake, "sink-ch", durable, w->intake.hello.timeline, err) != 0 ||
+        intake_register(&w->intake, "sink-ch", durable, w->intake.hello.timeline, position_of(w),
+                        err) != 0 ||
         skipping_report(w, true, err) != 0)
         return -1;
     w->convert.limits = w->server.limits;

@@ -64,6 +64,7 @@ report(struct worker *w, uint64_t rows, uint64_t micros, bool last, struct err *
     reached.lsn = p->noted;
     reached.events = p->events;
     reached.commit_time = intake_commit_time(&w->intake, p->noted);
+    reached.kept = !w->journal.off;
     if (intake_reached(&w->intake, &reached, err) != 0)
         return -1;
     p->reported = p->noted;

@@ -31,7 +31,8 @@ report(struct worker *w, struct err *err)
                                   .events = w->applied_rows,
                                   .batch_rows = w->applied_rows,
                                   .flush_micros = w->flush_micros,
-                                  .commit_time = intake_commit_time(&w->intake, durable(w)->lsn)};
+                                  .commit_time = intake_commit_time(&w->intake, durable(w)->lsn),
+                                  .kept = true};
 
     if (reached.lsn <= w->reported_lsn)
         return 0;
@@ -505,6 +506,17 @@ wire(struct worker *w)
     copies_wire(w);
 }
 
+/* Without a position the rows of the target are the source's only as far as copies bring them. */
+static enum ack_position
+position_of(const struct worker *w)
+{
+    if (w->deliver.applier.progress.durable.lsn != 0)
+        return ACK_POSITION_FOUND;
+    return w->intake.hello.version == STREAM_VERSION_COPY && !copying_counts_on(&w->copies.copying)
+               ? ACK_POSITION_NEW
+               : ACK_POSITION_NONE;
+}
+
 static int
 start(struct worker *w, struct err *err)
 {
@@ -522,7 +534,8 @@ start(struct worker *w, struct err *err)
         return -1;
     w->position = p->durable;
     w->reported_lsn = p->durable.lsn;
-    if (intake_register(&w->intake, "sink-pg", p->durable.lsn, p->timeline, err) != 0 ||
+    if (intake_register(&w->intake, "sink-pg", p->durable.lsn, p->timeline, position_of(w), err) !=
+            0 ||
         skipping_registered(w, err) != 0)
         return -1;
     log_write(w->log, LOG_INFO, "registered; the target is at %s",

@@ -113,6 +113,24 @@ proofs(void)
 }
 
 static void
+lost_positions(void)
+{
+    struct ack_register w = {.sink = "dst", .shard = 1};
+
+    for (w.position = ACK_POSITION_UNKNOWN; w.position <= ACK_POSITION_NONE; w.position++) {
+        check(admission_position(&w, 0, "/state", &err) == 0, "nothing was noted");
+        err = (struct err){0};
+        check(admission_position(&w, 0x200, "/state", &err) ==
+                  (w.position == ACK_POSITION_NONE ? -1 : 0),
+              "position %u: %s", w.position, err.message);
+    }
+    check(err.code == EXIT_REFUSED && strstr(err.message, "dst/1") != NULL &&
+              strstr(err.message, "0/200") != NULL && strstr(err.hint, "/state/reached") != NULL &&
+              strlen(err.hint) < sizeof err.hint - 1,
+          "refused: %s (%s)", err.message, err.hint);
+}
+
+static void
 workers(void)
 {
     struct ack_source s = same_source(0x200);
@@ -143,6 +161,7 @@ main(void)
     positions();
     identity();
     workers();
+    lost_positions();
     proofs();
     lost_wal();
     return check_done();

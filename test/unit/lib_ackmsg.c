@@ -67,7 +67,8 @@ test_all_messages(void)
         {{.type = ACK_WAITING, .waiting = {.standby = true, .message = "slot"}}, "waiting"},
         {{.type = ACK_REGISTER, .registration = {.program = "p", .sink = "s", .shards = 2}},
          "register"},
-        {{.type = ACK_REACHED, .reached = {.lsn = 5, .events = 6, .commit_time = 7}}, "reached"},
+        {{.type = ACK_REACHED, .reached = {.lsn = 5, .events = 6, .commit_time = 7, .kept = true}},
+         "reached"},
         {{.type = ACK_TARGET, .target = {.alive = false, .message = "down"}}, "target"},
         {{.type = ACK_BARRIER_REACHED, .barrier = {.id = 3, .applier = 1}}, "barrier reached"},
         {{.type = ACK_BARRIER_DONE, .barrier_id = 3}, "barrier done"},
@@ -116,7 +117,7 @@ test_all_messages(void)
 static void
 test_short_register(void)
 {
-    for (uint32_t elements = 7; elements <= 9; elements++) {
+    for (uint32_t elements = 7; elements <= 10; elements++) {
         struct buf buf = {0};
         struct packer p;
         struct frame frame;
@@ -129,12 +130,14 @@ test_short_register(void)
         pack_cstr(&p, "p");
         pack_cstr(&p, "s");
         for (uint32_t i = 4; i < elements; i++)
-            pack_uint(&p, i);
+            pack_uint(&p, i < 9 ? i : ACK_POSITION_NONE);
         check(frame_end(&p) == 0, "memory");
         frame = frame_over(buf.data + FRAME_HEADER, buf_len(&buf) - FRAME_HEADER);
         check(ackmsg_decode(&frame, &out, &err) == 0 &&
                   out.registration.timeline == (elements > 7 ? 7 : 0) &&
-                  out.registration.version == (elements > 8 ? 8 : STREAM_VERSION),
+                  out.registration.version == (elements > 8 ? 8 : STREAM_VERSION) &&
+                  out.registration.position ==
+                      (elements > 9 ? ACK_POSITION_NONE : ACK_POSITION_UNKNOWN),
               "register with %u elements %s", elements, err.message);
         buf_free(&buf);
     }
@@ -164,8 +167,9 @@ test_short_reports(void)
         check(frame_end(&p) == 0, "memory");
         frame = frame_over(buf.data + FRAME_HEADER, buf_len(&buf) - FRAME_HEADER);
         check(ackmsg_decode(&frame, &out, &err) == 0, "type %d %s", (int)types[i], err.message);
-        check(types[i] == ACK_RECEIVED ? out.received.lsn == 99 && out.received.commit_time == 0
-                                       : out.reached.lsn == 99 && out.reached.commit_time == 0,
+        check(types[i] == ACK_RECEIVED
+                  ? out.received.lsn == 99 && out.received.commit_time == 0
+                  : out.reached.lsn == 99 && out.reached.commit_time == 0 && !out.reached.kept,
               "type %d without a commit time", (int)types[i]);
         buf_free(&buf);
     }
