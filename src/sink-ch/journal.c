@@ -12,7 +12,6 @@
 #include <poll.h>
 
 #include "sink-ch/notetable.h"
-#include "sink-ch/positions.h"
 
 #define TABLE  POSITIONS_TABLE
 #define LAYOUT POSITIONS_LAYOUT

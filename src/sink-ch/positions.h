@@ -3,7 +3,36 @@
 #ifndef WALPIPE_SINKCH_POSITIONS_H
 #define WALPIPE_SINKCH_POSITIONS_H
 
-#include "sink-ch/journal.h"
+#include "lib/frame.h"
+#include "lib/layout.h"
+#include "sink-ch/server.h"
+
+/* The result of journal_open for the rows that are in ClickHouse already. */
+enum journal_known {
+    JOURNAL_NOTHING,
+    JOURNAL_OURS,    /* they were of this source and timeline */
+    JOURNAL_PREVIOUS /* of the timeline that this one came from, and end before it began */
+};
+
+struct journal {
+    struct server *server;
+    const struct hello *hello;
+    const struct layout *layout; /* the stream's, for journal_open */
+    const char *pipeline;
+    const char *database;
+    enum journal_known known;
+    uint64_t highest;       /* LSN that was noted, of any history */
+    uint32_t last_timeline; /* that was noted of this source, 0 if none */
+    bool adopted;           /* a later history was adopted, so tables may have an offset (mark.h) */
+    uint64_t found;  /* everything up to here was in ClickHouse once, according to the rows at the
+                        start */
+    uint64_t before; /* up to here rows of this history may have been sent by former runs */
+    uint64_t announced;   /* in this run, by journal_announce */
+    uint64_t layout_hash; /* in the notes of this run, if the table has_layout */
+    bool has_layout;
+    bool off; /* the user has no right to the table, so nothing is recorded and nothing can be
+                 proved */
+};
 
 #define POSITIONS_TABLE  "walpipe_progress"
 #define POSITIONS_LAYOUT "layout" /* a column that older tables lack */

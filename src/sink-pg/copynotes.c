@@ -562,13 +562,14 @@ write_changed(const struct copynotes *n, struct session *s, struct copying *c,
 {
     const struct relation relation = {
         .relid = part->relid, .schema = part->schema, .name = part->name};
+    const struct copytarget owner = {.pipeline = n->pipeline, .hello = n->hello, .map = n->map};
     struct buf target = {0};
     int rc;
 
     mapping_target_sql(n->map, part->schema, part->name, &target);
     if (sqltext_get(&target) == NULL)
         return err_set(err, EXIT_PEER, "out of memory for a table's name");
-    rc = part->renamed ? copytarget_check(n, s, c, &relation, true, err) : 0;
+    rc = part->renamed ? copytarget_check(&owner, s, c, &relation, true, err) : 0;
     if (rc == 0)
         rc = write_part(n, s, part, sqltext_get(&target), p, err);
     if (rc != 0)

@@ -68,7 +68,7 @@ refuse_empty(const struct relation *relation, const char *target, struct err *er
 
 /* With rows it was restored. */
 static int
-require_rows(const struct copynotes *n, struct session *s, const struct relation *relation,
+require_rows(const struct copytarget *t, struct session *s, const struct relation *relation,
              const char *target, struct err *err)
 {
     static const char what[] = "look whether a table is empty";
@@ -77,7 +77,7 @@ require_rows(const struct copynotes *n, struct session *s, const struct relation
     PGresult *answer = NULL;
     int rc;
 
-    mapping_target(n->map, relation->schema, relation->name, &schema, &name);
+    mapping_target(t->map, relation->schema, relation->name, &schema, &name);
     sqltext_add(&sql, "SELECT EXISTS (SELECT FROM ");
     rc = ownrows_name(s, schema, name, &sql, err);
     sqltext_add(&sql, ")");
@@ -96,18 +96,18 @@ require_rows(const struct copynotes *n, struct session *s, const struct relation
 }
 
 int
-copytarget_check(const struct copynotes *n, struct session *s, struct copying *c,
+copytarget_check(const struct copytarget *t, struct session *s, struct copying *c,
                  const struct relation *relation, bool listed, struct err *err)
 {
     static const char what[] = "look at the target of a renamed table";
     struct buf target = {0};
     char shard[16], relid[16];
-    const char *params[] = {n->pipeline, n->hello->sink, shard, relid, NULL};
+    const char *params[] = {t->pipeline, t->hello->sink, shard, relid, NULL};
     PGresult *rows;
     int rc = 0;
 
-    mapping_target_sql(n->map, relation->schema, relation->name, &target);
-    snprintf(shard, sizeof shard, "%" PRIu32, n->hello->shard);
+    mapping_target_sql(t->map, relation->schema, relation->name, &target);
+    snprintf(shard, sizeof shard, "%" PRIu32, t->hello->shard);
     snprintf(relid, sizeof relid, "%" PRIu32, relation->relid);
     params[4] = sqltext_get(&target);
     if (params[4] == NULL)
@@ -118,7 +118,7 @@ copytarget_check(const struct copynotes *n, struct session *s, struct copying *c
         if (listed && PQgetvalue(rows, i, AS_NOTED)[0] == 't')
             continue;
         if (PQgetvalue(rows, i, MADE_AGAIN)[0] == 't')
-            rc = require_rows(n, s, relation, params[4], err);
+            rc = require_rows(t, s, relation, params[4], err);
         if (rc == 0)
             rc = judge(rows, i, c, relation, params[4], err);
     }

@@ -317,10 +317,12 @@ int
 deliver_check_name(struct deliver *d, const struct copynotes *notes, struct copying *copying,
                    const struct relation *relation, struct err *err)
 {
+    const struct copytarget owner = {
+        .pipeline = notes->pipeline, .hello = notes->hello, .map = notes->map};
     struct session *s = &d->applier.session;
     const struct tries tries = {.pieces = s->tx_open};
 
-    while (copytarget_check(notes, s, copying, relation, false, err) != 0)
+    while (copytarget_check(&owner, s, copying, relation, false, err) != 0)
         if (tries.pieces || outcome_of(s, err) != OUTCOME_RETRY ||
             recover(d, &tries, NULL, err) != 0)
             return -1;
