@@ -27,6 +27,26 @@ wrong_place_hint(const char *dir_path, struct err *err)
     return ADMISSION_REFUSED;
 }
 
+/* Two standbys of one primary may both be promoted to the same timeline, if one does not know of
+ * the other. Changes of one are not those of the other. */
+static bool
+is_other_branch(const struct checkpoint *c, const struct ack_source *s)
+{
+    return s->timeline == c->timeline && s->switch_lsn != 0 && c->switch_lsn != 0 &&
+           s->switch_lsn != c->switch_lsn;
+}
+
+static enum admission
+refuse_branch(const struct checkpoint *c, const char *dir_path, const struct ack_source *s,
+              struct err *err)
+{
+    err_set(err, EXIT_REFUSED,
+            "the source's timeline %" PRIu32 " began at %s, that of the checkpoint at %s: another "
+            "server was promoted to a timeline of this number",
+            s->timeline, lsn_format(s->switch_lsn).text, lsn_format(c->switch_lsn).text);
+    return start_over_hint(dir_path, err);
+}
+
 /* Checks that this is the same source. Positions of two clusters cannot be compared. */
 static enum admission
 same_source(const struct checkpoint *c, const char *dir_path, const struct ack_source *s,
@@ -61,6 +81,8 @@ admission_source(const struct checkpoint *c, const char *dir_path, const struct 
         return s->confirmed_lsn == 0 ? ADMISSION_NO_SLOT : ADMISSION_RUN;
     if (same_source(c, dir_path, s, err) != ADMISSION_RUN)
         return ADMISSION_REFUSED;
+    if (is_other_branch(c, s))
+        return refuse_branch(c, dir_path, s, err);
     if (s->confirmed_lsn == 0) {
         err_set(err, EXIT_REFUSED,
                 "replication slot \"%s\" is gone: changes after %s, the checkpoint, would be "

@@ -13,6 +13,7 @@
 #include "lib/lsn.h"
 
 #define TEMPORARY_NAME "checkpoint.tmp"
+#define SWITCH_LSN     "switch_lsn="
 #define CHECK_LINE     (sizeof "check=0123456789abcdef\n" - 1)
 
 /* ---- encode and decode ---- */
@@ -77,6 +78,11 @@ checkpoint_encode(char out[CHECKPOINT_SIZE_MAX], const struct checkpoint *c)
     add(&t, "\nsafe_lsn=");
     add(&t, lsn_format(c->safe_lsn).text);
     add(&t, "\n");
+    if (c->switch_lsn != 0) {
+        add(&t, SWITCH_LSN);
+        add(&t, lsn_format(c->switch_lsn).text);
+        add(&t, "\n");
+    }
     snprintf(check, sizeof check, "check=%016" PRIx64 "\n", hash_bytes(HASH_SEED, out, t.len));
     add(&t, check);
     return t.len;
@@ -164,11 +170,19 @@ next_sinks(struct lines *l, char out[CHECKPOINT_SINKS_SIZE])
 }
 
 static bool
-next_lsn(struct lines *l, uint64_t *out)
+next_lsn(struct lines *l, const char *key, uint64_t *out)
 {
-    const char *value = next_value(l, "safe_lsn=");
+    const char *value = next_value(l, key);
 
     return value != NULL && lsn_parse(value, out) && *out != 0;
+}
+
+/* Older checkpoints have no such line. */
+static bool
+next_switch(struct lines *l, uint64_t *out)
+{
+    *out = 0;
+    return *l->at == '\0' || next_lsn(l, SWITCH_LSN, out);
 }
 
 static bool
@@ -208,8 +222,8 @@ checkpoint_decode(struct bytes text, struct checkpoint *c)
         !next_number(&l, "system_identifier=", UINT64_MAX, &c->system_identifier) ||
         !next_number(&l, "timeline=", UINT32_MAX, &timeline) ||
         !next_name(&l, "database=", c->database) || !next_name(&l, "slot=", c->slot) ||
-        !next_sinks(&l, c->sinks) || !next_lsn(&l, &c->safe_lsn) || *l.at != '\0' ||
-        l.at != copy + text.len - CHECK_LINE)
+        !next_sinks(&l, c->sinks) || !next_lsn(&l, "safe_lsn=", &c->safe_lsn) ||
+        !next_switch(&l, &c->switch_lsn) || *l.at != '\0' || l.at != copy + text.len - CHECK_LINE)
         return "a line is missing, malformed or unknown";
     c->timeline = (uint32_t)timeline;
     return NULL;

@@ -9,7 +9,8 @@
  *     slot=orders
  *     sinks=dst/1 olap/2
  *     safe_lsn=0/1A2B3C4D
- *     check=FNV-1a, 64 bits, 16 hex digits, of all bytes before "check="
+ *     switch_lsn=0/1A000000, where that timeline began; left out for the first one, and if not
+ * known check=FNV-1a, 64 bits, 16 hex digits, of all bytes before "check="
  *
  * Bytes of a value below 0x21, 0x7f and % are written as %XX, except for the spaces between sinks.
  * Any other file is refused. It is never taken for a missing one. */
@@ -35,6 +36,7 @@ struct checkpoint {
     char slot[NAME_MAX_BYTES + 1];
     char sinks[CHECKPOINT_SINKS_SIZE];
     uint64_t safe_lsn;
+    uint64_t switch_lsn; /* 0 if not known */
 };
 
 /* Returns the length written to out. */

@@ -42,7 +42,8 @@ make_checkpoint(const struct ackd *a, uint64_t safe_lsn, struct checkpoint *c)
 {
     *c = (struct checkpoint){.system_identifier = a->source.system_identifier,
                              .timeline = a->source.timeline,
-                             .safe_lsn = safe_lsn};
+                             .safe_lsn = safe_lsn,
+                             .switch_lsn = a->source.switch_lsn};
     memcpy(c->pipeline, a->pipeline, sizeof c->pipeline);
     memcpy(c->database, a->source.database, sizeof c->database);
     memcpy(c->slot, a->source.slot, sizeof c->slot);

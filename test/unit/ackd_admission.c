@@ -92,6 +92,31 @@ identity(void)
 }
 
 static void
+branches(void)
+{
+    struct checkpoint c = checkpoint;
+    struct ack_source s = same_source(0x200);
+
+    s.previous_timeline = 1;
+    s.switch_lsn = 0x180;
+    check(admission_source(&c, "/state", &s, &err) == ADMISSION_RUN, "an older checkpoint");
+    c.switch_lsn = 0x180;
+    check(admission_source(&c, "/state", &s, &err) == ADMISSION_RUN, "the same timeline");
+    c.switch_lsn = 0x170;
+    err = (struct err){0};
+    check(admission_source(&c, "/state", &s, &err) == ADMISSION_REFUSED &&
+              err.code == EXIT_REFUSED && strstr(err.message, "0/180") != NULL &&
+              strstr(err.message, "0/170") != NULL && strstr(err.hint, "/state/checkpoint") != NULL,
+          "refused: %s (%s)", err.message, err.hint);
+    s.timeline = 3;
+    s.previous_timeline = 2;
+    check(admission_source(&c, "/state", &s, &err) == ADMISSION_NEW_TIMELINE, "a later one");
+    s.timeline = c.timeline;
+    s.switch_lsn = 0;
+    check(admission_source(&c, "/state", &s, &err) == ADMISSION_RUN, "a source that does not tell");
+}
+
+static void
 proofs(void)
 {
     struct ack_source s = same_source(0x201);
@@ -162,6 +187,7 @@ main(void)
     identity();
     workers();
     lost_positions();
+    branches();
     proofs();
     lost_wal();
     return check_done();

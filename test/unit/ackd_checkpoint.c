@@ -21,7 +21,8 @@ example(void)
                                .database = "a \n=%\x7f\xc3\xa4",
                                .slot = "orders",
                                .sinks = "dst/1 dst2/16 olap/256",
-                               .safe_lsn = UINT64_C(0x16B374D848)};
+                               .safe_lsn = UINT64_C(0x16B374D848),
+                               .switch_lsn = UINT64_MAX};
 }
 
 static bool
@@ -30,7 +31,7 @@ same(const struct checkpoint *a, const struct checkpoint *b)
     return strcmp(a->pipeline, b->pipeline) == 0 && a->system_identifier == b->system_identifier &&
            a->timeline == b->timeline && strcmp(a->database, b->database) == 0 &&
            strcmp(a->slot, b->slot) == 0 && strcmp(a->sinks, b->sinks) == 0 &&
-           a->safe_lsn == b->safe_lsn;
+           a->safe_lsn == b->safe_lsn && a->switch_lsn == b->switch_lsn;
 }
 
 static const char *
@@ -55,8 +56,10 @@ round_trip(void)
 
     check(decode(text, len, &out) == NULL && same(&in, &out), "what is written is read");
     in.pipeline[0] = in.database[0] = in.sinks[0] = '\0';
+    in.switch_lsn = 0;
     len = checkpoint_encode(text, &in);
-    check(decode(text, len, &out) == NULL && same(&in, &out), "also with empty names");
+    check(decode(text, len, &out) == NULL && same(&in, &out),
+          "also with empty names, and without the line of a promotion");
 }
 
 static void
