@@ -14,6 +14,7 @@
 #include "sink-pg/ownrows.h"
 #include "sink-pg/owntables.h"
 #include "sink-pg/park.h"
+#include "sink-pg/progress.h"
 #include "sink-pg/resync.h"
 #include "sink-pg/sqltext.h"
 
@@ -240,7 +241,7 @@ begin_anew(const struct attaching *a, struct err *err)
     snprintf(timeline, sizeof timeline, "%" PRIu32, a->intake.hello.timeline);
     if (run(a, "begin walpipe.progress anew",
             "UPDATE walpipe.progress SET lsn = '0/0', partial_commit_lsn = NULL, "
-            "partial_ordinal = NULL, timeline = $3::bigint, epoch = epoch + 1, "
+            "partial_ordinal = NULL, timeline = $3::bigint, epoch = epoch + " PROGRESS_TAKEN ", "
             "updated_at = pg_catalog.now() WHERE pipeline = $1 AND sink = $2",
             3, params, err) != 0 ||
         owntables_exist(a->session, "progress_before", &layers, err) != 0)

@@ -32,7 +32,7 @@ target_up(struct deliver *d, struct err *err)
 /* The origin comes first, so that the progress row is written under it too. If a session of an
  * earlier worker still has it, it is ended as soon as the epoch allows that. */
 static int
-take_over(struct deliver *d, bool first, struct position *found, struct err *err)
+take_over(struct deliver *d, bool first, struct progress_found *found, struct err *err)
 {
     struct session *s = &d->applier.session;
     struct progress *p = &d->applier.progress;
@@ -52,7 +52,7 @@ take_over(struct deliver *d, bool first, struct position *found, struct err *err
 
 /* Tries once to get a connection, the origin and the progress row. */
 static int
-try_connect(struct deliver *d, bool first, struct position *found, struct err *err)
+try_connect(struct deliver *d, bool first, struct progress_found *found, struct err *err)
 {
     struct session *s = &d->applier.session;
     int rc;
@@ -72,7 +72,7 @@ wait_for_target(struct deliver *d, const struct err *why, struct err *err)
 }
 
 static int
-connect_patiently(struct deliver *d, bool first, struct position *found, struct err *err)
+connect_patiently(struct deliver *d, bool first, struct progress_found *found, struct err *err)
 {
     for (;;) {
         struct err why = {0};
@@ -90,31 +90,22 @@ connect_patiently(struct deliver *d, bool first, struct position *found, struct 
 int
 deliver_start(struct deliver *d, struct err *err)
 {
-    struct position unused;
+    struct progress_found unused;
 
     if (connect_patiently(d, true, &unused, err) != 0)
         return -1;
     return target_up(d, err);
 }
 
-/* A commit that leaves the position where it was has nothing but rows of ranges and notes. The
- * progress does not tell whether it was carried out, so it is repeated. Rows that have a key are
- * only written over then. */
+/* A note that was written alone is not counted. If the target has lost it, the stream brings it
+ * again after a restart. */
 static int
-require_repeatable(const struct deliver *d, struct err *err)
+require_noted(const struct deliver *d, struct err *err)
 {
-    const struct copyranges *copies = d->applier.copies;
-    const struct copypart *part = copies == NULL ? NULL : copies->copying.parts;
-
-    while (part != NULL && !(part->keyless && (part->life != 0 || part->changed)))
-        part = part->next;
-    if (part == NULL)
+    if (!d->noted_alone)
         return 0;
-    err_set(
-        err, EXIT_PEER,
-        "the connection was lost while rows of %s.%s, which has no key, may have been committed",
-        part->schema, part->name);
-    return err_hint(err, "nothing is lost: after a restart its copy begins anew");
+    err_set(err, EXIT_PEER, "the connection was lost behind the note of a table that is left out");
+    return err_hint(err, "nothing is lost: after a restart it is noted again");
 }
 
 /* Sets *applied if the commit whose answer was lost was carried out (trap 77). */
@@ -122,20 +113,19 @@ static int
 reconnect(struct deliver *d, const struct position *commit, bool *applied, struct err *err)
 {
     const struct position *durable = &d->applier.progress.durable;
-    bool moves = commit != NULL && !position_equal(commit, durable);
-    struct position found;
+    struct progress_found found;
 
     *applied = false;
     if (connect_patiently(d, false, &found, err) != 0)
         return -1;
-    if (moves && position_equal(&found, commit)) {
+    if (found.one_more && commit != NULL && position_equal(&found.position, commit)) {
         *applied = true;
         return 0;
     }
-    if (position_equal(&found, durable))
-        return commit != NULL && !moves ? require_repeatable(d, err) : 0;
+    if (!found.one_more && position_equal(&found.position, durable))
+        return require_noted(d, err);
     err_set(err, EXIT_PEER, "the progress in the target is not the one that this worker wrote");
-    err->lsn = found.lsn;
+    err->lsn = found.position.lsn;
     return err_hint(
         err, "the target lost transactions, or somebody changed walpipe.progress: after the "
              "restart walpipe compares the progress with the slot, and its log says what to do");
@@ -288,6 +278,8 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
         forget_found(batch, to);
         switch (apply_batch(&d->applier, &work, err)) {
         case OUTCOME_DONE:
+            if (commit != NULL)
+                progress_committed(&d->applier.progress, commit);
             rc = 1;
             break;
         case OUTCOME_RETRY:
@@ -305,8 +297,10 @@ deliver_batch(struct deliver *d, struct batch *batch, uint32_t to, const struct 
     }
     if (rc < 0)
         return -1;
-    if (commit != NULL)
+    if (commit != NULL) {
         d->applier.progress.durable = *commit;
+        d->noted_alone = false;
+    }
     if (note_found(d, batch, to, err) != 0 ||
         (commit != NULL && differences_report(&d->differences, &d->intake->ack, d->log, err) != 0))
         return -1;
@@ -341,6 +335,7 @@ deliver_left_out(struct deliver *d, const struct copynotes *notes, uint32_t reli
             recover(d, &tries, NULL, err) != 0)
             return -1;
     *err = (struct err){0};
+    d->noted_alone = true;
     return target_up(d, err);
 }
 

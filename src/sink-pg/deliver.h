@@ -15,6 +15,7 @@ struct deliver {
     struct differences differences;
     const struct log *log;
     struct intake *intake; /* polled during a wait for the target, and told about the target */
+    bool noted_alone;      /* a note was committed outside of a batch, and no batch since */
 };
 
 /* Connects to the target, waits for it without a limit, and takes over the progress row. */

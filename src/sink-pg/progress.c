@@ -28,10 +28,11 @@ static const char create_table[] =
     "updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),"
     "PRIMARY KEY (pipeline, sink, shard)) WITH (fillfactor = 50)";
 
-/* For the watch. ARRAY has its oids, and $9 is NULL if nothing is asked. */
+/* 2 is PROGRESS_COMMITTED. The rest is for the watch. ARRAY has its oids, and $9 is NULL if nothing
+ * is asked. */
 #define UPDATE_ROW                                                                                 \
     "WITH mine AS (UPDATE walpipe.progress SET lsn = $4, partial_commit_lsn = $5, "                \
-    "partial_ordinal = $6, timeline = $8, updated_at = pg_catalog.now() "                          \
+    "partial_ordinal = $6, timeline = $8, epoch = $7 + 2, updated_at = pg_catalog.now() "          \
     "WHERE pipeline = $1 AND sink = $2 AND shard = $3 AND epoch = $7 RETURNING 1) "                \
     "SELECT 1 / (pg_catalog.count(*) * (('now'::pg_catalog.timestamptz = $9 "                      \
     "AND ARRAY[%.*s]::pg_catalog.regclass[] IS NOT NULL) IS NOT FALSE)::pg_catalog.int4), "        \
@@ -173,6 +174,42 @@ read_position(const PGresult *row, struct position *position, int64_t *epoch, st
     return 0;
 }
 
+/* After a failover, for example. */
+static int
+row_lost(struct progress *p, struct err *err)
+{
+    p->fenced = true;
+    err_set(err, EXIT_PEER,
+            "the target lost transactions that this worker had committed: the row of pipeline "
+            "\"%s\", sink \"%s\", shard %" PRIu32 " in walpipe.progress is an older one",
+            p->pipeline, p->hello->sink, p->hello->shard);
+    return err_hint(err, "after the restart walpipe compares the progress with the slot, and its "
+                         "log says what to do if changes are missing");
+}
+
+/* The row is not as this worker left it. */
+static int
+explain_row(struct progress *p, struct session *s, struct err *err)
+{
+    static const char what[] = "look for the row in walpipe.progress";
+    char shard[16];
+    const char *params[] = {p->pipeline, p->hello->sink, shard};
+    PGresult *row;
+    bool lost;
+
+    snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
+    row = pqx_shaped(pqx_exec_params(s->conn, what,
+                                     "SELECT epoch FROM walpipe.progress WHERE pipeline = $1 AND "
+                                     "sink = $2 AND shard = $3",
+                                     3, params, err),
+                     what, 0, 1, "v", err);
+    if (row == NULL)
+        return -1;
+    lost = PQntuples(row) == 0 || strtoll(PQgetvalue(row, 0, 0), NULL, 10) < p->epoch;
+    PQclear(row);
+    return lost ? row_lost(p, err) : progress_fenced(p, err);
+}
+
 /* Raises the epoch. With `only_ours`, only if it is still ours. The row's lock makes this wait for
  * a commit of an older connection that is under way, so the row that is read here is final. */
 static int
@@ -180,26 +217,28 @@ raise_epoch(struct progress *p, struct session *s, bool only_ours, struct positi
             struct err *err)
 {
     static const char what[] = "raise the epoch in walpipe.progress";
-    char shard[16], epoch[24];
-    const char *params[] = {p->pipeline, p->hello->sink, shard, only_ours ? epoch : NULL};
+    char shard[16], epoch[24], one_more[24];
+    const char *params[] = {p->pipeline, p->hello->sink, shard, only_ours ? epoch : NULL, one_more};
     PGresult *result;
     int rc;
 
     snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
     snprintf(epoch, sizeof epoch, "%" PRId64, p->epoch);
+    snprintf(one_more, sizeof one_more, "%" PRId64, p->epoch + PROGRESS_COMMITTED);
     result = pqx_exec_params(
         s->conn, what,
-        "UPDATE walpipe.progress SET epoch = epoch + 1, updated_at = pg_catalog.now() WHERE "
-        "pipeline = $1 AND sink = $2 AND shard = $3 AND ($4::bigint IS NULL OR epoch = $4::bigint) "
+        "UPDATE walpipe.progress SET epoch = epoch + " PROGRESS_TAKEN ", updated_at = "
+        "pg_catalog.now() WHERE pipeline = $1 AND sink = $2 AND shard = $3 AND ($4::bigint IS NULL "
+        "OR epoch IN ($4::bigint, $5::bigint)) "
         "RETURNING epoch, lsn, partial_commit_lsn, partial_ordinal, timeline",
-        4, params, err);
+        5, params, err);
     result = pqx_shaped(result, what, 0, 1, "vv??v", err);
     if (result == NULL)
         return -1;
     if (PQntuples(result) == 1)
         p->timeline = (uint32_t)strtoul(PQgetvalue(result, 0, 4), NULL, 10);
     rc = PQntuples(result) == 1 ? read_position(result, found, &p->epoch, err)
-                                : progress_fenced(p, err);
+                                : explain_row(p, s, err);
     PQclear(result);
     return rc;
 }
@@ -247,11 +286,15 @@ progress_start(struct progress *p, struct session *s, struct err *err)
 }
 
 int
-progress_resume(struct progress *p, struct session *s, struct position *found, struct err *err)
+progress_resume(struct progress *p, struct session *s, struct progress_found *found,
+                struct err *err)
 {
+    int64_t before = p->epoch;
+
     if (session_exec(s, "set lock_timeout", "SET lock_timeout = '10s'", err) != 0 ||
-        raise_epoch(p, s, true, found, err) != 0)
+        raise_epoch(p, s, true, &found->position, err) != 0)
         return -1;
+    found->one_more = ((p->epoch - before) & PROGRESS_COMMITTED) != 0;
     return session_exec(s, "set lock_timeout", "SET lock_timeout = 0", err);
 }
 
@@ -338,6 +381,13 @@ progress_fenced(struct progress *p, struct err *err)
     return err_hint(err, "nothing of this worker's open transaction was kept");
 }
 
+void
+progress_committed(struct progress *p, const struct position *to)
+{
+    p->durable = *to;
+    p->epoch += PROGRESS_COMMITTED;
+}
+
 int
 progress_hold(struct progress *p, struct session *s, struct err *err)
 {
@@ -371,11 +421,11 @@ int
 progress_fence(struct session *s, const char *pipeline, const char *sink, struct err *err)
 {
     const char *params[] = {pipeline, sink};
-    PGresult *result = pqx_exec_params(
-        s->conn, "raise the epoch in walpipe.progress",
-        "UPDATE walpipe.progress SET epoch = epoch + 1, updated_at = pg_catalog.now() "
-        "WHERE pipeline = $1 AND sink = $2",
-        2, params, err);
+    PGresult *result = pqx_exec_params(s->conn, "raise the epoch in walpipe.progress",
+                                       "UPDATE walpipe.progress SET epoch = epoch + " PROGRESS_TAKEN
+                                       ", updated_at = "
+                                       "pg_catalog.now() WHERE pipeline = $1 AND sink = $2",
+                                       2, params, err);
 
     PQclear(result);
     return result == NULL ? -1 : 0;

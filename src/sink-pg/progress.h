@@ -3,7 +3,10 @@
  *
  * walpipe.progress(pipeline, sink, shard, shards, system_identifier, timeline, slot, epoch, lsn,
  * partial_commit_lsn, partial_ordinal, updated_at, layout). The row is updated in the transaction
- * that applies the data. The update fails if another worker has raised the epoch since. */
+ * that applies the data. The update fails if another worker has raised the epoch since.
+ *
+ * The epoch also counts the worker's commits, because many of them leave the position where it was.
+ * So after a lost connection the row tells which of them the target has. */
 #ifndef SINK_PG_PROGRESS_H
 #define SINK_PG_PROGRESS_H
 
@@ -12,6 +15,11 @@
 #include "sink-pg/pipe.h"
 #include "sink-pg/session.h"
 #include "sink-pg/watch.h"
+
+/* Added to the epoch by a commit, and by whoever takes the row. An older walpipe adds 1. So after
+ * a commit whose answer was lost, nobody else's change looks like that commit. */
+#define PROGRESS_COMMITTED 2
+#define PROGRESS_TAKEN     "4294967296"
 
 /* Zero-initialise, then set pipeline, hello and layout. */
 struct progress {
@@ -26,7 +34,7 @@ struct progress {
     struct buf sql;
     uint64_t generation; /* of the session that knows update */
     size_t watched;      /* bytes of the watch's oids that update names */
-    bool fenced;         /* the row is not ours any more, so never try again */
+    bool fenced;         /* the row is not ours any more, or an old one, so never try again */
 };
 
 bool position_equal(const struct position *a, const struct position *b);
@@ -35,10 +43,16 @@ bool position_equal(const struct position *a, const struct position *b);
  * sets durable and timeline, which ackd compares. EXIT_REFUSED if the row is not of this source. */
 int progress_start(struct progress *p, struct session *s, struct err *err) MUST_CHECK;
 
+/* What the target has of the worker's commits after a lost connection. */
+struct progress_found {
+    struct position position;
+    bool one_more; /* it has the commit whose answer was lost */
+};
+
 /* Call it after a lost connection. Raises the epoch again, so that no transaction of the old
- * connection can still commit, and sets *found to the row's position. Returns -1 if the row is not
- * ours any more. */
-int progress_resume(struct progress *p, struct session *s, struct position *found,
+ * connection can still commit. Returns -1 if the row is not ours any more, or the target has lost
+ * commits that it had answered. */
+int progress_resume(struct progress *p, struct session *s, struct progress_found *found,
                     struct err *err) MUST_CHECK;
 
 /* Queues the update to `to`, as STEP_PROGRESS, which fails with SQLSTATE 22012 if the row is not
@@ -46,6 +60,9 @@ int progress_resume(struct progress *p, struct session *s, struct position *foun
  * change of a watched table. */
 int progress_queue(struct progress *p, struct pipe *pipe, const struct position *to,
                    const struct watch *watch, bool ask, struct err *err) MUST_CHECK;
+
+/* A transaction with the update was committed. */
+void progress_committed(struct progress *p, const struct position *to);
 
 /* Inside another transaction: locks the row until its end. EXIT_PEER if it is not ours any more. */
 int progress_hold(struct progress *p, struct session *s, struct err *err) MUST_CHECK;

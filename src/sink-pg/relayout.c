@@ -8,6 +8,7 @@
 
 #include "lib/lsn.h"
 #include "sink-pg/owntables.h"
+#include "sink-pg/progress.h"
 
 static const char single_worker[] = "shards 1\nshard_key key\n";
 
@@ -309,7 +310,8 @@ replace_rows(const struct relayout *r, struct session *s, const struct stored *s
     return session_run(
         s, "replace the rows of walpipe.progress",
         "WITH old AS (DELETE FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 "
-        "RETURNING *), one AS (SELECT coalesce(pg_catalog.max(epoch) + 1, 0) AS epoch, "
+        "RETURNING *), one AS (SELECT coalesce(pg_catalog.max(epoch) + " PROGRESS_TAKEN
+        ", 0) AS epoch, "
         "coalesce(pg_catalog.max(timeline), $6::bigint) AS timeline FROM old) "
         "INSERT INTO walpipe.progress (pipeline, sink, shard, shards, system_identifier, "
         "timeline, slot, epoch, lsn, layout) SELECT $1, $2, n, $4::integer, $5, timeline, "

@@ -119,7 +119,8 @@ streams_again() { # CONFIG STARTS
     wait "$load"
     caught_up "$second" src "$db"
     equal pg3 ch
-    epochs=$(dst3 "SELECT sum(epoch) FROM walpipe.progress")
+    # without the commits, which it counts, too
+    epochs=$(dst3 "SELECT sum(epoch >> 32) FROM walpipe.progress")
     starts=$(pipeline_starts "$first")
     for_tree CONT "$first"
     # it ends its run, begins again and waits in its turn
@@ -128,7 +129,7 @@ streams_again() { # CONFIG STARTS
     insert 8001 8100
     caught_up "$second" src "$db"
     equal pg3 ch
-    [ "$(dst3 "SELECT sum(epoch) FROM walpipe.progress")" = "$epochs" ]
+    [ "$(dst3 "SELECT sum(epoch >> 32) FROM walpipe.progress")" = "$epochs" ]
     run ! grep -q '"exit_code":101' "$first.log"
 }
 
