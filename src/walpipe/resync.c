@@ -287,16 +287,38 @@ ask(const struct request *r, bool *running, struct err *err)
 
 /* ---- the wait ---- */
 
-static bool
-is_streaming(const struct request *r, const struct tablelist *list)
+/* The notes of a table that was dropped may have the name as well. */
+static const struct table_progress *
+find_table(const struct request *r, const struct tablelist *list)
 {
+    const struct table_progress *found = NULL;
+
     for (size_t i = 0; i < list->count; i++) {
         const struct table_progress *t = &list->tables[i];
 
-        if (strcmp(t->schema, r->table.schema) == 0 && strcmp(t->name, r->table.table) == 0)
-            return strcmp(t->state, "streaming") == 0 || strcmp(t->state, "out-streaming") == 0;
+        if (strcmp(t->schema, r->table.schema) == 0 && strcmp(t->name, r->table.table) == 0 &&
+            (found == NULL || t->published))
+            found = t;
     }
-    return true;
+    return found;
+}
+
+/* The request was accepted when no worker had the table parked any more. */
+static int
+look_at_list(const struct request *r, const struct tablelist *list, bool *done, struct err *err)
+{
+    const struct table_progress *t = find_table(r, list);
+
+    if (t == NULL || t->parked == NULL) {
+        *done = *done && list->known &&
+                (t == NULL || strcmp(t->state, "streaming") == 0 ||
+                 strcmp(t->state, "out-streaming") == 0);
+        return 0;
+    }
+    err_set(err, EXIT_REFUSED, "%s is parked again in sink %s: %.700s", r->text, list->sink->name,
+            t->parked->message);
+    return err_hint(err, "mend the cause, and run walpipe resume --table again%s%.400s",
+                    t->parked->hint[0] == '\0' ? "" : "; ", t->parked->hint);
 }
 
 /* Sets *done, unless a target cannot be read now. */
@@ -315,7 +337,7 @@ look(const struct request *r, bool *done, struct err *err)
     *done = rc == 0;
     for (size_t i = 0; rc == 0 && i < r->config->sinks_count; i++)
         if (sinks[i])
-            *done = *done && found.lists[i].known && is_streaming(r, &found.lists[i]);
+            rc = look_at_list(r, &found.lists[i], done, err);
     pool_free(&pool);
     return rc;
 }
