@@ -38,6 +38,7 @@ struct err {
     char sqlstate[6]; /* if a server gave the reason; a ClickHouse's has a number, 0 if none */
     char schema[64];  /* of the table that it named with it, "" if it did not */
     char table[64];
+    char constraint[64]; /* of that table */
     uint32_t culprit; /* the source's table, if the reason is its data or its definition alone */
 };
 

@@ -12,7 +12,7 @@ err_set(struct err *err, enum exit_code code, const char *fmt, ...)
     err->code = code;
     err->hint[0] = '\0';
     err->neighbour = false;
-    err->sqlstate[0] = err->schema[0] = err->table[0] = '\0';
+    err->sqlstate[0] = err->schema[0] = err->table[0] = err->constraint[0] = '\0';
     err->culprit = 0;
     va_start(ap, fmt);
     vsnprintf(err->message, sizeof err->message, fmt, ap);

@@ -64,6 +64,7 @@ pqx_error(PGconn *conn, const PGresult *result, const char *what, struct err *er
     snprintf(err->sqlstate, sizeof err->sqlstate, "%s", sqlstate == NULL ? "" : sqlstate);
     copy_name(result, PG_DIAG_SCHEMA_NAME, err->schema);
     copy_name(result, PG_DIAG_TABLE_NAME, err->table);
+    copy_name(result, PG_DIAG_CONSTRAINT_NAME, err->constraint);
     /* The context describes the server's action. For a walsender these are slot, callback and
      * LSN. */
     if (hint == NULL)

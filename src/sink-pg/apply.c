@@ -645,7 +645,7 @@ apply_batch(struct applier *a, const struct apply_work *work, struct err *err)
     err->relation[0] = '\0';
     err->hint[0] = '\0';
     a->changed = a->noticed = a->refused_commit = a->refused_copy = false;
-    err->sqlstate[0] = err->schema[0] = err->table[0] = '\0';
+    err->sqlstate[0] = err->schema[0] = err->table[0] = err->constraint[0] = '\0';
     err->culprit = 0;
     a->ways.rows.clash = (struct rows_clash){0};
     outcome = attempt(a, work, err);

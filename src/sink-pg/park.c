@@ -33,18 +33,27 @@ ask(struct session *s, const char *what, const char *sql, int count, const char 
 
 /* ---- the start ---- */
 
-/* A table whose notes somebody has removed is copied as a new one. */
+/* A table whose notes somebody has removed, or has set to waiting when the target was emptied, is
+ * copied as a new one. */
 static const char forget[] =
     "DELETE FROM walpipe.parked AS p WHERE pipeline = $1 AND sink = $2 AND NOT EXISTS (SELECT FROM "
-    "walpipe.tables AS t WHERE t.pipeline = $1 AND t.sink = $2 AND t.relid = p.relid)";
+    "walpipe.tables AS t WHERE t.pipeline = $1 AND t.sink = $2 AND t.relid = p.relid "
+    "AND t.state <> 'waiting')";
 
-/* Another worker may have written its note while the table was parked. */
+/* It lacks nothing then that its copy does not bring. */
+static const char lack_nothing[] =
+    "UPDATE walpipe.tables AS t SET behind = false WHERE pipeline = $1 AND sink = $2 AND behind "
+    "AND state = 'waiting' AND NOT EXISTS (SELECT FROM walpipe.tables AS o WHERE o.pipeline = $1 "
+    "AND o.sink = $2 AND o.relid = t.relid AND o.state <> 'waiting')";
+
+/* Another worker may have written its note while the table was parked. Its rows go to the present
+ * target. */
 static const char spread[] =
     "UPDATE walpipe.tables AS t SET state = CASE WHEN t.state LIKE 'out-%' THEN 'out-resync' "
-    "ELSE 'resync' END, behind = true, l0 = '0/0', file = 0, done = '', rows = 0 "
+    "ELSE 'resync' END, behind = true, l0 = '0/0', file = 0, done = '', rows = 0, target = '' "
     "FROM walpipe.parked AS p WHERE p.pipeline = $1 AND p.sink = $2 AND p.resumed_at IS NULL "
-    "AND t.pipeline = $1 AND t.sink = $2 AND t.relid = p.relid "
-    "AND NOT (t.state IN ('resync', 'out-resync') AND t.behind AND t.l0 = '0/0')";
+    "AND t.pipeline = $1 AND t.sink = $2 AND t.relid = p.relid AND NOT (t.target = '' "
+    "AND t.state IN ('resync', 'out-resync') AND t.behind AND t.l0 = '0/0')";
 
 static int
 make_table(struct park *p, struct session *s, struct err *err)
@@ -71,9 +80,10 @@ park_load(struct park *p, struct session *s, struct err *err)
         return -1;
     if (!p->exists)
         return 0;
-    return session_run(s, "delete from walpipe.parked", forget, 2, params, err) != 0
-               ? -1
-               : session_run(s, "write walpipe.tables", spread, 2, params, err);
+    if (session_run(s, "delete from walpipe.parked", forget, 2, params, err) != 0 ||
+        session_run(s, "write walpipe.tables", lack_nothing, 2, params, err) != 0)
+        return -1;
+    return session_run(s, "write walpipe.tables", spread, 2, params, err);
 }
 
 static void
@@ -83,17 +93,21 @@ mark(struct copying *c, uint32_t relid)
         at->parked = at->parked_noted = true;
 }
 
+/* Nobody must act on a table that is not published any more. Its name may be another one since. */
 static void
-log_parked(const struct session *s, const PGresult *rows, int row)
+log_parked(const struct session *s, const struct copying *c, const PGresult *rows, int row)
 {
+    const struct copypart *part =
+        copyparts_published(c, (uint32_t)strtoul(PQgetvalue(rows, row, 0), NULL, 10));
     const struct log_field hint = {
         .name = "hint",
         .text = "its changes are passed over; when the cause is mended, run walpipe resume "
                 "--table for it, and it is copied again"};
 
-    log_write_fields(s->log, LOG_WARNING, &hint, 1, "%s.%s is parked since %s, at %s: %s",
-                     PQgetvalue(rows, row, 1), PQgetvalue(rows, row, 2), PQgetvalue(rows, row, 3),
-                     PQgetvalue(rows, row, 4), PQgetvalue(rows, row, 5));
+    if (part != NULL)
+        log_write_fields(s->log, LOG_WARNING, &hint, 1, "%s.%s is parked since %s, at %s: %s",
+                         part->schema, part->name, PQgetvalue(rows, row, 3),
+                         PQgetvalue(rows, row, 4), PQgetvalue(rows, row, 5));
 }
 
 static PGresult *
@@ -144,7 +158,7 @@ park_recall(const struct park *p, struct session *s, struct copying *c, struct e
     for (int i = 0; i < PQntuples(rows); i++) {
         mark(c, (uint32_t)strtoul(PQgetvalue(rows, i, 0), NULL, 10));
         if (p->hello->shard == 0)
-            log_parked(s, rows, i);
+            log_parked(s, c, rows, i);
     }
     PQclear(rows);
     copyparts_look(c);
@@ -241,31 +255,48 @@ source_of(const struct park *p, const struct copying *c, const char *schema, con
     return found;
 }
 
-/* For a constraint that is checked by COMMIT the server names its table, which may be a
- * partition. */
-static int
-find_culprit(const struct park *p, struct session *s, const struct copying *c,
-             const struct err *why, uint32_t *relid, struct err *err)
-{
-    static const char what[] = "look for the table of a constraint";
-    static const char sql[] =
-        "SELECT n.nspname, c.relname FROM pg_catalog.to_regclass(pg_catalog.format('%I.%I', "
-        "$1::text, $2::text)) AS t(oid) JOIN pg_catalog.pg_class AS c "
-        "ON c.oid = coalesce(pg_catalog.pg_partition_root(t.oid), t.oid) "
-        "JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace";
-    const char *params[] = {why->schema, why->table};
-    PGresult *rows;
+#define OF_ROOT                                                                                    \
+    "JOIN pg_catalog.pg_class AS c ON c.oid = coalesce(pg_catalog.pg_partition_root(t.oid), "      \
+    "t.oid) JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
 
-    *relid = source_of(p, c, why->schema, why->table);
-    if (*relid != 0)
-        return 0;
-    rows = ask(s, what, sql, 2, params, 0, 1, "vv", err);
+#define NAMED "pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::text, $2::text))"
+
+static const char named[] = "SELECT n.nspname, c.relname FROM " NAMED " AS t(oid) " OF_ROOT
+                            " WHERE $3::text IS NOT NULL";
+
+static const char referred[] =
+    "SELECT n.nspname, c.relname FROM (SELECT confrelid FROM pg_catalog.pg_constraint WHERE "
+    "conrelid = " NAMED " AND conname = $3::text AND contype = 'f') AS t(oid) " OF_ROOT;
+
+static int
+ask_for_table(const struct park *p, struct session *s, const struct copying *c, const char *sql,
+              const struct err *why, uint32_t *relid, struct err *err)
+{
+    const char *params[] = {why->schema, why->table, why->constraint};
+    PGresult *rows =
+        ask(s, "look for the table of a constraint", sql, 3, params, 0, 1, "vv", err);
+
     if (rows == NULL)
         return -1;
     if (PQntuples(rows) == 1)
         *relid = source_of(p, c, PQgetvalue(rows, 0, 0), PQgetvalue(rows, 0, 1));
     PQclear(rows);
     return 0;
+}
+
+/* For a constraint that is checked by COMMIT the server names its table, which may be a partition.
+ * For a foreign key that is the table that refers. If no change of that one is applied any more, a
+ * change of the other has met its rows. */
+static int
+find_culprit(const struct park *p, struct session *s, const struct copying *c,
+             const struct err *why, uint32_t *relid, struct err *err)
+{
+    *relid = source_of(p, c, why->schema, why->table);
+    if (*relid == 0 && ask_for_table(p, s, c, named, why, relid, err) != 0)
+        return -1;
+    return *relid != 0 && copyparts_is_parked(c, *relid)
+               ? ask_for_table(p, s, c, referred, why, relid, err)
+               : 0;
 }
 
 /* ---- the note ---- */
@@ -337,21 +368,6 @@ static const char insert_parked[] =
     "sqlstate = EXCLUDED.sqlstate, reason = EXCLUDED.reason, hint = EXCLUDED.hint, "
     "resumed_at = NULL";
 
-/* An error may cut a key's value within a character, which the server would refuse. */
-static void
-make_valid(char *text)
-{
-    size_t len = strlen(text), at = 0;
-
-    while (at < len) {
-        size_t n = utf8_sequence((const uint8_t *)text + at, len - at);
-
-        if (n == 0)
-            text[at] = '?';
-        at += n == 0 ? 1 : n;
-    }
-}
-
 static int
 write_note(const struct park *p, struct session *s, const struct parking *table, uint64_t lsn,
            const struct err *reason, struct err *err)
@@ -363,8 +379,9 @@ write_note(const struct park *p, struct session *s, const struct parking *table,
     const char *parked[] = {p->pipeline, p->hello->sink, oid,         table->schema, table->name,
                             text.text,   why.sqlstate,   why.message, why.hint};
 
-    make_valid(why.message);
-    make_valid(why.hint);
+    /* An error may cut a key's value within a character, which the server would refuse. */
+    utf8_make_valid(why.message);
+    utf8_make_valid(why.hint);
     snprintf(oid, sizeof oid, "%" PRIu32, table->relid);
     snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
