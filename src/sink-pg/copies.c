@@ -281,6 +281,17 @@ copies_pass(struct worker *w, struct table *table, bool *passes, struct err *err
     return 0;
 }
 
+/* Changes that the target has already may come under the name from before. */
+static int
+check_target(struct worker *w, struct table *table, struct err *err)
+{
+    if (!table->renamed)
+        return 0;
+    table->renamed = false;
+    return deliver_check_name(&w->deliver, &w->copies.notes, &w->copies.copying, &table->relation,
+                              err);
+}
+
 int
 copies_row(struct worker *w, struct table *table, const struct intake_item *item, struct err *err)
 {
@@ -288,7 +299,7 @@ copies_row(struct worker *w, struct table *table, const struct intake_item *item
         .type = item->type, .body = {.data = item->frame.body.at, .len = item->frame.body.left}};
     enum copying_way way;
 
-    if (ask_copying(w, table, &way, err) != 0)
+    if (check_target(w, table, err) != 0 || ask_copying(w, table, &way, err) != 0)
         return -1;
     if (way == COPYING_PASS)
         return 0;
@@ -307,6 +318,12 @@ copies_truncate(struct worker *w, struct truncate_event *truncate, struct err *e
 {
     uint32_t kept = 0;
 
+    for (uint32_t i = 0; i < truncate->count; i++) {
+        struct table *table = tables_get(&w->tables, truncate->relids[i]);
+
+        if (table != NULL && check_target(w, table, err) != 0)
+            return -1;
+    }
     if (copying(w) == NULL)
         return 0;
     for (uint32_t i = 0; i < truncate->count; i++) {
@@ -355,6 +372,7 @@ copies_relation(struct worker *w, const struct intake_item *item, bool changed, 
 {
     struct cursor body = item->body;
     struct relation relation;
+    struct table *table;
     int rc = 0;
 
     if (relation_decode(&body, item->elements, &relation, err) != 0)
@@ -363,9 +381,10 @@ copies_relation(struct worker *w, const struct intake_item *item, bool changed, 
         rc = copying_relation(copying(w), &relation, w->intake.begin.xid, changed, err);
     else if (w->intake.hello.shard == 0 && copying_came_back(&w->copies.copying, relation.relid))
         log_write(w->log, LOG_WARNING, COPYING_CAME_BACK, relation.schema, relation.name);
-    if (rc == 0 && (copying(w) != NULL ? copyparts_is_renamed(copying(w), relation.relid)
-                                       : w->copies.notes.exist))
-        rc = deliver_check_name(&w->deliver, &w->copies.notes, &w->copies.copying, &relation, err);
+    table = tables_get(&w->tables, relation.relid);
+    if (table != NULL)
+        table->renamed = copying(w) != NULL ? copyparts_is_renamed(copying(w), relation.relid)
+                                            : w->copies.notes.exist;
     relation_free(&relation);
     return rc;
 }

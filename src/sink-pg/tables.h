@@ -20,6 +20,7 @@ struct table {
     char label[132];       /* "schema.name" of the target, for messages */
     bool shared;           /* its rows may be another source table's too */
     bool met;              /* copying knows it */
+    bool renamed;          /* before a change goes to its target: look at that, see copytarget.h */
     bool staged;           /* its target is the staging table of a resync, see staging.h */
     bool doubles;          /* its changes go to staging as well */
     bool behind;           /* and not to the table itself */
