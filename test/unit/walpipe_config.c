@@ -180,7 +180,7 @@ test_copies(void)
         check(same(c.sinks[0].on_error, "park") && c.sinks[0].park_limit == 2, "ClickHouse, too");
         config_free(&c);
     }
-    refuses(PIPELINE SOURCE "[sink e]\ntype=exec\ncommand=x\non_error = park\n", 11,
+    refuses(PIPELINE SOURCE "[sink e]\ntype=exec\ncommand=x\non_error = park\n", 8,
             "on_error = stop");
     refuses(PIPELINE SOURCE SINK "park_limit = 1001\n", 11, "from 1 to 1000");
     refuses(PIPELINE SOURCE SINK "on_error = skip\n", 11, "stop or park");
