@@ -39,7 +39,7 @@ struct err {
     char schema[64];  /* of the table that it named with it, "" if it did not */
     char table[64];
     char constraint[64]; /* of that table */
-    uint32_t culprit; /* the source's table, if the reason is its data or its definition alone */
+    uint32_t culprit;    /* the source's table, if the reason is its data or its definition alone */
 };
 
 /* Both return -1, so that a failing function can end with `return err_set(...)`. */

@@ -9,12 +9,12 @@
 #include "lib/copyresync.h"
 #include "lib/pqmark.h"
 #include "sink-pg/copyheld.h"
+#include "sink-pg/epoch.h"
 #include "sink-pg/mapping.h"
 #include "sink-pg/notetables.h"
 #include "sink-pg/ownrows.h"
 #include "sink-pg/owntables.h"
 #include "sink-pg/park.h"
-#include "sink-pg/progress.h"
 #include "sink-pg/resync.h"
 #include "sink-pg/sqltext.h"
 
@@ -241,7 +241,7 @@ begin_anew(const struct attaching *a, struct err *err)
     snprintf(timeline, sizeof timeline, "%" PRIu32, a->intake.hello.timeline);
     if (run(a, "begin walpipe.progress anew",
             "UPDATE walpipe.progress SET lsn = '0/0', partial_commit_lsn = NULL, "
-            "partial_ordinal = NULL, timeline = $3::bigint, epoch = epoch + " PROGRESS_TAKEN ", "
+            "partial_ordinal = NULL, timeline = $3::bigint, epoch = epoch + " EPOCH_TAKEN ", "
             "updated_at = pg_catalog.now() WHERE pipeline = $1 AND sink = $2",
             3, params, err) != 0 ||
         owntables_exist(a->session, "progress_before", &layers, err) != 0)

@@ -261,8 +261,8 @@ source_of(const struct park *p, const struct copying *c, const char *schema, con
 
 #define NAMED "pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::text, $2::text))"
 
-static const char named[] = "SELECT n.nspname, c.relname FROM " NAMED " AS t(oid) " OF_ROOT
-                            " WHERE $3::text IS NOT NULL";
+static const char named[] =
+    "SELECT n.nspname, c.relname FROM " NAMED " AS t(oid) " OF_ROOT " WHERE $3::text IS NOT NULL";
 
 static const char referred[] =
     "SELECT n.nspname, c.relname FROM (SELECT confrelid FROM pg_catalog.pg_constraint WHERE "
@@ -273,8 +273,7 @@ ask_for_table(const struct park *p, struct session *s, const struct copying *c, 
               const struct err *why, uint32_t *relid, struct err *err)
 {
     const char *params[] = {why->schema, why->table, why->constraint};
-    PGresult *rows =
-        ask(s, "look for the table of a constraint", sql, 3, params, 0, 1, "vv", err);
+    PGresult *rows = ask(s, "look for the table of a constraint", sql, 3, params, 0, 1, "vv", err);
 
     if (rows == NULL)
         return -1;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/lsn.h"
+#include "sink-pg/epoch.h"
 #include "sink-pg/owntables.h"
 #include "sink-pg/relayout.h"
 #include "sink-pg/sqltext.h"
@@ -28,8 +29,7 @@ static const char create_table[] =
     "updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),"
     "PRIMARY KEY (pipeline, sink, shard)) WITH (fillfactor = 50)";
 
-/* 2 is PROGRESS_COMMITTED. The rest is for the watch. ARRAY has its oids, and $9 is NULL if nothing
- * is asked. */
+/* 2 is EPOCH_COMMITTED. $9 is NULL if nothing is asked for the watch, whose oids ARRAY has. */
 #define UPDATE_ROW                                                                                 \
     "WITH mine AS (UPDATE walpipe.progress SET lsn = $4, partial_commit_lsn = $5, "                \
     "partial_ordinal = $6, timeline = $8, epoch = $7 + 2, updated_at = pg_catalog.now() "          \
@@ -174,20 +174,7 @@ read_position(const PGresult *row, struct position *position, int64_t *epoch, st
     return 0;
 }
 
-/* After a failover, for example. */
-static int
-row_lost(struct progress *p, struct err *err)
-{
-    p->fenced = true;
-    err_set(err, EXIT_PEER,
-            "the target lost transactions that this worker had committed: the row of pipeline "
-            "\"%s\", sink \"%s\", shard %" PRIu32 " in walpipe.progress is an older one",
-            p->pipeline, p->hello->sink, p->hello->shard);
-    return err_hint(err, "after the restart walpipe compares the progress with the slot, and its "
-                         "log says what to do if changes are missing");
-}
-
-/* The row is not as this worker left it. */
+/* The row is not as this worker left it, after a failover for example. */
 static int
 explain_row(struct progress *p, struct session *s, struct err *err)
 {
@@ -207,7 +194,14 @@ explain_row(struct progress *p, struct session *s, struct err *err)
         return -1;
     lost = PQntuples(row) == 0 || strtoll(PQgetvalue(row, 0, 0), NULL, 10) < p->epoch;
     PQclear(row);
-    return lost ? row_lost(p, err) : progress_fenced(p, err);
+    if (!lost)
+        return progress_fenced(p, err);
+    p->fenced = true;
+    err_set(err, EXIT_PEER,
+            "the target lost transactions that this worker had committed: the row of pipeline "
+            "\"%s\", sink \"%s\", shard %" PRIu32 " in walpipe.progress is an older one",
+            p->pipeline, p->hello->sink, p->hello->shard);
+    return err_hint(err, "after the restart the log says what to do if changes are missing");
 }
 
 /* Raises the epoch. With `only_ours`, only if it is still ours. The row's lock makes this wait for
@@ -224,10 +218,10 @@ raise_epoch(struct progress *p, struct session *s, bool only_ours, struct positi
 
     snprintf(shard, sizeof shard, "%" PRIu32, p->hello->shard);
     snprintf(epoch, sizeof epoch, "%" PRId64, p->epoch);
-    snprintf(one_more, sizeof one_more, "%" PRId64, p->epoch + PROGRESS_COMMITTED);
+    snprintf(one_more, sizeof one_more, "%" PRId64, p->epoch + EPOCH_COMMITTED);
     result = pqx_exec_params(
         s->conn, what,
-        "UPDATE walpipe.progress SET epoch = epoch + " PROGRESS_TAKEN ", updated_at = "
+        "UPDATE walpipe.progress SET epoch = epoch + " EPOCH_TAKEN ", updated_at = "
         "pg_catalog.now() WHERE pipeline = $1 AND sink = $2 AND shard = $3 AND ($4::bigint IS NULL "
         "OR epoch IN ($4::bigint, $5::bigint)) "
         "RETURNING epoch, lsn, partial_commit_lsn, partial_ordinal, timeline",
@@ -294,7 +288,7 @@ progress_resume(struct progress *p, struct session *s, struct progress_found *fo
     if (session_exec(s, "set lock_timeout", "SET lock_timeout = '10s'", err) != 0 ||
         raise_epoch(p, s, true, &found->position, err) != 0)
         return -1;
-    found->one_more = ((p->epoch - before) & PROGRESS_COMMITTED) != 0;
+    found->one_more = ((p->epoch - before) & EPOCH_COMMITTED) != 0;
     return session_exec(s, "set lock_timeout", "SET lock_timeout = 0", err);
 }
 
@@ -385,7 +379,7 @@ void
 progress_committed(struct progress *p, const struct position *to)
 {
     p->durable = *to;
-    p->epoch += PROGRESS_COMMITTED;
+    p->epoch += EPOCH_COMMITTED;
 }
 
 int
@@ -421,14 +415,11 @@ int
 progress_fence(struct session *s, const char *pipeline, const char *sink, struct err *err)
 {
     const char *params[] = {pipeline, sink};
-    PGresult *result = pqx_exec_params(s->conn, "raise the epoch in walpipe.progress",
-                                       "UPDATE walpipe.progress SET epoch = epoch + " PROGRESS_TAKEN
-                                       ", updated_at = "
-                                       "pg_catalog.now() WHERE pipeline = $1 AND sink = $2",
-                                       2, params, err);
 
-    PQclear(result);
-    return result == NULL ? -1 : 0;
+    return session_run(s, "raise the epoch in walpipe.progress",
+                       "UPDATE walpipe.progress SET epoch = epoch + " EPOCH_TAKEN
+                       ", updated_at = pg_catalog.now() WHERE pipeline = $1 AND sink = $2",
+                       2, params, err);
 }
 
 int

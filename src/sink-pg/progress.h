@@ -16,11 +16,6 @@
 #include "sink-pg/session.h"
 #include "sink-pg/watch.h"
 
-/* Added to the epoch by a commit, and by whoever takes the row. An older walpipe adds 1. So after
- * a commit whose answer was lost, nobody else's change looks like that commit. */
-#define PROGRESS_COMMITTED 2
-#define PROGRESS_TAKEN     "4294967296"
-
 /* Zero-initialise, then set pipeline, hello and layout. */
 struct progress {
     const char *pipeline;

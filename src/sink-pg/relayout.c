@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "lib/lsn.h"
+#include "sink-pg/epoch.h"
 #include "sink-pg/owntables.h"
-#include "sink-pg/progress.h"
 
 static const char single_worker[] = "shards 1\nshard_key key\n";
 
@@ -310,7 +310,7 @@ replace_rows(const struct relayout *r, struct session *s, const struct stored *s
     return session_run(
         s, "replace the rows of walpipe.progress",
         "WITH old AS (DELETE FROM walpipe.progress WHERE pipeline = $1 AND sink = $2 "
-        "RETURNING *), one AS (SELECT coalesce(pg_catalog.max(epoch) + " PROGRESS_TAKEN
+        "RETURNING *), one AS (SELECT coalesce(pg_catalog.max(epoch) + " EPOCH_TAKEN
         ", 0) AS epoch, "
         "coalesce(pg_catalog.max(timeline), $6::bigint) AS timeline FROM old) "
         "INSERT INTO walpipe.progress (pipeline, sink, shard, shards, system_identifier, "
