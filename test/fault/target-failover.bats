@@ -15,6 +15,8 @@ setup() {
         ALTER TABLE t ALTER v SET STORAGE PLAIN;
         INSERT INTO t SELECT g, repeat('v', 1000) FROM generate_series(1, 3000) g"
     pg_sql src "VACUUM FREEZE t"
+    pg_sql src "ALTER SYSTEM SET autovacuum = off"
+    source_is_silent
     pg_sql one "CREATE TABLE t (id int PRIMARY KEY, v text)"
     standby_new
     cat >"$conf" <<CONF
@@ -33,7 +35,15 @@ flush_interval = 50ms
 CONF
 }
 
+# WAL of the source's own processes would move the position. The background writer logs a snapshot every 15 s.
+source_is_silent() {
+    pg_sql src "SELECT pg_reload_conf()" >/dev/null
+    bgwriter=$(pg_sql src "SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'")
+    kill -STOP "$bgwriter"
+}
+
 teardown() {
+    process_continue "$bgwriter" || true
     [ -z "${BATS_ERROR_STATUS:-}" ] || tail -n 30 "$conf.log"
     servers_end
 }
