@@ -188,7 +188,6 @@ copying_relation(struct copying *c, const struct relation *relation, uint32_t xi
 {
     bool same = false;
 
-    copyparts_rename(c, relation, false);
     if (copying_came_back(c, relation->relid) && copyback_take(c, relation->relid, 0, err) != 0)
         return -1;
     if (!copyparts_lives(c, relation->relid))

@@ -201,20 +201,21 @@ copyparts_rename(struct copying *c, const struct relation *relation, bool listed
 {
     for (struct copypart *at = copyparts_first(c, relation->relid); at != NULL;
          at = at->table_next) {
-        if (at->gone || has_name(at, relation) || (listed && at->state == COPY_STREAMING))
+        if (at->gone || (has_name(at, relation) && !(at->renamed && !listed)))
             continue;
         set_name(at, relation);
-        at->renamed = at->noted;
-        copyparts_changed(c, at);
+        at->renamed = at->noted && c->renamed_hint != NULL;
+        if (!listed || at->state != COPY_STREAMING || !at->renamed)
+            copyparts_changed(c, at);
     }
 }
 
 bool
-copyparts_is_renamed(const struct copying *c, uint32_t relid)
+copyparts_is_renamed(const struct copying *c, const struct relation *relation)
 {
-    const struct copypart *at = copyparts_first(c, relid);
+    const struct copypart *at = copyparts_first(c, relation->relid);
 
-    while (at != NULL && (at->gone || !at->renamed))
+    while (at != NULL && (at->gone || (!at->renamed && has_name(at, relation))))
         at = at->table_next;
     return at != NULL;
 }
@@ -383,8 +384,11 @@ static int
 check_new(const struct copying *c, const struct relation *relation, struct err *err)
 {
     if (!c->carried_over && !copyparts_known(c, relation->relid) && namesake(c, relation) != NULL)
-        return copyparts_refuse(relation, "the source's table was dropped and made again",
-                                c->remade_hint, err);
+        return copyparts_refuse(
+            relation,
+            "the source's table was dropped and made again, or a new one has the "
+            "name of one that was renamed",
+            c->remade_hint, err);
     return 0;
 }
 

@@ -60,8 +60,8 @@ struct copypart {
     uint64_t rows;     /* written */
 
     bool noted;   /* a note has been written */
-    bool renamed; /* since then the table got another name, or its target did, so the sink must
-                     look at the target before a row goes there */
+    bool renamed; /* the table got another name since, so the sink must look at the target before
+                     a row goes there */
     bool changed; /* the note must be written */
     bool gone;    /* no longer published, so the note must be removed */
     bool out;     /* the reader's list ended without it, or route leaves it out, so changes may be
@@ -128,7 +128,7 @@ struct copying {
     const char *remade_hint;  /* for a table that was dropped and made again */
     const char *back_hint;    /* for a table that is back in the list */
     const char *moved_hint;   /* for a table whose rows are in another target table */
-    const char *renamed_hint; /* the same, because it, or its target, was renamed */
+    const char *renamed_hint; /* the same, because it was renamed. NULL: the sink does not look */
     /* Whether the target can be copied again. If not, -1 with the reason in why (EXIT_REFUSED), or
      * another failure. NULL if the sink cannot do that. */
     int (*check_resync)(void *context, const struct relation *relation, struct err *why);
@@ -214,15 +214,17 @@ void copyparts_changed(struct copying *c, struct copypart *part);
 int copyparts_target(const struct copying *c, struct copypart *part, const char *noted,
                      const char *target, struct err *err) MUST_CHECK;
 
-/* The same for a part that is renamed. With same, the target is the table that has its rows, which
- * otherwise has the name `noted` now. */
+/* The same for a part that is renamed. With same, the target is the table that has its rows. */
 int copyparts_renamed(const struct copying *c, struct copypart *part, bool same, const char *noted,
                       const char *target, struct err *err) MUST_CHECK;
 
 /* The table may have another name than its notes. With listed, a list says so, which may be ahead
- * of the stream, and changes under the old name may still come. */
+ * of the stream, and changes under the old name may still come. So the note of a table that is
+ * streaming does not change. */
 void copyparts_rename(struct copying *c, const struct relation *relation, bool listed);
-bool copyparts_is_renamed(const struct copying *c, uint32_t relid);
+
+/* Its notes have another name, or copyparts_rename found another one. */
+bool copyparts_is_renamed(const struct copying *c, const struct relation *relation);
 
 /* Adds a part without a note. NULL with err: the table cannot be copied (EXIT_REFUSED), or out of
  * memory. */

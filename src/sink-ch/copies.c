@@ -83,12 +83,6 @@ copies_start(struct worker *w, struct err *err)
         "'waiting', done = '', rows = 0 WHERE ...; when system.mutations shows it as done, start "
         "again, and it is copied; or, if no change was lost, remove 'out-' from state and set "
         "definition = '' in this way";
-    c->copying.renamed_hint =
-        "the table was renamed in the source or in ClickHouse: give the table with its rows the "
-        "name that its changes go to (drop a table of that name first if it is empty), and start "
-        "again; or, if nothing else writes to the new target table, stop walpipe; in ClickHouse "
-        "TRUNCATE it, then ALTER TABLE walpipe_tables UPDATE state = 'waiting', done = '', rows = "
-        "0 WHERE ...; when system.mutations shows it as done, start again, and it is copied again";
     c->copying.moved_hint =
         "set map back; if you have renamed the table in ClickHouse as well, ALTER TABLE "
         "walpipe_tables UPDATE target = '' WHERE ...; or, if nothing else writes to the new target "
@@ -112,16 +106,10 @@ copies_start(struct worker *w, struct err *err)
 int
 copies_relation(struct worker *w, const struct relation *relation, bool changed, struct err *err)
 {
-    struct copies *c = &w->copies;
-
-    if (is_on(w))
-        return copying_relation(&c->copying, relation, w->intake.begin.xid, changed, err) == 0 &&
-                       (!copyparts_is_renamed(&c->copying, relation->relid) ||
-                        copynotes_check_name(&c->notes, &c->copying, relation, err) == 0)
-                   ? 0
-                   : -1;
-    if (c->notes.exist && copynotes_check_name(&c->notes, &c->copying, relation, err) != 0)
-        return -1;
+    if (is_on(w)) {
+        copyparts_rename(&w->copies.copying, relation, false);
+        return copying_relation(&w->copies.copying, relation, w->intake.begin.xid, changed, err);
+    }
     if (copying_came_back(&w->copies.copying, relation->relid) && w->intake.hello.shard == 0)
         log_write(w->log, LOG_WARNING, COPYING_CAME_BACK, relation->schema, relation->name);
     return 0;

@@ -102,84 +102,6 @@ copynotes_target(const struct copynotes *n, const struct copypart *part, struct 
     return NULL;
 }
 
-/* ---- a table with another name ---- */
-
-static int
-ask_exists(struct server *server, const char *target_sql, bool *exists, struct err *err)
-{
-    struct buf sql = {0};
-
-    server_put_text(&sql, "EXISTS TABLE ");
-    server_put_text(&sql, target_sql);
-    server_put_text(&sql, " FORMAT TabSeparated");
-    if (server_query(server, "look for a table", &sql, err) != 0)
-        return -1;
-    *exists = buf_len(&server->answer.body) > 0 &&
-              server->answer.body.data[server->answer.body.start] == '1';
-    return 0;
-}
-
-/* ClickHouse gives tables no lasting number. So a target counts as renamed if its old name is free
- * and the new one is taken. */
-static int
-look_at_name(const struct copynotes *n, const struct copying *c, struct copypart *part,
-             const char *noted, struct err *err)
-{
-    struct server *server = n->rows.table.server;
-    char *target = copynotes_target(n, part, err);
-    bool old = true, new = false;
-    int rc = target == NULL ? -1 : 0;
-
-    if (rc == 0 && noted[0] != '\0' && strcmp(noted, target) != 0)
-        rc = ask_exists(server, noted, &old, err) == 0 && ask_exists(server, target, &new, err) == 0
-                 ? 0
-                 : -1;
-    if (rc == 0)
-        rc = copyparts_renamed(c, part, !old && new, noted, target, err);
-    if (rc != 0)
-        err->culprit = part->relid;
-    free(target);
-    return rc;
-}
-
-int
-copynotes_check_name(struct copynotes *n, struct copying *c, const struct relation *relation,
-                     struct err *err)
-{
-    struct notes notes = {0};
-    int rc = noterows_read(&n->rows, &notes, err);
-
-    for (size_t i = 0; i < notes.count && rc == 0; i++) {
-        struct note *note = &notes.list[i];
-        struct copypart *part = copyparts_find(c, relation->relid, note->part.part);
-
-        if (note->part.relid != relation->relid || note->shard != n->rows.table.hello->shard)
-            continue;
-        if (part == NULL) { /* the sink takes no copies */
-            part = &note->part;
-            snprintf(part->schema, sizeof part->schema, "%s", relation->schema);
-            snprintf(part->name, sizeof part->name, "%s", relation->name);
-        }
-        rc = look_at_name(n, c, part, note->target, err);
-    }
-    notes_free(&notes);
-    return rc;
-}
-
-/* A list may have brought the name before the stream does. */
-static int
-check_names(struct copynotes *n, struct copying *c, struct err *err)
-{
-    for (const struct copypart *part = c->parts; part != NULL; part = part->next) {
-        const struct relation relation = {
-            .relid = part->relid, .schema = part->schema, .name = part->name};
-
-        if (part->renamed && !part->gone && copynotes_check_name(n, c, &relation, err) != 0)
-            return -1;
-    }
-    return 0;
-}
-
 /* A part of this worker. */
 static int
 put_part(struct copynotes *n, const struct copypart *part, struct err *err)
@@ -567,7 +489,7 @@ copynotes_write(struct copynotes *n, struct copying *c, struct err *err)
 {
     const uint32_t shard = n->rows.table.hello->shard;
 
-    if (check_names(n, c, err) != 0 || look_at_others(n, c, err) != 0)
+    if (look_at_others(n, c, err) != 0)
         return -1;
     n->rows.version++;
     /* A table that was gone may have come back with the same key, and then the new note is valid.

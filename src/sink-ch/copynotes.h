@@ -39,11 +39,6 @@ int copynotes_require_none(struct copynotes *n, struct err *err) MUST_CHECK;
  * the notes of all workers. Returns when they are durable. */
 int copynotes_leave_out(struct copynotes *n, uint32_t relid, struct err *err) MUST_CHECK;
 
-/* The source's table has this name now. EXIT_REFUSED if its rows are in the target of another name,
- * and that target was not renamed. Call it before rows go to the new one. */
-int copynotes_check_name(struct copynotes *n, struct copying *c, const struct relation *relation,
-                         struct err *err) MUST_CHECK;
-
 /* Writes the notes that have changed. EXIT_REFUSED for a new table whose target has rows, or is
  * missing where none may be made. Returns when they are durable. */
 int copynotes_write(struct copynotes *n, struct copying *c, struct err *err) MUST_CHECK;

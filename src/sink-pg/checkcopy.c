@@ -101,16 +101,15 @@ check_target(struct session *s, const char *const *params, const struct relation
                  "SELECT EXISTS (SELECT FROM walpipe.tables AS t WHERE pipeline = $1 AND sink = $2 "
                  "AND relid = $3::oid AND state IN ('copying', 'streaming') "
                  "AND coalesce(pg_catalog.to_jsonb(t) ->> 'target', '') NOT IN ('', $4) "
-                 "AND coalesce((pg_catalog.to_jsonb(t) ->> 'target_oid')::oid, 0::oid) "
-                 "IS DISTINCT FROM pg_catalog.to_regclass($4)::oid)",
+                 "AND (pg_catalog.to_regclass($4) IS NULL OR pg_catalog.to_regclass("
+                 "nullif(pg_catalog.to_jsonb(t) ->> 'target', '')) IS NOT NULL))",
                  4, with_target, &other, err);
     buf_free(&target);
     if (rc != 0 || !other)
         return rc;
     err_set(err, EXIT_REFUSED, "the rows of %s.%s are in another target table than its changes now",
             relation->schema, relation->name);
-    return err_hint(err, "set map back, rename the target table as the source's, or let the table "
-                         "be copied again (\"Tables that are "
+    return err_hint(err, "set map back, or let the table be copied again (\"Tables that are "
                          "copied\" in sink-pg(1))");
 }
 

@@ -282,13 +282,16 @@ copies_pass(struct worker *w, struct table *table, bool *passes, struct err *err
     return 0;
 }
 
-/* Changes that the target has already may come under the name from before. */
+/* Changes that the target has already may come under the name from before, so only a new one
+ * counts. */
 static int
 check_target(struct worker *w, struct table *table, struct err *err)
 {
     if (!table->renamed)
         return 0;
     table->renamed = false;
+    if (copying(w) != NULL)
+        copyparts_rename(copying(w), &table->relation, false);
     return deliver_check_name(&w->deliver, &w->copies.notes, &w->copies.copying, &table->relation,
                               err);
 }
@@ -384,7 +387,7 @@ copies_relation(struct worker *w, const struct intake_item *item, bool changed, 
         log_write(w->log, LOG_WARNING, COPYING_CAME_BACK, relation.schema, relation.name);
     table = tables_get(&w->tables, relation.relid);
     if (table != NULL)
-        table->renamed = copying(w) != NULL ? copyparts_is_renamed(copying(w), relation.relid)
+        table->renamed = copying(w) != NULL ? copyparts_is_renamed(copying(w), &relation)
                                             : w->copies.notes.exist;
     relation_free(&relation);
     return rc;

@@ -18,11 +18,12 @@ copyhints_set(struct copying *c)
         "done = '' and rows = 0 in its rows of walpipe.tables; after the next start it is copied; "
         "or, if no change was lost, remove 'out-' from state and set definition = '' there";
     c->renamed_hint =
-        "the table was renamed in the source or in the target: give the target's table with its "
-        "rows the name that its changes go to (drop a table of that name first if it is empty), "
-        "and start again; or, if nothing else writes to the new target table, stop walpipe, and in "
-        "one transaction of the target empty it, delete its rows from walpipe.held, and set state "
-        "= 'waiting', done = '' and rows = 0 in its rows of walpipe.tables, and it is copied again";
+        "rename the target table, too (drop an empty one that has its new name), and start again; "
+        "if tables have exchanged names, then set schema and name to the new ones and target = '' "
+        "in their rows of walpipe.tables as well; or, if nothing else writes to the new target "
+        "table, stop walpipe, and in one transaction of the target empty it, delete its rows from "
+        "walpipe.held, and set state = 'waiting', done = '' and rows = 0 in its rows of "
+        "walpipe.tables";
     c->moved_hint =
         "set map back; if you have moved the table in the target as well, set target = '' in its "
         "rows of walpipe.tables; or, if nothing else writes to the new target table, stop walpipe, "

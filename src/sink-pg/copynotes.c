@@ -93,8 +93,8 @@ static const char unite[] =
 /* For this worker alone. Another one that has begun would not know of its note. */
 static const char add_worker[] =
     "INSERT INTO walpipe.tables (pipeline, sink, relid, part, shard, schema, name, state, l0, "
-    "file, definition, layout, target, target_oid) SELECT DISTINCT ON (relid, part) $1, $2, relid, "
-    "part, $3::integer, schema, name, state, l0, file, definition, $5::bigint, target, target_oid "
+    "file, definition, layout, target) SELECT DISTINCT ON (relid, part) $1, $2, relid, part, "
+    "$3::integer, schema, name, state, l0, file, definition, $5::bigint, target "
     "FROM walpipe.tables "
     "WHERE pipeline = $1 AND sink = $2 AND relid <> 0 AND $4::integer IS NOT NULL "
     "ORDER BY relid, part, shard ON CONFLICT DO NOTHING";
@@ -134,14 +134,6 @@ static const char read_missing_keys[] =
     "AND m.relid = t.relid AND (m.shard = $3::integer OR ($3::integer = 0 "
     "AND m.shard >= $4::integer))) AND $5::bigint IS NOT NULL";
 
-/* Of notes of an older walpipe. */
-static const char name_target_oids[] =
-    "UPDATE walpipe.tables "
-    "SET target_oid = coalesce(pg_catalog.to_regclass(target)::oid, 0::oid) "
-    "WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer AND relid <> 0 AND target <> '' "
-    "AND target_oid = 0 AND state NOT LIKE 'out-%' "
-    "AND $4::integer IS NOT NULL AND $5::bigint IS NOT NULL";
-
 static const char drop_workers[] =
     "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND shard >= $4::integer "
     "AND $3::integer IS NOT NULL AND $5::bigint IS NOT NULL";
@@ -150,9 +142,7 @@ static const char drop_workers[] =
 static const char read_own[] =
     "SELECT relid, part, schema, name, state, l0, file, definition, done, rows, target, "
     "EXISTS (SELECT FROM walpipe.tables AS o WHERE o.pipeline = $1 AND o.sink = $2 "
-    "AND o.relid = t.relid AND o.behind), "
-    "CASE WHEN target_oid = 0 OR target = '' OR state LIKE 'out-%' THEN false "
-    "ELSE target_oid IS DISTINCT FROM pg_catalog.to_regclass(target)::oid END "
+    "AND o.relid = t.relid AND o.behind) "
     "FROM walpipe.tables AS t WHERE pipeline = $1 AND sink = $2 "
     "AND (shard = $3::integer OR relid = 0) AND $4::integer IS NOT NULL "
     "AND $5::bigint IS NOT NULL ORDER BY relid DESC, part";
@@ -198,8 +188,7 @@ take_row(const struct copynotes *n, const PGresult *rows, int row, struct copyin
                             .file = (uint32_t)number(rows, row, 6),
                             .rows = number(rows, row, 9),
                             .noted = true,
-                            .behind = PQgetvalue(rows, row, 11)[0] == 't',
-                            .renamed = PQgetvalue(rows, row, 12)[0] == 't'};
+                            .behind = PQgetvalue(rows, row, 11)[0] == 't'};
     struct bytes done = {.data = (const uint8_t *)PQgetvalue(rows, row, 8),
                          .len = (size_t)PQgetlength(rows, row, 8)};
 
@@ -233,7 +222,7 @@ read_notes(const struct copynotes *n, struct session *s, const struct params *p,
     PGresult *rows = pqx_exec_params(s->conn, what, read_own, PARAMS_OWN, p->list, err);
     int rc = 0;
 
-    rows = pqx_shaped(rows, what, 0, PQX_ROWS, "vvvvvvvvvvvvv", err);
+    rows = pqx_shaped(rows, what, 0, PQX_ROWS, "vvvvvvvvvvvv", err);
     if (rows == NULL)
         return -1;
     for (int i = 0; i < PQntuples(rows) && rc == 0; i++)
@@ -256,9 +245,8 @@ drop_void(const struct copynotes *n, struct session *s, const struct copying *c,
 static int
 load(struct copynotes *n, struct session *s, struct copying *c, struct err *err)
 {
-    static const char *const steps[] = {add_sink,     drop_stand_ins,    unite,
-                                        add_worker,   leave_out,         follow_all,
-                                        drop_workers, read_missing_keys, name_target_oids};
+    static const char *const steps[] = {add_sink,  drop_stand_ins, unite,        add_worker,
+                                        leave_out, follow_all,     drop_workers, read_missing_keys};
     struct params p;
 
     if (fill_params(n, &p, err) != 0 ||
@@ -399,6 +387,31 @@ ask_empty(const struct copynotes *n, struct session *s, uint32_t relid, const ch
     return rc;
 }
 
+/* The rows of a table that had this name when it was noted. */
+static int
+refuse_renamed(const struct copynotes *n, struct session *s, const struct copying *c,
+               const struct copypart *part, const char *target, struct err *err)
+{
+    char oid[16];
+    const char *params[] = {n->pipeline, n->hello->sink, oid, target, part->schema, part->name};
+    bool theirs;
+
+    snprintf(oid, sizeof oid, "%" PRIu32, part->relid);
+    if (ask_bool(s, "look whose rows a table has",
+                 "SELECT EXISTS (SELECT FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 "
+                 "AND relid <> $3::oid AND target = $4 AND schema = $5 AND name = $6 "
+                 "AND state IN ('copying', 'streaming', 'resync'))",
+                 6, params, &theirs, err) != 0)
+        return -1;
+    if (!theirs)
+        return 0;
+    err_set(err, EXIT_REFUSED,
+            "%s.%s is to be copied, and its target has the rows of another table, which had this "
+            "name before",
+            part->schema, part->name);
+    return err_hint(err, "%s", c->renamed_hint);
+}
+
 static int
 require_table(struct session *s, const char *target, const char *schema, const char *name,
               struct err *err)
@@ -417,8 +430,8 @@ require_table(struct session *s, const char *target, const char *schema, const c
 /* Rows there are ours if another worker is beyond waiting. Both in one query, because that worker
  * has noted everything before it wrote it into the table. */
 static int
-require_empty(const struct copynotes *n, struct session *s, const struct copypart *part,
-              const char *target, struct err *err)
+require_empty(const struct copynotes *n, struct session *s, const struct copying *c,
+              const struct copypart *part, const char *target, struct err *err)
 {
     const char *schema, *name;
     struct buf rows = {0};
@@ -434,7 +447,11 @@ require_empty(const struct copynotes *n, struct session *s, const struct copypar
     buf_free(&rows);
     if (rc != 0)
         return -1;
-    return ours ? 0 : copynotes_refuse_rows(schema, name, err);
+    if (ours)
+        return 0;
+    return refuse_renamed(n, s, c, part, target, err) != 0
+               ? -1
+               : copynotes_refuse_rows(schema, name, err);
 }
 
 int
@@ -455,10 +472,10 @@ write_note(struct session *s, const struct copypart *part, const char *target, s
 {
     static const char upsert[] =
         "INSERT INTO walpipe.tables AS t (pipeline, sink, shard, relid, part, schema, name, state, "
-        "l0, file, definition, done, rows, layout, target, target_oid, behind) "
+        "l0, file, definition, done, rows, layout, target, behind) "
         "SELECT $1, $2, $3::integer, "
         "$6::oid, $7::oid, $8, $9, $10, $11::pg_lsn, $12::oid, $13, $14, $15::bigint, $5::bigint, "
-        "$17, coalesce(pg_catalog.to_regclass($17)::oid, 0::oid), $18::boolean "
+        "$17, $18::boolean "
         "WHERE $4::integer IS NOT NULL AND ($16::boolean OR EXISTS (SELECT FROM walpipe.tables "
         "WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer AND relid = $6::oid "
         "AND part = $7::oid FOR UPDATE)) "
@@ -466,9 +483,7 @@ write_note(struct session *s, const struct copypart *part, const char *target, s
         "name = EXCLUDED.name, state = EXCLUDED.state, l0 = EXCLUDED.l0, file = EXCLUDED.file, "
         "definition = EXCLUDED.definition, done = EXCLUDED.done, rows = EXCLUDED.rows, "
         "layout = EXCLUDED.layout, target = EXCLUDED.target, "
-        "target_oid = CASE WHEN t.target = EXCLUDED.target AND EXISTS "
-        "(SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = t.target_oid) "
-        "THEN t.target_oid ELSE EXCLUDED.target_oid END, updated_at = pg_catalog.now(), "
+        "updated_at = pg_catalog.now(), "
         "behind = (t.behind OR EXCLUDED.behind) AND EXCLUDED.state IN ('resync', 'out-resync')";
     char relid[16], oid[16], file[16], rows[24];
     struct lsn_text l0 = lsn_format(part->l0);
@@ -545,10 +560,10 @@ keep_copying(const struct copynotes *n, struct session *s, struct copypart *part
 }
 
 static int
-write_part(const struct copynotes *n, struct session *s, struct copypart *part, const char *target,
-           struct params *p, struct err *err)
+write_part(const struct copynotes *n, struct session *s, const struct copying *c,
+           struct copypart *part, const char *target, struct params *p, struct err *err)
 {
-    if (part->state == COPY_NEW && !part->out && require_empty(n, s, part, target, err) != 0)
+    if (part->state == COPY_NEW && !part->out && require_empty(n, s, c, part, target, err) != 0)
         return -1;
     if (part->ended_life != 0 && !part->keyless && !part->all_read &&
         keep_copying(n, s, part, err) != 0)
@@ -569,9 +584,9 @@ write_changed(const struct copynotes *n, struct session *s, struct copying *c,
     mapping_target_sql(n->map, part->schema, part->name, &target);
     if (sqltext_get(&target) == NULL)
         return err_set(err, EXIT_PEER, "out of memory for a table's name");
-    rc = part->renamed ? copytarget_check(&owner, s, c, &relation, true, err) : 0;
+    rc = part->renamed ? copytarget_check(&owner, s, c, &relation, err) : 0;
     if (rc == 0)
-        rc = write_part(n, s, part, sqltext_get(&target), p, err);
+        rc = write_part(n, s, c, part, sqltext_get(&target), p, err);
     if (rc != 0)
         err->culprit = part->relid;
     buf_free(&target);

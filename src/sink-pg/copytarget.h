@@ -14,11 +14,10 @@ struct copytarget {
     const struct tablemap *map;
 };
 
-/* The source's table has this name now. EXIT_REFUSED if the target of that name is not the table
- * that has its rows. Call it before changes go there. With listed, a list of the reader says so,
- * which may be ahead of the stream. Then a target whose name is as noted is not looked at. copying
- * may be empty, for a sink that takes no copies. */
+/* The source's table has this name now. EXIT_REFUSED if its rows are in the target of another name,
+ * and that one was not renamed. Call it before changes go there. copying may be empty, for a sink
+ * that takes no copies. */
 int copytarget_check(const struct copytarget *t, struct session *s, struct copying *copying,
-                     const struct relation *relation, bool listed, struct err *err) MUST_CHECK;
+                     const struct relation *relation, struct err *err) MUST_CHECK;
 
 #endif

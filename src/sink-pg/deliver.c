@@ -90,7 +90,7 @@ connect_patiently(struct deliver *d, bool first, struct progress_found *found, s
 int
 deliver_start(struct deliver *d, struct err *err)
 {
-    struct progress_found unused;
+    struct progress_found unused = {0};
 
     if (connect_patiently(d, true, &unused, err) != 0)
         return -1;
@@ -113,7 +113,7 @@ static int
 reconnect(struct deliver *d, const struct position *commit, bool *applied, struct err *err)
 {
     const struct position *durable = &d->applier.progress.durable;
-    struct progress_found found;
+    struct progress_found found = {0}; /* of all tries: the first one may see the commit */
 
     *applied = false;
     if (connect_patiently(d, false, &found, err) != 0)
@@ -316,7 +316,7 @@ deliver_check_name(struct deliver *d, const struct copynotes *notes, struct copy
     struct session *s = &d->applier.session;
     const struct tries tries = {.pieces = s->tx_open};
 
-    while (copytarget_check(&owner, s, copying, relation, false, err) != 0)
+    while (copytarget_check(&owner, s, copying, relation, err) != 0)
         if (tries.pieces || outcome_of(s, err) != OUTCOME_RETRY ||
             recover(d, &tries, NULL, err) != 0)
             return -1;

@@ -13,7 +13,6 @@ static const char create_tables[] =
     "l0 pg_lsn NOT NULL DEFAULT '0/0', file oid NOT NULL DEFAULT 0,"
     "definition text NOT NULL DEFAULT '', done text NOT NULL DEFAULT '',"
     "rows bigint NOT NULL DEFAULT 0, layout bigint NOT NULL, target text NOT NULL DEFAULT '',"
-    "target_oid oid NOT NULL DEFAULT 0,"
     "behind boolean NOT NULL DEFAULT false,"
     "updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),"
     "PRIMARY KEY (pipeline, sink, relid, part, shard));"
@@ -28,7 +27,6 @@ static const struct {
     const char *add;
 } newer[] = {
     {"target", "ALTER TABLE walpipe.tables ADD COLUMN target text NOT NULL DEFAULT ''"},
-    {"target_oid", "ALTER TABLE walpipe.tables ADD COLUMN target_oid oid NOT NULL DEFAULT 0"},
     {"behind", "ALTER TABLE walpipe.tables ADD COLUMN behind boolean NOT NULL DEFAULT false"},
 };
 

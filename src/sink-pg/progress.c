@@ -288,7 +288,7 @@ progress_resume(struct progress *p, struct session *s, struct progress_found *fo
     if (session_exec(s, "set lock_timeout", "SET lock_timeout = '10s'", err) != 0 ||
         raise_epoch(p, s, true, &found->position, err) != 0)
         return -1;
-    found->one_more = ((p->epoch - before) & EPOCH_COMMITTED) != 0;
+    found->one_more |= ((p->epoch - before) & EPOCH_COMMITTED) != 0;
     return session_exec(s, "set lock_timeout", "SET lock_timeout = 0", err);
 }
 
