@@ -49,14 +49,6 @@ copyresync_refuse_unfinished(const char *schema, const char *name, struct err *e
     return err_hint(err, "set copy = yes in the sink: the copy continues where it stopped");
 }
 
-bool
-copyresync_is_namesake(const struct copypart *part, uint32_t relid, const char *schema,
-                       const char *name)
-{
-    return part->relid != relid && strcmp(part->schema, schema) == 0 &&
-           strcmp(part->name, name) == 0;
-}
-
 /* ---- the end ---- */
 
 const struct copypart *
@@ -85,18 +77,6 @@ copyresync_set(struct copypart *first, bool done)
         at->state = done ? COPY_STREAMING : COPY_RESYNC;
         at->behind = at->behind && !done;
         buf_reset(&at->missing, 1u << 16);
-    }
-}
-
-void
-copyresync_forget_namesakes(struct copying *c, const struct copypart *first)
-{
-    for (struct copypart *part = c->parts; part != NULL; part = part->next) {
-        if (part->gone || !part->out ||
-            !copyresync_is_namesake(part, first->relid, first->schema, first->name))
-            continue;
-        part->gone = true;
-        copyparts_changed(c, part);
     }
 }
 

@@ -25,11 +25,6 @@ int copyresync_refuse_shared(const char *label, struct err *err);
  * have no other one. Returns -1. */
 int copyresync_refuse_unfinished(const char *schema, const char *name, struct err *err);
 
-/* A part of another table that has this name in its notes. The name is this table's in the source,
- * so that one was dropped, or has another name that the stream has not told yet. */
-bool copyresync_is_namesake(const struct copypart *part, uint32_t relid, const char *schema,
-                            const char *name);
-
 /* ---- the end ---- */
 
 /* Returns a part of the table (given by its first part) that has just ended, if all its parts have
@@ -40,10 +35,6 @@ const struct copypart *copyresync_last_ended(const struct copypart *first);
  * rows were removed as surplus. Otherwise keys are missing, so it stays in resync, and the caller
  * sets the missing keys of the parts that have ended. */
 void copyresync_set(struct copypart *first, bool done);
-
-/* When it is done. The stream has passed the place where the table got its name, so no change of a
- * table that was dropped before can come any more. The notes of such a one are removed. */
-void copyresync_forget_namesakes(struct copying *c, const struct copypart *first);
 
 /* ---- a pipeline that does not run ---- */
 

@@ -148,8 +148,6 @@ refuse_shared(const struct worker *w, const struct table *table, struct err *err
         struct target_name other;
 
         if (part->gone || part->relid == table->relation.relid ||
-            copyresync_is_namesake(part, table->relation.relid, table->relation.schema,
-                                   table->relation.name) ||
             mapping_target(&w->options->map, w->options->database, part->schema, part->name,
                            &other) != 0)
             continue;
@@ -401,8 +399,6 @@ static int
 set_states(struct worker *w, struct copypart *first, bool done, struct err *err)
 {
     copyresync_set(first, done);
-    if (done)
-        copyresync_forget_namesakes(&w->copies.copying, first);
     for (struct copypart *at = first; at != NULL; at = at->table_next) {
         if (done && !at->gone)
             copyparts_changed(&w->copies.copying, at);

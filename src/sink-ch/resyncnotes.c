@@ -154,10 +154,13 @@ ask_all(struct copynotes *n, const struct notes *notes, const struct copypart *p
     for (size_t i = 0; rc == 0 && i < notes->count; i++) {
         struct note *note = &notes->list[i];
 
-        if (!is_of(note, part->relid))
-            continue;
-        any = true;
-        rc = ask_again(n, note, part, err);
+        if (is_of(note, part->relid)) {
+            any = true;
+            rc = ask_again(n, note, part, err);
+        } else if (note->part.relid != 0 && strcmp(note->part.schema, part->schema) == 0 &&
+                   strcmp(note->part.name, part->name) == 0) {
+            noterows_put(&n->rows, note, noterows_gone);
+        }
     }
     if (rc == 0 && !any)
         rc = ask_again(n, &new, part, err);

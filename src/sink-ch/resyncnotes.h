@@ -22,7 +22,7 @@ int resyncnotes_are_done(struct copynotes *n, uint32_t relid, bool *done,
 int resyncnotes_restart(struct copynotes *n, uint32_t relid, struct err *err) MUST_CHECK;
 
 /* Records that the next start copies the table again. part has the table's present names and relid.
- * A table without a note gets one. */
+ * Notes of another table of that name are removed. A table without a note gets one. */
 int resyncnotes_ask(struct copynotes *n, const struct copypart *part, struct err *err) MUST_CHECK;
 
 /* For all tables of a sink. part is as for resyncnotes_ask. */

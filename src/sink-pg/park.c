@@ -341,10 +341,14 @@ find_name(const struct park *p, const struct copying *c, const struct err *err,
     "$1::text IS NOT NULL AND $2::text IS NOT NULL AND $3::oid IS NOT NULL AND "                   \
     "$4::text IS NOT NULL AND $5::text IS NOT NULL AND $6::integer IS NOT NULL"
 
-/* The resync reads all rows, so neither missing keys nor held changes are wanted. Notes of another
- * table under this name stay: the changes before it was dropped or renamed come again. */
+/* The notes of a table that was dropped and made again stand for nothing any more. The resync reads
+ * all rows, so neither missing keys nor held changes are wanted. */
 static const char *const steps[] = {
-    "DELETE FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND " TYPED,
+    "DELETE FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 AND relid IN (SELECT relid "
+    "FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND (relid = $3::oid OR (schema = $4 "
+    "AND name = $5))) AND " TYPED,
+    "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid NOT IN (0, $3::oid) "
+    "AND schema = $4 AND name = $5 AND " TYPED,
     "DELETE FROM walpipe.held WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND " TYPED,
     "UPDATE walpipe.tables SET state = CASE WHEN state LIKE 'out-%' THEN 'out-resync' "
     "ELSE 'resync' END, behind = true, l0 = '0/0', file = 0, done = '', rows = 0, "

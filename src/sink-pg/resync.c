@@ -23,7 +23,7 @@ refuse(const struct table *table, const char *why, const char *hint, struct err 
 static int
 refuse_shared(const struct resync *r, const struct table *table, struct err *err)
 {
-    bool shared = tables_are_shared(r->staging->tables, table);
+    bool shared = table->shared;
 
     for (const struct copypart *part = r->copying->parts; part != NULL && !shared;
          part = part->next) {
@@ -31,8 +31,6 @@ refuse_shared(const struct resync *r, const struct table *table, struct err *err
 
         mapping_target(r->staging->tables->mapping, part->schema, part->name, &schema, &name);
         shared = !part->gone && part->relid != table->relation.relid &&
-                 !copyresync_is_namesake(part, table->relation.relid, table->relation.schema,
-                                         table->relation.name) &&
                  strcmp(schema, table->schema) == 0 && strcmp(name, table->name) == 0;
     }
     return shared ? copyresync_refuse_shared(table->label, err) : 0;
@@ -368,8 +366,6 @@ resync_settle(const struct resync *r, struct copying *c, bool *merged, struct er
             continue;
         if (settle_table(r, c, part, ended, &done, err) != 0 || set_states(r, part, done, err) != 0)
             return -1;
-        if (done)
-            copyresync_forget_namesakes(c, part);
         *merged = *merged || done;
     }
     return 0;

@@ -37,7 +37,11 @@ check(struct session *s, const struct resyncask *ask, const struct copying *know
     "$4::text IS NOT NULL AND $5::text IS NOT NULL"
 
 static const char *const steps[] = {
-    "DELETE FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND " TYPED,
+    "DELETE FROM walpipe.missing WHERE pipeline = $1 AND sink = $2 AND relid IN (SELECT relid "
+    "FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND (relid = $3::oid OR (schema = $4 "
+    "AND name = $5))) AND " TYPED,
+    "DELETE FROM walpipe.tables WHERE pipeline = $1 AND sink = $2 AND relid NOT IN (0, $3::oid) "
+    "AND schema = $4 AND name = $5 AND " TYPED,
     "UPDATE walpipe.tables SET state = CASE WHEN state LIKE 'out-%' THEN 'out-resync' "
     "ELSE 'resync' END, l0 = '0/0', file = 0, done = '', rows = 0, updated_at = pg_catalog.now() "
     "WHERE pipeline = $1 AND sink = $2 AND relid = $3::oid AND " TYPED,

@@ -46,23 +46,6 @@ mark_shared(const struct tables *tables, struct table *table)
             other->shared = true;
 }
 
-bool
-tables_are_shared(const struct tables *tables, const struct table *table)
-{
-    size_t at = 0;
-    const struct table *other;
-
-    if (table->plan != NULL && table->plan->kind == 'v')
-        return true;
-    while ((other = relmap_next(&tables->map, &at)) != NULL)
-        if (other->relation.relid != table->relation.relid &&
-            (strcmp(other->relation.schema, table->relation.schema) != 0 ||
-             strcmp(other->relation.name, table->relation.name) != 0) &&
-            meet(other, table))
-            return true;
-    return false;
-}
-
 struct table *
 table_new(const struct tables *tables, const struct frame *frame, struct err *err)
 {

@@ -50,10 +50,6 @@ struct tables {
     struct table *retired; /* replaced, but rows of the batch may still need them */
 };
 
-/* Rows of other tables of the source go to its target, or may. One that had its name before is none
- * of them. */
-bool tables_are_shared(const struct tables *tables, const struct table *table);
-
 /* A table that a relation event, the whole frame, describes, and that is not one of struct tables.
  * NULL with err. */
 struct table *table_new(const struct tables *tables, const struct frame *frame, struct err *err);
