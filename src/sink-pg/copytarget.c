@@ -14,7 +14,8 @@ static const char find[] =
     "SELECT t.part, t.target, t.state, t.target = $5 OR (pg_catalog.to_regclass(t.target) IS NULL "
     "AND pg_catalog.to_regclass($5) IS NOT NULL) FROM (SELECT part, state, "
     "coalesce(pg_catalog.to_jsonb(n) ->> 'target', '') AS target FROM walpipe.tables AS n "
-    "WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer AND relid = $4::oid) AS t "
+    "WHERE pipeline = $1 AND sink = $2 AND shard = $3::integer AND relid = $4::oid "
+    "AND schema <> '' AND state NOT LIKE 'out-%') AS t "
     "WHERE t.target <> ''";
 
 enum { PART, TARGET, STATE, SAME };
