@@ -282,8 +282,7 @@ copies_pass(struct worker *w, struct table *table, bool *passes, struct err *err
     return 0;
 }
 
-/* Changes that the target has already may come under the name from before, so only a new one
- * counts. */
+/* Old changes may come again under the name from before, so only a new one counts. */
 static int
 check_target(struct worker *w, struct table *table, struct err *err)
 {
