@@ -134,10 +134,37 @@ find(struct comparing *c, uint32_t *number, struct err *err)
 }
 
 static void
+put_column(uint32_t source, const struct canon_column *canon, bool key, const char *why,
+           struct buf *out)
+{
+    char line[400];
+
+    snprintf(line, sizeof line, "%u\t%s\t%d\t%d\t%u\t%u\t%s\t%s\t%d\t%s\n", source,
+             canon_word(canon->canon), canon->array, (int)canon->fit, canon->width, canon->scale,
+             canon->low, canon->high, key, why);
+    server_put_text(out, line);
+}
+
+/* The sink does not write a column that ClickHouse computes, so it is not among the table's. */
+static void
+put_computed(const struct table *table, struct buf *out)
+{
+    const struct canon_column none = {.canon = CANON_NONE};
+
+    for (uint32_t source = 0; source < table->relation.columns_count; source++) {
+        bool written = table_leaves_out(table, source);
+
+        for (uint32_t i = 0; i < table->columns_count && !written; i++)
+            written = table->columns[i].source == source;
+        if (!written)
+            put_column(source, &none, false, "the target computes it", out);
+    }
+}
+
+static void
 put_columns(struct comparing *c, struct compare_table *t, struct buf *out)
 {
     struct table *table = t->table;
-    char line[400];
 
     server_put_text(out, t->keyed ? "keyed\n" : "keyless\n");
     for (uint32_t i = 0; i < table->columns_count; i++) {
@@ -147,11 +174,9 @@ put_columns(struct comparing *c, struct compare_table *t, struct buf *out)
         compareform_choose(&table->columns[i], c->w->options->on_overflow, c->w->server.limits,
                            &canon, &why);
         t->canons[i] = canon.canon;
-        snprintf(line, sizeof line, "%u\t%s\t%d\t%d\t%u\t%u\t%s\t%s\t%d\t%s\n",
-                 table->columns[i].source, canon_word(canon.canon), canon.array, (int)canon.fit,
-                 canon.width, canon.scale, canon.low, canon.high, table->columns[i].key, why);
-        server_put_text(out, line);
+        put_column(table->columns[i].source, &canon, table->columns[i].key, why, out);
     }
+    put_computed(table, out);
 }
 
 static int
