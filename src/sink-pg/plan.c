@@ -69,7 +69,8 @@ plan_refuse_missing(const char *label, struct err *err)
     err_set(err, EXIT_REFUSED, "there is no table %s in the target database", label);
     return err_hint(err,
                     "create the table in the target (walpipe schema --apply), or leave it out of "
-                    "this sink with tables = ..., or give it another target with map");
+                    "this sink with tables = ..., or give it another target with map; if it was "
+                    "there before, also run walpipe resync for it, since its rows are gone");
 }
 
 static int

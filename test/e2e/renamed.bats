@@ -207,3 +207,18 @@ CONF
     done
     pipeline_stop "$conf"
 }
+
+@test "a target table that was dropped has all rows again when the hint is followed" {
+    begin
+    pg_sql dst "DROP TABLE t" "$db"
+    pg_sql src "$(changes t)" "$db"
+    refused "there is no table public.t in the target"
+    grep -q "if it was there before, also run walpipe resync for it" "$conf.log"
+    pg_sql dst "CREATE TABLE t (k int PRIMARY KEY, v text)" "$db"
+    "$WALPIPE_BIN/walpipe" resync -c "$conf" --table public.t
+    goes_on
+    wait_until 60 all_streaming 2
+    caught_up "$conf" src "$db"
+    equal t u
+    pipeline_stop "$conf"
+}
