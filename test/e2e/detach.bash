@@ -1,4 +1,35 @@
-# detach.bash: sinks that are given up. Source it after pauses.bash.
+# detach.bash: sinks that are given up, of pauses.bash's pipeline. `load detach` at the head of a file, which
+# may define setup and teardown again behind it.
+# shellcheck disable=SC1091 # paths are of the test's folder
+
+setup_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    pg_new src
+    pg_new dst
+    ch_new ch
+}
+
+teardown_file() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    servers_end
+}
+
+detach_setup() {
+    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
+    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
+    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
+    source "$BATS_TEST_DIRNAME/pauses.bash"
+    pauses_setup "d$BATS_TEST_NUMBER"
+    detachable three olap
+}
+
+setup() {
+    detach_setup
+}
+
+teardown() {
+    pauses_teardown
+}
 
 # detachable SINK ...: the config gets detach_after.
 detachable() {

@@ -4,31 +4,7 @@
 
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    pg_new src
-    pg_new dst
-    ch_new ch
-}
-
-teardown_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    servers_end
-}
-
-setup() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
-    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
-    source "$BATS_TEST_DIRNAME/pauses.bash"
-    source "$BATS_TEST_DIRNAME/detach.bash"
-    pauses_setup "d$BATS_TEST_NUMBER"
-    detachable three olap
-}
-
-teardown() {
-    pauses_teardown
-}
+load detach
 
 @test "paused sinks that hold too much are detached under load, the slot goes on, and a resume copies all again" {
     local at sink

@@ -3,35 +3,15 @@
 
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    pg_new src
-    pg_new dst
-    ch_new ch
-}
-
-teardown_file() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    servers_end
-}
+load detach
 
 setup() {
-    source "$BATS_TEST_DIRNAME/../lib/servers.bash"
-    source "$BATS_TEST_DIRNAME/../lib/pipeline.bash"
-    source "$BATS_TEST_DIRNAME/../lib/compare.bash"
-    source "$BATS_TEST_DIRNAME/pauses.bash"
-    source "$BATS_TEST_DIRNAME/detach.bash"
-    pauses_setup "p$BATS_TEST_NUMBER"
-    detachable three olap
+    detach_setup
     sed -i -E '/^\[sink (three|olap)\]/a on_error = park' "$conf"
     pg_sql src "CREATE TABLE u (id int PRIMARY KEY, n int NOT NULL);
         INSERT INTO u SELECT g, g % 100 FROM generate_series(1, 500) g" "$db"
     pg_sql dst "CREATE TABLE u (id int PRIMARY KEY, n int NOT NULL)" "$db"
     pg_sql dst "CREATE TABLE u (id int PRIMARY KEY, n int NOT NULL)" "${db}_three"
-}
-
-teardown() {
-    pauses_teardown
 }
 
 parked_in() { # SINK TABLES
